@@ -1,0 +1,71 @@
+//! The demo's load driver: native users over loopback HTTP.
+
+use serde::{Deserialize, Serialize};
+
+/// Starts native users that call the gated `lab/hold` route.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct LoadRequest {
+    /// How many users, 1 to 2,000.
+    pub users: u32,
+    /// What all of them together want to send, requests a second, 0.1 to 10,000.
+    pub requests_per_second: f64,
+    /// How long each request holds a connection, 0 to 10,000 ms.
+    pub hold_ms: u32,
+    /// Whether each user runs the throttle engine, or sends whatever it wants.
+    pub poolgate: bool,
+    /// How long the load runs, 1 to 600 seconds.
+    pub seconds: u32,
+}
+
+/// What the load driver sees.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LoadReport {
+    /// Whether a load is running.
+    pub state: LoadState,
+    /// What was asked for; absent before the first load.
+    pub request: Option<LoadRequest>,
+    /// Seconds since the load began.
+    pub elapsed_seconds: f64,
+    /// Requests that users wanted to send.
+    pub wanted: u64,
+    /// Requests that were sent.
+    pub sent: u64,
+    /// Answered 2xx within the users' patience of [`LoadReport::PATIENCE_SECONDS`].
+    pub succeeded: u64,
+    /// Answered 503 or 429 by the gate.
+    pub rejected: u64,
+    /// Given up by the user's own throttle: the queue was full, the wait too long, the breaker open.
+    pub given_up: u64,
+    /// Anything else: late answers, other statuses, network failures.
+    pub failed: u64,
+    /// Requests that wait in the users' own queues now.
+    pub queued: u64,
+    /// succeeded / (succeeded + rejected + failed) of the last 5 seconds, 0 to 1: how requests that were sent fared. What
+    /// users gave up before sending is in `given_up`. 1 when nothing ended.
+    pub success_rate: f64,
+    /// Requests a second that succeeded over the last 5 seconds.
+    pub goodput_per_second: f64,
+    /// Latency of the successes of the last 5 seconds, from the moment the user wanted to send, in milliseconds.
+    pub latency_ms: crate::Percentiles,
+}
+
+impl LoadReport {
+    /// How long a user waits for an answer, in seconds.
+    pub const PATIENCE_SECONDS: u32 = 10;
+}
+
+/// Whether a load is running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum LoadState {
+    /// None was started yet.
+    Idle,
+    /// Users are sending.
+    Running,
+    /// The last one has ended; the figures are its last.
+    Ended,
+}
