@@ -1,1 +1,70 @@
-//! x
+//! Decides what the clients of a database may send. Pure: no clock, no I/O, no randomness of its own, no panics.
+//!
+//! A [`Controller`] is driven by whoever can see the pool, a server or a simulator:
+//!
+//! 1. Every tick, 100 ms apart, gather what happened since the previous one into a [`Sample`]: gauges as they are now,
+//!    counters as differences.
+//! 2. Call [`Controller::tick`] with the sample and `now`, a monotonic time since an origin of your choice.
+//! 3. If [`Decision::config_changed`], publish [`Decision::config`]. Log [`Decision::events`]. Run a cleanup while
+//!    [`Decision::cleanup_due`], as often as your cooldown allows.
+//!
+//! ```
+//! use std::time::Duration;
+//! use poolgate_control::{Controller, GateSample, PoolSample, Sample, Settings};
+//! use poolgate_types::Level;
+//!
+//! let mut controller = Controller::new(Settings::default(), 1_763_880_000_000, 0);
+//! let mut now = Duration::ZERO;
+//! let mut tick = |arrivals, rejected| {
+//!     now += Duration::from_millis(100);
+//!     let sample = Sample {
+//!         pool: PoolSample { checked_out: 25, capacity: 30, waiting: 0 },
+//!         gate: GateSample { permits: 25, in_flight: 25, queued: 9, arrivals, rejected, ..Default::default() },
+//!         completed: 50,
+//!         hold_total: Duration::from_millis(50 * 50), // 25 permits / 50 ms: 500 requests a second can be served
+//!         live_clients: 100,
+//!         ..Default::default()
+//!     };
+//!     controller.tick(&sample, now).config
+//! };
+//!
+//! let config = tick(50, 0);
+//! assert!(!config.enforced, "as much arrives as can be served: nobody is limited");
+//!
+//! let config = (0..10).map(|_| tick(200, 150)).last().unwrap();
+//! assert!(config.throttling_level >= Level::Moderate);
+//! let rate = config.fair_rate_per_second.unwrap();
+//! assert!(rate < 10.0, "100 clients share 500 requests a second: {rate}");
+//! ```
+//!
+//! # What drives what
+//!
+//! | signal | what follows |
+//! |---|---|
+//! | arrivals against capacity, queue and rejects at the gate | the fair rate ([`Policy::Adaptive`]) |
+//! | pool usage averaged over 2 s | health, alerts, cleanup; with [`Policy::Fixed`] also the level and its row |
+//! | rejects and acquire waits over 2 s while a rate is in force | the level's word, nothing else |
+//! | no answer from the database | the circuit breaker |
+//!
+//! Labels rise at once and fall after 5 s of calm; a usage threshold is left 5 points below where it is entered. The
+//! config's version changes only when its content does.
+
+mod adaptive;
+mod alerts;
+mod average;
+mod breaker;
+mod capacity;
+mod controller;
+mod decision;
+mod ladder;
+mod publish;
+mod sample;
+mod settings;
+mod window;
+
+pub use controller::Controller;
+pub use decision::{ActiveAlert, Decision, Event};
+pub use sample::{Contact, GateSample, PoolSample, Probes, Sample, WaitSample};
+pub use settings::{
+    AdaptiveSettings, BreakerSettings, InvalidSettings, Policy, Settings, Thresholds,
+};

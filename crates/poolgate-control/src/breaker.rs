@@ -1,0 +1,393 @@
+//! The circuit breaker: for a database that does not answer, never for load.
+//!
+//! Open → half-open when its time is up or the server's own probe gets an answer; half-open → a ramp when probes
+//! succeed, or open again; at the ramp's end closed. Every state but closed ends by time.
+
+use std::time::Duration;
+
+use poolgate_types::{CircuitState, Reason};
+
+use crate::{
+    sample::{Contact, Probes},
+    settings::BreakerSettings,
+};
+
+/// Longest time that the breaker stays open, before jitter.
+const LONGEST_OPEN: Duration = Duration::from_secs(60);
+/// How much shorter or longer than planned it stays open.
+const OPEN_JITTER: f64 = 0.25;
+/// Half-open takes evidence at least this long, and ends after at most that long.
+const EVIDENCE: Duration = Duration::from_secs(1);
+const LONGEST_HALF_OPEN: Duration = Duration::from_secs(10);
+/// Share of the probes that must succeed, once there are enough to tell.
+const SUCCESS_RATIO: f64 = 0.8;
+const ENOUGH_PROBES: u32 = 5;
+/// Share of the clients that are let in, step by step.
+const RAMP: [f64; 5] = [0.05, 0.10, 0.20, 0.40, 0.80];
+/// A step of the ramp lasts this long, or ten mean hold times if that is longer, but never longer than the other.
+const SHORTEST_STEP: Duration = Duration::from_secs(1);
+const LONGEST_STEP: Duration = Duration::from_secs(5);
+const STEP_HOLDS: f64 = 10.0;
+/// Share of the capacity that probes may use.
+const PROBE_SHARE: f64 = 0.05;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Breaker {
+    settings: BreakerSettings,
+    state: State,
+    silent_since: Option<Duration>,
+    /// Openings since the breaker was last closed.
+    openings: u32,
+    random: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Closed,
+    Open {
+        until: Duration,
+        planned: Duration,
+    },
+    HalfOpen {
+        since: Duration,
+        seen: Probes,
+        fraction: f64,
+    },
+    Ramp {
+        step: usize,
+        since: Duration,
+        seen: Probes,
+        floor: f64,
+    },
+}
+
+/// What the breaker needs to know besides the probes, all of the present tick.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Situation {
+    pub(crate) contact: Contact,
+    pub(crate) live_clients: u32,
+    /// Capacity in requests a second, where it is known.
+    pub(crate) capacity: Option<f64>,
+    /// Mean hold time in seconds.
+    pub(crate) mean_hold: f64,
+}
+
+/// What the breaker puts into the config.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Verdict {
+    pub(crate) state: CircuitState,
+    pub(crate) reason: Option<Reason>,
+    pub(crate) probe_fraction: Option<f64>,
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Breaker {
+    pub(crate) const fn new(settings: BreakerSettings, seed: u64) -> Self {
+        Self {
+            settings,
+            state: State::Closed,
+            silent_since: None,
+            openings: 0,
+            random: seed,
+        }
+    }
+
+    pub(crate) fn update(
+        &mut self,
+        probes: Probes,
+        situation: Situation,
+        now: Duration,
+    ) -> Verdict {
+        self.silent_since = match situation.contact {
+            Contact::Silent => Some(self.silent_since.unwrap_or(now)),
+            Contact::Answering => None,
+            Contact::Unknown => self.silent_since,
+        };
+        let silent_for = self.silent_since.map(|since| now.saturating_sub(since));
+        self.state = match self.state {
+            State::Closed => match silent_for {
+                Some(silent) if silent >= self.settings.open_after => self.open(now),
+                _ => State::Closed,
+            },
+            State::Open { until, .. }
+                if now >= until || situation.contact == Contact::Answering =>
+            {
+                let fraction = probe_fraction(situation);
+                State::HalfOpen {
+                    since: now,
+                    seen: Probes::default(),
+                    fraction,
+                }
+            }
+            open @ State::Open { .. } => open,
+            State::HalfOpen {
+                since,
+                seen,
+                fraction,
+            } => {
+                let seen = seen.plus(probes);
+                let lasted = now.saturating_sub(since);
+                let answered = seen.succeeded > 0 || situation.contact == Contact::Answering;
+                if seen.are_bad() || (lasted >= EVIDENCE && situation.contact == Contact::Silent) {
+                    self.open(now)
+                } else if lasted >= EVIDENCE && answered {
+                    State::Ramp {
+                        step: 0,
+                        since: now,
+                        seen: Probes::default(),
+                        floor: fraction,
+                    }
+                } else if lasted >= LONGEST_HALF_OPEN {
+                    self.open(now)
+                } else {
+                    State::HalfOpen {
+                        since,
+                        seen,
+                        fraction,
+                    }
+                }
+            }
+            State::Ramp {
+                step,
+                since,
+                seen,
+                floor,
+            } => {
+                let seen = seen.plus(probes);
+                if seen.are_bad()
+                    || silent_for.is_some_and(|silent| silent >= self.settings.open_after)
+                {
+                    self.open(now)
+                } else if now.saturating_sub(since) < step_length(situation.mean_hold) {
+                    State::Ramp {
+                        step,
+                        since,
+                        seen,
+                        floor,
+                    }
+                } else if step + 1 < RAMP.len() {
+                    State::Ramp {
+                        step: step + 1,
+                        since: now,
+                        seen: Probes::default(),
+                        floor,
+                    }
+                } else {
+                    self.openings = 0;
+                    State::Closed
+                }
+            }
+        };
+        self.verdict()
+    }
+
+    fn open(&mut self, now: Duration) -> State {
+        let factor = 1_u32.checked_shl(self.openings.min(16)).unwrap_or(u32::MAX);
+        self.openings = self.openings.saturating_add(1);
+        let planned = self
+            .settings
+            .open_for
+            .saturating_mul(factor)
+            .min(LONGEST_OPEN);
+        let jitter = 1.0 + OPEN_JITTER * (2.0 * self.next_uniform() - 1.0);
+        State::Open {
+            until: now + planned.mul_f64(jitter),
+            planned,
+        }
+    }
+
+    /// SplitMix64 (Steele, Lea, Flood, 2014), as a number from 0 to 1.
+    fn next_uniform(&mut self) -> f64 {
+        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut bits = self.random;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((bits ^ (bits >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    fn verdict(&self) -> Verdict {
+        let nothing = Verdict {
+            state: CircuitState::Closed,
+            reason: None,
+            probe_fraction: None,
+            retry_after: None,
+        };
+        match self.state {
+            State::Closed => nothing,
+            State::Open { planned, .. } => Verdict {
+                state: CircuitState::Open,
+                reason: Some(Reason::DatabaseUnreachable),
+                retry_after: Some(planned),
+                ..nothing
+            },
+            State::HalfOpen { fraction, .. } => Verdict {
+                state: CircuitState::HalfOpen,
+                reason: Some(Reason::Probing),
+                probe_fraction: Some(fraction),
+                ..nothing
+            },
+            State::Ramp { step, floor, .. } => Verdict {
+                state: CircuitState::HalfOpen,
+                reason: Some(Reason::Recovering),
+                probe_fraction: Some(RAMP.get(step).map_or(1.0, |share| share.max(floor))),
+                ..nothing
+            },
+        }
+    }
+}
+
+impl Probes {
+    const fn plus(self, more: Self) -> Self {
+        Self {
+            succeeded: self.succeeded.saturating_add(more.succeeded),
+            failed: self.failed.saturating_add(more.failed),
+        }
+    }
+
+    fn are_bad(self) -> bool {
+        let all = f64::from(self.succeeded) + f64::from(self.failed);
+        all >= f64::from(ENOUGH_PROBES) && f64::from(self.succeeded) < SUCCESS_RATIO * all
+    }
+}
+
+/// So many clients that they send some 5 % of the capacity, at one probe a second each; all of them when they are few.
+fn probe_fraction(situation: Situation) -> f64 {
+    let probes_per_second = (PROBE_SHARE * situation.capacity.unwrap_or_default()).max(1.0);
+    (probes_per_second / f64::from(situation.live_clients.max(1))).min(1.0)
+}
+
+fn step_length(mean_hold: f64) -> Duration {
+    Duration::try_from_secs_f64(STEP_HOLDS * mean_hold)
+        .unwrap_or(LONGEST_STEP)
+        .clamp(SHORTEST_STEP, LONGEST_STEP)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct World {
+        breaker: Breaker,
+        now: Duration,
+        live_clients: u32,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let breaker = Breaker::new(BreakerSettings::default(), 7);
+            Self {
+                breaker,
+                now: Duration::ZERO,
+                live_clients: 1000,
+            }
+        }
+
+        fn tick(&mut self, contact: Contact, probes: Probes) -> Verdict {
+            self.now += Duration::from_millis(100);
+            let situation = Situation {
+                contact,
+                live_clients: self.live_clients,
+                capacity: Some(400.0),
+                mean_hold: 0.05,
+            };
+            self.breaker.update(probes, situation, self.now)
+        }
+
+        /// Ticks until the state is as wanted; returns the seconds that it took.
+        fn run_until(&mut self, contact: Contact, probes: Probes, wanted: CircuitState) -> f64 {
+            let start = self.now;
+            while self.tick(contact, probes).state != wanted {
+                assert!(
+                    self.now - start < Duration::from_secs(200),
+                    "never {wanted:?}"
+                );
+            }
+            (self.now - start).as_secs_f64()
+        }
+    }
+
+    const NONE: Probes = Probes {
+        succeeded: 0,
+        failed: 0,
+    };
+    const BAD: Probes = Probes {
+        succeeded: 0,
+        failed: 2,
+    };
+
+    #[test]
+    fn one_failure_does_not_open_it_but_half_a_second_of_silence_does() {
+        let mut world = World::new();
+        for _ in 0..100 {
+            assert_eq!(
+                world.tick(Contact::Silent, NONE).state,
+                CircuitState::Closed
+            );
+            assert_eq!(
+                world.tick(Contact::Answering, NONE).state,
+                CircuitState::Closed
+            );
+        }
+        let seconds = world.run_until(Contact::Silent, NONE, CircuitState::Open);
+        assert!((0.5..=0.7).contains(&seconds), "{seconds}");
+    }
+
+    #[test]
+    fn it_recovers_by_the_servers_own_probe_when_no_client_is_there() {
+        let mut world = World::new();
+        world.live_clients = 0;
+        world.run_until(Contact::Silent, NONE, CircuitState::Open);
+        let verdict = world.tick(Contact::Answering, NONE);
+        assert_eq!(
+            (verdict.state, verdict.probe_fraction),
+            (CircuitState::HalfOpen, Some(1.0))
+        );
+        let seconds = world.run_until(Contact::Answering, NONE, CircuitState::Closed);
+        assert!((5.0..=7.0).contains(&seconds), "{seconds}");
+    }
+
+    #[test]
+    fn few_clients_probe_and_the_ramp_only_rises() {
+        let mut world = World::new();
+        world.run_until(Contact::Silent, NONE, CircuitState::Open);
+        let mut last = 0.0;
+        loop {
+            let verdict = world.tick(Contact::Answering, NONE);
+            let Some(fraction) = verdict.probe_fraction else {
+                break;
+            };
+            assert!(fraction >= last, "{fraction} after {last}");
+            if last == 0.0 {
+                assert!(
+                    (fraction - 0.02).abs() < 1e-9,
+                    "20 probes a second of 1,000 clients"
+                );
+            }
+            last = fraction;
+        }
+        assert!((last - 0.8).abs() < 1e-9);
+    }
+
+    #[test]
+    fn failing_probes_open_it_again_for_longer_each_time_up_to_the_limit() {
+        let mut world = World::new();
+        world.run_until(Contact::Silent, NONE, CircuitState::Open);
+        let mut longest = 0.0_f64;
+        for _ in 0..12 {
+            let open = world.run_until(Contact::Unknown, NONE, CircuitState::HalfOpen);
+            world.run_until(Contact::Unknown, BAD, CircuitState::Open);
+            longest = longest.max(open);
+            assert!(open <= 75.2, "{open}");
+        }
+        assert!(longest > 45.0, "{longest}");
+    }
+
+    #[test]
+    fn half_open_without_evidence_ends() {
+        let mut world = World::new();
+        world.run_until(Contact::Silent, NONE, CircuitState::Open);
+        world.run_until(Contact::Unknown, NONE, CircuitState::HalfOpen);
+        let seconds = world.run_until(Contact::Unknown, NONE, CircuitState::Open);
+        assert!((9.9..=10.2).contains(&seconds), "{seconds}");
+    }
+}

@@ -1,0 +1,122 @@
+//! Steps that are climbed at once and left only after a while of calm, so that labels do not flap.
+
+use std::time::Duration;
+
+/// How long a lower step must be wanted before a label falls.
+pub(crate) const CALM: Duration = Duration::from_secs(5);
+
+/// How far below its threshold, in percentage points, a usage step is left again.
+const EXIT_MARGIN: f64 = 5.0;
+
+/// A label that rises at once and falls after [`CALM`], to the highest label that was wanted meanwhile.
+#[derive(Clone, Debug)]
+pub(crate) struct Dwell<T> {
+    current: T,
+    calm: Option<Calm<T>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Calm<T> {
+    since: Duration,
+    highest: T,
+}
+
+impl<T: Copy + Ord> Dwell<T> {
+    pub(crate) const fn new(current: T) -> Self {
+        Self {
+            current,
+            calm: None,
+        }
+    }
+
+    /// The label, given what is wanted now.
+    pub(crate) fn update(&mut self, wanted: T, now: Duration) -> T {
+        if wanted >= self.current {
+            self.current = wanted;
+            self.calm = None;
+            return self.current;
+        }
+        let calm = self.calm.get_or_insert(Calm {
+            since: now,
+            highest: wanted,
+        });
+        calm.highest = calm.highest.max(wanted);
+        if now.saturating_sub(calm.since) >= CALM {
+            self.current = calm.highest;
+            self.calm = None;
+        }
+        self.current
+    }
+}
+
+/// Usage thresholds, rising. Reports how many are reached: one is reached at its value and left 5 points lower.
+#[derive(Clone, Debug)]
+pub(crate) struct Ladder<const N: usize> {
+    thresholds: [f64; N],
+    reached: Dwell<usize>,
+}
+
+impl<const N: usize> Ladder<N> {
+    pub(crate) const fn new(thresholds: [f64; N]) -> Self {
+        Self {
+            thresholds,
+            reached: Dwell::new(0),
+        }
+    }
+
+    /// How many thresholds count as reached, 0 to `N`.
+    pub(crate) fn update(&mut self, usage_percent: f64, now: Duration) -> usize {
+        let entered = self.count(usage_percent);
+        let held = self
+            .count(usage_percent + EXIT_MARGIN)
+            .min(self.reached.current);
+        self.reached.update(entered.max(held), now)
+    }
+
+    fn count(&self, usage_percent: f64) -> usize {
+        self.thresholds
+            .iter()
+            .filter(|threshold| usage_percent >= **threshold)
+            .count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_ladder_rises_at_once_and_falls_after_calm_skipping_steps() {
+        let mut ladder = Ladder::new([70.0, 80.0, 90.0]);
+        assert_eq!(ladder.update(69.9, at(0)), 0);
+        assert_eq!(ladder.update(95.0, at(1)), 3);
+        assert_eq!(ladder.update(10.0, at(2)), 3);
+        assert_eq!(ladder.update(10.0, at(6)), 3);
+        assert_eq!(ladder.update(10.0, at(7)), 0);
+    }
+
+    #[test]
+    fn a_step_is_left_five_points_below_its_threshold() {
+        let mut ladder = Ladder::new([70.0, 80.0, 90.0]);
+        ladder.update(91.0, at(0));
+        for second in 1..60 {
+            assert_eq!(ladder.update(85.5, at(second)), 3);
+        }
+        ladder.update(84.0, at(60));
+        assert_eq!(ladder.update(84.0, at(65)), 2);
+    }
+
+    #[test]
+    fn a_label_falls_to_the_highest_one_wanted_during_the_calm() {
+        let mut dwell = Dwell::new(3);
+        dwell.update(0, at(0));
+        dwell.update(2, at(3));
+        assert_eq!(dwell.update(0, at(5)), 2);
+        assert_eq!(dwell.update(0, at(6)), 2);
+        assert_eq!(dwell.update(0, at(11)), 0);
+    }
+}

@@ -1,0 +1,237 @@
+//! What can be set, with its defaults and ranges.
+
+use std::{error::Error, fmt, time::Duration};
+
+/// How the controller decides.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Which law sets the limits; adaptive by default.
+    pub policy: Policy,
+    /// Usage of the pool at which labels and alerts change.
+    pub thresholds: Thresholds,
+    /// The law of the fair rate.
+    pub adaptive: AdaptiveSettings,
+    /// The circuit breaker.
+    pub breaker: BreakerSettings,
+}
+
+/// Which law sets the limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// One fair rate for all clients, corrected from what arrives; no limit while healthy.
+    #[default]
+    Adaptive,
+    /// Four fixed rows, chosen by the pool's usage and always enforced.
+    Fixed,
+}
+
+/// Usage of the pool, in percent, 0 to 100 and rising. Each is left again 5 points lower.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Thresholds {
+    /// Info alert, DEGRADED; MODERATE in the fixed policy. Default 70.
+    pub info_percent: f64,
+    /// Warning alert; AGGRESSIVE in the fixed policy. Default 80.
+    pub warning_percent: f64,
+    /// Critical alert, above it CRITICAL; EMERGENCY in the fixed policy. Default 90.
+    pub critical_percent: f64,
+}
+
+/// The law of the fair rate; see [`crate::Controller`] for the formula.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdaptiveSettings {
+    /// Arrivals that the law steers to, as a multiple of capacity, 1 to 2. Above 1 the gate stays busy at the price of
+    /// some rejects. Default 1.12.
+    pub overcommit: f64,
+    /// Gain on the difference between wanted and actual arrivals, 0 to 1. Default 0.4.
+    pub arrival_gain: f64,
+    /// Gain on the queue at the gate, 0 to 1. Default 0.05.
+    pub queue_gain: f64,
+    /// The loop's delay that the gains are relative to, 10 ms to 10 s. Default 0.3 s.
+    pub loop_delay: Duration,
+    /// How long demand must fit before the rate is released, 0.1 to 5 s. Default 2 s.
+    pub release_after: Duration,
+}
+
+/// The circuit breaker; it opens only when the database does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BreakerSettings {
+    /// How long the database must be silent before the breaker opens, 0 to 10 s. Default 0.5 s.
+    pub open_after: Duration,
+    /// How long the breaker stays open the first time, 0.1 s to 60 s; doubled at each failure to recover, up to 60 s, with
+    /// a jitter of a quarter. Default 1 s.
+    pub open_for: Duration,
+}
+
+/// A setting is out of its range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidSettings {
+    /// The setting, as its path.
+    pub key: &'static str,
+    /// What it must be.
+    pub expected: &'static str,
+}
+
+impl Settings {
+    /// The defaults with another policy.
+    pub fn with_policy(policy: Policy) -> Self {
+        Self {
+            policy,
+            ..Self::default()
+        }
+    }
+
+    /// Checks every range.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that is out of its range.
+    pub fn check(&self) -> Result<(), InvalidSettings> {
+        let Thresholds {
+            info_percent,
+            warning_percent,
+            critical_percent,
+        } = self.thresholds;
+        let percent = 0.0..=100.0;
+        for (key, value) in [
+            ("thresholds.info", info_percent),
+            ("thresholds.warning", warning_percent),
+            ("thresholds.critical", critical_percent),
+        ] {
+            ensure(percent.contains(&value), key, "a percentage from 0 to 100")?;
+        }
+        ensure(
+            info_percent < warning_percent,
+            "thresholds.warning",
+            "above thresholds.info",
+        )?;
+        ensure(
+            warning_percent < critical_percent,
+            "thresholds.critical",
+            "above thresholds.warning",
+        )?;
+
+        let AdaptiveSettings {
+            overcommit,
+            arrival_gain,
+            queue_gain,
+            loop_delay,
+            release_after,
+        } = self.adaptive;
+        ensure(
+            (1.0..=2.0).contains(&overcommit),
+            "adaptive.overcommit",
+            "from 1 to 2",
+        )?;
+        ensure(
+            (0.0..=1.0).contains(&arrival_gain),
+            "adaptive.arrival_gain",
+            "from 0 to 1",
+        )?;
+        ensure(
+            (0.0..=1.0).contains(&queue_gain),
+            "adaptive.queue_gain",
+            "from 0 to 1",
+        )?;
+        let delays = Duration::from_millis(10)..=Duration::from_secs(10);
+        ensure(
+            delays.contains(&loop_delay),
+            "adaptive.loop_delay",
+            "from 10 ms to 10 s",
+        )?;
+        let releases = Duration::from_millis(100)..=Duration::from_secs(5);
+        ensure(
+            releases.contains(&release_after),
+            "adaptive.release_after",
+            "from 100 ms to 5 s",
+        )?;
+
+        let BreakerSettings {
+            open_after,
+            open_for,
+        } = self.breaker;
+        ensure(
+            open_after <= Duration::from_secs(10),
+            "breaker.open_after",
+            "at most 10 s",
+        )?;
+        let openings = Duration::from_millis(100)..=Duration::from_secs(60);
+        ensure(
+            openings.contains(&open_for),
+            "breaker.open_for",
+            "from 100 ms to 60 s",
+        )
+    }
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self {
+            info_percent: 70.0,
+            warning_percent: 80.0,
+            critical_percent: 90.0,
+        }
+    }
+}
+
+impl Default for AdaptiveSettings {
+    fn default() -> Self {
+        Self {
+            overcommit: 1.12,
+            arrival_gain: 0.4,
+            queue_gain: 0.05,
+            loop_delay: Duration::from_millis(300),
+            release_after: Duration::from_secs(2),
+        }
+    }
+}
+
+impl Default for BreakerSettings {
+    fn default() -> Self {
+        Self {
+            open_after: Duration::from_millis(500),
+            open_for: Duration::from_secs(1),
+        }
+    }
+}
+
+impl fmt::Display for InvalidSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` must be {}", self.key, self.expected)
+    }
+}
+
+impl Error for InvalidSettings {}
+
+fn ensure(holds: bool, key: &'static str, expected: &'static str) -> Result<(), InvalidSettings> {
+    if holds {
+        Ok(())
+    } else {
+        Err(InvalidSettings { key, expected })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(Settings::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn an_error_names_the_setting() {
+        let mut settings = Settings::default();
+        settings.thresholds.warning_percent = 95.0;
+        assert_eq!(settings.check().unwrap_err().key, "thresholds.critical");
+        settings.thresholds.warning_percent = f64::NAN;
+        assert_eq!(settings.check().unwrap_err().key, "thresholds.warning");
+        settings = Settings::default();
+        settings.adaptive.overcommit = 0.5;
+        assert_eq!(
+            settings.check().unwrap_err().to_string(),
+            "`adaptive.overcommit` must be from 1 to 2"
+        );
+    }
+}

@@ -1,0 +1,114 @@
+//! Whatever is fed in, the config stays within its contract.
+
+use std::time::Duration;
+
+use poolgate_control::{
+    Contact, Controller, GateSample, Policy, PoolSample, Probes, Sample, Settings, WaitSample,
+};
+use poolgate_types::ThrottlingConfig;
+use proptest::prelude::*;
+
+fn samples() -> impl Strategy<Value = Sample> {
+    let counts = prop_oneof![
+        0..3_u64,
+        0..500_u64,
+        any::<u64>().prop_map(|count| count >> 8)
+    ];
+    let gauges = prop_oneof![0..40_u32, any::<u32>()];
+    let contact = prop_oneof![
+        Just(Contact::Answering),
+        Just(Contact::Silent),
+        Just(Contact::Unknown)
+    ];
+    (
+        (
+            gauges.clone(),
+            gauges.clone(),
+            gauges.clone(),
+            gauges.clone(),
+            gauges.clone(),
+            gauges,
+        ),
+        (
+            counts.clone(),
+            counts.clone(),
+            counts.clone(),
+            0..u64::MAX / 4,
+        ),
+        (contact, 0..50_u32, 0..50_u32, 0..10_000_u64),
+    )
+        .prop_map(|(gauge, count, rest)| Sample {
+            pool: PoolSample {
+                checked_out: gauge.0,
+                capacity: gauge.1,
+                waiting: gauge.2,
+            },
+            gate: GateSample {
+                permits: gauge.3,
+                in_flight: gauge.4,
+                queued: gauge.2,
+                oldest_wait: Duration::from_millis(rest.3),
+                arrivals: count.0,
+                admitted: count.1,
+                rejected: count.2,
+            },
+            completed: count.1,
+            hold_total: Duration::from_nanos(count.3),
+            acquire_waits: WaitSample {
+                p99: Duration::from_millis(rest.3),
+                min: Duration::ZERO,
+            },
+            contact: rest.0,
+            probes: Probes {
+                succeeded: rest.1,
+                failed: rest.2,
+            },
+            live_clients: gauge.5,
+        })
+}
+
+proptest! {
+    #[test]
+    fn a_config_is_always_within_its_contract(
+        fixed: bool,
+        seed: u64,
+        steps in prop::collection::vec((samples(), 0..5_000_u64), 1..60),
+    ) {
+        let policy = if fixed { Policy::Fixed } else { Policy::Adaptive };
+        let mut controller = Controller::new(Settings::with_policy(policy), 7, seed);
+        let mut previous: Option<ThrottlingConfig> = None;
+        for (sample, now) in steps {
+            // Unordered times: the clock also goes back.
+            let decision = controller.tick(&sample, Duration::from_millis(now));
+            let config = decision.config;
+            prop_assert!(ThrottlingConfig::CONCURRENCY.contains(config.max_concurrent_requests));
+            prop_assert!(ThrottlingConfig::PER_MINUTE.contains(config.max_requests_per_minute));
+            prop_assert!(ThrottlingConfig::DELAY_MS.contains(config.request_delay_ms));
+            prop_assert!(config.fair_rate_per_second.is_none_or(|rate| rate.is_finite() && rate > 0.0));
+            prop_assert!(config.probe_fraction.is_none_or(|share| share > 0.0 && share <= 1.0));
+            prop_assert!(config.retry_after_seconds.is_none_or(|seconds| (1..=60).contains(&seconds)));
+            prop_assert!((0.0..=1e12).contains(&decision.usage_percent));
+            if let Some(previous) = previous {
+                let same = ThrottlingConfig { version: previous.version, ..config.clone() } == previous;
+                prop_assert_eq!(decision.config_changed, !same);
+                prop_assert_eq!(config.version, previous.version + u64::from(!same));
+            }
+            previous = Some(config);
+        }
+    }
+
+    #[test]
+    fn half_open_always_ends(seed: u64, samples in prop::collection::vec(samples(), 20..40)) {
+        let mut controller = Controller::new(Settings::default(), 7, seed);
+        let mut half_open_since = None;
+        for tick in 0..3_000_u64 {
+            let now = Duration::from_millis(100 * tick);
+            let sample = &samples[tick as usize % samples.len()];
+            let config = controller.tick(sample, now).config;
+            half_open_since = config.probe_fraction.map(|_| half_open_since.unwrap_or(now));
+            let lasted = now - half_open_since.unwrap_or(now);
+            // Ten seconds of probing and five steps of five seconds at the most.
+            prop_assert!(lasted <= Duration::from_secs(36), "half-open for {lasted:?}");
+        }
+    }
+}
