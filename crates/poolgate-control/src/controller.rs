@@ -149,7 +149,8 @@ impl Controller {
         let usage = f64::from(sample.pool.checked_out) / f64::from(sample.pool.capacity.max(1));
         let weight = elapsed.as_secs_f64().max(1e-3);
         self.usage.add(usage * weight, weight, now);
-        100.0 * self.usage.ratio(now).unwrap_or(usage)
+        // Rounded, so that 27 of 30 is exactly 90 % however often it was added up.
+        (100.0 * self.usage.ratio(now).unwrap_or(usage) * 1e6).round() / 1e6
     }
 
     fn update_breaker(

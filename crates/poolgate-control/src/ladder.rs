@@ -8,44 +8,33 @@ pub(crate) const CALM: Duration = Duration::from_secs(5);
 /// How far below its threshold, in percentage points, a usage step is left again.
 const EXIT_MARGIN: f64 = 5.0;
 
-/// A label that rises at once and falls after [`CALM`], to the highest label that was wanted meanwhile.
+/// A label that rises at once and falls when it has not been wanted for [`CALM`]: the highest one wanted lately.
 #[derive(Clone, Debug)]
 pub(crate) struct Dwell<T> {
-    current: T,
-    calm: Option<Calm<T>>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Calm<T> {
-    since: Duration,
-    highest: T,
+    lowest: T,
+    /// Labels with the time each was last wanted; both fall from front to back, so it holds one entry per label at most.
+    wanted: Vec<(T, Duration)>,
 }
 
 impl<T: Copy + Ord> Dwell<T> {
-    pub(crate) const fn new(current: T) -> Self {
+    pub(crate) const fn new(lowest: T) -> Self {
         Self {
-            current,
-            calm: None,
+            lowest,
+            wanted: Vec::new(),
         }
+    }
+
+    /// The label in force.
+    pub(crate) fn current(&self) -> T {
+        self.wanted.first().map_or(self.lowest, |(label, _)| *label)
     }
 
     /// The label, given what is wanted now.
     pub(crate) fn update(&mut self, wanted: T, now: Duration) -> T {
-        if wanted >= self.current {
-            self.current = wanted;
-            self.calm = None;
-            return self.current;
-        }
-        let calm = self.calm.get_or_insert(Calm {
-            since: now,
-            highest: wanted,
-        });
-        calm.highest = calm.highest.max(wanted);
-        if now.saturating_sub(calm.since) >= CALM {
-            self.current = calm.highest;
-            self.calm = None;
-        }
-        self.current
+        self.wanted
+            .retain(|(label, last)| *label > wanted && now.saturating_sub(*last) < CALM);
+        self.wanted.push((wanted, now));
+        self.current()
     }
 }
 
@@ -69,7 +58,7 @@ impl<const N: usize> Ladder<N> {
         let entered = self.count(usage_percent);
         let held = self
             .count(usage_percent + EXIT_MARGIN)
-            .min(self.reached.current);
+            .min(self.reached.current());
         self.reached.update(entered.max(held), now)
     }
 
@@ -95,8 +84,8 @@ mod tests {
         assert_eq!(ladder.update(69.9, at(0)), 0);
         assert_eq!(ladder.update(95.0, at(1)), 3);
         assert_eq!(ladder.update(10.0, at(2)), 3);
-        assert_eq!(ladder.update(10.0, at(6)), 3);
-        assert_eq!(ladder.update(10.0, at(7)), 0);
+        assert_eq!(ladder.update(10.0, at(5)), 3);
+        assert_eq!(ladder.update(10.0, at(6)), 0);
     }
 
     #[test]
@@ -111,12 +100,14 @@ mod tests {
     }
 
     #[test]
-    fn a_label_falls_to_the_highest_one_wanted_during_the_calm() {
-        let mut dwell = Dwell::new(3);
-        dwell.update(0, at(0));
+    fn each_label_falls_five_seconds_after_it_was_last_wanted() {
+        let mut dwell = Dwell::new(0);
+        dwell.update(3, at(0));
+        dwell.update(0, at(1));
         dwell.update(2, at(3));
+        assert_eq!(dwell.update(0, at(4)), 3);
         assert_eq!(dwell.update(0, at(5)), 2);
-        assert_eq!(dwell.update(0, at(6)), 2);
-        assert_eq!(dwell.update(0, at(11)), 0);
+        assert_eq!(dwell.update(0, at(7)), 2);
+        assert_eq!(dwell.update(0, at(8)), 0);
     }
 }
