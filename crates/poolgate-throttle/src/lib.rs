@@ -1,1 +1,133 @@
-//! x
+//! Decides in a client which request starts when: a [`Throttle`] obeys the server's config, on behalf of one browser or
+//! service. It is a state machine without clock, I/O, randomness or panics; it sends nothing itself. The shell around it
+//! owns the requests, the timer and the connection to the server.
+//!
+//! # The run loop
+//!
+//! 1. Measure time as a [`Duration`](std::time::Duration) since any moment of your choice and pass it as `now` to every
+//!    call. A clock that jumps back is taken to stand still.
+//! 2. Whatever you hear about the config, tell [`Throttle::configure`]: documents, response headers, heartbeats,
+//!    failures to reach the route. Before the first one everything passes.
+//! 3. [`Throttle::submit`] each request. Send it at once if it may [`Start`](Submitted::Start); keep it under its id if it
+//!    is [`Queued`](Submitted::Queued).
+//! 4. When a request has ended, however it did, [`Throttle::complete`] its permit, exactly once. When the app gives up a
+//!    queued one, [`Throttle::abort`] it; it has spent nothing.
+//! 5. After each of these calls, call [`Throttle::poll`] until it answers `None`, and act on each [`Event`].
+//! 6. Then set one timer to [`Throttle::next_wakeup`], replacing the last one; when it fires, go to 5. `None`: no timer.
+//!
+//! [`Throttle::state`] may be read at any time.
+//!
+//! ```
+//! use std::time::Duration;
+//! use poolgate_throttle::{Event, News, Outcome, Request, Settings, Submitted, Throttle};
+//! use poolgate_types::{ConfigVersion, Level, ThrottlingConfig};
+//!
+//! let mut now = Duration::ZERO;
+//! let mut throttle = Throttle::new(Settings::default(), 42);
+//!
+//! // The server allows two requests a second, one at a time.
+//! let config = ThrottlingConfig {
+//!     throttling_level: Level::Moderate,
+//!     enforced: true,
+//!     fair_rate_per_second: Some(2.0),
+//!     max_concurrent_requests: 1,
+//!     ..ThrottlingConfig::normal(ConfigVersion { epoch: 1, version: 1 })
+//! };
+//! let _ = throttle.configure(&News::Config(config), now)?;
+//!
+//! let (mut started, mut queued) = (0, 0);
+//! for _ in 0..10 {
+//!     match throttle.submit(Request::default(), now) {
+//!         Submitted::Start(permit) => {
+//!             started += 1;
+//!             throttle.complete(permit, Outcome::Success, now); // in real life: when the answer is there
+//!         }
+//!         Submitted::Queued(_id) => queued += 1,
+//!         Submitted::Rejected(rejection) => panic!("{rejection:?}"),
+//!     }
+//! }
+//! assert_eq!(started + queued, 10);
+//! assert!(queued >= 8, "the budget is a token or two at first");
+//!
+//! // Virtual time: go straight to the next wake-up instead of waiting for it.
+//! loop {
+//!     while let Some(event) = throttle.poll(now) {
+//!         match event {
+//!             Event::Start(_id, permit) => {
+//!                 started += 1;
+//!                 throttle.complete(permit, Outcome::Success, now);
+//!             }
+//!             Event::Rejected(id, rejection) => panic!("{id:?}: {rejection:?}"),
+//!             _ => {} // the level changed from NORMAL to MODERATE
+//!         }
+//!     }
+//!     let Some(wakeup) = throttle.next_wakeup() else { break };
+//!     now = wakeup;
+//! }
+//! assert_eq!(started, 10);
+//! assert!(now > Duration::from_secs(3) && now < Duration::from_secs(8), "{now:?}");
+//! # Ok::<(), poolgate_throttle::InvalidConfig>(())
+//! ```
+//!
+//! # What acts when
+//!
+//! | state | what acts |
+//! |---|---|
+//! | no config yet, [not found](News::NotFound), [closed](News::Closed) | nothing: requests pass through |
+//! | `enforced: false` | breaker and pauses |
+//! | `enforced: true` with a fair rate | also: that rate, `max_concurrent_requests` |
+//! | `enforced: true` without one | also: `max_requests_per_minute` as a rate and within any 60 s, `request_delay_ms` as the least spacing of starts, `max_concurrent_requests` |
+//! | the config outlived `ttl_seconds` | the same limits, moving to the NORMAL row (10 in flight, 100 a minute, 100 ms) with a half-life of 10 s; none as soon as gated requests succeed [without the header](News::HeaderMissing); limits that were not enforced have nothing to move |
+//!
+//! - **Rate**: a token bucket, one second of the rate deep, at least 1.5 tokens. A start costs U(0.5, 1.5) tokens. When a
+//!   rate comes into force the first fill is U(0, 1.5) · min(1, 10 s · rate) and the first start waits a further
+//!   U(0, min(1 s, 1 / rate)), so that clients told the same at the same time do not fire together. A change of rate
+//!   keeps the used share of the bucket; it runs on through a release, so that a short one does not refill it.
+//! - **Queue**: bounded ([`Settings::max_queue`]); a full one sheds the newest of the least important for a more
+//!   important newcomer, and rejects any other. Each request waits at most its [`Request::queue_timeout`]. Order:
+//!   [`Priority`], then arrival; lower priorities get a share all the same ([`Priority::patience`]).
+//! - **Pause**: the gate's `Retry-After` holds everything back for that long and up to half as long again, at most 60 s;
+//!   a shorter one does not shorten a longer one.
+//! - **Breaker**: the server's verdict, and local evidence: five requests in a row without contact, over at least 1 s
+//!   and within 60 s, open it. One probe after 1 s, then after U(0, 2 s), U(0, 4 s) … U(0, 60 s); any answer closes it. A
+//!   probe without an answer counts as failed after 10 s. While it is open what waits and what comes is rejected. When the
+//!   server lets a share of its clients probe, each of them sends one request at a time.
+//! - **Order of configs**: the higher (epoch, version) wins wherever it came from; see [`Configured`].
+//!
+//! A request that [bypasses](Request::bypass) is not limited and not counted, but what becomes of it is evidence.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used,
+        reason = "a test fails by panicking"
+    )
+)]
+
+mod breaker;
+mod bucket;
+mod event;
+mod lease;
+mod limits;
+mod news;
+mod pause;
+mod queue;
+mod request;
+mod rng;
+mod settings;
+mod spacing;
+mod stale;
+mod state;
+mod throttle;
+
+pub use event::Event;
+pub use limits::Limits;
+pub use news::{Configured, InvalidConfig, News};
+pub use request::{
+    Outcome, Permit, Priority, RejectReason, Rejection, Request, RequestId, Submitted,
+};
+pub use settings::Settings;
+pub use state::State;
+pub use throttle::Throttle;

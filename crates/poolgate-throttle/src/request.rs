@@ -1,0 +1,139 @@
+//! A request's life: asked for, permitted or rejected, completed.
+
+use std::time::Duration;
+
+/// A request that the app wants to send. The default waits at most
+/// [`Settings::queue_timeout`](crate::Settings::queue_timeout) at normal priority.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    /// How important it is compared with others of the same client.
+    pub priority: Priority,
+    /// How long it may wait, at most an hour; zero: not at all. `None`:
+    /// [`Settings::queue_timeout`](crate::Settings::queue_timeout).
+    pub queue_timeout: Option<Duration>,
+    /// Starts at once whatever is in force, spends nothing and does not count as in flight.
+    pub bypass: bool,
+}
+
+/// How important a request is. A higher priority starts first; a lower one that has been passed over often enough goes
+/// next all the same (see [`Priority::patience`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Priority {
+    /// Nobody waits for it: prefetching, telemetry.
+    Low,
+    /// What the app sends without saying more.
+    #[default]
+    Normal,
+    /// A user looks at the place where the answer will appear.
+    High,
+    /// Without it the app does not work: sign-in, payment.
+    Critical,
+}
+
+/// Names a request of one [`Throttle`](crate::Throttle). Later requests have greater ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub(crate) u64);
+
+/// The right to run one request. Give it back with [`Throttle::complete`](crate::Throttle::complete) exactly once,
+/// whatever became of the request: until then the request counts as in flight.
+#[derive(Debug)]
+#[must_use = "a permit that is not completed counts as in flight for ever"]
+pub struct Permit {
+    pub(crate) id: RequestId,
+    /// The throttle that gave it; no other takes it back.
+    pub(crate) owner: u64,
+    pub(crate) kind: PermitKind,
+}
+
+/// What giving a permit back undoes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PermitKind {
+    /// A slot of the concurrency limit.
+    Counted,
+    /// A slot of the concurrency limit, and the breaker waits for the answer to this probe.
+    Probe(u64),
+    /// Nothing.
+    Bypass,
+}
+
+/// The answer to [`Throttle::submit`](crate::Throttle::submit).
+#[derive(Debug)]
+#[must_use = "it may hold a permit"]
+pub enum Submitted {
+    /// Send the request now.
+    Start(Permit),
+    /// It waits; [`Throttle::poll`](crate::Throttle::poll) will say what becomes of it, under this id.
+    Queued(RequestId),
+    /// It will not be sent.
+    Rejected(Rejection),
+}
+
+/// Why a request will not be sent, and when to try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// Why.
+    pub reason: RejectReason,
+    /// When another attempt may succeed, counted from now, if that is known.
+    pub retry_after: Option<Duration>,
+}
+
+/// Why a request will not be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RejectReason {
+    /// As many requests wait as may wait, and none of them is less important.
+    QueueFull,
+    /// It waited as long as it might.
+    QueueTimeout,
+    /// The database does not answer, or nothing does.
+    CircuitOpen,
+    /// It still waited when the client was [closed](crate::News::Closed).
+    Closed,
+}
+
+/// What became of a permitted request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The server answered, with whatever status; it was reached.
+    Success,
+    /// No contact: refused, reset, unresolved, offline.
+    Failure,
+    /// The gate turned it away (503 `database_unavailable`, 429 `quota_exceeded`).
+    Rejected {
+        /// The response's `Retry-After`; `None` counts as one second.
+        retry_after: Option<Duration>,
+    },
+    /// The app gave up before there was an answer; evidence for nothing.
+    Aborted,
+}
+
+impl Priority {
+    /// All priorities, the most important first.
+    pub const ALL: [Self; 4] = [Self::Critical, Self::High, Self::Normal, Self::Low];
+
+    /// How many starts in a row may pass over the waiting requests of this priority before one of them goes next: 0
+    /// (never passed over) for critical, 4 for high, 8 for normal, 16 for low. With all four waiting, every 16th
+    /// start or so is a low one.
+    pub const fn patience(self) -> u32 {
+        match self {
+            Self::Critical => 0,
+            Self::High => 4,
+            Self::Normal => 8,
+            Self::Low => 16,
+        }
+    }
+}
+
+impl RequestId {
+    /// The id as a number, for tables keyed by it.
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
+impl Permit {
+    /// The request it is for.
+    pub const fn id(&self) -> RequestId {
+        self.id
+    }
+}

@@ -1,0 +1,125 @@
+//! The limits of the six fields that a token bucket does not give literally: the minimum spacing of two starts, and
+//! the number of starts within any minute.
+
+use std::{collections::VecDeque, time::Duration};
+
+use poolgate_types::ThrottlingConfig;
+
+use crate::Limits;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// When this client started requests, as far back as a limit may look.
+#[derive(Debug, Default)]
+pub(crate) struct Spacing {
+    last_start: Option<Duration>,
+    /// Starts of the last minute, oldest first, kept while a limit per minute is in force: at most as many as the
+    /// greatest such limit.
+    starts: VecDeque<Duration>,
+}
+
+impl Spacing {
+    /// When the next start may happen; in the past when it may happen at once.
+    pub(crate) fn ready_at(&self, limits: &Limits) -> Duration {
+        let spaced = self
+            .last_start
+            .map_or(Duration::ZERO, |last| last.saturating_add(limits.spacing));
+        spaced.max(
+            limits
+                .per_minute
+                .map_or(Duration::ZERO, |most| self.minute_allows_at(most)),
+        )
+    }
+
+    /// Remembers a start.
+    pub(crate) fn record(&mut self, limits: &Limits, now: Duration) {
+        self.last_start = Some(now);
+        if limits.per_minute.is_some() {
+            let outdated = |start: &Duration| start.saturating_add(MINUTE) <= now;
+            while self.starts.len() >= ThrottlingConfig::PER_MINUTE.max as usize
+                || self.starts.front().is_some_and(outdated)
+            {
+                self.starts.pop_front();
+            }
+            self.starts.push_back(now);
+        }
+    }
+
+    /// The `most`-last start must be a minute ago.
+    fn minute_allows_at(&self, most: u32) -> Duration {
+        let blocking = self
+            .starts
+            .len()
+            .checked_sub(most as usize)
+            .and_then(|index| self.starts.get(index));
+        blocking.map_or(Duration::ZERO, |start| start.saturating_add(MINUTE))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn starts_keep_their_distance() {
+        let limits = Limits {
+            spacing: ms(300),
+            ..Limits::default()
+        };
+        let mut spacing = Spacing::default();
+        assert_eq!(spacing.ready_at(&limits), ms(0));
+        spacing.record(&limits, ms(1000));
+        assert_eq!(spacing.ready_at(&limits), ms(1300));
+        assert_eq!(
+            spacing.ready_at(&Limits {
+                spacing: ms(2000),
+                ..limits
+            }),
+            ms(3000),
+            "another level, the same start"
+        );
+    }
+
+    #[test]
+    fn no_minute_holds_more_starts_than_allowed() {
+        let limits = Limits {
+            per_minute: Some(5),
+            ..Limits::default()
+        };
+        let mut spacing = Spacing::default();
+        for second in 0..5 {
+            assert!(spacing.ready_at(&limits) <= ms(second * 1000));
+            spacing.record(&limits, ms(second * 1000));
+        }
+        assert_eq!(spacing.ready_at(&limits), ms(60_000));
+        assert_eq!(
+            spacing.ready_at(&Limits {
+                per_minute: Some(2),
+                ..limits
+            }),
+            ms(63_000)
+        );
+        let six = Limits {
+            per_minute: Some(6),
+            ..limits
+        };
+        assert!(spacing.ready_at(&six) <= ms(4000), "at once");
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let limits = Limits {
+            per_minute: Some(100),
+            ..Limits::default()
+        };
+        let mut spacing = Spacing::default();
+        for start in 0..10_000 {
+            spacing.record(&limits, ms(start));
+        }
+        assert_eq!(spacing.starts.len(), 100);
+    }
+}

@@ -1,0 +1,103 @@
+//! What a config means that has not been confirmed for too long.
+//!
+//! A hidden tab or a cut stream must not act on it for ever, neither when it was strict nor when it was generous: its
+//! limits move to the NORMAL row with a half-life of ten seconds. The shape is that of an expired lease in Doorman
+//! (YouTube, 2016), which falls back to a safe capacity.
+
+use std::time::Duration;
+
+use poolgate_types::SixFields;
+
+use crate::Limits;
+
+const HALF_LIFE: Duration = Duration::from_secs(10);
+/// After ten half-lives a thousandth is left, which no limit shows: the row itself is in force.
+const SETTLED: Duration = Duration::from_secs(100);
+/// While limits move, a waiting client looks again after this long.
+const STEP: Duration = Duration::from_secs(1);
+
+/// The limits `overdue` after their time to live.
+pub(crate) fn decayed(limits: &Limits, overdue: Duration) -> Limits {
+    let row = Limits::from(SixFields::NORMAL);
+    if overdue >= SETTLED {
+        return row;
+    }
+    let left = (-overdue.as_secs_f64() / HALF_LIFE.as_secs_f64()).exp2();
+    let move_to = |target: f64, from: f64| target + (from - target) * left;
+    let count = |target: Option<u32>, from: u32| {
+        move_to(f64::from(target.unwrap_or(from)), f64::from(from))
+            .round()
+            .max(1.0) as u32
+    };
+    Limits {
+        rate_per_second: limits
+            .rate_per_second
+            .map(|rate| move_to(row.rate_per_second.unwrap_or(rate), rate)),
+        per_minute: limits
+            .per_minute
+            .map(|starts| count(row.per_minute, starts)),
+        concurrency: limits
+            .concurrency
+            .map(|requests| count(row.concurrency, requests)),
+        spacing: Duration::from_secs_f64(
+            move_to(row.spacing.as_secs_f64(), limits.spacing.as_secs_f64()).max(0.0),
+        ),
+    }
+}
+
+/// When the decayed limits will differ enough to look again; `None` once they have settled.
+pub(crate) fn next_step(overdue: Duration, now: Duration) -> Option<Duration> {
+    (overdue < SETTLED).then(|| now.saturating_add(STEP))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+
+    #[test]
+    fn strict_limits_loosen_with_the_half_life() {
+        let emergency = Limits::from(SixFields::EMERGENCY);
+        let at_first = decayed(&emergency, secs(0));
+        assert!((at_first.rate_per_second.unwrap() * 60.0 - 5.0).abs() < 1e-6);
+        assert_eq!(
+            Limits {
+                rate_per_second: emergency.rate_per_second,
+                ..at_first
+            },
+            emergency
+        );
+        let after = decayed(&emergency, secs(10));
+        assert!(
+            (after.rate_per_second.unwrap() * 60.0 - 52.5).abs() < 1e-6,
+            "half way from 5 to 100"
+        );
+        assert_eq!(after.concurrency, Some(6), "half way from 1 to 10");
+        assert!(
+            (after.spacing.as_secs_f64() - 1.05).abs() < 1e-6,
+            "half way from 2,000 to 100 ms"
+        );
+        assert_eq!(
+            decayed(&emergency, secs(100)),
+            Limits::from(SixFields::NORMAL)
+        );
+    }
+
+    #[test]
+    fn generous_limits_tighten() {
+        let generous = Limits {
+            rate_per_second: Some(50.0),
+            concurrency: Some(10),
+            ..Limits::default()
+        };
+        let after = decayed(&generous, secs(20)).rate_per_second.unwrap();
+        assert!((after - (100.0 / 60.0 + (50.0 - 100.0 / 60.0) / 4.0)).abs() < 1e-6);
+        assert_eq!(
+            decayed(&generous, Duration::MAX),
+            Limits::from(SixFields::NORMAL)
+        );
+    }
+}

@@ -1,0 +1,18 @@
+//! The throttle as its shell sees it, in virtual time: one module for each of its rules.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod breaker;
+mod configs;
+mod jitter;
+mod limits;
+mod order;
+mod pause;
+mod properties;
+mod queue;
+mod stale;
+mod world;

@@ -1,0 +1,97 @@
+//! The gate's `Retry-After`.
+
+use poolgate_throttle::{Outcome, Priority, RejectReason, Request};
+
+use crate::{
+    configs::normal,
+    world::{World, ms, secs},
+};
+
+const fn rejected(seconds: u64) -> Outcome {
+    Outcome::Rejected {
+        retry_after: Some(secs(seconds)),
+    }
+}
+
+/// A world in which the gate has just rejected one request.
+fn after(outcome: Outcome, seed: u64) -> World {
+    let mut world = World::configured(normal(1), seed);
+    world.service = (ms(10), outcome);
+    assert_eq!(world.submit(), Ok(None));
+    world.run_for(ms(10));
+    world.service = (ms(10), Outcome::Success);
+    world
+}
+
+#[test]
+fn one_isolated_rejection_pauses_briefly_and_for_everything() {
+    for seed in 0..100 {
+        let mut world = after(rejected(2), seed);
+        for priority in Priority::ALL {
+            assert!(world.submit_at(priority).unwrap().is_some());
+        }
+        world.run_for(ms(1999));
+        assert_eq!(world.starts.len(), 1);
+        world.run_for(ms(1001));
+        assert_eq!(world.starts.len(), 5, "over after half as long again");
+        assert_eq!(world.submit(), Ok(None));
+        assert!(world.rejections.is_empty());
+    }
+}
+
+#[test]
+fn clients_rejected_together_do_not_return_together() {
+    let ends = (0..500).map(|seed| {
+        let mut world = after(rejected(2), seed);
+        assert!(world.submit().is_ok());
+        world.run_for(secs(4));
+        world.starts[1].0
+    });
+    let mut bins = [0_u32; 40];
+    ends.for_each(|at| bins[(at.as_millis() / 100) as usize] += 1);
+    let busiest = bins.iter().max().unwrap();
+    assert!(*busiest < 90, "500 over 10 bins: {bins:?}");
+}
+
+#[test]
+fn a_rejection_without_retry_after_counts_as_one_second() {
+    let world = after(Outcome::Rejected { retry_after: None }, 1);
+    assert!(world.state().paused_for >= secs(1) && world.state().paused_for <= ms(1500));
+}
+
+#[test]
+fn it_never_lasts_longer_than_a_minute_and_waiting_is_bounded_meanwhile() {
+    let mut world = after(rejected(86_400), 1);
+    assert!(world.submit().unwrap().is_some());
+    world.run_for(secs(60));
+    assert_eq!(world.reasons(), [RejectReason::QueueTimeout]);
+    let retry_after = world.rejections[0].2.retry_after.unwrap();
+    assert!(
+        retry_after > secs(39) && retry_after <= secs(50),
+        "{retry_after:?}"
+    );
+    assert_eq!(world.submit(), Ok(None));
+}
+
+#[test]
+fn a_shorter_one_does_not_shorten_it() {
+    let mut world = World::configured(normal(1), 1);
+    for (seconds, after) in [(20, 10), (1, 20), (2, 30)] {
+        world.service = (ms(after), rejected(seconds));
+        assert_eq!(world.submit(), Ok(None));
+    }
+    world.run_for(ms(30));
+    assert!(world.state().paused_for > ms(19_900));
+}
+
+#[test]
+fn who_bypasses_does_not_wait() {
+    let mut world = after(rejected(5), 1);
+    assert_eq!(
+        world.submit_as(Request {
+            bypass: true,
+            ..Request::default()
+        }),
+        Ok(None)
+    );
+}

@@ -1,0 +1,173 @@
+//! A throttle, requests that take their time, and a clock that jumps from one thing to the next.
+
+use std::time::Duration;
+
+use poolgate_throttle::{
+    Configured, Event, News, Outcome, Permit, Priority, RejectReason, Rejection, Request,
+    RequestId, Settings, State, Submitted, Throttle,
+};
+use poolgate_types::ThrottlingConfig;
+
+pub(crate) const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+pub(crate) const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+pub(crate) struct World {
+    pub(crate) throttle: Throttle,
+    pub(crate) now: Duration,
+    /// How long a request takes, and how it ends.
+    pub(crate) service: (Duration, Outcome),
+    pub(crate) starts: Vec<(Duration, RequestId)>,
+    pub(crate) rejections: Vec<(Duration, RequestId, Rejection)>,
+    pub(crate) changes: Vec<Event>,
+    running: Vec<(Duration, Permit, Outcome)>,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self::with_settings(Settings::default(), seed)
+    }
+
+    pub(crate) fn with_settings(settings: Settings, seed: u64) -> Self {
+        Self {
+            throttle: Throttle::new(settings, seed),
+            now: Duration::ZERO,
+            service: (ms(50), Outcome::Success),
+            starts: Vec::new(),
+            rejections: Vec::new(),
+            changes: Vec::new(),
+            running: Vec::new(),
+        }
+    }
+
+    /// A world whose throttle has this config.
+    pub(crate) fn configured(config: ThrottlingConfig, seed: u64) -> Self {
+        let mut world = Self::new(seed);
+        assert_eq!(world.configure(News::Config(config)), Configured::Applied);
+        world
+    }
+
+    pub(crate) fn configure(&mut self, news: News) -> Configured {
+        let configured = self.throttle.configure(&news, self.now).unwrap();
+        self.drain();
+        configured
+    }
+
+    /// Submits a request of normal priority.
+    pub(crate) fn submit(&mut self) -> Result<Option<RequestId>, Rejection> {
+        self.submit_as(Request::default())
+    }
+
+    pub(crate) fn submit_at(&mut self, priority: Priority) -> Result<Option<RequestId>, Rejection> {
+        self.submit_as(Request {
+            priority,
+            ..Request::default()
+        })
+    }
+
+    /// `Ok(None)`: started at once.
+    pub(crate) fn submit_as(&mut self, request: Request) -> Result<Option<RequestId>, Rejection> {
+        let submitted = self.throttle.submit(request, self.now);
+        let answer = match submitted {
+            Submitted::Start(permit) => {
+                self.start(permit);
+                Ok(None)
+            }
+            Submitted::Queued(id) => Ok(Some(id)),
+            Submitted::Rejected(rejection) => Err(rejection),
+        };
+        self.drain();
+        answer
+    }
+
+    pub(crate) fn abort(&mut self, id: RequestId) -> bool {
+        let aborted = self.throttle.abort(id, self.now);
+        self.drain();
+        aborted
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.throttle.state(self.now)
+    }
+
+    /// Runs until `end`, from one wake-up or end of a request to the next; returns how many there were.
+    pub(crate) fn run_until(&mut self, end: Duration) -> u32 {
+        let mut steps = 0;
+        loop {
+            let wakeup = self.throttle.next_wakeup();
+            assert!(
+                wakeup.is_none_or(|at| at > self.now),
+                "wake-up {wakeup:?} at {:?}",
+                self.now
+            );
+            let ending = self.running.iter().map(|(at, ..)| *at).min();
+            let next = [wakeup, ending]
+                .into_iter()
+                .flatten()
+                .min()
+                .unwrap_or(Duration::MAX);
+            if next > end {
+                self.now = end;
+                self.drain();
+                return steps;
+            }
+            self.now = next;
+            steps += 1;
+            let ended = self
+                .running
+                .extract_if(.., |(at, ..)| *at <= next)
+                .collect::<Vec<_>>();
+            for (_, permit, outcome) in ended {
+                self.throttle.complete(permit, outcome, next);
+            }
+            self.drain();
+        }
+    }
+
+    pub(crate) fn run_for(&mut self, time: Duration) -> u32 {
+        self.run_until(self.now + time)
+    }
+
+    /// Moves time on without telling the throttle, as when a tab sleeps.
+    pub(crate) fn sleep(&mut self, time: Duration) {
+        self.now += time;
+    }
+
+    /// One request after another, each submitted when the last one has ended, until one ends at or after `end`.
+    pub(crate) fn send_until(&mut self, end: Duration) {
+        while self.now < end {
+            let _ = self.submit();
+            self.run_for(self.service.0.max(ms(1)));
+        }
+    }
+
+    pub(crate) fn reasons(&self) -> Vec<RejectReason> {
+        self.rejections
+            .iter()
+            .map(|(_, _, rejection)| rejection.reason)
+            .collect()
+    }
+
+    fn drain(&mut self) {
+        while let Some(event) = self.throttle.poll(self.now) {
+            match event {
+                Event::Start(id, permit) => {
+                    assert_eq!(id, permit.id());
+                    self.start(permit);
+                }
+                Event::Rejected(id, rejection) => self.rejections.push((self.now, id, rejection)),
+                change => self.changes.push(change),
+            }
+        }
+    }
+
+    fn start(&mut self, permit: Permit) {
+        self.starts.push((self.now, permit.id()));
+        self.running
+            .push((self.now + self.service.0, permit, self.service.1));
+    }
+}
