@@ -1,1 +1,108 @@
-//! x
+//! A database connection pool that can always say what it is doing: SQLAlchemy's QueuePool semantics over
+//! [sqlx](https://docs.rs/sqlx) connections, for PostgreSQL, SQLite and `sqlx::Any`.
+//!
+//! It is not a query layer (sqlx is), not a server-side pooler such as PgBouncer, and it sheds no load: callers wait in
+//! turn, up to a limit. Who may come at all is for a gate in front of it to decide.
+//!
+//! ```
+//! use poolgate_pool::{PoolConfig, PoolgatePool, sqlite_options};
+//! use sqlx::{Executor, Sqlite};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! let folder = tempfile::tempdir()?;
+//! let pool = PoolgatePool::<Sqlite>::builder(sqlite_options(folder.path().join("shop.db")))
+//!     .config(PoolConfig { size: 5, max_overflow: 2, ..PoolConfig::default() })
+//!     .build()?;
+//!
+//! let mut lease = pool.acquire().await?;
+//! lease.execute("CREATE TABLE orders (total INTEGER)").await?;
+//!
+//! let mut transaction = lease.begin_with("BEGIN IMMEDIATE").await?;
+//! sqlx::query("INSERT INTO orders VALUES ($1)").bind(42).execute(&mut *transaction).await?;
+//! transaction.commit().await?;
+//!
+//! let total: i64 = sqlx::query_scalar("SELECT total FROM orders").fetch_one(&mut lease).await?;
+//! assert_eq!(total, 42);
+//!
+//! assert_eq!((pool.counts().checked_out, pool.counts().idle), (1, 0));
+//! drop(lease);
+//! assert_eq!((pool.counts().checked_out, pool.counts().idle), (0, 1));
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+//!
+//! # Rules
+//!
+//! 1. **Size.** Up to [`size`](PoolConfig::size) connections are kept, up to `size + max_overflow` exist. "Overflow" is
+//!    no property of a connection: one that comes back is kept unless `size` are idle already.
+//! 2. **Never more.** Connections that are open, being opened, verified or closed count alike, so the capacity holds
+//!    across [`dispose`](PoolgatePool::dispose), cancelled callers and dead peers. A place is free again when the
+//!    socket is closed, or was dropped after [`close_timeout`](PoolConfig::close_timeout).
+//! 3. **In turn.** A returned or new connection goes to the caller who has waited longest.
+//! 4. **Nothing is wasted.** Connections are opened in tasks of their own, at most
+//!    [`max_connecting`](PoolConfig::max_connecting) at once. When the caller gives up, the connect goes on and serves
+//!    the next one. This is why a short `timeout` around `acquire` causes no storm of connects here.
+//! 5. **Nothing is handed on dirty.** See below.
+//! 6. **Every wait ends.** Acquiring, connecting, pinging, putting right and closing have a limit each, in
+//!    [`PoolConfig`]. Errors say which limit it was and who held the connections ([`AcquireError`]).
+//! 7. **A database that is away is not stormed.** After a failed connect no other is begun for 50 ms, growing to 1 s;
+//!    callers who have nothing else to wait for get the error at once.
+//!
+//! # What comes back, and in what condition
+//!
+//! | the lease's last doing | on drop |
+//! |---|---|
+//! | queries on `&mut lease` that have ended, a transaction committed or rolled back | idle at once, no round trip |
+//! | a query or stream dropped half-way, a [`Transaction`] dropped, a raw `BEGIN` without its end, a database error | checked in the background |
+//! | anything on `&mut *lease`, the sqlx connection itself: it is not seen | checked in the background |
+//! | an I/O or protocol error, [`discard`](Lease::discard) | closed |
+//!
+//! The check rolls back whatever is open, within [`verify_timeout`](PoolConfig::verify_timeout); a connection that cannot
+//! be put right is closed. A query that was cut short goes on in the server until it ends or notices (sqlx offers no way
+//! to cancel it): set a `statement_timeout` on PostgreSQL.
+//!
+//! A connection that was idle for more than [`pre_ping_idle`](PoolConfig::pre_ping_idle), or while another one broke, is
+//! pinged before it is handed out.
+//!
+//! # Watching
+//!
+//! [`counts`](PoolgatePool::counts) and [`leases`](PoolgatePool::leases) read the state under one lock and cost nothing
+//! else; an [`Observer`] is told of waits, uses and connects as they end; [`contact`](PoolgatePool::contact) says what the
+//! connects know about the database.
+//!
+//! # Notes
+//!
+//! - `acquire` needs a tokio runtime with time enabled; a [`Lease`] may be dropped anywhere.
+//! - Before the first use of `sqlx::Any` call `sqlx::any::install_default_drivers()`; sqlx panics otherwise, which
+//!   callers see as [`AcquireError::Connect`].
+//! - An app that uses sqlx's `macros` feature turns on this crate's feature of that name, too.
+
+mod acquire;
+mod backoff;
+mod builder;
+mod condition;
+mod config;
+mod connect;
+mod counts;
+mod error;
+mod executor;
+mod janitor;
+mod lease;
+mod observer;
+mod pool;
+mod sqlite;
+mod state;
+mod statement;
+mod transaction;
+
+pub use builder::{Builder, ConnectOptions};
+pub use config::{InvalidConfig, Order, PoolConfig};
+pub use counts::{Contact, Counts, Drained, LeaseInfo};
+pub use error::{AcquireError, Diagnosis};
+pub use lease::Lease;
+pub use observer::{CloseReason, Observer};
+pub use pool::PoolgatePool;
+pub use sqlite::{sqlite_defaults, sqlite_options};
+pub use transaction::Transaction;

@@ -1,0 +1,158 @@
+//! How a caller gets a connection.
+
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sqlx::Database;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::error::AcquireError;
+use crate::lease::{Lease, PingError};
+use crate::observer::CloseReason;
+use crate::pool::Shared;
+
+/// Idle connections that a caller finds dead before it asks for a new one.
+const MAX_DEAD: u32 = 2;
+
+type Answer<DB> = Result<Lease<DB>, AcquireError>;
+
+pub(crate) async fn acquire<DB: Database>(
+    shared: Arc<Shared<DB>>,
+    place: &'static Location<'static>,
+) -> Answer<DB> {
+    shared.remember_runtime()?;
+    let started = Instant::now();
+    let mut dead = 0;
+    loop {
+        match find(&shared, place)? {
+            Found::Lease(lease) => return Ok(acquired(&shared, lease, started)),
+            Found::Suspect(lease) => {
+                let left = shared.config.timeout.saturating_sub(started.elapsed());
+                if left.is_zero() {
+                    return Err(timed_out(&shared, started));
+                }
+                match pinged(&shared, lease, left).await {
+                    Some(lease) => return Ok(acquired(&shared, lease, started)),
+                    None => dead += 1,
+                }
+                if dead >= MAX_DEAD {
+                    let idle = shared.state().close_idle(0);
+                    shared.close_all(idle, CloseReason::Silent);
+                }
+            }
+            Found::Queue(place_in_queue, answer) => {
+                shared.connect_for_waiters();
+                let left = shared.config.timeout.saturating_sub(started.elapsed());
+                let lease = wait(place_in_queue, answer, left, started).await?;
+                return Ok(acquired(&shared, lease, started));
+            }
+        }
+    }
+}
+
+enum Found<DB: Database> {
+    Lease(Lease<DB>),
+    /// It lay idle for long, or others like it were found dead.
+    Suspect(Lease<DB>),
+    /// Nothing idle: a place in the queue, and where the answer will come.
+    Queue(Queued<DB>, oneshot::Receiver<Answer<DB>>),
+}
+
+fn find<DB: Database>(
+    shared: &Arc<Shared<DB>>,
+    place: &'static Location<'static>,
+) -> Result<Found<DB>, AcquireError> {
+    let now = Instant::now();
+    let mut state = shared.state();
+    let found = state.check_out(place, now)?;
+    let Some((issued, suspect)) = found.issued else {
+        let (reply, answer) = oneshot::channel();
+        let ticket = state.wait(place, now, || reply);
+        drop(state);
+        shared.close_all(found.expired, CloseReason::Recycled);
+        return Ok(Found::Queue(
+            Queued {
+                shared: Arc::clone(shared),
+                ticket: ticket?,
+            },
+            answer,
+        ));
+    };
+    drop(state);
+    shared.close_all(found.expired, CloseReason::Recycled);
+    let lease = Lease::new(Arc::clone(shared), issued);
+    Ok(if suspect {
+        Found::Suspect(lease)
+    } else {
+        Found::Lease(lease)
+    })
+}
+
+async fn pinged<DB: Database>(
+    shared: &Arc<Shared<DB>>,
+    mut lease: Lease<DB>,
+    left: Duration,
+) -> Option<Lease<DB>> {
+    let error = match lease.ping(shared.config.verify_timeout.min(left)).await {
+        Ok(()) => return Some(lease),
+        Err(error) => error,
+    };
+    tracing::debug!(%error, "an idle connection did not answer");
+    lease.discard_as(CloseReason::Silent);
+    drop(lease);
+    // A refusal takes no time, so the others may be asked one by one; silence would cost each caller a second.
+    if matches!(error, PingError::Silence) {
+        let idle = shared.state().close_idle(0);
+        shared.close_all(idle, CloseReason::Silent);
+    }
+    None
+}
+
+async fn wait<DB: Database>(
+    queued: Queued<DB>,
+    mut answer: oneshot::Receiver<Answer<DB>>,
+    left: Duration,
+    started: Instant,
+) -> Answer<DB> {
+    match timeout(left, &mut answer).await {
+        Ok(answer) => answer.unwrap_or(Err(AcquireError::Closed)),
+        Err(_elapsed) => {
+            // An answer may be on its way in this very moment.
+            answer.close();
+            answer.try_recv().unwrap_or_else(|_| {
+                queued.shared.state().leave(queued.ticket);
+                Err(timed_out(&queued.shared, started))
+            })
+        }
+    }
+}
+
+/// A place in the queue, given up when dropped.
+struct Queued<DB: Database> {
+    shared: Arc<Shared<DB>>,
+    ticket: u64,
+}
+
+impl<DB: Database> Drop for Queued<DB> {
+    fn drop(&mut self) {
+        self.shared.state().leave(self.ticket);
+    }
+}
+
+fn acquired<DB: Database>(
+    shared: &Shared<DB>,
+    mut lease: Lease<DB>,
+    started: Instant,
+) -> Lease<DB> {
+    lease.accept();
+    shared.observer.acquired(started.elapsed());
+    lease
+}
+
+fn timed_out<DB: Database>(shared: &Shared<DB>, started: Instant) -> AcquireError {
+    let waited = started.elapsed();
+    shared.observer.timed_out(waited);
+    AcquireError::Timeout(Box::new(shared.state().diagnose(waited, Instant::now())))
+}

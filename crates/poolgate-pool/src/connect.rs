@@ -1,0 +1,147 @@
+//! Opening connections: in tasks of their own, so that a caller who gives up wastes nothing.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sqlx::{Connection, Database};
+use tokio::time::{sleep, timeout};
+
+use crate::error::AcquireError;
+use crate::pool::Shared;
+
+/// Opens one connection that the state counts as connecting.
+pub(crate) fn spawn<DB: Database>(shared: &Arc<Shared<DB>>) {
+    // Made here and not in the task: a task that never runs must give its place back too.
+    let opening = Opening {
+        shared: Arc::clone(shared),
+        open: true,
+    };
+    shared.spawn(async move {
+        let generation = opening.shared.state().generation();
+        let started = Instant::now();
+        match establish(&opening.shared, opening.shared.config.connect_timeout).await {
+            Ok(connection) => {
+                opening.shared.observer.created(started.elapsed());
+                opening.succeed(connection, generation);
+            }
+            Err(error) => opening.fail(&error),
+        }
+    });
+}
+
+/// Asks again after the pause that follows a failed connect.
+pub(crate) fn retry_after<DB: Database>(shared: &Arc<Shared<DB>>, pause: Duration) {
+    let planned = Retry {
+        shared: Arc::clone(shared),
+    };
+    shared.spawn(async move {
+        sleep(pause).await;
+        let shared = Arc::clone(&planned.shared);
+        drop(planned);
+        shared.connect_for_waiters();
+    });
+}
+
+/// Opens a connection that is not the pool's; what it learns about the database is kept.
+pub(crate) async fn apart<DB: Database>(
+    shared: &Shared<DB>,
+    limit: Duration,
+) -> Result<DB::Connection, AcquireError> {
+    let result = establish(shared, limit).await;
+    let now = Instant::now();
+    match &result {
+        Ok(_) => shared.state().backoff().succeeded(now),
+        Err(error) if error.is_answer() => {}
+        Err(_) => shared.state().backoff().failed_apart(now),
+    }
+    result
+}
+
+async fn establish<DB: Database>(
+    shared: &Shared<DB>,
+    limit: Duration,
+) -> Result<DB::Connection, AcquireError> {
+    let open = async {
+        let mut connection = DB::Connection::connect_with(&shared.options).await?;
+        if let Some(on_connect) = &shared.on_connect {
+            on_connect(&mut connection).await?;
+        }
+        Ok(connection)
+    };
+    match timeout(limit, open).await {
+        Ok(result) => result.map_err(AcquireError::from_connect),
+        Err(_elapsed) => Err(AcquireError::ConnectTimeout { limit }),
+    }
+}
+
+/// The place of a connection that is being opened.
+struct Opening<DB: Database> {
+    shared: Arc<Shared<DB>>,
+    open: bool,
+}
+
+impl<DB: Database> Opening<DB> {
+    fn succeed(mut self, connection: DB::Connection, generation: u64) {
+        self.open = false;
+        let now = Instant::now();
+        let expires = self
+            .shared
+            .config
+            .recycle
+            .and_then(|age| now.checked_add(age.mul_f64(1.0 - 0.25 * random())));
+        let placement = self
+            .shared
+            .state()
+            .connected(connection, generation, expires, now);
+        self.shared.settle(placement);
+        self.shared.connect_for_waiters();
+    }
+
+    fn fail(mut self, error: &AcquireError) {
+        self.open = false;
+        tracing::debug!(%error, "a connection could not be opened");
+        self.shared.observer.connect_failed(error);
+        self.tell(error);
+        self.shared.connect_for_waiters();
+    }
+
+    fn tell(&self, error: &AcquireError) {
+        let told = self
+            .shared
+            .state()
+            .connect_failed(error, Instant::now(), random());
+        for reply in told {
+            // A caller that has just left needs no answer.
+            let _ = reply.send(Err(error.clone()));
+        }
+        self.shared.notify_if_empty();
+    }
+}
+
+impl<DB: Database> Drop for Opening<DB> {
+    /// The task panicked in a driver or ended with its runtime. No connect is started from here: it might end alike.
+    fn drop(&mut self) {
+        if self.open {
+            let ended = sqlx::Error::Protocol("the connecting task ended early".to_owned());
+            self.tell(&AcquireError::from_connect(ended));
+        }
+    }
+}
+
+/// The plan to ask again; forgotten when its task ends, however that is.
+struct Retry<DB: Database> {
+    shared: Arc<Shared<DB>>,
+}
+
+impl<DB: Database> Drop for Retry<DB> {
+    fn drop(&mut self) {
+        self.shared.state().retry_due();
+    }
+}
+
+/// A number in [0, 1) for spreading times; each `RandomState` has keys of its own.
+fn random() -> f64 {
+    let bits = RandomState::new().hash_one(0_u8) >> 11;
+    bits as f64 / (1_u64 << 53) as f64
+}

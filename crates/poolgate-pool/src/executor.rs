@@ -1,0 +1,163 @@
+//! Queries on a lease: sqlx's own, with a mark that says when one was cut short.
+
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_core::future::BoxFuture;
+use futures_core::stream::{BoxStream, Stream};
+use sqlx::error::BoxDynError;
+use sqlx::{Database, Either, Execute, Executor, SqlStr};
+
+use crate::condition::Condition;
+use crate::lease::Lease;
+use crate::statement::{self, Effect};
+
+/// One implementation for each database and not one for all: with a generic one the compiler, asked whether some
+/// `&mut _` is an executor, would look for ever at leases of leases.
+macro_rules! executor {
+    ($database:ty) => {
+        impl<'c> Executor<'c> for &'c mut Lease<$database> {
+            type Database = $database;
+
+            fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Outcome<$database>>
+            where
+                'c: 'e,
+                E: 'q + Execute<'q, $database>,
+            {
+                let (connection, condition) = self.parts();
+                let (query, effect) = Parts::of(query);
+                condition.begin(effect);
+                Box::pin(Watched {
+                    inner: connection.fetch_many(query),
+                    condition,
+                    effect,
+                })
+            }
+
+            fn fetch_optional<'e, 'q: 'e, E>(
+                self,
+                query: E,
+            ) -> BoxFuture<'e, sqlx::Result<Option<<$database as Database>::Row>>>
+            where
+                'c: 'e,
+                E: 'q + Execute<'q, $database>,
+            {
+                let (connection, condition) = self.parts();
+                let (query, effect) = Parts::of(query);
+                condition.begin(effect);
+                let fetch = connection.fetch_optional(query);
+                Box::pin(async move { noted(fetch.await, condition, effect) })
+            }
+
+            fn prepare_with<'e>(
+                self,
+                sql: SqlStr,
+                parameters: &'e [<$database as Database>::TypeInfo],
+            ) -> BoxFuture<'e, sqlx::Result<<$database as Database>::Statement>>
+            where
+                'c: 'e,
+            {
+                let (connection, condition) = self.parts();
+                condition.begin(Effect::None);
+                let prepare = connection.prepare_with(sql, parameters);
+                Box::pin(async move { noted(prepare.await, condition, Effect::None) })
+            }
+
+            #[cfg(feature = "macros")]
+            fn describe<'e>(
+                self,
+                sql: SqlStr,
+            ) -> BoxFuture<'e, sqlx::Result<sqlx::Describe<$database>>>
+            where
+                'c: 'e,
+            {
+                let (connection, condition) = self.parts();
+                condition.begin(Effect::None);
+                let describe = connection.describe(sql);
+                Box::pin(async move { noted(describe.await, condition, Effect::None) })
+            }
+        }
+    };
+}
+
+executor!(sqlx::Any);
+executor!(sqlx::Postgres);
+executor!(sqlx::Sqlite);
+
+type Outcome<DB> = sqlx::Result<Either<<DB as Database>::QueryResult, <DB as Database>::Row>>;
+
+fn noted<T>(result: sqlx::Result<T>, condition: &mut Condition, effect: Effect) -> sqlx::Result<T> {
+    match &result {
+        Ok(_) => condition.complete(effect),
+        Err(error) => condition.fail(error),
+    }
+    result
+}
+
+/// A query's rows; complete when they have ended.
+struct Watched<'e, T> {
+    inner: BoxStream<'e, sqlx::Result<T>>,
+    condition: &'e mut Condition,
+    effect: Effect,
+}
+
+impl<T> Stream for Watched<'_, T> {
+    type Item = sqlx::Result<T>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        let item = ready!(this.inner.as_mut().poll_next(cx));
+        match &item {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => this.condition.fail(error),
+            None => this.condition.complete(this.effect),
+        }
+        Poll::Ready(item)
+    }
+}
+
+/// A query taken apart, to read its text on the way.
+struct Parts<DB: Database> {
+    sql: SqlStr,
+    statement: Option<DB::Statement>,
+    arguments: Result<Option<DB::Arguments>, BoxDynError>,
+    persistent: bool,
+}
+
+impl<DB: Database> Parts<DB> {
+    fn of<'q>(mut query: impl Execute<'q, DB>) -> (Self, Effect) {
+        let statement = query.statement().cloned();
+        let arguments = query.take_arguments();
+        let persistent = query.persistent();
+        let sql = query.sql();
+        let effect = statement::effect(sql.as_str());
+        (
+            Self {
+                sql,
+                statement,
+                arguments,
+                persistent,
+            },
+            effect,
+        )
+    }
+}
+
+impl<DB: Database> Execute<'_, DB> for Parts<DB> {
+    fn sql(self) -> SqlStr {
+        self.sql
+    }
+
+    fn statement(&self) -> Option<&DB::Statement> {
+        self.statement.as_ref()
+    }
+
+    fn take_arguments(&mut self) -> Result<Option<DB::Arguments>, BoxDynError> {
+        mem::replace(&mut self.arguments, Ok(None))
+    }
+
+    fn persistent(&self) -> bool {
+        self.persistent
+    }
+}

@@ -1,0 +1,210 @@
+//! A connection in use.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_core::future::BoxFuture;
+use sqlx::{Acquire, Connection, Database};
+use tokio::time::timeout;
+
+use crate::condition::Condition;
+use crate::observer::CloseReason;
+use crate::pool::Shared;
+use crate::state::{Issued, Pooled, Verdict};
+use crate::statement::Effect;
+
+/// A connection in use; dropping it gives it back, anywhere and without waiting.
+///
+/// Run queries on `&mut lease`: then the lease sees each of them end, and a connection whose work is done goes straight
+/// to the next user. A lease also dereferences to the sqlx connection, for what sqlx accepts nothing else for. What
+/// happens there is not seen, so the connection is checked in the background before anyone gets it: that costs a
+/// round trip, not the caller's time.
+pub struct Lease<DB: Database> {
+    shared: Arc<Shared<DB>>,
+    /// `None` only while it is being dropped.
+    pooled: Option<Pooled<DB::Connection>>,
+    condition: Condition,
+    id: u64,
+    since: Instant,
+    place: &'static Location<'static>,
+    /// A caller has it; before that its return is nobody's use.
+    accepted: bool,
+}
+
+impl<DB: Database> Lease<DB> {
+    /// The lease's number, as in [`LeaseInfo::id`](crate::LeaseInfo::id).
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// How long it has been held.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// The line that acquired it.
+    #[must_use]
+    pub fn place(&self) -> &'static Location<'static> {
+        self.place
+    }
+
+    /// Has the connection closed instead of reused when the lease is dropped: its session state is unfit for others.
+    pub fn discard(&mut self) {
+        self.discard_as(CloseReason::Broken);
+    }
+}
+
+/// Why an idle connection was found dead.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PingError {
+    #[error(transparent)]
+    Refused(#[from] sqlx::Error),
+    #[error("no answer in time")]
+    Silence,
+}
+
+impl<DB: Database> Lease<DB> {
+    pub(crate) fn new(shared: Arc<Shared<DB>>, issued: Issued<DB::Connection>) -> Self {
+        let Issued {
+            lease: id,
+            since,
+            place,
+            pooled,
+        } = issued;
+        let (pooled, condition) = (Some(pooled), Condition::default());
+        Self {
+            shared,
+            pooled,
+            condition,
+            id,
+            since,
+            place,
+            accepted: false,
+        }
+    }
+
+    /// The caller has it now.
+    pub(crate) fn accept(&mut self) {
+        self.accepted = true;
+    }
+
+    /// Takes a lease apart that nobody has used.
+    pub(crate) fn into_parts(mut self) -> Option<(u64, Pooled<DB::Connection>)> {
+        self.pooled.take().map(|pooled| (self.id, pooled))
+    }
+
+    pub(crate) fn discard_as(&mut self, reason: CloseReason) {
+        self.condition.discard(reason);
+    }
+
+    pub(crate) async fn ping(&mut self, limit: Duration) -> Result<(), PingError> {
+        let (connection, condition) = self.parts();
+        condition.begin(Effect::None);
+        match timeout(limit, connection.ping()).await {
+            Ok(Ok(())) => {
+                condition.complete(Effect::None);
+                self.shared.state().backoff().answered(Instant::now());
+                Ok(())
+            }
+            Ok(Err(error)) => Err(PingError::Refused(error)),
+            Err(_elapsed) => Err(PingError::Silence),
+        }
+    }
+
+    /// The connection, and where to note what becomes of it.
+    pub(crate) fn parts(&mut self) -> (&mut DB::Connection, &mut Condition) {
+        let Self {
+            pooled, condition, ..
+        } = self;
+        let pooled = pooled
+            .as_mut()
+            .expect("a lease has its connection until it is dropped");
+        (&mut pooled.connection, condition)
+    }
+}
+
+impl<DB: Database> Deref for Lease<DB> {
+    type Target = DB::Connection;
+
+    fn deref(&self) -> &Self::Target {
+        let pooled = self
+            .pooled
+            .as_ref()
+            .expect("a lease has its connection until it is dropped");
+        &pooled.connection
+    }
+}
+
+impl<DB: Database> DerefMut for Lease<DB> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        let (connection, condition) = self.parts();
+        condition.lend();
+        connection
+    }
+}
+
+impl<DB: Database> AsMut<DB::Connection> for Lease<DB> {
+    fn as_mut(&mut self) -> &mut DB::Connection {
+        self
+    }
+}
+
+/// For what is generic over [`Acquire`], such as migrations; what it does is not seen.
+impl<'c, DB: Database> Acquire<'c> for &'c mut Lease<DB> {
+    type Database = DB;
+    type Connection = &'c mut DB::Connection;
+
+    fn acquire(self) -> BoxFuture<'c, sqlx::Result<Self::Connection>> {
+        Box::pin(std::future::ready(Ok(&mut **self)))
+    }
+
+    fn begin(self) -> BoxFuture<'c, sqlx::Result<sqlx::Transaction<'c, DB>>> {
+        Box::pin(Connection::begin(&mut **self))
+    }
+}
+
+impl<DB: Database> fmt::Debug for Lease<DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            id,
+            place,
+            condition,
+            ..
+        } = self;
+        f.debug_struct("Lease")
+            .field("id", id)
+            .field("place", &format_args!("{place}"))
+            .field("condition", condition)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<DB: Database> Drop for Lease<DB> {
+    fn drop(&mut self) {
+        let Some(pooled) = self.pooled.take() else {
+            return;
+        };
+        let use_time = self.since.elapsed();
+        let connection = &pooled.connection;
+        let verdict = match self.condition.verdict() {
+            // What sqlx itself knows to be left over, and a user that came to grief in the middle of something.
+            Verdict::Clean
+                if connection.is_in_transaction()
+                    || connection.should_flush()
+                    || std::thread::panicking() =>
+            {
+                Verdict::Doubtful
+            }
+            verdict => verdict,
+        };
+        self.shared.check_in(self.id, pooled, verdict);
+        if self.accepted {
+            self.shared.observer.released(use_time);
+        }
+    }
+}

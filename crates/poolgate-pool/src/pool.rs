@@ -1,0 +1,278 @@
+//! The pool's handle, and what all its parts share.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_core::future::BoxFuture;
+use sqlx::Database;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot};
+
+use crate::acquire;
+use crate::builder::{Builder, ConnectOptions, OnConnect};
+use crate::config::PoolConfig;
+use crate::connect;
+use crate::counts::{Contact, Counts, Drained, LeaseInfo};
+use crate::error::AcquireError;
+use crate::janitor;
+use crate::lease::Lease;
+use crate::observer::{CloseReason, Observer};
+use crate::state::{Placement, Pooled, State, Verdict};
+
+/// A pool of connections to the database `DB`. A clone is another handle to the same pool.
+///
+/// The [crate's first page](crate) shows how it is used and what it promises.
+pub struct PoolgatePool<DB: Database> {
+    shared: Arc<Shared<DB>>,
+}
+
+impl<DB: Database> PoolgatePool<DB> {
+    /// Starts a pool for the database that `options` reach.
+    pub fn builder(options: ConnectOptions<DB>) -> Builder<DB> {
+        Builder::new(options)
+    }
+
+    /// Gets a connection: an idle one if there is, else a new one if there is room, else the next that comes back.
+    /// Callers are served in the order they came. Giving up (dropping the future) costs nothing: a connect that was
+    /// begun for the caller goes on and its connection serves the next.
+    ///
+    /// # Errors
+    /// [`AcquireError`]; each variant is one cause with one remedy.
+    #[track_caller]
+    pub fn acquire(
+        &self,
+    ) -> impl Future<Output = Result<Lease<DB>, AcquireError>> + Send + use<DB> {
+        acquire::acquire(Arc::clone(&self.shared), Location::caller())
+    }
+
+    /// The pool's figures at this instant.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.shared.state().counts(Instant::now())
+    }
+
+    /// The connections in use, the oldest lease first.
+    #[must_use]
+    pub fn leases(&self) -> Vec<LeaseInfo> {
+        self.shared.state().leases(Instant::now())
+    }
+
+    /// What the attempts to connect say about the database.
+    #[must_use]
+    pub fn contact(&self) -> Contact {
+        self.shared.state().backoff().contact(Instant::now())
+    }
+
+    /// The limits the pool was built with (see [`resize`](Self::resize) and [`counts`](Self::counts) for those in force).
+    #[must_use]
+    pub fn config(&self) -> &PoolConfig {
+        &self.shared.config
+    }
+
+    /// Replaces every connection: idle ones are closed now, in the background, and those in use when they come back.
+    /// New connections take their places one by one, so there are never more than the capacity. Returns how many
+    /// idle ones it closes. Use it after a failover or a change of credentials; it does not free a busy pool.
+    pub fn dispose(&self) -> u32 {
+        let idle = self.shared.state().dispose();
+        self.shared.close_all(idle, CloseReason::Disposed)
+    }
+
+    /// Closes idle connections beyond [`min_idle`](PoolConfig::min_idle), for the benefit of others who share the
+    /// database server. Returns how many.
+    pub fn close_surplus_idle(&self) -> u32 {
+        let idle = self.shared.state().close_idle(self.shared.config.min_idle);
+        self.shared.close_all(idle, CloseReason::Surplus)
+    }
+
+    /// Changes the pool's size while it works. After shrinking to less than is open, no connection is opened until
+    /// enough have come back and been closed.
+    ///
+    /// # Errors
+    /// Sizes that [`PoolConfig::check`] refuses.
+    pub fn resize(&self, size: u32, max_overflow: u32) -> Result<(), crate::InvalidConfig> {
+        PoolConfig {
+            size,
+            max_overflow,
+            ..self.shared.config.clone()
+        }
+        .check()?;
+        let idle = self.shared.state().resize(size, max_overflow);
+        self.shared.close_all(idle, CloseReason::Surplus);
+        self.shared.connect_for_waiters();
+        Ok(())
+    }
+
+    /// Opens a connection outside the pool and its capacity, with the same `on_connect` hook, within `timeout`: for
+    /// probes that must work when the pool is exhausted. The caller bounds how many there are, and closes them.
+    ///
+    /// # Errors
+    /// [`AcquireError::Connect`], [`ConnectTimeout`](AcquireError::ConnectTimeout) or
+    /// [`ServerFull`](AcquireError::ServerFull).
+    pub async fn connect_apart(&self, timeout: Duration) -> Result<DB::Connection, AcquireError> {
+        connect::apart(&self.shared, timeout).await
+    }
+
+    /// Closes the pool: nobody gets a connection any more, those who wait are told so, idle connections are closed,
+    /// and those in use when they come back. Waits for that until `deadline` has passed; the pool stays closed.
+    pub async fn drain(&self, deadline: Duration) -> Drained {
+        janitor::drain(&self.shared, deadline).await
+    }
+
+    /// Whether [`drain`](Self::drain) has been called.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.shared.state().is_closed()
+    }
+}
+
+impl<DB: Database> From<Arc<Shared<DB>>> for PoolgatePool<DB> {
+    fn from(shared: Arc<Shared<DB>>) -> Self {
+        Self { shared }
+    }
+}
+
+impl<DB: Database> Clone for PoolgatePool<DB> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<DB: Database> fmt::Debug for PoolgatePool<DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolgatePool")
+            .field("counts", &self.counts())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a waiting caller is answered.
+pub(crate) type Reply<DB> = oneshot::Sender<Result<Lease<DB>, AcquireError>>;
+
+/// Puts a connection in doubt right, or fails.
+pub(crate) type Reset<DB> =
+    fn(&mut <DB as Database>::Connection) -> BoxFuture<'_, sqlx::Result<()>>;
+
+/// What the handles, the leases and the background tasks of one pool share.
+pub(crate) struct Shared<DB: Database> {
+    pub(crate) options: ConnectOptions<DB>,
+    pub(crate) config: PoolConfig,
+    pub(crate) on_connect: Option<Arc<OnConnect<DB>>>,
+    pub(crate) reset: Reset<DB>,
+    pub(crate) observer: Arc<dyn Observer>,
+    /// Notified when a closed pool's last connection is gone.
+    pub(crate) emptied: Notify,
+    state: Mutex<State<DB::Connection, Reply<DB>>>,
+    /// The runtime of the first caller, for leases that are dropped outside any.
+    runtime: OnceLock<Handle>,
+}
+
+impl<DB: Database> Shared<DB> {
+    pub(crate) fn new(
+        options: ConnectOptions<DB>,
+        config: PoolConfig,
+        on_connect: Option<Arc<OnConnect<DB>>>,
+        reset: Reset<DB>,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        let state = Mutex::new(State::new(&config));
+        let (emptied, runtime) = (Notify::new(), OnceLock::new());
+        Self {
+            options,
+            config,
+            on_connect,
+            reset,
+            observer,
+            emptied,
+            state,
+            runtime,
+        }
+    }
+
+    /// No foreign code runs under this lock and it is never held across an await.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State<DB::Connection, Reply<DB>>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fails outside a runtime, where nothing could be awaited with a time limit.
+    pub(crate) fn remember_runtime(&self) -> Result<(), AcquireError> {
+        if self.runtime.get().is_none() {
+            let handle = Handle::try_current().map_err(|_| AcquireError::NoRuntime)?;
+            self.runtime.get_or_init(|| handle);
+        }
+        Ok(())
+    }
+
+    /// Runs `task` in the background. Without a living runtime it is dropped at once; the guards inside it keep the
+    /// books, and sockets close when they are dropped.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Some(handle) = Handle::try_current().ok().as_ref().or(self.runtime.get()) {
+            handle.spawn(task);
+        }
+    }
+
+    /// Starts the connects that those who wait need.
+    pub(crate) fn connect_for_waiters(self: &Arc<Self>) {
+        let start = self.state().start_connects(Instant::now());
+        for _ in 0..start.connects {
+            connect::spawn(self);
+        }
+        if let Some(pause) = start.retry_in {
+            connect::retry_after(self, pause);
+        }
+    }
+
+    /// Takes a connection back from its user.
+    pub(crate) fn check_in(
+        self: &Arc<Self>,
+        lease: u64,
+        pooled: Pooled<DB::Connection>,
+        verdict: Verdict,
+    ) {
+        let placement = self
+            .state()
+            .check_in(lease, pooled, verdict, Instant::now());
+        self.settle(placement);
+    }
+
+    /// Does what `placement` asks for.
+    pub(crate) fn settle(self: &Arc<Self>, mut placement: Placement<DB::Connection, Reply<DB>>) {
+        loop {
+            match placement {
+                Placement::Idle => return,
+                Placement::Verify(pooled) => return janitor::verify(self, pooled),
+                Placement::Close(pooled, reason) => return janitor::close(self, pooled, reason),
+                Placement::Serve(reply, issued) => {
+                    let lease = Lease::new(Arc::clone(self), issued);
+                    let Err(Ok(unwanted)) = reply.send(Ok(lease)) else {
+                        return;
+                    };
+                    // The caller left in this moment: the next one gets it.
+                    let Some((lease, pooled)) = unwanted.into_parts() else {
+                        return;
+                    };
+                    placement =
+                        self.state()
+                            .check_in(lease, pooled, Verdict::Clean, Instant::now());
+                }
+            }
+        }
+    }
+
+    /// Closes idle connections in the background; returns how many.
+    pub(crate) fn close_all(
+        self: &Arc<Self>,
+        idle: Vec<Pooled<DB::Connection>>,
+        reason: CloseReason,
+    ) -> u32 {
+        let count = u32::try_from(idle.len()).unwrap_or(u32::MAX);
+        for pooled in idle {
+            janitor::close(self, pooled, reason);
+        }
+        count
+    }
+}

@@ -1,0 +1,52 @@
+//! SQLite as a server's database: readers beside one writer, and patience between writers.
+
+use std::path::Path;
+use std::time::Duration;
+
+use futures_core::future::BoxFuture;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{AnyConnection, Executor};
+
+/// How long a writer waits for another one to finish.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Options for the database file at `path`, created if missing: write-ahead log, `synchronous = NORMAL`, foreign keys
+/// checked, and up to 2 s of waiting for another writer. Begin what writes with `BEGIN IMMEDIATE`
+/// ([`Lease::begin_with`](crate::Lease::begin_with)): a transaction that reads first and writes later fails at once,
+/// without waiting, when another has written in between.
+///
+/// A `:memory:` database exists once per connection and is nothing to pool.
+pub fn sqlite_options(path: impl AsRef<Path>) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(true)
+}
+
+/// The same settings as an [`on_connect`](crate::Builder::on_connect) hook for pools of [`sqlx::Any`]; it leaves other
+/// databases alone. (The URL says whether to create the file: `sqlite:shop.db?mode=rwc`.)
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// sqlx::any::install_default_drivers();
+/// let pool = poolgate_pool::PoolgatePool::<sqlx::Any>::builder("sqlite:shop.db?mode=rwc".parse()?)
+///     .on_connect(poolgate_pool::sqlite_defaults)
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn sqlite_defaults(connection: &mut AnyConnection) -> BoxFuture<'_, sqlx::Result<()>> {
+    Box::pin(async move {
+        if connection.backend_name() == "SQLite" {
+            // The timeout first: setting the journal mode may have to wait already.
+            connection.execute("PRAGMA busy_timeout = 2000").await?;
+            connection
+                .execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON")
+                .await?;
+        }
+        Ok(())
+    })
+}

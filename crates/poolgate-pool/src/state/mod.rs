@@ -1,0 +1,218 @@
+//! The pool's bookkeeping: which connections exist, who holds them, who waits.
+//!
+//! Every connection that is open or being opened is in exactly one phase: connecting, idle, leased, verifying or
+//! closing. Methods move it from one phase to the next and return what the caller has to do outside the lock. Nothing
+//! here waits, opens, closes or reads a clock, so the rules can be tested without a database.
+//!
+//! Rules kept here: phases add up to at most the capacity; while someone waits nothing is idle; idle connections
+//! are at most `size`; waiters are served in their order; a connection of an old generation is never idle.
+
+mod moves;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::Location;
+use std::time::{Duration, Instant};
+
+use crate::backoff::Backoff;
+use crate::config::{Order, PoolConfig};
+use crate::counts::{Counts, LeaseInfo};
+use crate::error::Diagnosis;
+use crate::observer::CloseReason;
+
+/// A connection with what the pool knows about it.
+#[derive(Debug)]
+pub(crate) struct Pooled<C> {
+    pub(crate) connection: C,
+    pub(crate) id: u64,
+    pub(crate) generation: u64,
+    pub(crate) expires: Option<Instant>,
+    pub(crate) last_used: Instant,
+}
+
+/// Generic over the connection `C` and over what a waiting caller is answered through, `W`.
+#[derive(Debug)]
+pub(crate) struct State<C, W> {
+    size: u32,
+    max_overflow: u32,
+    max_connecting: u32,
+    max_waiting: u32,
+    pre_ping_idle: Duration,
+    order: Order,
+
+    /// The one used last is at the back.
+    idle: VecDeque<Pooled<C>>,
+    /// By lease number, so the first is the oldest.
+    leases: BTreeMap<u64, Held>,
+    connecting: u32,
+    verifying: u32,
+    closing: u32,
+
+    /// By ticket number, so the first has waited longest.
+    waiting: BTreeMap<u64, Waiter<W>>,
+    generation: u64,
+    /// Connections that were last used before this instant are pinged first: something has failed since.
+    trusted_since: Option<Instant>,
+    backoff: Backoff,
+    retry_planned: bool,
+    closed: bool,
+    next_number: u64,
+}
+
+#[derive(Debug)]
+struct Held {
+    since: Instant,
+    place: &'static Location<'static>,
+    connection: u64,
+    generation: u64,
+}
+
+#[derive(Debug)]
+struct Waiter<W> {
+    reply: W,
+    place: &'static Location<'static>,
+}
+
+/// A connection on its way to a user.
+#[derive(Debug)]
+pub(crate) struct Issued<C> {
+    pub(crate) lease: u64,
+    pub(crate) since: Instant,
+    pub(crate) place: &'static Location<'static>,
+    pub(crate) pooled: Pooled<C>,
+}
+
+/// What [`State::check_out`] found.
+#[derive(Debug)]
+pub(crate) struct CheckOut<C> {
+    /// An idle connection, and whether it must be pinged first.
+    pub(crate) issued: Option<(Issued<C>, bool)>,
+    /// Connections past their age limit, to be closed.
+    pub(crate) expired: Vec<Pooled<C>>,
+}
+
+/// In what condition a connection comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// As it was handed out.
+    Clean,
+    /// Perhaps in the middle of something.
+    Doubtful,
+    /// Of no further use.
+    Unusable(CloseReason),
+}
+
+/// Where a connection goes next, and what is to be done for that.
+#[derive(Debug)]
+pub(crate) enum Placement<C, W> {
+    /// It is idle now; nothing to do.
+    Idle,
+    /// Hand it to the caller who has waited longest.
+    Serve(W, Issued<C>),
+    /// Verify it, then tell [`State::verified`] or [`State::verify_failed`].
+    Verify(Pooled<C>),
+    /// Close it, then tell [`State::close_ended`].
+    Close(Pooled<C>, CloseReason),
+}
+
+/// Connects to be started now, and when to ask again.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Start {
+    pub(crate) connects: u32,
+    pub(crate) retry_in: Option<Duration>,
+}
+
+impl<C, W> State<C, W> {
+    pub(crate) fn new(config: &PoolConfig) -> Self {
+        Self {
+            size: config.size,
+            max_overflow: config.max_overflow,
+            max_connecting: config.max_connecting,
+            max_waiting: config.max_waiting,
+            pre_ping_idle: config.pre_ping_idle,
+            order: config.order,
+            idle: VecDeque::new(),
+            leases: BTreeMap::new(),
+            connecting: 0,
+            verifying: 0,
+            closing: 0,
+            waiting: BTreeMap::new(),
+            generation: 0,
+            trusted_since: None,
+            backoff: Backoff::default(),
+            retry_planned: false,
+            closed: false,
+            next_number: 0,
+        }
+    }
+
+    pub(crate) fn backoff(&mut self) -> &mut Backoff {
+        &mut self.backoff
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    pub(crate) fn capacity(&self) -> u32 {
+        self.size.saturating_add(self.max_overflow)
+    }
+
+    /// Connections that exist or are about to.
+    pub(crate) fn open(&self) -> u32 {
+        let listed = u32::try_from(self.idle.len() + self.leases.len()).unwrap_or(u32::MAX);
+        listed.saturating_add(self.connecting + self.verifying + self.closing)
+    }
+
+    pub(crate) fn counts(&self, now: Instant) -> Counts {
+        Counts {
+            pool_size: self.size,
+            max_overflow: self.max_overflow,
+            capacity: self.capacity(),
+            checked_out: u32::try_from(self.leases.len()).unwrap_or(u32::MAX),
+            idle: u32::try_from(self.idle.len()).unwrap_or(u32::MAX),
+            connecting: self.connecting,
+            closing: self.closing + self.verifying,
+            waiting: u32::try_from(self.waiting.len()).unwrap_or(u32::MAX),
+            generation: self.generation,
+            oldest_checkout: self.oldest(now).map(|(age, _)| age),
+        }
+    }
+
+    pub(crate) fn leases(&self, now: Instant) -> Vec<LeaseInfo> {
+        let info = |(&id, held): (&u64, &Held)| LeaseInfo {
+            id,
+            age: now.saturating_duration_since(held.since),
+            place: held.place,
+            connection: held.connection,
+            generation: held.generation,
+        };
+        self.leases.iter().map(info).collect()
+    }
+
+    /// Why a caller who waited this long, and has left, got nothing.
+    pub(crate) fn diagnose(&self, waited: Duration, now: Instant) -> Diagnosis {
+        let counts = self.counts(now);
+        Diagnosis {
+            waited,
+            checked_out: counts.checked_out,
+            idle: counts.idle,
+            connecting: counts.connecting,
+            closing: counts.closing,
+            waiting: counts.waiting,
+            capacity: counts.capacity,
+            oldest_lease: self.oldest(now),
+            connect_error: self.backoff.contact(now).error,
+        }
+    }
+
+    fn oldest(&self, now: Instant) -> Option<(Duration, &'static Location<'static>)> {
+        let (_, held) = self.leases.first_key_value()?;
+        Some((now.saturating_duration_since(held.since), held.place))
+    }
+}

@@ -1,0 +1,316 @@
+//! How a connection goes from one phase to the next.
+
+use std::panic::Location;
+use std::time::Instant;
+
+use super::{CheckOut, Held, Issued, Placement, Pooled, Start, State, Verdict, Waiter};
+use crate::config::Order;
+use crate::error::AcquireError;
+use crate::observer::CloseReason;
+
+impl<C, W> State<C, W> {
+    /// A caller wants a connection. When none is idle it has to [`wait`](Self::wait), under the same lock.
+    pub(crate) fn check_out(
+        &mut self,
+        place: &'static Location<'static>,
+        now: Instant,
+    ) -> Result<CheckOut<C>, AcquireError> {
+        if self.closed {
+            return Err(AcquireError::Closed);
+        }
+        let mut found = CheckOut {
+            issued: None,
+            expired: Vec::new(),
+        };
+        while let Some(pooled) = self.take_idle() {
+            if pooled.expires.is_some_and(|expires| now >= expires) {
+                self.closing += 1;
+                found.expired.push(pooled);
+                continue;
+            }
+            let idle_for = now.saturating_duration_since(pooled.last_used);
+            let suspect = idle_for > self.pre_ping_idle
+                || self
+                    .trusted_since
+                    .is_some_and(|since| pooled.last_used < since);
+            found.issued = Some((self.issue(pooled, place, now), suspect));
+            break;
+        }
+        Ok(found)
+    }
+
+    /// A caller joins the queue; the ticket is for [`leave`](Self::leave).
+    pub(crate) fn wait(
+        &mut self,
+        place: &'static Location<'static>,
+        now: Instant,
+        reply: impl FnOnce() -> W,
+    ) -> Result<u64, AcquireError> {
+        if self.closed {
+            return Err(AcquireError::Closed);
+        }
+        // With nothing to come back and no attempt to be made soon, waiting would be for the error only.
+        if self.open() == 0
+            && self.backoff.remaining(now).is_some()
+            && let Some(error) = self.backoff.error()
+        {
+            return Err(error.clone());
+        }
+        if self.waiting.len() >= self.max_waiting as usize {
+            return Err(AcquireError::QueueFull {
+                limit: self.max_waiting,
+            });
+        }
+        let ticket = self.number();
+        self.waiting.insert(
+            ticket,
+            Waiter {
+                reply: reply(),
+                place,
+            },
+        );
+        Ok(ticket)
+    }
+
+    /// A caller no longer waits; false: it has been served already.
+    pub(crate) fn leave(&mut self, ticket: u64) -> bool {
+        self.waiting.remove(&ticket).is_some()
+    }
+
+    /// How many connects those who wait need now; they count as connecting from here on.
+    pub(crate) fn start_connects(&mut self, now: Instant) -> Start {
+        let waiting = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
+        let wanted = waiting.saturating_sub(self.connecting);
+        if wanted == 0 || self.closed {
+            return Start::default();
+        }
+        if let Some(pause) = self.backoff.remaining(now) {
+            let retry_in = (!self.retry_planned).then_some(pause);
+            self.retry_planned = true;
+            return Start {
+                connects: 0,
+                retry_in,
+            };
+        }
+        let connects = wanted
+            .min(self.max_connecting.saturating_sub(self.connecting))
+            .min(self.capacity().saturating_sub(self.open()));
+        self.connecting += connects;
+        Start {
+            connects,
+            retry_in: None,
+        }
+    }
+
+    /// The planned retry is due: call [`start_connects`](Self::start_connects) again.
+    pub(crate) fn retry_due(&mut self) {
+        self.retry_planned = false;
+    }
+
+    /// A connect that [`start_connects`](Self::start_connects) asked for has succeeded.
+    pub(crate) fn connected(
+        &mut self,
+        connection: C,
+        generation: u64,
+        expires: Option<Instant>,
+        now: Instant,
+    ) -> Placement<C, W> {
+        self.connecting = self.connecting.saturating_sub(1);
+        self.backoff.succeeded(now);
+        let id = self.number();
+        self.place(
+            Pooled {
+                connection,
+                id,
+                generation,
+                expires,
+                last_used: now,
+            },
+            now,
+        )
+    }
+
+    /// A connect has failed; returns the callers to be told. They are all who wait when there is nothing left to wait
+    /// for; else the one who has waited longest, unless the server is merely full: then a return may still help.
+    pub(crate) fn connect_failed(
+        &mut self,
+        error: &AcquireError,
+        now: Instant,
+        jitter: f64,
+    ) -> Vec<W> {
+        self.connecting = self.connecting.saturating_sub(1);
+        self.backoff.failed(error.clone(), now, jitter);
+        if self.open() == 0 {
+            return self.dismiss_all();
+        }
+        let hopeful = error.is_answer() && !self.leases.is_empty();
+        let told = if hopeful {
+            None
+        } else {
+            self.waiting.pop_first()
+        };
+        told.map(|(_, waiter)| waiter.reply).into_iter().collect()
+    }
+
+    /// A lease has ended.
+    pub(crate) fn check_in(
+        &mut self,
+        lease: u64,
+        mut pooled: Pooled<C>,
+        verdict: Verdict,
+        now: Instant,
+    ) -> Placement<C, W> {
+        if self.leases.remove(&lease).is_none() {
+            debug_assert!(false, "lease {lease} ended twice");
+        }
+        pooled.last_used = now;
+        match verdict {
+            Verdict::Clean => self.place(pooled, now),
+            Verdict::Doubtful => match self.outdated(&pooled) {
+                Some(reason) => self.close(pooled, reason),
+                None => {
+                    self.verifying += 1;
+                    Placement::Verify(pooled)
+                }
+            },
+            Verdict::Unusable(reason) => {
+                self.trusted_since = Some(now);
+                self.close(pooled, reason)
+            }
+        }
+    }
+
+    /// A doubtful connection has been put right.
+    pub(crate) fn verified(&mut self, mut pooled: Pooled<C>, now: Instant) -> Placement<C, W> {
+        self.verifying = self.verifying.saturating_sub(1);
+        pooled.last_used = now;
+        self.place(pooled, now)
+    }
+
+    /// A doubtful connection could not be put right.
+    pub(crate) fn verify_failed(&mut self, pooled: Pooled<C>) -> Placement<C, W> {
+        self.verifying = self.verifying.saturating_sub(1);
+        self.close(pooled, CloseReason::Dirty)
+    }
+
+    /// A verification was cut off by the end of its runtime, and the connection with it.
+    pub(crate) fn verify_abandoned(&mut self) {
+        self.verifying = self.verifying.saturating_sub(1);
+    }
+
+    /// A connection is gone; its place may be taken by another.
+    pub(crate) fn close_ended(&mut self) {
+        self.closing = self.closing.saturating_sub(1);
+    }
+
+    /// Ends the generation: returns the idle connections, to be closed; all others are closed when they come back.
+    pub(crate) fn dispose(&mut self) -> Vec<Pooled<C>> {
+        self.generation += 1;
+        self.close_idle(0)
+    }
+
+    /// Returns the idle connections beyond `keep`, the coldest first, to be closed.
+    pub(crate) fn close_idle(&mut self, keep: u32) -> Vec<Pooled<C>> {
+        let surplus = self.idle.len().saturating_sub(keep as usize);
+        self.closing += u32::try_from(surplus).unwrap_or(u32::MAX);
+        self.idle.drain(..surplus).collect()
+    }
+
+    /// Changes the limits; returns the idle connections beyond them, to be closed.
+    pub(crate) fn resize(&mut self, size: u32, max_overflow: u32) -> Vec<Pooled<C>> {
+        (self.size, self.max_overflow) = (size, max_overflow);
+        let excess = self.open().saturating_sub(self.capacity());
+        let idle = u32::try_from(self.idle.len()).unwrap_or(u32::MAX);
+        self.close_idle(idle.saturating_sub(excess).min(size))
+    }
+
+    /// No more leases; returns those to be told and the idle connections to be closed.
+    pub(crate) fn shut(&mut self) -> (Vec<W>, Vec<Pooled<C>>) {
+        self.closed = true;
+        (self.dismiss_all(), self.close_idle(0))
+    }
+
+    /// Finds the place for a connection that is in order.
+    fn place(&mut self, pooled: Pooled<C>, now: Instant) -> Placement<C, W> {
+        if let Some(reason) = self.outdated(&pooled) {
+            return self.close(pooled, reason);
+        }
+        // More than fit can be open only after a resize; those that are being closed are on their way out already.
+        // This one counts in no phase just now, hence >= and not >.
+        if self.open().saturating_sub(self.closing) >= self.capacity() {
+            return self.close(pooled, CloseReason::Surplus);
+        }
+        if let Some((_, waiter)) = self.waiting.pop_first() {
+            let issued = self.issue(pooled, waiter.place, now);
+            return Placement::Serve(waiter.reply, issued);
+        }
+        if self.idle.len() >= self.size as usize {
+            return self.close(pooled, CloseReason::Surplus);
+        }
+        self.idle.push_back(pooled);
+        Placement::Idle
+    }
+
+    fn issue(
+        &mut self,
+        pooled: Pooled<C>,
+        place: &'static Location<'static>,
+        now: Instant,
+    ) -> Issued<C> {
+        let lease = self.number();
+        let Pooled {
+            id: connection,
+            generation,
+            ..
+        } = pooled;
+        self.leases.insert(
+            lease,
+            Held {
+                since: now,
+                place,
+                connection,
+                generation,
+            },
+        );
+        Issued {
+            lease,
+            since: now,
+            place,
+            pooled,
+        }
+    }
+
+    fn take_idle(&mut self) -> Option<Pooled<C>> {
+        match self.order {
+            Order::Lifo => self.idle.pop_back(),
+            Order::Fifo => self.idle.pop_front(),
+        }
+    }
+
+    fn outdated(&self, pooled: &Pooled<C>) -> Option<CloseReason> {
+        if self.closed {
+            Some(CloseReason::PoolClosed)
+        } else if pooled.generation < self.generation {
+            Some(CloseReason::Disposed)
+        } else {
+            None
+        }
+    }
+
+    fn close(&mut self, pooled: Pooled<C>, reason: CloseReason) -> Placement<C, W> {
+        self.closing += 1;
+        Placement::Close(pooled, reason)
+    }
+
+    fn dismiss_all(&mut self) -> Vec<W> {
+        std::mem::take(&mut self.waiting)
+            .into_values()
+            .map(|waiter| waiter.reply)
+            .collect()
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
+    }
+}

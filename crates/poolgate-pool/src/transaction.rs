@@ -1,0 +1,120 @@
+//! Transactions whose end the lease sees.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+
+use sqlx::{Connection, Database, SqlSafeStr};
+
+use crate::condition::Condition;
+use crate::lease::Lease;
+use crate::statement::Effect;
+
+/// A transaction on a [`Lease`]. Run queries on `&mut *transaction`; end it with [`commit`](Self::commit) or
+/// [`rollback`](Self::rollback). Dropped without either it is rolled back in the background, before the connection
+/// goes to its next user.
+pub struct Transaction<'l, DB: Database> {
+    inner: sqlx::Transaction<'l, DB>,
+    condition: &'l mut Condition,
+}
+
+impl<DB: Database> Lease<DB> {
+    /// Begins a transaction.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn begin(&mut self) -> sqlx::Result<Transaction<'_, DB>> {
+        let (connection, condition) = self.parts();
+        // Marked as open before it is: sqlx does not undo a BEGIN whose future is dropped half-way.
+        condition.begin(Effect::Opens);
+        match connection.begin().await {
+            Ok(inner) => Ok(Transaction::new(inner, condition)),
+            Err(error) => Err(failed(condition, error)),
+        }
+    }
+
+    /// Begins a transaction with a statement of its own, such as SQLite's `BEGIN IMMEDIATE`.
+    ///
+    /// # Errors
+    /// What the database says, or that the statement did not begin a transaction.
+    pub async fn begin_with(
+        &mut self,
+        statement: impl SqlSafeStr + Send,
+    ) -> sqlx::Result<Transaction<'_, DB>> {
+        let statement = statement.into_sql_str();
+        let (connection, condition) = self.parts();
+        condition.begin(Effect::Opens);
+        match connection.begin_with(statement).await {
+            Ok(inner) => Ok(Transaction::new(inner, condition)),
+            Err(error) => Err(failed(condition, error)),
+        }
+    }
+}
+
+impl<'l, DB: Database> Transaction<'l, DB> {
+    /// Makes the transaction's work last.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn commit(self) -> sqlx::Result<()> {
+        let Self { inner, condition } = self;
+        let result = inner.commit().await;
+        end(condition, result)
+    }
+
+    /// Undoes the transaction's work.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn rollback(self) -> sqlx::Result<()> {
+        let Self { inner, condition } = self;
+        let result = inner.rollback().await;
+        end(condition, result)
+    }
+
+    /// sqlx's own transaction, for functions that take it. It must not be ended there by replacing it.
+    pub fn as_sqlx(&mut self) -> &mut sqlx::Transaction<'l, DB> {
+        &mut self.inner
+    }
+
+    fn new(inner: sqlx::Transaction<'l, DB>, condition: &'l mut Condition) -> Self {
+        condition.complete(Effect::Opens);
+        Self { inner, condition }
+    }
+}
+
+fn end(condition: &mut Condition, result: sqlx::Result<()>) -> sqlx::Result<()> {
+    match result {
+        Ok(()) => {
+            condition.complete(Effect::Ends);
+            Ok(())
+        }
+        Err(error) => Err(failed(condition, error)),
+    }
+}
+
+fn failed(condition: &mut Condition, error: sqlx::Error) -> sqlx::Error {
+    condition.fail(&error);
+    error
+}
+
+impl<DB: Database> Deref for Transaction<'_, DB> {
+    type Target = DB::Connection;
+
+    fn deref(&self) -> &Self::Target {
+        &self.inner
+    }
+}
+
+impl<DB: Database> DerefMut for Transaction<'_, DB> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.inner
+    }
+}
+
+impl<DB: Database> fmt::Debug for Transaction<'_, DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transaction")
+            .field("condition", &self.condition)
+            .finish_non_exhaustive()
+    }
+}

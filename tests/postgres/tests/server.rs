@@ -1,0 +1,37 @@
+//! The harness itself, on the real server.
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use poolgate_test_postgres::Postgres;
+
+#[test]
+fn a_server_lives_through_stop_and_kill_and_leaves_nothing_behind() -> anyhow::Result<()> {
+    let mut postgres = Postgres::start_with_max_connections(17)?;
+    let port = postgres.port();
+    let url = postgres.create_database("shop")?;
+    assert_eq!(url, format!("postgres://postgres@127.0.0.1:{port}/shop"));
+    assert_eq!(postgres.sql("shop", "SHOW max_connections")?, "17");
+    let folder = postgres.sql("shop", "SHOW data_directory")?;
+    assert!(postgres.create_database("Bobby; tables").is_err());
+
+    postgres.sql("shop", "CREATE TABLE t (n int); INSERT INTO t VALUES (7)")?;
+    postgres.stop()?;
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+    assert!(postgres.stop().is_err(), "stopped already");
+    postgres.start_again()?;
+    assert_eq!(postgres.sql("shop", "SELECT n FROM t")?, "7");
+
+    postgres.kill()?;
+    postgres.start_again()?;
+    assert_eq!(postgres.sql("shop", "SELECT 1")?, "1");
+
+    drop(postgres);
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while std::fs::exists(&folder)? {
+        assert!(Instant::now() < deadline, "{folder} is still there");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
