@@ -1,0 +1,38 @@
+//! Your own axum app with Poolgate: a gate in front of the routes that use the database, the health routes beside them,
+//! and the monitor behind both. Run it and ask `curl localhost:3000/api/v1/health/database/status`.
+
+use std::{error::Error, net::SocketAddr, sync::Arc};
+
+use axum::{Router, extract::State, http::StatusCode, routing::get};
+use poolgate_server::{Poolgate, PoolObserver};
+use poolgate_pool::{PoolgatePool, sqlite_options};
+use sqlx::Sqlite;
+
+type Pool = PoolgatePool<Sqlite>;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let file = std::env::temp_dir().join("poolgate-your-app.db");
+
+    // What Poolgate adds to an app, from here...
+    let observer = PoolObserver::default();
+    let pool = Pool::builder(sqlite_options(file)).observer(Arc::new(observer.clone())).build()?;
+    let poolgate = Poolgate::builder(pool.clone()).observer(observer).start();
+    let app = Router::new()
+        .route("/now", get(now))
+        .with_state(pool)
+        .layer(poolgate.gate())
+        .merge(poolgate.routes())
+        .into_make_service_with_connect_info::<SocketAddr>();
+    // ...to here.
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    axum::serve(listener, app).await?;
+    Ok(())
+}
+
+async fn now(State(pool): State<Pool>) -> Result<String, StatusCode> {
+    let mut connection = pool.acquire().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    let query = sqlx::query_scalar("SELECT datetime('now')");
+    query.fetch_one(&mut *connection).await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+}

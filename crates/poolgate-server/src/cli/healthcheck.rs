@@ -1,0 +1,48 @@
+//! Asks a running server whether it is ready.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use axum::body::{Body, Bytes};
+use http_body_util::{BodyExt, Limited};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use poolgate_types::routes;
+
+/// How long the server has for its answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// More of the answer is not read.
+const LONGEST_ANSWER: usize = 16 * 1024;
+
+/// Succeeds when the server that listens on `bind` is ready.
+pub(super) async fn ask(bind: SocketAddr) -> anyhow::Result<()> {
+    let address = reachable(bind);
+    let (ready, answer) =
+        tokio::time::timeout(PATIENCE, get(address)).await.with_context(|| format!("{address} does not answer"))??;
+    if !ready {
+        bail!("{address} is not ready: {}", String::from_utf8_lossy(&answer));
+    }
+    println!("ready");
+    Ok(())
+}
+
+async fn get(address: SocketAddr) -> anyhow::Result<(bool, Bytes)> {
+    let client: Client<_, Body> = Client::builder(TokioExecutor::new()).build_http();
+    let uri = format!("http://{address}{}", routes::READYZ).parse()?;
+    let response = client.get(uri).await.with_context(|| format!("nobody answers on {address}"))?;
+    let ready = response.status().is_success();
+    let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
+    Ok((ready, body.map_err(|error| anyhow::anyhow!(error))?.to_bytes()))
+}
+
+/// A server on all addresses is reached by the loopback one.
+fn reachable(bind: SocketAddr) -> SocketAddr {
+    let ip = match bind.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, bind.port())
+}

@@ -1,0 +1,122 @@
+//! The `poolgate` command.
+
+mod healthcheck;
+mod run;
+mod shutdown;
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+
+use crate::settings::{DatabaseUrl, Overrides, Profile, Settings};
+
+/// Where the demo keeps its data when no database is named.
+const DEMO_DATABASE: &str = "sqlite://poolgate-demo.db";
+
+/// Keeps a database working at its peak when demand passes what its connection pool can serve.
+#[derive(Debug, Parser)]
+#[command(name = "poolgate", version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Clone, Copy, Debug, Default, Subcommand)]
+enum Command {
+    /// Runs the server (the default).
+    #[default]
+    Serve,
+    /// Asks a running server whether it is ready; for container health checks.
+    Healthcheck,
+}
+
+#[derive(Debug, Args)]
+struct Options {
+    /// Settings file (TOML).
+    #[arg(long, value_name = "FILE", env = "POOLGATE_CONFIG_FILE", global = true)]
+    config: Option<PathBuf>,
+    /// Address and port to listen on.
+    #[arg(long, value_name = "ADDR:PORT", global = true)]
+    bind: Option<String>,
+    /// Port to listen on, at the loopback address; 0 lets the system choose.
+    #[arg(long, value_name = "N", conflicts_with = "bind", global = true)]
+    port: Option<u16>,
+    /// The database: postgres://… or sqlite://…; DATABASE_URL is read too, and keeps a password out of the process list.
+    #[arg(long, value_name = "URL", global = true)]
+    database_url: Option<String>,
+    /// A named set of values.
+    #[arg(long, global = true)]
+    profile: Option<Profile>,
+    /// Serves the sample app with data of its own.
+    #[arg(long, global = true)]
+    demo: bool,
+    /// Serves the operations page from this folder instead of the embedded one.
+    #[arg(long, value_name = "DIR", global = true)]
+    www: Option<PathBuf>,
+    /// Prints the settings, secrets hidden, and ends.
+    #[arg(long, global = true)]
+    print_config: bool,
+    /// Checks the settings and ends.
+    #[arg(long, conflicts_with = "print_config", global = true)]
+    check_config: bool,
+}
+
+impl Cli {
+    /// Does what the command line says.
+    ///
+    /// # Errors
+    ///
+    /// What stopped it, in words that say what to do.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let settings = self.options.settings()?;
+        if self.options.print_config {
+            print!("{}", settings.to_toml());
+            return Ok(());
+        }
+        if self.options.check_config {
+            println!("The settings are fine.");
+            return Ok(());
+        }
+        match self.command.unwrap_or_default() {
+            Command::Serve => run::serve(settings).await,
+            Command::Healthcheck => healthcheck::ask(settings.server.bind).await,
+        }
+    }
+}
+
+impl Options {
+    fn settings(&self) -> anyhow::Result<Settings> {
+        // A variable that is not Unicode is none of ours.
+        let environment =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let environment = environment.filter(|(name, _)| name != "POOLGATE_CONFIG_FILE");
+        let mut settings = Settings::load(self.config.as_deref(), environment, &self.overrides()?)?;
+        if settings.demo.enabled && settings.database.url.is_none() {
+            settings.database.url = Some(DatabaseUrl::new(DEMO_DATABASE)?);
+        }
+        Ok(settings)
+    }
+
+    fn overrides(&self) -> anyhow::Result<Overrides> {
+        let mut values = Vec::new();
+        if let Some(bind) = &self.bind {
+            values.push(("server.bind", bind.clone()));
+        }
+        if let Some(port) = self.port {
+            values.push(("server.bind", format!("127.0.0.1:{port}")));
+        }
+        if let Some(url) = &self.database_url {
+            values.push(("database.url", url.clone()));
+        }
+        if self.demo {
+            values.push(("demo.enabled", "true".to_owned()));
+        }
+        if let Some(www) = &self.www {
+            values.push(("server.www", www.to_str().context("--www: the folder's name is not Unicode")?.to_owned()));
+        }
+        Ok(Overrides { profile: self.profile, values })
+    }
+}

@@ -1,0 +1,126 @@
+//! The server's life: pool, Poolgate, routes, listening, shutdown.
+
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use anyhow::{Context, bail};
+use poolgate_pool::{Order, PoolConfig, PoolgatePool, sqlite_defaults};
+use poolgate_types::Backend;
+use sqlx::{Any, any::AnyConnectOptions};
+use tokio::net::TcpListener;
+
+use super::shutdown;
+use crate::{
+    Poolgate, PoolObserver, app,
+    demo::Demo,
+    page,
+    serve::{Served, serve as serve_connections},
+    settings::{DatabaseUrl, PoolOrder, PoolSettings, Settings},
+    telemetry::{MetricsRenderer, descriptors, names},
+};
+
+/// Runs the server until a signal ends it.
+pub(super) async fn serve(settings: Settings) -> anyhow::Result<()> {
+    descriptors::raise_limit(descriptors_needed(&settings));
+    let metrics = MetricsRenderer::install().context("the metrics recorder cannot be installed")?;
+    // Before the pool: a port that is in use is the most common mistake.
+    let (listener, address) = listen(settings.server.bind).await?;
+    let observer = PoolObserver::new(names::DEFAULT_POOL);
+    let (pool, backend) = open_pool(&settings, observer.clone())?;
+    let poolgate = Poolgate::builder(pool.clone())
+        .settings(settings.clone())
+        .observer(observer)
+        .backend(backend)
+        .metrics(metrics)
+        .start();
+    let mut own = page::router(settings.server.www.clone());
+    if settings.demo.enabled {
+        own = own.merge(Demo::start(pool, address, &poolgate).router(&poolgate));
+    }
+    let app = app(&poolgate, own);
+    announce(address)?;
+    shutdown::on_signal(poolgate.clone())?;
+    let served = serve_connections(listener, app, &settings.server, poolgate.closing()).await;
+    let drained = poolgate.shutdown(settings.server.drain_timeout).await;
+    match served {
+        Served::Drained => tracing::info!(connections_left = drained.connections_left, "Poolgate stopped"),
+        Served::CutOff => tracing::warn!(
+            connections_left = drained.connections_left,
+            "Poolgate stopped; requests were cut off at server.drain_timeout"
+        ),
+    }
+    Ok(())
+}
+
+/// Connections from clients, those to the database, and some for files and the system's own.
+fn descriptors_needed(settings: &Settings) -> u64 {
+    u64::from(settings.server.max_connections) + u64::from(settings.pool.size + settings.pool.max_overflow) + 64
+}
+
+async fn listen(bind: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(bind).await.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => anyhow::anyhow!(
+            "port {} is in use: another program, perhaps another Poolgate, listens on {bind}. Stop it, or choose another \
+             port with --port N (0 lets the system choose)",
+            bind.port()
+        ),
+        io::ErrorKind::PermissionDenied => anyhow::anyhow!(
+            "no permission to listen on {bind}: ports below 1024 need a privilege. Choose another with --port N"
+        ),
+        _ => anyhow::anyhow!("cannot listen on {bind} (server.bind): {error}"),
+    })?;
+    let address = listener.local_addr().context("the listening address is unknown")?;
+    Ok((listener, address))
+}
+
+fn open_pool(settings: &Settings, observer: PoolObserver) -> anyhow::Result<(PoolgatePool<Any>, Backend)> {
+    let Some(url) = &settings.database.url else {
+        bail!(
+            "database.url is not set: name the database with --database-url, DATABASE_URL or in the settings file, or \
+             try --demo, which brings its own"
+        );
+    };
+    sqlx::any::install_default_drivers();
+    let options: AnyConnectOptions =
+        connect_url(url, settings.demo.enabled).parse().with_context(|| format!("database.url: {url}"))?;
+    let pool = PoolgatePool::<Any>::builder(options)
+        .config(pool_config(&settings.pool))
+        .on_connect(sqlite_defaults)
+        .observer(Arc::new(observer))
+        .build()?;
+    Ok((pool, url.backend()))
+}
+
+/// The demo makes its SQLite file; elsewhere a file that is missing is a mistake.
+fn connect_url(url: &DatabaseUrl, demo: bool) -> String {
+    let text = url.expose();
+    let create = demo && url.backend() == Backend::Sqlite && !text.contains('?');
+    if create { format!("{text}?mode=rwc") } else { text.to_owned() }
+}
+
+fn pool_config(settings: &PoolSettings) -> PoolConfig {
+    PoolConfig {
+        size: settings.size,
+        max_overflow: settings.max_overflow,
+        timeout: settings.timeout,
+        connect_timeout: settings.connect_timeout,
+        max_connecting: settings.max_connecting,
+        recycle: settings.recycle,
+        pre_ping_idle: settings.pre_ping_idle,
+        order: match settings.order {
+            PoolOrder::Lifo => Order::Lifo,
+            PoolOrder::Fifo => Order::Fifo,
+        },
+        ..PoolConfig::default()
+    }
+}
+
+/// The one line on stdout: people click on it, and programs that started this one read the port from it.
+fn announce(address: SocketAddr) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "Poolgate listening on http://{address}")?;
+    stdout.flush()
+}

@@ -1,0 +1,176 @@
+//! The lab: a route that holds a connection for a given time, and users who call it.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Json, Router,
+    extract::{
+        Query, State,
+        rejection::{JsonRejection, QueryRejection},
+    },
+    routing::get,
+};
+use http::StatusCode;
+use poolgate_pool::Lease;
+use poolgate_types::{LoadReport, LoadRequest, LoadState, Percentiles, routes};
+use serde::{Deserialize, Serialize};
+use sqlx::Any;
+use tokio::{sync::Mutex, time};
+use tokio_util::sync::CancellationToken;
+
+use super::{Demo, data, failure::Failure, load::Load};
+
+const DEFAULT_HOLD_MS: u64 = 200;
+const LONGEST_HOLD_MS: u64 = 10_000;
+
+/// The load of one server: one at a time.
+#[derive(Clone, Debug)]
+pub(super) struct Lab {
+    target: SocketAddr,
+    shutdown: CancellationToken,
+    load: Arc<Mutex<Option<Load>>>,
+}
+
+/// The routes that use the database.
+pub(super) fn gated_routes() -> Router<Demo> {
+    Router::new().route(routes::LAB_HOLD, get(hold))
+}
+
+/// The routes that do not.
+pub(super) fn open_routes() -> Router<Demo> {
+    Router::new().route(routes::LAB_LOAD, get(report).post(start).delete(stop))
+}
+
+impl Lab {
+    pub(super) fn new(address: SocketAddr, shutdown: CancellationToken) -> Self {
+        Self { target: reachable(address), shutdown, load: Arc::default() }
+    }
+}
+
+/// An address to connect to. One that is bound to all of the machine's addresses is reached by the loopback one.
+fn reachable(bound: SocketAddr) -> SocketAddr {
+    let ip = match bound.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, bound.port())
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Hold {
+    #[serde(default = "default_hold_ms")]
+    hold_ms: u64,
+}
+
+const fn default_hold_ms() -> u64 {
+    DEFAULT_HOLD_MS
+}
+
+#[derive(Debug, Serialize)]
+struct Held {
+    hold_ms: u64,
+    /// How long the connection was in fact held.
+    held_ms: f64,
+}
+
+async fn hold(
+    State(demo): State<Demo>,
+    query: Result<Query<Hold>, QueryRejection>,
+) -> Result<Json<Held>, Failure> {
+    let Query(Hold { hold_ms }) =
+        query.map_err(|rejection| Failure::Malformed(rejection.status(), rejection.body_text()))?;
+    if hold_ms > LONGEST_HOLD_MS {
+        let detail = format!("`hold_ms` must be from 0 to {LONGEST_HOLD_MS}.");
+        return Err(Failure::Malformed(StatusCode::BAD_REQUEST, detail));
+    }
+    let mut connection = demo.connection().await?;
+    let started = Instant::now();
+    occupy(&mut connection, Duration::from_millis(hold_ms)).await?;
+    Ok(Json(Held { hold_ms, held_ms: started.elapsed().as_secs_f64() * 1000.0 }))
+}
+
+/// Keeps a connection busy: PostgreSQL sleeps itself; SQLite, which cannot, answers a query and is then kept waiting.
+async fn occupy(connection: &mut Lease<Any>, duration: Duration) -> sqlx::Result<()> {
+    if data::is_postgres(connection) {
+        sqlx::query("SELECT pg_sleep($1)").bind(duration.as_secs_f64()).execute(connection).await?;
+    } else {
+        let started = Instant::now();
+        sqlx::query("SELECT COUNT(*) FROM products WHERE category = $1").bind("home").execute(connection).await?;
+        time::sleep(duration.saturating_sub(started.elapsed())).await;
+    }
+    Ok(())
+}
+
+async fn report(State(demo): State<Demo>) -> Json<LoadReport> {
+    let load = demo.lab.load.lock().await;
+    Json(load.as_ref().map_or_else(idle, Load::report))
+}
+
+/// Starts a load: 202 with its first report, 409 while another is running.
+async fn start(
+    State(demo): State<Demo>,
+    request: Result<Json<LoadRequest>, JsonRejection>,
+) -> Result<(StatusCode, Json<LoadReport>), Failure> {
+    let Json(request) = request.map_err(|rejection| Failure::Malformed(rejection.status(), rejection.body_text()))?;
+    let mut load = demo.lab.load.lock().await;
+    if load.as_ref().is_some_and(Load::is_running) {
+        let detail = "A load is running; DELETE stops it.".to_owned();
+        return Err(Failure::Conflict("load_running", detail));
+    }
+    let seed = jiff::Timestamp::now().as_nanosecond() as u64;
+    let started = Load::start(demo.lab.target, request, seed, &demo.lab.shutdown)
+        .map_err(|error| Failure::Malformed(StatusCode::BAD_REQUEST, error.to_string()))?;
+    let report = started.report();
+    *load = Some(started);
+    Ok((StatusCode::ACCEPTED, Json(report)))
+}
+
+/// Stops the load, if one is running, and gives its last report.
+async fn stop(State(demo): State<Demo>) -> Json<LoadReport> {
+    let load = demo.lab.load.lock().await;
+    match load.as_ref() {
+        Some(load) => {
+            load.stop().await;
+            Json(load.report())
+        }
+        None => Json(idle()),
+    }
+}
+
+/// The report before the first load.
+fn idle() -> LoadReport {
+    LoadReport {
+        state: LoadState::Idle,
+        request: None,
+        elapsed_seconds: 0.0,
+        wanted: 0,
+        sent: 0,
+        succeeded: 0,
+        rejected: 0,
+        given_up: 0,
+        failed: 0,
+        queued: 0,
+        success_rate: 1.0,
+        goodput_per_second: 0.0,
+        latency_ms: Percentiles::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_on_all_addresses_is_reached_by_loopback() {
+        let at = |text: &str| reachable(text.parse().expect("an address")).to_string();
+        assert_eq!(at("0.0.0.0:8000"), "127.0.0.1:8000");
+        assert_eq!(at("[::]:8000"), "[::1]:8000");
+        assert_eq!(at("127.0.0.2:80"), "127.0.0.2:80");
+    }
+}

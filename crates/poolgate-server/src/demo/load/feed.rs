@@ -1,0 +1,108 @@
+//! Keeps one user informed about the config: its own event stream, as a browser has one.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use http_body_util::BodyExt;
+use poolgate_throttle::News;
+use poolgate_types::routes;
+use tokio::{sync::mpsc, time};
+
+use super::{
+    events::{Event, EventReader},
+    http::HttpClient,
+};
+use crate::demo::random::Random;
+
+/// A stream that has been silent for longer is dead: heartbeats come every 15 s at the latest.
+const SILENCE: Duration = Duration::from_secs(40);
+
+/// How long opening a stream may take.
+const OPENING: Duration = Duration::from_secs(10);
+
+/// Between two attempts, half to one and a half times as long.
+const RETRY: Duration = Duration::from_secs(3);
+
+/// News that the user has not yet taken in; the stream waits while it is full.
+pub(super) const BACKLOG: usize = 8;
+
+/// Follows the event stream as client `id` and passes on what it says, until the user is gone or the server turns out
+/// to have no such route. A stream that ends or cannot be opened is opened again.
+pub(super) async fn follow(http: HttpClient, id: u64, mut random: Random, news: mpsc::Sender<News>) {
+    let path = format!("{}?client={id:016x}", routes::EVENTS);
+    loop {
+        let end = match time::timeout(OPENING, http.stream(&path)).await {
+            Ok(Ok((StatusCode::OK, body))) => read(body, &news).await,
+            Ok(Ok((StatusCode::NOT_FOUND | StatusCode::NOT_IMPLEMENTED, _))) => {
+                // If nobody listens any more, there is nobody to tell.
+                news.send(News::NotFound).await.ok();
+                return;
+            }
+            Ok(Ok(_) | Err(_)) | Err(_) => End::NoContact,
+        };
+        let heard = match end {
+            End::Bye => Ok(()),
+            End::NoContact => news.send(News::NoContact).await,
+            End::NobodyListens => return,
+        };
+        if heard.is_err() {
+            return;
+        }
+        time::sleep(RETRY.mul_f64(0.5 + random.unit())).await;
+    }
+}
+
+/// Why a stream is over.
+enum End {
+    /// The server said so: it is shutting down.
+    Bye,
+    NoContact,
+    NobodyListens,
+}
+
+async fn read(mut body: hyper::body::Incoming, news: &mpsc::Sender<News>) -> End {
+    let mut reader = EventReader::default();
+    loop {
+        let Ok(Some(Ok(frame))) = time::timeout(SILENCE, body.frame()).await else { return End::NoContact };
+        let Ok(bytes) = frame.into_data() else { continue };
+        let Ok(events) = reader.read(&bytes) else { return End::NoContact };
+        for event in events {
+            if event.name == "bye" {
+                return End::Bye;
+            }
+            // What cannot be read is ignored, and so is what is not known.
+            if let Some(heard) = understand(&event)
+                && news.send(heard).await.is_err()
+            {
+                return End::NobodyListens;
+            }
+        }
+    }
+}
+
+fn understand(event: &Event) -> Option<News> {
+    match event.name.as_str() {
+        "config" => serde_json::from_str(&event.data).ok().map(News::Config),
+        "heartbeat" => serde_json::from_str(&event.data).ok().map(News::Current),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use poolgate_types::{ConfigVersion, ThrottlingConfig};
+
+    use super::*;
+
+    #[test]
+    fn configs_and_heartbeats_are_understood_and_the_rest_is_ignored() {
+        let event = |name: &str, data: &str| Event { name: name.to_owned(), data: data.to_owned() };
+        let at = ConfigVersion { epoch: 5, version: 7 };
+        assert_eq!(understand(&event("heartbeat", r#"{"epoch":5,"version":7}"#)), Some(News::Current(at)));
+        let config = ThrottlingConfig::normal(at);
+        let document = serde_json::to_string(&config).expect("a document");
+        assert_eq!(understand(&event("config", &document)), Some(News::Config(config)));
+        assert_eq!(understand(&event("config", "{")), None);
+        assert_eq!(understand(&event("status", "{}")), None);
+    }
+}

@@ -1,0 +1,99 @@
+//! The users' HTTP client: real requests over loopback, on connections that are kept alive.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use http::{HeaderMap, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use poolgate_types::{CONFIG_HEADER, ConfigHeader, ThrottlingConfig, routes};
+
+/// No answer to a user's request is longer.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// Shorter than servers keep idle connections, so that a request seldom meets a connection that is being closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Sends the requests of all users of one load.
+#[derive(Clone, Debug)]
+pub(super) struct HttpClient {
+    client: Client<HttpConnector, Empty<Bytes>>,
+    authority: String,
+}
+
+/// An answer's head, its body read to the end.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    /// What the gate said about the config in force.
+    pub(super) config: Option<ConfigHeader>,
+    pub(super) retry_after: Option<Duration>,
+    body: Bytes,
+}
+
+/// There was no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoAnswer {
+    /// Not in time.
+    Late,
+    /// Refused, reset, or cut off.
+    NoContact,
+}
+
+impl HttpClient {
+    /// A client of the server at `target`.
+    pub(super) fn new(target: SocketAddr) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .build(connector);
+        Self { client, authority: target.to_string() }
+    }
+
+    /// Sends a GET and reads the answer, until `deadline`.
+    pub(super) async fn get(&self, path: &str, deadline: Instant) -> Result<Answer, NoAnswer> {
+        let exchange = async {
+            let response = self.client.get(self.uri(path)?).await.map_err(|_| NoAnswer::NoContact)?;
+            let (head, body) = response.into_parts();
+            let body = Limited::new(body, MAX_BODY_BYTES).collect().await.map_err(|_| NoAnswer::NoContact)?;
+            Ok(Answer {
+                status: head.status,
+                config: header_text(&head.headers, CONFIG_HEADER).and_then(|text| text.parse().ok()),
+                retry_after: header_text(&head.headers, header::RETRY_AFTER.as_str())
+                    .and_then(|text| text.parse().ok())
+                    .map(Duration::from_secs),
+                body: body.to_bytes(),
+            })
+        };
+        tokio::time::timeout_at(deadline.into(), exchange).await.unwrap_or(Err(NoAnswer::Late))
+    }
+
+    /// Asks for the config document.
+    pub(super) async fn config(&self, deadline: Instant) -> Option<ThrottlingConfig> {
+        let answer = self.get(routes::THROTTLING_CONFIG, deadline).await.ok()?;
+        answer.status.is_success().then(|| serde_json::from_slice(&answer.body).ok())?
+    }
+
+    /// Opens a stream: the answer's head, and its body as it arrives.
+    pub(super) async fn stream(&self, path: &str) -> Result<(StatusCode, Incoming), NoAnswer> {
+        let response = self.client.get(self.uri(path)?).await.map_err(|_| NoAnswer::NoContact)?;
+        Ok((response.status(), response.into_body()))
+    }
+
+    fn uri(&self, path: &str) -> Result<Uri, NoAnswer> {
+        let uri = Uri::builder().scheme("http").authority(self.authority.as_str()).path_and_query(path);
+        uri.build().map_err(|_| NoAnswer::NoContact)
+    }
+}
+
+fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}

@@ -1,0 +1,76 @@
+//! A small random number generator: the demo's data must be the same on every machine, and its load reproducible.
+
+/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
+#[derive(Clone, Debug)]
+pub(super) struct Random(u64);
+
+impl Random {
+    /// The sequence that belongs to `seed`.
+    pub(super) const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The sequence of the `index`th thing of a kind, so that each can be made without those before it.
+    pub(super) fn of(kind: u64, index: u64) -> Self {
+        let mut random = Self(kind.wrapping_mul(0xD1B5_4A32_D192_ED03) ^ index);
+        random.next_u64();
+        random
+    }
+
+    /// The next 64 random bits.
+    pub(super) fn next_u64(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// Uniform in `0.0..1.0`.
+    pub(super) fn unit(&mut self) -> f64 {
+        (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Uniform in `0..bound`; 0 when `bound` is 0.
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        // The high half of the product; the bias is below 2^-32 for every bound used here.
+        ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
+    }
+
+    /// One of `choices`, which must not be empty.
+    pub(super) fn choose<'a>(&mut self, choices: &[&'a str]) -> &'a str {
+        choices[self.below(choices.len() as u64) as usize]
+    }
+
+    /// The time to the next event of a Poisson process with `rate` events a second, in seconds.
+    pub(super) fn exponential(&mut self, rate: f64) -> f64 {
+        -(1.0 - self.unit()).ln() / rate
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Random;
+
+    #[test]
+    fn the_sequence_is_the_published_one() {
+        let mut random = Random::new(1_234_567);
+        assert_eq!(random.next_u64(), 6_457_827_717_110_365_317);
+        assert_eq!(random.next_u64(), 3_203_168_211_198_807_973);
+    }
+
+    #[test]
+    fn values_stay_inside_their_ranges_and_spread() {
+        let mut random = Random::new(7);
+        let mut sum = 0.0;
+        for _ in 0..10_000 {
+            assert!(random.below(7) < 7);
+            let unit = random.unit();
+            assert!((0.0..1.0).contains(&unit));
+            sum += random.exponential(4.0);
+        }
+        let mean = sum / 10_000.0;
+        assert!((mean - 0.25).abs() < 0.02, "mean of the exponential at 4 a second: {mean}");
+        assert_eq!(random.below(0), 0);
+    }
+}

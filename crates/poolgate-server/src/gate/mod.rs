@@ -1,0 +1,45 @@
+//! The gate in front of the pool: so many requests are in flight, so many wait, for so long, and the rest is turned away
+//! at once, cheaply.
+//!
+//! A permit is held until the response's body has ended or is dropped, or, where the body is a stream of its own
+//! (`101 Switching Protocols`, `text/event-stream`), until its head. A client that vanishes gives it back.
+//!
+//! Every response carries `Poolgate-Config`, rejects included, so that clients learn from each answer what they may send.
+//! While the breaker is open nothing passes but a few probes; while a fair rate is in force, a client that sends more
+//! than its share is answered 429.
+
+mod body;
+mod core;
+mod future;
+mod jitter;
+mod layer;
+mod limiter;
+mod orders;
+mod permit;
+mod quota;
+mod reject;
+mod service;
+mod tally;
+mod trace;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::{body::GateBody, future::ResponseFuture, layer::Gate, service::GateService};
+pub(crate) use self::{
+    core::Core,
+    limiter::Occupancy,
+    orders::Orders,
+    tally::Totals,
+    trace::RequestTrace,
+};
+
+use crate::{clients::Registry, settings::GateSettings};
+
+impl Gate {
+    /// A gate on its own: it bounds and rejects, and its config is NORMAL for ever. With the control loop it comes from
+    /// [`Poolgate::gate`](crate::Poolgate::gate).
+    pub fn new(settings: &GateSettings) -> Self {
+        Self::with_core(Core::new(settings, Registry::default(), Vec::new()))
+    }
+}

@@ -1,0 +1,114 @@
+//! How a request is turned away: cheaply. The bodies are constants; a reject touches no pool and allocates next to nothing.
+
+use axum::body::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use poolgate_types::Problem;
+
+use super::{body::GateBody, jitter::Jitter};
+
+/// Why a request is turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reject {
+    /// The queue is full.
+    QueueFull,
+    /// No permit came free in time.
+    Timeout,
+    /// The database does not answer. Come back after so many seconds.
+    CircuitOpen { retry_after_seconds: u32 },
+    /// The client sent more than its share. Its next request is due after so many seconds.
+    OverQuota { due_seconds: u32 },
+}
+
+impl Reject {
+    pub(super) fn response<B>(self, jitter: &Jitter) -> Response<GateBody<B>> {
+        let (status, body) = match self {
+            Self::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, QUEUE_FULL),
+            Self::Timeout => (StatusCode::SERVICE_UNAVAILABLE, TIMEOUT),
+            Self::CircuitOpen { .. } => (StatusCode::SERVICE_UNAVAILABLE, CIRCUIT_OPEN),
+            Self::OverQuota { .. } => (StatusCode::TOO_MANY_REQUESTS, OVER_QUOTA),
+        };
+        let mut response = Response::new(GateBody::full(Bytes::from_static(body.as_bytes())));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(Problem::CONTENT_TYPE));
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(self.retry_after_seconds(jitter)));
+        if let Self::OverQuota { due_seconds } = self {
+            // Not later than Retry-After, which adds its jitter on top.
+            let limit = format!(r#""per-client";r=0;t={due_seconds}"#);
+            headers.insert("ratelimit", HeaderValue::try_from(limit).unwrap_or(HeaderValue::from_static("")));
+        }
+        response
+    }
+
+    /// At least 1, and spread: those who are turned away together must not come back together.
+    fn retry_after_seconds(self, jitter: &Jitter) -> u32 {
+        let least = match self {
+            Self::QueueFull | Self::Timeout => 1,
+            Self::CircuitOpen { retry_after_seconds } => retry_after_seconds,
+            Self::OverQuota { due_seconds } => due_seconds,
+        };
+        let least = least.max(1);
+        // `as` is exact: the bound is a u32.
+        least + jitter.below(u64::from(least) + 2) as u32
+    }
+}
+
+/// RFC 9457 as constants; a test compares them with [`Problem`].
+macro_rules! problem {
+    ($kind:literal, $title:literal, $status:literal, $code:literal, $detail:literal) => {
+        concat!(
+            r#"{"type":"https://iana.org/assignments/http-problem-types#"#, $kind, r#"","title":""#, $title,
+            r#"","status":"#, $status, r#","detail":""#, $detail, r#"","code":""#, $code, r#""}"#
+        )
+    };
+}
+
+const QUEUE_FULL: &str = problem!(
+    "temporary-reduced-capacity", "The database is busy", "503", "database_unavailable",
+    "Too many requests are in flight and waiting. Try again after the time in Retry-After."
+);
+const TIMEOUT: &str = problem!(
+    "temporary-reduced-capacity", "The database is busy", "503", "database_unavailable",
+    "No request in flight ended in time to let this one in. Try again after the time in Retry-After."
+);
+const CIRCUIT_OPEN: &str = problem!(
+    "temporary-reduced-capacity", "The database does not answer", "503", "database_unavailable",
+    "The database does not answer; the server keeps trying. Try again after the time in Retry-After."
+);
+const OVER_QUOTA: &str = problem!(
+    "quota-exceeded", "Too many requests", "429", "quota_exceeded",
+    "The database is busy, and this client sends more than its share. Obey Poolgate-Config, or wait for Retry-After."
+);
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use poolgate_types::codes;
+
+    use super::*;
+
+    #[test]
+    fn the_constants_are_problem_documents() {
+        for (body, status, kind, code) in [
+            (QUEUE_FULL, 503, Problem::TEMPORARY_REDUCED_CAPACITY, codes::DATABASE_UNAVAILABLE),
+            (TIMEOUT, 503, Problem::TEMPORARY_REDUCED_CAPACITY, codes::DATABASE_UNAVAILABLE),
+            (CIRCUIT_OPEN, 503, Problem::TEMPORARY_REDUCED_CAPACITY, codes::DATABASE_UNAVAILABLE),
+            (OVER_QUOTA, 429, Problem::QUOTA_EXCEEDED, codes::QUOTA_EXCEEDED),
+        ] {
+            let problem: Problem = serde_json::from_str(body).expect("a problem document");
+            assert_eq!((problem.status, &*problem.kind, &*problem.code), (status, kind, code));
+        }
+    }
+
+    #[test]
+    fn retry_after_is_spread_and_never_early() {
+        let jitter = Jitter::new();
+        let seen = |reject: Reject| -> BTreeSet<u32> {
+            (0..1000).map(|_| reject.retry_after_seconds(&jitter)).collect()
+        };
+        assert_eq!(seen(Reject::QueueFull), BTreeSet::from([1, 2, 3]));
+        let quota = seen(Reject::OverQuota { due_seconds: 5 });
+        assert!(quota.len() > 3 && quota.first() == Some(&5), "{quota:?}");
+    }
+}

@@ -1,0 +1,105 @@
+//! What has passed the gate since the start.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+/// Counters that only rise. Each is exact; a reader takes the difference between two of its readings.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    arrivals: AtomicU64,
+    admitted: AtomicU64,
+    rejected: AtomicU64,
+    over_quota: AtomicU64,
+    completed: AtomicU64,
+    hold_nanos: AtomicU64,
+    server_errors: AtomicU64,
+    probes_succeeded: AtomicU64,
+    probes_failed: AtomicU64,
+}
+
+/// One reading of the counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// Requests that asked to be let in; those over their quota are not among them.
+    pub(crate) arrivals: u64,
+    /// Requests let in.
+    pub(crate) admitted: u64,
+    /// Requests turned away.
+    pub(crate) rejected: u64,
+    /// Requests turned away because their client sent more than its share.
+    pub(crate) over_quota: u64,
+    /// Permits given back.
+    pub(crate) completed: u64,
+    /// For how long those were held, all together.
+    pub(crate) hold: Duration,
+    /// Requests let in and answered 5xx.
+    pub(crate) server_errors: u64,
+    /// Requests let in while the breaker was not closed that reached the database.
+    pub(crate) probes_succeeded: u64,
+    /// Requests let in while the breaker was not closed that did not reach it.
+    pub(crate) probes_failed: u64,
+}
+
+impl Tally {
+    pub(super) fn arrived(&self) {
+        self.arrivals.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn admitted(&self) {
+        self.admitted.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn rejected(&self) {
+        self.rejected.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn over_quota(&self) {
+        self.over_quota.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn completed(&self, held: Duration) {
+        self.hold_nanos.fetch_add(u64::try_from(held.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+        self.completed.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn server_error(&self) {
+        self.server_errors.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn probed(&self, reached: bool) {
+        if reached { &self.probes_succeeded } else { &self.probes_failed }.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn totals(&self) -> Totals {
+        Totals {
+            arrivals: self.arrivals.load(Relaxed),
+            admitted: self.admitted.load(Relaxed),
+            rejected: self.rejected.load(Relaxed),
+            over_quota: self.over_quota.load(Relaxed),
+            completed: self.completed.load(Relaxed),
+            hold: Duration::from_nanos(self.hold_nanos.load(Relaxed)),
+            server_errors: self.server_errors.load(Relaxed),
+            probes_succeeded: self.probes_succeeded.load(Relaxed),
+            probes_failed: self.probes_failed.load(Relaxed),
+        }
+    }
+}
+
+impl Totals {
+    /// What has happened since an earlier reading.
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        Self {
+            arrivals: self.arrivals.saturating_sub(earlier.arrivals),
+            admitted: self.admitted.saturating_sub(earlier.admitted),
+            rejected: self.rejected.saturating_sub(earlier.rejected),
+            over_quota: self.over_quota.saturating_sub(earlier.over_quota),
+            completed: self.completed.saturating_sub(earlier.completed),
+            hold: self.hold.saturating_sub(earlier.hold),
+            server_errors: self.server_errors.saturating_sub(earlier.server_errors),
+            probes_succeeded: self.probes_succeeded.saturating_sub(earlier.probes_succeeded),
+            probes_failed: self.probes_failed.saturating_sub(earlier.probes_failed),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The whole server's router.
+
+use axum::{Router, extract::DefaultBodyLimit, response::Response};
+use http::{StatusCode, Uri, header};
+use tower_http::limit::RequestBodyLimitLayer;
+
+use super::{cors, security};
+use crate::{Poolgate, problem};
+
+/// Everything a server of its own serves: the health routes, the `own` routes beside them, and around all of them what
+/// protects a server: bounds on time and size, the checks of host and site, and a problem document for every failure.
+pub fn app(poolgate: &Poolgate, own: Router) -> Router {
+    let server = &poolgate.settings().server;
+    let own = cors::layer(security::refuse_cross_site(own, &server.allowed_origins), &server.allowed_origins);
+    let body_limit = server.max_body_bytes as usize;
+    let router = poolgate
+        .routes()
+        .merge(own)
+        .method_not_allowed_fallback(method_not_allowed)
+        // The layer knows about lengths announced and streamed; axum's own default would be lower.
+        .layer(DefaultBodyLimit::disable())
+        .layer(RequestBodyLimitLayer::new(body_limit))
+        .layer(axum::middleware::map_response(name_the_problem));
+    let router = security::bound_time(router, server.request_timeout);
+    let router = security::refuse_large_heads(router, server.max_header_bytes as usize);
+    if server.bind.ip().to_canonical().is_loopback() { security::refuse_foreign_hosts(router) } else { router }
+}
+
+async fn method_not_allowed() -> Response {
+    problem::response(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "Method not allowed",
+        "This path does not answer this method; Allow lists those that it has.",
+    )
+}
+
+/// Gives failures that came without a document (from the framework, not from a route) theirs.
+async fn name_the_problem(uri: Uri, response: Response) -> Response {
+    let status = response.status();
+    let is_failure = status.is_client_error() || status.is_server_error();
+    let content_type = response.headers().get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    if !is_failure || content_type.ends_with(b"json") {
+        return response;
+    }
+    let (code, title, detail) = match status {
+        StatusCode::NOT_FOUND => return problem::not_found(uri.path()),
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            ("body_too_large", "Request body too large", "The body is larger than server.max_body_bytes allows.")
+        }
+        _ => ("request_failed", status.canonical_reason().unwrap_or("Request failed"), "The request was refused."),
+    };
+    let (parts, _) = response.into_parts();
+    let mut named = problem::response(status, code, title, detail);
+    // Its other headers (Allow, CORS) still hold; those that describe the body do not.
+    for (name, value) in &parts.headers {
+        if name != header::CONTENT_TYPE && name != header::CONTENT_LENGTH {
+            named.headers_mut().append(name, value.clone());
+        }
+    }
+    named
+}

@@ -1,0 +1,194 @@
+//! The event stream: the config at once and on every change, for as long as the client likes.
+//!
+//! Frames are encoded once for all streams. A slow reader gets the newest document when it is ready for it, never a
+//! backlog.
+
+use std::{convert::Infallible, time::Duration};
+
+use std::sync::Arc;
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{Query, State, rejection::QueryRejection},
+    response::{IntoResponse, Response},
+};
+use futures_util::stream;
+use http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
+use poolgate_types::{Problem, codes};
+use serde::Deserialize;
+use tokio::{
+    sync::{OwnedSemaphorePermit, watch},
+    time::{self, Instant},
+};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use crate::{
+    Poolgate,
+    address::AddressKey,
+    clients::{ClientId, Presence},
+    monitor::{ConfigDocument, StatusDocument},
+    problem,
+};
+
+/// Time between heartbeats while a limit is enforced: its ttl is 10 s.
+const HEARTBEAT_ENFORCED: Duration = Duration::from_secs(5);
+/// Time between heartbeats otherwise.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Shortest time between two status events.
+const STATUS_INTERVAL: Duration = Duration::from_millis(500);
+/// How long a browser waits before it connects again.
+const RETRY: &[u8] = b"retry: 3000\n";
+const BYE: Bytes = Bytes::from_static(b"event: bye\ndata: {}\n\n");
+
+/// What a stream may be asked for.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Wishes {
+    /// `config`, `status`, or both with a comma. Default: `config`.
+    topics: Option<String>,
+    /// A random id that the client made for itself, so that it is counted once: 1 to 64 characters of `A-Z a-z 0-9 - _`.
+    client: Option<String>,
+}
+
+/// The event stream: `config`, `status`, `heartbeat`, and `bye` at shutdown. The first event is always the config.
+#[utoipa::path(
+    get,
+    path = poolgate_types::routes::EVENTS,
+    tag = "health",
+    params(Wishes),
+    responses(
+        (status = 200, description = "The stream", body = String, content_type = "text/event-stream"),
+        (status = 400, description = "A topic or client id that cannot be", body = Problem),
+        (status = 503, description = "As many streams are open as may be", body = Problem),
+    )
+)]
+pub(super) async fn events(
+    State(poolgate): State<Poolgate>,
+    wishes: Result<Query<Wishes>, QueryRejection>,
+    extensions: Extensions,
+    headers: HeaderMap,
+) -> Response {
+    let (status, client) = match wishes.map_err(|rejection| rejection.body_text()).and_then(|Query(wishes)| wishes.read())
+    {
+        Ok(wishes) => wishes,
+        Err(detail) => {
+            return problem::response(StatusCode::BAD_REQUEST, "invalid_request", "Invalid request", detail);
+        }
+    };
+    let shared = poolgate.shared();
+    let Ok(permit) = Arc::clone(shared.streams()).try_acquire_owned() else {
+        return all_streams_open(&poolgate);
+    };
+    if shared.closing().is_cancelled() {
+        return problem::with_retry_after(problem::unavailable("The server is shutting down."), 3);
+    }
+    let address = AddressKey::of(&extensions, &headers, &shared.settings().server.trusted_proxies);
+    let subscription = Subscription {
+        config: shared.watch_config(),
+        status: status.then(|| shared.watch_status()),
+        presence: shared.clients().opened(client, address),
+        closing: Box::pin(CancellationToken::clone(shared.closing()).cancelled_owned()),
+        begun: false,
+        over: false,
+        beat: Instant::now(),
+        status_due: Instant::now(),
+        _permit: permit,
+        _poolgate: poolgate.clone(),
+    };
+    let frames = stream::unfold(subscription, async |mut subscription| {
+        let frame = subscription.next().await?;
+        Some((Ok::<_, Infallible>(frame), subscription))
+    });
+    let mut response = Body::from_stream(frames).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // nginx would collect events until its buffer is full.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+impl Wishes {
+    /// Whether the status is wanted, and who wants it.
+    fn read(self) -> Result<(bool, Option<ClientId>), String> {
+        let mut status = false;
+        for topic in self.topics.as_deref().unwrap_or("config").split(',').map(str::trim) {
+            match topic {
+                "config" => {}
+                "status" => status = true,
+                _ => return Err("`topics` must be `config`, `status`, or `config,status`".to_owned()),
+            }
+        }
+        let client = self.client.map(|id| id.parse::<ClientId>().map_err(|invalid| invalid.to_string())).transpose()?;
+        Ok((status, client))
+    }
+}
+
+/// One client's stream.
+struct Subscription {
+    config: watch::Receiver<Arc<ConfigDocument>>,
+    status: Option<watch::Receiver<Arc<StatusDocument>>>,
+    presence: Presence,
+    closing: std::pin::Pin<Box<WaitForCancellationFutureOwned>>,
+    begun: bool,
+    over: bool,
+    /// When the client last heard which config is in force.
+    beat: Instant,
+    status_due: Instant,
+    _permit: OwnedSemaphorePermit,
+    /// An open stream keeps Poolgate running.
+    _poolgate: Poolgate,
+}
+
+impl Subscription {
+    async fn next(&mut self) -> Option<Bytes> {
+        if self.over {
+            return None;
+        }
+        if !self.begun {
+            self.begun = true;
+            return Some([RETRY, &self.newest_config()].concat().into());
+        }
+        let interval = if self.config.borrow().config.enforced { HEARTBEAT_ENFORCED } else { HEARTBEAT };
+        let (heartbeat_due, status_due) = (self.beat + interval, self.status_due);
+        tokio::select! {
+            biased;
+            () = &mut self.closing => {
+                self.over = true;
+                Some(BYE)
+            }
+            Ok(()) = self.config.changed() => Some(self.newest_config()),
+            Some(status) = next_status(self.status.as_mut(), status_due) => {
+                self.status_due = Instant::now() + STATUS_INTERVAL;
+                Some(status)
+            }
+            () = time::sleep_until(heartbeat_due) => {
+                self.beat = Instant::now();
+                Some(self.config.borrow().heartbeat.clone())
+            }
+        }
+    }
+
+    fn newest_config(&mut self) -> Bytes {
+        let document = self.config.borrow_and_update();
+        self.presence.sent(document.config.version);
+        self.beat = Instant::now();
+        document.event.clone()
+    }
+}
+
+/// The next status, not before it is due; never where none is wanted.
+async fn next_status(status: Option<&mut watch::Receiver<Arc<StatusDocument>>>, due: Instant) -> Option<Bytes> {
+    let status = status?;
+    time::sleep_until(due).await;
+    status.changed().await.ok()?;
+    Some(status.borrow_and_update().event.clone())
+}
+
+fn all_streams_open(poolgate: &Poolgate) -> Response {
+    let limit = poolgate.settings().events.max_streams;
+    let detail = format!("{limit} event streams are open, as many as may be. Poll the config instead, or try again later.");
+    let response =
+        problem::response(StatusCode::SERVICE_UNAVAILABLE, codes::DATABASE_UNAVAILABLE, "Too many streams", detail);
+    problem::with_retry_after(response, 10 + poolgate.shared().gate().jitter().below(20))
+}

@@ -1,0 +1,27 @@
+//! No request takes for ever: a response whose head does not come in time is replaced. Bodies, event streams among
+//! them, may take longer; their number is bounded.
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    extract::Request,
+    middleware::{self, Next},
+};
+use http::StatusCode;
+
+use crate::problem;
+
+/// Answers 504 when there is no head within `limit`.
+pub(in crate::http) fn bound_time(router: Router, limit: Duration) -> Router {
+    router.layer(middleware::from_fn(move |request: Request, next: Next| async move {
+        tokio::time::timeout(limit, next.run(request)).await.unwrap_or_else(|_| {
+            problem::response(
+                StatusCode::GATEWAY_TIMEOUT,
+                "request_timeout",
+                "Request timeout",
+                format!("There was no answer within {} s (server.request_timeout).", limit.as_secs_f64()),
+            )
+        })
+    }))
+}

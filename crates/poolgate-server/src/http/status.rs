@@ -1,0 +1,45 @@
+//! Everything an operator wants to see, from one published snapshot: looking costs no query.
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, header};
+use poolgate_types::{Problem, Status};
+use serde::Serialize;
+
+use crate::{Poolgate, problem};
+
+/// The status; 503 only when the database does not answer, and then with the same members.
+#[utoipa::path(
+    get,
+    path = poolgate_types::routes::STATUS,
+    tag = "health",
+    responses(
+        (status = 200, description = "The database answers, however busy it is", body = Status),
+        (status = 503, description = "The database does not answer", body = SilentStatus,
+            content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn status(State(poolgate): State<Poolgate>) -> Response {
+    let document = poolgate.shared().status();
+    let mut response = if document.answering {
+        ([(header::CONTENT_TYPE, "application/json")], document.json.clone()).into_response()
+    } else {
+        let problem = problem::unavailable_problem("The database does not answer; the server keeps trying.");
+        let merged = SilentStatus { problem, status: document.status.clone() };
+        let retry_after = 1 + poolgate.shared().gate().jitter().below(3);
+        problem::with_retry_after(problem::document(StatusCode::SERVICE_UNAVAILABLE, &merged), retry_after)
+    };
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A problem document with the status's members beside its own.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct SilentStatus {
+    #[serde(flatten)]
+    problem: Problem,
+    #[serde(flatten)]
+    status: Status,
+}

@@ -1,0 +1,121 @@
+//! Durations as they happen, and their percentiles over the last seconds.
+
+use std::{
+    collections::VecDeque,
+    fmt, mem,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use hdrhistogram::Histogram;
+use poolgate_types::Percentiles;
+
+/// The longest duration that is told apart from longer ones.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Takes in durations from everywhere. Recording costs a short lock.
+pub(crate) struct Latency(Mutex<Histogram<u32>>);
+
+/// The durations of one interval, in microseconds with two significant digits.
+pub(crate) type Interval = Histogram<u32>;
+
+/// The durations of the last `slots` intervals.
+#[derive(Debug)]
+pub(crate) struct Rolling {
+    slots: VecDeque<Interval>,
+    total: Interval,
+}
+
+impl Latency {
+    pub(crate) fn record(&self, duration: Duration) {
+        // `as` is exact: it was cut to a minute.
+        let micros = duration.min(LONGEST).as_micros() as u64;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(micros.max(1));
+    }
+
+    /// Takes out what was recorded since the last call.
+    pub(crate) fn take(&self) -> Interval {
+        let empty = empty();
+        mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), empty)
+    }
+}
+
+impl Default for Latency {
+    fn default() -> Self {
+        Self(Mutex::new(empty()))
+    }
+}
+
+impl Rolling {
+    pub(crate) fn new(slots: usize) -> Self {
+        Self { slots: VecDeque::from(vec![empty(); slots.max(1)]), total: empty() }
+    }
+
+    /// Begins a new slot with `interval`; the oldest slot is forgotten.
+    pub(crate) fn push(&mut self, interval: Interval) {
+        if let Some(oldest) = self.slots.pop_front() {
+            // All have the same bounds, and what is subtracted was added before.
+            let _ = self.total.subtract(&oldest);
+        }
+        let _ = self.total.add(&interval);
+        self.slots.push_back(interval);
+    }
+
+    pub(crate) fn quantile(&self, quantile: f64) -> Duration {
+        if self.total.is_empty() {
+            return Duration::ZERO;
+        }
+        Duration::from_micros(self.total.value_at_quantile(quantile))
+    }
+
+    pub(crate) fn percentiles(&self) -> Percentiles {
+        let millis = |quantile| self.quantile(quantile).as_secs_f64() * 1000.0;
+        Percentiles { p50: millis(0.5), p95: millis(0.95), p99: millis(0.99) }
+    }
+}
+
+fn empty() -> Interval {
+    let longest = u64::try_from(LONGEST.as_micros()).unwrap_or(u64::MAX);
+    // The bounds are constants that fit: at least twice the least value, and 0 to 5 digits.
+    Histogram::new_with_bounds(1, longest, 2).expect("constant bounds")
+}
+
+impl fmt::Debug for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Latency")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_cover_the_last_slots_only() {
+        let latency = Latency::default();
+        let mut rolling = Rolling::new(2);
+        assert_eq!(rolling.percentiles(), Percentiles::default());
+        for millis in 1..=100 {
+            latency.record(Duration::from_millis(millis));
+        }
+        rolling.push(latency.take());
+        let Percentiles { p50, p99, .. } = rolling.percentiles();
+        assert!((49.0..=52.0).contains(&p50) && (98.0..=101.0).contains(&p99), "{p50} {p99}");
+        latency.record(Duration::from_secs(5));
+        rolling.push(latency.take());
+        assert!(rolling.quantile(1.0) >= Duration::from_secs(5));
+        rolling.push(latency.take());
+        assert!(rolling.quantile(0.5) >= Duration::from_millis(4900), "the first slot is forgotten");
+        rolling.push(latency.take());
+        assert_eq!(rolling.quantile(0.5), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_is_longer_than_a_minute_counts_as_a_minute() {
+        let latency = Latency::default();
+        latency.record(Duration::MAX);
+        let mut rolling = Rolling::new(1);
+        rolling.push(latency.take());
+        assert!((59..=61).contains(&rolling.quantile(0.5).as_secs()));
+    }
+}

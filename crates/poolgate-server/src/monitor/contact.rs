@@ -1,0 +1,122 @@
+//! Does the database answer? Evidence from a connection of our own, and from the pool's connects.
+
+use std::{
+    sync::{Mutex, OnceLock, PoisonError},
+    time::{Duration, Instant},
+};
+
+use poolgate_control::Contact;
+use poolgate_types::Backend;
+use tokio::{sync::Notify, time};
+use tokio_util::sync::CancellationToken;
+
+use crate::watched::{ApartConnection, WatchedPool};
+
+/// How long the database has for a sign of life.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Time between two questions while it is not certain that it answers.
+const DOUBT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What is known from asking.
+#[derive(Debug, Default)]
+pub(crate) struct ContactWatch {
+    newest: Mutex<Newest>,
+    doubt: Notify,
+    backend: OnceLock<Backend>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Newest {
+    answered: Option<Instant>,
+    failed: Option<Instant>,
+    in_doubt: bool,
+}
+
+impl ContactWatch {
+    pub(crate) fn new(backend: Option<Backend>) -> Self {
+        let watch = Self::default();
+        if let Some(backend) = backend {
+            // It is empty.
+            let _ = watch.backend.set(backend);
+        }
+        watch
+    }
+
+    /// The newest evidence, of this watch or of the pool's connects.
+    pub(crate) fn contact(&self, pool: &dyn WatchedPool) -> Contact {
+        let newest = self.newest();
+        let connects = pool.contact();
+        let younger = |one: Option<Duration>, other: Option<Duration>| one.into_iter().chain(other).min();
+        let answered = younger(newest.answered.map(|at| at.elapsed()), connects.answered);
+        let failed = younger(newest.failed.map(|at| at.elapsed()), connects.failed);
+        match (answered, failed) {
+            (None, None) => Contact::Unknown,
+            (Some(_), None) => Contact::Answering,
+            (None, Some(_)) => Contact::Silent,
+            (Some(answered), Some(failed)) if answered <= failed => Contact::Answering,
+            (Some(_), Some(_)) => Contact::Silent,
+        }
+    }
+
+    /// Asks at once, and every second until the doubt is over. Level-triggered: called with every tick.
+    pub(crate) fn doubt(&self, in_doubt: bool) {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        if in_doubt && !newest.in_doubt {
+            self.doubt.notify_one();
+        }
+        newest.in_doubt = in_doubt;
+    }
+
+    /// The kind of database, as far as it is known yet; PostgreSQL until then.
+    pub(crate) fn backend(&self) -> Backend {
+        self.backend.get().copied().unwrap_or(Backend::Postgres)
+    }
+
+    /// Asks until `closing`.
+    pub(crate) async fn run(&self, pool: &dyn WatchedPool, interval: Duration, closing: &CancellationToken) {
+        let mut standing = None;
+        loop {
+            self.ask(pool, &mut standing).await;
+            let pause = if self.newest().in_doubt { DOUBT_INTERVAL } else { interval };
+            tokio::select! {
+                () = closing.cancelled() => break,
+                () = time::sleep(pause) => {}
+                () = self.doubt.notified() => {}
+            }
+        }
+        if let Some(connection) = standing {
+            let _ = time::timeout(PATIENCE, connection.close()).await;
+        }
+    }
+
+    async fn ask(&self, pool: &dyn WatchedPool, standing: &mut Option<Box<dyn ApartConnection>>) {
+        // Taken out while it is asked: what does not answer in time is dropped, never asked again.
+        let connection = standing.take();
+        let answer = time::timeout(PATIENCE, async {
+            let mut connection = match connection {
+                Some(connection) => connection,
+                None => pool.connect_apart(PATIENCE).await.map_err(|error| error.to_string())?,
+            };
+            connection.ping().await.map_err(|error| error.to_string())?;
+            Ok::<_, String>(connection)
+        })
+        .await
+        .unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())));
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        match answer {
+            Ok(connection) => {
+                let _ = self.backend.set(connection.backend());
+                newest.answered = Some(Instant::now());
+                *standing = Some(connection);
+            }
+            Err(error) => {
+                newest.failed = Some(Instant::now());
+                tracing::debug!(error, "Database gave no sign of life");
+            }
+        }
+    }
+
+    fn newest(&self) -> Newest {
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

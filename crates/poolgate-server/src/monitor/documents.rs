@@ -1,0 +1,130 @@
+//! What is published: the config and the status, each encoded once for all readers.
+
+use axum::body::Bytes;
+use http::HeaderValue;
+use jiff::Timestamp;
+use poolgate_pool::Counts;
+use poolgate_types::{
+    Backend, CircuitState, Clients, ConfigVersion, GateStatus, Health, Level, Percentiles, Performance, PoolStatus,
+    Status, ThrottlingConfig,
+};
+use serde::Serialize;
+
+use crate::settings::GateSettings;
+
+/// The config, ready to send.
+#[derive(Debug)]
+pub(crate) struct ConfigDocument {
+    /// The config itself.
+    pub(crate) config: ThrottlingConfig,
+    /// As JSON.
+    pub(crate) json: Bytes,
+    /// Strong, with its quotes.
+    pub(crate) etag: HeaderValue,
+    /// As a server-sent event.
+    pub(crate) event: Bytes,
+    /// Its version as a heartbeat event.
+    pub(crate) heartbeat: Bytes,
+}
+
+/// The status, ready to send.
+#[derive(Debug)]
+pub(crate) struct StatusDocument {
+    /// The status itself.
+    pub(crate) status: Status,
+    /// As JSON.
+    pub(crate) json: Bytes,
+    /// As a server-sent event.
+    pub(crate) event: Bytes,
+    /// Whether the database answers.
+    pub(crate) answering: bool,
+}
+
+impl ConfigDocument {
+    pub(crate) fn new(config: ThrottlingConfig) -> Self {
+        let json = encode(&config);
+        let version: ConfigVersion = config.at();
+        Self {
+            etag: HeaderValue::try_from(format!("\"{}\"", config.etag())).unwrap_or(HeaderValue::from_static("\"\"")),
+            event: event("config", &json),
+            heartbeat: event("heartbeat", &encode(&version)),
+            json,
+            config,
+        }
+    }
+}
+
+impl StatusDocument {
+    pub(crate) fn new(status: Status, answering: bool) -> Self {
+        let json = encode(&status);
+        Self { event: event("status", &json), json, status, answering }
+    }
+
+    /// What holds before the first tick.
+    pub(crate) fn starting(counts: &Counts, backend: Option<Backend>, gate: &GateSettings, at: Timestamp) -> Self {
+        let status = Status {
+            health: Health::Healthy,
+            throttling_level: Level::Normal,
+            emergency_mode_active: false,
+            circuit_breaker: CircuitState::Closed,
+            pool: pool_status(counts, backend.unwrap_or(Backend::Postgres)),
+            gate: GateStatus {
+                max_concurrent_requests: gate.max_concurrent_requests,
+                in_flight: 0,
+                waiting: 0,
+                usage_percent: 0.0,
+                admitted_total: 0,
+                rejected_total: 0,
+            },
+            performance: Performance {
+                window_seconds: 60,
+                requests: 0,
+                error_rate: 0.0,
+                response_time_ms: Percentiles::default(),
+                acquire_wait_ms: Percentiles::default(),
+                pool_efficiency: 1.0,
+            },
+            clients: Clients::default(),
+            last_cleanup: None,
+            alerts: Vec::new(),
+            forecast: None,
+            fair_rate_per_second: None,
+            config_version: 0,
+            sampled_at: at.to_string(),
+        };
+        Self::new(status, true)
+    }
+}
+
+/// The pool's part of a status.
+pub(super) fn pool_status(counts: &Counts, backend: Backend) -> PoolStatus {
+    PoolStatus {
+        backend,
+        pool_size: counts.pool_size,
+        max_overflow: counts.max_overflow,
+        capacity: counts.capacity,
+        checked_out: counts.checked_out,
+        idle: counts.idle,
+        overflow: counts.overflow(),
+        connecting: counts.connecting,
+        available: counts.available(),
+        waiting: counts.waiting,
+        usage_percent: percent(counts.checked_out, counts.capacity),
+        generation: counts.generation,
+        oldest_checkout_seconds: counts.oldest_checkout.map(|age| age.as_secs_f64()),
+    }
+}
+
+pub(super) fn percent(part: u32, whole: u32) -> f64 {
+    f64::from(part) / f64::from(whole.max(1)) * 100.0
+}
+
+fn encode(document: &impl Serialize) -> Bytes {
+    // These types hold strings, numbers and enums only, which always can be written.
+    serde_json::to_vec(document).unwrap_or_default().into()
+}
+
+fn event(name: &str, json: &Bytes) -> Bytes {
+    // JSON from serde_json stands on one line, as a `data:` field must.
+    [b"event: ", name.as_bytes(), b"\ndata: ", json, b"\n\n"].concat().into()
+}

@@ -1,0 +1,95 @@
+//! What gated requests met during the last minute.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use poolgate_types::Performance;
+
+use crate::{
+    gate::Totals,
+    latency::{Interval, Latency, Rolling},
+    observer::Times,
+};
+
+/// Length of the window in seconds, and in slots.
+const WINDOW: u32 = 60;
+
+/// Sliding windows of one minute, in steps of a second.
+#[derive(Debug)]
+pub(super) struct PerformanceWindow {
+    responses: Rolling,
+    waits: Rolling,
+    waits_of_second: Option<Interval>,
+    readings: VecDeque<(Totals, Times)>,
+    second_ends: Instant,
+    newest: Performance,
+}
+
+impl PerformanceWindow {
+    pub(super) fn new() -> Self {
+        let none = Rolling::new(1).percentiles();
+        Self {
+            responses: Rolling::new(WINDOW as usize),
+            waits: Rolling::new(WINDOW as usize),
+            waits_of_second: None,
+            readings: VecDeque::from([(Totals::default(), Times::default())]),
+            second_ends: Instant::now() + Duration::from_secs(1),
+            newest: Performance {
+                window_seconds: WINDOW,
+                requests: 0,
+                error_rate: 0.0,
+                response_time_ms: none,
+                acquire_wait_ms: none,
+                pool_efficiency: 1.0,
+            },
+        }
+    }
+
+    /// Takes in one tick; the figures are worked out once a second.
+    pub(super) fn update(
+        &mut self,
+        totals: Totals,
+        times: Times,
+        acquire_waits: Interval,
+        responses: &Latency,
+    ) -> &Performance {
+        match &mut self.waits_of_second {
+            // All intervals have the same bounds, so adding cannot fail.
+            Some(waits) => drop(waits.add(acquire_waits)),
+            none => *none = Some(acquire_waits),
+        }
+        if Instant::now() >= self.second_ends {
+            self.second_ends = Instant::now() + Duration::from_secs(1);
+            if let Some(waits) = self.waits_of_second.take() {
+                self.waits.push(waits);
+            }
+            self.responses.push(responses.take());
+            self.readings.push_back((totals, times));
+            if self.readings.len() > WINDOW as usize + 1 {
+                self.readings.pop_front();
+            }
+            self.work_out(totals, times);
+        }
+        &self.newest
+    }
+
+    fn work_out(&mut self, totals: Totals, times: Times) {
+        let (first, first_times) = self.readings.front().copied().unwrap_or_default();
+        let since = totals.since(&first);
+        let requests = since.arrivals + since.over_quota;
+        let errors = since.rejected + since.over_quota + since.server_errors;
+        let wait = times.wait.saturating_sub(first_times.wait).as_secs_f64();
+        let in_use = times.in_use.saturating_sub(first_times.in_use).as_secs_f64();
+        self.newest = Performance {
+            window_seconds: WINDOW,
+            requests,
+            // Rejected in this window may have arrived just before it.
+            error_rate: if requests == 0 { 0.0 } else { (errors as f64 / requests as f64).min(1.0) },
+            response_time_ms: self.responses.percentiles(),
+            acquire_wait_ms: self.waits.percentiles(),
+            pool_efficiency: if in_use + wait > 0.0 { in_use / (in_use + wait) } else { 1.0 },
+        };
+    }
+}

@@ -1,0 +1,136 @@
+//! What a decision means for the logs and the metrics.
+
+use std::time::{Duration, Instant};
+
+use metrics::{counter, gauge};
+use poolgate_control::{Decision, Event};
+use poolgate_pool::Counts;
+use poolgate_types::{AlertKind, CircuitState, Level, Severity};
+use serde::Serialize;
+
+use super::sampler::Reading;
+use crate::telemetry::names;
+
+/// Writes log lines and sets metrics.
+#[derive(Debug)]
+pub(super) struct Reporter {
+    interval: Duration,
+    reminded: Option<Instant>,
+    at_level: [Duration; names::LEVELS.len()],
+    last_tick: Instant,
+}
+
+impl Reporter {
+    /// `interval` is how often a pool that stays nearly full is mentioned again.
+    pub(super) fn new(interval: Duration) -> Self {
+        Self { interval, reminded: None, at_level: Default::default(), last_tick: Instant::now() }
+    }
+
+    pub(super) fn report(&mut self, decision: &Decision, reading: &Reading, critical_percent: f64) {
+        for event in &decision.events {
+            log(event, decision, &reading.counts);
+        }
+        self.remind(decision, reading, critical_percent);
+        self.measure(decision, reading);
+    }
+
+    fn remind(&mut self, decision: &Decision, reading: &Reading, critical_percent: f64) {
+        let usage = decision.usage_percent;
+        if usage < critical_percent {
+            self.reminded = None;
+            return;
+        }
+        match self.reminded {
+            // The alert has just said it.
+            None => self.reminded = Some(Instant::now()),
+            Some(last) if last.elapsed() >= self.interval => {
+                self.reminded = Some(Instant::now());
+                let Counts { checked_out, capacity, waiting, .. } = reading.counts;
+                tracing::warn!(checked_out, capacity, waiting, "Connection pool usage high: {usage:.1}%");
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn measure(&mut self, decision: &Decision, reading: &Reading) {
+        let Reading { counts, occupancy, totals, sample, .. } = reading;
+        let pool = names::DEFAULT_POOL;
+        gauge!(names::CONNECTION_COUNT, "pool" => pool, "state" => "used").set(f64::from(counts.checked_out));
+        gauge!(names::CONNECTION_COUNT, "pool" => pool, "state" => "idle").set(f64::from(counts.idle));
+        gauge!(names::CONNECTION_MAX, "pool" => pool).set(f64::from(counts.capacity));
+        gauge!(names::CONNECTION_PENDING, "pool" => pool).set(f64::from(counts.waiting));
+        let ratio = |part: u32, whole: u32| f64::from(part) / f64::from(whole.max(1));
+        gauge!(names::USAGE_RATIO, "of" => "pool").set(ratio(counts.checked_out, counts.capacity));
+        gauge!(names::USAGE_RATIO, "of" => "gate").set(ratio(occupancy.in_flight, occupancy.permits));
+        for (outcome, total) in names::OUTCOMES.into_iter().zip([totals.admitted, totals.rejected, totals.over_quota]) {
+            counter!(names::REQUESTS, "outcome" => outcome).absolute(total);
+        }
+        gauge!(names::CLIENTS).set(f64::from(sample.live_clients));
+        gauge!(names::FAIR_RATE).set(decision.config.fair_rate_per_second.unwrap_or(0.0));
+        gauge!(names::CIRCUIT_STATE).set(match decision.breaker {
+            CircuitState::Closed => 0.0,
+            CircuitState::HalfOpen => 1.0,
+            CircuitState::Open => 2.0,
+        });
+        self.measure_level(decision.config.throttling_level);
+    }
+
+    fn measure_level(&mut self, level: Level) {
+        let passed = self.last_tick.elapsed();
+        self.last_tick += passed;
+        for ((known, at_level), number) in names::LEVELS.into_iter().zip(&mut self.at_level).zip(0_u8..) {
+            if known == level {
+                gauge!(names::THROTTLE_LEVEL).set(f64::from(number));
+                *at_level += passed;
+                counter!(names::THROTTLE_LEVEL_SECONDS, "level" => level.as_str()).absolute(at_level.as_secs());
+            }
+        }
+    }
+}
+
+fn log(event: &Event, decision: &Decision, counts: &Counts) {
+    let (usage, waiting) = (decision.usage_percent, counts.waiting);
+    match event {
+        Event::HealthChanged { from, to, reason } => tracing::info!(
+            from = word(from),
+            to = word(to),
+            reason = word(reason),
+            usage_percent = usage,
+            waiting,
+            "Database health changed"
+        ),
+        Event::LevelChanged { from, to, reason } => {
+            tracing::info!(from = word(from), to = word(to), reason = word(reason), "Database throttling level changed");
+        }
+        Event::BreakerChanged { from, to: CircuitState::Open } => {
+            tracing::error!(from = word(from), to = "open", "Database circuit breaker changed");
+        }
+        Event::BreakerChanged { from, to } => {
+            tracing::info!(from = word(from), to = word(to), "Database circuit breaker changed");
+        }
+        Event::AlertRaised(alert) => {
+            let (kind, text) = (word(&alert.kind), alert.message.as_str());
+            let line = match (alert.kind, alert.severity) {
+                (AlertKind::PoolUsage, Severity::Critical) => format!("Connection pool usage high: {usage:.1}%"),
+                (AlertKind::PoolUsage, Severity::Info | Severity::Warning) => {
+                    format!("Connection pool usage: {usage:.1}%")
+                }
+                (AlertKind::DatabaseUnreachable | AlertKind::CleanupIneffective, _) => format!("Database alert: {text}"),
+            };
+            match alert.severity {
+                Severity::Info => tracing::info!(kind, alert = text, waiting, "{line}"),
+                Severity::Warning => tracing::warn!(kind, alert = text, waiting, "{line}"),
+                Severity::Critical => tracing::error!(kind, alert = text, waiting, "{line}"),
+            }
+        }
+        Event::AlertCleared(kind) => tracing::info!(kind = word(kind), usage_percent = usage, "Database alert is over"),
+    }
+}
+
+/// A label as it stands on the wire.
+fn word(label: &impl Serialize) -> String {
+    match serde_json::to_value(label) {
+        Ok(serde_json::Value::String(word)) => word,
+        Ok(_) | Err(_) => String::new(),
+    }
+}

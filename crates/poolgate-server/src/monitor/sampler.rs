@@ -1,0 +1,116 @@
+//! Builds the controller's samples: differences between readings.
+
+use std::time::{Duration, Instant};
+
+use poolgate_control::{Contact, GateSample, PoolSample, Probes, Sample, WaitSample};
+use poolgate_pool::Counts;
+
+use crate::{
+    gate::{Core, Occupancy, Totals},
+    latency::{Interval, Rolling},
+    observer::PoolObserver,
+};
+
+/// The window of the acquire wait's percentile.
+const WAIT_WINDOW: Duration = Duration::from_secs(2);
+/// Requests are in flight and none has ended for this long: perhaps the database is stuck.
+const STALL: Duration = Duration::from_secs(1);
+
+/// Remembers the previous reading.
+#[derive(Debug)]
+pub(super) struct Sampler {
+    previous: Totals,
+    waits: Rolling,
+    mean_hold: Option<Duration>,
+    moved: Instant,
+    timeouts: u64,
+}
+
+/// One reading of everything.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) sample: Sample,
+    pub(super) counts: Counts,
+    pub(super) occupancy: Occupancy,
+    pub(super) totals: Totals,
+    /// Acquire waits since the previous reading.
+    pub(super) acquire_waits: Interval,
+    /// There is reason to ask the database for a sign of life.
+    pub(super) doubt: bool,
+}
+
+impl Sampler {
+    pub(super) fn new(tick: Duration) -> Self {
+        let slots = WAIT_WINDOW.as_millis().div_ceil(tick.as_millis().max(1));
+        Self {
+            previous: Totals::default(),
+            waits: Rolling::new(usize::try_from(slots).unwrap_or(usize::MAX)),
+            mean_hold: None,
+            moved: Instant::now(),
+            timeouts: 0,
+        }
+    }
+
+    pub(super) fn read(
+        &mut self,
+        gate: &Core,
+        observer: &PoolObserver,
+        counts: Counts,
+        contact: Contact,
+        live_clients: u32,
+    ) -> Reading {
+        let totals = gate.limiter().tally().totals();
+        let occupancy = gate.occupancy();
+        let since = totals.since(&self.previous);
+        self.previous = totals;
+        let acquired = observer.take_acquire_waits();
+        self.waits.push(acquired.interval.clone());
+        self.learn_hold(&since);
+        let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        let sample = Sample {
+            pool: PoolSample {
+                checked_out: counts.checked_out,
+                capacity: counts.capacity,
+                waiting: counts.waiting,
+            },
+            gate: GateSample {
+                permits: occupancy.permits,
+                in_flight: occupancy.in_flight,
+                queued: occupancy.queued,
+                oldest_wait: occupancy.oldest_wait,
+                arrivals: since.arrivals,
+                admitted: since.admitted,
+                rejected: since.rejected,
+            },
+            completed: since.completed,
+            hold_total: since.hold,
+            acquire_waits: WaitSample { p99: self.waits.quantile(0.99), min: acquired.shortest },
+            contact,
+            probes: Probes { succeeded: count(since.probes_succeeded), failed: count(since.probes_failed) },
+            live_clients,
+        };
+        let doubt = contact != Contact::Answering || self.is_stuck(&since, &occupancy, observer);
+        Reading { sample, counts, occupancy, totals, acquire_waits: acquired.interval, doubt }
+    }
+
+    /// Requests a second that the gate can serve: Little's law, permits / mean hold time.
+    pub(super) fn capacity_per_second(&self, counts: &Counts, occupancy: &Occupancy) -> f64 {
+        let hold = self.mean_hold.unwrap_or(Duration::from_millis(50)).as_secs_f64().max(0.001);
+        f64::from(counts.capacity.min(occupancy.permits)) / hold
+    }
+
+    fn learn_hold(&mut self, since: &Totals) {
+        let Ok(completed) = u32::try_from(since.completed) else { return };
+        let Some(mean) = since.hold.checked_div(completed) else { return };
+        self.mean_hold = Some(self.mean_hold.map_or(mean, |known| known.mul_f64(0.9) + mean.mul_f64(0.1)));
+    }
+
+    fn is_stuck(&mut self, since: &Totals, occupancy: &Occupancy, observer: &PoolObserver) -> bool {
+        let timeouts = observer.times().timeouts;
+        let timed_out = std::mem::replace(&mut self.timeouts, timeouts) < timeouts;
+        if since.completed > 0 || occupancy.in_flight == 0 {
+            self.moved = Instant::now();
+        }
+        timed_out || self.moved.elapsed() >= STALL
+    }
+}

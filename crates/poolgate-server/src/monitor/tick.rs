@@ -1,0 +1,173 @@
+//! The loop itself.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use poolgate_control::{Contact, Controller, Decision};
+use poolgate_types::{
+    Alert, AlertKind, CircuitState, Clients, ConfigVersion, GateStatus, Health, Performance, Reason, Severity, Status,
+    ThrottlingConfig,
+};
+use tokio::time::{self, MissedTickBehavior};
+
+use super::{
+    documents::{ConfigDocument, StatusDocument, percent, pool_status},
+    performance::PerformanceWindow,
+    report::Reporter,
+    sampler::{Reading, Sampler},
+};
+use crate::{gate::Orders, poolgate::Shared};
+
+/// While the breaker is half-open, this share of the capacity may probe.
+const PROBE_SHARE: f64 = 0.05;
+/// How often the metrics' memory is tidied up.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Ticks until the server closes.
+pub(crate) async fn run(shared: Arc<Shared>, controller: Controller) {
+    let tick = shared.settings().control.tick;
+    let mut ticks = time::interval(tick);
+    // A tick that comes late is one tick: the controller knows how long it was.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut monitor = Monitor {
+        sampler: Sampler::new(tick),
+        performance: PerformanceWindow::new(),
+        reporter: Reporter::new(shared.settings().monitor.interval),
+        upkeep: time::interval(UPKEEP),
+        controller,
+        shared,
+    };
+    loop {
+        tokio::select! {
+            () = monitor.shared.closing().cancelled() => return,
+            _ = ticks.tick() => monitor.tick(),
+            _ = monitor.upkeep.tick() => monitor.shared.upkeep_metrics(),
+        }
+    }
+}
+
+struct Monitor {
+    shared: Arc<Shared>,
+    controller: Controller,
+    sampler: Sampler,
+    performance: PerformanceWindow,
+    reporter: Reporter,
+    upkeep: time::Interval,
+}
+
+impl Monitor {
+    fn tick(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let pool = shared.pool();
+        let contact = shared.contact().contact(pool);
+        let in_force = shared.config();
+        let ttl = Duration::from_secs(u64::from(in_force.config.ttl_seconds));
+        let clients = shared.clients().count(in_force.config.version, ttl);
+        let reading =
+            self.sampler.read(shared.gate(), shared.observer(), pool.counts(), contact, clients.live);
+        let mut decision = self.controller.tick(&reading.sample, shared.uptime());
+        let health = decision.config.health;
+        if !shared.settings().control.clients {
+            leave_clients_alone(&mut decision);
+        }
+        shared.contact().doubt(reading.doubt || decision.breaker != CircuitState::Closed);
+        shared.cleaner().automatic(pool, decision.cleanup_due);
+        self.publish_config(&decision, &reading, &in_force.config);
+        self.reporter.report(&decision, &reading, shared.settings().thresholds.critical);
+        let performance = self
+            .performance
+            .update(
+                reading.totals,
+                shared.observer().times(),
+                reading.acquire_waits.clone(),
+                shared.gate().responses(),
+            )
+            .clone();
+        let status = status(&shared, health, &decision, &reading, clients, performance);
+        shared.publish_status(StatusDocument::new(status, contact != Contact::Silent));
+        if contact == Contact::Answering {
+            shared.readiness().sampled();
+        }
+    }
+
+    fn publish_config(&self, decision: &Decision, reading: &Reading, in_force: &ThrottlingConfig) {
+        let capacity = self.sampler.capacity_per_second(&reading.counts, &reading.occupancy);
+        let probes = match (decision.breaker, decision.config.probe_fraction) {
+            (CircuitState::Closed | CircuitState::Open, _) => 0.0,
+            // Clients come back step by step, and who was let in may use the database.
+            (CircuitState::HalfOpen, Some(share)) if decision.config.reason == Reason::Recovering => capacity * share,
+            (CircuitState::HalfOpen, _) => (capacity * PROBE_SHARE).max(1.0),
+        };
+        if decision.config != *in_force {
+            self.shared.publish_config(ConfigDocument::new(decision.config.clone()));
+        }
+        self.shared.publish_orders(Orders::new(&decision.config, decision.breaker, probes));
+    }
+}
+
+/// Keeps what was measured and takes back what would reach the clients.
+fn leave_clients_alone(decision: &mut Decision) {
+    let at = ConfigVersion { epoch: decision.config.epoch, version: 1 };
+    decision.config = ThrottlingConfig::normal(at);
+    decision.breaker = CircuitState::Closed;
+}
+
+fn status(
+    shared: &Shared,
+    health: Health,
+    decision: &Decision,
+    reading: &Reading,
+    clients: Clients,
+    performance: Performance,
+) -> Status {
+    let Reading { counts, occupancy, totals, .. } = reading;
+    Status {
+        health,
+        throttling_level: decision.config.throttling_level,
+        emergency_mode_active: decision.config.emergency_mode_active,
+        circuit_breaker: decision.breaker,
+        pool: pool_status(counts, shared.contact().backend()),
+        gate: GateStatus {
+            max_concurrent_requests: occupancy.permits,
+            in_flight: occupancy.in_flight,
+            waiting: occupancy.queued,
+            usage_percent: percent(occupancy.in_flight, occupancy.permits),
+            admitted_total: totals.admitted,
+            rejected_total: totals.rejected + totals.over_quota,
+        },
+        performance,
+        clients,
+        last_cleanup: shared.cleaner().newest(),
+        alerts: alerts(shared, decision),
+        forecast: None,
+        fair_rate_per_second: decision.config.fair_rate_per_second,
+        config_version: decision.config.version,
+        sampled_at: Timestamp::now().to_string(),
+    }
+}
+
+fn alerts(shared: &Shared, decision: &Decision) -> Vec<Alert> {
+    let written = |since: Duration| {
+        let since = SignedDuration::try_from(since).unwrap_or(SignedDuration::ZERO);
+        shared.started_at().checked_add(since).unwrap_or(Timestamp::now()).to_string()
+    };
+    let mut alerts: Vec<Alert> = decision
+        .alerts
+        .iter()
+        .map(|alert| Alert {
+            kind: alert.kind,
+            severity: alert.severity,
+            message: alert.message.clone(),
+            since: written(alert.since),
+        })
+        .collect();
+    if let (true, Some(report)) = (shared.cleaner().is_ineffective(), shared.cleaner().newest()) {
+        alerts.push(Alert {
+            kind: AlertKind::CleanupIneffective,
+            severity: Severity::Warning,
+            message: format!("Automatic cleanup cannot help and has stopped: {}", report.summary),
+            since: report.started_at,
+        });
+    }
+    alerts
+}

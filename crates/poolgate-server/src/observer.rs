@@ -1,0 +1,135 @@
+//! What the pool reports as it happens: into metrics, and into the windows that the control loop reads.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use metrics::{Counter, Histogram};
+use poolgate_pool::{AcquireError, CloseReason, Observer};
+
+use crate::{
+    gate::RequestTrace,
+    latency::{Interval, Latency},
+    telemetry::names,
+};
+
+/// Watches a pool for a [`Poolgate`](crate::Poolgate): give the same one to the pool's builder and to Poolgate's.
+///
+/// Make it after a metrics recorder was installed, or its histograms go nowhere.
+#[derive(Clone, Debug)]
+pub struct PoolObserver(Arc<Seen>);
+
+#[derive(Debug)]
+struct Seen {
+    acquire_waits: Latency,
+    shortest_wait_nanos: AtomicU64,
+    wait_nanos: AtomicU64,
+    use_nanos: AtomicU64,
+    timeouts: AtomicU64,
+    wait_time: Histogram,
+    use_time: Histogram,
+    create_time: Histogram,
+    timeouts_total: Counter,
+}
+
+/// Sums since the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Times {
+    /// How long callers waited for connections, those in vain included.
+    pub(crate) wait: Duration,
+    /// How long connections were in use.
+    pub(crate) in_use: Duration,
+    /// Callers that gave up.
+    pub(crate) timeouts: u64,
+}
+
+/// The acquire waits since the last reading.
+#[derive(Debug)]
+pub(crate) struct AcquireWaits {
+    pub(crate) interval: Interval,
+    /// Zero when nothing was acquired.
+    pub(crate) shortest: Duration,
+}
+
+impl PoolObserver {
+    /// An observer whose metrics carry this pool name.
+    pub fn new(pool: &str) -> Self {
+        let label = || [("pool", pool.to_owned())];
+        Self(Arc::new(Seen {
+            acquire_waits: Latency::default(),
+            shortest_wait_nanos: AtomicU64::new(u64::MAX),
+            wait_nanos: AtomicU64::new(0),
+            use_nanos: AtomicU64::new(0),
+            timeouts: AtomicU64::new(0),
+            wait_time: metrics::histogram!(names::CONNECTION_WAIT_TIME, &label()),
+            use_time: metrics::histogram!(names::CONNECTION_USE_TIME, &label()),
+            create_time: metrics::histogram!(names::CONNECTION_CREATE_TIME, &label()),
+            timeouts_total: metrics::counter!(names::CONNECTION_TIMEOUTS, &label()),
+        }))
+    }
+
+    pub(crate) fn times(&self) -> Times {
+        Times {
+            wait: Duration::from_nanos(self.0.wait_nanos.load(Relaxed)),
+            in_use: Duration::from_nanos(self.0.use_nanos.load(Relaxed)),
+            timeouts: self.0.timeouts.load(Relaxed),
+        }
+    }
+
+    pub(crate) fn take_acquire_waits(&self) -> AcquireWaits {
+        let shortest = match self.0.shortest_wait_nanos.swap(u64::MAX, Relaxed) {
+            u64::MAX => Duration::ZERO,
+            nanos => Duration::from_nanos(nanos),
+        };
+        AcquireWaits { interval: self.0.acquire_waits.take(), shortest }
+    }
+}
+
+impl Default for PoolObserver {
+    fn default() -> Self {
+        Self::new(names::DEFAULT_POOL)
+    }
+}
+
+impl Observer for PoolObserver {
+    fn acquired(&self, pool_wait: Duration) {
+        let seen = &*self.0;
+        let wait = RequestTrace::connection_in_hand(pool_wait);
+        seen.acquire_waits.record(wait);
+        seen.shortest_wait_nanos.fetch_min(nanos(wait), Relaxed);
+        seen.wait_nanos.fetch_add(nanos(wait), Relaxed);
+        seen.wait_time.record(wait);
+    }
+
+    fn released(&self, use_time: Duration) {
+        self.0.use_nanos.fetch_add(nanos(use_time), Relaxed);
+        self.0.use_time.record(use_time);
+    }
+
+    fn created(&self, duration: Duration) {
+        self.0.create_time.record(duration);
+    }
+
+    fn timed_out(&self, wait: Duration) {
+        self.0.timeouts.fetch_add(1, Relaxed);
+        self.0.wait_nanos.fetch_add(nanos(wait), Relaxed);
+        self.0.timeouts_total.increment(1);
+    }
+
+    fn connect_failed(&self, error: &AcquireError) {
+        // At a database that is down this happens often; the state change is logged by the monitor.
+        tracing::debug!(%error, "Database connection could not be opened");
+    }
+
+    fn closed(&self, reason: CloseReason) {
+        tracing::trace!(reason = reason.as_str(), "Database connection closed");
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

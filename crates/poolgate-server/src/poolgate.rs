@@ -1,0 +1,305 @@
+//! The handle that ties pool, gate, monitor and routes together.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::Router;
+use jiff::Timestamp;
+use poolgate_control::{self as control, Controller};
+use poolgate_pool::Drained;
+use poolgate_types::{Backend, ConfigVersion, Status, ThrottlingConfig};
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::{
+    clients::Registry,
+    gate::{Core, Gate, Orders},
+    http,
+    monitor::{
+        self, ConfigDocument, StatusDocument,
+        cleanup::Cleaner,
+        contact::ContactWatch,
+    },
+    observer::PoolObserver,
+    readiness::Readiness,
+    settings::{Policy, Settings},
+    telemetry::{MetricsRenderer, names},
+    watched::WatchedPool,
+};
+
+/// A running Poolgate. Clones are handles to the same one; it stops when the last is dropped, or at
+/// [`shutdown`](Self::shutdown).
+#[derive(Clone, Debug)]
+pub struct Poolgate {
+    shared: Arc<Shared>,
+    _running: Arc<DropGuard>,
+}
+
+/// Collects what a [`Poolgate`] needs.
+#[derive(Debug)]
+#[must_use = "nothing runs until `start`"]
+pub struct Builder {
+    pool: Arc<dyn WatchedPool>,
+    settings: Settings,
+    observer: Option<PoolObserver>,
+    backend: Option<Backend>,
+    metrics: Option<MetricsRenderer>,
+}
+
+impl Poolgate {
+    /// Begins to describe a Poolgate for this pool.
+    pub fn builder(pool: impl WatchedPool) -> Builder {
+        let backend = pool.backend();
+        Builder { pool: Arc::new(pool), settings: Settings::default(), observer: None, backend, metrics: None }
+    }
+
+    /// The gate, as a layer for the routes that use the database. All its clones share the same permits.
+    pub fn gate(&self) -> Gate {
+        Gate::with_core(Arc::clone(&self.shared.gate))
+    }
+
+    /// The health routes, to be merged into an app's router; they are not gated and have no fallback.
+    pub fn routes(&self) -> Router {
+        http::routes(self)
+    }
+
+    /// The config in force.
+    pub fn config(&self) -> ThrottlingConfig {
+        self.shared.config().config.clone()
+    }
+
+    /// The newest status.
+    pub fn status(&self) -> Status {
+        self.shared.status().status.clone()
+    }
+
+    /// The settings it runs with.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    /// What `/readyz` answers; start-up work can hold it back.
+    pub fn readiness(&self) -> &Readiness {
+        &self.shared.readiness
+    }
+
+    /// Cancelled when the shutdown begins: what runs beside the requests (streams, load) must end then.
+    pub fn closing(&self) -> &CancellationToken {
+        &self.shared.closing
+    }
+
+    /// Begins the shutdown: `/readyz` answers 503, event streams end with a `bye`, the monitor stops. Requests still flow.
+    pub fn close(&self) {
+        self.shared.readiness.draining();
+        self.shared.closing.cancel();
+    }
+
+    /// Closes, and then drains the pool: no new connections, and those in use have until `deadline` to come back.
+    pub async fn shutdown(&self, deadline: Duration) -> Drained {
+        self.close();
+        self.shared.pool.drain(deadline).await
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+impl Builder {
+    /// Sets the settings; [`Settings::default`] otherwise. They are taken as they are: [`Settings::load`] and
+    /// [`Settings::check`] refuse what is not possible.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// The observer that the pool was built with. Without it the control loop sees no acquire waits.
+    pub fn observer(mut self, observer: PoolObserver) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// The kind of database behind a pool of [`sqlx::Any`], whose type does not tell. Without it the first connection
+    /// tells, and until then the status says PostgreSQL.
+    pub fn backend(mut self, backend: Backend) -> Self {
+        self.backend = Some(backend);
+        self
+    }
+
+    /// What `/metrics` answers with; 404 otherwise.
+    pub fn metrics(mut self, renderer: MetricsRenderer) -> Self {
+        self.metrics = Some(renderer);
+        self
+    }
+
+    /// Starts the monitor. Must be called in a Tokio runtime.
+    pub fn start(self) -> Poolgate {
+        names::register();
+        let started_at = Timestamp::now();
+        let epoch = u64::try_from(started_at.as_millisecond()).unwrap_or(0);
+        let config = ThrottlingConfig::normal(ConfigVersion { epoch, version: 0 });
+        let clients = Registry::default();
+        let closing = CancellationToken::new();
+        let counts = self.pool.counts();
+        let Settings { gate, server, events, cleanup, monitor, .. } = &self.settings;
+        let shared = Arc::new(Shared {
+            gate: Core::new(gate, clients.clone(), server.trusted_proxies.clone()),
+            clients,
+            observer: self.observer.unwrap_or_default(),
+            contact: ContactWatch::new(self.backend),
+            config: watch::Sender::new(Arc::new(ConfigDocument::new(config.clone()))),
+            status: watch::Sender::new(Arc::new(StatusDocument::starting(&counts, self.backend, gate, started_at))),
+            cleaner: Cleaner::new(cleanup.clone()),
+            connection_test: http::ConnectionTest::default(),
+            streams: Arc::new(Semaphore::new(events.max_streams as usize)),
+            readiness: Readiness::default(),
+            metrics: self.metrics,
+            closing: closing.clone(),
+            started: Instant::now(),
+            started_at,
+            pool: self.pool,
+            settings: self.settings.clone(),
+        });
+        tracing::info!(
+            pool_size = counts.pool_size,
+            max_overflow = counts.max_overflow,
+            capacity = counts.capacity,
+            backend = shared.contact.backend().as_str(),
+            gate = gate.max_concurrent_requests,
+            "Poolgate started"
+        );
+        let seed = shared.gate.jitter().bits();
+        let controller = Controller::new(control_settings(&self.settings), epoch, seed);
+        tokio::spawn(monitor::run(Arc::clone(&shared), controller));
+        let (watch, interval) = (Arc::clone(&shared), monitor.interval);
+        tokio::spawn(async move { watch.contact.run(&*watch.pool, interval, &watch.closing).await });
+        Poolgate { shared, _running: Arc::new(closing.drop_guard()) }
+    }
+}
+
+fn control_settings(settings: &Settings) -> control::Settings {
+    let mut result = control::Settings::default();
+    result.policy = match settings.policy {
+        Policy::Adaptive => control::Policy::Adaptive,
+        Policy::Fixed => control::Policy::Fixed,
+    };
+    result.thresholds.info_percent = settings.thresholds.info;
+    result.thresholds.warning_percent = settings.thresholds.warning;
+    result.thresholds.critical_percent = settings.thresholds.critical;
+    result
+}
+
+/// What the monitor, the gate and the routes share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pool: Arc<dyn WatchedPool>,
+    settings: Settings,
+    gate: Arc<Core>,
+    clients: Registry,
+    observer: PoolObserver,
+    contact: ContactWatch,
+    config: watch::Sender<Arc<ConfigDocument>>,
+    status: watch::Sender<Arc<StatusDocument>>,
+    cleaner: Cleaner,
+    connection_test: http::ConnectionTest,
+    streams: Arc<Semaphore>,
+    readiness: Readiness,
+    metrics: Option<MetricsRenderer>,
+    closing: CancellationToken,
+    started: Instant,
+    started_at: Timestamp,
+}
+
+impl Shared {
+    pub(crate) fn pool(&self) -> &dyn WatchedPool {
+        &*self.pool
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) fn gate(&self) -> &Core {
+        &self.gate
+    }
+
+    pub(crate) fn clients(&self) -> &Registry {
+        &self.clients
+    }
+
+    pub(crate) fn observer(&self) -> &PoolObserver {
+        &self.observer
+    }
+
+    pub(crate) fn contact(&self) -> &ContactWatch {
+        &self.contact
+    }
+
+    pub(crate) fn cleaner(&self) -> &Cleaner {
+        &self.cleaner
+    }
+
+    pub(crate) fn connection_test(&self) -> &http::ConnectionTest {
+        &self.connection_test
+    }
+
+    pub(crate) fn streams(&self) -> &Arc<Semaphore> {
+        &self.streams
+    }
+
+    pub(crate) fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+
+    pub(crate) fn closing(&self) -> &CancellationToken {
+        &self.closing
+    }
+
+    pub(crate) fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    pub(crate) fn started_at(&self) -> Timestamp {
+        self.started_at
+    }
+
+    pub(crate) fn config(&self) -> Arc<ConfigDocument> {
+        Arc::clone(&self.config.borrow())
+    }
+
+    pub(crate) fn status(&self) -> Arc<StatusDocument> {
+        Arc::clone(&self.status.borrow())
+    }
+
+    pub(crate) fn watch_config(&self) -> watch::Receiver<Arc<ConfigDocument>> {
+        self.config.subscribe()
+    }
+
+    pub(crate) fn watch_status(&self) -> watch::Receiver<Arc<StatusDocument>> {
+        self.status.subscribe()
+    }
+
+    pub(crate) fn publish_config(&self, document: ConfigDocument) {
+        self.config.send_replace(Arc::new(document));
+    }
+
+    pub(crate) fn publish_status(&self, document: StatusDocument) {
+        self.status.send_replace(Arc::new(document));
+    }
+
+    pub(crate) fn publish_orders(&self, orders: Orders) {
+        self.gate.publish(orders);
+    }
+
+    pub(crate) fn render_metrics(&self) -> Option<String> {
+        self.metrics.as_ref().map(MetricsRenderer::render)
+    }
+
+    pub(crate) fn upkeep_metrics(&self) {
+        if let Some(metrics) = &self.metrics {
+            metrics.upkeep();
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Accepting connections, within bounds, until told to stop.
+//!
+//! hyper is driven directly because `axum::serve` bounds neither heads, nor their time, nor connections.
+
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body, extract::ConnectInfo};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::{GracefulShutdown, Watcher},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time,
+};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use crate::settings::ServerSettings;
+
+/// The connection's own limit lies this far above the one that is explained to the client.
+const HEAD_SLACK: usize = 16 * 1024;
+/// Pause after an accept that failed for want of resources (descriptors), which accepting again at once would only burn.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How serving ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Served {
+    /// Every request had ended.
+    Drained,
+    /// Requests were cut off at the deadline.
+    CutOff,
+}
+
+/// Serves `app` until `stop`, then waits up to `server.drain_timeout` for requests to end. Event streams must end by
+/// themselves at `stop`, or they last until the deadline.
+pub async fn serve(listener: TcpListener, app: Router, settings: &ServerSettings, stop: &CancellationToken) -> Served {
+    let connections = Arc::new(Semaphore::new(settings.max_connections as usize));
+    let graceful = GracefulShutdown::new();
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(settings.header_timeout)
+        .max_buf_size(settings.max_header_bytes as usize + HEAD_SLACK);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            accepted = accept(&listener, &connections) => accepted,
+        };
+        match accepted {
+            Ok((stream, permit)) => {
+                tokio::spawn(answer(http.clone(), stream, app.clone(), graceful.watcher(), permit));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "Accepting a connection failed");
+                time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    // Others may bind the port from here on.
+    drop(listener);
+    match time::timeout(settings.drain_timeout, graceful.shutdown()).await {
+        Ok(()) => Served::Drained,
+        Err(_) => Served::CutOff,
+    }
+}
+
+/// The next connection, once one is allowed. Until then they wait in the system's backlog, which is bounded too.
+async fn accept(
+    listener: &TcpListener,
+    connections: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let permit = Arc::clone(connections).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, permit))
+}
+
+async fn answer(
+    http: http1::Builder,
+    stream: TcpStream,
+    app: Router,
+    watcher: Watcher,
+    permit: OwnedSemaphorePermit,
+) {
+    // Gone before it was answered.
+    let Ok(peer) = stream.peer_addr() else { return };
+    // Small answers go out at once. Where it fails they go out a little later.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let app = app.clone();
+        async move { Ok::<_, Infallible>(app.oneshot(request.map(Body::new)).await.unwrap_or_else(|never| match never {})) }
+    });
+    if let Err(error) = watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await {
+        // Clients vanish and talk nonsense all the time.
+        tracing::debug!(%error, "Connection ended early");
+    }
+    drop(permit);
+}

@@ -1,0 +1,157 @@
+//! Which values are possible.
+
+use std::{fmt, ops::RangeInclusive, time::Duration};
+
+use super::Settings;
+
+/// A value that is not possible.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {problem}")]
+pub struct InvalidValue {
+    /// The key, as in the file: `pool.size`.
+    pub key: &'static str,
+    /// What is wrong, and what would be right.
+    pub problem: String,
+}
+
+impl Settings {
+    /// Checks every value against its range, and those that depend on each other.
+    ///
+    /// # Errors
+    ///
+    /// The first [`InvalidValue`].
+    pub fn check(&self) -> Result<(), InvalidValue> {
+        self.check_server()?;
+        self.check_pool()?;
+        let Self { gate, monitor, control, events, cleanup, .. } = self;
+        number("gate.max_concurrent_requests", gate.max_concurrent_requests, 1..=10_000)?;
+        time("gate.timeout", gate.timeout, Duration::ZERO..=MINUTE)?;
+        number("gate.max_queue", gate.max_queue, 0..=100_000)?;
+        time("monitor.interval", monitor.interval, SECOND..=HOUR)?;
+        time("control.tick", control.tick, Duration::from_millis(10)..=SECOND)?;
+        number("events.max_streams", events.max_streams, 1..=1_000_000)?;
+        time("cleanup.cooldown", cleanup.cooldown, SECOND..=HOUR)?;
+        time("cleanup.manual_cooldown", cleanup.manual_cooldown, SECOND..=HOUR)?;
+        time("cleanup.leak_threshold", cleanup.leak_threshold, SECOND..=24 * HOUR)?;
+        self.check_thresholds()
+    }
+
+    fn check_server(&self) -> Result<(), InvalidValue> {
+        let server = &self.server;
+        number("server.max_connections", server.max_connections, 1..=1_000_000)?;
+        number("server.max_body_bytes", server.max_body_bytes, 0..=64 << 20)?;
+        number("server.max_header_bytes", server.max_header_bytes, 1 << 10..=256 << 10)?;
+        time("server.header_timeout", server.header_timeout, SECOND..=HOUR)?;
+        time("server.request_timeout", server.request_timeout, SECOND..=HOUR)?;
+        time("server.drain_timeout", server.drain_timeout, Duration::ZERO..=HOUR)?;
+        for origin in &server.allowed_origins {
+            if !is_origin(origin) {
+                return Err(InvalidValue {
+                    key: "server.allowed_origins",
+                    problem: format!("`{origin}` is not an origin such as https://app.example (no path, no `*`)"),
+                });
+            }
+        }
+        match &server.admin_token {
+            Some(token) if token.expose().len() < 16 => Err(InvalidValue {
+                key: "server.admin_token",
+                problem: "shorter than 16 characters".to_owned(),
+            }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn check_pool(&self) -> Result<(), InvalidValue> {
+        let pool = &self.pool;
+        number("pool.size", pool.size, 1..=10_000)?;
+        number("pool.max_overflow", pool.max_overflow, 0..=10_000)?;
+        number("pool.max_connecting", pool.max_connecting, 1..=100)?;
+        time("pool.timeout", pool.timeout, Duration::from_millis(1)..=HOUR)?;
+        time("pool.connect_timeout", pool.connect_timeout, Duration::from_millis(1)..=MINUTE)?;
+        time("pool.pre_ping_idle", pool.pre_ping_idle, Duration::ZERO..=HOUR)?;
+        match pool.recycle {
+            Some(recycle) => time("pool.recycle", recycle, SECOND..=24 * HOUR),
+            None => Ok(()),
+        }
+    }
+
+    fn check_thresholds(&self) -> Result<(), InvalidValue> {
+        let thresholds = &self.thresholds;
+        let mut below = 0.0;
+        for (key, value) in [
+            ("thresholds.info", thresholds.info),
+            ("thresholds.warning", thresholds.warning),
+            ("thresholds.critical", thresholds.critical),
+        ] {
+            // Written so that what is not a number fails.
+            if !(value > below && value <= 100.0) {
+                return Err(InvalidValue { key, problem: format!("{value} is not above {below} and up to 100") });
+            }
+            below = value;
+        }
+        Ok(())
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn number(key: &'static str, value: u32, range: RangeInclusive<u32>) -> Result<(), InvalidValue> {
+    within(key, &value, &range)
+}
+
+fn time(key: &'static str, value: Duration, range: RangeInclusive<Duration>) -> Result<(), InvalidValue> {
+    within(key, &value, &range)
+}
+
+fn within<T: PartialOrd + fmt::Debug>(
+    key: &'static str,
+    value: &T,
+    range: &RangeInclusive<T>,
+) -> Result<(), InvalidValue> {
+    if range.contains(value) {
+        return Ok(());
+    }
+    Err(InvalidValue { key, problem: format!("{value:?} is not between {:?} and {:?}", range.start(), range.end()) })
+}
+
+/// `scheme://host[:port]`, as browsers send it.
+fn is_origin(text: &str) -> bool {
+    let Ok(uri) = text.parse::<http::Uri>() else { return false };
+    matches!(uri.scheme_str(), Some("http" | "https"))
+        && uri.path_and_query().is_none_or(|path| path == "/")
+        && !text.ends_with('/')
+        && uri.authority().is_some_and(|authority| !authority.as_str().contains(['@', '*']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Secret;
+
+    fn key_of(change: impl FnOnce(&mut Settings)) -> &'static str {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        settings.check().expect_err("a value that is not possible").key
+    }
+
+    #[test]
+    fn the_defaults_are_possible() {
+        assert_eq!(Settings::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn what_is_not_possible_names_its_key() {
+        assert_eq!(key_of(|s| s.pool.size = 0), "pool.size");
+        assert_eq!(key_of(|s| s.gate.max_concurrent_requests = 0), "gate.max_concurrent_requests");
+        assert_eq!(key_of(|s| s.control.tick = Duration::ZERO), "control.tick");
+        assert_eq!(key_of(|s| s.thresholds.warning = 60.0), "thresholds.warning");
+        assert_eq!(key_of(|s| s.thresholds.critical = f64::NAN), "thresholds.critical");
+        assert_eq!(key_of(|s| s.server.admin_token = Some(Secret::new("short"))), "server.admin_token");
+        for origin in ["*", "app.example", "https://app.example/path", "https://app.example/", "null"] {
+            let key = key_of(|s| s.server.allowed_origins = vec![origin.to_owned()]);
+            assert_eq!(key, "server.allowed_origins", "{origin}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Lists that an environment variable can hold as well: `a, b, c`.
+
+use std::{fmt, marker::PhantomData, str::FromStr};
+
+use serde::{Deserializer, de};
+
+/// Reads a list of strings, or one string with commas.
+pub(super) fn deserialize<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr,
+    T::Err: fmt::Display,
+{
+    struct Visitor<T>(PhantomData<T>);
+
+    impl<'de, T> de::Visitor<'de> for Visitor<T>
+    where
+        T: FromStr,
+        T::Err: fmt::Display,
+    {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of strings, or one string with commas")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<T>, E> {
+            text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(parse).collect()
+        }
+
+        fn visit_seq<A: de::SeqAccess<'de>>(self, mut entries: A) -> Result<Vec<T>, A::Error> {
+            let mut list = Vec::new();
+            while let Some(entry) = entries.next_element::<String>()? {
+                list.push(parse(entry.trim())?);
+            }
+            Ok(list)
+        }
+    }
+
+    fn parse<T: FromStr, E: de::Error>(entry: &str) -> Result<T, E>
+    where
+        T::Err: fmt::Display,
+    {
+        entry.parse().map_err(|error| E::custom(format_args!("`{entry}`: {error}")))
+    }
+
+    deserializer.deserialize_any(Visitor(PhantomData))
+}

@@ -1,0 +1,326 @@
+//! What an operator can set, and how it is read.
+//!
+//! Later sources win: the defaults, a TOML file, the environment, flags. `pool.max_overflow` is `POOLGATE_POOL__MAX_OVERFLOW`
+//! in the environment. A key that is not known or a value that is not possible stops the start with a message that
+//! names the key.
+
+mod check;
+mod duration;
+mod list;
+mod load;
+mod network;
+mod secret;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    check::InvalidValue,
+    load::{Overrides, Profile, SettingsError},
+    network::{InvalidNetwork, Network},
+    secret::{DatabaseUrl, InvalidDatabaseUrl, Secret},
+};
+
+/// All settings. `Settings::default()` is what the binary runs with when nothing is set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Settings {
+    /// How clients are slowed down when the database is short of connections. Default: adaptive.
+    pub policy: Policy,
+    /// The HTTP server.
+    pub server: ServerSettings,
+    /// The database.
+    pub database: DatabaseSettings,
+    /// The connection pool.
+    pub pool: PoolSettings,
+    /// The gate in front of the pool.
+    pub gate: GateSettings,
+    /// Watching the database.
+    pub monitor: MonitorSettings,
+    /// The control loop.
+    pub control: ControlSettings,
+    /// Pool usage at which alerts are raised.
+    pub thresholds: ThresholdSettings,
+    /// The event stream.
+    pub events: EventSettings,
+    /// Cleaning the pool up.
+    pub cleanup: CleanupSettings,
+    /// The sample app.
+    pub demo: DemoSettings,
+}
+
+/// How clients are slowed down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    /// A fair rate, worked out from what arrives and what waits.
+    #[default]
+    Adaptive,
+    /// Four fixed rows, chosen by the pool's usage: the original system.
+    Fixed,
+}
+
+/// `server.*`: the HTTP server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ServerSettings {
+    /// Address and port to listen on; port 0 lets the system choose. Default: `127.0.0.1:8000`.
+    pub bind: SocketAddr,
+    /// Origins of other sites whose pages may read the API and send state-changing requests. Default: none.
+    #[serde(deserialize_with = "list::deserialize")]
+    pub allowed_origins: Vec<String>,
+    /// Proxies whose `X-Forwarded-For` is believed: addresses or networks (`10.0.0.0/8`). Default: none.
+    #[serde(deserialize_with = "list::deserialize")]
+    pub trusted_proxies: Vec<Network>,
+    /// Token that unlocks the cleanup steps that are opted in; at least 16 characters. Default: none, which locks them.
+    pub admin_token: Option<Secret>,
+    /// Folder from which the operations page is served instead of the embedded one. Default: none.
+    pub www: Option<PathBuf>,
+    /// Open connections, streams included, 1 to 1,000,000. Default: 25,000.
+    pub max_connections: u32,
+    /// Bytes of a request's body, up to 64 MiB. Default: 1 MiB.
+    pub max_body_bytes: u32,
+    /// Bytes of a request's head (names and values), 1 KiB to 256 KiB. Default: 16 KiB.
+    pub max_header_bytes: u32,
+    /// How long a request's head may take to arrive. Default: 10 s.
+    #[serde(with = "duration")]
+    pub header_timeout: Duration,
+    /// How long a response's head may take. Longer than `pool.timeout`, or nobody learns why. Default: 60 s.
+    #[serde(with = "duration")]
+    pub request_timeout: Duration,
+    /// How long a shutdown waits for requests to end. Default: 10 s.
+    #[serde(with = "duration")]
+    pub drain_timeout: Duration,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            bind: SocketAddr::from(([127, 0, 0, 1], 8000)),
+            allowed_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+            admin_token: None,
+            www: None,
+            max_connections: 25_000,
+            max_body_bytes: 1 << 20,
+            max_header_bytes: 16 << 10,
+            header_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(60),
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// `database.*`: where the data is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct DatabaseSettings {
+    /// `postgres://…` or `sqlite://…`; `DATABASE_URL` is read too. Needed, except in demo mode.
+    pub url: Option<DatabaseUrl>,
+}
+
+/// `pool.*`: the connection pool.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct PoolSettings {
+    /// Connections that are kept, 1 to 10,000. Default: 20.
+    pub size: u32,
+    /// Connections that may be opened on top under load, up to 10,000. Default: 10.
+    pub max_overflow: u32,
+    /// How long a caller waits for a connection. Default: 30 s.
+    #[serde(with = "duration")]
+    pub timeout: Duration,
+    /// How long opening one connection may take. Default: 5 s.
+    #[serde(with = "duration")]
+    pub connect_timeout: Duration,
+    /// Connections being opened at the same time, 1 to 100. Default: 2.
+    pub max_connecting: u32,
+    /// Age at which a connection is replaced. Default: never.
+    #[serde(with = "duration::optional")]
+    pub recycle: Option<Duration>,
+    /// Idle time after which a connection is tested before it is used. Default: 1 s.
+    #[serde(with = "duration")]
+    pub pre_ping_idle: Duration,
+    /// Which idle connection is used first. Default: the one used last, so that the others can be closed.
+    pub order: PoolOrder,
+}
+
+/// Which idle connection is used first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PoolOrder {
+    /// The one used last.
+    #[default]
+    Lifo,
+    /// The one unused for longest.
+    Fifo,
+}
+
+impl Default for PoolSettings {
+    fn default() -> Self {
+        Self {
+            size: 20,
+            max_overflow: 10,
+            timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(5),
+            max_connecting: 2,
+            recycle: None,
+            pre_ping_idle: Duration::from_secs(1),
+            order: PoolOrder::Lifo,
+        }
+    }
+}
+
+/// `gate.*`: the gate in front of the pool.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct GateSettings {
+    /// Requests in flight, 1 to 10,000. Default: 25.
+    pub max_concurrent_requests: u32,
+    /// How long a request waits to be let in, up to 1 min. Default: 500 ms.
+    #[serde(with = "duration")]
+    pub timeout: Duration,
+    /// Requests that wait, up to 100,000; the next is rejected at once. Default: 100.
+    pub max_queue: u32,
+    /// Who is let in first, and when waiting is given up early. Default: adaptive.
+    pub order: QueueOrder,
+}
+
+/// In which order waiting requests are let in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueueOrder {
+    /// First come, first served, until the queue does not drain any more; then the newest first, and those that have
+    /// waited long are rejected early. See the gate module.
+    #[default]
+    Adaptive,
+    /// First come, first served, always.
+    Fifo,
+}
+
+impl Default for GateSettings {
+    fn default() -> Self {
+        Self {
+            max_concurrent_requests: 25,
+            timeout: Duration::from_millis(500),
+            max_queue: 100,
+            order: QueueOrder::Adaptive,
+        }
+    }
+}
+
+/// `monitor.*`: watching the database.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct MonitorSettings {
+    /// How often the database is asked for a sign of life while nothing is wrong, 1 s to 1 h. Default: 30 s.
+    #[serde(with = "duration")]
+    pub interval: Duration,
+}
+
+impl Default for MonitorSettings {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(30) }
+    }
+}
+
+/// `control.*`: the control loop.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ControlSettings {
+    /// Time between two decisions, 10 ms to 1 s. Default: 100 ms.
+    #[serde(with = "duration")]
+    pub tick: Duration,
+    /// Whether clients are told to slow down. `false` measures and alerts only: the config stays NORMAL. Default: true.
+    pub clients: bool,
+}
+
+impl Default for ControlSettings {
+    fn default() -> Self {
+        Self { tick: Duration::from_millis(100), clients: true }
+    }
+}
+
+/// `thresholds.*`: pool usage, in percent, at which alerts are raised; rising, each above 0 and up to 100.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ThresholdSettings {
+    /// Alert of severity info, and health DEGRADED. Default: 70.
+    pub info: f64,
+    /// Alert of severity warning. Default: 80.
+    pub warning: f64,
+    /// Alert of severity critical, and health CRITICAL above it. Default: 90.
+    pub critical: f64,
+}
+
+impl Default for ThresholdSettings {
+    fn default() -> Self {
+        Self { info: 70.0, warning: 80.0, critical: 90.0 }
+    }
+}
+
+/// `events.*`: the event stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct EventSettings {
+    /// Streams open at the same time, 1 to 1,000,000; the next gets 503. Default: 20,000.
+    pub max_streams: u32,
+}
+
+impl Default for EventSettings {
+    fn default() -> Self {
+        Self { max_streams: 20_000 }
+    }
+}
+
+/// `cleanup.*`: cleaning the pool up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct CleanupSettings {
+    /// Whether a cleanup starts by itself when the pool's usage stays critical. Default: true.
+    pub automatic: bool,
+    /// Shortest time between two automatic cleanups, 1 s to 1 h; it doubles while they free nothing. Default: 60 s.
+    #[serde(with = "duration")]
+    pub cooldown: Duration,
+    /// Shortest time between two cleanups that were asked for. Default: 10 s.
+    #[serde(with = "duration")]
+    pub manual_cooldown: Duration,
+    /// A connection in use for longer than this is reported as a possible leak. Default: 30 s.
+    #[serde(with = "duration")]
+    pub leak_threshold: Duration,
+    /// Whether the admin token may also replace every connection (dispose): busy ones close when they come back.
+    /// Default: false.
+    pub dispose: bool,
+}
+
+impl Default for CleanupSettings {
+    fn default() -> Self {
+        Self {
+            automatic: true,
+            cooldown: Duration::from_secs(60),
+            manual_cooldown: Duration::from_secs(10),
+            leak_threshold: Duration::from_secs(30),
+            dispose: false,
+        }
+    }
+}
+
+/// `demo.*`: the sample app.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct DemoSettings {
+    /// Whether the shop and lab routes are served, with data of their own. Default: false.
+    pub enabled: bool,
+}

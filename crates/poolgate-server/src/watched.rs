@@ -1,0 +1,154 @@
+//! What the server needs of a pool, whatever its database.
+
+use std::{fmt, time::Duration};
+
+use poolgate_pool::{AcquireError, Contact, Counts, Drained, LeaseInfo, PoolgatePool};
+use poolgate_types::Backend;
+use sqlx::{Any, AnyConnection, Connection, Database, Executor, PgConnection, Postgres, Sqlite, SqliteConnection};
+
+use futures_core::future::BoxFuture;
+
+/// A pool that can be watched and cleaned up. Implemented for every [`PoolgatePool`] of a [`SupportedDatabase`].
+pub trait WatchedPool: fmt::Debug + Send + Sync + 'static {
+    /// The kind of database, where the type tells.
+    fn backend(&self) -> Option<Backend>;
+    /// The pool's figures at this instant.
+    fn counts(&self) -> Counts;
+    /// The connections in use, the oldest lease first.
+    fn leases(&self) -> Vec<LeaseInfo>;
+    /// What the attempts to connect say about the database.
+    fn contact(&self) -> Contact;
+    /// Closes idle connections beyond the configured minimum; returns how many.
+    fn close_surplus_idle(&self) -> u32;
+    /// Replaces every connection, those in use when they come back; returns how many idle ones were closed.
+    fn dispose(&self) -> u32;
+    /// Opens a connection outside the pool and its capacity.
+    fn connect_apart(&self, timeout: Duration) -> BoxFuture<'_, Result<Box<dyn ApartConnection>, AcquireError>>;
+    /// Closes the pool and waits until its connections are closed, or `deadline` has passed.
+    fn drain(&self, deadline: Duration) -> BoxFuture<'_, Drained>;
+}
+
+/// A connection outside the pool.
+pub trait ApartConnection: Send {
+    /// The kind of database.
+    fn backend(&self) -> Backend;
+    /// Asks the database something that it cannot answer without being alive.
+    fn ping(&mut self) -> BoxFuture<'_, sqlx::Result<()>>;
+    /// The database server's version.
+    fn server_version(&mut self) -> BoxFuture<'_, sqlx::Result<String>>;
+    /// Closes it in good order.
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
+}
+
+/// A database that the server can talk to.
+pub trait SupportedDatabase: Database {
+    /// The kind of database, where the type tells.
+    const BACKEND: Option<Backend>;
+    /// The kind of database at the other end of a connection.
+    fn backend_of(connection: &Self::Connection) -> Backend;
+    /// Runs a statement without a result.
+    fn execute<'c>(connection: &'c mut Self::Connection, statement: &'static str) -> BoxFuture<'c, sqlx::Result<()>>;
+    /// Runs a query for one text.
+    fn query_text<'c>(connection: &'c mut Self::Connection, query: &'static str)
+    -> BoxFuture<'c, sqlx::Result<String>>;
+}
+
+impl<DB: SupportedDatabase> WatchedPool for PoolgatePool<DB> {
+    fn backend(&self) -> Option<Backend> {
+        DB::BACKEND
+    }
+
+    fn counts(&self) -> Counts {
+        Self::counts(self)
+    }
+
+    fn leases(&self) -> Vec<LeaseInfo> {
+        Self::leases(self)
+    }
+
+    fn contact(&self) -> Contact {
+        Self::contact(self)
+    }
+
+    fn close_surplus_idle(&self) -> u32 {
+        Self::close_surplus_idle(self)
+    }
+
+    fn dispose(&self) -> u32 {
+        Self::dispose(self)
+    }
+
+    fn connect_apart(&self, timeout: Duration) -> BoxFuture<'_, Result<Box<dyn ApartConnection>, AcquireError>> {
+        Box::pin(async move {
+            let connection = Self::connect_apart(self, timeout).await?;
+            Ok(Box::new(Apart::<DB>(connection)) as Box<dyn ApartConnection>)
+        })
+    }
+
+    fn drain(&self, deadline: Duration) -> BoxFuture<'_, Drained> {
+        Box::pin(Self::drain(self, deadline))
+    }
+}
+
+struct Apart<DB: SupportedDatabase>(DB::Connection);
+
+impl<DB: SupportedDatabase> ApartConnection for Apart<DB> {
+    fn backend(&self) -> Backend {
+        DB::backend_of(&self.0)
+    }
+
+    fn ping(&mut self) -> BoxFuture<'_, sqlx::Result<()>> {
+        match self.backend() {
+            Backend::Postgres => DB::execute(&mut self.0, "SELECT 1"),
+            // Reads the file's first page; SQLite answers `SELECT 1` without looking at the file.
+            Backend::Sqlite => DB::execute(&mut self.0, "PRAGMA schema_version"),
+        }
+    }
+
+    fn server_version(&mut self) -> BoxFuture<'_, sqlx::Result<String>> {
+        match self.backend() {
+            Backend::Postgres => DB::query_text(&mut self.0, "SELECT current_setting('server_version')"),
+            Backend::Sqlite => DB::query_text(&mut self.0, "SELECT sqlite_version()"),
+        }
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            // It is of no more use either way.
+            let _ = self.0.close().await;
+        })
+    }
+}
+
+macro_rules! supported {
+    ($database:ty, $connection:ty, $backend:expr, $backend_of:expr) => {
+        impl SupportedDatabase for $database {
+            const BACKEND: Option<Backend> = $backend;
+
+            fn backend_of(connection: &$connection) -> Backend {
+                $backend_of(connection)
+            }
+
+            fn execute<'c>(
+                connection: &'c mut $connection,
+                statement: &'static str,
+            ) -> BoxFuture<'c, sqlx::Result<()>> {
+                Box::pin(async move { Executor::execute(connection, statement).await.map(|_| ()) })
+            }
+
+            fn query_text<'c>(
+                connection: &'c mut $connection,
+                query: &'static str,
+            ) -> BoxFuture<'c, sqlx::Result<String>> {
+                Box::pin(sqlx::query_scalar(query).fetch_one(connection))
+            }
+        }
+    };
+}
+
+supported!(Postgres, PgConnection, Some(Backend::Postgres), |_: &PgConnection| Backend::Postgres);
+supported!(Sqlite, SqliteConnection, Some(Backend::Sqlite), |_: &SqliteConnection| Backend::Sqlite);
+supported!(Any, AnyConnection, None, |connection: &AnyConnection| match connection.backend_name() {
+    "SQLite" => Backend::Sqlite,
+    _ => Backend::Postgres,
+});

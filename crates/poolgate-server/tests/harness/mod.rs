@@ -1,0 +1,130 @@
+//! A server over a real SQLite file, called in process.
+#![expect(dead_code, reason = "each test binary uses its own part")]
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{Router, body::Body};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use poolgate_pool::{PoolConfig, PoolgatePool, sqlite_options};
+use poolgate_server::{Poolgate, PoolObserver, Settings};
+use poolgate_types::Problem;
+use serde_json::Value;
+use sqlx::Sqlite;
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+/// Longer than anything that is waited for takes.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+pub struct Server {
+    pub poolgate: Poolgate,
+    pub pool: PoolgatePool<Sqlite>,
+    pub app: Router,
+    _folder: TempDir,
+}
+
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+/// A ready server with the health routes and `own`, which gets the pool and the handle.
+pub async fn server_with(
+    change: impl FnOnce(&mut Settings),
+    own: impl FnOnce(&PoolgatePool<Sqlite>, &Poolgate) -> Router,
+) -> Server {
+    let folder = TempDir::new().expect("a folder");
+    let mut settings = Settings::default();
+    settings.pool.size = 2;
+    settings.pool.max_overflow = 1;
+    change(&mut settings);
+    settings.check().expect("possible settings");
+    let observer = PoolObserver::default();
+    let config = PoolConfig {
+        size: settings.pool.size,
+        max_overflow: settings.pool.max_overflow,
+        timeout: settings.pool.timeout,
+        ..PoolConfig::default()
+    };
+    let pool = PoolgatePool::<Sqlite>::builder(sqlite_options(folder.path().join("test.db")))
+        .config(config)
+        .observer(Arc::new(observer.clone()))
+        .build()
+        .expect("a pool");
+    let poolgate = Poolgate::builder(pool.clone()).settings(settings).observer(observer).start();
+    let app = poolgate_server::app(&poolgate, own(&pool, &poolgate));
+    let server = Server::new(poolgate, pool, app, folder);
+    eventually("ready", || server.poolgate.readiness().missing().is_none()).await;
+    server
+}
+
+/// The same without routes of its own.
+pub async fn server(change: impl FnOnce(&mut Settings)) -> Server {
+    server_with(change, |_, _| Router::new()).await
+}
+
+impl Server {
+    pub fn new(poolgate: Poolgate, pool: PoolgatePool<Sqlite>, app: Router, folder: TempDir) -> Self {
+        Self { poolgate, pool, app, _folder: folder }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, &[]).await
+    }
+
+    pub async fn post(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.send(Method::POST, path, headers).await
+    }
+
+    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.send_body(method, path, headers, Body::empty()).await
+    }
+
+    pub async fn send_body(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Body) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            request = request.header("host", "localhost:8000");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self.app.clone().oneshot(request.body(body).expect("a request")).await.expect("infallible");
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.expect("a body").to_bytes();
+        let body = String::from_utf8(body.to_vec()).expect("text");
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("ASCII"))
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).expect("JSON")
+    }
+
+    /// The problem document; checks what holds for all of them.
+    pub fn problem(&self) -> Problem {
+        assert_eq!(self.header("content-type"), "application/problem+json", "{}: {}", self.status, self.body);
+        let problem: Problem = serde_json::from_str(&self.body).expect("a problem document");
+        assert_eq!(problem.status, self.status.as_u16());
+        assert!(!problem.title.is_empty() && !problem.detail.is_empty() && !problem.code.is_empty());
+        problem
+    }
+}
+
+/// Waits until `condition` holds.
+pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < PATIENCE, "not {what} within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
