@@ -1,0 +1,37 @@
+import type { ClientState } from "./index.js";
+
+/** `<poolgate-status>`: tells users how busy the service is. Importing this module defines it. */
+export class PoolgateStatus extends HTMLElement {
+  /** The client to share, instead of asking `src`. */
+  source: StatusSource | null;
+  /** Texts by state, merged into the English ones. */
+  get labels(): StatusLabels;
+  set labels(labels: Partial<StatusLabels>);
+}
+
+/** Makes the element known under a name, unless it is already. Importing the module does so for `poolgate-status`. */
+export function define(name?: string): void;
+
+/** What the element needs of a client. */
+export interface StatusSource extends EventTarget {
+  readonly state: Pick<ClientState, "level" | "breaker" | "queued" | "stale" | "transport">;
+}
+
+export type StatusState = "normal" | "moderate" | "aggressive" | "emergency" | "unknown";
+
+export type StatusLabels = Record<StatusState | "unreachable" | "waiting" | "recovered", string>;
+
+export interface Observation {
+  state: StatusState;
+  unreachable: boolean;
+  queued: number;
+}
+
+declare global {
+  interface HTMLElementTagNameMap {
+    "poolgate-status": PoolgateStatus;
+  }
+  interface HTMLElementEventMap {
+    "poolgate-levelchange": CustomEvent<{ from: StatusState; to: StatusState }>;
+  }
+}

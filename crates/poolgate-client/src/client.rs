@@ -1,0 +1,202 @@
+//! The client: one throttle, what feeds it, and what it drives.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
+
+use js_sys::Function;
+use poolgate_throttle::{Configured, Event, News, Settings, Throttle};
+use wasm_bindgen::prelude::*;
+
+use crate::{
+    answer::Reader,
+    cleanup::AutoCleanup,
+    clock,
+    document::Document,
+    fetch::Requests,
+    host::Shell,
+    options::{OnOpen, Options},
+    scope::Scope,
+    state::{self, Contact},
+    timer::Timer,
+    transport::Transport,
+};
+
+/// Everything of one client. Shared by its timers, listeners and requests; every cell is borrowed for one step only.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) shell: Shell,
+    pub(crate) host_fetch: Function,
+    pub(crate) on_open: OnOpen,
+    pub(crate) scope: Scope,
+    pub(crate) throttle: RefCell<Throttle>,
+    pub(crate) reader: RefCell<Reader>,
+    pub(crate) requests: Requests,
+    pub(crate) transport: Transport,
+    pub(crate) cleanup: AutoCleanup,
+    pub(crate) closed: Cell<bool>,
+    /// The newest whole document; a header may have been newer.
+    document: RefCell<Option<Document>>,
+    wakeup: Timer,
+    announced: Cell<Announced>,
+}
+
+/// What listeners were told last.
+#[derive(Clone, Copy, Debug, Default)]
+struct Announced {
+    queued: usize,
+    contact: Contact,
+}
+
+impl Core {
+    /// A client that has begun to look for its config.
+    pub(crate) fn start(options: Options, shell: Shell) -> Rc<Self> {
+        let Options { base, transport, poll_interval, throttles, max_queue, queue_timeout, on_open, auto_cleanup, fetch } =
+            options;
+        let core = Rc::new_cyclic(|core| Self {
+            host_fetch: fetch,
+            on_open,
+            scope: Scope::new(&base, throttles, shell.clone()),
+            throttle: RefCell::new(Throttle::new(Settings { max_queue, queue_timeout }, seed())),
+            reader: RefCell::new(Reader::new()),
+            requests: Requests::new(),
+            cleanup: AutoCleanup::new(auto_cleanup, &base, core.clone()),
+            transport: Transport::new(transport, poll_interval, &base, core.clone()),
+            closed: Cell::new(false),
+            document: RefCell::new(None),
+            wakeup: {
+                let core = core.clone();
+                Timer::new(move || {
+                    if let Some(core) = core.upgrade() {
+                        core.wakeup.fired();
+                        core.pump();
+                    }
+                })
+            },
+            announced: Cell::default(),
+            shell,
+        });
+        core.transport.start(&core);
+        core
+    }
+
+    /// Takes in a document; then [`pump`](Self::pump). `false`: it was out of range, and is ignored.
+    pub(crate) fn learn_document(&self, document: Document) -> bool {
+        let news = News::Config(document.config.clone());
+        // Alone in its statement, as all borrows here: it ends before anything of the app's runs.
+        let configured = self.throttle.borrow_mut().configure(&news, clock::now());
+        if configured == Ok(Configured::Applied) || self.document.borrow().is_none() && configured.is_ok() {
+            let raw = document.raw.clone();
+            self.document.replace(Some(document));
+            self.emit("config", &raw);
+        }
+        configured.is_ok()
+    }
+
+    /// Takes in other news; then [`pump`](Self::pump).
+    pub(crate) fn learn(self: &Rc<Self>, news: &News) {
+        let configured = self.throttle.borrow_mut().configure(news, clock::now());
+        match (configured, news) {
+            // A header says less than the document; the document says more than what this client has.
+            (Ok(Configured::Applied), News::Header(_)) | (Ok(Configured::Missed), _) => {
+                self.transport.fetch_soon(self);
+            }
+            // A header out of range is ignored like one that is malformed.
+            _ => {}
+        }
+    }
+
+    /// Does what the throttle says is due, tells listeners, and sets the next wake-up.
+    pub(crate) fn pump(self: &Rc<Self>) {
+        loop {
+            let event = self.throttle.borrow_mut().poll(clock::now());
+            match event {
+                None => break,
+                Some(Event::Start(id, permit)) => self.start_waiting(id, permit),
+                Some(Event::Rejected(id, rejection)) => self.reject_waiting(id, rejection),
+                Some(Event::LevelChanged { from, to }) => {
+                    self.cleanup.observe(to, clock::now());
+                    self.emit("levelchange", &state::level_change(from, to));
+                }
+                Some(Event::BreakerChanged { from, to }) => self.emit("breakerchange", &state::breaker_change(from, to)),
+                Some(Event::StaleChanged(stale)) => self.announce_contact(Contact { stale, ..self.announced.get().contact }),
+                Some(_) => {}
+            }
+        }
+        let queued = self.requests.queued();
+        self.wakeup.hold(queued > 0);
+        let wakeup = self.throttle.borrow().next_wakeup();
+        match wakeup {
+            Some(at) if !self.closed.get() => self.wakeup.set(at, clock::now()),
+            _ => {}
+        }
+        let announced = self.announced.get();
+        if announced.queued != queued {
+            self.announced.set(Announced { queued, ..announced });
+            let in_flight = self.throttle.borrow().state(clock::now()).in_flight;
+            self.emit("queuechange", &state::queue_change(queued, in_flight));
+        }
+    }
+
+    /// Tells listeners how the client learns of configs, if that has changed.
+    pub(crate) fn announce_transport(&self) {
+        self.announce_contact(Contact { transport: self.transport.kind(), ..self.announced.get().contact });
+    }
+
+    /// What the client does at the moment.
+    pub(crate) fn state(&self) -> JsValue {
+        let throttle = self.throttle.borrow().state(clock::now());
+        let document = self.document.borrow();
+        state::client_state(&throttle, document.as_ref().map(|document| &document.raw), self.transport.kind())
+    }
+
+    /// The newest whole document.
+    pub(crate) fn document(&self) -> Option<Document> {
+        self.document.borrow().clone()
+    }
+
+    /// How often a client without a stream asks, if the server has said so.
+    pub(crate) fn poll_after(&self) -> Option<Duration> {
+        self.document.borrow().as_ref().map(|document| Duration::from_secs(document.config.poll_after_seconds.into()))
+    }
+
+    /// Whether limits act, so that news is urgent.
+    pub(crate) fn is_enforced(&self) -> bool {
+        self.throttle.borrow().state(clock::now()).enforced
+    }
+
+    /// Rejects what waits, stops everything; requests pass straight through from now on.
+    pub(crate) fn close(self: &Rc<Self>) {
+        if self.closed.replace(true) {
+            return;
+        }
+        self.transport.close();
+        self.cleanup.close();
+        self.learn(&News::Closed);
+        self.pump();
+        self.wakeup.clear();
+        self.requests.close();
+        self.announce_transport();
+    }
+
+    fn announce_contact(&self, contact: Contact) {
+        let announced = self.announced.get();
+        if announced.contact != contact {
+            self.announced.set(Announced { contact, ..announced });
+            self.emit("syncchange", &state::contact_change(contact));
+        }
+    }
+
+    fn emit(&self, kind: &str, change: &JsValue) {
+        self.shell.emit(kind, change);
+    }
+}
+
+/// From the host's generator: no two clients may draw the same jitter.
+fn seed() -> u64 {
+    // 2^32 values each; `as` saturates.
+    let half = || (js_sys::Math::random() * 4_294_967_296.0) as u64;
+    (half() << 32) | half()
+}

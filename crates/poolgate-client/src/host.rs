@@ -1,0 +1,116 @@
+//! What the crate calls in JavaScript beyond js-sys and web-sys: the shell, and objects that an app passes in. Those
+//! may be of any class (a polyfill, another realm), so they are read by the names of their members, never by type.
+
+use js_sys::{Function, Promise};
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen]
+extern "C" {
+    /// The JavaScript shell, `js/index.js`: it owns the event target and the error classes.
+    #[derive(Clone, Debug)]
+    pub type Shell;
+    /// Dispatches an event.
+    #[wasm_bindgen(method)]
+    pub(crate) fn emit(this: &Shell, kind: &str, detail: &JsValue);
+    /// Makes an error of the class that belongs to the code.
+    #[wasm_bindgen(method)]
+    pub(crate) fn error(this: &Shell, code: &str, message: &str, retry_after_ms: Option<f64>) -> JsValue;
+    /// Tells developers something on the console.
+    #[wasm_bindgen(method)]
+    pub(crate) fn warn(this: &Shell, message: &str);
+
+    /// The second argument of `fetch`; every getter may be the app's own code.
+    pub(crate) type Init;
+    #[wasm_bindgen(method, getter, catch)]
+    pub(crate) fn poolgate(this: &Init) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, getter, catch)]
+    pub(crate) fn priority(this: &Init) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, getter, catch)]
+    pub(crate) fn signal(this: &Init) -> Result<JsValue, JsValue>;
+
+    /// The `poolgate` member of [`Init`].
+    pub(crate) type RequestOptions;
+    #[wasm_bindgen(method, getter, catch, js_name = priority)]
+    pub(crate) fn own_priority(this: &RequestOptions) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, getter, catch, js_name = queueTimeoutMs)]
+    pub(crate) fn queue_timeout_ms(this: &RequestOptions) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, getter, catch)]
+    pub(crate) fn bypass(this: &RequestOptions) -> Result<JsValue, JsValue>;
+
+    /// What a fetch promise is fulfilled with.
+    pub(crate) type Answer;
+    #[wasm_bindgen(method, getter, catch)]
+    pub(crate) fn status(this: &Answer) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, getter, catch)]
+    pub(crate) fn headers(this: &Answer) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, catch)]
+    pub(crate) fn json(this: &Answer) -> Result<Promise, JsValue>;
+
+    /// An [`Answer`]'s headers.
+    pub(crate) type AnswerHeaders;
+    #[wasm_bindgen(method, catch)]
+    pub(crate) fn get(this: &AnswerHeaders, name: &JsValue) -> Result<JsValue, JsValue>;
+
+    /// `URL`.
+    #[wasm_bindgen(js_name = URL)]
+    #[derive(Clone, Debug)]
+    pub(crate) type Url;
+    #[wasm_bindgen(constructor, js_class = "URL", catch)]
+    pub(crate) fn new(input: &JsValue, base: &JsValue) -> Result<Url, JsValue>;
+    #[wasm_bindgen(method, getter, js_class = "URL")]
+    pub(crate) fn origin(this: &Url) -> JsValue;
+    #[wasm_bindgen(method, getter, js_class = "URL")]
+    pub(crate) fn pathname(this: &Url) -> Text;
+    #[wasm_bindgen(method, getter, js_class = "URL")]
+    pub(crate) fn href(this: &Url) -> JsValue;
+
+    /// A string that stays in JavaScript.
+    pub(crate) type Text;
+    #[wasm_bindgen(method, js_name = startsWith)]
+    pub(crate) fn starts_with(this: &Text, prefix: &JsValue) -> bool;
+
+    /// `document`, where there is one.
+    pub(crate) type Page;
+    #[wasm_bindgen(method, getter, js_name = baseURI)]
+    pub(crate) fn base_uri(this: &Page) -> JsValue;
+    #[wasm_bindgen(method, getter, js_name = visibilityState)]
+    pub(crate) fn visibility_state(this: &Page) -> JsValue;
+
+    /// `location`, in pages and workers.
+    pub(crate) type Location;
+    #[wasm_bindgen(method, getter, js_name = href)]
+    pub(crate) fn location_href(this: &Location) -> JsValue;
+
+    /// A function that is called with a number first: `bind` fixes the number without a new Rust closure.
+    #[derive(Clone, Debug)]
+    pub(crate) type Numbered;
+    #[wasm_bindgen(method)]
+    pub(crate) fn bind(this: &Numbered, context: &JsValue, number: f64) -> Function;
+
+    /// `Promise`, with handlers that are plain functions.
+    pub(crate) type Settling;
+    #[wasm_bindgen(method)]
+    pub(crate) fn then(this: &Settling, fulfilled: &Function, rejected: &Function) -> Promise;
+
+    /// Handle of a timer: a number in browsers, an object in Node.
+    #[derive(Debug)]
+    pub(crate) type TimerHandle;
+    #[wasm_bindgen(js_name = setTimeout, catch)]
+    pub(crate) fn set_timeout(handler: &Function, milliseconds: f64) -> Result<TimerHandle, JsValue>;
+    #[wasm_bindgen(js_name = clearTimeout)]
+    pub(crate) fn clear_timeout(handle: &TimerHandle);
+    #[wasm_bindgen(method, getter, js_name = unref)]
+    pub(crate) fn unref_method(this: &TimerHandle) -> JsValue;
+    #[wasm_bindgen(method)]
+    pub(crate) fn unref(this: &TimerHandle) -> JsValue;
+    #[wasm_bindgen(method, js_name = ref)]
+    pub(crate) fn ref_(this: &TimerHandle) -> JsValue;
+
+    #[wasm_bindgen(js_namespace = performance, js_name = now)]
+    pub(crate) fn performance_now() -> f64;
+}
+
+/// A member of the global object, `undefined` where there is none or it may not be read.
+pub(crate) fn global(name: &str) -> JsValue {
+    js_sys::Reflect::get(&js_sys::global(), &name.into()).unwrap_or_default()
+}

@@ -1,0 +1,134 @@
+//! What a call that must wait keeps: the arguments as native `fetch` would have read them at the moment of the call.
+//!
+//! An app may change a URL, a header list or a buffer after it has called `fetch`, or navigate and so give a relative
+//! address another meaning; none of it may reach a request that starts later.
+
+use js_sys::{ArrayBuffer, Object, Reflect, Uint8Array};
+use wasm_bindgen::prelude::*;
+use web_sys::{FormData, Headers, Request, RequestInit, UrlSearchParams};
+
+use crate::host::Url;
+
+/// Members that native `fetch` reads even where they are inherited, as those of a `Request` used as `init` are.
+const MEMBERS: [&str; 14] = [
+    "method",
+    "headers",
+    "body",
+    "referrer",
+    "referrerPolicy",
+    "mode",
+    "credentials",
+    "cache",
+    "redirect",
+    "integrity",
+    "keepalive",
+    "signal",
+    "duplex",
+    "priority",
+];
+
+/// Arguments for the host's `fetch`, independent of everything that the app still holds.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) input: JsValue,
+    pub(crate) init: JsValue,
+}
+
+impl Snapshot {
+    /// Copies the arguments of a call to `url`. `Err` is the platform's own `TypeError` for wrong ones.
+    pub(crate) fn take(input: &JsValue, url: &Url, init: &JsValue) -> Result<Self, JsValue> {
+        let init = if init.is_object() { copy_init(init)?.into() } else { init.clone() };
+        // The platform judges the arguments: the same constructor runs first in native fetch.
+        let Some(request) = input.dyn_ref::<Request>() else {
+            let input = url.href();
+            judge(&input, &init)?;
+            return Ok(Self { input, init });
+        };
+        if !init.is_object() {
+            return Ok(Self { input: Request::new_with_request(request)?.into(), init });
+        }
+        let taken = Request::new_with_request_and_init(request, init.unchecked_ref::<RequestInit>())?;
+        // Header list and body are in `taken` now, with the content type that belongs to the body.
+        for name in ["headers", "body", "duplex"] {
+            Reflect::delete_property(init.unchecked_ref::<Object>(), &name.into())?;
+        }
+        Ok(Self { input: taken.into(), init })
+    }
+}
+
+/// Fails as native fetch would with these arguments. The body is not read, a stream not even locked.
+pub(crate) fn judge(input: &JsValue, init: &JsValue) -> Result<(), JsValue> {
+    let init = if init.is_object() { init.clone() } else { JsValue::UNDEFINED };
+    Request::new_with_str_and_init(&input.as_string().unwrap_or_default(), init.unchecked_ref::<RequestInit>())?;
+    Ok(())
+}
+
+fn copy_init(init: &JsValue) -> Result<Object, JsValue> {
+    let copy = Object::assign(&Object::new(), init.unchecked_ref());
+    for name in MEMBERS {
+        let name = JsValue::from_str(name);
+        if !Object::has_own(&copy, &name) {
+            let value = Reflect::get(init, &name)?;
+            if !value.is_undefined() {
+                Reflect::set(&copy, &name, &value)?;
+            }
+        }
+    }
+    replace(&copy, "headers", copy_headers)?;
+    replace(&copy, "body", copy_body)?;
+    Ok(copy)
+}
+
+fn replace(
+    init: &Object,
+    name: &str,
+    copy: fn(&JsValue) -> Result<Option<JsValue>, JsValue>,
+) -> Result<(), JsValue> {
+    let name = JsValue::from_str(name);
+    if let Some(value) = copy(&Reflect::get(init, &name)?)? {
+        Reflect::set(init, &name, &value)?;
+    }
+    Ok(())
+}
+
+fn copy_headers(headers: &JsValue) -> Result<Option<JsValue>, JsValue> {
+    if headers.is_undefined() {
+        return Ok(None);
+    }
+    // A list, a record or `Headers`: the constructor reads them all, and refuses what fetch refuses.
+    Ok(Some(Headers::new_with_str_sequence_sequence(headers)?.into()))
+}
+
+/// Copies what can change; strings and blobs cannot, and a stream is taken over as it is.
+fn copy_body(body: &JsValue) -> Result<Option<JsValue>, JsValue> {
+    if let Some(buffer) = body.dyn_ref::<ArrayBuffer>() {
+        return Ok(Some(buffer.slice(0).into()));
+    }
+    if ArrayBuffer::is_view(body) {
+        let view: &js_sys::DataView = body.unchecked_ref();
+        // The byte offset and length are whole numbers below 2^32 for every buffer that wasm32 can name.
+        let bytes = Uint8Array::new_with_byte_offset_and_length(
+            &view.buffer(),
+            view.byte_offset() as u32,
+            view.byte_length() as u32,
+        );
+        return Ok(Some(bytes.slice(0, bytes.length()).into()));
+    }
+    if let Some(params) = body.dyn_ref::<UrlSearchParams>() {
+        return Ok(Some(UrlSearchParams::new_with_str_sequence_sequence(params)?.into()));
+    }
+    if let Some(form) = body.dyn_ref::<FormData>() {
+        return Ok(Some(copy_form(form)?.into()));
+    }
+    Ok(None)
+}
+
+fn copy_form(form: &FormData) -> Result<FormData, JsValue> {
+    let copy = FormData::new()?;
+    let append: js_sys::Function = Reflect::get(&copy, &"append".into())?.dyn_into()?;
+    for entry in js_sys::try_iter(form)?.into_iter().flatten() {
+        let entry: js_sys::Array = entry?.unchecked_into();
+        append.apply(&copy, &entry)?;
+    }
+    Ok(copy)
+}

@@ -1,0 +1,53 @@
+//! A small map from growing ids.
+
+/// Entries sorted by id in one block: a few hundred at most and removed near the front, so it beats a tree, in bytes of
+/// code above all.
+#[derive(Debug)]
+pub(crate) struct Table<T>(Vec<(u64, T)>);
+
+impl<T> Table<T> {
+    pub(crate) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Adds an entry, or replaces the one with that id.
+    pub(crate) fn insert(&mut self, id: u64, value: T) {
+        match self.position(id) {
+            Ok(at) => {
+                if let Some(entry) = self.0.get_mut(at) {
+                    entry.1 = value;
+                }
+            }
+            Err(at) => self.0.insert(at, (id, value)),
+        }
+    }
+
+    pub(crate) fn remove(&mut self, id: u64) -> Option<T> {
+        self.position(id).ok().map(|at| self.0.remove(at).1)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn position(&self, id: u64) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&id, |entry| entry.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_found_whatever_the_order() {
+        let mut table = Table::new();
+        for id in [3, 1, 2, 5] {
+            table.insert(id, id * 10);
+        }
+        table.insert(2, 21);
+        assert_eq!((table.len(), table.remove(2), table.remove(2), table.remove(5)), (4, Some(21), None, Some(50)));
+        assert_eq!(table.remove(4), None);
+        assert_eq!((table.remove(1), table.remove(3), table.len()), (Some(10), Some(30), 0));
+    }
+}
