@@ -1,0 +1,76 @@
+// The operations page as its user sees it: what it shows, as figures, and the handles to drive it.
+
+import { until } from "./until.js";
+
+/** Overloads a gate of 25 more than twofold, and is light on a small machine: 25 / 0.2 s = 125 requests a second. */
+export const LOAD = { users: 60, requests_per_second: 300, hold_ms: 200, seconds: 120 };
+
+/** @typedef {import("playwright-core").Page} Page */
+
+/**
+ * The text of a figure, by its key.
+ * @param {Page} page
+ * @param {string} key
+ */
+export async function text(page, key) {
+  return (await page.locator(`[data-key="${key}"]`).textContent()) ?? "";
+}
+
+/**
+ * A figure, by its key; NaN while there is none.
+ * @param {Page} page
+ * @param {string} key
+ */
+export async function figure(page, key) {
+  return Number.parseFloat((await text(page, key)).replaceAll(",", ""));
+}
+
+/** @param {Page} page */
+export async function level(page) {
+  return (await page.locator("#verdict").getAttribute("data-level")) ?? "";
+}
+
+/**
+ * Success rate of the last seconds in percent, NaN while nothing has ended.
+ * @param {Page} page
+ * @param {"with" | "without"} mode
+ */
+export async function success(page, mode) {
+  return Number.parseFloat((await page.locator(`#comparison .${mode} .success`).textContent()) ?? "");
+}
+
+/** @param {Page} page */
+export function shown(page) {
+  return page.locator("#verdict").innerText();
+}
+
+/**
+ * Waits until the page shows live figures and its load driver.
+ * @param {Page} page
+ */
+export async function ready(page) {
+  await until("the page shows a level", 20_000, async () => (await level(page)) !== "UNKNOWN", () => shown(page));
+  await page.locator("#driver-start").waitFor();
+  await until("the client has loaded", 20_000, async () => !/loading/.test(await clientLine(page)), () => clientLine(page));
+}
+
+/** @param {Page} page */
+export async function clientLine(page) {
+  return (await page.locator("#client-line").textContent()) ?? "";
+}
+
+/**
+ * @param {Page} page
+ * @param {Partial<typeof LOAD>} [load]
+ */
+export async function fillLoad(page, load = LOAD) {
+  for (const [name, value] of Object.entries(load)) await page.fill(`#driver [name="${name}"]`, String(value));
+}
+
+/**
+ * @param {Page} page
+ * @param {"with" | "without"} mode
+ */
+export async function choose(page, mode) {
+  await page.locator(`.switch label:has([value="${mode}"])`).click();
+}

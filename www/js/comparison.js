@@ -1,0 +1,123 @@
+// The driver's results without and with Poolgate, side by side; the last of each is kept.
+
+import { create, setText } from "./dom.js";
+import * as format from "./format.js";
+
+/** @import { LoadReport } from "../types/wire.js" */
+
+/** @typedef {"without" | "with"} Mode */
+
+const ROWS = [
+  { key: "goodput", name: "Goodput", title: "Requests a second that succeeded, last 5 s" },
+  { key: "latency", name: "Latency p50", title: "Of the successes of the last 5 s, from the moment the user wanted to send" },
+  { key: "tail", name: "Latency p99", title: "Of the successes of the last 5 s, from the moment the user wanted to send" },
+  { key: "queued", name: "Waiting", title: "Requests that wait in the users' own queues" },
+  { key: "rejected", name: "Rejected", title: "Answered 503 or 429, whole run" },
+  { key: "givenUp", name: "Given up", title: "Given up by the user's own throttle before they were sent, whole run" },
+  { key: "failed", name: "Failed", title: "Late answers, other statuses, no connection; whole run" },
+  { key: "overall", name: "Whole run", title: "Succeeded, of all that was sent and has ended" },
+];
+
+/** @param {LoadReport} report */
+export function modeOf(report) {
+  return /** @type {Mode} */ (report.request?.poolgate ? "with" : "without");
+}
+
+/**
+ * Success of a whole run, 0 to 1; null before anything ended.
+ * @param {LoadReport} report
+ */
+export function overallSuccess({ succeeded, rejected, failed }) {
+  const ended = succeeded + rejected + failed;
+  return ended === 0 ? null : succeeded / ended;
+}
+
+/**
+ * @param {HTMLElement} parent
+ * @returns {{ show: (report: LoadReport) => void, save: () => Record<string, LoadReport>, restore: (saved: any) => void }}
+ */
+export function comparison(parent) {
+  const columns = { without: column("without", "Without Poolgate"), with: column("with", "With Poolgate") };
+  const heads = ROWS.map(({ name, title }) => {
+    const head = create("th", "", name);
+    head.scope = "row";
+    head.title = title;
+    return head;
+  });
+  const rows = ROWS.map(({ key }, index) =>
+    create("tr", "", heads[index] ?? "", columns.without.cell(key), columns.with.cell(key)));
+  const corner = create("td", "note", "Success rate, last 5 s");
+  parent.append(create("table", "",
+    create("thead", "", create("tr", "", corner, columns.without.head, columns.with.head)),
+    create("tbody", "", ...rows)));
+
+  /** @type {Record<string, LoadReport>} */
+  const kept = {};
+  /** @param {LoadReport} report */
+  const show = (report) => {
+    if (report.request === null || report.state === "idle") return;
+    const mode = modeOf(report);
+    kept[mode] = report;
+    columns[mode].show(report);
+    for (const name of /** @type {Mode[]} */ (["without", "with"])) {
+      columns[name].head.dataset["running"] = String(report.state === "running" && name === mode);
+    }
+  };
+  return {
+    show,
+    save: () => kept,
+    restore(saved) {
+      for (const report of Object.values(saved ?? {})) {
+        if (report?.latency_ms !== undefined) show({ ...report, state: "ended" });
+      }
+    },
+  };
+}
+
+/**
+ * @param {Mode} mode
+ * @param {string} name
+ */
+function column(mode, name) {
+  const success = create("b", "success", format.UNKNOWN);
+  const state = create("span", "note", "not run yet");
+  const meter = create("i", "meter");
+  const head = create("th", mode, create("span", "", name), success, meter, state);
+  head.scope = "col";
+  /** @type {Map<string, HTMLElement>} */
+  const cells = new Map();
+  return {
+    head,
+    /** @param {string} key */
+    cell(key) {
+      const cell = create("td", "", format.UNKNOWN);
+      cell.dataset["key"] = `${mode}-${key}`;
+      cells.set(key, cell);
+      return cell;
+    },
+    /** @param {LoadReport} report */
+    show(report) {
+      // Nothing has ended in the window: there is no rate of success to show, whatever figure stands for it.
+      const ended = report.succeeded + report.rejected + report.failed > 0;
+      setText(success, ended ? format.share(report.success_rate) : format.UNKNOWN);
+      head.style.setProperty("--success", String(ended ? report.success_rate : 0));
+      setText(state, `${report.state === "running" ? "running" : "ran"} ${format.duration(report.elapsed_seconds)}`);
+      for (const [key, text] of Object.entries(texts(report))) setText(cells.get(key) ?? head, text);
+    },
+  };
+}
+
+/** @param {LoadReport} report */
+function texts(report) {
+  const measured = report.latency_ms.p99 > 0;
+  return {
+    goodput: `${format.rate(report.goodput_per_second)}/s`,
+    latency: measured ? format.milliseconds(report.latency_ms.p50) : format.UNKNOWN,
+    tail: measured ? format.milliseconds(report.latency_ms.p99) : format.UNKNOWN,
+    queued: format.count(report.queued),
+    rejected: format.count(report.rejected),
+    givenUp: format.count(report.given_up),
+    failed: format.count(report.failed),
+    overall: format.share(overallSuccess(report)),
+  };
+}

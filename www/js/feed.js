@@ -1,0 +1,158 @@
+// Live documents: one event stream, and polling whenever there is none.
+
+import { ROUTES, fetchConfig, fetchStatus, isConfig, isStatus } from "./api.js";
+
+/** @import { Status, ThrottlingConfig } from "../types/wire.js" */
+
+/** Polling while there is no stream. */
+const POLL_MS = 2_000;
+/** Polling while nobody looks: a hidden page leaves its connection, one of the browser's six, to the others. */
+const HIDDEN_POLL_MS = 5_000;
+const HIDDEN_AFTER_MS = 30_000;
+/** Without a word for so long a stream is dead, whatever the browser says: three heartbeats of a limited server. */
+const SILENCE_MS = 16_000;
+const RETRY_MIN_MS = 1_000;
+const RETRY_MAX_MS = 30_000;
+
+/**
+ * @typedef {object} Listener
+ * @property {(status: Status) => void} onStatus
+ * @property {(config: ThrottlingConfig) => void} onConfig
+ * @property {() => void} onContact the server gave a sign of life
+ */
+
+export class Feed {
+  #listener;
+  /** @type {EventSource | null} */
+  #stream = null;
+  #streaming = false;
+  #retryMs = RETRY_MIN_MS;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #retry;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #silence;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #nextPoll;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #hide;
+
+  /** @param {Listener} listener */
+  constructor(listener) {
+    this.#listener = listener;
+  }
+
+  /** `stream` or `poll`. */
+  get transport() {
+    return this.#streaming ? "stream" : "poll";
+  }
+
+  start() {
+    document.addEventListener("visibilitychange", () => this.#visibilityChanged());
+    // A page that is put away for the back button must not keep its connection.
+    window.addEventListener("pagehide", () => this.#leave());
+    window.addEventListener("pageshow", (event) => event.persisted && this.#connect());
+    this.#connect();
+  }
+
+  #connect() {
+    clearTimeout(this.#retry);
+    this.#close();
+    const stream = new EventSource(`${ROUTES.events}?topics=config,status`);
+    this.#stream = stream;
+    stream.addEventListener("open", () => {
+      this.#streaming = true;
+      this.#retryMs = RETRY_MIN_MS;
+      clearTimeout(this.#nextPoll);
+      this.#contact();
+    });
+    stream.addEventListener("status", (event) => this.#read(event, isStatus, this.#listener.onStatus));
+    stream.addEventListener("config", (event) => this.#read(event, isConfig, this.#listener.onConfig));
+    stream.addEventListener("heartbeat", () => this.#contact());
+    stream.addEventListener("bye", () => this.#lost());
+    // The browser gives up for good after any answer but 200, so that reconnecting is done here, for all causes alike.
+    stream.addEventListener("error", () => this.#lost());
+    this.#watch();
+  }
+
+  /**
+   * @template T
+   * @param {MessageEvent<string>} event
+   * @param {(body: any) => body is T} fits
+   * @param {(body: T) => void} use
+   */
+  #read(event, fits, use) {
+    this.#contact();
+    const body = parse(event.data);
+    if (fits(body)) use(body);
+    else console.warn(`ignored a malformed ${event.type} event`);
+  }
+
+  #contact() {
+    this.#watch();
+    this.#listener.onContact();
+  }
+
+  /** (Re)starts the wait after which a silent stream is given up. */
+  #watch() {
+    clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => this.#lost(), SILENCE_MS);
+  }
+
+  #lost() {
+    this.#close();
+    const wait = this.#retryMs * (0.5 + Math.random());
+    this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MAX_MS);
+    this.#retry = setTimeout(() => this.#connect(), wait);
+    this.#poll();
+  }
+
+  #close() {
+    this.#stream?.close();
+    this.#stream = null;
+    this.#streaming = false;
+    clearTimeout(this.#silence);
+  }
+
+  #leave() {
+    this.#close();
+    clearTimeout(this.#retry);
+    clearTimeout(this.#nextPoll);
+  }
+
+  async #poll() {
+    clearTimeout(this.#nextPoll);
+    this.#nextPoll = setTimeout(() => this.#poll(), document.hidden ? HIDDEN_POLL_MS : POLL_MS);
+    try {
+      const [status, config] = await Promise.all([fetchStatus(), fetchConfig()]);
+      if (this.#streaming) return;
+      this.#listener.onContact();
+      if (isConfig(config)) this.#listener.onConfig(config);
+      this.#listener.onStatus(status);
+    } catch {
+      // No contact: the page shows for how long, and the next poll is due anyway.
+    }
+  }
+
+  #visibilityChanged() {
+    clearTimeout(this.#hide);
+    if (document.hidden) {
+      this.#hide = setTimeout(() => {
+        this.#leave();
+        this.#poll();
+      }, HIDDEN_AFTER_MS);
+    } else if (this.#stream === null) {
+      clearTimeout(this.#nextPoll);
+      this.#retryMs = RETRY_MIN_MS;
+      this.#connect();
+    }
+  }
+}
+
+/** @param {string} text */
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,82 @@
+// Figures as text. Each keeps its width as far as it can, so that nothing moves when a value changes.
+
+/** What stands where nothing is known. */
+export const UNKNOWN = "–";
+
+const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+const clockFormat = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+
+/** @param {number | null | undefined} value */
+export function count(value) {
+  return isKnown(value) ? whole.format(value) : UNKNOWN;
+}
+
+/**
+ * A rate a second: one decimal below 100, none above.
+ * @param {number | null | undefined} value
+ */
+export function rate(value) {
+  if (!isKnown(value)) return UNKNOWN;
+  return value < 99.95 ? value.toFixed(1) : whole.format(value);
+}
+
+/**
+ * Milliseconds with the unit that reads best.
+ * @param {number | null | undefined} value
+ */
+export function milliseconds(value) {
+  if (!isKnown(value)) return UNKNOWN;
+  if (value >= 9_950) return `${(value / 1000).toFixed(0)} s`;
+  if (value >= 1_000) return `${(value / 1000).toFixed(1)} s`;
+  if (value >= 9.95 || value === 0) return `${value.toFixed(0)} ms`;
+  return `${value.toFixed(1)} ms`;
+}
+
+/**
+ * A share from 0 to 1. Never 100 % when something is missing, never 0 % when something is there.
+ * @param {number | null | undefined} value
+ */
+export function share(value) {
+  if (!isKnown(value)) return UNKNOWN;
+  const percent = value * 100;
+  if (percent >= 99.95 && value < 1) return "99.9 %";
+  if (percent > 0 && percent < 0.1) return "0.1 %";
+  return `${percent >= 99.95 || percent === 0 ? percent.toFixed(0) : percent.toFixed(1)} %`;
+}
+
+/**
+ * A length of time in words as short as they get.
+ * @param {number} seconds
+ */
+export function duration(seconds) {
+  const left = Math.max(0, Math.floor(seconds));
+  if (left < 60) return `${left} s`;
+  if (left < 3_600) return `${Math.floor(left / 60)} min ${left % 60} s`;
+  return `${Math.floor(left / 3_600)} h ${Math.floor((left % 3_600) / 60)} min`;
+}
+
+/**
+ * The time of day, in the viewer's zone.
+ * @param {number | string} time Unix milliseconds, or RFC 3339
+ */
+export function clock(time) {
+  const date = new Date(time);
+  return Number.isNaN(date.getTime()) ? UNKNOWN : clockFormat.format(date);
+}
+
+/**
+ * `1 request`, `2 requests`.
+ * @param {number} n
+ * @param {string} noun
+ */
+export function plural(n, noun) {
+  return `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
+}
+
+/**
+ * @param {number | null | undefined} value
+ * @returns {value is number}
+ */
+function isKnown(value) {
+  return typeof value === "number" && Number.isFinite(value);
+}

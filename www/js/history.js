@@ -1,0 +1,119 @@
+// The last fifteen minutes, one slot a second, in rings of fixed size.
+
+/** How far back the page remembers, in seconds. */
+export const SPAN_SECONDS = 900;
+
+const CLOCK_JUMP_SECONDS = 60;
+
+/** @template {string} Name */
+export class History {
+  /** @type {Record<Name, Float64Array>} */
+  #columns;
+  /** The newest second that was recorded (Unix). @type {number | null} */
+  #newest = null;
+
+  /** @param {readonly Name[]} names */
+  constructor(names) {
+    this.#columns = /** @type {Record<Name, Float64Array>} */ (
+      Object.fromEntries(names.map((name) => [name, new Float64Array(SPAN_SECONDS).fill(NaN)]))
+    );
+  }
+
+  get newest() {
+    return this.#newest;
+  }
+
+  /**
+   * Writes a second's slot; a later value of the same second replaces the earlier, one of a past second is ignored.
+   * @param {number} unixSeconds
+   * @param {Partial<Record<Name, number>>} values
+   */
+  record(unixSeconds, values) {
+    const second = Math.floor(unixSeconds);
+    if (!Number.isFinite(second)) return;
+    if (this.#newest !== null && second < this.#newest) {
+      if (second > this.#newest - CLOCK_JUMP_SECONDS) return;
+      this.#newest = null; // The server's clock was set back: begin anew.
+      for (const name of this.#names()) this.#columns[name].fill(NaN);
+    }
+    this.#openSlots(second);
+    for (const name of this.#names()) {
+      const value = values[name];
+      if (value !== undefined) this.#columns[name][second % SPAN_SECONDS] = value;
+    }
+  }
+
+  /** The seconds of all slots, oldest first. */
+  seconds() {
+    const newest = this.#newest ?? 0;
+    return Array.from({ length: SPAN_SECONDS }, (_, slot) => newest - SPAN_SECONDS + 1 + slot);
+  }
+
+  /**
+   * The values of a column, oldest first; null where nothing was recorded.
+   * @param {Name} name
+   * @returns {(number | null)[]}
+   */
+  column(name) {
+    const ring = this.#columns[name];
+    const begin = (this.#newest ?? SPAN_SECONDS - 1) + 1;
+    return Array.from({ length: SPAN_SECONDS }, (_, slot) => {
+      const value = ring[(begin + slot) % SPAN_SECONDS];
+      return value === undefined || Number.isNaN(value) ? null : value;
+    });
+  }
+
+  /**
+   * The stretches of equal values of a column, oldest first, as slots from `begin` to before `end`.
+   * @param {Name} name
+   */
+  runs(name) {
+    /** @type {{ value: number | null, begin: number, end: number }[]} */
+    const runs = [];
+    this.column(name).forEach((value, slot) => {
+      const last = runs.at(-1);
+      if (last !== undefined && last.value === value) last.end = slot + 1;
+      else runs.push({ value, begin: slot, end: slot + 1 });
+    });
+    return runs;
+  }
+
+  /** A copy that JSON can carry. */
+  save() {
+    return { newest: this.#newest, columns: Object.fromEntries(this.#names().map((name) => [name, this.column(name)])) };
+  }
+
+  /**
+   * Takes over what `save` gave. What does not fit is left out.
+   * @param {{ newest?: unknown, columns?: Record<string, unknown> } | null} saved
+   */
+  restore(saved) {
+    const newest = saved?.newest;
+    if (typeof newest !== "number" || !Number.isSafeInteger(newest)) return;
+    this.#newest = newest;
+    for (const name of this.#names()) {
+      const values = saved?.columns?.[name];
+      if (!Array.isArray(values) || values.length !== SPAN_SECONDS) continue;
+      values.forEach((value, slot) => {
+        this.#columns[name][(newest + 1 + slot) % SPAN_SECONDS] = typeof value === "number" ? value : NaN;
+      });
+    }
+  }
+
+  /**
+   * Empties the slots between the newest second and this one.
+   * @param {number} second
+   */
+  #openSlots(second) {
+    const first = this.#newest === null ? second : Math.max(this.#newest + 1, second - SPAN_SECONDS + 1);
+    for (let at = first; at <= second; at += 1) {
+      for (const name of this.#names()) this.#columns[name][at % SPAN_SECONDS] = NaN;
+    }
+    this.#newest = second;
+  }
+
+  /** @returns {Name[]} */
+  #names() {
+    return /** @type {Name[]} */ (Object.keys(this.#columns));
+  }
+}

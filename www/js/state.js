@@ -1,0 +1,91 @@
+// What the page knows: the newest documents, what follows from two of them, and the last fifteen minutes.
+
+import { History } from "./history.js";
+import { LEVELS, level } from "./words.js";
+
+/** @import { Status, ThrottlingConfig } from "../types/wire.js" */
+
+/** Rates are means over so many milliseconds: long enough to read, short enough to follow. */
+const RATE_WINDOW_MS = 3_000;
+
+const COLUMNS = /** @type {const} */ ([
+  "level", "busy", "open", "capacity", "waiting", "p95", "p99", "admitted", "rejected",
+]);
+
+export class State {
+  /** @type {Status | null} */
+  status = null;
+  /** @type {ThrottlingConfig | null} */
+  config = null;
+  /** When the level in force was first seen (server's clock, Unix ms), and whether its begin was. */
+  since = { at: 0, seenBegin: false };
+  /** Requests a second; null until two samples allow it. */
+  rates = { admitted: /** @type {number | null} */ (null), rejected: /** @type {number | null} */ (null) };
+  history = new History(COLUMNS);
+  /** When the server last gave a sign of life (`performance.now()`). @type {number | null} */
+  contactAt = null;
+  /** Totals of the last seconds, oldest first. @type {{ at: number, admitted: number, rejected: number }[]} */
+  #totals = [];
+
+  /**
+   * Takes in a status; returns the one before it.
+   * @param {Status} status
+   */
+  observe(status) {
+    const before = this.status;
+    const at = Date.parse(status.sampled_at);
+    if (before === null || before.throttling_level !== status.throttling_level) {
+      this.since = { at, seenBegin: before !== null };
+    }
+    this.status = status;
+    this.#measureRates(status, at);
+    this.#record(status, at);
+    return before;
+  }
+
+  /** The share of the observed time spent at each level, in the order of `LEVELS`; null before any. */
+  levelShares() {
+    const seen = this.history.column("level").filter((value) => value !== null);
+    if (seen.length === 0) return null;
+    return LEVELS.map((_, index) => seen.filter((value) => value === index).length / seen.length);
+  }
+
+  /**
+   * @param {Status} status
+   * @param {number} at
+   */
+  #measureRates({ gate }, at) {
+    const newest = { at, admitted: gate.admitted_total, rejected: gate.rejected_total };
+    const last = this.#totals.at(-1);
+    // Totals that shrink are those of a server that was started again.
+    if (last !== undefined && (newest.admitted < last.admitted || newest.rejected < last.rejected || at < last.at)) {
+      this.#totals = [];
+    }
+    this.#totals.push(newest);
+    while (this.#totals.length > 2 && at - (this.#totals[1]?.at ?? at) >= RATE_WINDOW_MS) this.#totals.shift();
+    const oldest = this.#totals[0] ?? newest;
+    const seconds = (at - oldest.at) / 1000;
+    this.rates = seconds <= 0 ? { admitted: null, rejected: null } : {
+      admitted: (newest.admitted - oldest.admitted) / seconds,
+      rejected: (newest.rejected - oldest.rejected) / seconds,
+    };
+  }
+
+  /**
+   * @param {Status} status
+   * @param {number} at
+   */
+  #record({ pool, gate, performance, throttling_level }, at) {
+    this.history.record(at / 1000, {
+      level: LEVELS.indexOf(level(throttling_level)),
+      busy: pool.checked_out,
+      open: pool.checked_out + pool.idle,
+      capacity: pool.capacity,
+      waiting: gate.waiting + pool.waiting,
+      p95: performance.acquire_wait_ms.p95,
+      p99: performance.acquire_wait_ms.p99,
+      admitted: this.rates.admitted ?? NaN,
+      rejected: this.rates.rejected ?? NaN,
+    });
+  }
+}

@@ -1,0 +1,91 @@
+// What the figures mean, in words. Pure: documents in, sentences out.
+
+import * as format from "./format.js";
+
+/** @import { CircuitState, Level, Status, ThrottlingConfig } from "../types/wire.js" */
+
+/**
+ * The levels from calm to worst; a level's index is its figure in the history.
+ * @type {readonly Level[]}
+ */
+export const LEVELS = ["NORMAL", "MODERATE", "AGGRESSIVE", "EMERGENCY"];
+
+/** @type {Record<string, string>} */
+const REASONS = {
+  healthy: "Demand is below capacity; nothing is limited.",
+  demand_above_capacity: "More arrives than the database can serve.",
+  wait_high: "A fair rate is in force, and waits for a connection are still long.",
+  rejects_high: "A fair rate is in force, and many requests are still rejected.",
+  clients_disobey: "Most requests are rejected: clients send more than their fair rate.",
+  pool_usage: "The limits follow the pool's usage.",
+  database_unreachable: "The database does not answer.",
+  probing: "The database answers again as far as the server can see; a few clients try.",
+  recovering: "The trials succeeded; clients are let in step by step.",
+};
+
+/** @type {Record<CircuitState, string>} */
+const BREAKER = {
+  closed: "Circuit breaker closed: requests flow.",
+  open: "Circuit breaker open: nothing passes until the database answers.",
+  half_open: "Circuit breaker half-open: a few requests try whether the database answers.",
+};
+
+/**
+ * A level from the wire; a word that is not known counts as the worst.
+ * @param {string} word
+ * @returns {Level}
+ */
+export function level(word) {
+  return LEVELS.find((known) => known === word) ?? "EMERGENCY";
+}
+
+/**
+ * The state of affairs in one sentence.
+ * @param {Status} status
+ * @param {{ at: number, seenBegin: boolean }} since when the level was first seen, and whether its begin was
+ */
+export function verdict(status, since) {
+  const { pool, gate, performance } = status;
+  const begin = since.seenBegin ? `since ${format.clock(since.at)}` : `since ${format.clock(since.at)} or earlier`;
+  const waiting = gate.waiting + pool.waiting;
+  return [
+    `${level(status.throttling_level)} ${begin} — ${pool.checked_out} of ${pool.capacity} connections busy`,
+    waiting === 0 ? "nothing waiting" : `${format.plural(waiting, "request")} waiting`,
+    `p99 wait ${format.milliseconds(performance.acquire_wait_ms.p99)}`,
+  ].join(", ");
+}
+
+/**
+ * Why, and what each client may do about it.
+ * @param {ThrottlingConfig | null} config
+ */
+export function reason(config) {
+  if (config === null) return "";
+  return `${REASONS[config.reason] ?? `Reason: ${config.reason}.`} ${allowance(config)}`.trim();
+}
+
+/** @param {CircuitState} state */
+export function breaker(state) {
+  return BREAKER[state] ?? `Circuit breaker: ${state}.`;
+}
+
+/** @param {ThrottlingConfig} config */
+function allowance(config) {
+  if (!config.enforced) return "";
+  const rate = config.fair_rate_per_second;
+  if (rate !== null) return `Each client may send ${perTime(rate)}, ${config.max_concurrent_requests} at a time.`;
+  return (
+    `Each client may send ${config.max_requests_per_minute} a minute, ${config.max_concurrent_requests} at a time, ` +
+    `${config.request_delay_ms} ms apart.`
+  );
+}
+
+/**
+ * A rate in the unit that gives a figure people can picture.
+ * @param {number} perSecond
+ */
+export function perTime(perSecond) {
+  if (perSecond >= 0.95) return `${format.rate(perSecond)} a second`;
+  const perMinute = perSecond * 60;
+  return `${perMinute >= 10 ? perMinute.toFixed(0) : perMinute.toFixed(1)} a minute`;
+}

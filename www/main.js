@@ -1,0 +1,132 @@
+// The operations page. Documents come in (feed), become state (state), and are drawn at most once a frame.
+
+import { alertList, cleanupPanel } from "./js/alerts.js";
+import { BrowserPanel, showWidget } from "./js/browser.js";
+import { charts } from "./js/charts.js";
+import { loadClient, loadStatusElement } from "./js/client.js";
+import { contactLine, freshness } from "./js/contact.js";
+import { byId, setText } from "./js/dom.js";
+import { Driver } from "./js/driver.js";
+import { Feed } from "./js/feed.js";
+import { gauges, origin, statRow } from "./js/figures.js";
+import { changes, eventLog } from "./js/log.js";
+import { keepWhileReloading } from "./js/memory.js";
+import { State } from "./js/state.js";
+import { levelStrip } from "./js/strip.js";
+import { followTheme } from "./js/theme.js";
+import { verdictPanel } from "./js/verdict.js";
+import * as words from "./js/words.js";
+
+const state = new State();
+const log = eventLog();
+const driver = new Driver((event) => log.add(event));
+const browser = new BrowserPanel(() => driver.withPoolgate);
+const plots = charts();
+const showContact = contactLine();
+const showVerdict = verdictPanel();
+const panels = [
+  statRow(),
+  gauges(),
+  levelStrip(),
+  alertList(),
+  cleanupPanel((report) => log.add({ at: Date.parse(report.started_at), kind: "cleanup", text: `Asked for here: ${report.summary}` })),
+];
+
+/** When the page was paused (`performance.now()`). @type {number | null} */
+let pausedAt = null;
+let lost = false;
+let frame = 0;
+
+const feed = new Feed({
+  onStatus(status) {
+    const before = state.observe(status);
+    driver.observe(status);
+    if (before === null) setText(byId("origin", HTMLElement), origin(status));
+    else log.add(...changes(before, status, words.reason(state.config)));
+    if (before !== null && before.throttling_level !== status.throttling_level) announce(words.verdict(status, state.since));
+    drawSoon();
+  },
+  onConfig(config) {
+    state.config = config;
+    drawSoon();
+  },
+  onContact() {
+    state.contactAt = performance.now();
+    if (lost) noteContact(false);
+  },
+});
+
+followTheme(() => plots.recolor());
+keepWhileReloading({ history: state.history, log, driver });
+pauseButton();
+feed.start();
+setInterval(everySecond, 1_000);
+document.addEventListener("visibilitychange", drawSoon);
+await Promise.all([startDemo(), startPackage()]);
+
+/** At most one drawing a frame, none while nobody looks. */
+function drawSoon() {
+  if (frame !== 0 || document.hidden) return;
+  frame = requestAnimationFrame(() => {
+    frame = 0;
+    draw();
+  });
+}
+
+function draw() {
+  const now = performance.now();
+  const fresh = freshness(state.contactAt, now);
+  showContact(fresh, feed.transport, pausedAt === null ? null : (now - pausedAt) / 1000);
+  if (pausedAt !== null) return;
+  document.documentElement.dataset["stale"] = String(fresh.stale);
+  showVerdict(state, fresh);
+  for (const show of panels) show(state);
+  plots.show(state);
+  browser.draw();
+}
+
+function everySecond() {
+  if (!lost && freshness(state.contactAt, performance.now()).stale) noteContact(true);
+  drawSoon();
+}
+
+/** @param {boolean} isLost */
+function noteContact(isLost) {
+  lost = isLost;
+  const text = isLost ? "Contact with the server lost" : "Contact with the server again";
+  log.add({ at: Date.now(), kind: "contact", text });
+  announce(text);
+}
+
+/**
+ * For those who hear the page: changes alone, not each figure.
+ * @param {string} text
+ */
+function announce(text) {
+  if (pausedAt === null) setText(byId("announcer", HTMLElement), text);
+}
+
+function pauseButton() {
+  const button = byId("pause", HTMLButtonElement);
+  button.addEventListener("click", () => {
+    pausedAt = pausedAt === null ? performance.now() : null;
+    button.setAttribute("aria-pressed", String(pausedAt !== null));
+    setText(button, pausedAt === null ? "Pause" : "Resume");
+    drawSoon();
+  });
+}
+
+/** The load driver is there in demo mode only. */
+async function startDemo() {
+  try {
+    const demo = await driver.appear();
+    document.documentElement.dataset["demo"] = String(demo);
+  } catch {
+    setTimeout(startDemo, 3_000); // No contact yet.
+  }
+}
+
+async function startPackage() {
+  showWidget(await loadStatusElement());
+  browser.useClient(await loadClient());
+}

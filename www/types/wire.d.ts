@@ -1,0 +1,132 @@
+// The documents that the server sends, as far as the page reads them. `poolgate-types` is their source; the golden
+// documents in tests/fixtures hold both sides to it.
+
+export type Level = "NORMAL" | "MODERATE" | "AGGRESSIVE" | "EMERGENCY";
+export type Health = "HEALTHY" | "DEGRADED" | "CRITICAL";
+export type CircuitState = "closed" | "open" | "half_open";
+export type Severity = "info" | "warning" | "critical";
+
+export interface ThrottlingConfig {
+  throttling_level: Level;
+  max_concurrent_requests: number;
+  max_requests_per_minute: number;
+  request_delay_ms: number;
+  circuit_breaker_open: boolean;
+  emergency_mode_active: boolean;
+  epoch: number;
+  version: number;
+  health: Health;
+  enforced: boolean;
+  fair_rate_per_second: number | null;
+  poll_after_seconds: number;
+  ttl_seconds: number;
+  retry_after_seconds: number | null;
+  probe_fraction: number | null;
+  reason: string;
+}
+
+export interface Percentiles {
+  p50: number;
+  p95: number;
+  p99: number;
+}
+
+export interface PoolStatus {
+  backend: "postgres" | "sqlite";
+  pool_size: number;
+  max_overflow: number;
+  capacity: number;
+  checked_out: number;
+  idle: number;
+  overflow: number;
+  connecting: number;
+  available: number;
+  waiting: number;
+  usage_percent: number;
+  generation: number;
+  oldest_checkout_seconds: number | null;
+}
+
+export interface GateStatus {
+  max_concurrent_requests: number;
+  in_flight: number;
+  waiting: number;
+  usage_percent: number;
+  admitted_total: number;
+  rejected_total: number;
+}
+
+export interface CleanupReport {
+  trigger: "manual" | "automatic";
+  started_at: string;
+  duration_ms: number;
+  checked_out_before: number;
+  checked_out_after: number;
+  idle_closed: number;
+  freed: number;
+  leases_flagged: number;
+  skipped: string[];
+  summary: string;
+}
+
+export interface Alert {
+  kind: string;
+  severity: Severity;
+  message: string;
+  since: string;
+}
+
+export interface Status {
+  health: Health;
+  throttling_level: Level;
+  emergency_mode_active: boolean;
+  circuit_breaker: CircuitState;
+  pool: PoolStatus;
+  gate: GateStatus;
+  performance: {
+    window_seconds: number;
+    requests: number;
+    error_rate: number;
+    response_time_ms: Percentiles;
+    acquire_wait_ms: Percentiles;
+    pool_efficiency: number;
+  };
+  clients: { live: number; in_sync: number };
+  last_cleanup: CleanupReport | null;
+  alerts: Alert[];
+  fair_rate_per_second: number | null;
+  config_version: number;
+  sampled_at: string;
+}
+
+export interface LoadRequest {
+  users: number;
+  requests_per_second: number;
+  hold_ms: number;
+  poolgate: boolean;
+  seconds: number;
+}
+
+export interface LoadReport {
+  state: "idle" | "running" | "ended";
+  request: LoadRequest | null;
+  elapsed_seconds: number;
+  wanted: number;
+  sent: number;
+  succeeded: number;
+  rejected: number;
+  given_up: number;
+  failed: number;
+  queued: number;
+  success_rate: number;
+  goodput_per_second: number;
+  latency_ms: Percentiles;
+}
+
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  code: string;
+}
