@@ -1,2 +1,98 @@
-//! x
-fn main(){}
+//! The project's own commands: `cargo xtask` lists them.
+//!
+//! Not a library and not part of what is shipped: it finds or installs the tools, builds the browser's package, starts
+//! the demo and runs every test. One file for each command; what they share is in `project` (paths and cargo),
+//! `process` (child processes), `step` (progress) and the finders of what must be installed (`tools`, `node`, `chromium`,
+//! `postgres`, all through `apt` where there is one).
+
+mod apt;
+mod bench;
+mod chromium;
+mod client_package;
+mod demo;
+mod dev;
+mod http;
+mod node;
+mod openapi;
+mod package;
+mod page;
+mod postgres;
+mod process;
+mod project;
+mod server;
+mod setup;
+mod step;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use project::Project;
+
+/// The project's own commands.
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    disable_help_subcommand = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install everything that the other commands need, once per machine
+    Setup,
+    /// Build and start Poolgate with its page, on real data in an embedded SQLite (needs Rust alone)
+    Demo(demo::Options),
+    /// Run every test; ends with `N passed, N failed`
+    Test(test::Options),
+    /// Build the npm package into www/pkg; with --release also the hashed, minified page in www/dist
+    Page(page::Options),
+    /// Pack @poolgate/client for npm; the last line is the tarball's path
+    Package,
+    /// Measure: `before-after` compares the old settings with Poolgate on PostgreSQL
+    Bench(bench::Options),
+    /// Write docs/openapi.json as the server describes itself
+    Openapi,
+    /// Serve the page with reload on change (Trunk), beside a running demo
+    Dev,
+    /// Wait for the demo and open the browser
+    #[command(hide = true)]
+    OpenBrowser(demo::OpenBrowser),
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    let Some(command) = cli.command else {
+        Cli::command().print_help()?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let project = Project::find()?;
+    match command {
+        Command::Setup => setup::run(&project)?,
+        Command::Demo(options) => return demo::run(&project, &options),
+        Command::Test(options) => return test::run(&project, &options),
+        Command::Page(options) => page::run(&project, &options)?,
+        Command::Package => package::run(&project)?,
+        Command::Bench(options) => bench::run(&project, &options)?,
+        Command::Openapi => openapi::run(&project)?,
+        Command::Dev => dev::run(&project)?,
+        Command::OpenBrowser(options) => options.run()?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,55 @@
+//! Debian's packages, where there is an apt; elsewhere a message that says what to install.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::process::{find, output, run};
+use crate::step::step;
+
+/// Installs packages with apt, as root or through a sudo that asks nothing.
+///
+/// `otherwise` tells the user of another system what to install.
+pub(crate) fn install(packages: &[&str], otherwise: &str) -> Result<()> {
+    let wanted = packages.join(" ");
+    let Some(become_root) = root_prefix() else {
+        bail!("{otherwise} (with apt: sudo apt-get install {wanted})");
+    };
+    let apt = |arguments: &[&str]| {
+        let mut words =
+            become_root
+                .iter()
+                .copied()
+                .chain(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+        let mut command = Command::new(words.next().unwrap_or("env"));
+        command
+            .args(words)
+            .args(["-qq", "-o", "Dpkg::Use-Pty=0"])
+            .args(arguments);
+        command
+    };
+    let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
+    arguments.extend(packages);
+    step(&format!("Installing Debian's {wanted}"), || {
+        // The package lists may be missing or too old for the archive; only then are they fetched.
+        if output(&mut apt(&arguments)).is_err() {
+            run(&mut apt(&["update"]))?;
+            run(&mut apt(&arguments))?;
+        }
+        Ok(())
+    })
+}
+
+/// What to put before a command so that root runs it; None where that cannot be, or where there is no apt.
+fn root_prefix() -> Option<&'static [&'static str]> {
+    find("apt-get")?;
+    let am_root = output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    let sudo = || output(Command::new("sudo").args(["-n", "true"])).is_ok();
+    if am_root {
+        Some(&[])
+    } else if sudo() {
+        Some(&["sudo", "-n"])
+    } else {
+        None
+    }
+}

@@ -1,0 +1,18 @@
+//! The page with reload on change, for those who work on it.
+
+use anyhow::Result;
+
+use crate::page;
+use crate::process;
+use crate::project::Project;
+use crate::tools;
+
+/// Builds the package once and leaves the rest to `trunk serve`, which passes `/api` on to the demo on port 8000.
+pub(crate) fn run(project: &Project) -> Result<()> {
+    let trunk = tools::TRUNK.program(project)?;
+    page::from_disk(project)?;
+    println!(
+        "Requests to /api go to http://127.0.0.1:8000: have `cargo xtask demo --no-open` running beside this."
+    );
+    process::run(project.command(trunk).arg("serve").env("NO_COLOR", "true"))
+}

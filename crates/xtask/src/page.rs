@@ -1,0 +1,55 @@
+//! The operations page: the package beside its sources, and the hashed, minified form that releases embed.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::client_package::{self, mirror};
+use crate::process;
+use crate::project::Project;
+use crate::step::step;
+use crate::tools;
+
+/// `cargo xtask page`.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Also make the page small and hashed, in www/dist (wasm-opt and Trunk)
+    #[arg(long)]
+    release: bool,
+}
+
+/// Runs the command.
+pub(crate) fn run(project: &Project, options: &Options) -> Result<()> {
+    let page = if options.release {
+        dist(project)?
+    } else {
+        from_disk(project)?
+    };
+    println!("The page is in {}", page.display());
+    Ok(())
+}
+
+/// www with an up-to-date www/pkg, as the demo serves it: ES modules need no bundler.
+pub(crate) fn from_disk(project: &Project) -> Result<PathBuf> {
+    let package = client_package::build(project)?;
+    mirror(&[&package], &project.www().join("pkg"))?;
+    Ok(project.www())
+}
+
+/// www/dist: the same files with the small package, by Trunk.
+pub(crate) fn dist(project: &Project) -> Result<PathBuf> {
+    let package = client_package::build_small(project)?;
+    mirror(&[&package], &project.www().join("pkg"))?;
+    let trunk = tools::TRUNK.program(project)?;
+    step("Building the page for release (Trunk)", || {
+        // NO_COLOR=1, as some set it, is no value that Trunk takes.
+        let mut build = project.command(trunk);
+        process::run(
+            build
+                .args(["build", "--release", "--quiet"])
+                .env("NO_COLOR", "true"),
+        )
+    })?;
+    Ok(project.www().join("dist"))
+}

@@ -1,0 +1,31 @@
+//! Everything that the other commands would install when they need it, at once.
+
+use anyhow::Result;
+
+use crate::chromium::Chromium;
+use crate::node::Node;
+use crate::postgres;
+use crate::project::Project;
+use crate::tools;
+
+/// Runs the command.
+pub(crate) fn run(project: &Project) -> Result<()> {
+    tools::wasm_target(project)?;
+    tools::lint_components(project)?;
+    postgres::find_or_install()?;
+    Chromium::find_or_install()?;
+    Node::find_or_install(project)?.tools(project)?;
+    for tool in [
+        &tools::CARGO_DENY,
+        &tools::WASM_PACK,
+        &tools::WASM_BINDGEN,
+        &tools::TRUNK,
+    ] {
+        tool.folder(project)?;
+    }
+    println!(
+        "Everything is there; the tools are in {}",
+        project.tools.display()
+    );
+    Ok(())
+}

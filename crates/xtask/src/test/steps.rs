@@ -1,0 +1,241 @@
+//! The steps, cheapest first: what breaks most often is known soonest.
+
+use anyhow::{Context, Result};
+
+use super::count::Counts;
+use super::purity;
+use super::setting::{Setting, with_flags};
+use super::transcript::Transcript;
+use crate::process::path_with;
+use crate::{page, postgres, tools};
+
+/// One line of the report.
+pub(super) struct Step {
+    pub(super) name: &'static str,
+    /// Left out by `--quick`.
+    pub(super) slow: bool,
+    pub(super) counts: Counts,
+    pub(super) work: fn(&Setting, &mut Transcript) -> Result<()>,
+}
+
+/// All of them, in the order in which they run.
+pub(super) const STEPS: &[Step] = &[
+    Step {
+        name: "format",
+        slow: false,
+        counts: Counts::Itself,
+        work: format,
+    },
+    Step {
+        name: "licenses, sources, bans",
+        slow: false,
+        counts: Counts::Itself,
+        work: deny,
+    },
+    Step {
+        name: "advisories",
+        slow: true,
+        counts: Counts::Itself,
+        work: advisories,
+    },
+    Step {
+        name: "clippy",
+        slow: false,
+        counts: Counts::Itself,
+        work: clippy,
+    },
+    Step {
+        name: "clippy for wasm",
+        slow: false,
+        counts: Counts::Itself,
+        work: clippy_wasm,
+    },
+    Step {
+        name: "pure crates reach for nothing",
+        slow: false,
+        counts: Counts::Itself,
+        work: purity::check,
+    },
+    Step {
+        name: "Rust tests",
+        slow: false,
+        counts: Counts::RustTests,
+        work: rust_tests,
+    },
+    Step {
+        name: "documentation",
+        slow: true,
+        counts: Counts::Itself,
+        work: documentation,
+    },
+    Step {
+        name: "JavaScript types",
+        slow: false,
+        counts: Counts::Itself,
+        work: types,
+    },
+    Step {
+        name: "JavaScript tests",
+        slow: false,
+        counts: Counts::NodeTests,
+        work: javascript_tests,
+    },
+    Step {
+        name: "wasm in Chromium",
+        slow: true,
+        counts: Counts::RustTests,
+        work: wasm_tests,
+    },
+    Step {
+        name: "browser, page from disk",
+        slow: true,
+        counts: Counts::NodeTests,
+        work: browser_from_disk,
+    },
+    Step {
+        name: "browser, release page",
+        slow: true,
+        counts: Counts::NodeTests,
+        work: browser_release,
+    },
+    Step {
+        name: "packaging",
+        slow: true,
+        counts: Counts::NodeTests,
+        work: packaging,
+    },
+];
+
+fn format(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
+    tools::lint_components(setting.project)?;
+    transcript.run(setting.project.cargo().args(["fmt", "--all", "--check"]))
+}
+
+fn deny(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
+    let mut deny = setting
+        .project
+        .command(tools::CARGO_DENY.program(setting.project)?);
+    transcript.run(deny.args(["--locked", "check", "bans", "licenses", "sources"]))
+}
+
+/// Where the advisory database cannot be reached, says so: nothing of ours is wrong then.
+fn advisories(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
+    let program = tools::CARGO_DENY.program(setting.project)?;
+    if transcript
+        .run(setting.project.command(&program).args(["fetch", "db"]))
+        .is_err()
+    {
+        transcript.skip("the advisory database cannot be reached from here");
+        return Ok(());
+    }
+    transcript.run(setting.project.command(program).args([
+        "--locked",
+        "check",
+        "advisories",
+        "--disable-fetch",
+    ]))
+}
+
+fn clippy(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
+    tools::lint_components(setting.project)?;
+    let mut clippy = setting.project.cargo();
+    clippy.args([
+        "clippy",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]);
+    transcript.run(&mut clippy)
+}
+
+fn clippy_wasm(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
+    tools::wasm_target(setting.project)?;
+    let mut clippy = setting.project.cargo();
+    clippy.args([
+        "clippy",
+        "--locked",
+        "--package",
+        "poolgate-client",
+        "--target",
+        "wasm32-unknown-unknown",
+    ]);
+    transcript.run(clippy.args(["--all-targets", "--", "-D", "warnings"]))
+}
+
+/// Unit, property, integration and documentation tests, on SQLite and PostgreSQL. Leaves the server's binary behind.
+fn rust_tests(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
+    postgres::find_or_install()?;
+    let mut build = setting.project.cargo();
+    transcript.run(build.args(["build", "--locked", "--workspace", "--all-targets"]))?;
+    let mut test = setting.project.cargo();
+    test.args(["test", "--locked", "--workspace", "--no-fail-fast"]);
+    transcript.run(test.env("POOLGATE_BIN", crate::server::binary(setting.project)))
+}
+
+fn documentation(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
+    let mut doc = setting.project.cargo();
+    doc.args([
+        "doc",
+        "--locked",
+        "--workspace",
+        "--no-deps",
+        "--document-private-items",
+    ]);
+    transcript.run(doc.env("RUSTDOCFLAGS", with_flags("RUSTDOCFLAGS", "-D warnings")))
+}
+
+fn types(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
+    setting.package()?;
+    for project in [
+        "www/tsconfig.json",
+        "crates/poolgate-client/js/tsconfig.json",
+    ] {
+        let mut tsc = setting.node()?.tool(setting.project, "tsc")?;
+        transcript.run(tsc.args(["--pretty", "false", "--project", project]))?;
+    }
+    Ok(())
+}
+
+fn javascript_tests(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
+    transcript.run(&mut setting.node_tests("crates/poolgate-client/js/test", "")?)
+}
+
+fn wasm_tests(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
+    let chromium = setting.chromium()?;
+    let mut wasm_pack = setting
+        .project
+        .command(tools::WASM_PACK.program(setting.project)?);
+    wasm_pack
+        .args(["test", "--headless", "--chrome", "--chromedriver"])
+        .arg(&chromium.driver);
+    wasm_pack.args(["crates/poolgate-client", "--locked"]);
+    // It takes the test runner from PATH if the version is right, and would download another.
+    wasm_pack.env(
+        "PATH",
+        path_with(&[tools::WASM_BINDGEN.folder(setting.project)?])?,
+    );
+    transcript.run(wasm_pack.env("WASM_BINDGEN_TEST_TIMEOUT", "120"))
+}
+
+fn browser_from_disk(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
+    setting.package()?;
+    let mut tests = setting.browser_tests("", &setting.project.www())?;
+    transcript
+        .run(&mut tests)
+        .context("the page as the demo serves it")
+}
+
+fn browser_release(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
+    let dist = page::dist(setting.project)?;
+    let mut tests = setting.browser_tests("page", &dist)?;
+    transcript
+        .run(&mut tests)
+        .context("the page as Trunk makes it")
+}
+
+fn packaging(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
+    transcript.run(&mut setting.node_tests("tests/packaging", "")?)
+}

@@ -1,0 +1,223 @@
+//! What one step prints: kept in a file, counted, shown when it failed.
+
+use std::fmt;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use super::count::{Count, Counts};
+use crate::process;
+
+/// No step takes longer; a cold build on two cores takes a third of it.
+const DEADLINE: Duration = Duration::from_secs(40 * 60);
+/// What begins a failure's message in the output of cargo, libtest, Node's runner and tsc.
+const SIGNS: [&str; 5] = ["panicked at", "error:", "error[", "not ok ", "error TS"];
+/// Lines shown from each sign on, and from the end.
+const AFTER_SIGN: usize = 16;
+const AT_END: usize = 40;
+/// Lines shown in all.
+const SHOWN: usize = 300;
+
+/// The output of one step.
+pub(super) struct Transcript {
+    path: PathBuf,
+    skipped: Option<String>,
+}
+
+/// How a step ended.
+pub(super) struct Outcome {
+    pub(super) count: Count,
+    /// Why nothing could be checked, where that is nobody's fault.
+    pub(super) skipped: Option<String>,
+    counts: Counts,
+}
+
+impl Transcript {
+    /// An empty file named after the step.
+    pub(super) fn new(folder: &Path, number: usize, name: &str) -> Result<Self> {
+        let name: String = name
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+            .collect();
+        let path = folder.join(format!("{number:02}-{name}.log"));
+        fs::write(&path, "")?;
+        Ok(Self {
+            path,
+            skipped: None,
+        })
+    }
+
+    /// Runs a command with its output in the file; an error if it fails.
+    pub(super) fn run(&mut self, command: &mut Command) -> Result<()> {
+        // Commands are told apart in the file; colours would be noise there.
+        self.note(&format!("$ {command:?}"))?;
+        command
+            .env("CARGO_TERM_COLOR", "never")
+            .env("NO_COLOR", "true")
+            .env_remove("FORCE_COLOR");
+        let status = process::run_logged(command, &self.path, DEADLINE)?;
+        if !status.success() {
+            bail!("ended with {status}");
+        }
+        Ok(())
+    }
+
+    /// Says that this machine cannot run the step; it counts neither way.
+    pub(super) fn skip(&mut self, reason: &str) {
+        self.skipped = Some(reason.to_owned());
+    }
+
+    /// Adds a line to the file.
+    pub(super) fn note(&mut self, line: &str) -> Result<()> {
+        let mut file = fs::File::options().append(true).open(&self.path)?;
+        Ok(writeln!(file, "{line}")?)
+    }
+
+    /// What the file holds so far.
+    pub(super) fn text(&self) -> Result<String> {
+        Ok(String::from_utf8_lossy(&fs::read(&self.path)?).into_owned())
+    }
+
+    /// Counts the step's tests. A step that ended with an error has failed even if no test says so, and so has a
+    /// runner that ran nothing.
+    pub(super) fn outcome(&mut self, counts: Counts, result: Result<()>) -> Result<Outcome> {
+        let mut count = Count::read(&self.text()?, counts);
+        match result {
+            Err(error) => {
+                self.note(&format!("{error:#}"))?;
+                count.failed = count.failed.max(1);
+            }
+            Ok(()) if self.skipped.is_some() => {}
+            Ok(()) if counts == Counts::Itself => count.passed = 1,
+            Ok(()) if count == Count::default() => {
+                self.note("no test was run")?;
+                count.failed = 1;
+            }
+            Ok(()) => {}
+        }
+        Ok(Outcome {
+            count,
+            skipped: self.skipped.take(),
+            counts,
+        })
+    }
+
+    /// What the user of a failed step wants to see: where failures are reported, and the end.
+    pub(super) fn excerpt(&self) -> Result<String> {
+        let text = self.text()?;
+        let lines: Vec<&str> = text.lines().collect();
+        let end = lines.len().saturating_sub(AT_END);
+        let mut shown_until = 0;
+        let mut excerpt = Vec::new();
+        for (number, line) in lines.iter().enumerate() {
+            if SIGNS.iter().any(|sign| line.contains(sign)) {
+                shown_until = number + AFTER_SIGN;
+            }
+            if number >= end || (number < shown_until && excerpt.len() < SHOWN - AT_END) {
+                excerpt.push(format!("      | {line}"));
+            }
+        }
+        excerpt.push(format!("      all of it: {}", self.path.display()));
+        Ok(excerpt.join("\n"))
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Count { passed, failed } = self.count;
+        match (self.counts, failed) {
+            _ if self.skipped.is_some() => write!(f, "skipped"),
+            (Counts::Itself, 0) => write!(f, "ok"),
+            (Counts::Itself, _) => write!(f, "FAILED"),
+            (_, 0) => write!(f, "ok, {passed} tests"),
+            (_, _) => write!(f, "FAILED, {passed} tests passed and {failed} failed"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn transcript(name: &str) -> Transcript {
+        let folder = std::env::temp_dir().join(format!("xtask-transcript-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        Transcript::new(&folder, 1, name).unwrap()
+    }
+
+    #[test]
+    fn a_runner_that_runs_nothing_has_failed() {
+        let mut transcript = transcript("nothing");
+        let outcome = transcript.outcome(Counts::NodeTests, Ok(())).unwrap();
+        assert_eq!(
+            outcome.count,
+            Count {
+                passed: 0,
+                failed: 1
+            }
+        );
+        assert!(transcript.excerpt().unwrap().contains("no test was run"));
+    }
+
+    #[test]
+    fn an_error_fails_the_step_though_its_tests_passed() {
+        let mut transcript = transcript("error");
+        transcript
+            .note("test result: ok. 3 passed; 0 failed;")
+            .unwrap();
+        let result = transcript.run(Command::new("cargo").arg("--no-such-flag"));
+        let outcome = transcript.outcome(Counts::RustTests, result).unwrap();
+        assert_eq!(
+            outcome.count,
+            Count {
+                passed: 3,
+                failed: 1
+            }
+        );
+    }
+
+    #[test]
+    fn a_failure_in_the_middle_is_shown() {
+        let mut transcript = transcript("middle");
+        for number in 0..500 {
+            transcript.note(&format!("line {number}")).unwrap();
+            if number == 200 {
+                transcript
+                    .note("thread 'x' panicked at src/lib.rs:1:1:")
+                    .unwrap();
+            }
+        }
+        let excerpt = transcript.excerpt().unwrap();
+        for line in ["panicked at src/lib.rs", "line 201", "line 499"] {
+            assert!(excerpt.contains(line), "{line}");
+        }
+        assert!(!excerpt.contains("line 300"));
+    }
+
+    #[test]
+    fn a_skipped_step_counts_neither_way() {
+        let mut transcript = transcript("skipped");
+        transcript.skip("no network");
+        let outcome = transcript.outcome(Counts::Itself, Ok(())).unwrap();
+        assert_eq!(outcome.count, Count::default());
+        assert_eq!(outcome.skipped.as_deref(), Some("no network"));
+    }
+
+    #[test]
+    fn a_command_counts_as_one_test() {
+        let mut transcript = transcript("one");
+        let result = transcript.run(Command::new("cargo").arg("--version"));
+        let outcome = transcript.outcome(Counts::Itself, result).unwrap();
+        assert_eq!(
+            outcome.count,
+            Count {
+                passed: 1,
+                failed: 0
+            }
+        );
+    }
+}
