@@ -1,0 +1,314 @@
+//! The server under test, as a process of its own.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs::File,
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use http::StatusCode;
+use poolgate_types::{Status, ThrottlingConfig, routes};
+use tempfile::TempDir;
+
+use crate::{Answer, Client, EventStream, binary};
+
+/// How long the binary may take to say where it listens, or to end when it should.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long the demo's data may take on a busy machine.
+const READY: Duration = Duration::from_secs(60);
+
+const LISTENING: &str = "Poolgate listening on http://";
+
+/// A running server. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    client: Client,
+    log: PathBuf,
+    _folder: Option<TempDir>,
+}
+
+/// A server that has ended by itself.
+#[derive(Debug)]
+pub struct Ended {
+    /// How.
+    pub status: ExitStatus,
+    /// All it has said, standard output first.
+    pub output: String,
+}
+
+/// How to start a server.
+#[derive(Debug, Default)]
+pub struct ServerBuilder {
+    arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    folder: Option<PathBuf>,
+    fixed_port: bool,
+}
+
+impl ServerBuilder {
+    /// In demo mode, on an SQLite file in the server's folder unless another [database](Self::database) is named.
+    #[must_use]
+    pub fn demo(self) -> Self {
+        self.argument("--demo")
+    }
+
+    /// On this database.
+    #[must_use]
+    pub fn database(self, url: &str) -> Self {
+        self.argument("--database-url").argument(url)
+    }
+
+    /// On this port instead of a free one.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.fixed_port = true;
+        self.argument("--port").argument(port.to_string())
+    }
+
+    /// With this argument too.
+    #[must_use]
+    pub fn argument(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.arguments.push(argument.as_ref().to_owned());
+        self
+    }
+
+    /// With these arguments too.
+    #[must_use]
+    pub fn arguments(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        self
+    }
+
+    /// With this variable in its environment.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// In this folder instead of one of its own.
+    #[must_use]
+    pub fn folder(mut self, folder: &Path) -> Self {
+        self.folder = Some(folder.to_owned());
+        self
+    }
+
+    /// Starts it and waits until it says where it listens.
+    ///
+    /// # Errors
+    ///
+    /// It does not say so in time; the message holds its log.
+    pub fn start(self) -> Result<Server> {
+        let (mut child, log, folder) = self.spawn()?;
+        let lines = lines(child.stdout.take().context("standard output is piped")?);
+        let started = Instant::now();
+        loop {
+            let line = lines.recv_timeout(PATIENCE.saturating_sub(started.elapsed()));
+            let Ok(line) = line else {
+                child.kill().ok();
+                bail!("the server does not say where it listens:\n{}", read(&log));
+            };
+            if let Some(address) = line.strip_prefix(LISTENING) {
+                let address: SocketAddr = address.trim().parse().with_context(|| line.clone())?;
+                return Ok(Server { child, client: Client::new(address), log, _folder: folder });
+            }
+        }
+    }
+
+    /// Starts it and waits until it ends by itself.
+    ///
+    /// # Errors
+    ///
+    /// It does not end in time; it is killed then, and the message holds its log.
+    pub fn run_to_its_end(self) -> Result<Ended> {
+        let (mut child, log, _folder) = self.spawn()?;
+        let mut stdout = child.stdout.take().context("standard output is piped")?;
+        let reader = thread::spawn(move || {
+            let mut text = String::new();
+            stdout.read_to_string(&mut text).map(|_| text)
+        });
+        let Some(status) = wait(&mut child, PATIENCE)? else {
+            child.kill().ok();
+            child.wait().ok();
+            bail!("the server does not end:\n{}", read(&log));
+        };
+        let stdout = reader.join().ok().context("the reader panicked")??;
+        Ok(Ended { status, output: stdout + &read(&log) })
+    }
+
+    fn spawn(self) -> Result<(Child, PathBuf, Option<TempDir>)> {
+        let (folder, temporary) = match self.folder {
+            Some(folder) => (folder, None),
+            None => {
+                let temporary = tempfile::Builder::new().prefix("poolgate-e2e-").tempdir()?;
+                (temporary.path().to_owned(), Some(temporary))
+            }
+        };
+        let log = folder.join("poolgate.log");
+        let mut command = Command::new(binary()?);
+        command.args(&self.arguments);
+        if !self.fixed_port {
+            command.args(["--port", "0"]);
+        }
+        // What is set where the tests run must not decide what they find.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("POOLGATE_") || name == "DATABASE_URL" {
+                command.env_remove(name);
+            }
+        }
+        command
+            .envs(self.environment)
+            .current_dir(&folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::create(&log)?);
+        let child = command.spawn().context("cannot run the poolgate binary")?;
+        Ok((child, log, temporary))
+    }
+}
+
+impl Server {
+    /// How to start one.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::default()
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.client.address()
+    }
+
+    /// Talks to it.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        read(&self.log)
+    }
+
+    /// Waits until it is ready to serve: the demo's data is there and the pool was sampled.
+    ///
+    /// # Errors
+    ///
+    /// It is not ready within a minute; the message holds its log.
+    pub async fn ready(&self) -> Result<()> {
+        let ready = async |server: &Self| server.get(routes::READYZ).await.is_ok_and(|answer| answer.status == StatusCode::OK);
+        ensure!(self.wait_until(READY, ready).await, "the server is not ready:\n{}", self.log());
+        Ok(())
+    }
+
+    /// Asks again, every 50 ms, until `condition` holds: whether it did within `limit`.
+    pub async fn wait_until(&self, limit: Duration, condition: impl AsyncFn(&Self) -> bool) -> bool {
+        let started = Instant::now();
+        loop {
+            if condition(self).await {
+                return true;
+            }
+            if started.elapsed() > limit {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Sends a GET.
+    ///
+    /// # Errors
+    ///
+    /// There is no answer.
+    pub async fn get(&self, path: &str) -> Result<Answer> {
+        self.client.get(path).await
+    }
+
+    /// The status document, whatever the answer's status code.
+    ///
+    /// # Errors
+    ///
+    /// There is no answer, or not this document.
+    pub async fn status(&self) -> Result<Status> {
+        self.get(routes::STATUS).await?.json()
+    }
+
+    /// The config document.
+    ///
+    /// # Errors
+    ///
+    /// There is no answer, or not this document.
+    pub async fn config(&self) -> Result<ThrottlingConfig> {
+        self.get(routes::THROTTLING_CONFIG).await?.json()
+    }
+
+    /// Opens an event stream.
+    ///
+    /// # Errors
+    ///
+    /// There is no answer.
+    pub async fn events(&self, query: &str) -> Result<EventStream> {
+        self.client.events(&format!("{}{query}", routes::EVENTS)).await
+    }
+
+    /// Sends SIGTERM and waits for the end: how it ended, and how long that took.
+    ///
+    /// # Errors
+    ///
+    /// It does not end in time.
+    pub fn terminate(mut self) -> Result<(ExitStatus, Duration)> {
+        let started = Instant::now();
+        // The shell's own `kill`: there is a shell on every machine that has signals.
+        let sent = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status()?;
+        ensure!(sent.success(), "kill: {sent}");
+        match wait(&mut self.child, PATIENCE)? {
+            Some(status) => Ok((status, started.elapsed())),
+            None => bail!("the server does not end:\n{}", self.log()),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        self.child.kill().ok();
+        self.child.wait().ok();
+        if thread::panicking() {
+            eprintln!("--- the server's log ---\n{}", self.log());
+        }
+    }
+}
+
+/// Reads lines in the background, to the end, so that the writer never blocks on a full pipe.
+fn lines(source: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (send, lines) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(source).lines().map_while(Result::ok) {
+            // Nobody listens after the address; the pipe must be read all the same.
+            send.send(line).ok();
+        }
+    });
+    lines
+}
+
+fn wait(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
+    let started = Instant::now();
+    while started.elapsed() < limit {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    Ok(None)
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,148 @@
+//! Clients that vanish, send too much, or ask for what is not there.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Result;
+use http::{Method, StatusCode};
+use poolgate_e2e::Server;
+use poolgate_types::{Problem, codes, routes};
+use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet, time};
+
+use crate::{comes_to_rest, on_both, share};
+
+/// Small pseudo-random numbers, always the same.
+fn scatter(number: u64, bound: u64) -> u64 {
+    (number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33) % bound
+}
+
+/// Sends a request, or only its beginning, and closes the connection a little later.
+async fn vanish(address: SocketAddr, number: u64) -> Result<()> {
+    time::sleep(Duration::from_millis(scatter(number + 1, 2_000))).await;
+    let mut socket = TcpStream::connect(address).await?;
+    let hold_ms = scatter(number + 2, 300);
+    let request = format!("GET {}?hold_ms={hold_ms} HTTP/1.1\r\nHost: {address}\r\n\r\n", routes::LAB_HOLD);
+    let sent = if number.is_multiple_of(10) { request.len() / 2 } else { request.len() };
+    socket.write_all(&request.as_bytes()[..sent]).await?;
+    time::sleep(Duration::from_millis(scatter(number + 3, 250))).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_storm_of_clients_that_vanish_leaves_nothing_behind() -> Result<()> {
+    let _machine = share().await;
+    on_both(async |server, _| {
+        let mut storm = JoinSet::new();
+        for number in 0..800 {
+            storm.spawn(vanish(server.address(), number));
+        }
+        while let Some(vanished) = storm.join_next().await {
+            vanished??;
+        }
+        comes_to_rest(server).await?;
+        let status = server.status().await?;
+        assert!(status.gate.admitted_total > 200, "{:?}", status.gate);
+        assert!(status.pool.idle + status.pool.connecting <= status.pool.capacity, "{:?}", status.pool);
+        // All permits and connections are there again: as many as may be in flight are, at once.
+        let mut holds = JoinSet::new();
+        for _ in 0..status.gate.max_concurrent_requests {
+            let client = server.client().clone();
+            holds.spawn(async move { client.get("/api/v1/lab/hold?hold_ms=400").await });
+        }
+        for answer in holds.join_all().await {
+            assert_eq!(answer?.status, StatusCode::OK);
+        }
+        comes_to_rest(server).await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn more_than_the_gate_holds_is_turned_away_politely() -> Result<()> {
+    let _machine = share().await;
+    on_both(async |server, _| {
+        let mut requests = JoinSet::new();
+        for _ in 0..100 {
+            let client = server.client().clone();
+            requests.spawn(async move { client.get("/api/v1/lab/hold?hold_ms=1500").await });
+        }
+        let (mut served, mut rejected) = (0, 0);
+        for answer in requests.join_all().await {
+            let answer = answer?;
+            if answer.status == StatusCode::OK {
+                served += 1;
+                continue;
+            }
+            rejected += 1;
+            let problem = answer.problem()?;
+            match answer.status {
+                StatusCode::SERVICE_UNAVAILABLE => {
+                    assert_eq!((&*problem.code, &*problem.kind), (codes::DATABASE_UNAVAILABLE, Problem::TEMPORARY_REDUCED_CAPACITY));
+                }
+                StatusCode::TOO_MANY_REQUESTS => assert_eq!(problem.code, codes::QUOTA_EXCEEDED),
+                status => panic!("{status}"),
+            }
+            let retry_after: u32 = answer.header("retry-after").unwrap_or_default().parse()?;
+            assert!((1..=60).contains(&retry_after));
+            assert!(answer.header("poolgate-config").is_some());
+        }
+        assert_eq!(served, 25, "{rejected} rejected");
+        comes_to_rest(server).await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn too_much_is_refused() -> Result<()> {
+    let _machine = share().await;
+    let server = Server::builder().demo().start()?;
+    server.ready().await?;
+    let json = [("content-type", "application/json")];
+    let body = format!("{{\"customer_id\": 1, \"lines\": [], \"note\": \"{}\"}}", "x".repeat(4 << 20));
+    for path in ["/api/v1/shop/orders", routes::LAB_LOAD] {
+        match server.client().send(Method::POST, path, &json, &body).await {
+            Ok(answer) => {
+                assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE, "{path}");
+                answer.problem()?;
+            }
+            // The server may close the connection while the rest is still being sent.
+            Err(error) => assert!(!format!("{error:#}").contains("in time"), "{path}: {error:#}"),
+        }
+    }
+    let long = "x".repeat(300 << 10);
+    let answer = server.client().send(Method::GET, routes::PING, &[("x-long", &long)], "").await;
+    if let Ok(answer) = answer {
+        assert_eq!(answer.status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    }
+    assert_eq!(server.get(routes::PING).await?.status, StatusCode::OK);
+    comes_to_rest(&server).await
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_a_problem_document() -> Result<()> {
+    let _machine = share().await;
+    let folder = tempfile::tempdir()?;
+    std::fs::write(folder.path().join("index.html"), "<!doctype html><title>Poolgate</title>")?;
+    let server = Server::builder().demo().argument("--www").argument(folder.path()).start()?;
+    for path in ["/api/v1/nothing", "/api/v1/health/database/nothing", "/api/", "/nothing.js", "/../poolgate.toml"] {
+        let answer = server.get(path).await?;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        answer.problem()?;
+    }
+    for (method, path, allowed) in [
+        (Method::DELETE, routes::PING, "GET"),
+        (Method::POST, routes::STATUS, "GET"),
+        (Method::GET, routes::FORCE_CLEANUP, "POST"),
+        (Method::POST, "/api/v1/shop/products", "GET"),
+        (Method::PUT, routes::LAB_LOAD, "DELETE"),
+        (Method::POST, "/", "GET"),
+    ] {
+        let answer = server.client().send(method.clone(), path, &[], "").await?;
+        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+        assert!(answer.header("allow").is_some_and(|allow| allow.contains(allowed)), "{path}: {:?}", answer.headers);
+        answer.problem()?;
+    }
+    let page = server.get("/").await?;
+    assert_eq!((page.status, page.header("content-type")), (StatusCode::OK, Some("text/html; charset=utf-8")));
+    assert!(page.header("content-security-policy").is_some_and(|policy| policy.contains("default-src 'none'")));
+    Ok(())
+}

@@ -1,0 +1,113 @@
+// The npm tarball in a stranger's project: it installs, imports, type-checks and throttles against a real server.
+
+import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+
+import { plainEnvironment, run, startServer } from "./process.js";
+
+const MINUTE = 60_000;
+
+/** @type {string} */
+let project;
+/** @type {string} */
+let summary;
+
+before(async () => {
+  summary = await run("cargo", ["xtask", "package"]);
+  const tarball = summary.trim().split("\n").at(-1) ?? "";
+  assert.match(tarball, /poolgate-client-\d+\.\d+\.\d+\.tgz$/);
+  project = await mkdtemp(join(tmpdir(), "poolgate-package-"));
+  await writeFile(join(project, "package.json"), JSON.stringify({ name: "stranger", private: true, type: "module" }));
+  await run("npm", ["install", "--offline", "--no-audit", "--no-fund", tarball], { cwd: project, timeout: 2 * MINUTE });
+}, { timeout: 30 * MINUTE });
+
+after(() => rm(project, { recursive: true, force: true }));
+
+test("the sizes of what a page loads are printed", () => {
+  for (const file of ["index.js", "poolgate_client.js", "poolgate_client_bg.wasm"]) {
+    const sizes = new RegExp(`^${file.replaceAll(".", "\\.")}\\s+(\\d+)\\s+(\\d+)\\s+(\\d+)$`, "m").exec(summary);
+    assert.ok(sizes, `${file} in:\n${summary}`);
+    const [bytes, gzip, brotli] = sizes.slice(1).map(Number);
+    assert.ok(bytes > gzip && gzip > brotli && brotli > 0, sizes[0]);
+  }
+});
+
+test("nothing but the package comes along", async () => {
+  const listed = await run("npm", ["ls", "--all", "--parseable"], { cwd: project });
+  assert.deepEqual(listed.trim().split("\n").slice(1), [join(project, "node_modules/@poolgate/client")]);
+});
+
+test("Node imports it and a request goes through the gate of a real server", async () => {
+  await writeFile(join(project, "use.js"), `
+    import { createClient, createThrottledFetch, isPoolgateError } from "@poolgate/client";
+    const baseUrl = process.argv[2];
+    const client = await createClient({ baseUrl });
+    const config = await client.refresh();
+    const response = await client.fetch(new URL("/api/v1/lab/hold?hold_ms=1", baseUrl));
+    const throttledFetch = createThrottledFetch({ baseUrl });
+    const plain = await throttledFetch(new URL("/api/v1/lab/hold?hold_ms=1", baseUrl));
+    client.close();
+    console.log(JSON.stringify({
+      level: client.state.level, version: config.version, statuses: [response.status, plain.status],
+      header: response.headers.get("poolgate-config"), guard: isPoolgateError(new Error("no")),
+    }));
+    process.exit(0);
+  `);
+  const binary = process.env.POOLGATE_BIN ?? "";
+  const server = await startServer(binary, ["--demo", "--port", "0"], { cwd: project });
+  try {
+    const options = { cwd: project, timeout: MINUTE, env: plainEnvironment() };
+    const result = JSON.parse(await run(process.execPath, ["use.js", server.url], options));
+    assert.deepEqual(result.statuses, [200, 200]);
+    assert.equal(result.level, "NORMAL");
+    assert.equal(typeof result.version, "number");
+    assert.match(result.header, /^e=\d+, v=\d+, level=NORMAL/);
+    assert.equal(result.guard, false);
+  } finally {
+    server.child.kill("SIGTERM");
+    await server.ended;
+  }
+});
+
+test("importing it touches nothing of a browser, as server-side rendering needs", async () => {
+  const code = `await import("@poolgate/client"); await import("@poolgate/client/status"); console.log("imported");`;
+  const options = { cwd: project, timeout: MINUTE, env: plainEnvironment() };
+  assert.equal(await run(process.execPath, ["--input-type=module", "-e", code], options), "imported\n");
+});
+
+test("its types are what a TypeScript user expects, and refuse what they should", async () => {
+  const tsc = join(process.env.POOLGATE_TOOLS ?? "", ".bin/tsc");
+  const flags = ["--strict", "--noEmit", "--pretty", "false", "--target", "es2023", "--lib", "es2023,dom,dom.iterable"];
+  const check = (/** @type {string} */ file, /** @type {string[]} */ resolution) =>
+    run(tsc, [...flags, "--types", "", ...resolution, file], { cwd: project, timeout: 2 * MINUTE });
+  await writeFile(join(project, "use.ts"), `
+    import { createClient, createThrottledFetch, isPoolgateError, CircuitOpenError } from "@poolgate/client";
+    import type { ClientOptions, PoolgateClient, ThrottlingConfig } from "@poolgate/client";
+    const options: ClientOptions = { baseUrl: "http://127.0.0.1:8000", transport: "poll", onOpen: "respond" };
+    const client: PoolgateClient = await createClient(options);
+    const config: ThrottlingConfig = await client.refresh();
+    const level: string = config.throttling_level;
+    const plain: typeof fetch = createThrottledFetch();
+    const response: Response = await client.fetch("/orders", { poolgate: { priority: "high", queueTimeoutMs: 500 } });
+    try { await plain("/orders"); } catch (error) {
+      if (isPoolgateError(error)) { const wait: number | undefined = error.retryAfterMs ?? undefined; void wait; }
+      if (error instanceof CircuitOpenError) { const code: string = error.code; void code; }
+    }
+    client.close();
+    void [level, response.ok];
+  `);
+  for (const resolution of [["--module", "nodenext"], ["--module", "esnext", "--moduleResolution", "bundler"]]) {
+    await check("use.ts", resolution);
+  }
+  await writeFile(join(project, "misuse.ts"), `
+    import { createClient } from "@poolgate/client";
+    await createClient({ transport: "pigeon" });
+  `);
+  await assert.rejects(check("misuse.ts", ["--module", "nodenext"]), (/** @type {{ stdout: string }} */ error) => {
+    assert.match(error.stdout, /misuse\.ts.*pigeon/);
+    return true;
+  });
+});

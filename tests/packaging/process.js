@@ -1,0 +1,65 @@
+// Programs as a user would run them, each for a bounded time.
+
+import { execFile, spawn } from "node:child_process";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+const MINUTE = 60_000;
+const READY = /^Poolgate listening on (http:\/\/\S+)$/m;
+
+/** The repository's root. */
+export const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
+
+/**
+ * Runs a program to its end and answers what it printed; an error holds both outputs.
+ * @param {string} program
+ * @param {string[]} args
+ * @param {import("node:child_process").ExecFileOptions} [options]
+ */
+export async function run(program, args, options = {}) {
+  const bounded = { cwd: root, timeout: 25 * MINUTE, maxBuffer: 64 << 20, ...options };
+  const { stdout } = await promisify(execFile)(program, args, bounded);
+  return String(stdout);
+}
+
+/** The environment without what `node --test` tells the processes that it starts. */
+export function plainEnvironment() {
+  const { NODE_TEST_CONTEXT: _, NODE_OPTIONS: __, ...environment } = process.env;
+  return environment;
+}
+
+/**
+ * Starts a program that becomes a Poolgate server; answers when it listens.
+ * @param {string} program
+ * @param {string[]} args
+ * @param {{ cwd?: string, patience?: number }} [options]
+ */
+export async function startServer(program, args, { cwd = root, patience = 2 * MINUTE } = {}) {
+  const child = spawn(program, args, { cwd, stdio: ["ignore", "pipe", "pipe"] });
+  /** @type {Promise<{ code: number | null, signal: string | null }>} */
+  const ended = new Promise((resolve) => child.on("close", (code, signal) => resolve({ code, signal })));
+  let printed = "";
+  const url = await new Promise((resolve, reject) => {
+    const late = setTimeout(() => {
+      child.kill("SIGKILL");
+      reject(new Error(`no server after ${patience / 1000} s:\n${printed}`));
+    }, patience);
+    const listen = (/** @type {Buffer} */ chunk) => {
+      printed += chunk;
+      const ready = READY.exec(printed);
+      if (ready) {
+        clearTimeout(late);
+        resolve(ready[1]);
+      }
+    };
+    child.stdout.on("data", listen);
+    child.stderr.on("data", listen);
+    child.on("error", reject);
+    ended.then(({ code, signal }) => {
+      clearTimeout(late);
+      reject(new Error(`it ended with ${code ?? signal}:\n${printed}`));
+    });
+  });
+  return { url, child, ended };
+}
