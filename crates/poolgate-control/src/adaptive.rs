@@ -30,8 +30,11 @@ const MOST_STEPS: f64 = 5.0;
 /// Weight of history in the arrivals: 30 % of a step is seen after 100 ms.
 const ARRIVALS_TIME_CONSTANT: Duration = Duration::from_millis(280);
 
-/// When congestion begins, clients are told this multiple of an equal share: some of them ask for less.
+/// When congestion begins, clients are told this multiple of an equal share: some of them ask for less. The same when the
+/// rate must fall fast from [`FAR_ABOVE`] times that guess, instead of some twenty ticks of decay.
 const FIRST_GUESS: f64 = 1.5;
+const FAR_ABOVE: f64 = 2.0;
+const FALLING_FAST: f64 = 0.95;
 
 /// The rate never falls below this part of an equal share: if it is those who do not obey that cause the overload, those
 /// who do must not starve for it. The per-client check is for the former.
@@ -100,6 +103,10 @@ impl FairRate {
             }),
             Some(rate) => (!self.fits(arrivals, capacity, now)).then(|| {
                 let factor = self.factor(arrivals, f64::from(gate.queued), capacity, elapsed);
+                let guess = FIRST_GUESS * equal_share;
+                if factor < FALLING_FAST && rate > FAR_ABOVE * guess {
+                    return guess;
+                }
                 // Above the whole capacity the rate limits nobody; the bound keeps the way back short.
                 let most = self.settings.overcommit * capacity;
                 (rate * factor).clamp(LEAST_SHARE * equal_share, most)
@@ -164,6 +171,7 @@ mod tests {
     struct Gate {
         law: FairRate,
         capacity: Capacity,
+        live_clients: u32,
         now: Duration,
     }
 
@@ -173,6 +181,7 @@ mod tests {
             Self {
                 law,
                 capacity: Capacity::new(),
+                live_clients: 100,
                 now: Duration::ZERO,
             }
         }
@@ -193,7 +202,7 @@ mod tests {
                 },
                 completed: 50,
                 hold_total: Duration::from_millis(50 * 50),
-                live_clients: 100,
+                live_clients: self.live_clients,
                 ..Sample::default()
             };
             self.capacity.update(&sample, TICK);
@@ -227,6 +236,16 @@ mod tests {
             rate = gate.tick(500, 450, 20).unwrap_or(rate);
         }
         assert!((rate - 0.1 * 1.12 * 5.0).abs() < 1e-6, "{rate}");
+    }
+
+    #[test]
+    fn a_rate_from_before_the_crowd_came_is_cut_at_once() {
+        let mut gate = Gate::new();
+        gate.live_clients = 1;
+        while gate.tick(400, 300, 20).is_none() {}
+        gate.live_clients = 100;
+        let rate = gate.tick(400, 300, 20).unwrap();
+        assert!((rate - 1.5 * 1.12 * 5.0).abs() < 1e-6, "{rate}");
     }
 
     #[test]
