@@ -4,11 +4,15 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sqlx::error::DatabaseError;
 use sqlx::{Connection, Database};
 use tokio::time::{sleep, timeout};
 
 use crate::error::AcquireError;
 use crate::pool::Shared;
+
+/// Time between two tries to open a busy SQLite file.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 /// Opens one connection that the state counts as connecting.
 pub(crate) fn spawn<DB: Database>(shared: &Arc<Shared<DB>>) {
@@ -62,17 +66,40 @@ async fn establish<DB: Database>(
     shared: &Shared<DB>,
     limit: Duration,
 ) -> Result<DB::Connection, AcquireError> {
-    let open = async {
-        let mut connection = DB::Connection::connect_with(&shared.options).await?;
-        if let Some(on_connect) = &shared.on_connect {
-            on_connect(&mut connection).await?;
+    let opened = async {
+        loop {
+            match open(shared).await {
+                Err(error) if is_busy_file(&error) => sleep(BUSY_PAUSE).await,
+                result => return result,
+            }
         }
-        Ok(connection)
     };
-    match timeout(limit, open).await {
+    match timeout(limit, opened).await {
         Ok(result) => result.map_err(AcquireError::from_connect),
         Err(_elapsed) => Err(AcquireError::ConnectTimeout { limit }),
     }
+}
+
+async fn open<DB: Database>(shared: &Shared<DB>) -> sqlx::Result<DB::Connection> {
+    let mut connection = DB::Connection::connect_with(&shared.options).await?;
+    if let Some(on_connect) = &shared.on_connect {
+        on_connect(&mut connection).await?;
+    }
+    Ok(connection)
+}
+
+/// SQLite answers `SQLITE_BUSY` at once, whatever its busy timeout, while another connection turns on the write-ahead
+/// log or, as the last one, tidies it up: no failure, and over in a moment.
+fn is_busy_file(error: &sqlx::Error) -> bool {
+    const SQLITE_BUSY: u32 = 5;
+    let Some(code) = error.as_database_error().and_then(DatabaseError::code) else {
+        return false;
+    };
+    // SQLite's extended codes have the plain one in their lowest byte; SQLSTATEs have five characters.
+    code.len() < 5
+        && code
+            .parse::<u32>()
+            .is_ok_and(|code| code & 0xff == SQLITE_BUSY)
 }
 
 /// The place of a connection that is being opened.

@@ -152,6 +152,7 @@ impl<DB: Database> Drop for Verifying<DB> {
         if self.pooled.take().is_some() {
             self.shared.state().verify_abandoned();
             self.shared.notify_if_empty();
+            self.shared.connect_for_waiters();
         }
     }
 }

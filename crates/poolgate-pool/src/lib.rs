@@ -52,25 +52,24 @@
 //!
 //! # What comes back, and in what condition
 //!
-//! | the lease's last doing | on drop |
-//! |---|---|
-//! | queries on `&mut lease` that have ended, a transaction committed or rolled back | idle at once, no round trip |
-//! | a query or stream dropped half-way, a [`Transaction`] dropped, a raw `BEGIN` without its end, a database error | checked in the background |
-//! | anything on `&mut *lease`, the sqlx connection itself: it is not seen | checked in the background |
-//! | an I/O or protocol error, [`discard`](Lease::discard) | closed |
+//! - Queries on `&mut lease` have ended, a transaction was committed or rolled back: idle at once, no round trip.
+//! - A query or a stream of rows was dropped half-way, a [`Transaction`] was dropped, a raw `BEGIN` lacks its end, the
+//!   database reported an error: checked in the background.
+//! - Something was done on `&mut *lease`, the sqlx connection itself, where it is not seen: checked in the background.
+//! - An I/O or protocol error, [`discard`](Lease::discard): closed.
 //!
-//! The check rolls back whatever is open, within [`verify_timeout`](PoolConfig::verify_timeout); a connection that cannot
-//! be put right is closed. A query that was cut short goes on in the server until it ends or notices (sqlx offers no way
-//! to cancel it): set a `statement_timeout` on PostgreSQL.
+//! The check rolls back whatever is open, within [`verify_timeout`](PoolConfig::verify_timeout); a connection that
+//! cannot be put right is closed. A query that was cut short goes on in the server until it ends or notices (sqlx has
+//! no way to cancel it): set a `statement_timeout` on PostgreSQL.
 //!
-//! A connection that was idle for more than [`pre_ping_idle`](PoolConfig::pre_ping_idle), or while another one broke, is
-//! pinged before it is handed out.
+//! A connection that was idle for more than [`pre_ping_idle`](PoolConfig::pre_ping_idle), or while another one broke,
+//! is pinged before it is handed out.
 //!
 //! # Watching
 //!
-//! [`counts`](PoolgatePool::counts) and [`leases`](PoolgatePool::leases) read the state under one lock and cost nothing
-//! else; an [`Observer`] is told of waits, uses and connects as they end; [`contact`](PoolgatePool::contact) says what the
-//! connects know about the database.
+//! [`counts`](PoolgatePool::counts) and [`leases`](PoolgatePool::leases) read the state under one lock and cost
+//! nothing else; an [`Observer`] is told of waits, uses and connects as they end; [`contact`](PoolgatePool::contact)
+//! says what the connects know about the database.
 //!
 //! # Notes
 //!

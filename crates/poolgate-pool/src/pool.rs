@@ -66,7 +66,7 @@ impl<DB: Database> PoolgatePool<DB> {
         self.shared.state().backoff().contact(Instant::now())
     }
 
-    /// The limits the pool was built with (see [`resize`](Self::resize) and [`counts`](Self::counts) for those in force).
+    /// The limits the pool was built with; after a [`resize`](Self::resize), [`counts`](Self::counts) has its sizes.
     #[must_use]
     pub fn config(&self) -> &PoolConfig {
         &self.shared.config

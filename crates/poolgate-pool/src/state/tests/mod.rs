@@ -1,0 +1,243 @@
+//! The rules without a database: connections and callers are numbers, and time is what a test says it is.
+
+mod model;
+mod scenarios;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::error::AcquireError;
+
+/// Plays the part of the callers, the tasks and the clock, and checks the rules after every step.
+struct World {
+    state: State<u32, u32>,
+    now: Instant,
+    config: PoolConfig,
+    leases: VecDeque<(u64, Pooled<u32>)>,
+    connecting: u32,
+    verifying: VecDeque<Pooled<u32>>,
+    closing: VecDeque<Pooled<u32>>,
+    queue: VecDeque<(u64, u32)>,
+    dismissed: Vec<u32>,
+    retry_at: Option<Instant>,
+    opened: u32,
+    callers: u32,
+    /// What a resize may leave open beyond the capacity.
+    tolerated: u32,
+}
+
+impl World {
+    fn new(config: PoolConfig) -> Self {
+        Self {
+            state: State::new(&config),
+            now: Instant::now(),
+            config,
+            leases: VecDeque::new(),
+            connecting: 0,
+            verifying: VecDeque::new(),
+            closing: VecDeque::new(),
+            queue: VecDeque::new(),
+            dismissed: Vec::new(),
+            retry_at: None,
+            opened: 0,
+            callers: 0,
+            tolerated: 0,
+        }
+    }
+
+    /// A caller asks; true: served at once.
+    fn acquire(&mut self) -> Result<bool, AcquireError> {
+        self.callers += 1;
+        let caller = self.callers;
+        let place = Location::caller();
+        let found = self.state.check_out(place, self.now)?;
+        self.closing.extend(found.expired);
+        if let Some((issued, _)) = found.issued {
+            self.leases.push_back((issued.lease, issued.pooled));
+            self.check();
+            return Ok(true);
+        }
+        let ticket = self.state.wait(place, self.now, || caller)?;
+        self.queue.push_back((ticket, caller));
+        self.pump();
+        Ok(false)
+    }
+
+    fn give_up(&mut self, index: usize) {
+        if let Some((ticket, _)) = self.queue.remove(index) {
+            assert!(self.state.leave(ticket));
+        }
+        self.check();
+    }
+
+    fn give_back(&mut self, index: usize, verdict: Verdict) {
+        if let Some((lease, pooled)) = self.leases.remove(index) {
+            let placement = self.state.check_in(lease, pooled, verdict, self.now);
+            self.settle(placement);
+        }
+    }
+
+    fn connect_ends(&mut self, result: Result<(), AcquireError>) {
+        if self.connecting == 0 {
+            return;
+        }
+        self.connecting -= 1;
+        match result {
+            Ok(()) => {
+                self.opened += 1;
+                let generation = self.state.generation();
+                let placement = self
+                    .state
+                    .connected(self.opened, generation, None, self.now);
+                self.settle(placement);
+            }
+            Err(error) => {
+                for caller in self.state.connect_failed(&error, self.now, 0.0) {
+                    assert_eq!(self.queue.pop_front().map(|(_, first)| first), Some(caller));
+                    self.dismissed.push(caller);
+                }
+            }
+        }
+        self.pump();
+    }
+
+    fn verify_ends(&mut self, well: bool) {
+        if let Some(pooled) = self.verifying.pop_front() {
+            let placement = match well {
+                true => self.state.verified(pooled, self.now),
+                false => self.state.verify_failed(pooled),
+            };
+            self.settle(placement);
+        }
+    }
+
+    fn close_ends(&mut self) {
+        if self.closing.pop_front().is_some() {
+            self.state.close_ended();
+            self.pump();
+        }
+    }
+
+    fn resize(&mut self, size: u32, max_overflow: u32) {
+        self.tolerated = self.state.open();
+        (self.config.size, self.config.max_overflow) = (size, max_overflow);
+        let surplus = self.state.resize(size, max_overflow);
+        self.closing.extend(surplus);
+        self.pump();
+    }
+
+    fn wait_for(&mut self, time: Duration) {
+        self.now += time;
+        if self.retry_at.is_some_and(|at| self.now >= at) {
+            self.retry_at = None;
+            self.state.retry_due();
+            self.pump();
+        }
+    }
+
+    fn settle(&mut self, placement: Placement<u32, u32>) {
+        let kept = matches!(placement, Placement::Idle | Placement::Serve(..));
+        let staying = self.state.open() - self.state.closing;
+        let excess = staying > self.state.capacity();
+        assert!(!(kept && excess), "kept although there are too many");
+        match placement {
+            Placement::Idle => {}
+            Placement::Serve(caller, issued) => {
+                assert_eq!(
+                    self.queue.pop_front().map(|(_, first)| first),
+                    Some(caller),
+                    "served out of turn"
+                );
+                self.leases.push_back((issued.lease, issued.pooled));
+            }
+            Placement::Verify(pooled) => self.verifying.push_back(pooled),
+            Placement::Close(pooled, _) => self.closing.push_back(pooled),
+        }
+        self.check();
+    }
+
+    fn pump(&mut self) {
+        let start = self.state.start_connects(self.now);
+        self.connecting += start.connects;
+        if let Some(pause) = start.retry_in {
+            assert!(self.retry_at.is_none(), "two retries planned");
+            self.retry_at = Some(self.now + pause);
+        }
+        self.check();
+        assert!(self.connecting <= self.config.max_connecting);
+        let counts = self.state.counts(self.now);
+        let hopeless = counts.waiting > 0
+            && counts.connecting == 0
+            && self.retry_at.is_none()
+            && counts.open() < counts.capacity;
+        assert!(
+            !hopeless,
+            "someone waits, there is room, and nobody connects: {counts:?}"
+        );
+    }
+
+    fn check(&mut self) {
+        let counts = self.state.counts(self.now);
+        assert_eq!(counts.checked_out as usize, self.leases.len());
+        assert_eq!(counts.connecting, self.connecting);
+        assert_eq!(
+            counts.closing as usize,
+            self.verifying.len() + self.closing.len()
+        );
+        assert_eq!(counts.waiting as usize, self.queue.len());
+        assert_eq!(counts.open(), self.state.open());
+        self.tolerated = self.tolerated.min(counts.open());
+        assert!(
+            counts.open() <= counts.capacity.max(self.tolerated),
+            "{counts:?}"
+        );
+        assert!(counts.idle <= counts.pool_size, "{counts:?}");
+        assert!(counts.waiting == 0 || counts.idle == 0, "{counts:?}");
+        let generation = self.state.generation;
+        assert!(
+            self.state
+                .idle
+                .iter()
+                .all(|pooled| pooled.generation == generation)
+        );
+        let leased = self.leases.iter().map(|(_, pooled)| pooled);
+        let all = self
+            .state
+            .idle
+            .iter()
+            .chain(leased)
+            .chain(&self.verifying)
+            .chain(&self.closing);
+        let numbers = all.map(|pooled| pooled.connection).collect::<Vec<_>>();
+        assert_eq!(
+            numbers.len(),
+            numbers.iter().collect::<BTreeSet<_>>().len(),
+            "one twice"
+        );
+    }
+
+    fn connect_all(&mut self) {
+        while self.connecting > 0 {
+            self.connect_ends(Ok(()));
+        }
+    }
+}
+
+fn config(size: u32, max_overflow: u32) -> PoolConfig {
+    PoolConfig {
+        size,
+        max_overflow,
+        ..PoolConfig::default()
+    }
+}
+
+fn refused() -> AcquireError {
+    AcquireError::Connect(Arc::new(sqlx::Error::WorkerCrashed))
+}
+
+fn full() -> AcquireError {
+    AcquireError::ServerFull(Arc::new(sqlx::Error::WorkerCrashed))
+}

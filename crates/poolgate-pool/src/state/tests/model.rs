@@ -1,0 +1,100 @@
+//! All rules at once, whatever happens.
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Acquire,
+    GiveUp(usize),
+    GiveBack(usize, Verdict),
+    ConnectEnds(u8),
+    VerifyEnds(bool),
+    CloseEnds,
+    Dispose,
+    CloseIdle(u32),
+    Resize(u32, u32),
+    Wait(u64),
+}
+
+fn steps() -> impl Strategy<Value = Step> {
+    let verdict = prop_oneof![
+        6 => Just(Verdict::Clean),
+        2 => Just(Verdict::Doubtful),
+        1 => Just(Verdict::Unusable(CloseReason::Broken)),
+    ];
+    prop_oneof![
+        8 => Just(Step::Acquire),
+        2 => (0_usize..4).prop_map(Step::GiveUp),
+        6 => ((0_usize..4), verdict).prop_map(|(index, verdict)| Step::GiveBack(index, verdict)),
+        6 => (0_u8..6).prop_map(Step::ConnectEnds),
+        2 => any::<bool>().prop_map(Step::VerifyEnds),
+        4 => Just(Step::CloseEnds),
+        1 => Just(Step::Dispose),
+        1 => (0_u32..3).prop_map(Step::CloseIdle),
+        1 => ((0_u32..4), (1_u32..3)).prop_map(|(size, overflow)| Step::Resize(size, overflow)),
+        2 => (0_u64..400).prop_map(Step::Wait),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever happens in whatever order, the rules hold after each step, and when all has come to an end the
+    /// whole capacity can be had.
+    #[test]
+    fn the_rules_hold_in_every_order(
+        size in 0_u32..4,
+        max_overflow in 1_u32..3,
+        fifo in any::<bool>(),
+        steps in prop::collection::vec(steps(), 1..200),
+    ) {
+        let order = if fifo { Order::Fifo } else { Order::Lifo };
+        let mut world = World::new(PoolConfig { order, ..config(size, max_overflow) });
+        for step in steps {
+            match step {
+                // Refused while the database is away: nothing may have changed.
+                Step::Acquire => { let _ = world.acquire(); }
+                Step::GiveUp(index) => world.give_up(index),
+                Step::GiveBack(index, verdict) => world.give_back(index, verdict),
+                Step::ConnectEnds(0) => world.connect_ends(Err(refused())),
+                Step::ConnectEnds(1) => world.connect_ends(Err(full())),
+                Step::ConnectEnds(_) => world.connect_ends(Ok(())),
+                Step::VerifyEnds(well) => world.verify_ends(well),
+                Step::CloseEnds => world.close_ends(),
+                Step::Dispose => {
+                    let disposed = world.state.dispose();
+                    world.closing.extend(disposed);
+                }
+                Step::CloseIdle(keep) => {
+                    let surplus = world.state.close_idle(keep);
+                    world.closing.extend(surplus);
+                }
+                Step::Resize(size, max_overflow) => world.resize(size, max_overflow),
+                Step::Wait(ms) => world.wait_for(Duration::from_millis(ms)),
+            }
+            world.check();
+        }
+
+        while !(world.leases.is_empty() && world.queue.is_empty() && world.connecting == 0) {
+            world.connect_ends(Ok(()));
+            world.verify_ends(true);
+            world.close_ends();
+            world.give_back(0, Verdict::Clean);
+            world.wait_for(Duration::from_secs(1));
+        }
+        while !(world.verifying.is_empty() && world.closing.is_empty()) {
+            world.verify_ends(true);
+            world.close_ends();
+        }
+        // Past the pause after a failed connect.
+        world.wait_for(Duration::from_secs(1));
+        let capacity = world.state.capacity();
+        for _ in 0..capacity {
+            prop_assert!(world.acquire().is_ok());
+            world.connect_all();
+        }
+        prop_assert_eq!(world.leases.len(), capacity as usize);
+    }
+}

@@ -1,0 +1,181 @@
+//! One rule at a time.
+
+use super::*;
+
+#[test]
+fn queue_pool_opens_to_capacity_and_keeps_size() {
+    let mut world = World::new(config(2, 1));
+    for _ in 0..3 {
+        assert!(!world.acquire().unwrap());
+        world.connect_all();
+    }
+    assert_eq!(world.leases.len(), 3);
+    assert!(!world.acquire().unwrap(), "the fourth waits");
+    assert_eq!(world.connecting, 0, "for there is no room");
+    world.give_back(0, Verdict::Clean);
+    assert_eq!(
+        (world.leases.len(), world.queue.len()),
+        (3, 0),
+        "the return serves it"
+    );
+
+    for _ in 0..3 {
+        world.give_back(0, Verdict::Clean);
+    }
+    let counts = world.state.counts(world.now);
+    assert_eq!(
+        (counts.idle, counts.closing),
+        (2, 1),
+        "only what exceeds the size is closed"
+    );
+    world.close_ends();
+    assert_eq!(world.state.open(), 2);
+}
+
+#[test]
+fn the_order_decides_which_idle_connection_goes_first() {
+    for (order, expected) in [(Order::Lifo, 2), (Order::Fifo, 1)] {
+        let mut world = World::new(PoolConfig {
+            order,
+            ..config(2, 0)
+        });
+        for _ in 0..2 {
+            world.acquire().unwrap();
+            world.connect_all();
+        }
+        world.give_back(0, Verdict::Clean);
+        world.give_back(0, Verdict::Clean);
+        assert!(world.acquire().unwrap());
+        assert_eq!(world.leases[0].1.connection, expected, "{order:?}");
+    }
+}
+
+#[test]
+fn a_connect_whose_caller_left_serves_the_next() {
+    let mut world = World::new(config(1, 0));
+    world.acquire().unwrap();
+    world.give_up(0);
+    world.connect_all();
+    assert_eq!(world.state.counts(world.now).idle, 1);
+    assert!(world.acquire().unwrap());
+}
+
+#[test]
+fn dispose_replaces_within_the_capacity() {
+    let mut world = World::new(config(1, 1));
+    for _ in 0..2 {
+        world.acquire().unwrap();
+        world.connect_all();
+    }
+    world.give_back(0, Verdict::Clean);
+    let disposed = world.state.dispose();
+    assert_eq!(disposed.len(), 1);
+    world.closing.extend(disposed);
+    assert!(!world.acquire().unwrap());
+    assert_eq!(world.connecting, 0, "the old ones still count");
+    world.give_back(0, Verdict::Clean);
+    assert_eq!(
+        world.closing.len(),
+        2,
+        "the leased one is closed when it comes back"
+    );
+    world.close_ends();
+    assert_eq!(world.connecting, 1);
+    world.connect_all();
+    assert_eq!(world.leases.len(), 1);
+}
+
+#[test]
+fn a_dead_database_tells_everyone_at_once_and_is_not_stormed() {
+    let mut world = World::new(config(20, 10));
+    for _ in 0..5 {
+        world.acquire().unwrap();
+    }
+    assert_eq!(world.connecting, 2);
+    world.connect_ends(Err(refused()));
+    world.connect_ends(Err(refused()));
+    assert_eq!(world.dismissed, [1, 2, 3, 4, 5]);
+    assert!(
+        matches!(world.acquire(), Err(AcquireError::Connect(_))),
+        "within the pause"
+    );
+    assert_eq!(world.connecting, 0);
+    world.wait_for(Duration::from_millis(101));
+    assert!(
+        !world.acquire().unwrap(),
+        "after the pause someone tries again"
+    );
+    assert_eq!(world.connecting, 1);
+}
+
+#[test]
+fn a_full_server_leaves_callers_waiting_for_a_return() {
+    let mut world = World::new(config(2, 0));
+    world.acquire().unwrap();
+    world.connect_all();
+    world.acquire().unwrap();
+    world.connect_ends(Err(full()));
+    assert!(world.dismissed.is_empty());
+    world.give_back(0, Verdict::Clean);
+    assert_eq!(world.leases.len(), 1);
+    assert!(world.state.backoff.contact(world.now).answered.is_some());
+}
+
+#[test]
+fn failures_make_the_others_suspect() {
+    let mut world = World::new(config(2, 0));
+    for _ in 0..2 {
+        world.acquire().unwrap();
+        world.connect_all();
+    }
+    world.give_back(0, Verdict::Clean);
+    let place = Location::caller();
+    let suspect = |world: &mut World| {
+        let found = world.state.check_out(place, world.now).unwrap();
+        let (issued, suspect) = found.issued.unwrap();
+        world.leases.push_back((issued.lease, issued.pooled));
+        suspect
+    };
+    assert!(!suspect(&mut world));
+    world.give_back(1, Verdict::Clean);
+    world.wait_for(Duration::from_millis(1));
+    world.give_back(0, Verdict::Unusable(CloseReason::Broken));
+    assert!(suspect(&mut world), "another has broken since");
+    world.give_back(0, Verdict::Clean);
+    assert!(!suspect(&mut world), "it has been used since");
+    world.give_back(0, Verdict::Clean);
+    world.wait_for(Duration::from_millis(1001));
+    assert!(suspect(&mut world), "idle for long");
+}
+
+#[test]
+fn what_is_too_old_is_closed_instead_of_handed_out() {
+    let mut world = World::new(config(1, 0));
+    world.acquire().unwrap();
+    let expires = Some(world.now + Duration::from_secs(60));
+    world.connecting -= 1;
+    let placement = world.state.connected(1, 0, expires, world.now);
+    world.settle(placement);
+    world.give_back(0, Verdict::Clean);
+    world.wait_for(Duration::from_secs(60));
+    assert!(!world.acquire().unwrap());
+    assert_eq!(world.closing.len(), 1);
+    world.close_ends();
+    assert_eq!(world.connecting, 1);
+}
+
+#[test]
+fn the_queue_has_an_end_and_a_closed_pool_has_none() {
+    let mut world = World::new(PoolConfig {
+        max_waiting: 1,
+        ..config(1, 0)
+    });
+    world.acquire().unwrap();
+    assert!(matches!(
+        world.acquire(),
+        Err(AcquireError::QueueFull { limit: 1 })
+    ));
+    let (told, idle) = world.state.shut();
+    assert_eq!((told, idle.len()), (vec![1], 0));
+    assert!(matches!(world.acquire(), Err(AcquireError::Closed)));
+}

@@ -1,0 +1,202 @@
+//! The pool on a real PostgreSQL server.
+
+mod conditions;
+mod outages;
+
+use std::net::TcpListener;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use poolgate_pool::{AcquireError, Lease, PoolConfig, PoolgatePool};
+use poolgate_test_postgres::Postgres as Server;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Any, Connection, Executor, Postgres, Row};
+use tokio::time::{sleep, timeout};
+
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+const MS: Duration = Duration::from_millis(1);
+
+/// One server for the tests that do not stop it.
+static SERVER: LazyLock<Server> = LazyLock::new(|| Server::start().expect("PostgreSQL"));
+
+fn config(size: u32, max_overflow: u32) -> PoolConfig {
+    PoolConfig {
+        size,
+        max_overflow,
+        timeout: 10_000 * MS,
+        ..PoolConfig::default()
+    }
+}
+
+/// A pool whose connections the server knows by `name`.
+fn pool(server: &Server, name: &str, config: PoolConfig) -> Result<PoolgatePool<Postgres>> {
+    let options: PgConnectOptions = server.url("postgres").parse()?;
+    Ok(PoolgatePool::builder(options.application_name(name))
+        .config(config)
+        .build()?)
+}
+
+/// What the server says about the connections of `name`.
+fn on_server(server: &Server, name: &str, what: &str) -> Result<String> {
+    let question = format!("SELECT {what} FROM pg_stat_activity WHERE application_name = '{name}'");
+    Ok(server.sql("postgres", &question)?)
+}
+
+/// The connection answers at once, and no transaction is open on it, not even one that has done nothing yet.
+async fn is_fresh(lease: &mut Lease<Postgres>) -> Result<bool> {
+    let started = Instant::now();
+    // By the simple protocol: the other one counts each of its messages as a statement.
+    let row = sqlx::raw_sql("SELECT now() = statement_timestamp()")
+        .fetch_one(lease)
+        .await?;
+    Ok(row.get::<bool, _>(0) && started.elapsed() < 1000 * MS)
+}
+
+/// At the end of a test: every place in the pool can still be had at the same time.
+async fn whole(pool: &PoolgatePool<Postgres>) -> Result {
+    let mut leases = Vec::new();
+    for _ in 0..pool.counts().capacity {
+        leases.push(pool.acquire().await?);
+    }
+    for lease in &mut leases {
+        assert!(is_fresh(lease).await?);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_server_sees_what_the_pool_counts() -> Result {
+    let pool = pool(&SERVER, "counts", config(2, 1))?;
+    let leases = [
+        pool.acquire().await?,
+        pool.acquire().await?,
+        pool.acquire().await?,
+    ];
+    assert_eq!(on_server(&SERVER, "counts", "count(*)")?, "3");
+    drop(leases);
+    let deadline = Instant::now() + 5000 * MS;
+    while (
+        pool.counts().open(),
+        on_server(&SERVER, "counts", "count(*)")?.as_str(),
+    ) != (2, "2")
+    {
+        assert!(Instant::now() < deadline, "{:?}", pool.counts());
+        sleep(5 * MS).await;
+    }
+    whole(&pool).await?;
+    let drained = pool.drain(5000 * MS).await;
+    assert_eq!(drained.connections_left, 0);
+    Ok(())
+}
+
+/// The pool's own counts never exceed the capacity. The server may see more for a moment: it learns of a closed
+/// connection later than the pool does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn dispose_under_load_stays_within_the_capacity() -> Result {
+    static DONE: AtomicBool = AtomicBool::new(false);
+    static SERVED: AtomicU32 = AtomicU32::new(0);
+    let pool = pool(&SERVER, "dispose", config(4, 4))?;
+    let users = (0..24).map(|_| {
+        let pool = pool.clone();
+        tokio::spawn(async move {
+            while !DONE.load(Relaxed) {
+                let mut lease = pool.acquire().await?;
+                lease
+                    .execute("SELECT pg_sleep(0.002)")
+                    .await
+                    .map_err(|e| AcquireError::Connect(std::sync::Arc::new(e)))?;
+                SERVED.fetch_add(1, Relaxed);
+            }
+            Ok::<_, AcquireError>(())
+        })
+    });
+    let users = users.collect::<Vec<_>>();
+    let watcher = tokio::spawn({
+        let pool = pool.clone();
+        async move {
+            let mut highest = 0;
+            while !DONE.load(Relaxed) {
+                let counts = pool.counts();
+                assert!(counts.open() <= counts.capacity, "{counts:?}");
+                highest = highest.max(counts.open());
+                tokio::task::yield_now().await;
+            }
+            highest
+        }
+    });
+    let mut watch = sqlx::PgConnection::connect(&SERVER.url("postgres")).await?;
+    let (mut most, mut samples, mut above) = (0_i64, 0, 0);
+    let started = Instant::now();
+    let mut disposals = 0;
+    while started.elapsed() < 2000 * MS {
+        if samples % 10 == 0 {
+            pool.dispose();
+            disposals += 1;
+        }
+        let seen: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'dispose'",
+        )
+        .fetch_one(&mut watch)
+        .await?;
+        most = most.max(seen);
+        above += u32::from(seen > 8);
+        samples += 1;
+        sleep(2 * MS).await;
+    }
+    DONE.store(true, Relaxed);
+    for user in users {
+        user.await??;
+    }
+    let highest = watcher.await?;
+    println!(
+        "{} operations, {disposals} disposals: at most {highest} of 8 by the pool's count; \
+         {most} by the server's, above 8 in {above} of {samples} samples",
+        SERVED.load(Relaxed)
+    );
+    assert!(SERVED.load(Relaxed) > 100 && disposals > 5);
+    // Backends that have been told to end and have not quite: at most one generation of them.
+    assert!(most <= 16, "{most} on the server");
+    assert_eq!(pool.counts().checked_out, 0);
+    whole(&pool).await
+}
+
+#[tokio::test]
+async fn any_is_postgres_too() -> Result {
+    sqlx::any::install_default_drivers();
+    let pool = PoolgatePool::<Any>::builder(SERVER.url("postgres").parse()?)
+        .on_connect(poolgate_pool::sqlite_defaults)
+        .config(config(1, 0))
+        .build()?;
+    let mut lease = pool.acquire().await?;
+    assert_eq!(lease.backend_name(), "PostgreSQL");
+    let sum: i64 = sqlx::query_scalar("SELECT CAST($1 + 1 AS BIGINT)")
+        .bind(2_i64)
+        .fetch_one(&mut lease)
+        .await?;
+    assert_eq!(sum, 3);
+    let rows = sqlx::query("SELECT 1 UNION SELECT 2")
+        .fetch_all(&mut lease)
+        .await?;
+    assert_eq!(rows.len(), 2);
+    drop(lease);
+    assert_eq!(pool.counts().idle, 1, "clean");
+
+    let mut lease = pool.acquire().await?;
+    lease
+        .begin()
+        .await?
+        .execute("CREATE TABLE any_is_postgres (n int)")
+        .await?;
+    drop(lease);
+    let mut lease = pool.acquire().await?;
+    assert!(
+        lease
+            .execute("SELECT * FROM any_is_postgres")
+            .await
+            .is_err(),
+        "rolled back"
+    );
+    Ok(())
+}
