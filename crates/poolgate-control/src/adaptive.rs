@@ -14,10 +14,7 @@
 
 use std::time::Duration;
 
-use crate::{
-    average::Average, capacity::Capacity, sample::Sample, settings::AdaptiveSettings,
-    window::Window,
-};
+use crate::{average::Average, capacity::Capacity, sample::Sample, settings::AdaptiveSettings, window::Window};
 
 /// Largest and smallest factor per [`STEP`].
 const FASTEST_RELEASE: f64 = 1.06;
@@ -85,17 +82,13 @@ impl FairRate {
         elapsed: Duration,
     ) -> Option<f64> {
         let gate = &sample.gate;
-        self.arrivals
-            .update(gate.arrivals as f64 / elapsed.as_secs_f64(), elapsed);
-        self.rejects
-            .add(gate.rejected as f64, gate.arrivals as f64, now);
+        self.arrivals.update(gate.arrivals as f64 / elapsed.as_secs_f64(), elapsed);
+        self.rejects.add(gate.rejected as f64, gate.arrivals as f64, now);
 
-        let (Some(arrivals), Some(capacity)) = (self.arrivals.value(), capacity.per_second())
-        else {
+        let (Some(arrivals), Some(capacity)) = (self.arrivals.value(), capacity.per_second()) else {
             return self.rate;
         };
-        let equal_share =
-            self.settings.overcommit * capacity / f64::from(sample.live_clients.max(1));
+        let equal_share = self.settings.overcommit * capacity / f64::from(sample.live_clients.max(1));
         self.rate = match self.rate {
             None => self.is_congested(sample, arrivals, capacity).then(|| {
                 self.calm = None;
@@ -117,18 +110,11 @@ impl FairRate {
 
     /// More arrives than is wanted, and the gate shows it. Usage alone, however high, is no evidence.
     fn is_congested(&self, sample: &Sample, arrivals: f64, capacity: f64) -> bool {
-        arrivals > self.settings.overcommit * capacity
-            && (sample.gate.queued > 0 || sample.gate.rejected > 0)
+        arrivals > self.settings.overcommit * capacity && (sample.gate.queued > 0 || sample.gate.rejected > 0)
     }
 
     fn factor(&self, arrivals: f64, queued: f64, capacity: f64, elapsed: Duration) -> f64 {
-        let AdaptiveSettings {
-            overcommit,
-            arrival_gain,
-            queue_gain,
-            loop_delay,
-            ..
-        } = self.settings;
+        let AdaptiveSettings { overcommit, arrival_gain, queue_gain, loop_delay, .. } = self.settings;
         let delay = loop_delay.as_secs_f64();
         let missing = overcommit * capacity - arrivals;
         let draining = (queued / delay).min(capacity);
@@ -146,15 +132,9 @@ impl FairRate {
             self.calm = None;
             return false;
         }
-        let calm = self.calm.get_or_insert(Calm {
-            since: now,
-            arrivals,
-        });
+        let calm = self.calm.get_or_insert(Calm { since: now, arrivals });
         if arrivals > STILL_GROWING * calm.arrivals + 1.0 {
-            *calm = Calm {
-                since: now,
-                arrivals,
-            };
+            *calm = Calm { since: now, arrivals };
         }
         now.saturating_sub(calm.since) >= self.settings.release_after
     }
@@ -178,28 +158,14 @@ mod tests {
     impl Gate {
         fn new() -> Self {
             let law = FairRate::new(AdaptiveSettings::default());
-            Self {
-                law,
-                capacity: Capacity::new(),
-                live_clients: 100,
-                now: Duration::ZERO,
-            }
+            Self { law, capacity: Capacity::new(), live_clients: 100, now: Duration::ZERO }
         }
 
         fn tick(&mut self, arrivals: u64, rejected: u64, queued: u32) -> Option<f64> {
             self.now += TICK;
             let sample = Sample {
-                pool: PoolSample {
-                    capacity: 30,
-                    ..PoolSample::default()
-                },
-                gate: GateSample {
-                    permits: 25,
-                    queued,
-                    arrivals,
-                    rejected,
-                    ..GateSample::default()
-                },
+                pool: PoolSample { capacity: 30, ..PoolSample::default() },
+                gate: GateSample { permits: 25, queued, arrivals, rejected, ..GateSample::default() },
                 completed: 50,
                 hold_total: Duration::from_millis(50 * 50),
                 live_clients: self.live_clients,
@@ -259,16 +225,11 @@ mod tests {
     #[test]
     fn a_rate_that_holds_demand_back_is_raised_and_not_released() {
         let mut gate = Gate::new();
-        let mut rate = std::iter::repeat_with(|| gate.tick(400, 300, 20))
-            .flatten()
-            .next()
-            .unwrap();
+        let mut rate = std::iter::repeat_with(|| gate.tick(400, 300, 20)).flatten().next().unwrap();
         // Only 10 of the 100 live clients are active and use all they may: arrivals follow the rate.
         for _ in 0..600 {
             let arrivals = (10.0 * rate * TICK.as_secs_f64()).round() as u64;
-            rate = gate
-                .tick(arrivals, arrivals.saturating_sub(50), 0)
-                .expect("still in force");
+            rate = gate.tick(arrivals, arrivals.saturating_sub(50), 0).expect("still in force");
         }
         assert!((rate * 10.0 - 1.12 * 500.0).abs() < 0.1 * 560.0, "{rate}");
     }

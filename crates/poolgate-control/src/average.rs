@@ -11,10 +11,7 @@ pub(crate) struct Average {
 
 impl Average {
     pub(crate) const fn new(time_constant: Duration) -> Self {
-        Self {
-            time_constant,
-            value: None,
-        }
+        Self { time_constant, value: None }
     }
 
     /// Takes in a value that held for `elapsed`. The first one is taken as it is.
@@ -37,10 +34,7 @@ mod tests {
 
     #[test]
     fn many_small_steps_equal_one_large_step() {
-        let (mut fine, mut coarse) = (
-            Average::new(Duration::from_secs(1)),
-            Average::new(Duration::from_secs(1)),
-        );
+        let (mut fine, mut coarse) = (Average::new(Duration::from_secs(1)), Average::new(Duration::from_secs(1)));
         fine.update(0.0, Duration::ZERO);
         coarse.update(0.0, Duration::ZERO);
         for _ in 0..10 {

@@ -44,21 +44,9 @@ pub(crate) struct Breaker {
 #[derive(Clone, Copy, Debug)]
 enum State {
     Closed,
-    Open {
-        until: Duration,
-        planned: Duration,
-    },
-    HalfOpen {
-        since: Duration,
-        seen: Probes,
-        fraction: f64,
-    },
-    Ramp {
-        step: usize,
-        since: Duration,
-        seen: Probes,
-        floor: f64,
-    },
+    Open { until: Duration, planned: Duration },
+    HalfOpen { since: Duration, seen: Probes, fraction: f64 },
+    Ramp { step: usize, since: Duration, seen: Probes, floor: f64 },
 }
 
 /// What the breaker needs to know besides the probes, all of the present tick.
@@ -83,21 +71,10 @@ pub(crate) struct Verdict {
 
 impl Breaker {
     pub(crate) const fn new(settings: BreakerSettings, seed: u64) -> Self {
-        Self {
-            settings,
-            state: State::Closed,
-            silent_since: None,
-            openings: 0,
-            random: seed,
-        }
+        Self { settings, state: State::Closed, silent_since: None, openings: 0, random: seed }
     }
 
-    pub(crate) fn update(
-        &mut self,
-        probes: Probes,
-        situation: Situation,
-        now: Duration,
-    ) -> Verdict {
+    pub(crate) fn update(&mut self, probes: Probes, situation: Situation, now: Duration) -> Verdict {
         self.silent_since = match situation.contact {
             Contact::Silent => Some(self.silent_since.unwrap_or(now)),
             Contact::Answering => None,
@@ -109,69 +86,33 @@ impl Breaker {
                 Some(silent) if silent >= self.settings.open_after => self.open(now),
                 _ => State::Closed,
             },
-            State::Open { until, .. }
-                if now >= until || situation.contact == Contact::Answering =>
-            {
+            State::Open { until, .. } if now >= until || situation.contact == Contact::Answering => {
                 let fraction = probe_fraction(situation);
-                State::HalfOpen {
-                    since: now,
-                    seen: Probes::default(),
-                    fraction,
-                }
+                State::HalfOpen { since: now, seen: Probes::default(), fraction }
             }
             open @ State::Open { .. } => open,
-            State::HalfOpen {
-                since,
-                seen,
-                fraction,
-            } => {
+            State::HalfOpen { since, seen, fraction } => {
                 let seen = seen.plus(probes);
                 let lasted = now.saturating_sub(since);
                 let answered = seen.succeeded > 0 || situation.contact == Contact::Answering;
                 if seen.are_bad() || (lasted >= EVIDENCE && situation.contact == Contact::Silent) {
                     self.open(now)
                 } else if lasted >= EVIDENCE && answered {
-                    State::Ramp {
-                        step: 0,
-                        since: now,
-                        seen: Probes::default(),
-                        floor: fraction,
-                    }
+                    State::Ramp { step: 0, since: now, seen: Probes::default(), floor: fraction }
                 } else if lasted >= LONGEST_HALF_OPEN {
                     self.open(now)
                 } else {
-                    State::HalfOpen {
-                        since,
-                        seen,
-                        fraction,
-                    }
+                    State::HalfOpen { since, seen, fraction }
                 }
             }
-            State::Ramp {
-                step,
-                since,
-                seen,
-                floor,
-            } => {
+            State::Ramp { step, since, seen, floor } => {
                 let seen = seen.plus(probes);
-                if seen.are_bad()
-                    || silent_for.is_some_and(|silent| silent >= self.settings.open_after)
-                {
+                if seen.are_bad() || silent_for.is_some_and(|silent| silent >= self.settings.open_after) {
                     self.open(now)
                 } else if now.saturating_sub(since) < step_length(situation.mean_hold) {
-                    State::Ramp {
-                        step,
-                        since,
-                        seen,
-                        floor,
-                    }
+                    State::Ramp { step, since, seen, floor }
                 } else if step + 1 < RAMP.len() {
-                    State::Ramp {
-                        step: step + 1,
-                        since: now,
-                        seen: Probes::default(),
-                        floor,
-                    }
+                    State::Ramp { step: step + 1, since: now, seen: Probes::default(), floor }
                 } else {
                     self.openings = 0;
                     State::Closed
@@ -184,16 +125,9 @@ impl Breaker {
     fn open(&mut self, now: Duration) -> State {
         let factor = 1_u32.checked_shl(self.openings.min(16)).unwrap_or(u32::MAX);
         self.openings = self.openings.saturating_add(1);
-        let planned = self
-            .settings
-            .open_for
-            .saturating_mul(factor)
-            .min(LONGEST_OPEN);
+        let planned = self.settings.open_for.saturating_mul(factor).min(LONGEST_OPEN);
         let jitter = 1.0 + OPEN_JITTER * (2.0 * self.next_uniform() - 1.0);
-        State::Open {
-            until: now + planned.mul_f64(jitter),
-            planned,
-        }
+        State::Open { until: now + planned.mul_f64(jitter), planned }
     }
 
     /// SplitMix64 (Steele, Lea, Flood, 2014), as a number from 0 to 1.
@@ -206,12 +140,7 @@ impl Breaker {
     }
 
     fn verdict(&self) -> Verdict {
-        let nothing = Verdict {
-            state: CircuitState::Closed,
-            reason: None,
-            probe_fraction: None,
-            retry_after: None,
-        };
+        let nothing = Verdict { state: CircuitState::Closed, reason: None, probe_fraction: None, retry_after: None };
         match self.state {
             State::Closed => nothing,
             State::Open { planned, .. } => Verdict {
@@ -257,9 +186,7 @@ fn probe_fraction(situation: Situation) -> f64 {
 }
 
 fn step_length(mean_hold: f64) -> Duration {
-    Duration::try_from_secs_f64(STEP_HOLDS * mean_hold)
-        .unwrap_or(LONGEST_STEP)
-        .clamp(SHORTEST_STEP, LONGEST_STEP)
+    Duration::try_from_secs_f64(STEP_HOLDS * mean_hold).unwrap_or(LONGEST_STEP).clamp(SHORTEST_STEP, LONGEST_STEP)
 }
 
 #[cfg(test)]
@@ -275,21 +202,13 @@ mod tests {
     impl World {
         fn new() -> Self {
             let breaker = Breaker::new(BreakerSettings::default(), 7);
-            Self {
-                breaker,
-                now: Duration::ZERO,
-                live_clients: 1000,
-            }
+            Self { breaker, now: Duration::ZERO, live_clients: 1000 }
         }
 
         fn tick(&mut self, contact: Contact, probes: Probes) -> Verdict {
             self.now += Duration::from_millis(100);
-            let situation = Situation {
-                contact,
-                live_clients: self.live_clients,
-                capacity: Some(400.0),
-                mean_hold: 0.05,
-            };
+            let situation =
+                Situation { contact, live_clients: self.live_clients, capacity: Some(400.0), mean_hold: 0.05 };
             self.breaker.update(probes, situation, self.now)
         }
 
@@ -297,36 +216,21 @@ mod tests {
         fn run_until(&mut self, contact: Contact, probes: Probes, wanted: CircuitState) -> f64 {
             let start = self.now;
             while self.tick(contact, probes).state != wanted {
-                assert!(
-                    self.now - start < Duration::from_secs(200),
-                    "never {wanted:?}"
-                );
+                assert!(self.now - start < Duration::from_secs(200), "never {wanted:?}");
             }
             (self.now - start).as_secs_f64()
         }
     }
 
-    const NONE: Probes = Probes {
-        succeeded: 0,
-        failed: 0,
-    };
-    const BAD: Probes = Probes {
-        succeeded: 0,
-        failed: 2,
-    };
+    const NONE: Probes = Probes { succeeded: 0, failed: 0 };
+    const BAD: Probes = Probes { succeeded: 0, failed: 2 };
 
     #[test]
     fn one_failure_does_not_open_it_but_half_a_second_of_silence_does() {
         let mut world = World::new();
         for _ in 0..100 {
-            assert_eq!(
-                world.tick(Contact::Silent, NONE).state,
-                CircuitState::Closed
-            );
-            assert_eq!(
-                world.tick(Contact::Answering, NONE).state,
-                CircuitState::Closed
-            );
+            assert_eq!(world.tick(Contact::Silent, NONE).state, CircuitState::Closed);
+            assert_eq!(world.tick(Contact::Answering, NONE).state, CircuitState::Closed);
         }
         let seconds = world.run_until(Contact::Silent, NONE, CircuitState::Open);
         assert!((0.5..=0.7).contains(&seconds), "{seconds}");
@@ -338,10 +242,7 @@ mod tests {
         world.live_clients = 0;
         world.run_until(Contact::Silent, NONE, CircuitState::Open);
         let verdict = world.tick(Contact::Answering, NONE);
-        assert_eq!(
-            (verdict.state, verdict.probe_fraction),
-            (CircuitState::HalfOpen, Some(1.0))
-        );
+        assert_eq!((verdict.state, verdict.probe_fraction), (CircuitState::HalfOpen, Some(1.0)));
         let seconds = world.run_until(Contact::Answering, NONE, CircuitState::Closed);
         assert!((5.0..=7.0).contains(&seconds), "{seconds}");
     }
@@ -358,10 +259,7 @@ mod tests {
             };
             assert!(fraction >= last, "{fraction} after {last}");
             if last == 0.0 {
-                assert!(
-                    (fraction - 0.02).abs() < 1e-9,
-                    "20 probes a second of 1,000 clients"
-                );
+                assert!((fraction - 0.02).abs() < 1e-9, "20 probes a second of 1,000 clients");
             }
             last = fraction;
         }

@@ -23,11 +23,7 @@ pub(crate) struct Capacity {
 
 impl Capacity {
     pub(crate) const fn new() -> Self {
-        Self {
-            slots: 0,
-            mean_hold: Average::new(TIME_CONSTANT),
-            stalled: Duration::ZERO,
-        }
+        Self { slots: 0, mean_hold: Average::new(TIME_CONSTANT), stalled: Duration::ZERO }
     }
 
     pub(crate) fn update(&mut self, sample: &Sample, elapsed: Duration) {
@@ -37,11 +33,7 @@ impl Capacity {
             self.mean_hold.update(mean.max(LEAST_HOLD), elapsed);
         }
         let busy = self.slots > 0 && sample.gate.in_flight >= self.slots;
-        self.stalled = if busy && sample.completed == 0 {
-            self.stalled + elapsed
-        } else {
-            Duration::ZERO
-        };
+        self.stalled = if busy && sample.completed == 0 { self.stalled + elapsed } else { Duration::ZERO };
     }
 
     /// Requests a second; `None` until something is known about hold times.
@@ -52,10 +44,7 @@ impl Capacity {
 
     /// Mean time that a gate permit is held, in seconds; zero while unknown.
     pub(crate) fn mean_hold(&self) -> f64 {
-        self.mean_hold
-            .value()
-            .unwrap_or_default()
-            .max(self.stalled.as_secs_f64())
+        self.mean_hold.value().unwrap_or_default().max(self.stalled.as_secs_f64())
     }
 }
 
@@ -69,14 +58,8 @@ mod tests {
         let mut capacity = Capacity::new();
         assert_eq!(capacity.per_second(), None);
         let sample = Sample {
-            pool: PoolSample {
-                capacity: 30,
-                ..PoolSample::default()
-            },
-            gate: GateSample {
-                permits: 25,
-                ..GateSample::default()
-            },
+            pool: PoolSample { capacity: 30, ..PoolSample::default() },
+            gate: GateSample { permits: 25, ..GateSample::default() },
             completed: 4,
             hold_total: Duration::from_millis(200),
             ..Sample::default()
@@ -89,15 +72,8 @@ mod tests {
     fn slots_that_never_come_back_lower_capacity_although_no_hold_was_counted() {
         let mut capacity = Capacity::new();
         let sample = Sample {
-            pool: PoolSample {
-                capacity: 30,
-                ..PoolSample::default()
-            },
-            gate: GateSample {
-                permits: 25,
-                in_flight: 25,
-                ..GateSample::default()
-            },
+            pool: PoolSample { capacity: 30, ..PoolSample::default() },
+            gate: GateSample { permits: 25, in_flight: 25, ..GateSample::default() },
             ..Sample::default()
         };
         for _ in 0..50 {

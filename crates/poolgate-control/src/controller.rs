@@ -64,10 +64,7 @@ impl Controller {
             breaker: Breaker::new(settings.breaker, seed),
             circuit: CircuitState::Closed,
             // CRITICAL is what lies above its threshold, not at it.
-            health: Ladder::new([
-                thresholds.info_percent,
-                thresholds.critical_percent.next_up(),
-            ]),
+            health: Ladder::new([thresholds.info_percent, thresholds.critical_percent.next_up()]),
             health_label: Health::Healthy,
             usage_level: Ladder::new([
                 thresholds.info_percent,
@@ -87,19 +84,12 @@ impl Controller {
     /// constants are made for; a clock that goes backwards counts as standing still.
     pub fn tick(&mut self, sample: &Sample, now: Duration) -> Decision {
         let now = self.last_tick.map_or(now, |last| last.max(now));
-        let elapsed = self
-            .last_tick
-            .map_or(Duration::ZERO, |last| now - last)
-            .min(WINDOW);
+        let elapsed = self.last_tick.map_or(Duration::ZERO, |last| now - last).min(WINDOW);
         self.last_tick = Some(now);
         let mut events = Vec::new();
 
         let usage_percent = self.average_usage(sample, now, elapsed);
-        self.rejects.add(
-            sample.gate.rejected as f64,
-            sample.gate.arrivals as f64,
-            now,
-        );
+        self.rejects.add(sample.gate.rejected as f64, sample.gate.arrivals as f64, now);
         let fair_rate = if elapsed.is_zero() {
             self.publisher.config().fair_rate_per_second
         } else {
@@ -113,26 +103,12 @@ impl Controller {
         };
         let health = self.update_health(usage_percent, breaker, reason, now, &mut events);
         if level != self.level_label {
-            events.push(Event::LevelChanged {
-                from: self.level_label,
-                to: level,
-                reason,
-            });
+            events.push(Event::LevelChanged { from: self.level_label, to: level, reason });
             self.level_label = level;
         }
-        self.alerts
-            .update(usage_percent, breaker.state, now, &mut events);
+        self.alerts.update(usage_percent, breaker.state, now, &mut events);
 
-        let config_changed = self.publisher.publish(
-            Draft {
-                health,
-                level,
-                reason,
-                limits,
-                breaker,
-            },
-            now,
-        );
+        let config_changed = self.publisher.publish(Draft { health, level, reason, limits, breaker }, now);
         Decision {
             config: self.publisher.config().clone(),
             config_changed,
@@ -153,12 +129,7 @@ impl Controller {
         (100.0 * self.usage.ratio(now).unwrap_or(usage) * 1e6).round() / 1e6
     }
 
-    fn update_breaker(
-        &mut self,
-        sample: &Sample,
-        now: Duration,
-        events: &mut Vec<Event>,
-    ) -> Verdict {
+    fn update_breaker(&mut self, sample: &Sample, now: Duration, events: &mut Vec<Event>) -> Verdict {
         let situation = Situation {
             contact: sample.contact,
             live_clients: sample.live_clients,
@@ -167,22 +138,14 @@ impl Controller {
         };
         let verdict = self.breaker.update(sample.probes, situation, now);
         if verdict.state != self.circuit {
-            events.push(Event::BreakerChanged {
-                from: self.circuit,
-                to: verdict.state,
-            });
+            events.push(Event::BreakerChanged { from: self.circuit, to: verdict.state });
             self.circuit = verdict.state;
         }
         verdict
     }
 
     /// Four rows by the pool's usage, always enforced.
-    fn fixed(
-        &mut self,
-        usage_percent: f64,
-        breaker: Verdict,
-        now: Duration,
-    ) -> (Level, Reason, Limits) {
+    fn fixed(&mut self, usage_percent: f64, breaker: Verdict, now: Duration) -> (Level, Reason, Limits) {
         let by_usage = match self.usage_level.update(usage_percent, now) {
             0 => Level::Normal,
             1 => Level::Moderate,
@@ -209,21 +172,13 @@ impl Controller {
         let (wanted, reason) = match (breaker.reason, fair_rate) {
             (Some(reason), _) => (Level::Emergency, reason),
             (None, None) => (Level::Normal, Reason::Healthy),
-            (None, Some(_)) if rejects > EMERGENCY_REJECTS => {
-                (Level::Emergency, Reason::ClientsDisobey)
-            }
-            (None, Some(_)) if rejects > AGGRESSIVE_REJECTS => {
-                (Level::Aggressive, Reason::RejectsHigh)
-            }
-            (None, Some(_)) if sample.acquire_waits.p99 > AGGRESSIVE_WAIT => {
-                (Level::Aggressive, Reason::WaitHigh)
-            }
+            (None, Some(_)) if rejects > EMERGENCY_REJECTS => (Level::Emergency, Reason::ClientsDisobey),
+            (None, Some(_)) if rejects > AGGRESSIVE_REJECTS => (Level::Aggressive, Reason::RejectsHigh),
+            (None, Some(_)) if sample.acquire_waits.p99 > AGGRESSIVE_WAIT => (Level::Aggressive, Reason::WaitHigh),
             (None, Some(_)) => (Level::Moderate, Reason::DemandAboveCapacity),
         };
-        let limits = fair_rate.map_or(Limits::None, |per_second| Limits::FairRate {
-            per_second,
-            mean_hold: self.capacity.mean_hold(),
-        });
+        let limits = fair_rate
+            .map_or(Limits::None, |per_second| Limits::FairRate { per_second, mean_hold: self.capacity.mean_hold() });
         (self.level.update(wanted, now), reason, limits)
     }
 
@@ -237,9 +192,7 @@ impl Controller {
     ) -> Health {
         // A silent database is as bad as a full pool; what follows it falls with the same calm.
         let silent = breaker.state == CircuitState::Open;
-        let reached = self
-            .health
-            .update(if silent { 100.0 } else { usage_percent }, now);
+        let reached = self.health.update(if silent { 100.0 } else { usage_percent }, now);
         let health = match reached {
             0 => Health::Healthy,
             1 => Health::Degraded,
@@ -250,11 +203,7 @@ impl Controller {
                 Reason::Healthy if health != Health::Healthy => Reason::PoolUsage,
                 other => other,
             };
-            events.push(Event::HealthChanged {
-                from: self.health_label,
-                to: health,
-                reason,
-            });
+            events.push(Event::HealthChanged { from: self.health_label, to: health, reason });
             self.health_label = health;
         }
         health

@@ -18,10 +18,7 @@ pub(crate) struct Dwell<T> {
 
 impl<T: Copy + Ord> Dwell<T> {
     pub(crate) const fn new(lowest: T) -> Self {
-        Self {
-            lowest,
-            wanted: Vec::new(),
-        }
+        Self { lowest, wanted: Vec::new() }
     }
 
     /// The label in force.
@@ -31,8 +28,7 @@ impl<T: Copy + Ord> Dwell<T> {
 
     /// The label, given what is wanted now.
     pub(crate) fn update(&mut self, wanted: T, now: Duration) -> T {
-        self.wanted
-            .retain(|(label, last)| *label > wanted && now.saturating_sub(*last) < CALM);
+        self.wanted.retain(|(label, last)| *label > wanted && now.saturating_sub(*last) < CALM);
         self.wanted.push((wanted, now));
         self.current()
     }
@@ -47,26 +43,18 @@ pub(crate) struct Ladder<const N: usize> {
 
 impl<const N: usize> Ladder<N> {
     pub(crate) const fn new(thresholds: [f64; N]) -> Self {
-        Self {
-            thresholds,
-            reached: Dwell::new(0),
-        }
+        Self { thresholds, reached: Dwell::new(0) }
     }
 
     /// How many thresholds count as reached, 0 to `N`.
     pub(crate) fn update(&mut self, usage_percent: f64, now: Duration) -> usize {
         let entered = self.count(usage_percent);
-        let held = self
-            .count(usage_percent + EXIT_MARGIN)
-            .min(self.reached.current());
+        let held = self.count(usage_percent + EXIT_MARGIN).min(self.reached.current());
         self.reached.update(entered.max(held), now)
     }
 
     fn count(&self, usage_percent: f64) -> usize {
-        self.thresholds
-            .iter()
-            .filter(|threshold| usage_percent >= **threshold)
-            .count()
+        self.thresholds.iter().filter(|threshold| usage_percent >= **threshold).count()
     }
 }
 

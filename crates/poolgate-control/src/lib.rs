@@ -65,6 +65,4 @@ mod window;
 pub use controller::Controller;
 pub use decision::{ActiveAlert, Decision, Event};
 pub use sample::{Contact, GateSample, PoolSample, Probes, Sample, WaitSample};
-pub use settings::{
-    AdaptiveSettings, BreakerSettings, InvalidSettings, Policy, Settings, Thresholds,
-};
+pub use settings::{AdaptiveSettings, BreakerSettings, InvalidSettings, Policy, Settings, Thresholds};

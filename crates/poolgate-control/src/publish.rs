@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use poolgate_types::{
-    CircuitState, ConfigVersion, Health, Level, Reason, SixFields, ThrottlingConfig,
-};
+use poolgate_types::{CircuitState, ConfigVersion, Health, Level, Reason, SixFields, ThrottlingConfig};
 
 use crate::breaker::Verdict;
 
@@ -48,10 +46,7 @@ pub(crate) enum Limits {
 impl Publisher {
     pub(crate) const fn new(epoch: u64) -> Self {
         let config = ThrottlingConfig::normal(ConfigVersion { epoch, version: 1 });
-        Self {
-            config,
-            rate_published_at: None,
-        }
+        Self { config, rate_published_at: None }
     }
 
     pub(crate) const fn config(&self) -> &ThrottlingConfig {
@@ -68,10 +63,7 @@ impl Publisher {
         let closed = draft.breaker.state == CircuitState::Closed;
         next.circuit_breaker_open = !closed;
         next.probe_fraction = draft.breaker.probe_fraction;
-        next.retry_after_seconds = draft
-            .breaker
-            .retry_after
-            .map(|after| after.as_secs_f64().ceil().max(1.0) as u32);
+        next.retry_after_seconds = draft.breaker.retry_after.map(|after| after.as_secs_f64().ceil().max(1.0) as u32);
         self.set_limits(&mut next, draft.limits, now);
         let hurried = next.enforced || !closed;
         next.poll_after_seconds = if hurried { 5 } else { 30 };
@@ -92,10 +84,7 @@ impl Publisher {
         next.enforced = !matches!(limits, Limits::None);
         let six = match limits {
             Limits::FairRate { per_second, .. } if !self.is_news(per_second, now) => return,
-            Limits::FairRate {
-                per_second,
-                mean_hold,
-            } => {
+            Limits::FairRate { per_second, mean_hold } => {
                 next.fair_rate_per_second = Some(per_second);
                 six_fields(per_second, mean_hold)
             }
@@ -106,11 +95,7 @@ impl Publisher {
             Limits::None => {
                 next.fair_rate_per_second = None;
                 // For clients that know the six fields alone: what the breaker wants is the least they can send.
-                if next.circuit_breaker_open {
-                    SixFields::EMERGENCY
-                } else {
-                    SixFields::NORMAL
-                }
+                if next.circuit_breaker_open { SixFields::EMERGENCY } else { SixFields::NORMAL }
             }
         };
         next.max_concurrent_requests = six.concurrency;
@@ -122,9 +107,7 @@ impl Publisher {
         let Some(published) = self.config.fair_rate_per_second else {
             return true;
         };
-        let rested = self
-            .rate_published_at
-            .is_none_or(|at| now.saturating_sub(at) >= SHORTEST_PAUSE);
+        let rested = self.rate_published_at.is_none_or(|at| now.saturating_sub(at) >= SHORTEST_PAUSE);
         rested && (rate / published - 1.0).abs() >= NEWS
     }
 }
@@ -143,22 +126,15 @@ fn six_fields(rate: f64, mean_hold: f64) -> SixFields {
 mod tests {
     use super::*;
 
-    const CLOSED: Verdict = Verdict {
-        state: CircuitState::Closed,
-        reason: None,
-        probe_fraction: None,
-        retry_after: None,
-    };
+    const CLOSED: Verdict =
+        Verdict { state: CircuitState::Closed, reason: None, probe_fraction: None, retry_after: None };
 
     fn draft(per_second: f64) -> Draft {
         Draft {
             health: Health::Healthy,
             level: Level::Moderate,
             reason: Reason::DemandAboveCapacity,
-            limits: Limits::FairRate {
-                per_second,
-                mean_hold: 0.05,
-            },
+            limits: Limits::FairRate { per_second, mean_hold: 0.05 },
             breaker: CLOSED,
         }
     }
@@ -175,61 +151,23 @@ mod tests {
         assert!(publisher.publish(draft(1.06), at(1100)));
         assert!(!publisher.publish(draft(2.0), at(1250)));
         assert!(publisher.publish(draft(2.0), at(1300)));
-        assert_eq!(
-            publisher.config().at(),
-            ConfigVersion {
-                epoch: 7,
-                version: 4
-            }
-        );
+        assert_eq!(publisher.config().at(), ConfigVersion { epoch: 7, version: 4 });
     }
 
     #[test]
     fn the_six_fields_follow_the_rate_within_their_ranges() {
-        assert_eq!(
-            six_fields(2.4, 0.05),
-            SixFields {
-                concurrency: 3,
-                per_minute: 100,
-                delay_ms: 208
-            }
-        );
-        assert_eq!(
-            six_fields(0.01, 0.05),
-            SixFields {
-                concurrency: 1,
-                per_minute: 5,
-                delay_ms: 2000
-            }
-        );
-        assert_eq!(
-            six_fields(1e9, 0.05),
-            SixFields {
-                concurrency: 10,
-                per_minute: 100,
-                delay_ms: 100
-            }
-        );
+        assert_eq!(six_fields(2.4, 0.05), SixFields { concurrency: 3, per_minute: 100, delay_ms: 208 });
+        assert_eq!(six_fields(0.01, 0.05), SixFields { concurrency: 1, per_minute: 5, delay_ms: 2000 });
+        assert_eq!(six_fields(1e9, 0.05), SixFields { concurrency: 10, per_minute: 100, delay_ms: 100 });
     }
 
     #[test]
     fn the_same_content_keeps_its_version() {
         let mut publisher = Publisher::new(7);
-        let healthy = Draft {
-            level: Level::Normal,
-            reason: Reason::Healthy,
-            limits: Limits::None,
-            ..draft(1.0)
-        };
+        let healthy = Draft { level: Level::Normal, reason: Reason::Healthy, limits: Limits::None, ..draft(1.0) };
         for tick in 0..100 {
             assert!(!publisher.publish(healthy, at(100 * tick)));
         }
-        assert_eq!(
-            publisher.config(),
-            &ThrottlingConfig::normal(ConfigVersion {
-                epoch: 7,
-                version: 1
-            })
-        );
+        assert_eq!(publisher.config(), &ThrottlingConfig::normal(ConfigVersion { epoch: 7, version: 1 }));
     }
 }

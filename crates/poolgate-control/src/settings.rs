@@ -75,10 +75,7 @@ pub struct InvalidSettings {
 impl Settings {
     /// The defaults with another policy.
     pub fn with_policy(policy: Policy) -> Self {
-        Self {
-            policy,
-            ..Self::default()
-        }
+        Self { policy, ..Self::default() }
     }
 
     /// Checks every range.
@@ -87,11 +84,7 @@ impl Settings {
     ///
     /// The first setting that is out of its range.
     pub fn check(&self) -> Result<(), InvalidSettings> {
-        let Thresholds {
-            info_percent,
-            warning_percent,
-            critical_percent,
-        } = self.thresholds;
+        let Thresholds { info_percent, warning_percent, critical_percent } = self.thresholds;
         let percent = 0.0..=100.0;
         for (key, value) in [
             ("thresholds.info", info_percent),
@@ -100,77 +93,28 @@ impl Settings {
         ] {
             ensure(percent.contains(&value), key, "a percentage from 0 to 100")?;
         }
-        ensure(
-            info_percent < warning_percent,
-            "thresholds.warning",
-            "above thresholds.info",
-        )?;
-        ensure(
-            warning_percent < critical_percent,
-            "thresholds.critical",
-            "above thresholds.warning",
-        )?;
+        ensure(info_percent < warning_percent, "thresholds.warning", "above thresholds.info")?;
+        ensure(warning_percent < critical_percent, "thresholds.critical", "above thresholds.warning")?;
 
-        let AdaptiveSettings {
-            overcommit,
-            arrival_gain,
-            queue_gain,
-            loop_delay,
-            release_after,
-        } = self.adaptive;
-        ensure(
-            (1.0..=2.0).contains(&overcommit),
-            "adaptive.overcommit",
-            "from 1 to 2",
-        )?;
-        ensure(
-            (0.0..=1.0).contains(&arrival_gain),
-            "adaptive.arrival_gain",
-            "from 0 to 1",
-        )?;
-        ensure(
-            (0.0..=1.0).contains(&queue_gain),
-            "adaptive.queue_gain",
-            "from 0 to 1",
-        )?;
+        let AdaptiveSettings { overcommit, arrival_gain, queue_gain, loop_delay, release_after } = self.adaptive;
+        ensure((1.0..=2.0).contains(&overcommit), "adaptive.overcommit", "from 1 to 2")?;
+        ensure((0.0..=1.0).contains(&arrival_gain), "adaptive.arrival_gain", "from 0 to 1")?;
+        ensure((0.0..=1.0).contains(&queue_gain), "adaptive.queue_gain", "from 0 to 1")?;
         let delays = Duration::from_millis(10)..=Duration::from_secs(10);
-        ensure(
-            delays.contains(&loop_delay),
-            "adaptive.loop_delay",
-            "from 10 ms to 10 s",
-        )?;
+        ensure(delays.contains(&loop_delay), "adaptive.loop_delay", "from 10 ms to 10 s")?;
         let releases = Duration::from_millis(100)..=Duration::from_secs(5);
-        ensure(
-            releases.contains(&release_after),
-            "adaptive.release_after",
-            "from 100 ms to 5 s",
-        )?;
+        ensure(releases.contains(&release_after), "adaptive.release_after", "from 100 ms to 5 s")?;
 
-        let BreakerSettings {
-            open_after,
-            open_for,
-        } = self.breaker;
-        ensure(
-            open_after <= Duration::from_secs(10),
-            "breaker.open_after",
-            "at most 10 s",
-        )?;
+        let BreakerSettings { open_after, open_for } = self.breaker;
+        ensure(open_after <= Duration::from_secs(10), "breaker.open_after", "at most 10 s")?;
         let openings = Duration::from_millis(100)..=Duration::from_secs(60);
-        ensure(
-            openings.contains(&open_for),
-            "breaker.open_for",
-            "from 100 ms to 60 s",
-        )
+        ensure(openings.contains(&open_for), "breaker.open_for", "from 100 ms to 60 s")
     }
 }
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self {
-            info_percent: 70.0,
-            warning_percent: 80.0,
-            critical_percent: 90.0,
-        }
+        Self { info_percent: 70.0, warning_percent: 80.0, critical_percent: 90.0 }
     }
 }
 
@@ -188,10 +132,7 @@ impl Default for AdaptiveSettings {
 
 impl Default for BreakerSettings {
     fn default() -> Self {
-        Self {
-            open_after: Duration::from_millis(500),
-            open_for: Duration::from_secs(1),
-        }
+        Self { open_after: Duration::from_millis(500), open_for: Duration::from_secs(1) }
     }
 }
 
@@ -204,11 +145,7 @@ impl fmt::Display for InvalidSettings {
 impl Error for InvalidSettings {}
 
 fn ensure(holds: bool, key: &'static str, expected: &'static str) -> Result<(), InvalidSettings> {
-    if holds {
-        Ok(())
-    } else {
-        Err(InvalidSettings { key, expected })
-    }
+    if holds { Ok(()) } else { Err(InvalidSettings { key, expected }) }
 }
 
 #[cfg(test)]
@@ -229,9 +166,6 @@ mod tests {
         assert_eq!(settings.check().unwrap_err().key, "thresholds.warning");
         settings = Settings::default();
         settings.adaptive.overcommit = 0.5;
-        assert_eq!(
-            settings.check().unwrap_err().to_string(),
-            "`adaptive.overcommit` must be from 1 to 2"
-        );
+        assert_eq!(settings.check().unwrap_err().to_string(), "`adaptive.overcommit` must be from 1 to 2");
     }
 }

@@ -27,11 +27,7 @@ impl Window {
         let number = slot_number(now);
         if let Some(slot) = self.slots.get_mut((number % SLOTS) as usize) {
             if slot.number != number {
-                *slot = Slot {
-                    number,
-                    value: 0.0,
-                    weight: 0.0,
-                };
+                *slot = Slot { number, value: 0.0, weight: 0.0 };
             }
             slot.value += value;
             slot.weight += weight;
@@ -51,16 +47,12 @@ impl Window {
         self.slots
             .iter()
             .filter(in_window)
-            .fold((0.0, 0.0), |(value, weight), slot| {
-                (value + slot.value, weight + slot.weight)
-            })
+            .fold((0.0, 0.0), |(value, weight), slot| (value + slot.value, weight + slot.weight))
     }
 }
 
 fn slot_number(now: Duration) -> u64 {
-    (now.as_millis() / SLOT.as_millis())
-        .try_into()
-        .unwrap_or(u64::MAX)
+    (now.as_millis() / SLOT.as_millis()).try_into().unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

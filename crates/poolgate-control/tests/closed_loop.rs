@@ -20,10 +20,7 @@ fn three_times_the_demand_is_served_at_capacity_with_few_rejects() {
     for clients in [10, 100, 1000] {
         let mut world = World::new(clients);
         world.run(5, 0.5);
-        assert!(
-            world.rate.is_none(),
-            "{clients} clients are limited at half the capacity"
-        );
+        assert!(world.rate.is_none(), "{clients} clients are limited at half the capacity");
         world.run(5, 3.0);
         let measured = world.run(20, 3.0);
         let (goodput, rejects) = (measured.goodput(), measured.reject_share());
@@ -31,11 +28,7 @@ fn three_times_the_demand_is_served_at_capacity_with_few_rejects() {
         assert!(rejects <= 0.2, "{clients} clients: rejects {rejects:.3}");
         // The users' patience for what still waits, then ten seconds.
         world.run(12, 0.3);
-        assert_eq!(
-            (world.rate, world.level),
-            (None, Level::Normal),
-            "{clients} clients, afterwards"
-        );
+        assert_eq!((world.rate, world.level), (None, Level::Normal), "{clients} clients, afterwards");
     }
 }
 
@@ -45,11 +38,7 @@ fn at_eight_tenths_of_the_capacity_nobody_is_limited() {
         let mut world = World::new(clients);
         let measured = world.run(60, 0.8);
         assert_eq!(measured.limited_ms, 0, "{clients} clients");
-        assert!(
-            measured.goodput() > 0.78,
-            "{clients} clients: {}",
-            measured.goodput()
-        );
+        assert!(measured.goodput() > 0.78, "{clients} clients: {}", measured.goodput());
     }
 }
 
@@ -98,10 +87,7 @@ impl World {
     }
 
     fn run(&mut self, seconds: u64, times_capacity: f64) -> Measured {
-        let mut measured = Measured {
-            seconds: seconds as f64,
-            ..Measured::default()
-        };
+        let mut measured = Measured { seconds: seconds as f64, ..Measured::default() };
         for _ in 0..1000 * seconds {
             self.now += 1;
             self.demand(times_capacity * CAPACITY / 1000.0);
@@ -130,11 +116,7 @@ impl World {
         for index in 0..self.clients.len() {
             let cost = 0.5 + self.uniform();
             let client = &mut self.clients[index];
-            while client
-                .waiting
-                .front()
-                .is_some_and(|since| self.now - since > PATIENCE_MS)
-            {
+            while client.waiting.front().is_some_and(|since| self.now - since > PATIENCE_MS) {
                 client.waiting.pop_front();
             }
             match self.rate {
@@ -171,11 +153,7 @@ impl World {
             self.tick.completed += 1;
             self.tick.hold_total += Duration::from_millis(HOLD_MS);
         }
-        while self
-            .queue
-            .front()
-            .is_some_and(|since| self.now - since > LONGEST_WAIT_MS)
-        {
+        while self.queue.front().is_some_and(|since| self.now - since > LONGEST_WAIT_MS) {
             self.queue.pop_front();
             self.reject(measured);
         }
@@ -194,11 +172,7 @@ impl World {
         let counted = std::mem::take(&mut self.tick);
         let running = self.running.len() as u32;
         let sample = Sample {
-            pool: PoolSample {
-                checked_out: running,
-                capacity: 30,
-                waiting: 0,
-            },
+            pool: PoolSample { checked_out: running, capacity: 30, waiting: 0 },
             gate: GateSample {
                 permits: SLOTS as u32,
                 in_flight: running,
@@ -209,10 +183,7 @@ impl World {
             live_clients: self.clients.len() as u32,
             ..counted
         };
-        let config = self
-            .controller
-            .tick(&sample, Duration::from_millis(self.now))
-            .config;
+        let config = self.controller.tick(&sample, Duration::from_millis(self.now)).config;
         if self.rate.is_none() && config.fair_rate_per_second.is_some() {
             // As the throttle does: each bucket starts at a random fill.
             for index in 0..self.clients.len() {

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use poolgate_control::{
-    Contact, Controller, Decision, Event, GateSample, Policy, PoolSample, Sample, Settings,
-    WaitSample,
+    Contact, Controller, Decision, Event, GateSample, Policy, PoolSample, Sample, Settings, WaitSample,
 };
 use poolgate_types::{AlertKind, CircuitState, Health, Level, Reason, Severity, SixFields};
 
@@ -20,11 +19,7 @@ struct World {
 impl World {
     fn new(policy: Policy) -> Self {
         let controller = Controller::new(Settings::with_policy(policy), 1, 0);
-        Self {
-            controller,
-            now: Duration::ZERO,
-            events: Vec::new(),
-        }
+        Self { controller, now: Duration::ZERO, events: Vec::new() }
     }
 
     /// Feeds the same sample for so many seconds; the last decision.
@@ -41,10 +36,7 @@ impl World {
     }
 
     fn level_changes(&self) -> usize {
-        self.events
-            .iter()
-            .filter(|event| matches!(event, Event::LevelChanged { .. }))
-            .count()
+        self.events.iter().filter(|event| matches!(event, Event::LevelChanged { .. })).count()
     }
 }
 
@@ -52,18 +44,8 @@ impl World {
 /// a second.
 fn usage(checked_out: u32) -> Sample {
     Sample {
-        pool: PoolSample {
-            checked_out,
-            capacity: 30,
-            waiting: 0,
-        },
-        gate: GateSample {
-            permits: 25,
-            in_flight: 10,
-            arrivals: 20,
-            admitted: 20,
-            ..GateSample::default()
-        },
+        pool: PoolSample { checked_out, capacity: 30, waiting: 0 },
+        gate: GateSample { permits: 25, in_flight: 10, arrivals: 20, admitted: 20, ..GateSample::default() },
         completed: 20,
         hold_total: 20 * Duration::from_millis(50),
         contact: Contact::Answering,
@@ -101,14 +83,8 @@ fn fixed_policy_is_the_original_table_by_usage() {
         (28, Health::Critical, Level::Emergency),
         (30, Health::Critical, Level::Emergency),
     ] {
-        let config = World::new(Policy::Fixed)
-            .run(3.0, &usage(checked_out))
-            .config;
-        assert_eq!(
-            (config.health, config.throttling_level),
-            (health, level),
-            "{checked_out} of 30"
-        );
+        let config = World::new(Policy::Fixed).run(3.0, &usage(checked_out)).config;
+        assert_eq!((config.health, config.throttling_level), (health, level), "{checked_out} of 30");
         assert_eq!(config.six_fields(), SixFields::of(level));
         assert_eq!(config.emergency_mode_active, level == Level::Emergency);
         assert!(config.enforced && config.fair_rate_per_second.is_none());
@@ -129,19 +105,10 @@ fn usage_alone_never_limits_anybody_in_the_adaptive_policy() {
 fn labels_rise_within_the_average_and_fall_after_calm() {
     let mut world = World::new(Policy::Fixed);
     world.run(5.0, &usage(0));
-    assert_eq!(
-        world.run(2.0, &usage(30)).config.throttling_level,
-        Level::Emergency
-    );
-    assert_eq!(
-        world.run(5.0, &usage(0)).config.throttling_level,
-        Level::Emergency
-    );
+    assert_eq!(world.run(2.0, &usage(30)).config.throttling_level, Level::Emergency);
+    assert_eq!(world.run(5.0, &usage(0)).config.throttling_level, Level::Emergency);
     let config = world.run(2.5, &usage(0)).config;
-    assert_eq!(
-        (config.throttling_level, config.health),
-        (Level::Normal, Health::Healthy)
-    );
+    assert_eq!((config.throttling_level, config.health), (Level::Normal, Health::Healthy));
 }
 
 #[test]
@@ -156,26 +123,13 @@ fn a_gauge_around_a_threshold_does_not_make_labels_flap() {
 #[test]
 fn alerts_are_raised_at_three_thresholds_and_cleared() {
     let mut world = World::new(Policy::Adaptive);
-    for (checked_out, severity) in [
-        (22, Severity::Info),
-        (25, Severity::Warning),
-        (29, Severity::Critical),
-    ] {
+    for (checked_out, severity) in [(22, Severity::Info), (25, Severity::Warning), (29, Severity::Critical)] {
         let alerts = world.run(3.0, &usage(checked_out)).alerts;
-        let [alert] = alerts.as_slice() else {
-            panic!("{alerts:?}")
-        };
-        assert_eq!(
-            (alert.kind, alert.severity),
-            (AlertKind::PoolUsage, severity)
-        );
+        let [alert] = alerts.as_slice() else { panic!("{alerts:?}") };
+        assert_eq!((alert.kind, alert.severity), (AlertKind::PoolUsage, severity));
     }
     assert!(world.run(8.0, &usage(0)).alerts.is_empty());
-    assert!(
-        world
-            .events
-            .contains(&Event::AlertCleared(AlertKind::PoolUsage))
-    );
+    assert!(world.events.contains(&Event::AlertCleared(AlertKind::PoolUsage)));
 }
 
 #[test]
@@ -196,10 +150,7 @@ fn levels_say_how_well_the_rate_works() {
         (70, 20, Level::Emergency, Reason::ClientsDisobey),
     ] {
         let mut sample = overload(100, rejected);
-        sample.acquire_waits = WaitSample {
-            p99: Duration::from_millis(p99),
-            min: Duration::ZERO,
-        };
+        sample.acquire_waits = WaitSample { p99: Duration::from_millis(p99), min: Duration::ZERO };
         let config = World::new(Policy::Adaptive).run(5.0, &sample).config;
         assert_eq!((config.throttling_level, config.reason), (level, reason));
         assert!(config.enforced && config.fair_rate_per_second.is_some());
@@ -210,15 +161,9 @@ fn levels_say_how_well_the_rate_works() {
 #[test]
 fn normal_is_back_ten_seconds_after_the_pressure() {
     let mut world = World::new(Policy::Adaptive);
-    assert_ne!(
-        world.run(20.0, &overload(500, 450)).config.throttling_level,
-        Level::Normal
-    );
+    assert_ne!(world.run(20.0, &overload(500, 450)).config.throttling_level, Level::Normal);
     let config = world.run(10.0, &usage(5)).config;
-    assert_eq!(
-        (config.throttling_level, config.enforced),
-        (Level::Normal, false)
-    );
+    assert_eq!((config.throttling_level, config.enforced), (Level::Normal, false));
     assert_eq!(config.six_fields(), SixFields::NORMAL);
     assert_eq!((config.ttl_seconds, config.poll_after_seconds), (90, 30));
 }
@@ -228,11 +173,7 @@ fn constant_load_of_any_size_does_not_flap() {
     for arrivals in [10, 40, 50, 55, 60, 100, 500] {
         let mut world = World::new(Policy::Adaptive);
         world.run(120.0, &overload(arrivals, arrivals.saturating_sub(50)));
-        assert!(
-            world.level_changes() <= 4,
-            "{arrivals} per tick: {:?}",
-            world.events
-        );
+        assert!(world.level_changes() <= 4, "{arrivals} per tick: {:?}", world.events);
     }
 }
 
@@ -241,25 +182,14 @@ fn a_silent_database_is_critical_and_opens_the_breaker_and_all_recovers() {
     for policy in [Policy::Adaptive, Policy::Fixed] {
         let mut world = World::new(policy);
         world.run(5.0, &usage(5));
-        let silent = Sample {
-            contact: Contact::Silent,
-            completed: 0,
-            ..usage(5)
-        };
+        let silent = Sample { contact: Contact::Silent, completed: 0, ..usage(5) };
         let decision = world.run(0.8, &silent);
         assert_eq!(decision.breaker, CircuitState::Open);
         assert_eq!(decision.config.health, Health::Critical);
         assert_eq!(decision.config.throttling_level, Level::Emergency);
         assert_eq!(decision.config.six_fields(), SixFields::EMERGENCY);
-        assert!(
-            decision.config.circuit_breaker_open && decision.config.retry_after_seconds.is_some()
-        );
-        assert!(
-            decision
-                .alerts
-                .iter()
-                .any(|alert| alert.kind == AlertKind::DatabaseUnreachable)
-        );
+        assert!(decision.config.circuit_breaker_open && decision.config.retry_after_seconds.is_some());
+        assert!(decision.alerts.iter().any(|alert| alert.kind == AlertKind::DatabaseUnreachable));
 
         let probing = world.run(0.3, &usage(5));
         assert_eq!(probing.breaker, CircuitState::HalfOpen);

@@ -2,47 +2,21 @@
 
 use std::time::Duration;
 
-use poolgate_control::{
-    Contact, Controller, GateSample, Policy, PoolSample, Probes, Sample, Settings, WaitSample,
-};
+use poolgate_control::{Contact, Controller, GateSample, Policy, PoolSample, Probes, Sample, Settings, WaitSample};
 use poolgate_types::ThrottlingConfig;
 use proptest::prelude::*;
 
 fn samples() -> impl Strategy<Value = Sample> {
-    let counts = prop_oneof![
-        0..3_u64,
-        0..500_u64,
-        any::<u64>().prop_map(|count| count >> 8)
-    ];
+    let counts = prop_oneof![0..3_u64, 0..500_u64, any::<u64>().prop_map(|count| count >> 8)];
     let gauges = prop_oneof![0..40_u32, any::<u32>()];
-    let contact = prop_oneof![
-        Just(Contact::Answering),
-        Just(Contact::Silent),
-        Just(Contact::Unknown)
-    ];
+    let contact = prop_oneof![Just(Contact::Answering), Just(Contact::Silent), Just(Contact::Unknown)];
     (
-        (
-            gauges.clone(),
-            gauges.clone(),
-            gauges.clone(),
-            gauges.clone(),
-            gauges.clone(),
-            gauges,
-        ),
-        (
-            counts.clone(),
-            counts.clone(),
-            counts.clone(),
-            0..u64::MAX / 4,
-        ),
+        (gauges.clone(), gauges.clone(), gauges.clone(), gauges.clone(), gauges.clone(), gauges),
+        (counts.clone(), counts.clone(), counts.clone(), 0..u64::MAX / 4),
         (contact, 0..50_u32, 0..50_u32, 0..10_000_u64),
     )
         .prop_map(|(gauge, count, rest)| Sample {
-            pool: PoolSample {
-                checked_out: gauge.0,
-                capacity: gauge.1,
-                waiting: gauge.2,
-            },
+            pool: PoolSample { checked_out: gauge.0, capacity: gauge.1, waiting: gauge.2 },
             gate: GateSample {
                 permits: gauge.3,
                 in_flight: gauge.4,
@@ -54,15 +28,9 @@ fn samples() -> impl Strategy<Value = Sample> {
             },
             completed: count.1,
             hold_total: Duration::from_nanos(count.3),
-            acquire_waits: WaitSample {
-                p99: Duration::from_millis(rest.3),
-                min: Duration::ZERO,
-            },
+            acquire_waits: WaitSample { p99: Duration::from_millis(rest.3), min: Duration::ZERO },
             contact: rest.0,
-            probes: Probes {
-                succeeded: rest.1,
-                failed: rest.2,
-            },
+            probes: Probes { succeeded: rest.1, failed: rest.2 },
             live_clients: gauge.5,
         })
 }

@@ -18,10 +18,7 @@ const MAX_DEAD: u32 = 2;
 
 type Answer<DB> = Result<Lease<DB>, AcquireError>;
 
-pub(crate) async fn acquire<DB: Database>(
-    shared: Arc<Shared<DB>>,
-    place: &'static Location<'static>,
-) -> Answer<DB> {
+pub(crate) async fn acquire<DB: Database>(shared: Arc<Shared<DB>>, place: &'static Location<'static>) -> Answer<DB> {
     shared.remember_runtime()?;
     let started = Instant::now();
     let mut dead = 0;
@@ -60,10 +57,7 @@ enum Found<DB: Database> {
     Queue(Queued<DB>, oneshot::Receiver<Answer<DB>>),
 }
 
-fn find<DB: Database>(
-    shared: &Arc<Shared<DB>>,
-    place: &'static Location<'static>,
-) -> Result<Found<DB>, AcquireError> {
+fn find<DB: Database>(shared: &Arc<Shared<DB>>, place: &'static Location<'static>) -> Result<Found<DB>, AcquireError> {
     let now = Instant::now();
     let mut state = shared.state();
     let found = state.check_out(place, now)?;
@@ -72,29 +66,15 @@ fn find<DB: Database>(
         let ticket = state.wait(place, now, || reply);
         drop(state);
         shared.close_all(found.expired, CloseReason::Recycled);
-        return Ok(Found::Queue(
-            Queued {
-                shared: Arc::clone(shared),
-                ticket: ticket?,
-            },
-            answer,
-        ));
+        return Ok(Found::Queue(Queued { shared: Arc::clone(shared), ticket: ticket? }, answer));
     };
     drop(state);
     shared.close_all(found.expired, CloseReason::Recycled);
     let lease = Lease::new(Arc::clone(shared), issued);
-    Ok(if suspect {
-        Found::Suspect(lease)
-    } else {
-        Found::Lease(lease)
-    })
+    Ok(if suspect { Found::Suspect(lease) } else { Found::Lease(lease) })
 }
 
-async fn pinged<DB: Database>(
-    shared: &Arc<Shared<DB>>,
-    mut lease: Lease<DB>,
-    left: Duration,
-) -> Option<Lease<DB>> {
+async fn pinged<DB: Database>(shared: &Arc<Shared<DB>>, mut lease: Lease<DB>, left: Duration) -> Option<Lease<DB>> {
     let error = match lease.ping(shared.config.verify_timeout.min(left)).await {
         Ok(()) => return Some(lease),
         Err(error) => error,
@@ -141,11 +121,7 @@ impl<DB: Database> Drop for Queued<DB> {
     }
 }
 
-fn acquired<DB: Database>(
-    shared: &Shared<DB>,
-    mut lease: Lease<DB>,
-    started: Instant,
-) -> Lease<DB> {
+fn acquired<DB: Database>(shared: &Shared<DB>, mut lease: Lease<DB>, started: Instant) -> Lease<DB> {
     lease.accept();
     shared.observer.acquired(started.elapsed());
     lease

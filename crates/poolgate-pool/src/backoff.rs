@@ -32,9 +32,7 @@ impl Backoff {
 
     /// An attempt failed. `jitter` in [0, 1) shortens the pause by up to a half.
     pub(crate) fn failed(&mut self, error: AcquireError, now: Instant, jitter: f64) {
-        let pause = FIRST_PAUSE
-            .saturating_mul(1 << self.failures.min(10))
-            .min(LONGEST_PAUSE);
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(10)).min(LONGEST_PAUSE);
         self.until = Some(now + pause.mul_f64(1.0 - 0.5 * jitter.clamp(0.0, 1.0)));
         self.failures = self.failures.saturating_add(1);
         if error.is_answer() {
@@ -72,10 +70,7 @@ impl Backoff {
             answered: ago(self.answered),
             failed: ago(self.failed),
             consecutive_failures: self.failures,
-            error: self
-                .error
-                .as_ref()
-                .map(|error| Arc::from(error.to_string())),
+            error: self.error.as_ref().map(|error| Arc::from(error.to_string())),
         }
     }
 }

@@ -15,9 +15,8 @@ use crate::pool::{PoolgatePool, Shared};
 pub type ConnectOptions<DB> = <<DB as Database>::Connection as sqlx::Connection>::Options;
 
 /// Runs on every new connection before anyone gets it.
-pub(crate) type OnConnect<DB> = dyn for<'c> Fn(&'c mut <DB as Database>::Connection) -> BoxFuture<'c, sqlx::Result<()>>
-    + Send
-    + Sync;
+pub(crate) type OnConnect<DB> =
+    dyn for<'c> Fn(&'c mut <DB as Database>::Connection) -> BoxFuture<'c, sqlx::Result<()>> + Send + Sync;
 
 /// Collects what a pool needs; [`PoolgatePool::builder`] starts it.
 #[must_use = "a builder does nothing until it builds"]
@@ -31,12 +30,7 @@ pub struct Builder<DB: Database> {
 impl<DB: Database> Builder<DB> {
     pub(crate) fn new(options: ConnectOptions<DB>) -> Self {
         let (config, observer) = (PoolConfig::default(), Arc::new(()));
-        Self {
-            options,
-            config,
-            on_connect: None,
-            observer,
-        }
+        Self { options, config, on_connect: None, observer }
     }
 
     /// Sets the limits; [`PoolConfig::default`] unless called.
@@ -71,12 +65,7 @@ impl<DB: Database> Builder<DB> {
     where
         for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
     {
-        let Self {
-            options,
-            config,
-            on_connect,
-            observer,
-        } = self;
+        let Self { options, config, on_connect, observer } = self;
         config.check()?;
         let shared = Shared::new(options, config, on_connect, janitor::reset::<DB>, observer);
         Ok(PoolgatePool::from(Arc::new(shared)))
@@ -86,8 +75,6 @@ impl<DB: Database> Builder<DB> {
 impl<DB: Database> fmt::Debug for Builder<DB> {
     // The connect options are left out: their own Debug shows the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
+        f.debug_struct("Builder").field("config", &self.config).finish_non_exhaustive()
     }
 }

@@ -99,10 +99,7 @@ mod tests {
             condition.verdict()
         };
         assert_eq!(after(sqlx::Error::RowNotFound), Verdict::Clean);
-        assert_eq!(
-            after(sqlx::Error::WorkerCrashed),
-            Verdict::Unusable(CloseReason::Broken)
-        );
+        assert_eq!(after(sqlx::Error::WorkerCrashed), Verdict::Unusable(CloseReason::Broken));
         assert_eq!(after(sqlx::Error::BeginFailed), Verdict::Doubtful);
     }
 }

@@ -96,26 +96,10 @@ impl PoolConfig {
             check(!value.is_zero(), key, "must be longer than zero")?;
             check(value <= LONGEST, key, "must be at most 1 day")
         };
-        check(
-            self.capacity() > 0,
-            "size",
-            "or max_overflow must be at least 1",
-        )?;
-        check(
-            self.capacity() <= 10_000,
-            "size",
-            "and max_overflow must be at most 10,000 together",
-        )?;
-        check(
-            self.max_connecting > 0,
-            "max_connecting",
-            "must be at least 1",
-        )?;
-        check(
-            self.recycle.is_none_or(|age| !age.is_zero()),
-            "recycle",
-            "must be longer than zero",
-        )?;
+        check(self.capacity() > 0, "size", "or max_overflow must be at least 1")?;
+        check(self.capacity() <= 10_000, "size", "and max_overflow must be at most 10,000 together")?;
+        check(self.max_connecting > 0, "max_connecting", "must be at least 1")?;
+        check(self.recycle.is_none_or(|age| !age.is_zero()), "recycle", "must be longer than zero")?;
         positive("timeout", self.timeout)?;
         positive("connect_timeout", self.connect_timeout)?;
         positive("verify_timeout", self.verify_timeout)?;
@@ -127,11 +111,7 @@ impl PoolConfig {
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn check(holds: bool, key: &'static str, requirement: &'static str) -> Result<(), InvalidConfig> {
-    if holds {
-        Ok(())
-    } else {
-        Err(InvalidConfig { key, requirement })
-    }
+    if holds { Ok(()) } else { Err(InvalidConfig { key, requirement }) }
 }
 
 #[cfg(test)]
@@ -141,30 +121,13 @@ mod tests {
     #[test]
     fn the_default_works_and_nonsense_is_named() {
         assert_eq!(PoolConfig::default().check(), Ok(()));
-        let none = PoolConfig {
-            size: 0,
-            max_overflow: 0,
-            ..PoolConfig::default()
-        };
+        let none = PoolConfig { size: 0, max_overflow: 0, ..PoolConfig::default() };
         assert_eq!(none.check().unwrap_err().key, "size");
-        let overflow_only = PoolConfig {
-            size: 0,
-            max_overflow: 1,
-            ..PoolConfig::default()
-        };
+        let overflow_only = PoolConfig { size: 0, max_overflow: 1, ..PoolConfig::default() };
         assert_eq!(overflow_only.check(), Ok(()));
-        let no_wait = PoolConfig {
-            timeout: Duration::ZERO,
-            ..PoolConfig::default()
-        };
-        assert_eq!(
-            no_wait.check().unwrap_err().to_string(),
-            "pool.timeout must be longer than zero"
-        );
-        let for_ever = PoolConfig {
-            close_timeout: Duration::MAX,
-            ..PoolConfig::default()
-        };
+        let no_wait = PoolConfig { timeout: Duration::ZERO, ..PoolConfig::default() };
+        assert_eq!(no_wait.check().unwrap_err().to_string(), "pool.timeout must be longer than zero");
+        let for_ever = PoolConfig { close_timeout: Duration::MAX, ..PoolConfig::default() };
         assert_eq!(for_ever.check().unwrap_err().key, "close_timeout");
     }
 }

@@ -17,10 +17,7 @@ const BUSY_PAUSE: Duration = Duration::from_millis(5);
 /// Opens one connection that the state counts as connecting.
 pub(crate) fn spawn<DB: Database>(shared: &Arc<Shared<DB>>) {
     // Made here and not in the task: a task that never runs must give its place back too.
-    let opening = Opening {
-        shared: Arc::clone(shared),
-        open: true,
-    };
+    let opening = Opening { shared: Arc::clone(shared), open: true };
     shared.spawn(async move {
         let generation = opening.shared.state().generation();
         let started = Instant::now();
@@ -36,9 +33,7 @@ pub(crate) fn spawn<DB: Database>(shared: &Arc<Shared<DB>>) {
 
 /// Asks again after the pause that follows a failed connect.
 pub(crate) fn retry_after<DB: Database>(shared: &Arc<Shared<DB>>, pause: Duration) {
-    let planned = Retry {
-        shared: Arc::clone(shared),
-    };
+    let planned = Retry { shared: Arc::clone(shared) };
     shared.spawn(async move {
         sleep(pause).await;
         let shared = Arc::clone(&planned.shared);
@@ -48,10 +43,7 @@ pub(crate) fn retry_after<DB: Database>(shared: &Arc<Shared<DB>>, pause: Duratio
 }
 
 /// Opens a connection that is not the pool's; what it learns about the database is kept.
-pub(crate) async fn apart<DB: Database>(
-    shared: &Shared<DB>,
-    limit: Duration,
-) -> Result<DB::Connection, AcquireError> {
+pub(crate) async fn apart<DB: Database>(shared: &Shared<DB>, limit: Duration) -> Result<DB::Connection, AcquireError> {
     let result = establish(shared, limit).await;
     let now = Instant::now();
     match &result {
@@ -62,10 +54,7 @@ pub(crate) async fn apart<DB: Database>(
     result
 }
 
-async fn establish<DB: Database>(
-    shared: &Shared<DB>,
-    limit: Duration,
-) -> Result<DB::Connection, AcquireError> {
+async fn establish<DB: Database>(shared: &Shared<DB>, limit: Duration) -> Result<DB::Connection, AcquireError> {
     let opened = async {
         loop {
             match open(shared).await {
@@ -96,10 +85,7 @@ fn is_busy_file(error: &sqlx::Error) -> bool {
         return false;
     };
     // SQLite's extended codes have the plain one in their lowest byte; SQLSTATEs have five characters.
-    code.len() < 5
-        && code
-            .parse::<u32>()
-            .is_ok_and(|code| code & 0xff == SQLITE_BUSY)
+    code.len() < 5 && code.parse::<u32>().is_ok_and(|code| code & 0xff == SQLITE_BUSY)
 }
 
 /// The place of a connection that is being opened.
@@ -112,15 +98,8 @@ impl<DB: Database> Opening<DB> {
     fn succeed(mut self, connection: DB::Connection, generation: u64) {
         self.open = false;
         let now = Instant::now();
-        let expires = self
-            .shared
-            .config
-            .recycle
-            .and_then(|age| now.checked_add(age.mul_f64(1.0 - 0.25 * random())));
-        let placement = self
-            .shared
-            .state()
-            .connected(connection, generation, expires, now);
+        let expires = self.shared.config.recycle.and_then(|age| now.checked_add(age.mul_f64(1.0 - 0.25 * random())));
+        let placement = self.shared.state().connected(connection, generation, expires, now);
         self.shared.settle(placement);
         self.shared.connect_for_waiters();
     }
@@ -134,10 +113,7 @@ impl<DB: Database> Opening<DB> {
     }
 
     fn tell(&self, error: &AcquireError) {
-        let told = self
-            .shared
-            .state()
-            .connect_failed(error, Instant::now(), random());
+        let told = self.shared.state().connect_failed(error, Instant::now(), random());
         for reply in told {
             // A caller that has just left needs no answer.
             let _ = reply.send(Err(error.clone()));

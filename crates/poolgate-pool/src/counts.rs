@@ -49,8 +49,7 @@ impl Counts {
     /// Connections that a caller could get without waiting for another caller.
     #[must_use]
     pub fn available(&self) -> u32 {
-        self.capacity
-            .saturating_sub(self.checked_out + self.connecting + self.closing)
+        self.capacity.saturating_sub(self.checked_out + self.connecting + self.closing)
     }
 }
 

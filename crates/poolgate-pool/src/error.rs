@@ -68,15 +68,7 @@ pub struct Diagnosis {
 
 impl Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            checked_out,
-            capacity,
-            idle,
-            connecting,
-            closing,
-            waiting,
-            ..
-        } = self;
+        let Self { checked_out, capacity, idle, connecting, closing, waiting, .. } = self;
         write!(
             f,
             "no connection within {:.3} s: {checked_out} of {capacity} connections in use, \
@@ -84,11 +76,7 @@ impl Display for Diagnosis {
             self.waited.as_secs_f64()
         )?;
         if let Some((age, place)) = self.oldest_lease {
-            write!(
-                f,
-                "; the oldest is in use for {:.1} s, acquired at {place}",
-                age.as_secs_f64()
-            )?;
+            write!(f, "; the oldest is in use for {:.1} s, acquired at {place}", age.as_secs_f64())?;
         }
         if let Some(error) = &self.connect_error {
             write!(f, "; the last attempt to connect failed: {error}")?;
@@ -101,16 +89,10 @@ impl AcquireError {
     /// Sorts a failed connect by its remedy.
     pub(crate) fn from_connect(error: sqlx::Error) -> Self {
         // 53300 is PostgreSQL's too_many_connections, reserved slots included.
-        let full = error
-            .as_database_error()
-            .and_then(sqlx::error::DatabaseError::code)
-            .is_some_and(|code| code == "53300");
+        let full =
+            error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "53300");
         let error = Arc::new(error);
-        if full {
-            Self::ServerFull(error)
-        } else {
-            Self::Connect(error)
-        }
+        if full { Self::ServerFull(error) } else { Self::Connect(error) }
     }
 
     /// Whether the database itself answered, however unhelpfully.
@@ -138,13 +120,7 @@ mod tests {
             connect_error: None,
         }));
         let text = error.to_string();
-        assert!(
-            text.starts_with("no connection within 2.500 s: 30 of 30 connections in use"),
-            "{text}"
-        );
-        assert!(
-            text.contains("in use for 61.2 s, acquired at") && text.contains("error.rs"),
-            "{text}"
-        );
+        assert!(text.starts_with("no connection within 2.500 s: 30 of 30 connections in use"), "{text}");
+        assert!(text.contains("in use for 61.2 s, acquired at") && text.contains("error.rs"), "{text}");
     }
 }

@@ -28,11 +28,7 @@ macro_rules! executor {
                 let (connection, condition) = self.parts();
                 let (query, effect) = Parts::of(query);
                 condition.begin(effect);
-                Box::pin(Watched {
-                    inner: connection.fetch_many(query),
-                    condition,
-                    effect,
-                })
+                Box::pin(Watched { inner: connection.fetch_many(query), condition, effect })
             }
 
             fn fetch_optional<'e, 'q: 'e, E>(
@@ -65,10 +61,7 @@ macro_rules! executor {
             }
 
             #[cfg(feature = "macros")]
-            fn describe<'e>(
-                self,
-                sql: SqlStr,
-            ) -> BoxFuture<'e, sqlx::Result<sqlx::Describe<$database>>>
+            fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<sqlx::Describe<$database>>>
             where
                 'c: 'e,
             {
@@ -132,15 +125,7 @@ impl<DB: Database> Parts<DB> {
         let persistent = query.persistent();
         let sql = query.sql();
         let effect = statement::effect(sql.as_str());
-        (
-            Self {
-                sql,
-                statement,
-                arguments,
-                persistent,
-            },
-            effect,
-        )
+        (Self { sql, statement, arguments, persistent }, effect)
     }
 }
 

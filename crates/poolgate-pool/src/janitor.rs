@@ -19,9 +19,7 @@ use crate::state::Pooled;
 /// transaction is open, ends an open one on PostgreSQL, and fails where one is open otherwise (SQLite, or an aborted
 /// one on PostgreSQL), which a plain `ROLLBACK` then ends. A plain `ROLLBACK` at once would put a warning into the
 /// server's log for each connection that had nothing open.
-pub(crate) fn reset<DB: Database>(
-    connection: &mut DB::Connection,
-) -> BoxFuture<'_, sqlx::Result<()>>
+pub(crate) fn reset<DB: Database>(connection: &mut DB::Connection) -> BoxFuture<'_, sqlx::Result<()>>
 where
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
 {
@@ -32,9 +30,7 @@ where
         };
         // sqlx's own count of open transactions, which a forgotten `sqlx::Transaction` leaves too high for good.
         if connection.is_in_transaction() {
-            return Err(sqlx::Error::Protocol(
-                "a transaction was left open".to_owned(),
-            ));
+            return Err(sqlx::Error::Protocol("a transaction was left open".to_owned()));
         }
         Ok(())
     })
@@ -42,28 +38,15 @@ where
 
 /// Puts a doubtful connection right in the background, or closes it.
 pub(crate) fn verify<DB: Database>(shared: &Arc<Shared<DB>>, pooled: Pooled<DB::Connection>) {
-    let verifying = Verifying {
-        shared: Arc::clone(shared),
-        pooled: Some(pooled),
-    };
+    let verifying = Verifying { shared: Arc::clone(shared), pooled: Some(pooled) };
     shared.spawn(verifying.run());
 }
 
 /// Closes a connection in the background; its place is free when the socket is closed or has been abandoned.
-pub(crate) fn close<DB: Database>(
-    shared: &Arc<Shared<DB>>,
-    pooled: Pooled<DB::Connection>,
-    reason: CloseReason,
-) {
-    tracing::debug!(
-        connection = pooled.id,
-        reason = reason.as_str(),
-        "closing a connection"
-    );
+pub(crate) fn close<DB: Database>(shared: &Arc<Shared<DB>>, pooled: Pooled<DB::Connection>, reason: CloseReason) {
+    tracing::debug!(connection = pooled.id, reason = reason.as_str(), "closing a connection");
     shared.observer.closed(reason);
-    let closing = Closing {
-        shared: Arc::clone(shared),
-    };
+    let closing = Closing { shared: Arc::clone(shared) };
     shared.spawn(async move {
         let limit = closing.shared.config.close_timeout;
         // Dropping the connection on timeout closes the socket without ceremony.

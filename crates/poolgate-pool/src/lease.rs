@@ -70,22 +70,9 @@ pub(crate) enum PingError {
 
 impl<DB: Database> Lease<DB> {
     pub(crate) fn new(shared: Arc<Shared<DB>>, issued: Issued<DB::Connection>) -> Self {
-        let Issued {
-            lease: id,
-            since,
-            place,
-            pooled,
-        } = issued;
+        let Issued { lease: id, since, place, pooled } = issued;
         let (pooled, condition) = (Some(pooled), Condition::default());
-        Self {
-            shared,
-            pooled,
-            condition,
-            id,
-            since,
-            place,
-            accepted: false,
-        }
+        Self { shared, pooled, condition, id, since, place, accepted: false }
     }
 
     /// The caller has it now.
@@ -118,12 +105,8 @@ impl<DB: Database> Lease<DB> {
 
     /// The connection, and where to note what becomes of it.
     pub(crate) fn parts(&mut self) -> (&mut DB::Connection, &mut Condition) {
-        let Self {
-            pooled, condition, ..
-        } = self;
-        let pooled = pooled
-            .as_mut()
-            .expect("a lease has its connection until it is dropped");
+        let Self { pooled, condition, .. } = self;
+        let pooled = pooled.as_mut().expect("a lease has its connection until it is dropped");
         (&mut pooled.connection, condition)
     }
 }
@@ -132,10 +115,7 @@ impl<DB: Database> Deref for Lease<DB> {
     type Target = DB::Connection;
 
     fn deref(&self) -> &Self::Target {
-        let pooled = self
-            .pooled
-            .as_ref()
-            .expect("a lease has its connection until it is dropped");
+        let pooled = self.pooled.as_ref().expect("a lease has its connection until it is dropped");
         &pooled.connection
     }
 }
@@ -170,12 +150,7 @@ impl<'c, DB: Database> Acquire<'c> for &'c mut Lease<DB> {
 
 impl<DB: Database> fmt::Debug for Lease<DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            id,
-            place,
-            condition,
-            ..
-        } = self;
+        let Self { id, place, condition, .. } = self;
         f.debug_struct("Lease")
             .field("id", id)
             .field("place", &format_args!("{place}"))
@@ -194,9 +169,7 @@ impl<DB: Database> Drop for Lease<DB> {
         let verdict = match self.condition.verdict() {
             // What sqlx itself knows to be left over, and a user that came to grief in the middle of something.
             Verdict::Clean
-                if connection.is_in_transaction()
-                    || connection.should_flush()
-                    || std::thread::panicking() =>
+                if connection.is_in_transaction() || connection.should_flush() || std::thread::panicking() =>
             {
                 Verdict::Doubtful
             }

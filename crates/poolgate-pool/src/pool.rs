@@ -42,9 +42,7 @@ impl<DB: Database> PoolgatePool<DB> {
     /// # Errors
     /// [`AcquireError`]; each variant is one cause with one remedy.
     #[track_caller]
-    pub fn acquire(
-        &self,
-    ) -> impl Future<Output = Result<Lease<DB>, AcquireError>> + Send + use<DB> {
+    pub fn acquire(&self) -> impl Future<Output = Result<Lease<DB>, AcquireError>> + Send + use<DB> {
         acquire::acquire(Arc::clone(&self.shared), Location::caller())
     }
 
@@ -93,12 +91,7 @@ impl<DB: Database> PoolgatePool<DB> {
     /// # Errors
     /// Sizes that [`PoolConfig::check`] refuses.
     pub fn resize(&self, size: u32, max_overflow: u32) -> Result<(), crate::InvalidConfig> {
-        PoolConfig {
-            size,
-            max_overflow,
-            ..self.shared.config.clone()
-        }
-        .check()?;
+        PoolConfig { size, max_overflow, ..self.shared.config.clone() }.check()?;
         let idle = self.shared.state().resize(size, max_overflow);
         self.shared.close_all(idle, CloseReason::Surplus);
         self.shared.connect_for_waiters();
@@ -136,17 +129,13 @@ impl<DB: Database> From<Arc<Shared<DB>>> for PoolgatePool<DB> {
 
 impl<DB: Database> Clone for PoolgatePool<DB> {
     fn clone(&self) -> Self {
-        Self {
-            shared: Arc::clone(&self.shared),
-        }
+        Self { shared: Arc::clone(&self.shared) }
     }
 }
 
 impl<DB: Database> fmt::Debug for PoolgatePool<DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PoolgatePool")
-            .field("counts", &self.counts())
-            .finish_non_exhaustive()
+        f.debug_struct("PoolgatePool").field("counts", &self.counts()).finish_non_exhaustive()
     }
 }
 
@@ -154,8 +143,7 @@ impl<DB: Database> fmt::Debug for PoolgatePool<DB> {
 pub(crate) type Reply<DB> = oneshot::Sender<Result<Lease<DB>, AcquireError>>;
 
 /// Puts a connection in doubt right, or fails.
-pub(crate) type Reset<DB> =
-    fn(&mut <DB as Database>::Connection) -> BoxFuture<'_, sqlx::Result<()>>;
+pub(crate) type Reset<DB> = fn(&mut <DB as Database>::Connection) -> BoxFuture<'_, sqlx::Result<()>>;
 
 /// What the handles, the leases and the background tasks of one pool share.
 pub(crate) struct Shared<DB: Database> {
@@ -181,16 +169,7 @@ impl<DB: Database> Shared<DB> {
     ) -> Self {
         let state = Mutex::new(State::new(&config));
         let (emptied, runtime) = (Notify::new(), OnceLock::new());
-        Self {
-            options,
-            config,
-            on_connect,
-            reset,
-            observer,
-            emptied,
-            state,
-            runtime,
-        }
+        Self { options, config, on_connect, reset, observer, emptied, state, runtime }
     }
 
     /// No foreign code runs under this lock and it is never held across an await.
@@ -227,15 +206,8 @@ impl<DB: Database> Shared<DB> {
     }
 
     /// Takes a connection back from its user.
-    pub(crate) fn check_in(
-        self: &Arc<Self>,
-        lease: u64,
-        pooled: Pooled<DB::Connection>,
-        verdict: Verdict,
-    ) {
-        let placement = self
-            .state()
-            .check_in(lease, pooled, verdict, Instant::now());
+    pub(crate) fn check_in(self: &Arc<Self>, lease: u64, pooled: Pooled<DB::Connection>, verdict: Verdict) {
+        let placement = self.state().check_in(lease, pooled, verdict, Instant::now());
         self.settle(placement);
     }
 
@@ -255,20 +227,14 @@ impl<DB: Database> Shared<DB> {
                     let Some((lease, pooled)) = unwanted.into_parts() else {
                         return;
                     };
-                    placement =
-                        self.state()
-                            .check_in(lease, pooled, Verdict::Clean, Instant::now());
+                    placement = self.state().check_in(lease, pooled, Verdict::Clean, Instant::now());
                 }
             }
         }
     }
 
     /// Closes idle connections in the background; returns how many.
-    pub(crate) fn close_all(
-        self: &Arc<Self>,
-        idle: Vec<Pooled<DB::Connection>>,
-        reason: CloseReason,
-    ) -> u32 {
+    pub(crate) fn close_all(self: &Arc<Self>, idle: Vec<Pooled<DB::Connection>>, reason: CloseReason) -> u32 {
         let count = u32::try_from(idle.len()).unwrap_or(u32::MAX);
         for pooled in idle {
             janitor::close(self, pooled, reason);

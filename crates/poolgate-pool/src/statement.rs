@@ -13,10 +13,7 @@ pub(crate) enum Effect {
 /// Reads the first words of each statement in `sql`. It splits at every semicolon, those in literals included, and so
 /// may see a `BEGIN` where there is none, which costs a check; `Ends` is said only of a text that is nothing else.
 pub(crate) fn effect(sql: &str) -> Effect {
-    let mut statements = sql
-        .split(';')
-        .map(without_comments)
-        .filter(|text| !text.is_empty());
+    let mut statements = sql.split(';').map(without_comments).filter(|text| !text.is_empty());
     let Some(first) = statements.next() else {
         return Effect::None;
     };
@@ -33,8 +30,7 @@ fn opens(statement: &str) -> bool {
     let Some(first) = words.next() else {
         return false;
     };
-    let continues =
-        |w: &str| is(w, "COMMIT") || is(w, "END") || is(w, "ROLLBACK") || is(w, "ABORT");
+    let continues = |w: &str| is(w, "COMMIT") || is(w, "END") || is(w, "ROLLBACK") || is(w, "ABORT");
     is(first, "BEGIN")
         || is(first, "SAVEPOINT")
         || (is(first, "START") && words.next().is_some_and(|word| is(word, "TRANSACTION")))
@@ -59,9 +55,7 @@ fn is_chained(statement: &str) -> bool {
 }
 
 fn words(statement: &str) -> impl Iterator<Item = &str> {
-    statement
-        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .filter(|w| !w.is_empty())
+    statement.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|w| !w.is_empty())
 }
 
 fn is(word: &str, keyword: &str) -> bool {
@@ -101,14 +95,7 @@ mod tests {
         ] {
             assert_eq!(effect(sql), Effect::Opens, "{sql}");
         }
-        for sql in [
-            "COMMIT",
-            "commit;",
-            "END",
-            "ROLLBACK",
-            "ROLLBACK AND NO CHAIN",
-            "/* x */ abort",
-        ] {
+        for sql in ["COMMIT", "commit;", "END", "ROLLBACK", "ROLLBACK AND NO CHAIN", "/* x */ abort"] {
             assert_eq!(effect(sql), Effect::Ends, "{sql}");
         }
         for sql in [

@@ -36,10 +36,7 @@ impl<DB: Database> Lease<DB> {
     ///
     /// # Errors
     /// What the database says, or that the statement did not begin a transaction.
-    pub async fn begin_with(
-        &mut self,
-        statement: impl SqlSafeStr + Send,
-    ) -> sqlx::Result<Transaction<'_, DB>> {
+    pub async fn begin_with(&mut self, statement: impl SqlSafeStr + Send) -> sqlx::Result<Transaction<'_, DB>> {
         let statement = statement.into_sql_str();
         let (connection, condition) = self.parts();
         condition.begin(Effect::Opens);
@@ -113,8 +110,6 @@ impl<DB: Database> DerefMut for Transaction<'_, DB> {
 
 impl<DB: Database> fmt::Debug for Transaction<'_, DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transaction")
-            .field("condition", &self.condition)
-            .finish_non_exhaustive()
+        f.debug_struct("Transaction").field("condition", &self.condition).finish_non_exhaustive()
     }
 }

@@ -47,9 +47,7 @@ pub struct ThrottlingConfig {
 }
 
 /// Orders configs: the higher one wins, wherever it came from.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ConfigVersion {
     /// Unix milliseconds of the server's start.
     pub epoch: u64,
@@ -83,10 +81,7 @@ impl ThrottlingConfig {
     /// Range of [`max_requests_per_minute`](Self::max_requests_per_minute).
     pub const PER_MINUTE: Range = Range { min: 5, max: 100 };
     /// Range of [`request_delay_ms`](Self::request_delay_ms).
-    pub const DELAY_MS: Range = Range {
-        min: 100,
-        max: 2000,
-    };
+    pub const DELAY_MS: Range = Range { min: 100, max: 2000 };
 
     /// The config of a server on which nothing is wrong: NORMAL, nothing enforced.
     pub const fn normal(at: ConfigVersion) -> Self {
@@ -112,10 +107,7 @@ impl ThrottlingConfig {
 
     /// Where this config stands among others.
     pub const fn at(&self) -> ConfigVersion {
-        ConfigVersion {
-            epoch: self.epoch,
-            version: self.version,
-        }
+        ConfigVersion { epoch: self.epoch, version: self.version }
     }
 
     /// The content of a strong `ETag`, without its quotes: `<epoch>-<version>`.
@@ -135,29 +127,13 @@ impl ThrottlingConfig {
 
 impl SixFields {
     /// The row of level NORMAL.
-    pub const NORMAL: Self = Self {
-        concurrency: 10,
-        per_minute: 100,
-        delay_ms: 100,
-    };
+    pub const NORMAL: Self = Self { concurrency: 10, per_minute: 100, delay_ms: 100 };
     /// The row of level MODERATE in the fixed policy.
-    pub const MODERATE: Self = Self {
-        concurrency: 7,
-        per_minute: 70,
-        delay_ms: 300,
-    };
+    pub const MODERATE: Self = Self { concurrency: 7, per_minute: 70, delay_ms: 300 };
     /// The row of level AGGRESSIVE in the fixed policy.
-    pub const AGGRESSIVE: Self = Self {
-        concurrency: 3,
-        per_minute: 30,
-        delay_ms: 1000,
-    };
+    pub const AGGRESSIVE: Self = Self { concurrency: 3, per_minute: 30, delay_ms: 1000 };
     /// The row of level EMERGENCY in the fixed policy.
-    pub const EMERGENCY: Self = Self {
-        concurrency: 1,
-        per_minute: 5,
-        delay_ms: 2000,
-    };
+    pub const EMERGENCY: Self = Self { concurrency: 1, per_minute: 5, delay_ms: 2000 };
 
     /// The fixed policy's row of a level.
     pub const fn of(level: Level) -> Self {

@@ -34,8 +34,7 @@ pub struct InvalidHeader {
 impl ConfigHeader {
     /// The fair rate that [`interval_ms`](Self::interval_ms) stands for.
     pub fn fair_rate_per_second(&self) -> Option<f64> {
-        self.interval_ms
-            .map(|interval| 1000.0 / f64::from(interval.max(1)))
+        self.interval_ms.map(|interval| 1000.0 / f64::from(interval.max(1)))
     }
 }
 
@@ -45,9 +44,7 @@ impl From<&ThrottlingConfig> for ConfigHeader {
             at: config.at(),
             level: config.throttling_level,
             // `as` saturates; a rate is positive, and one above 1,000 a second has the interval of 1,000.
-            interval_ms: config
-                .fair_rate_per_second
-                .map(|rate| ((1000.0 / rate).round() as u32).max(1)),
+            interval_ms: config.fair_rate_per_second.map(|rate| ((1000.0 / rate).round() as u32).max(1)),
             concurrency: config.max_concurrent_requests,
             open: config.circuit_breaker_open,
         }
@@ -61,12 +58,7 @@ impl fmt::Display for ConfigHeader {
         if let Some(interval) = self.interval_ms {
             write!(f, ", interval={interval}")?;
         }
-        write!(
-            f,
-            ", concurrency={}, open=?{}",
-            self.concurrency,
-            u8::from(self.open)
-        )
+        write!(f, ", concurrency={}, open=?{}", self.concurrency, u8::from(self.open))
     }
 }
 
@@ -76,30 +68,18 @@ impl FromStr for ConfigHeader {
     /// Reads the dictionary. As RFC 9651 has it, members may come in any order, the last of a name wins, and what is
     /// not known, parameters included, is ignored.
     fn from_str(text: &str) -> Result<Self, InvalidHeader> {
-        let (mut epoch, mut version, mut level, mut interval, mut concurrency) =
-            (None, None, None, None, None);
+        let (mut epoch, mut version, mut level, mut interval, mut concurrency) = (None, None, None, None, None);
         let mut open = None;
         for member in text.split(',') {
-            let (name, value) = member
-                .trim()
-                .split_once('=')
-                .unwrap_or((member.trim(), "?1"));
+            let (name, value) = member.trim().split_once('=').unwrap_or((member.trim(), "?1"));
             let value = value.split(';').next().unwrap_or_default().trim_end();
             match name {
                 "e" => epoch = Some(value.parse().map_err(|_| InvalidHeader { member: "e" })?),
                 "v" => version = Some(value.parse().map_err(|_| InvalidHeader { member: "v" })?),
                 "level" => level = Some(Level::from_wire(value)),
-                "interval" => {
-                    interval = Some(
-                        value
-                            .parse()
-                            .map_err(|_| InvalidHeader { member: "interval" })?,
-                    )
-                }
+                "interval" => interval = Some(value.parse().map_err(|_| InvalidHeader { member: "interval" })?),
                 "concurrency" => {
-                    concurrency = Some(value.parse().map_err(|_| InvalidHeader {
-                        member: "concurrency",
-                    })?);
+                    concurrency = Some(value.parse().map_err(|_| InvalidHeader { member: "concurrency" })?);
                 }
                 "open" => {
                     open = Some(match value {
@@ -119,9 +99,7 @@ impl FromStr for ConfigHeader {
             at,
             level: level.ok_or(InvalidHeader { member: "level" })?,
             interval_ms: interval,
-            concurrency: concurrency.ok_or(InvalidHeader {
-                member: "concurrency",
-            })?,
+            concurrency: concurrency.ok_or(InvalidHeader { member: "concurrency" })?,
             open: open.ok_or(InvalidHeader { member: "open" })?,
         })
     }
@@ -129,11 +107,7 @@ impl FromStr for ConfigHeader {
 
 impl fmt::Display for InvalidHeader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "`{CONFIG_HEADER}`: member `{}` is missing or malformed",
-            self.member
-        )
+        write!(f, "`{CONFIG_HEADER}`: member `{}` is missing or malformed", self.member)
     }
 }
 

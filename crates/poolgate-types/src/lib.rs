@@ -31,7 +31,4 @@ pub use header::{CONFIG_HEADER, ConfigHeader, InvalidHeader};
 pub use lab::{LoadReport, LoadRequest, LoadState};
 pub use labels::{Backend, CircuitState, Health, Level, Reason, Severity};
 pub use problem::{Problem, codes};
-pub use status::{
-    Alert, AlertKind, Clients, Forecast, GateStatus, Percentiles, Performance, Ping, PoolStatus,
-    Status,
-};
+pub use status::{Alert, AlertKind, Clients, Forecast, GateStatus, Percentiles, Performance, Ping, PoolStatus, Status};

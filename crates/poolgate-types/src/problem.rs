@@ -26,8 +26,7 @@ impl Problem {
     pub const TEMPORARY_REDUCED_CAPACITY: &'static str =
         "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity";
     /// Problem type of a client that sent more than its share (the same draft).
-    pub const QUOTA_EXCEEDED: &'static str =
-        "https://iana.org/assignments/http-problem-types#quota-exceeded";
+    pub const QUOTA_EXCEEDED: &'static str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
 }
 
 /// The values of [`Problem::code`] that clients act on.

@@ -4,21 +4,13 @@
 
 use std::{fs, path::Path};
 
-use poolgate_types::{
-    CleanupReport, ConfigHeader, Level, Problem, Reason, Status, ThrottlingConfig,
-};
+use poolgate_types::{CleanupReport, ConfigHeader, Level, Problem, Reason, Status, ThrottlingConfig};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 #[test]
 fn every_document_survives_reading_and_writing() {
-    for name in [
-        "config-normal",
-        "config-moderate",
-        "config-fixed-aggressive",
-        "config-open",
-        "config-half-open",
-    ] {
+    for name in ["config-normal", "config-moderate", "config-fixed-aggressive", "config-open", "config-half-open"] {
         assert_survives::<ThrottlingConfig>(name);
     }
     assert_survives::<Status>("status");
@@ -37,20 +29,14 @@ fn the_healthy_config_is_the_normal_row() {
 fn an_unreachable_database_is_a_problem_that_still_has_the_status() {
     let document: Value = read("status-unreachable");
     let problem: Problem = serde_json::from_value(document.clone()).unwrap();
-    assert_eq!(
-        (problem.status, problem.code.as_str()),
-        (503, poolgate_types::codes::DATABASE_UNAVAILABLE)
-    );
+    assert_eq!((problem.status, problem.code.as_str()), (503, poolgate_types::codes::DATABASE_UNAVAILABLE));
     assert!(serde_json::from_value::<Status>(document).is_ok());
 }
 
 #[test]
 fn words_of_a_newer_server_are_read_with_caution() {
     let config: ThrottlingConfig = read("config-unknown-words");
-    assert_eq!(
-        (config.throttling_level, config.reason),
-        (Level::Emergency, Reason::Other)
-    );
+    assert_eq!((config.throttling_level, config.reason), (Level::Emergency, Reason::Other));
 }
 
 #[test]
@@ -67,11 +53,7 @@ fn headers_read_and_write_as_the_fixtures_say() {
         assert_eq!(header.at.epoch, case["epoch"], "{text}");
         assert_eq!(header.at.version, case["version"], "{text}");
         assert_eq!(header.level.as_str(), case["level"], "{text}");
-        assert_eq!(
-            serde_json::json!(header.interval_ms),
-            case["interval_ms"],
-            "{text}"
-        );
+        assert_eq!(serde_json::json!(header.interval_ms), case["interval_ms"], "{text}");
         assert_eq!(header.concurrency, case["concurrency"], "{text}");
         assert_eq!(header.open, case["open"], "{text}");
         if case["canonical"] == true {
@@ -79,10 +61,7 @@ fn headers_read_and_write_as_the_fixtures_say() {
         }
     }
     for text in fixtures["malformed"].as_array().unwrap() {
-        assert!(
-            text.as_str().unwrap().parse::<ConfigHeader>().is_err(),
-            "{text} was read"
-        );
+        assert!(text.as_str().unwrap().parse::<ConfigHeader>().is_err(), "{text} was read");
     }
 }
 
@@ -116,8 +95,7 @@ proptest::proptest! {
 
 fn assert_survives<T: DeserializeOwned + Serialize>(name: &str) {
     let golden: Value = read(name);
-    let document: T =
-        serde_json::from_value(golden.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let document: T = serde_json::from_value(golden.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
     assert_eq!(serde_json::to_value(document).unwrap(), golden, "{name}");
 }
 
@@ -126,9 +104,6 @@ fn read<T: DeserializeOwned>(name: &str) -> T {
 }
 
 fn text(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/fixtures")
-        .join(name)
-        .with_extension("json");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(name).with_extension("json");
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

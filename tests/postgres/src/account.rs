@@ -23,8 +23,7 @@ impl Account {
         if id(&["-u"])? != 0 {
             return Ok(Self(None));
         }
-        let missing =
-            "PostgreSQL does not run as root, and there is no user `postgres` to run it as";
+        let missing = "PostgreSQL does not run as root, and there is no user `postgres` to run it as";
         let user = id(&["-u", "postgres"]).context(missing)?;
         let group = id(&["-g", "postgres"]).context(missing)?;
         Ok(Self(Some(Ids { user, group })))
@@ -47,14 +46,8 @@ impl Account {
 }
 
 fn id(arguments: &[&str]) -> Result<u32> {
-    let output = Command::new("id")
-        .args(arguments)
-        .output()
-        .context("cannot run id")?;
+    let output = Command::new("id").args(arguments).output().context("cannot run id")?;
     let error = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "id: {}", error.trim());
-    String::from_utf8_lossy(&output.stdout)
-        .trim()
-        .parse()
-        .context("id printed no number")
+    String::from_utf8_lossy(&output.stdout).trim().parse().context("id printed no number")
 }

@@ -26,25 +26,14 @@ pub(crate) fn find() -> Result<PathBuf> {
 }
 
 fn is_complete(folder: &Path) -> bool {
-    PROGRAMS
-        .iter()
-        .all(|program| folder.join(program).is_file())
+    PROGRAMS.iter().all(|program| folder.join(program).is_file())
 }
 
 fn debian() -> Vec<PathBuf> {
-    let versions = fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten();
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let number = |name: &str| name.parse::<u32>().ok();
-    let mut versions: Vec<(u32, PathBuf)> = versions
-        .filter_map(|entry| {
-            Some((
-                number(entry.file_name().to_str()?)?,
-                entry.path().join("bin"),
-            ))
-        })
-        .collect();
+    let mut versions: Vec<(u32, PathBuf)> =
+        versions.filter_map(|entry| Some((number(entry.file_name().to_str()?)?, entry.path().join("bin")))).collect();
     versions.sort_unstable_by(|a, b| b.cmp(a));
     versions.into_iter().map(|(_, folder)| folder).collect()
 }

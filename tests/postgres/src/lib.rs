@@ -71,24 +71,14 @@ impl Postgres {
     pub fn start_with_max_connections(max_connections: u32) -> Result<Self> {
         let binaries = binaries::find()?;
         let account = Account::for_server()?;
-        let temporary = tempfile::Builder::new()
-            .prefix("poolgate-postgres-")
-            .tempdir()?;
+        let temporary = tempfile::Builder::new().prefix("poolgate-postgres-").tempdir()?;
         account.give(temporary.path())?;
         let folder = temporary.path().to_owned();
         init(&binaries, &account, &folder)?;
         let undertaker = undertaker(&binaries, &account, &folder)?;
         // From here on the undertaker removes the folder.
         let _: PathBuf = temporary.keep();
-        let mut postgres = Self {
-            binaries,
-            account,
-            folder,
-            port: 0,
-            max_connections,
-            server: None,
-            undertaker,
-        };
+        let mut postgres = Self { binaries, account, folder, port: 0, max_connections, server: None, undertaker };
         // Between finding a free port and using it another process may take it.
         let mut attempt = 1;
         loop {
@@ -119,10 +109,7 @@ impl Postgres {
     /// The name is not such a name or is taken, or the server does not run.
     pub fn create_database(&self, name: &str) -> Result<String> {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        ensure!(
-            !name.is_empty() && name.chars().all(plain),
-            "not a plain name: {name:?}"
-        );
+        ensure!(!name.is_empty() && name.chars().all(plain), "not a plain name: {name:?}");
         self.sql("postgres", &format!("CREATE DATABASE {name}"))?;
         Ok(self.url(name))
     }
@@ -134,13 +121,7 @@ impl Postgres {
     pub fn sql(&self, database: &str, statements: &str) -> Result<String> {
         let output = Command::new(self.binaries.join("psql"))
             .args(["--no-psqlrc", "--quiet", "--no-align", "--tuples-only"])
-            .args([
-                "--set",
-                "ON_ERROR_STOP=1",
-                "--command",
-                statements,
-                "--dbname",
-            ])
+            .args(["--set", "ON_ERROR_STOP=1", "--command", statements, "--dbname"])
             .arg(self.url(database))
             .env("PGCONNECT_TIMEOUT", "10")
             .stdin(Stdio::null())
@@ -200,11 +181,7 @@ impl Postgres {
     fn launch(&mut self) -> Result<()> {
         let log = File::create(self.folder.join("log"))?;
         let mut command = self.command("postgres");
-        command
-            .arg("-D")
-            .arg(self.data())
-            .arg("-p")
-            .arg(self.port.to_string());
+        command.arg("-D").arg(self.data()).arg("-p").arg(self.port.to_string());
         for setting in [
             "listen_addresses=127.0.0.1".to_owned(),
             format!("unix_socket_directories={}", self.folder.display()),
@@ -231,10 +208,7 @@ impl Postgres {
             if started.elapsed() > START_TIMEOUT {
                 server.kill()?;
                 server.wait()?;
-                bail!(
-                    "PostgreSQL does not answer after {START_TIMEOUT:?}:\n{}",
-                    self.log()
-                );
+                bail!("PostgreSQL does not answer after {START_TIMEOUT:?}:\n{}", self.log());
             }
             thread::sleep(Duration::from_millis(20));
         }
@@ -243,12 +217,7 @@ impl Postgres {
     fn answers(&self) -> Result<bool> {
         let status = self
             .command("pg_isready")
-            .args([
-                "--quiet",
-                "--timeout=2",
-                "--host=127.0.0.1",
-                "--username=postgres",
-            ])
+            .args(["--quiet", "--timeout=2", "--host=127.0.0.1", "--username=postgres"])
             .arg(format!("--port={}", self.port))
             .status()
             .context("cannot run pg_isready")?;
@@ -284,22 +253,13 @@ impl Drop for Postgres {
 fn command(binaries: &Path, account: &Account, folder: &Path, program: &str) -> Command {
     let mut command = Command::new(binaries.join(program));
     account.apply(&mut command);
-    command
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command
 }
 
 fn init(binaries: &Path, account: &Account, folder: &Path) -> Result<()> {
     let output = command(binaries, account, folder, "initdb")
-        .args([
-            "--no-sync",
-            "--auth=trust",
-            "--username=postgres",
-            "--encoding=UTF8",
-        ])
+        .args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8"])
         .args(["--no-locale", "--pgdata=data"])
         .stderr(Stdio::piped())
         .output()

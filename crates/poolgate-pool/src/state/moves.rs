@@ -18,10 +18,7 @@ impl<C, W> State<C, W> {
         if self.closed {
             return Err(AcquireError::Closed);
         }
-        let mut found = CheckOut {
-            issued: None,
-            expired: Vec::new(),
-        };
+        let mut found = CheckOut { issued: None, expired: Vec::new() };
         while let Some(pooled) = self.take_idle() {
             if pooled.expires.is_some_and(|expires| now >= expires) {
                 self.closing += 1;
@@ -29,10 +26,8 @@ impl<C, W> State<C, W> {
                 continue;
             }
             let idle_for = now.saturating_duration_since(pooled.last_used);
-            let suspect = idle_for > self.pre_ping_idle
-                || self
-                    .trusted_since
-                    .is_some_and(|since| pooled.last_used < since);
+            let suspect =
+                idle_for > self.pre_ping_idle || self.trusted_since.is_some_and(|since| pooled.last_used < since);
             found.issued = Some((self.issue(pooled, place, now), suspect));
             break;
         }
@@ -57,18 +52,10 @@ impl<C, W> State<C, W> {
             return Err(error.clone());
         }
         if self.waiting.len() >= self.max_waiting as usize {
-            return Err(AcquireError::QueueFull {
-                limit: self.max_waiting,
-            });
+            return Err(AcquireError::QueueFull { limit: self.max_waiting });
         }
         let ticket = self.number();
-        self.waiting.insert(
-            ticket,
-            Waiter {
-                reply: reply(),
-                place,
-            },
-        );
+        self.waiting.insert(ticket, Waiter { reply: reply(), place });
         Ok(ticket)
     }
 
@@ -87,19 +74,13 @@ impl<C, W> State<C, W> {
         if let Some(pause) = self.backoff.remaining(now) {
             let retry_in = (!self.retry_planned).then_some(pause);
             self.retry_planned = true;
-            return Start {
-                connects: 0,
-                retry_in,
-            };
+            return Start { connects: 0, retry_in };
         }
         let connects = wanted
             .min(self.max_connecting.saturating_sub(self.connecting))
             .min(self.capacity().saturating_sub(self.open()));
         self.connecting += connects;
-        Start {
-            connects,
-            retry_in: None,
-        }
+        Start { connects, retry_in: None }
     }
 
     /// The planned retry is due: call [`start_connects`](Self::start_connects) again.
@@ -118,37 +99,19 @@ impl<C, W> State<C, W> {
         self.connecting = self.connecting.saturating_sub(1);
         self.backoff.succeeded(now);
         let id = self.number();
-        self.place(
-            Pooled {
-                connection,
-                id,
-                generation,
-                expires,
-                last_used: now,
-            },
-            now,
-        )
+        self.place(Pooled { connection, id, generation, expires, last_used: now }, now)
     }
 
     /// A connect has failed; returns the callers to be told. They are all who wait when there is nothing left to wait
     /// for; else the one who has waited longest, unless the server is merely full: then a return may still help.
-    pub(crate) fn connect_failed(
-        &mut self,
-        error: &AcquireError,
-        now: Instant,
-        jitter: f64,
-    ) -> Vec<W> {
+    pub(crate) fn connect_failed(&mut self, error: &AcquireError, now: Instant, jitter: f64) -> Vec<W> {
         self.connecting = self.connecting.saturating_sub(1);
         self.backoff.failed(error.clone(), now, jitter);
         if self.open() == 0 {
             return self.dismiss_all();
         }
         let hopeful = error.is_answer() && !self.leases.is_empty();
-        let told = if hopeful {
-            None
-        } else {
-            self.waiting.pop_first()
-        };
+        let told = if hopeful { None } else { self.waiting.pop_first() };
         told.map(|(_, waiter)| waiter.reply).into_iter().collect()
     }
 
@@ -251,33 +214,11 @@ impl<C, W> State<C, W> {
         Placement::Idle
     }
 
-    fn issue(
-        &mut self,
-        pooled: Pooled<C>,
-        place: &'static Location<'static>,
-        now: Instant,
-    ) -> Issued<C> {
+    fn issue(&mut self, pooled: Pooled<C>, place: &'static Location<'static>, now: Instant) -> Issued<C> {
         let lease = self.number();
-        let Pooled {
-            id: connection,
-            generation,
-            ..
-        } = pooled;
-        self.leases.insert(
-            lease,
-            Held {
-                since: now,
-                place,
-                connection,
-                generation,
-            },
-        );
-        Issued {
-            lease,
-            since: now,
-            place,
-            pooled,
-        }
+        let Pooled { id: connection, generation, .. } = pooled;
+        self.leases.insert(lease, Held { since: now, place, connection, generation });
+        Issued { lease, since: now, place, pooled }
     }
 
     fn take_idle(&mut self) -> Option<Pooled<C>> {
@@ -303,10 +244,7 @@ impl<C, W> State<C, W> {
     }
 
     fn dismiss_all(&mut self) -> Vec<W> {
-        std::mem::take(&mut self.waiting)
-            .into_values()
-            .map(|waiter| waiter.reply)
-            .collect()
+        std::mem::take(&mut self.waiting).into_values().map(|waiter| waiter.reply).collect()
     }
 
     fn number(&mut self) -> u64 {

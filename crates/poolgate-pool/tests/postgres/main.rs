@@ -22,20 +22,13 @@ const MS: Duration = Duration::from_millis(1);
 static SERVER: LazyLock<Server> = LazyLock::new(|| Server::start().expect("PostgreSQL"));
 
 fn config(size: u32, max_overflow: u32) -> PoolConfig {
-    PoolConfig {
-        size,
-        max_overflow,
-        timeout: 10_000 * MS,
-        ..PoolConfig::default()
-    }
+    PoolConfig { size, max_overflow, timeout: 10_000 * MS, ..PoolConfig::default() }
 }
 
 /// A pool whose connections the server knows by `name`.
 fn pool(server: &Server, name: &str, config: PoolConfig) -> Result<PoolgatePool<Postgres>> {
     let options: PgConnectOptions = server.url("postgres").parse()?;
-    Ok(PoolgatePool::builder(options.application_name(name))
-        .config(config)
-        .build()?)
+    Ok(PoolgatePool::builder(options.application_name(name)).config(config).build()?)
 }
 
 /// What the server says about the connections of `name`.
@@ -48,9 +41,7 @@ fn on_server(server: &Server, name: &str, what: &str) -> Result<String> {
 async fn is_fresh(lease: &mut Lease<Postgres>) -> Result<bool> {
     let started = Instant::now();
     // By the simple protocol: the other one counts each of its messages as a statement.
-    let row = sqlx::raw_sql("SELECT now() = statement_timestamp()")
-        .fetch_one(lease)
-        .await?;
+    let row = sqlx::raw_sql("SELECT now() = statement_timestamp()").fetch_one(lease).await?;
     Ok(row.get::<bool, _>(0) && started.elapsed() < 1000 * MS)
 }
 
@@ -69,19 +60,11 @@ async fn whole(pool: &PoolgatePool<Postgres>) -> Result {
 #[tokio::test]
 async fn the_server_sees_what_the_pool_counts() -> Result {
     let pool = pool(&SERVER, "counts", config(2, 1))?;
-    let leases = [
-        pool.acquire().await?,
-        pool.acquire().await?,
-        pool.acquire().await?,
-    ];
+    let leases = [pool.acquire().await?, pool.acquire().await?, pool.acquire().await?];
     assert_eq!(on_server(&SERVER, "counts", "count(*)")?, "3");
     drop(leases);
     let deadline = Instant::now() + 5000 * MS;
-    while (
-        pool.counts().open(),
-        on_server(&SERVER, "counts", "count(*)")?.as_str(),
-    ) != (2, "2")
-    {
+    while (pool.counts().open(), on_server(&SERVER, "counts", "count(*)")?.as_str()) != (2, "2") {
         assert!(Instant::now() < deadline, "{:?}", pool.counts());
         sleep(5 * MS).await;
     }
@@ -135,11 +118,9 @@ async fn dispose_under_load_stays_within_the_capacity() -> Result {
             pool.dispose();
             disposals += 1;
         }
-        let seen: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'dispose'",
-        )
-        .fetch_one(&mut watch)
-        .await?;
+        let seen: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'dispose'")
+            .fetch_one(&mut watch)
+            .await?;
         most = most.max(seen);
         above += u32::from(seen > 8);
         samples += 1;
@@ -171,32 +152,17 @@ async fn any_is_postgres_too() -> Result {
         .build()?;
     let mut lease = pool.acquire().await?;
     assert_eq!(lease.backend_name(), "PostgreSQL");
-    let sum: i64 = sqlx::query_scalar("SELECT CAST($1 + 1 AS BIGINT)")
-        .bind(2_i64)
-        .fetch_one(&mut lease)
-        .await?;
+    let sum: i64 = sqlx::query_scalar("SELECT CAST($1 + 1 AS BIGINT)").bind(2_i64).fetch_one(&mut lease).await?;
     assert_eq!(sum, 3);
-    let rows = sqlx::query("SELECT 1 UNION SELECT 2")
-        .fetch_all(&mut lease)
-        .await?;
+    let rows = sqlx::query("SELECT 1 UNION SELECT 2").fetch_all(&mut lease).await?;
     assert_eq!(rows.len(), 2);
     drop(lease);
     assert_eq!(pool.counts().idle, 1, "clean");
 
     let mut lease = pool.acquire().await?;
-    lease
-        .begin()
-        .await?
-        .execute("CREATE TABLE any_is_postgres (n int)")
-        .await?;
+    lease.begin().await?.execute("CREATE TABLE any_is_postgres (n int)").await?;
     drop(lease);
     let mut lease = pool.acquire().await?;
-    assert!(
-        lease
-            .execute("SELECT * FROM any_is_postgres")
-            .await
-            .is_err(),
-        "rolled back"
-    );
+    assert!(lease.execute("SELECT * FROM any_is_postgres").await.is_err(), "rolled back");
     Ok(())
 }

@@ -10,21 +10,12 @@ const LONG: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM
 async fn what_was_cut_short_or_left_open_is_never_handed_on() -> Result {
     let database = Database::new()?;
     let pool = database.pool(1, 0)?;
-    pool.acquire()
-        .await?
-        .execute("CREATE TABLE t (n INTEGER)")
-        .await?;
+    pool.acquire().await?.execute("CREATE TABLE t (n INTEGER)").await?;
     let rows = async || -> Result<i64> {
         let mut lease = pool.acquire().await?;
-        let rows = sqlx::query_scalar("SELECT count(*) FROM t")
-            .fetch_one(&mut lease)
-            .await?;
+        let rows = sqlx::query_scalar("SELECT count(*) FROM t").fetch_one(&mut lease).await?;
         // Nothing is open: a transaction can begin.
-        lease
-            .begin_with("BEGIN IMMEDIATE")
-            .await?
-            .rollback()
-            .await?;
+        lease.begin_with("BEGIN IMMEDIATE").await?.rollback().await?;
         Ok(rows)
     };
     let insert = "INSERT INTO t VALUES (1)";
@@ -33,11 +24,7 @@ async fn what_was_cut_short_or_left_open_is_never_handed_on() -> Result {
     raw.execute("BEGIN IMMEDIATE").await?;
     raw.execute(insert).await?;
     drop(raw);
-    assert_eq!(
-        pool.counts().closing,
-        1,
-        "a raw BEGIN without an end is put right first"
-    );
+    assert_eq!(pool.counts().closing, 1, "a raw BEGIN without an end is put right first");
     assert_eq!(rows().await?, 0);
 
     let mut unseen = pool.acquire().await?;
@@ -64,34 +51,20 @@ async fn what_was_cut_short_or_left_open_is_never_handed_on() -> Result {
     let started = Instant::now();
     assert!(timeout(20 * MS, cut_short.execute(LONG)).await.is_err());
     drop(cut_short);
-    assert_eq!(
-        pool.counts().closing,
-        1,
-        "it is not idle while the query runs on"
-    );
+    assert_eq!(pool.counts().closing, 1, "it is not idle while the query runs on");
     assert_eq!(rows().await?, 0);
-    assert!(
-        started.elapsed() > 40 * MS,
-        "the query ended too early to tell"
-    );
+    assert!(started.elapsed() > 40 * MS, "the query ended too early to tell");
 
     let mut well = pool.acquire().await?;
     let mut transaction = well.begin().await?;
     transaction.execute(insert).await?;
-    sqlx::query("INSERT INTO t VALUES ($1)")
-        .bind(2)
-        .execute(&mut **transaction.as_sqlx())
-        .await?;
+    sqlx::query("INSERT INTO t VALUES ($1)").bind(2).execute(&mut **transaction.as_sqlx()).await?;
     transaction.commit().await?;
     well.execute("BEGIN").await?;
     well.execute(insert).await?;
     well.execute("COMMIT").await?;
     drop(well);
-    assert_eq!(
-        figures(pool.counts()),
-        [0, 1, 0, 0, 0],
-        "what has ended well needs no check"
-    );
+    assert_eq!(figures(pool.counts()), [0, 1, 0, 0, 0], "what has ended well needs no check");
     assert_eq!(rows().await?, 3);
     whole(&pool).await
 }
@@ -100,10 +73,7 @@ async fn what_was_cut_short_or_left_open_is_never_handed_on() -> Result {
 async fn a_discarded_connection_is_closed_even_in_the_middle_of_a_query() -> Result {
     let database = Database::new()?;
     let watch = Arc::new(Watch::default());
-    let pool = database
-        .builder(config(1, 0))
-        .observer(watch.clone())
-        .build()?;
+    let pool = database.builder(config(1, 0)).observer(watch.clone()).build()?;
     let mut lease = pool.acquire().await?;
     assert!(timeout(5 * MS, lease.execute(LONG)).await.is_err());
     lease.discard();
@@ -126,25 +96,11 @@ async fn rows_that_nobody_reads_make_a_lease_doubtful() -> Result {
     assert_eq!(pool.counts().closing, 1);
 
     let mut lease = pool.acquire().await?;
-    let all = sqlx::query("SELECT 1 UNION SELECT 2")
-        .fetch_all(&mut lease)
-        .await?;
+    let all = sqlx::query("SELECT 1 UNION SELECT 2").fetch_all(&mut lease).await?;
     assert_eq!(all.len(), 2);
-    assert!(
-        sqlx::query("SELECT 1 WHERE 1 = 2")
-            .fetch_one(&mut lease)
-            .await
-            .is_err()
-    );
-    assert!(
-        sqlx::query("SELECT 1 WHERE 1 = 2")
-            .fetch_optional(&mut lease)
-            .await?
-            .is_none()
-    );
-    lease
-        .prepare(sqlx::SqlSafeStr::into_sql_str("SELECT 1"))
-        .await?;
+    assert!(sqlx::query("SELECT 1 WHERE 1 = 2").fetch_one(&mut lease).await.is_err());
+    assert!(sqlx::query("SELECT 1 WHERE 1 = 2").fetch_optional(&mut lease).await?.is_none());
+    lease.prepare(sqlx::SqlSafeStr::into_sql_str("SELECT 1")).await?;
     drop(lease);
     assert_eq!(figures(pool.counts()), [0, 1, 0, 0, 0]);
     assert!(pool.acquire().await?.execute("nonsense").await.is_err());
@@ -165,9 +121,7 @@ fn a_lease_may_be_dropped_anywhere() -> Result {
         Ok::<_, Box<dyn std::error::Error>>((pool.acquire().await?, dirty))
     })?;
     drop(clean);
-    std::thread::spawn(move || drop(dirty))
-        .join()
-        .expect("no panic outside the runtime");
+    std::thread::spawn(move || drop(dirty)).join().expect("no panic outside the runtime");
     runtime.block_on(settled(&pool, [0, 2, 0, 0, 0]));
 
     let survivor = runtime.block_on(pool.acquire())?;

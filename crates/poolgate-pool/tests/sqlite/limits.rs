@@ -5,31 +5,17 @@ use super::*;
 #[tokio::test]
 async fn a_timeout_says_who_holds_the_connections() -> Result {
     let database = Database::new()?;
-    let pool = database
-        .builder(PoolConfig {
-            timeout: 50 * MS,
-            ..config(1, 0)
-        })
-        .build()?;
+    let pool = database.builder(PoolConfig { timeout: 50 * MS, ..config(1, 0) }).build()?;
     let held = pool.acquire().await?;
     let started = Instant::now();
-    let Err(AcquireError::Timeout(diagnosis)) = pool.acquire().await else {
-        panic!("there was a second connection")
-    };
+    let Err(AcquireError::Timeout(diagnosis)) = pool.acquire().await else { panic!("there was a second connection") };
     assert!((50 * MS..1000 * MS).contains(&started.elapsed()));
     assert!(diagnosis.waited >= 50 * MS);
-    assert_eq!(
-        (diagnosis.checked_out, diagnosis.capacity, diagnosis.waiting),
-        (1, 1, 0)
-    );
+    assert_eq!((diagnosis.checked_out, diagnosis.capacity, diagnosis.waiting), (1, 1, 0));
     let (age, place) = diagnosis.oldest_lease.ok_or("no oldest lease")?;
     assert!(age >= diagnosis.waited);
     assert_eq!(place, held.place());
-    assert!(
-        diagnosis
-            .to_string()
-            .contains(&format!("acquired at {}", held.place()))
-    );
+    assert!(diagnosis.to_string().contains(&format!("acquired at {}", held.place())));
     drop(held);
     whole(&pool).await
 }
@@ -61,11 +47,7 @@ async fn callers_who_give_up_leave_a_warm_pool() -> Result {
     }
     assert_eq!(served, 0, "a connect takes longer than anyone waited");
     settled(&pool, [0, 2, 0, 0, 0]).await;
-    assert_eq!(
-        opened.load(Relaxed),
-        2,
-        "no more than max_connecting were begun for them"
-    );
+    assert_eq!(opened.load(Relaxed), 2, "no more than max_connecting were begun for them");
     let later = timeout(100 * MS, pool.acquire()).await??;
     drop(later);
     whole(&pool).await
@@ -76,40 +58,24 @@ async fn failures_to_connect_are_told_apart() -> Result {
     let nowhere = sqlite_options("/nonexistent/folder/test.db");
     let pool = PoolgatePool::<Sqlite>::builder(nowhere).build()?;
     let error = pool.acquire().await.unwrap_err();
-    assert!(
-        matches!(error, AcquireError::Connect(_)) && error.source().is_some(),
-        "{error}"
-    );
+    assert!(matches!(error, AcquireError::Connect(_)) && error.source().is_some(), "{error}");
     assert!(pool.contact().failed.is_some() && pool.contact().answered.is_none());
     assert_eq!(pool.contact().consecutive_failures, 1);
     let started = Instant::now();
     assert!(pool.acquire().await.is_err());
-    assert!(
-        started.elapsed() < 25 * MS,
-        "within the pause the answer is there at once"
-    );
-    assert_eq!(
-        pool.contact().consecutive_failures,
-        1,
-        "and the database is not asked"
-    );
+    assert!(started.elapsed() < 25 * MS, "within the pause the answer is there at once");
+    assert_eq!(pool.contact().consecutive_failures, 1, "and the database is not asked");
     sleep(60 * MS).await;
     assert!(pool.acquire().await.is_err());
     assert_eq!(pool.contact().consecutive_failures, 2);
 
     let database = Database::new()?;
     let pool = database
-        .builder(PoolConfig {
-            connect_timeout: 20 * MS,
-            ..config(1, 0)
-        })
+        .builder(PoolConfig { connect_timeout: 20 * MS, ..config(1, 0) })
         .on_connect(|_| Box::pin(std::future::pending()))
         .build()?;
     let error = pool.acquire().await.unwrap_err();
-    assert!(
-        matches!(error, AcquireError::ConnectTimeout { .. }),
-        "{error}"
-    );
+    assert!(matches!(error, AcquireError::ConnectTimeout { .. }), "{error}");
 
     let pool = database
         .builder(config(1, 0))
@@ -126,10 +92,7 @@ async fn failures_to_connect_are_told_apart() -> Result {
 async fn a_new_file_can_be_opened_by_many_at_once() -> Result {
     for _ in 0..20 {
         let database = Database::new()?;
-        let limits = PoolConfig {
-            max_connecting: 8,
-            ..config(8, 0)
-        };
+        let limits = PoolConfig { max_connecting: 8, ..config(8, 0) };
         let pool = database.builder(limits).build()?;
         let callers = [(); 8].map(|()| {
             let pool = pool.clone();
@@ -174,10 +137,7 @@ async fn a_drained_pool_is_empty_and_closed() -> Result {
     });
     settled(&pool, [3, 0, 0, 0, 1]).await;
     let early = pool.drain(20 * MS).await;
-    assert_eq!(
-        (early.leases_left, early.waiting_refused, early.idle_closed),
-        (3, 1, 0)
-    );
+    assert_eq!((early.leases_left, early.waiting_refused, early.idle_closed), (3, 1, 0));
     assert!(matches!(pool.acquire().await, Err(AcquireError::Closed)));
     drop((b, c));
     let late = pool.drain(5000 * MS).await;
@@ -187,33 +147,20 @@ async fn a_drained_pool_is_empty_and_closed() -> Result {
         results.push(waiter.await?.is_ok());
     }
     results.sort_unstable();
-    assert_eq!(
-        results,
-        [false, true],
-        "one was served and left in peace, one was told"
-    );
+    assert_eq!(results, [false, true], "one was served and left in peace, one was told");
     Ok(())
 }
 
 #[tokio::test]
 async fn idle_connections_can_be_given_up_and_sizes_changed() -> Result {
     let database = Database::new()?;
-    let pool = database
-        .builder(PoolConfig {
-            min_idle: 1,
-            ..config(3, 0)
-        })
-        .build()?;
+    let pool = database.builder(PoolConfig { min_idle: 1, ..config(3, 0) }).build()?;
     whole(&pool).await?;
     assert_eq!(figures(pool.counts()), [0, 3, 0, 0, 0]);
     assert_eq!(pool.close_surplus_idle(), 2);
     settled(&pool, [0, 1, 0, 0, 0]).await;
 
-    let held = [
-        pool.acquire().await?,
-        pool.acquire().await?,
-        pool.acquire().await?,
-    ];
+    let held = [pool.acquire().await?, pool.acquire().await?, pool.acquire().await?];
     pool.resize(1, 0)?;
     assert!(pool.resize(0, 0).is_err());
     drop(held);
@@ -226,12 +173,7 @@ async fn idle_connections_can_be_given_up_and_sizes_changed() -> Result {
 #[tokio::test]
 async fn old_connections_are_replaced() -> Result {
     let database = Database::new()?;
-    let pool = database
-        .builder(PoolConfig {
-            recycle: Some(40 * MS),
-            ..config(1, 0)
-        })
-        .build()?;
+    let pool = database.builder(PoolConfig { recycle: Some(40 * MS), ..config(1, 0) }).build()?;
     drop(pool.acquire().await?);
     let first = connection_number(&pool).await?;
     assert_eq!(connection_number(&pool).await?, first);

@@ -9,9 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use poolgate_pool::{
-    AcquireError, CloseReason, Counts, Lease, Observer, PoolConfig, PoolgatePool, sqlite_options,
-};
+use poolgate_pool::{AcquireError, CloseReason, Counts, Lease, Observer, PoolConfig, PoolgatePool, sqlite_options};
 use sqlx::{Connection, Executor, Sqlite};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
@@ -26,9 +24,7 @@ struct Database {
 
 impl Database {
     fn new() -> Result<Self> {
-        Ok(Self {
-            folder: TempDir::new()?,
-        })
+        Ok(Self { folder: TempDir::new()? })
     }
 
     fn builder(&self, config: PoolConfig) -> poolgate_pool::Builder<Sqlite> {
@@ -41,24 +37,12 @@ impl Database {
 }
 
 fn config(size: u32, max_overflow: u32) -> PoolConfig {
-    PoolConfig {
-        size,
-        max_overflow,
-        timeout: 5000 * MS,
-        ..PoolConfig::default()
-    }
+    PoolConfig { size, max_overflow, timeout: 5000 * MS, ..PoolConfig::default() }
 }
 
 /// `[checked_out, idle, connecting, closing, waiting]`
 fn figures(counts: Counts) -> [u32; 5] {
-    let Counts {
-        checked_out,
-        idle,
-        connecting,
-        closing,
-        waiting,
-        ..
-    } = counts;
+    let Counts { checked_out, idle, connecting, closing, waiting, .. } = counts;
     [checked_out, idle, connecting, closing, waiting]
 }
 
@@ -66,11 +50,7 @@ fn figures(counts: Counts) -> [u32; 5] {
 async fn settled(pool: &PoolgatePool<Sqlite>, expected: [u32; 5]) {
     let deadline = Instant::now() + 5000 * MS;
     while figures(pool.counts()) != expected {
-        assert!(
-            Instant::now() < deadline,
-            "{:?} is not {expected:?}",
-            pool.counts()
-        );
+        assert!(Instant::now() < deadline, "{:?} is not {expected:?}", pool.counts());
         sleep(MS).await;
     }
 }
@@ -95,11 +75,7 @@ async fn one(lease: &mut Lease<Sqlite>) -> sqlx::Result<i64> {
 async fn the_figures_follow_queue_pool() -> Result {
     let database = Database::new()?;
     let pool = database.pool(2, 1)?;
-    assert_eq!(
-        figures(pool.counts()),
-        [0, 0, 0, 0, 0],
-        "nothing is opened ahead"
-    );
+    assert_eq!(figures(pool.counts()), [0, 0, 0, 0, 0], "nothing is opened ahead");
 
     let mut a = pool.acquire().await?;
     assert_eq!(one(&mut a).await?, 1);
@@ -107,15 +83,9 @@ async fn the_figures_follow_queue_pool() -> Result {
     let b = pool.acquire().await?;
     let c = pool.acquire().await?;
     assert_eq!(figures(pool.counts()), [3, 0, 0, 0, 0]);
-    assert_eq!(
-        (pool.counts().overflow(), pool.counts().available()),
-        (1, 0)
-    );
+    assert_eq!((pool.counts().overflow(), pool.counts().available()), (1, 0));
     let places = pool.leases();
-    assert_eq!(
-        places.iter().map(|l| l.id).collect::<Vec<_>>(),
-        [a.id(), b.id(), c.id()]
-    );
+    assert_eq!(places.iter().map(|l| l.id).collect::<Vec<_>>(), [a.id(), b.id(), c.id()]);
     assert!(places.iter().all(|lease| lease.place.file() == file!()));
     let oldest = pool.counts().oldest_checkout.ok_or("no oldest lease")?;
     assert!(oldest <= a.age());
@@ -128,23 +98,11 @@ async fn the_figures_follow_queue_pool() -> Result {
     let returned = pool.leases()[0].connection;
     drop(a);
     let d = waiter.await??;
-    let passed_on = pool
-        .leases()
-        .iter()
-        .find(|l| l.id == d.id())
-        .map(|l| l.connection);
-    assert_eq!(
-        passed_on,
-        Some(returned),
-        "the returned connection goes to who waits"
-    );
+    let passed_on = pool.leases().iter().find(|l| l.id == d.id()).map(|l| l.connection);
+    assert_eq!(passed_on, Some(returned), "the returned connection goes to who waits");
 
     drop(b);
-    assert_eq!(
-        figures(pool.counts()),
-        [2, 1, 0, 0, 0],
-        "a clean return is idle at once"
-    );
+    assert_eq!(figures(pool.counts()), [2, 1, 0, 0, 0], "a clean return is idle at once");
     drop(c);
     assert_eq!(figures(pool.counts()), [1, 2, 0, 0, 0]);
     drop(d);
@@ -182,7 +140,6 @@ impl Observer for Watch {
     }
     fn closed(&self, reason: CloseReason) {
         self.closed.fetch_add(1, Relaxed);
-        self.broken
-            .fetch_add(u32::from(reason == CloseReason::Broken), Relaxed);
+        self.broken.fetch_add(u32::from(reason == CloseReason::Broken), Relaxed);
     }
 }

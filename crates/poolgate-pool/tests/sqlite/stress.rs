@@ -9,20 +9,14 @@ async fn stress() -> Result {
     const OPERATIONS: u64 = 100;
     let database = Database::new()?;
     let watch = Arc::new(Watch::default());
-    let pool = database
-        .builder(config(5, 10))
-        .observer(watch.clone())
-        .build()?;
+    let pool = database.builder(config(5, 10)).observer(watch.clone()).build()?;
     let highest = Arc::new(AtomicU32::new(0));
     let look = {
         let (pool, highest) = (pool.clone(), Arc::clone(&highest));
         move || {
             let counts = pool.counts();
             highest.fetch_max(counts.open(), Relaxed);
-            assert!(
-                counts.open() <= counts.capacity && counts.idle <= 5,
-                "{counts:?}"
-            );
+            assert!(counts.open() <= counts.capacity && counts.idle <= 5, "{counts:?}");
         }
     };
     let tasks = (0..TASKS).map(|task| {
@@ -34,11 +28,7 @@ async fn stress() -> Result {
                 if random.below(200) == 0 {
                     pool.dispose();
                 }
-                let patience = if random.below(5) == 0 {
-                    random.below(3)
-                } else {
-                    20_000
-                };
+                let patience = if random.below(5) == 0 { random.below(3) } else { 20_000 };
                 let work = async {
                     let mut lease = pool.acquire().await?;
                     match random.below(10) {
@@ -70,21 +60,14 @@ async fn stress() -> Result {
         watch.created.load(Relaxed),
         highest.load(Relaxed)
     );
-    assert!(
-        done > TASKS * OPERATIONS / 2,
-        "only {done} operations succeeded"
-    );
+    assert!(done > TASKS * OPERATIONS / 2, "only {done} operations succeeded");
     assert_eq!(pool.counts().checked_out, 0);
     assert_eq!(watch.acquired.load(Relaxed), watch.released.load(Relaxed));
     assert_eq!(watch.timed_out.load(Relaxed), 0);
     whole(&pool).await?;
     let drained = pool.drain(5000 * MS).await;
     assert_eq!(drained.connections_left, 0);
-    assert_eq!(
-        watch.created.load(Relaxed),
-        watch.closed.load(Relaxed),
-        "each is closed once"
-    );
+    assert_eq!(watch.created.load(Relaxed), watch.closed.load(Relaxed), "each is closed once");
     Ok(())
 }
 

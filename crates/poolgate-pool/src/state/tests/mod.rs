@@ -89,9 +89,7 @@ impl World {
             Ok(()) => {
                 self.opened += 1;
                 let generation = self.state.generation();
-                let placement = self
-                    .state
-                    .connected(self.opened, generation, None, self.now);
+                let placement = self.state.connected(self.opened, generation, None, self.now);
                 self.settle(placement);
             }
             Err(error) => {
@@ -146,11 +144,7 @@ impl World {
         match placement {
             Placement::Idle => {}
             Placement::Serve(caller, issued) => {
-                assert_eq!(
-                    self.queue.pop_front().map(|(_, first)| first),
-                    Some(caller),
-                    "served out of turn"
-                );
+                assert_eq!(self.queue.pop_front().map(|(_, first)| first), Some(caller), "served out of turn");
                 self.leases.push_back((issued.lease, issued.pooled));
             }
             Placement::Verify(pooled) => self.verifying.push_back(pooled),
@@ -169,54 +163,28 @@ impl World {
         self.check();
         assert!(self.connecting <= self.config.max_connecting);
         let counts = self.state.counts(self.now);
-        let hopeless = counts.waiting > 0
-            && counts.connecting == 0
-            && self.retry_at.is_none()
-            && counts.open() < counts.capacity;
-        assert!(
-            !hopeless,
-            "someone waits, there is room, and nobody connects: {counts:?}"
-        );
+        let hopeless =
+            counts.waiting > 0 && counts.connecting == 0 && self.retry_at.is_none() && counts.open() < counts.capacity;
+        assert!(!hopeless, "someone waits, there is room, and nobody connects: {counts:?}");
     }
 
     fn check(&mut self) {
         let counts = self.state.counts(self.now);
         assert_eq!(counts.checked_out as usize, self.leases.len());
         assert_eq!(counts.connecting, self.connecting);
-        assert_eq!(
-            counts.closing as usize,
-            self.verifying.len() + self.closing.len()
-        );
+        assert_eq!(counts.closing as usize, self.verifying.len() + self.closing.len());
         assert_eq!(counts.waiting as usize, self.queue.len());
         assert_eq!(counts.open(), self.state.open());
         self.tolerated = self.tolerated.min(counts.open());
-        assert!(
-            counts.open() <= counts.capacity.max(self.tolerated),
-            "{counts:?}"
-        );
+        assert!(counts.open() <= counts.capacity.max(self.tolerated), "{counts:?}");
         assert!(counts.idle <= counts.pool_size, "{counts:?}");
         assert!(counts.waiting == 0 || counts.idle == 0, "{counts:?}");
         let generation = self.state.generation;
-        assert!(
-            self.state
-                .idle
-                .iter()
-                .all(|pooled| pooled.generation == generation)
-        );
+        assert!(self.state.idle.iter().all(|pooled| pooled.generation == generation));
         let leased = self.leases.iter().map(|(_, pooled)| pooled);
-        let all = self
-            .state
-            .idle
-            .iter()
-            .chain(leased)
-            .chain(&self.verifying)
-            .chain(&self.closing);
+        let all = self.state.idle.iter().chain(leased).chain(&self.verifying).chain(&self.closing);
         let numbers = all.map(|pooled| pooled.connection).collect::<Vec<_>>();
-        assert_eq!(
-            numbers.len(),
-            numbers.iter().collect::<BTreeSet<_>>().len(),
-            "one twice"
-        );
+        assert_eq!(numbers.len(), numbers.iter().collect::<BTreeSet<_>>().len(), "one twice");
     }
 
     fn connect_all(&mut self) {
@@ -227,11 +195,7 @@ impl World {
 }
 
 fn config(size: u32, max_overflow: u32) -> PoolConfig {
-    PoolConfig {
-        size,
-        max_overflow,
-        ..PoolConfig::default()
-    }
+    PoolConfig { size, max_overflow, ..PoolConfig::default() }
 }
 
 fn refused() -> AcquireError {

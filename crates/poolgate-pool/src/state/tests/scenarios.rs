@@ -13,21 +13,13 @@ fn queue_pool_opens_to_capacity_and_keeps_size() {
     assert!(!world.acquire().unwrap(), "the fourth waits");
     assert_eq!(world.connecting, 0, "for there is no room");
     world.give_back(0, Verdict::Clean);
-    assert_eq!(
-        (world.leases.len(), world.queue.len()),
-        (3, 0),
-        "the return serves it"
-    );
+    assert_eq!((world.leases.len(), world.queue.len()), (3, 0), "the return serves it");
 
     for _ in 0..3 {
         world.give_back(0, Verdict::Clean);
     }
     let counts = world.state.counts(world.now);
-    assert_eq!(
-        (counts.idle, counts.closing),
-        (2, 1),
-        "only what exceeds the size is closed"
-    );
+    assert_eq!((counts.idle, counts.closing), (2, 1), "only what exceeds the size is closed");
     world.close_ends();
     assert_eq!(world.state.open(), 2);
 }
@@ -35,10 +27,7 @@ fn queue_pool_opens_to_capacity_and_keeps_size() {
 #[test]
 fn the_order_decides_which_idle_connection_goes_first() {
     for (order, expected) in [(Order::Lifo, 2), (Order::Fifo, 1)] {
-        let mut world = World::new(PoolConfig {
-            order,
-            ..config(2, 0)
-        });
+        let mut world = World::new(PoolConfig { order, ..config(2, 0) });
         for _ in 0..2 {
             world.acquire().unwrap();
             world.connect_all();
@@ -74,11 +63,7 @@ fn dispose_replaces_within_the_capacity() {
     assert!(!world.acquire().unwrap());
     assert_eq!(world.connecting, 0, "the old ones still count");
     world.give_back(0, Verdict::Clean);
-    assert_eq!(
-        world.closing.len(),
-        2,
-        "the leased one is closed when it comes back"
-    );
+    assert_eq!(world.closing.len(), 2, "the leased one is closed when it comes back");
     world.close_ends();
     assert_eq!(world.connecting, 1);
     world.connect_all();
@@ -95,16 +80,10 @@ fn a_dead_database_tells_everyone_at_once_and_is_not_stormed() {
     world.connect_ends(Err(refused()));
     world.connect_ends(Err(refused()));
     assert_eq!(world.dismissed, [1, 2, 3, 4, 5]);
-    assert!(
-        matches!(world.acquire(), Err(AcquireError::Connect(_))),
-        "within the pause"
-    );
+    assert!(matches!(world.acquire(), Err(AcquireError::Connect(_))), "within the pause");
     assert_eq!(world.connecting, 0);
     world.wait_for(Duration::from_millis(101));
-    assert!(
-        !world.acquire().unwrap(),
-        "after the pause someone tries again"
-    );
+    assert!(!world.acquire().unwrap(), "after the pause someone tries again");
     assert_eq!(world.connecting, 1);
 }
 
@@ -166,15 +145,9 @@ fn what_is_too_old_is_closed_instead_of_handed_out() {
 
 #[test]
 fn the_queue_has_an_end_and_a_closed_pool_has_none() {
-    let mut world = World::new(PoolConfig {
-        max_waiting: 1,
-        ..config(1, 0)
-    });
+    let mut world = World::new(PoolConfig { max_waiting: 1, ..config(1, 0) });
     world.acquire().unwrap();
-    assert!(matches!(
-        world.acquire(),
-        Err(AcquireError::QueueFull { limit: 1 })
-    ));
+    assert!(matches!(world.acquire(), Err(AcquireError::QueueFull { limit: 1 })));
     let (told, idle) = world.state.shut();
     assert_eq!((told, idle.len()), (vec![1], 0));
     assert!(matches!(world.acquire(), Err(AcquireError::Closed)));
