@@ -16,7 +16,8 @@ let browser;
 let visitor;
 
 before(async () => {
-  [server, browser] = await Promise.all([startServer(), launch()]);
+  browser = await launch();
+  server = await startServer();
   visitor = await visit(browser, server.url);
 });
 

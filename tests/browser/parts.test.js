@@ -12,6 +12,7 @@ import { History, SPAN_SECONDS } from "../../www/js/history.js";
 import { changes } from "../../www/js/log.js";
 import { State } from "../../www/js/state.js";
 import * as words from "../../www/js/words.js";
+import { until } from "./support/until.js";
 
 const FIXTURES = new URL("../fixtures/", import.meta.url);
 
@@ -172,22 +173,21 @@ test("the generator counts the fate of each request, and a stop takes back what 
     () => Promise.reject(new TypeError("network")),
   ];
   let next = 0;
-  /** @type {() => void} */
-  let all = () => {};
-  const allSent = new Promise((resolve) => (all = () => resolve(undefined)));
   const generator = new Generator((_url, { signal }) => {
     const fate = fates[next];
     next += 1;
-    if (fate !== undefined) return fate();
-    all();
-    return new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason)));
+    return fate?.() ?? new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason)));
   }, (error) => error instanceof Error && error.message === "queue full");
-  generator.start(() => ["/"], 500);
-  await allSent;
-  assert.ok(generator.running);
-  assert.equal(generator.tally.pending, generator.tally.wanted - 5);
-  generator.stop();
-  await new Promise((resolve) => setImmediate(resolve));
+  try {
+    generator.start(() => ["/"], 500);
+    await until("five requests have ended, others are out", 5_000, () =>
+      generator.tally.wanted - generator.tally.pending === fates.length && generator.tally.pending > 0,
+    () => generator.tally);
+    assert.ok(generator.running);
+  } finally {
+    generator.stop();
+  }
+  await until("nothing is out any more", 1_000, () => generator.tally.pending === 0);
   assert.deepEqual(generator.tally, { wanted: 5, pending: 0, succeeded: 1, rejected: 1, givenUp: 1, failed: 2 });
   assert.equal(generator.running, false);
   assert.ok(generator.latencyMs !== null);

@@ -21,7 +21,8 @@ let browser;
 
 before(async () => {
   await mkdir(FOLDER, { recursive: true });
-  [server, browser] = await Promise.all([startServer(), launch()]);
+  browser = await launch();
+  server = await startServer();
 });
 
 after(async () => {

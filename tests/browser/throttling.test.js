@@ -21,7 +21,8 @@ let browser;
 let visitors = [];
 
 before(async () => {
-  [server, browser] = await Promise.all([startServer(), launch()]);
+  browser = await launch();
+  server = await startServer();
 });
 
 after(async () => {

@@ -1,4 +1,60 @@
-//! Poolgate server.
+//! Poolgate for axum apps: a [gate](gate) in front of the routes that use the database, health routes beside them, and a
+//! monitor that tells every client what it may send.
+//!
+//! It decides nothing itself (that is `poolgate-control`) and holds no connections (that is `poolgate-pool`): it
+//! measures, drives the controller, and carries its decisions to the clients.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use axum::{Router, routing::get};
+//! use poolgate_pool::{PoolgatePool, sqlite_options};
+//! use poolgate_server::{PoolObserver, Poolgate};
+//! use sqlx::Sqlite;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::TempDir::new()?;
+//! # let file = folder.path().join("shop.db");
+//! let observer = PoolObserver::default();
+//! let pool = PoolgatePool::<Sqlite>::builder(sqlite_options(file)).observer(Arc::new(observer.clone())).build()?;
+//! let poolgate = Poolgate::builder(pool.clone()).observer(observer).start();
+//!
+//! let app: Router = Router::new()
+//!     .route("/orders", get(|| async { "orders" }))
+//!     .layer(poolgate.gate())
+//!     .merge(poolgate.routes());
+//! # use tower::ServiceExt;
+//! # let ask = |path: &str| app.clone().oneshot(axum::extract::Request::get(path).body("".into()).unwrap());
+//! # let orders = ask("/orders").await?;
+//! # assert!(orders.headers().contains_key("poolgate-config"));
+//! # let config = ask("/api/v1/health/database/throttling-config").await?;
+//! # assert!(config.headers().contains_key("etag"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Serve it with the peers' addresses (`into_make_service_with_connect_info::<SocketAddr>()`), or clients cannot be told
+//! apart: those that poll are then not counted, and the check of each client's share rests.
+//!
+//! # What happens to a request
+//!
+//! 1. [`Gate`](gate::Gate): a client above its share is answered 429 while a fair rate is in force; while the breaker is
+//!    not closed only probes pass; then a permit, a place in the bounded queue, or 503.
+//! 2. The app's handler acquires a connection; the [`PoolObserver`] learns how long that took since the arrival.
+//! 3. The response gets the `Poolgate-Config` header. Its body gives the permit back when it ends or is dropped.
+//!
+//! # What happens ten times a second
+//!
+//! The monitor reads pool, gate and observer, asks the controller, and publishes one config and one status document, each
+//! encoded once. Routes and event streams only ever hand these out: looking costs no query.
+//!
+//! # A server of its own
+//!
+//! [`app`] puts around all routes what a server needs (bounds, checks of host and site, problem documents); [`serve`]
+//! accepts connections within bounds and ends in order; [`Cli`] is the `poolgate` program, with its [`demo`] and the
+//! operations [`page`].
+
 mod address;
 mod cli;
 mod clients;
@@ -16,6 +72,7 @@ mod serve;
 pub mod settings;
 pub mod telemetry;
 mod watched;
+
 pub use self::{
     cli::Cli,
     http::app,

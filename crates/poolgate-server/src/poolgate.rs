@@ -149,7 +149,7 @@ impl Builder {
             clients,
             observer: self.observer.unwrap_or_default(),
             contact: ContactWatch::new(self.backend),
-            config: watch::Sender::new(Arc::new(ConfigDocument::new(config.clone()))),
+            config: watch::Sender::new(Arc::new(ConfigDocument::new(config))),
             status: watch::Sender::new(Arc::new(StatusDocument::starting(&counts, self.backend, gate, started_at))),
             cleaner: Cleaner::new(cleanup.clone()),
             connection_test: http::ConnectionTest::default(),

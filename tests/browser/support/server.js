@@ -27,14 +27,15 @@ export async function startServer({ www = WWW, demo = true, port = 0, env = {} }
   const source = demo ? ["--demo"] : ["--database-url", `sqlite://${path.join(folder, "app.db")}?mode=rwc`];
   const server = spawn(BINARY, [...source, "--port", String(port), "--www", www], {
     cwd: folder,
-    env: { ...process.env, ...env },
+    env: { ...withoutSettings(process.env), ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const log = keepTail(server.stderr);
   const exit = once(server, "exit");
   const url = await Promise.race([
     readAddress(server.stdout),
-    exit.then(([code]) => fail(`the server ended with ${code} before it was ready`, log)),
+    // After "close" its log is complete.
+    once(server, "close").then(([code]) => fail(`the server ended with ${code} before it was ready`, log)),
     once(server, "error").then(([error]) => fail(`${BINARY} did not start: ${error.message}`, log)),
     deadline(READY_WITHIN_MS).then(() => fail(`the server was not ready within ${READY_WITHIN_MS} ms`, log)),
   ]).catch(async (error) => {
@@ -78,15 +79,25 @@ export async function startServer({ www = WWW, demo = true, port = 0, env = {} }
   };
 }
 
-/** @param {import("node:stream").Readable} stdout */
-async function readAddress(stdout) {
-  for await (const line of createInterface({ input: stdout })) {
-    const address = /^Poolgate listening on (http:\/\/\S+)$/.exec(line)?.[1];
-    if (address === undefined) continue;
-    stdout.resume();
-    return address;
-  }
-  throw new Error("the server closed its output without an address");
+/**
+ * The tests' own variables begin as the server's settings do, which it would refuse.
+ * @param {NodeJS.ProcessEnv} env
+ */
+function withoutSettings(env) {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("POOLGATE_") && name !== "DATABASE_URL"));
+}
+
+/**
+ * @param {import("node:stream").Readable} stdout
+ * @returns {Promise<string>}
+ */
+function readAddress(stdout) {
+  return new Promise((resolve) => {
+    createInterface({ input: stdout }).on("line", (line) => {
+      const address = /^Poolgate listening on (http:\/\/\S+)$/.exec(line)?.[1];
+      if (address !== undefined) resolve(address);
+    });
+  });
 }
 
 /** @param {import("node:stream").Readable} stream */

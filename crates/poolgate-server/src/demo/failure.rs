@@ -1,15 +1,14 @@
 //! Why a request to the demo failed, and what the client is told. Details that only help an attacker stay in the log.
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use poolgate_pool::AcquireError;
-use poolgate_types::codes;
 use tracing::{error, warn};
 
 use crate::problem;
 
 /// Seconds after which a client may try again when the database did not answer.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// Why a request failed.
 #[derive(Debug)]
@@ -76,11 +75,7 @@ impl From<AcquireError> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let unavailable = |detail| {
-            let mut response = problem::unavailable(detail);
-            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
-            response
-        };
+        let unavailable = |detail: &str| problem::with_retry_after(problem::unavailable(detail), RETRY_AFTER_SECONDS);
         match self {
             Self::Malformed(status, detail) => problem::response(status, "invalid_request", "Invalid request", detail),
             Self::Invalid(detail) => {
@@ -112,6 +107,5 @@ mod tests {
         for code in ["1", "19", "1555", "42P01", "23505", "22003"] {
             assert!(!is_temporary_code(code), "{code}");
         }
-        assert_eq!(codes::DATABASE_UNAVAILABLE, "database_unavailable");
     }
 }

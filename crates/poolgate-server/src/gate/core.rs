@@ -78,10 +78,6 @@ impl Core {
         self.orders.store(Arc::new(orders));
     }
 
-    pub(crate) fn orders(&self) -> Arc<Orders> {
-        self.orders.load_full()
-    }
-
     pub(crate) fn limiter(&self) -> &Arc<Limiter> {
         &self.limiter
     }

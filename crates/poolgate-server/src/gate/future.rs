@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
@@ -48,6 +48,13 @@ pin_project! {
     }
 }
 
+/// A place in the queue, and for how long it is kept.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) waiter: Waiter,
+    pub(super) patience: Duration,
+}
+
 impl<S: Service<R>, R> ResponseFuture<S, R> {
     pub(super) fn rejected(core: Arc<Core>, reject: Reject) -> Self {
         Self { core, arrival: Instant::now(), probe: false, state: State::Rejected { reject } }
@@ -57,11 +64,11 @@ impl<S: Service<R>, R> ResponseFuture<S, R> {
         core: Arc<Core>,
         inner: S,
         request: R,
-        waiter: Waiter,
+        Waiting { waiter, patience }: Waiting,
         arrival: Instant,
         probe: bool,
     ) -> Self {
-        let timeout = tokio::time::sleep(core.timeout());
+        let timeout = tokio::time::sleep(patience);
         let state = State::Waiting { waiter, timeout, call: Some((inner, request)) };
         Self { core, arrival, probe, state }
     }

@@ -32,11 +32,6 @@ impl Orders {
             fair_rate_per_second: config.fair_rate_per_second.filter(|_| config.enforced),
         }
     }
-
-    /// The header's value, for responses outside the gate.
-    pub(crate) fn config_header(&self) -> &HeaderValue {
-        &self.config
-    }
 }
 
 impl Default for Orders {

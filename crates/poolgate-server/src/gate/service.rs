@@ -4,20 +4,23 @@ use std::{
     mem,
     sync::Arc,
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use tower_service::Service;
 
 use super::{
     body::GateBody,
     core::Core,
-    future::ResponseFuture,
+    future::{ResponseFuture, Waiting},
     layer::Identify,
     limiter::Admission,
     reject::Reject,
 };
+
+/// Milliseconds from now in which the caller wants its answer.
+const DEADLINE_HEADER: &str = "poolgate-deadline-ms";
 
 /// A service behind a gate. Made by [`Gate`](super::Gate).
 #[derive(Clone)]
@@ -48,6 +51,7 @@ where
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         let arrival = Instant::now();
         let (parts, body) = request.into_parts();
+        let patience = patience(&parts.headers).map_or(self.core.timeout(), |patience| patience.min(self.core.timeout()));
         let quota = self.core.check_quota(&parts, self.identify.as_deref(), arrival);
         let request = Request::from_parts(parts, body);
         if let Err(reject) = quota {
@@ -71,7 +75,8 @@ where
                 ResponseFuture::running(Arc::clone(&self.core), inner, request, permit, arrival, probe)
             }
             Admission::Queued(waiter) => {
-                ResponseFuture::waiting(Arc::clone(&self.core), inner, request, waiter, arrival, probe)
+                let waiting = Waiting { waiter, patience };
+                ResponseFuture::waiting(Arc::clone(&self.core), inner, request, waiting, arrival, probe)
             }
             Admission::Full => {
                 tally.rejected();
@@ -79,6 +84,11 @@ where
             }
         }
     }
+}
+
+/// How long the caller itself will wait, where it says so: services may send it, browsers never do.
+fn patience(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(DEADLINE_HEADER)?.to_str().ok()?.parse().ok().map(Duration::from_millis)
 }
 
 impl<S> std::fmt::Debug for GateService<S> {

@@ -72,6 +72,26 @@ async fn who_is_not_let_in_in_time_is_told_when_to_come_back() {
     assert_eq!((gate.in_flight(), gate.queued()), (0, 0));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_caller_with_a_deadline_does_not_wait_beyond_it() {
+    let (gate, go) = (Gate::new(&settings(1, 10)), Arc::new(Semaphore::new(0)));
+    let service = held(&gate, &go);
+    let first = tokio::spawn(service.clone().oneshot(request()));
+    while gate.in_flight() == 0 {
+        tokio::task::yield_now().await;
+    }
+    for (deadline, waited) in [("80", 80), ("60000", 500), ("soon", 500)] {
+        let begun = time::Instant::now();
+        let mut request = request();
+        request.headers_mut().insert("poolgate-deadline-ms", deadline.parse().expect("a header value"));
+        let answer = service.clone().oneshot(request).await.expect("infallible");
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(begun.elapsed(), Duration::from_millis(waited), "{deadline}");
+    }
+    go.add_permits(1);
+    drop(first.await);
+}
+
 #[tokio::test]
 async fn a_full_queue_rejects_at_once() {
     let (gate, go) = (Gate::new(&settings(1, 2)), Arc::new(Semaphore::new(0)));

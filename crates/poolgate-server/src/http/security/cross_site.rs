@@ -48,7 +48,7 @@ fn is_own(headers: &HeaderMap, uri: &Uri, allowed: &[String]) -> bool {
         (None, None) => true,
         (None, Some(origin)) => {
             // The scheme is left out: behind a proxy that ends TLS this server does not know it.
-            let host = text(header::HOST.as_str()).or(uri.authority().map(|authority| authority.as_str()));
+            let host = text(header::HOST.as_str()).or(uri.authority().map(http::uri::Authority::as_str));
             let sender = origin.split_once("://").map(|(_, host)| host);
             host.zip(sender).is_some_and(|(host, sender)| host.eq_ignore_ascii_case(sender))
         }

@@ -20,7 +20,7 @@ pub(in crate::http) fn refuse_foreign_hosts(router: Router) -> Router {
 
 fn is_loopback(headers: &HeaderMap, uri: &Uri) -> bool {
     // HTTP/1.1 has it in the header, except for proxies; HTTP/2 in the target.
-    let named = uri.authority().map(|authority| authority.as_str());
+    let named = uri.authority().map(http::uri::Authority::as_str);
     let host = named.or_else(|| headers.get(header::HOST).and_then(|host| host.to_str().ok()));
     let Some(host) = host else { return false };
     let name = match host.rsplit_once(':') {

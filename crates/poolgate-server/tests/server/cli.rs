@@ -1,5 +1,4 @@
 //! The binary as operators meet it.
-#![cfg(unix)]
 
 use std::{
     io::{BufRead, BufReader, Read, Write},

@@ -1,11 +1,9 @@
 //! The event stream, over a real listener where it matters.
 
-mod harness;
-
 use std::time::{Duration, Instant};
 
 use axum::{Router, routing::get};
-use harness::{Server, eventually, server, server_with};
+use crate::harness::{Server, eventually, server, server_with};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use poolgate_server::{Served, serve};
@@ -40,7 +38,7 @@ async fn read_until(stream: &mut TcpStream, text: &str) -> String {
     let mut seen = String::new();
     let mut buffer = [0; 4096];
     while !seen.contains(text) {
-        let read = tokio::time::timeout(harness::PATIENCE, stream.read(&mut buffer)).await;
+        let read = tokio::time::timeout(crate::harness::PATIENCE, stream.read(&mut buffer)).await;
         let length = read.unwrap_or_else(|_| panic!("no `{text}` in {seen}")).expect("readable");
         assert_ne!(length, 0, "ended without `{text}`: {seen}");
         seen.push_str(&String::from_utf8_lossy(&buffer[..length]));

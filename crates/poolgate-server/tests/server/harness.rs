@@ -1,5 +1,4 @@
 //! A server over a real SQLite file, called in process.
-#![expect(dead_code, reason = "each test binary uses its own part")]
 
 use std::{
     sync::Arc,
@@ -18,23 +17,23 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 /// Longer than anything that is waited for takes.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-pub struct Server {
-    pub poolgate: Poolgate,
-    pub pool: PoolgatePool<Sqlite>,
-    pub app: Router,
+pub(crate) struct Server {
+    pub(crate) poolgate: Poolgate,
+    pub(crate) pool: PoolgatePool<Sqlite>,
+    pub(crate) app: Router,
     _folder: TempDir,
 }
 
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 /// A ready server with the health routes and `own`, which gets the pool and the handle.
-pub async fn server_with(
+pub(crate) async fn server_with(
     change: impl FnOnce(&mut Settings),
     own: impl FnOnce(&PoolgatePool<Sqlite>, &Poolgate) -> Router,
 ) -> Server {
@@ -64,28 +63,28 @@ pub async fn server_with(
 }
 
 /// The same without routes of its own.
-pub async fn server(change: impl FnOnce(&mut Settings)) -> Server {
+pub(crate) async fn server(change: impl FnOnce(&mut Settings)) -> Server {
     server_with(change, |_, _| Router::new()).await
 }
 
 impl Server {
-    pub fn new(poolgate: Poolgate, pool: PoolgatePool<Sqlite>, app: Router, folder: TempDir) -> Self {
+    pub(crate) fn new(poolgate: Poolgate, pool: PoolgatePool<Sqlite>, app: Router, folder: TempDir) -> Self {
         Self { poolgate, pool, app, _folder: folder }
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(Method::GET, path, &[]).await
     }
 
-    pub async fn post(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn post(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         self.send(Method::POST, path, headers).await
     }
 
-    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
         self.send_body(method, path, headers, Body::empty()).await
     }
 
-    pub async fn send_body(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Body) -> Answer {
+    pub(crate) async fn send_body(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Body) -> Answer {
         let mut request = Request::builder().method(method).uri(path);
         if !headers.iter().any(|(name, _)| *name == "host") {
             request = request.header("host", "localhost:8000");
@@ -102,16 +101,16 @@ impl Server {
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().expect("ASCII"))
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).expect("JSON")
     }
 
     /// The problem document; checks what holds for all of them.
-    pub fn problem(&self) -> Problem {
+    pub(crate) fn problem(&self) -> Problem {
         assert_eq!(self.header("content-type"), "application/problem+json", "{}: {}", self.status, self.body);
         let problem: Problem = serde_json::from_str(&self.body).expect("a problem document");
         assert_eq!(problem.status, self.status.as_u16());
@@ -121,7 +120,7 @@ impl Answer {
 }
 
 /// Waits until `condition` holds.
-pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !condition() {
         assert!(begun.elapsed() < PATIENCE, "not {what} within {PATIENCE:?}");

@@ -1,11 +1,9 @@
 //! A database that is down at start: the server starts, says so, and recovers by itself.
 
-mod harness;
-
 use std::time::Duration;
 
 use axum::{Router, routing::get};
-use harness::{Server, eventually};
+use crate::harness::{Server, eventually};
 use http::StatusCode;
 use poolgate_pool::{PoolConfig, PoolgatePool, sqlite_options};
 use poolgate_server::{Poolgate, PoolObserver, Settings};

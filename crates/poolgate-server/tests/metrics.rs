@@ -1,0 +1,66 @@
+//! The metrics, in a process of their own: the recorder is the process's.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::body::Body;
+use http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use poolgate_pool::{PoolConfig, PoolgatePool, sqlite_options};
+use poolgate_server::{PoolObserver, Poolgate, telemetry::MetricsRenderer};
+use poolgate_types::routes;
+use sqlx::Sqlite;
+use tower::ServiceExt;
+
+async fn ask(poolgate: &Poolgate) -> (StatusCode, String) {
+    let request = Request::get(routes::METRICS).body(Body::empty()).expect("a request");
+    let response = poolgate.routes().oneshot(request).await.expect("infallible");
+    let status = response.status();
+    let body = response.into_body().collect().await.expect("a body").to_bytes();
+    (status, String::from_utf8(body.to_vec()).expect("text"))
+}
+
+#[tokio::test]
+async fn metrics_have_their_names_from_the_start() {
+    let renderer = MetricsRenderer::install().expect("the only one in this process");
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let observer = PoolObserver::default();
+    let config = PoolConfig { size: 2, max_overflow: 1, ..PoolConfig::default() };
+    let pool = PoolgatePool::<Sqlite>::builder(sqlite_options(folder.path().join("test.db")))
+        .config(config)
+        .observer(Arc::new(observer.clone()))
+        .build()
+        .expect("a pool");
+    let without = Poolgate::builder(pool.clone()).start();
+    assert_eq!(ask(&without).await.0, StatusCode::NOT_FOUND, "none was given");
+    without.close();
+    let poolgate = Poolgate::builder(pool.clone()).observer(observer).metrics(renderer).start();
+    drop(pool.acquire().await.expect("a connection"));
+    // A few ticks, so that every gauge has been set.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let (status, text) = ask(&poolgate).await;
+    assert_eq!(status, StatusCode::OK);
+    for line in [
+        "db_client_connection_count{pool=\"main\",state=\"idle\"} ",
+        "db_client_connection_count{pool=\"main\",state=\"used\"} ",
+        "db_client_connection_max{pool=\"main\"} 3",
+        "db_client_connection_pending_requests{pool=\"main\"} 0",
+        "db_client_connection_timeouts_total{pool=\"main\"} 0",
+        "poolgate_usage_ratio{of=\"pool\"} ",
+        "poolgate_usage_ratio{of=\"gate\"} 0",
+        "poolgate_throttle_level 0",
+        "poolgate_throttle_level_seconds_total{level=\"EMERGENCY\"} 0",
+        "poolgate_circuit_state 0",
+        "poolgate_fair_rate_per_second 0",
+        "poolgate_requests_total{outcome=\"admitted\"} 0",
+        "poolgate_requests_total{outcome=\"rejected\"} 0",
+        "poolgate_requests_total{outcome=\"quota\"} 0",
+        "poolgate_clients 0",
+        "poolgate_cleanup_runs_total{trigger=\"manual\",outcome=\"nothing\"} 0",
+        "poolgate_cleanup_runs_total{trigger=\"automatic\",outcome=\"idle_closed\"} 0",
+        "poolgate_build_info{version=",
+        "db_client_connection_wait_time_seconds_count{pool=\"main\"} 1",
+        "db_client_connection_create_time_seconds_bucket{pool=\"main\",le=\"0.005\"} ",
+    ] {
+        assert!(text.lines().any(|found| found.starts_with(line)), "{line}\n{text}");
+    }
+}

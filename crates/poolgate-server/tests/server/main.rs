@@ -1,0 +1,9 @@
+//! The server as its users meet it: over HTTP, and as a process.
+
+mod cleanup;
+#[cfg(unix)]
+mod cli;
+mod harness;
+mod recovery;
+mod routes;
+mod stream;
