@@ -32,7 +32,7 @@ test("a quiet server is NORMAL, and every part of the page shows its figures", a
   assert.equal(await level(page), "NORMAL");
   assert.match(await shown(page), /^NORMAL since [\d:]+ or earlier — \d+ of 30 connections busy, nothing waiting, p99 wait/);
   assert.match(await shown(page), /Circuit breaker closed: requests flow\./);
-  assert.match(await text(page, "busy"), /^\d+ \/ 30$/);
+  assert.match(await text(page, "stats-busy"), /^\d+ \/ 30$/);
   assert.match(await page.locator("#gate-text").innerText(), /of 25 in flight, 0 waiting/);
   await until("figures are fresh", 5_000, async () => /^updated [01] s ago$/.test(await page.locator("#contact").innerText()));
   assert.equal(await page.locator(".chart canvas").count(), 3);
@@ -44,7 +44,7 @@ test("without Poolgate an overload is rejected", { timeout: 60_000 }, async () =
   await fillLoad(page);
   await choose(page, "without");
   await page.click("#driver-start");
-  await until("rejects show", 20_000, async () => (await figure(page, "without-rejected")) > 50 && (await figure(page, "rejected")) > 10,
+  await until("rejects show", 20_000, async () => (await figure(page, "without-rejected")) > 50 && (await figure(page, "stats-rejected")) > 10,
     () => shown(page));
   await until("the success rate falls", 20_000, async () => (await success(page, "without")) < 80, () => success(page, "without"));
   await until("the level rises", 20_000, async () => (await level(page)) !== "NORMAL", () => shown(page));
@@ -55,15 +55,14 @@ test("with Poolgate the same demand succeeds", { timeout: 90_000 }, async () => 
   const collapsed = await success(page, "without");
   await choose(page, "with");
   await until("the load runs with Poolgate", 15_000, async () => (await success(page, "with")) >= 0);
-  const recovered = await until("the success rate recovers", 45_000, async () => {
-    const rate = await success(page, "with");
-    return rate >= 95 && rate;
+  const recovered = await until("the success rate recovers while users wait in their own queues", 45_000, async () => {
+    const [rate, waiting] = [await success(page, "with"), await figure(page, "with-queued")];
+    return rate >= 95 && waiting > 0 && (await level(page)) !== "NORMAL" && rate;
   }, async () => ({ success: await success(page, "with"), verdict: await shown(page) }));
   assert.ok(recovered > collapsed, `${recovered} % with Poolgate, ${collapsed} % without`);
-  await until("users wait in their own queues", 15_000, async () => (await figure(page, "with-queued")) > 0);
   assert.match(await shown(page), /Each client may send/);
   assert.ok((await success(page, "without")) >= 0, "the result without Poolgate is kept beside it");
-  const [inSync, live] = (await text(page, "clients")).split(" / ").map(Number);
+  const [inSync, live] = (await text(page, "stats-clients")).split(" / ").map(Number);
   assert.ok(live > LOAD.users, `the users count as clients: ${inSync} of ${live} in sync`);
 });
 
@@ -71,11 +70,11 @@ test("this browser's own requests go through the client", { timeout: 60_000 }, a
   const { page } = visitor;
   await page.fill('#browser [name="rate"]', "8");
   await page.click("#browser-start");
-  await until("requests succeed", 20_000, async () => (await figure(page, "succeeded")) > 2);
-  await until("the client lets requests wait", 20_000, async () => (await figure(page, "queued")) > 0,
+  await until("requests succeed", 20_000, async () => (await figure(page, "browser-tally-succeeded")) > 2);
+  await until("the client lets requests wait", 20_000, async () => (await figure(page, "browser-tally-queued")) > 0,
     () => page.locator("#browser").locator("..").innerText());
   await page.click("#browser-stop");
-  await until("a stop takes back what waits", 10_000, async () => (await figure(page, "queued")) === 0);
+  await until("a stop takes back what waits", 10_000, async () => (await figure(page, "browser-tally-queued")) === 0);
 });
 
 test("the load stops and the level falls back to NORMAL", { timeout: 60_000 }, async () => {

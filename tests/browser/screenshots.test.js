@@ -40,7 +40,7 @@ test("the page under load fits 1440 and 360 pixels, light and dark", { timeout: 
   await page.click("#browser-start");
   await choose(page, "with");
   await until("the success rate recovers", 45_000, async () => (await success(page, "with")) >= 95, () => success(page, "with"));
-  await until("there is something to see", 30_000, async () => (await figure(page, "with-queued")) > 0 && (await figure(page, "queued")) > 0);
+  await until("there is something to see", 30_000, async () => (await figure(page, "with-queued")) > 0 && (await figure(page, "browser-tally-queued")) > 0);
 
   for (const size of SIZES) {
     for (const theme of ["light", "dark"]) {

@@ -25,12 +25,12 @@ test("a server that goes away leaves its last figures, and is found again", { ti
   try {
     const { page } = await visit(browser, server.url);
     await ready(page);
-    const busy = await text(page, "busy");
+    const busy = await text(page, "stats-busy");
     await server.stop();
     await until("the page says so", 15_000, async () => /^No contact with the server for \d+ s/.test(await shown(page)), () => shown(page));
     assert.match(await page.locator("#contact").innerText(), /^stale \d+ s$/);
     assert.equal(await level(page), "UNKNOWN");
-    assert.equal((await text(page, "busy")).split(" / ")[1], busy.split(" / ")[1], "the last figures stay");
+    assert.equal((await text(page, "stats-busy")).split(" / ")[1], busy.split(" / ")[1], "the last figures stay");
     assert.match(await page.locator("#log").innerText(), /Contact with the server lost/);
 
     server = await startServer({ port: server.port });
@@ -64,7 +64,7 @@ test("without the package the page still watches, and sends requests as they are
     await ready(page);
     assert.match(await clientLine(page), /^The WebAssembly client did not load \(.+\)\. Requests go out as they are\.$/);
     await page.click("#browser-start");
-    await until("requests succeed", 15_000, async () => (await figure(page, "succeeded")) > 2);
+    await until("requests succeed", 15_000, async () => (await figure(page, "browser-tally-succeeded")) > 2);
   } finally {
     await server.stop();
     await rm(www, { recursive: true, force: true });
@@ -81,7 +81,7 @@ test("a module that does not compile is told, and requests pass through", { time
     await ready(page);
     await until("the page says so", 10_000, async () => /did not load/.test(await clientLine(page)), () => clientLine(page));
     await page.click("#browser-start");
-    await until("requests succeed", 15_000, async () => (await figure(page, "succeeded")) > 2);
+    await until("requests succeed", 15_000, async () => (await figure(page, "browser-tally-succeeded")) > 2);
   } finally {
     await server.stop();
   }

@@ -45,7 +45,7 @@ test(`${BROWSERS} browsers are throttled while the database is short, and only t
       await page.fill('#browser [name="hold_ms"]', String(LOAD.hold_ms));
       await page.click("#browser-start");
     });
-    await until("requests wait in each", 20_000, () => every(async ({ page }) => (await figure(page, "queued")) > 3), tallies);
+    await until("requests wait in each", 20_000, () => every(async ({ page }) => (await figure(page, "browser-tally-queued")) > 3), tallies);
     const from = await Promise.all(visitors.map(measure));
     await until("the measured time is over", MEASURED_MS + 5_000, () => Date.now() - (from.at(-1)?.at ?? 0) >= MEASURED_MS);
     const to = await Promise.all(visitors.map(measure));
@@ -63,8 +63,8 @@ test(`${BROWSERS} browsers are throttled while the database is short, and only t
 
   await t.test("what they sent succeeds", async () => {
     for (const { page } of visitors) {
-      const succeeded = await figure(page, "succeeded");
-      const refused = (await figure(page, "rejected")) + (await figure(page, "failed"));
+      const succeeded = await figure(page, "browser-tally-succeeded");
+      const refused = (await figure(page, "browser-tally-rejected")) + (await figure(page, "browser-tally-failed"));
       assert.ok(succeeded / (succeeded + refused) > 0.8, `${succeeded} succeeded, ${refused} did not`);
     }
   });
@@ -72,7 +72,7 @@ test(`${BROWSERS} browsers are throttled while the database is short, and only t
   await t.test("they recover when the load is gone", async () => {
     await server.stopLoad();
     // Eight browsers of 10/s that hold 200 ms ask for 16 of 25 permits: there is room for all.
-    await until("no queue is left", 30_000, () => every(async ({ page }) => (await figure(page, "queued")) === 0), tallies);
+    await until("no queue is left", 30_000, () => every(async ({ page }) => (await figure(page, "browser-tally-queued")) === 0), tallies);
     await until("nothing is limited", 30_000, () => every(async ({ page }) => /nothing limited/.test(await clientLine(page))), lines);
     const before = await Promise.all(visitors.map(measure));
     await until("requests flow as they are wanted", 20_000, async () => {
@@ -96,7 +96,7 @@ async function join() {
 
 /** @param {typeof visitors[number]} visitor */
 async function measure({ page, sent }) {
-  return { at: Date.now(), wanted: await figure(page, "wanted"), sent: sent() };
+  return { at: Date.now(), wanted: await figure(page, "browser-tally-wanted"), sent: sent() };
 }
 
 /** @param {(visitor: typeof visitors[number]) => Promise<unknown>} action */

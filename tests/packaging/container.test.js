@@ -10,7 +10,7 @@ import { test } from "node:test";
 import { root, run } from "./process.js";
 
 const { parse } = createRequire(join(process.env.POOLGATE_TOOLS ?? "", "package.json"))("yaml");
-const binary = process.env.POOLGATE_BIN ?? "";
+const binary = process.env.TEST_POOLGATE_BIN ?? "";
 const composeFile = join(root, "ops/compose.yaml");
 const compose = parse(readFileSync(composeFile, "utf8"));
 const stages = readStages(readFileSync(join(root, "ops/Dockerfile"), "utf8"));

@@ -56,7 +56,7 @@ test("Node imports it and a request goes through the gate of a real server", asy
     }));
     process.exit(0);
   `);
-  const binary = process.env.POOLGATE_BIN ?? "";
+  const binary = process.env.TEST_POOLGATE_BIN ?? "";
   const server = await startServer(binary, ["--demo", "--port", "0"], { cwd: project });
   try {
     const options = { cwd: project, timeout: MINUTE, env: plainEnvironment() };

@@ -45,7 +45,7 @@ export function create(name, className = "", ...children) {
 export function definitionList(list, rows) {
   const cells = rows.map(({ name, title = "", key }) => {
     const value = create("dd", "", "–");
-    value.dataset["key"] = key;
+    value.dataset["key"] = `${list.id}-${key}`;
     const group = create("div", "", create("dt", "", name), value);
     group.title = title;
     list.append(group);

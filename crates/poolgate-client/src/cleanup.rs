@@ -117,10 +117,9 @@ impl AutoCleanup {
         let now = js_sys::Date::now() as u64;
         let storage: Option<web_sys::Storage> =
             Some(host::global("localStorage")).filter(JsValue::is_object).map(JsValue::unchecked_into);
-        let last = match &storage {
-            Some(storage) => storage.get_item(&self.key).ok().flatten().and_then(|text| text.parse().ok()),
-            None => self.remembered.get(),
-        };
+        let stored = storage.as_ref().and_then(|storage| storage.get_item(&self.key).ok().flatten());
+        // Where storage is missing or forbidden, the page remembers by itself.
+        let last = stored.and_then(|text| text.parse().ok()).or(self.remembered.get());
         // A clock that was set back must not block the turn for ever.
         let recent = |last| now.checked_sub(last).is_some_and(|passed| Duration::from_millis(passed) < SPACING);
         if last.is_some_and(recent) {
@@ -128,7 +127,6 @@ impl AutoCleanup {
         }
         self.remembered.set(Some(now));
         if let Some(storage) = storage {
-            // Storage that is full or forbidden: the page remembers by itself.
             let _ = storage.set_item(&self.key, &now.to_string());
         }
         true

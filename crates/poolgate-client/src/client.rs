@@ -19,7 +19,7 @@ use crate::{
     host::Shell,
     options::{OnOpen, Options},
     scope::Scope,
-    state::{self, Contact},
+    state::{self, Contact, TransportKind},
     timer::Timer,
     transport::Transport,
 };
@@ -53,8 +53,17 @@ struct Announced {
 impl Core {
     /// A client that has begun to look for its config.
     pub(crate) fn start(options: Options, shell: Shell) -> Rc<Self> {
-        let Options { base, transport, poll_interval, throttles, max_queue, queue_timeout, on_open, auto_cleanup, fetch } =
-            options;
+        let Options {
+            base,
+            transport,
+            poll_interval,
+            throttles,
+            max_queue,
+            queue_timeout,
+            on_open,
+            auto_cleanup,
+            fetch,
+        } = options;
         let core = Rc::new_cyclic(|core| Self {
             host_fetch: fetch,
             on_open,
@@ -98,13 +107,15 @@ impl Core {
     /// Takes in other news; then [`pump`](Self::pump).
     pub(crate) fn learn(self: &Rc<Self>, news: &News) {
         let configured = self.throttle.borrow_mut().configure(news, clock::now());
-        match (configured, news) {
-            // A header says less than the document; the document says more than what this client has.
-            (Ok(Configured::Applied), News::Header(_)) | (Ok(Configured::Missed), _) => {
-                self.transport.fetch_soon(self);
-            }
+        let behind = match (configured, news) {
+            // A header says less than the document, which a stream is about to bring.
+            (Ok(Configured::Applied), News::Header(_)) => self.transport.kind() != TransportKind::Sse,
+            (Ok(Configured::Missed), _) => true,
             // A header out of range is ignored like one that is malformed.
-            _ => {}
+            _ => false,
+        };
+        if behind {
+            self.transport.fetch_soon(self);
         }
     }
 
@@ -120,8 +131,12 @@ impl Core {
                     self.cleanup.observe(to, clock::now());
                     self.emit("levelchange", &state::level_change(from, to));
                 }
-                Some(Event::BreakerChanged { from, to }) => self.emit("breakerchange", &state::breaker_change(from, to)),
-                Some(Event::StaleChanged(stale)) => self.announce_contact(Contact { stale, ..self.announced.get().contact }),
+                Some(Event::BreakerChanged { from, to }) => {
+                    self.emit("breakerchange", &state::breaker_change(from, to))
+                }
+                Some(Event::StaleChanged(stale)) => {
+                    self.announce_contact(Contact { stale, ..self.announced.get().contact })
+                }
                 Some(_) => {}
             }
         }

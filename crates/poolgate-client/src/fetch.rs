@@ -56,11 +56,7 @@ struct Settled {
 
 impl Requests {
     pub(crate) const fn new() -> Self {
-        Self {
-            waiting: RefCell::new(Table::new()),
-            flights: RefCell::new(Table::new()),
-            settled: RefCell::new(None),
-        }
+        Self { waiting: RefCell::new(Table::new()), flights: RefCell::new(Table::new()), settled: RefCell::new(None) }
     }
 
     pub(crate) fn queued(&self) -> usize {
@@ -138,20 +134,12 @@ impl Core {
         let number = id as f64;
         // A custom fetch may give any thenable; a native promise stays the same object.
         let promise = Promise::resolve(&promise);
-        promise.unchecked_ref::<Settling>().then(
-            &fulfilled.bind(&JsValue::UNDEFINED, number),
-            &rejected.bind(&JsValue::UNDEFINED, number),
-        )
+        promise
+            .unchecked_ref::<Settling>()
+            .then(&fulfilled.bind(&JsValue::UNDEFINED, number), &rejected.bind(&JsValue::UNDEFINED, number))
     }
 
-    fn enqueue(
-        self: &Rc<Self>,
-        id: RequestId,
-        input: &JsValue,
-        url: &Url,
-        init: &JsValue,
-        signal: JsValue,
-    ) -> Promise {
+    fn enqueue(self: &Rc<Self>, id: RequestId, input: &JsValue, url: &Url, init: &JsValue, signal: JsValue) -> Promise {
         let call = match Snapshot::take(input, url, init) {
             Ok(call) => call,
             Err(thrown) => {
@@ -244,9 +232,10 @@ impl Core {
                     answer
                 });
                 let core = Rc::clone(self);
-                let rejected = Closure::<dyn Fn(f64, JsValue) -> Result<JsValue, JsValue>>::new(
-                    move |number, thrown| Err(core.rejected(number, thrown)),
-                );
+                let rejected =
+                    Closure::<dyn Fn(f64, JsValue) -> Result<JsValue, JsValue>>::new(move |number, thrown| {
+                        Err(core.rejected(number, thrown))
+                    });
                 Settled {
                     fulfilled: fulfilled.into_js_value().unchecked_into(),
                     rejected: rejected.into_js_value().unchecked_into(),

@@ -91,9 +91,9 @@ impl Options {
             auto_cleanup: given.boolean("autoCleanup", true)?,
             fetch: match given.function("fetch")? {
                 Some(fetch) => fetch,
-                None => {
-                    host::global("fetch").dyn_into().map_err(|_| wrong("option `fetch` is needed here: there is none"))?
-                }
+                None => host::global("fetch")
+                    .dyn_into()
+                    .map_err(|_| wrong("option `fetch` is needed here: there is none"))?,
             },
         })
     }
@@ -157,7 +157,11 @@ impl Given {
 
     fn unknown(&self) -> impl Iterator<Item = String> {
         let keys = Object::keys(self.0.unchecked_ref::<Object>());
-        keys.iter().filter_map(|key| key.as_string()).filter(|key| !NAMES.contains(&key.as_str())).collect::<Vec<_>>().into_iter()
+        keys.iter()
+            .filter_map(|key| key.as_string())
+            .filter(|key| !NAMES.contains(&key.as_str()))
+            .collect::<Vec<_>>()
+            .into_iter()
     }
 
     fn get(&self, name: &str) -> JsValue {
@@ -191,15 +195,12 @@ impl Given {
     /// One of several words; the first is the default.
     fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<T, JsValue> {
         let value = self.get(name);
-        let word = if value.is_undefined() { choices.first().map(|(word, _)| (*word).to_owned()) } else { value.as_string() };
-        choices
-            .iter()
-            .find(|(choice, _)| word.as_deref() == Some(choice))
-            .map(|(_, value)| *value)
-            .ok_or_else(|| {
-                let words: Vec<_> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-                wrong(&format!("option `{name}` must be one of {}", words.join(", ")))
-            })
+        let word =
+            if value.is_undefined() { choices.first().map(|(word, _)| (*word).to_owned()) } else { value.as_string() };
+        choices.iter().find(|(choice, _)| word.as_deref() == Some(choice)).map(|(_, value)| *value).ok_or_else(|| {
+            let words: Vec<_> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+            wrong(&format!("option `{name}` must be one of {}", words.join(", ")))
+        })
     }
 }
 

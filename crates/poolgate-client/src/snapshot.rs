@@ -79,11 +79,7 @@ fn copy_init(init: &JsValue) -> Result<Object, JsValue> {
     Ok(copy)
 }
 
-fn replace(
-    init: &Object,
-    name: &str,
-    copy: fn(&JsValue) -> Result<Option<JsValue>, JsValue>,
-) -> Result<(), JsValue> {
+fn replace(init: &Object, name: &str, copy: fn(&JsValue) -> Result<Option<JsValue>, JsValue>) -> Result<(), JsValue> {
     let name = JsValue::from_str(name);
     if let Some(value) = copy(&Reflect::get(init, &name)?)? {
         Reflect::set(init, &name, &value)?;

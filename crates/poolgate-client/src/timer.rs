@@ -85,6 +85,10 @@ impl Drop for Timer {
 fn keep_alive(handle: &TimerHandle, held: bool) {
     // Browsers give a number, which has no such method.
     if handle.unref_method().is_function() {
-        if held { handle.ref_() } else { handle.unref() };
+        if held {
+            handle.ref_()
+        } else {
+            handle.unref()
+        };
     }
 }

@@ -4,8 +4,8 @@
 use std::{error::Error, net::SocketAddr, sync::Arc};
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
-use poolgate_server::{Poolgate, PoolObserver};
 use poolgate_pool::{PoolgatePool, sqlite_options};
+use poolgate_server::{PoolObserver, Poolgate};
 use sqlx::Sqlite;
 
 type Pool = PoolgatePool<Sqlite>;

@@ -20,7 +20,7 @@ impl AddressKey {
     }
 
     /// The sender of a request; `None` where the server does not tell the peer's address
-    /// ([`axum::serve`] without `into_make_service_with_connect_info`).
+    /// ([`axum::serve()`] without `into_make_service_with_connect_info`).
     pub(crate) fn of(extensions: &Extensions, headers: &HeaderMap, trusted: &[Network]) -> Option<Self> {
         let ConnectInfo(peer) = extensions.get::<ConnectInfo<SocketAddr>>()?;
         Some(Self::new(sender(peer.ip(), headers, trusted)))

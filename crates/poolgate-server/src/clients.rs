@@ -76,10 +76,8 @@ impl Registry {
                 StreamKey::Anonymous(state.next_anonymous)
             }
         };
-        let stream = state
-            .streams
-            .entry(key.clone())
-            .or_insert_with(|| Stream { open: 0, address, version: Arc::default() });
+        let stream =
+            state.streams.entry(key.clone()).or_insert_with(|| Stream { open: 0, address, version: Arc::default() });
         stream.open += 1;
         let (version, first) = (Arc::clone(&stream.version), stream.open == 1);
         if let (true, Some(address)) = (first, address) {
@@ -155,7 +153,11 @@ impl FromStr for ClientId {
 
     fn from_str(text: &str) -> Result<Self, InvalidClientId> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        if (1..=64).contains(&text.len()) && text.bytes().all(allowed) { Ok(Self(text.into())) } else { Err(InvalidClientId) }
+        if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidClientId)
+        }
     }
 }
 

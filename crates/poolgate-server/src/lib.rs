@@ -1,4 +1,4 @@
-//! Poolgate for axum apps: a [gate](gate) in front of the routes that use the database, health routes beside them, and a
+//! Poolgate for axum apps: a [gate] in front of the routes that use the database, health routes beside them, and a
 //! monitor that tells every client what it may send.
 //!
 //! It decides nothing itself (that is `poolgate-control`) and holds no connections (that is `poolgate-pool`): it
@@ -25,7 +25,7 @@
 //!     .layer(poolgate.gate())
 //!     .merge(poolgate.routes());
 //! # use tower::ServiceExt;
-//! # let ask = |path: &str| app.clone().oneshot(axum::extract::Request::get(path).body("".into()).unwrap());
+//! # let ask = |path: &str| app.clone().oneshot(axum::extract::Request::get(path).body(axum::body::Body::empty()).unwrap());
 //! # let orders = ask("/orders").await?;
 //! # assert!(orders.headers().contains_key("poolgate-config"));
 //! # let config = ask("/api/v1/health/database/throttling-config").await?;
@@ -51,7 +51,7 @@
 //!
 //! # A server of its own
 //!
-//! [`app`] puts around all routes what a server needs (bounds, checks of host and site, problem documents); [`serve`]
+//! [`app`] puts around all routes what a server needs (bounds, checks of host and site, problem documents); [`serve()`]
 //! accepts connections within bounds and ends in order; [`Cli`] is the `poolgate` program, with its [`demo`] and the
 //! operations [`page`].
 
@@ -70,6 +70,7 @@ mod problem;
 mod readiness;
 mod serve;
 pub mod settings;
+mod shared;
 pub mod telemetry;
 mod watched;
 

@@ -97,7 +97,8 @@ impl Source {
             Self::Embedded => {
                 let file = Embedded::get(path)?;
                 let hash = file.metadata.sha256_hash();
-                let etag = format!("\"{}\"", hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>());
+                let etag =
+                    format!("\"{}\"", hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>());
                 Some(Asset { bytes: file.data, etag })
             }
         }
@@ -257,7 +258,10 @@ mod tests {
         ] {
             let (status, headers, _) = site.send(Method::GET, path, None).await;
             assert_eq!(status, StatusCode::OK, "{path}");
-            assert_eq!((&headers["content-type"], &headers["cache-control"]), (&kind.parse().unwrap(), &cache.parse().unwrap()));
+            assert_eq!(
+                (&headers["content-type"], &headers["cache-control"]),
+                (&kind.parse().unwrap(), &cache.parse().unwrap())
+            );
         }
     }
 

@@ -15,16 +15,13 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     clients::Registry,
-    gate::{Core, Gate, Orders},
+    gate::{Core, Gate},
     http,
-    monitor::{
-        self, ConfigDocument, StatusDocument,
-        cleanup::Cleaner,
-        contact::ContactWatch,
-    },
+    monitor::{self, ConfigDocument, StatusDocument, cleanup::Cleaner, contact::ContactWatch},
     observer::PoolObserver,
     readiness::Readiness,
     settings::{Policy, Settings},
+    shared::Shared,
     telemetry::{MetricsRenderer, names},
     watched::WatchedPool,
 };
@@ -189,117 +186,4 @@ fn control_settings(settings: &Settings) -> control::Settings {
     result.thresholds.warning_percent = settings.thresholds.warning;
     result.thresholds.critical_percent = settings.thresholds.critical;
     result
-}
-
-/// What the monitor, the gate and the routes share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pool: Arc<dyn WatchedPool>,
-    settings: Settings,
-    gate: Arc<Core>,
-    clients: Registry,
-    observer: PoolObserver,
-    contact: ContactWatch,
-    config: watch::Sender<Arc<ConfigDocument>>,
-    status: watch::Sender<Arc<StatusDocument>>,
-    cleaner: Cleaner,
-    connection_test: http::ConnectionTest,
-    streams: Arc<Semaphore>,
-    readiness: Readiness,
-    metrics: Option<MetricsRenderer>,
-    closing: CancellationToken,
-    started: Instant,
-    started_at: Timestamp,
-}
-
-impl Shared {
-    pub(crate) fn pool(&self) -> &dyn WatchedPool {
-        &*self.pool
-    }
-
-    pub(crate) fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    pub(crate) fn gate(&self) -> &Core {
-        &self.gate
-    }
-
-    pub(crate) fn clients(&self) -> &Registry {
-        &self.clients
-    }
-
-    pub(crate) fn observer(&self) -> &PoolObserver {
-        &self.observer
-    }
-
-    pub(crate) fn contact(&self) -> &ContactWatch {
-        &self.contact
-    }
-
-    pub(crate) fn cleaner(&self) -> &Cleaner {
-        &self.cleaner
-    }
-
-    pub(crate) fn connection_test(&self) -> &http::ConnectionTest {
-        &self.connection_test
-    }
-
-    pub(crate) fn streams(&self) -> &Arc<Semaphore> {
-        &self.streams
-    }
-
-    pub(crate) fn readiness(&self) -> &Readiness {
-        &self.readiness
-    }
-
-    pub(crate) fn closing(&self) -> &CancellationToken {
-        &self.closing
-    }
-
-    pub(crate) fn uptime(&self) -> Duration {
-        self.started.elapsed()
-    }
-
-    pub(crate) fn started_at(&self) -> Timestamp {
-        self.started_at
-    }
-
-    pub(crate) fn config(&self) -> Arc<ConfigDocument> {
-        Arc::clone(&self.config.borrow())
-    }
-
-    pub(crate) fn status(&self) -> Arc<StatusDocument> {
-        Arc::clone(&self.status.borrow())
-    }
-
-    pub(crate) fn watch_config(&self) -> watch::Receiver<Arc<ConfigDocument>> {
-        self.config.subscribe()
-    }
-
-    pub(crate) fn watch_status(&self) -> watch::Receiver<Arc<StatusDocument>> {
-        self.status.subscribe()
-    }
-
-    pub(crate) fn publish_config(&self, document: ConfigDocument) {
-        self.config.send_replace(Arc::new(document));
-    }
-
-    pub(crate) fn publish_status(&self, document: StatusDocument) {
-        self.status.send_replace(Arc::new(document));
-    }
-
-    pub(crate) fn publish_orders(&self, orders: Orders) {
-        self.gate.publish(orders);
-    }
-
-    pub(crate) fn render_metrics(&self) -> Option<String> {
-        self.metrics.as_ref().map(MetricsRenderer::render)
-    }
-
-    pub(crate) fn upkeep_metrics(&self) {
-        if let Some(metrics) = &self.metrics {
-            metrics.upkeep();
-        }
-    }
 }

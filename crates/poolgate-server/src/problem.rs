@@ -9,13 +9,16 @@ use poolgate_types::{Problem, codes};
 
 /// A problem of a kind that its code names; the title says the kind in words, the detail what happened and what to do.
 pub(crate) fn response(status: StatusCode, code: &str, title: &str, detail: impl Into<String>) -> Response {
-    document(status, &Problem {
-        kind: "about:blank".to_owned(),
-        title: title.to_owned(),
-        status: status.as_u16(),
-        detail: detail.into(),
-        code: code.to_owned(),
-    })
+    document(
+        status,
+        &Problem {
+            kind: "about:blank".to_owned(),
+            title: title.to_owned(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            code: code.to_owned(),
+        },
+    )
 }
 
 /// The database cannot be used now: 503.
@@ -53,10 +56,7 @@ pub(crate) fn method_not_allowed(allow: &'static str) -> Response {
 
 /// Something else was asked too often: 429.
 pub(crate) fn too_many(code: &str, detail: impl Into<String>, retry_after_seconds: u64) -> Response {
-    with_retry_after(
-        response(StatusCode::TOO_MANY_REQUESTS, code, "Too many requests", detail),
-        retry_after_seconds,
-    )
+    with_retry_after(response(StatusCode::TOO_MANY_REQUESTS, code, "Too many requests", detail), retry_after_seconds)
 }
 
 /// Adds `Retry-After`, at least one second.

@@ -69,22 +69,13 @@ pub async fn serve(listener: TcpListener, app: Router, settings: &ServerSettings
 }
 
 /// The next connection, once one is allowed. Until then they wait in the system's backlog, which is bounded too.
-async fn accept(
-    listener: &TcpListener,
-    connections: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept(listener: &TcpListener, connections: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
     let permit = Arc::clone(connections).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     Ok((stream, permit))
 }
 
-async fn answer(
-    http: http1::Builder,
-    stream: TcpStream,
-    app: Router,
-    watcher: Watcher,
-    permit: OwnedSemaphorePermit,
-) {
+async fn answer(http: http1::Builder, stream: TcpStream, app: Router, watcher: Watcher, permit: OwnedSemaphorePermit) {
     // Gone before it was answered.
     let Ok(peer) = stream.peer_addr() else { return };
     // Small answers go out at once. Where it fails they go out a little later.

@@ -48,18 +48,13 @@ impl Bucket {
         self.refill(now);
         let known = self.refill_rate > 0.0;
         // The used share of the budget stays what it is: a change of rate neither refills nor empties.
-        let kept = if known {
-            self.tokens * depth(rate) / depth(self.refill_rate)
-        } else {
-            f64::INFINITY
-        };
+        let kept = if known { self.tokens * depth(rate) / depth(self.refill_rate) } else { f64::INFINITY };
         if self.in_force {
             self.tokens = kept;
         } else {
             let first = rng.between(0.0, LEAST_DEPTH) * (10.0 * rate).min(1.0);
             if first < kept {
-                self.not_before =
-                    now.saturating_add(Duration::from_secs_f64(rng.unit() * rate.recip().min(1.0)));
+                self.not_before = now.saturating_add(Duration::from_secs_f64(rng.unit() * rate.recip().min(1.0)));
             }
             self.tokens = first.min(kept);
         }
@@ -74,8 +69,7 @@ impl Bucket {
         }
         let missing = self.cost - TOLERANCE - self.tokens_at(now);
         let filled_at = if missing > 0.0 {
-            let wait =
-                Duration::try_from_secs_f64(missing / self.refill_rate).unwrap_or(Duration::MAX);
+            let wait = Duration::try_from_secs_f64(missing / self.refill_rate).unwrap_or(Duration::MAX);
             now.saturating_add(wait)
         } else {
             now
@@ -144,10 +138,7 @@ mod tests {
             let mut bucket = Bucket::new(&mut rng);
             bucket.set_rate(Some(rate), secs(0), &mut rng);
             let starts = f64::from(run(&mut bucket, &mut rng, secs(0), secs(10_000)));
-            assert!(
-                (starts / (rate * 10_000.0) - 1.0).abs() < 0.04,
-                "{starts} starts at {rate}/s"
-            );
+            assert!((starts / (rate * 10_000.0) - 1.0).abs() < 0.04, "{starts} starts at {rate}/s");
         }
     }
 
@@ -216,11 +207,7 @@ mod tests {
             bucket.set_rate(None, secs(60), &mut rng);
             assert!(bucket.ready_at(secs(60)) <= secs(60));
             bucket.set_rate(Some(0.5), Duration::from_millis(60_100), &mut rng);
-            assert!(
-                bucket.tokens <= before + 0.05 + 1e-9,
-                "{before} -> {}",
-                bucket.tokens
-            );
+            assert!(bucket.tokens <= before + 0.05 + 1e-9, "{before} -> {}", bucket.tokens);
             emptier += u32::from(before < 0.7);
         }
         assert!(emptier > 20, "a random fill would often have been more");
@@ -233,11 +220,7 @@ mod tests {
         for rate in [1e-6, 1e6, f64::MIN_POSITIVE, f64::MAX, 1.0] {
             bucket.set_rate(Some(rate), Duration::MAX, &mut rng);
             bucket.spend(Duration::MAX, &mut rng);
-            assert!(
-                bucket.tokens.is_finite() && bucket.tokens >= 0.0,
-                "{rate}: {}",
-                bucket.tokens
-            );
+            assert!(bucket.tokens.is_finite() && bucket.tokens >= 0.0, "{rate}: {}", bucket.tokens);
             let _ = bucket.ready_at(Duration::MAX);
         }
     }

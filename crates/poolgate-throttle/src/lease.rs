@@ -29,11 +29,7 @@ pub(crate) struct Held {
 
 impl Lease {
     /// Takes in news. The higher version wins wherever it came from, and the document adds to its own header.
-    pub(crate) fn learn(
-        &mut self,
-        news: &News,
-        now: Duration,
-    ) -> Result<Configured, InvalidConfig> {
+    pub(crate) fn learn(&mut self, news: &News, now: Duration) -> Result<Configured, InvalidConfig> {
         let configured = match (&mut *self, news) {
             (Self::Closed, _) | (_, News::NoContact) => Configured::Unchanged,
             (_, News::Closed) => self.become_passing(Self::Closed),
@@ -41,9 +37,7 @@ impl Lease {
             (_, News::NotFound) => self.become_passing(Self::NotFound),
             (Self::Held(held), news) => return held.learn(news, now),
             (_, News::Config(config)) => self.hold(Policy::from_config(config)?, now),
-            (Self::Unknown, News::Header(header)) => {
-                self.hold(Policy::from_header(header, None)?, now)
-            }
+            (Self::Unknown, News::Header(header)) => self.hold(Policy::from_header(header, None)?, now),
             (Self::Unknown, News::Current(_)) => Configured::Missed,
             (Self::NotFound, News::Header(_) | News::Current(_)) => Configured::Unchanged,
             (Self::Unknown | Self::NotFound, News::HeaderMissing) => Configured::Unchanged,
@@ -61,8 +55,7 @@ impl Lease {
 
     /// What limits at `now`.
     pub(crate) fn limits_at(&self, now: Duration) -> Limits {
-        self.held()
-            .map_or(Limits::default(), |held| held.limits_at(now))
+        self.held().map_or(Limits::default(), |held| held.limits_at(now))
     }
 
     fn hold(&mut self, policy: Policy, now: Duration) -> Configured {
@@ -78,11 +71,7 @@ impl Lease {
 
 impl Held {
     fn new(policy: Policy, now: Duration) -> Self {
-        Self {
-            policy,
-            expires_at: now.saturating_add(policy.ttl),
-            released: false,
-        }
+        Self { policy, expires_at: now.saturating_add(policy.ttl), released: false }
     }
 
     pub(crate) fn is_stale(&self, now: Duration) -> bool {
@@ -99,11 +88,7 @@ impl Held {
         if !self.is_stale(now) {
             return Some(self.expires_at);
         }
-        if self.is_enforced() {
-            stale::next_step(now.saturating_sub(self.expires_at), now)
-        } else {
-            None
-        }
+        if self.is_enforced() { stale::next_step(now.saturating_sub(self.expires_at), now) } else { None }
     }
 
     /// A config that limits nothing has nothing to move when it goes stale.
@@ -111,9 +96,7 @@ impl Held {
         match (self.is_enforced(), self.is_stale(now)) {
             (false, _) => Limits::default(),
             (true, false) => self.policy.limits,
-            (true, true) => {
-                stale::decayed(&self.policy.limits, now.saturating_sub(self.expires_at))
-            }
+            (true, true) => stale::decayed(&self.policy.limits, now.saturating_sub(self.expires_at)),
         }
     }
 

@@ -98,12 +98,7 @@
 
 #![cfg_attr(
     test,
-    allow(
-        clippy::indexing_slicing,
-        clippy::panic,
-        clippy::unwrap_used,
-        reason = "a test fails by panicking"
-    )
+    allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")
 )]
 
 mod breaker;
@@ -125,9 +120,7 @@ mod throttle;
 pub use event::Event;
 pub use limits::Limits;
 pub use news::{Configured, InvalidConfig, News};
-pub use request::{
-    Outcome, Permit, Priority, RejectReason, Rejection, Request, RequestId, Submitted,
-};
+pub use request::{Outcome, Permit, Priority, RejectReason, Rejection, Request, RequestId, Submitted};
 pub use settings::Settings;
 pub use state::State;
 pub use throttle::Throttle;

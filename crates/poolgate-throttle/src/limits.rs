@@ -56,11 +56,7 @@ impl Policy {
         let verdict = match (config.circuit_breaker_open, config.probe_fraction) {
             (_, Some(fraction)) => Verdict::HalfOpen { fraction },
             (true, None) => {
-                let retry_after = seconds(
-                    config
-                        .retry_after_seconds
-                        .unwrap_or(config.poll_after_seconds),
-                );
+                let retry_after = seconds(config.retry_after_seconds.unwrap_or(config.poll_after_seconds));
                 Verdict::Open { retry_after }
             }
             (false, None) => Verdict::Closed,
@@ -78,32 +74,24 @@ impl Policy {
     }
 
     /// A header does not say which policy the server follows nor who may probe: both stay as they were `before`.
-    pub(crate) fn from_header(
-        header: &ConfigHeader,
-        before: Option<&Self>,
-    ) -> Result<Self, InvalidConfig> {
+    pub(crate) fn from_header(header: &ConfigHeader, before: Option<&Self>) -> Result<Self, InvalidConfig> {
         if header.interval_ms == Some(0) {
             return Err(InvalidConfig { field: "interval" });
         }
         if !ThrottlingConfig::CONCURRENCY.contains(header.concurrency) {
-            return Err(InvalidConfig {
-                field: "concurrency",
-            });
+            return Err(InvalidConfig { field: "concurrency" });
         }
         let limits = match header.fair_rate_per_second() {
             Some(rate) => Limits::fair(rate, header.concurrency),
-            None if before.is_some_and(Self::enforces_six_fields) => Limits::from(SixFields {
-                concurrency: header.concurrency,
-                ..SixFields::of(header.level)
-            }),
+            None if before.is_some_and(Self::enforces_six_fields) => {
+                Limits::from(SixFields { concurrency: header.concurrency, ..SixFields::of(header.level) })
+            }
             None => Limits::default(),
         };
         let verdict = match before.map(|policy| policy.verdict) {
             _ if !header.open => Verdict::Closed,
             Some(known @ Verdict::HalfOpen { .. }) => known,
-            _ => Verdict::Open {
-                retry_after: HEADER_RETRY,
-            },
+            _ => Verdict::Open { retry_after: HEADER_RETRY },
         };
         let enforced = limits != Limits::default();
         Ok(Self {
@@ -113,11 +101,7 @@ impl Policy {
             enforced,
             limits,
             verdict,
-            ttl: if enforced || header.open {
-                HEADER_TTL.0
-            } else {
-                HEADER_TTL.1
-            },
+            ttl: if enforced || header.open { HEADER_TTL.0 } else { HEADER_TTL.1 },
             partial: true,
         })
     }
@@ -131,11 +115,7 @@ impl Limits {
     /// The adaptive policy: a rate and a concurrency limit, no minimum spacing.
     fn fair(rate: f64, concurrency: u32) -> Self {
         let rate = rate.clamp(RATES.0, RATES.1);
-        Self {
-            rate_per_second: Some(rate),
-            concurrency: Some(concurrency),
-            ..Self::default()
-        }
+        Self { rate_per_second: Some(rate), concurrency: Some(concurrency), ..Self::default() }
     }
 }
 
@@ -154,30 +134,11 @@ impl From<SixFields> for Limits {
 fn check(config: &ThrottlingConfig) -> Result<(), InvalidConfig> {
     let fields = config.six_fields();
     let checks = [
-        (
-            "max_concurrent_requests",
-            ThrottlingConfig::CONCURRENCY.contains(fields.concurrency),
-        ),
-        (
-            "max_requests_per_minute",
-            ThrottlingConfig::PER_MINUTE.contains(fields.per_minute),
-        ),
-        (
-            "request_delay_ms",
-            ThrottlingConfig::DELAY_MS.contains(fields.delay_ms),
-        ),
-        (
-            "fair_rate_per_second",
-            config
-                .fair_rate_per_second
-                .is_none_or(|rate| rate.is_finite() && rate > 0.0),
-        ),
-        (
-            "probe_fraction",
-            config
-                .probe_fraction
-                .is_none_or(|fraction| (0.0..=1.0).contains(&fraction)),
-        ),
+        ("max_concurrent_requests", ThrottlingConfig::CONCURRENCY.contains(fields.concurrency)),
+        ("max_requests_per_minute", ThrottlingConfig::PER_MINUTE.contains(fields.per_minute)),
+        ("request_delay_ms", ThrottlingConfig::DELAY_MS.contains(fields.delay_ms)),
+        ("fair_rate_per_second", config.fair_rate_per_second.is_none_or(|rate| rate.is_finite() && rate > 0.0)),
+        ("probe_fraction", config.probe_fraction.is_none_or(|fraction| (0.0..=1.0).contains(&fraction))),
         ("poll_after_seconds", config.poll_after_seconds > 0),
         ("ttl_seconds", config.ttl_seconds > 0),
     ];
@@ -191,10 +152,7 @@ fn check(config: &ThrottlingConfig) -> Result<(), InvalidConfig> {
 mod tests {
     use super::*;
 
-    const AT: ConfigVersion = ConfigVersion {
-        epoch: 1,
-        version: 2,
-    };
+    const AT: ConfigVersion = ConfigVersion { epoch: 1, version: 2 };
 
     fn fair(rate: f64) -> ThrottlingConfig {
         ThrottlingConfig {
@@ -209,31 +167,20 @@ mod tests {
 
     #[test]
     fn not_enforced_limits_nothing() {
-        let policy = Policy::from_config(&ThrottlingConfig {
-            enforced: false,
-            ..fair(2.0)
-        })
-        .unwrap();
+        let policy = Policy::from_config(&ThrottlingConfig { enforced: false, ..fair(2.0) }).unwrap();
         assert_eq!(policy.limits, Limits::default());
     }
 
     #[test]
     fn a_fair_rate_replaces_spacing_and_the_limit_per_minute() {
         let limits = Policy::from_config(&fair(2.0)).unwrap().limits;
-        let expected = Limits {
-            rate_per_second: Some(2.0),
-            concurrency: Some(4),
-            ..Limits::default()
-        };
+        let expected = Limits { rate_per_second: Some(2.0), concurrency: Some(4), ..Limits::default() };
         assert_eq!(limits, expected);
     }
 
     #[test]
     fn without_one_the_six_fields_act() {
-        let config = ThrottlingConfig {
-            fair_rate_per_second: None,
-            ..fair(2.0)
-        };
+        let config = ThrottlingConfig { fair_rate_per_second: None, ..fair(2.0) };
         let limits = Policy::from_config(&config).unwrap().limits;
         assert_eq!(limits.per_minute, Some(100));
         assert_eq!(limits.spacing, Duration::from_millis(100));
@@ -245,26 +192,14 @@ mod tests {
         type Spoil = fn(&mut ThrottlingConfig);
         let cases: [(&str, Spoil); 12] = [
             ("max_concurrent_requests", |c| c.max_concurrent_requests = 0),
-            ("max_concurrent_requests", |c| {
-                c.max_concurrent_requests = 11
-            }),
+            ("max_concurrent_requests", |c| c.max_concurrent_requests = 11),
             ("max_requests_per_minute", |c| c.max_requests_per_minute = 4),
-            ("max_requests_per_minute", |c| {
-                c.max_requests_per_minute = u32::MAX
-            }),
+            ("max_requests_per_minute", |c| c.max_requests_per_minute = u32::MAX),
             ("request_delay_ms", |c| c.request_delay_ms = 99),
-            ("fair_rate_per_second", |c| {
-                c.fair_rate_per_second = Some(0.0)
-            }),
-            ("fair_rate_per_second", |c| {
-                c.fair_rate_per_second = Some(-1.0)
-            }),
-            ("fair_rate_per_second", |c| {
-                c.fair_rate_per_second = Some(f64::NAN)
-            }),
-            ("fair_rate_per_second", |c| {
-                c.fair_rate_per_second = Some(f64::INFINITY)
-            }),
+            ("fair_rate_per_second", |c| c.fair_rate_per_second = Some(0.0)),
+            ("fair_rate_per_second", |c| c.fair_rate_per_second = Some(-1.0)),
+            ("fair_rate_per_second", |c| c.fair_rate_per_second = Some(f64::NAN)),
+            ("fair_rate_per_second", |c| c.fair_rate_per_second = Some(f64::INFINITY)),
             ("probe_fraction", |c| c.probe_fraction = Some(1.1)),
             ("poll_after_seconds", |c| c.poll_after_seconds = 0),
             ("ttl_seconds", |c| c.ttl_seconds = 0),
@@ -272,10 +207,7 @@ mod tests {
         for (field, spoil) in cases {
             let mut config = fair(2.0);
             spoil(&mut config);
-            assert_eq!(
-                Policy::from_config(&config).unwrap_err(),
-                InvalidConfig { field }
-            );
+            assert_eq!(Policy::from_config(&config).unwrap_err(), InvalidConfig { field });
         }
     }
 
@@ -283,59 +215,22 @@ mod tests {
     fn a_header_says_the_same_as_its_document() {
         let document = Policy::from_config(&fair(2.5)).unwrap();
         let header = Policy::from_header(&ConfigHeader::from(&fair(2.5)), None).unwrap();
-        assert_eq!(
-            header,
-            Policy {
-                partial: true,
-                ..document
-            }
-        );
+        assert_eq!(header, Policy { partial: true, ..document });
     }
 
     #[test]
     fn a_header_of_a_fixed_policy_means_the_row_of_its_level() {
-        let fixed = ThrottlingConfig {
-            fair_rate_per_second: None,
-            ..fair(1.0)
-        };
+        let fixed = ThrottlingConfig { fair_rate_per_second: None, ..fair(1.0) };
         let before = Policy::from_config(&fixed).unwrap();
-        let header = ConfigHeader {
-            level: Level::Emergency,
-            concurrency: 1,
-            ..ConfigHeader::from(&fixed)
-        };
-        assert_eq!(
-            Policy::from_header(&header, Some(&before)).unwrap().limits,
-            Limits::from(SixFields::EMERGENCY)
-        );
-        assert!(
-            !Policy::from_header(&header, None).unwrap().enforced,
-            "unknown policy: wait for the document"
-        );
+        let header = ConfigHeader { level: Level::Emergency, concurrency: 1, ..ConfigHeader::from(&fixed) };
+        assert_eq!(Policy::from_header(&header, Some(&before)).unwrap().limits, Limits::from(SixFields::EMERGENCY));
+        assert!(!Policy::from_header(&header, None).unwrap().enforced, "unknown policy: wait for the document");
     }
 
     #[test]
     fn a_header_out_of_range_is_refused() {
         let good = ConfigHeader::from(&fair(2.5));
-        assert!(
-            Policy::from_header(
-                &ConfigHeader {
-                    interval_ms: Some(0),
-                    ..good
-                },
-                None
-            )
-            .is_err()
-        );
-        assert!(
-            Policy::from_header(
-                &ConfigHeader {
-                    concurrency: 0,
-                    ..good
-                },
-                None
-            )
-            .is_err()
-        );
+        assert!(Policy::from_header(&ConfigHeader { interval_ms: Some(0), ..good }, None).is_err());
+        assert!(Policy::from_header(&ConfigHeader { concurrency: 0, ..good }, None).is_err());
     }
 }

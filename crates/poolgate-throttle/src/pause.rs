@@ -53,10 +53,7 @@ mod tests {
             ends.push(pause.until());
         }
         ends.sort();
-        assert!(
-            ends[99] - ends[0] > Duration::from_millis(800),
-            "the ends are spread"
-        );
+        assert!(ends[99] - ends[0] > Duration::from_millis(800), "the ends are spread");
     }
 
     #[test]
@@ -76,11 +73,7 @@ mod tests {
         for asked in [secs(59), secs(60), secs(86_400), Duration::MAX] {
             let mut pause = Pause::default();
             pause.extend(Some(asked), secs(5), &mut rng);
-            assert!(
-                pause.until() >= secs(55) && pause.until() <= secs(65),
-                "{asked:?}: {:?}",
-                pause.until()
-            );
+            assert!(pause.until() >= secs(55) && pause.until() <= secs(65), "{asked:?}: {:?}", pause.until());
         }
     }
 

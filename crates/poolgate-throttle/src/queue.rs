@@ -31,16 +31,8 @@ struct Waiting {
 }
 
 impl Queue {
-    pub(crate) fn push(
-        &mut self,
-        id: RequestId,
-        priority: Priority,
-        since: Duration,
-        deadline: Duration,
-    ) {
-        self.class(priority)
-            .waiting
-            .insert(id, Waiting { since, deadline });
+    pub(crate) fn push(&mut self, id: RequestId, priority: Priority, since: Duration, deadline: Duration) {
+        self.class(priority).waiting.insert(id, Waiting { since, deadline });
         self.deadlines.insert((deadline, id), priority);
     }
 
@@ -52,16 +44,8 @@ impl Queue {
         let impatient = |(priority, class): &(Priority, &Class)| {
             !class.waiting.is_empty() && class.passed_over >= priority.patience().max(1)
         };
-        let next = Priority::ALL
-            .into_iter()
-            .zip(&self.classes)
-            .rfind(impatient);
-        let next = next.or_else(|| {
-            Priority::ALL
-                .into_iter()
-                .zip(&self.classes)
-                .find(|(_, c)| !c.waiting.is_empty())
-        });
+        let next = Priority::ALL.into_iter().zip(&self.classes).rfind(impatient);
+        let next = next.or_else(|| Priority::ALL.into_iter().zip(&self.classes).find(|(_, c)| !c.waiting.is_empty()));
         let (priority, _) = next?;
 
         for (other, class) in Priority::ALL.into_iter().zip(&mut self.classes) {
@@ -79,22 +63,15 @@ impl Queue {
     /// Takes out the one that has waited longest.
     pub(crate) fn pop_oldest(&mut self) -> Option<RequestId> {
         let heads = Priority::ALL.into_iter().zip(&self.classes);
-        let (id, priority) = heads
-            .filter_map(|(p, c)| c.waiting.keys().next().map(|id| (*id, p)))
-            .min()?;
+        let (id, priority) = heads.filter_map(|(p, c)| c.waiting.keys().next().map(|id| (*id, p))).min()?;
         self.take(id, priority);
         Some(id)
     }
 
     /// Takes out the newest of the least important, if that is less important than `priority`.
     pub(crate) fn pop_newest_below(&mut self, priority: Priority) -> Option<RequestId> {
-        let lower = Priority::ALL
-            .into_iter()
-            .zip(&self.classes)
-            .filter(|(other, _)| *other < priority);
-        let (id, victim) = lower
-            .filter_map(|(p, c)| c.waiting.keys().next_back().map(|id| (*id, p)))
-            .next_back()?;
+        let lower = Priority::ALL.into_iter().zip(&self.classes).filter(|(other, _)| *other < priority);
+        let (id, victim) = lower.filter_map(|(p, c)| c.waiting.keys().next_back().map(|id| (*id, p))).next_back()?;
         self.take(id, victim);
         Some(id)
     }
@@ -111,9 +88,7 @@ impl Queue {
 
     /// Takes out this one; `false` when it does not wait.
     pub(crate) fn remove(&mut self, id: RequestId) -> bool {
-        Priority::ALL
-            .into_iter()
-            .any(|priority| self.take(id, priority))
+        Priority::ALL.into_iter().any(|priority| self.take(id, priority))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -131,11 +106,7 @@ impl Queue {
 
     /// Since when the oldest waits.
     pub(crate) fn oldest_since(&self) -> Option<Duration> {
-        self.classes
-            .iter()
-            .filter_map(|class| class.waiting.values().next())
-            .map(|waiting| waiting.since)
-            .min()
+        self.classes.iter().filter_map(|class| class.waiting.values().next()).map(|waiting| waiting.since).min()
     }
 
     fn take(&mut self, id: RequestId, priority: Priority) -> bool {
@@ -165,20 +136,13 @@ mod tests {
     fn queue(priorities: &[Priority]) -> Queue {
         let mut queue = Queue::default();
         for (id, priority) in (0..).zip(priorities) {
-            queue.push(
-                RequestId(id),
-                *priority,
-                Duration::from_millis(id),
-                Duration::from_secs(10 + id),
-            );
+            queue.push(RequestId(id), *priority, Duration::from_millis(id), Duration::from_secs(10 + id));
         }
         queue
     }
 
     fn drain(queue: &mut Queue) -> Vec<u64> {
-        std::iter::from_fn(|| queue.pop_next())
-            .map(RequestId::as_u64)
-            .collect()
+        std::iter::from_fn(|| queue.pop_next()).map(RequestId::as_u64).collect()
     }
 
     #[test]
@@ -196,21 +160,9 @@ mod tests {
             queue.push(RequestId(id), Critical, Duration::ZERO, Duration::MAX);
             started.push(queue.pop_next().unwrap().as_u64());
         }
-        assert_eq!(
-            started.iter().position(|id| *id == 2),
-            Some(4),
-            "high after 4 others"
-        );
-        assert_eq!(
-            started.iter().position(|id| *id == 1),
-            Some(8),
-            "normal after 8 more important ones"
-        );
-        assert_eq!(
-            started.iter().position(|id| *id == 0),
-            Some(16),
-            "low after 16"
-        );
+        assert_eq!(started.iter().position(|id| *id == 2), Some(4), "high after 4 others");
+        assert_eq!(started.iter().position(|id| *id == 1), Some(8), "normal after 8 more important ones");
+        assert_eq!(started.iter().position(|id| *id == 0), Some(16), "low after 16");
     }
 
     #[test]
@@ -219,17 +171,10 @@ mod tests {
         let mut starts = [0_u32; 4];
         let mut next_id = 0;
         let mut top_up = |queue: &mut Queue, priority| {
-            queue.push(
-                RequestId(next_id * 4 + priority as u64),
-                priority,
-                Duration::ZERO,
-                Duration::MAX,
-            );
+            queue.push(RequestId(next_id * 4 + priority as u64), priority, Duration::ZERO, Duration::MAX);
             next_id += 1;
         };
-        Priority::ALL
-            .into_iter()
-            .for_each(|priority| top_up(&mut queue, priority));
+        Priority::ALL.into_iter().for_each(|priority| top_up(&mut queue, priority));
         for _ in 0..1600 {
             let id = queue.pop_next().unwrap().as_u64();
             let priority = [Low, Normal, High, Critical][(id % 4) as usize];
@@ -237,10 +182,7 @@ mod tests {
             top_up(&mut queue, priority);
         }
         let [low, normal, high, critical] = starts;
-        assert!(
-            critical > high && high > normal && normal > low && low >= 1600 / 20,
-            "{starts:?}"
-        );
+        assert!(critical > high && high > normal && normal > low && low >= 1600 / 20, "{starts:?}");
     }
 
     #[test]
@@ -259,10 +201,7 @@ mod tests {
         let mut queue = queue(&[Low, Normal, High, Critical]);
         assert_eq!(queue.first_deadline(), Some(Duration::from_secs(10)));
         assert_eq!(queue.pop_expired(Duration::from_secs(9)), None);
-        assert_eq!(
-            queue.pop_expired(Duration::from_secs(10)),
-            Some(RequestId(0))
-        );
+        assert_eq!(queue.pop_expired(Duration::from_secs(10)), Some(RequestId(0)));
         assert!(queue.remove(RequestId(2)) && !queue.remove(RequestId(2)));
         assert_eq!(queue.oldest_since(), Some(Duration::from_millis(1)));
         assert_eq!(queue.pop_oldest(), Some(RequestId(1)));

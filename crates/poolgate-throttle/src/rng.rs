@@ -41,11 +41,7 @@ mod tests {
     fn is_the_published_generator() {
         // First outputs of the reference implementation for seed 1234567.
         let mut rng = Rng::new(1_234_567);
-        let reference = [
-            6_457_827_717_110_365_317_u64,
-            3_203_168_211_198_807_973,
-            9_817_491_932_198_370_423,
-        ];
+        let reference = [6_457_827_717_110_365_317_u64, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
         for expected in reference {
             assert_eq!(rng.unit(), to_unit(expected));
         }
@@ -60,9 +56,6 @@ mod tests {
             assert!((0.0..10.0).contains(&value));
             tenths[value as usize] += 1;
         }
-        assert!(
-            tenths.iter().all(|count| (850..1150).contains(count)),
-            "{tenths:?}"
-        );
+        assert!(tenths.iter().all(|count| (850..1150).contains(count)), "{tenths:?}");
     }
 }

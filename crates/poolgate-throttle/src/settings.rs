@@ -15,9 +15,6 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            max_queue: 256,
-            queue_timeout: Duration::from_secs(10),
-        }
+        Self { max_queue: 256, queue_timeout: Duration::from_secs(10) }
     }
 }

@@ -21,14 +21,8 @@ pub(crate) struct Spacing {
 impl Spacing {
     /// When the next start may happen; in the past when it may happen at once.
     pub(crate) fn ready_at(&self, limits: &Limits) -> Duration {
-        let spaced = self
-            .last_start
-            .map_or(Duration::ZERO, |last| last.saturating_add(limits.spacing));
-        spaced.max(
-            limits
-                .per_minute
-                .map_or(Duration::ZERO, |most| self.minute_allows_at(most)),
-        )
+        let spaced = self.last_start.map_or(Duration::ZERO, |last| last.saturating_add(limits.spacing));
+        spaced.max(limits.per_minute.map_or(Duration::ZERO, |most| self.minute_allows_at(most)))
     }
 
     /// Remembers a start.
@@ -47,11 +41,7 @@ impl Spacing {
 
     /// The `most`-last start must be a minute ago.
     fn minute_allows_at(&self, most: u32) -> Duration {
-        let blocking = self
-            .starts
-            .len()
-            .checked_sub(most as usize)
-            .and_then(|index| self.starts.get(index));
+        let blocking = self.starts.len().checked_sub(most as usize).and_then(|index| self.starts.get(index));
         blocking.map_or(Duration::ZERO, |start| start.saturating_add(MINUTE))
     }
 }
@@ -66,19 +56,13 @@ mod tests {
 
     #[test]
     fn starts_keep_their_distance() {
-        let limits = Limits {
-            spacing: ms(300),
-            ..Limits::default()
-        };
+        let limits = Limits { spacing: ms(300), ..Limits::default() };
         let mut spacing = Spacing::default();
         assert_eq!(spacing.ready_at(&limits), ms(0));
         spacing.record(&limits, ms(1000));
         assert_eq!(spacing.ready_at(&limits), ms(1300));
         assert_eq!(
-            spacing.ready_at(&Limits {
-                spacing: ms(2000),
-                ..limits
-            }),
+            spacing.ready_at(&Limits { spacing: ms(2000), ..limits }),
             ms(3000),
             "another level, the same start"
         );
@@ -86,36 +70,21 @@ mod tests {
 
     #[test]
     fn no_minute_holds_more_starts_than_allowed() {
-        let limits = Limits {
-            per_minute: Some(5),
-            ..Limits::default()
-        };
+        let limits = Limits { per_minute: Some(5), ..Limits::default() };
         let mut spacing = Spacing::default();
         for second in 0..5 {
             assert!(spacing.ready_at(&limits) <= ms(second * 1000));
             spacing.record(&limits, ms(second * 1000));
         }
         assert_eq!(spacing.ready_at(&limits), ms(60_000));
-        assert_eq!(
-            spacing.ready_at(&Limits {
-                per_minute: Some(2),
-                ..limits
-            }),
-            ms(63_000)
-        );
-        let six = Limits {
-            per_minute: Some(6),
-            ..limits
-        };
+        assert_eq!(spacing.ready_at(&Limits { per_minute: Some(2), ..limits }), ms(63_000));
+        let six = Limits { per_minute: Some(6), ..limits };
         assert!(spacing.ready_at(&six) <= ms(4000), "at once");
     }
 
     #[test]
     fn memory_is_bounded() {
-        let limits = Limits {
-            per_minute: Some(100),
-            ..Limits::default()
-        };
+        let limits = Limits { per_minute: Some(100), ..Limits::default() };
         let mut spacing = Spacing::default();
         for start in 0..10_000 {
             spacing.record(&limits, ms(start));

@@ -25,23 +25,13 @@ pub(crate) fn decayed(limits: &Limits, overdue: Duration) -> Limits {
     let left = (-overdue.as_secs_f64() / HALF_LIFE.as_secs_f64()).exp2();
     let move_to = |target: f64, from: f64| target + (from - target) * left;
     let count = |target: Option<u32>, from: u32| {
-        move_to(f64::from(target.unwrap_or(from)), f64::from(from))
-            .round()
-            .max(1.0) as u32
+        move_to(f64::from(target.unwrap_or(from)), f64::from(from)).round().max(1.0) as u32
     };
     Limits {
-        rate_per_second: limits
-            .rate_per_second
-            .map(|rate| move_to(row.rate_per_second.unwrap_or(rate), rate)),
-        per_minute: limits
-            .per_minute
-            .map(|starts| count(row.per_minute, starts)),
-        concurrency: limits
-            .concurrency
-            .map(|requests| count(row.concurrency, requests)),
-        spacing: Duration::from_secs_f64(
-            move_to(row.spacing.as_secs_f64(), limits.spacing.as_secs_f64()).max(0.0),
-        ),
+        rate_per_second: limits.rate_per_second.map(|rate| move_to(row.rate_per_second.unwrap_or(rate), rate)),
+        per_minute: limits.per_minute.map(|starts| count(row.per_minute, starts)),
+        concurrency: limits.concurrency.map(|requests| count(row.concurrency, requests)),
+        spacing: Duration::from_secs_f64(move_to(row.spacing.as_secs_f64(), limits.spacing.as_secs_f64()).max(0.0)),
     }
 }
 
@@ -63,41 +53,19 @@ mod tests {
         let emergency = Limits::from(SixFields::EMERGENCY);
         let at_first = decayed(&emergency, secs(0));
         assert!((at_first.rate_per_second.unwrap() * 60.0 - 5.0).abs() < 1e-6);
-        assert_eq!(
-            Limits {
-                rate_per_second: emergency.rate_per_second,
-                ..at_first
-            },
-            emergency
-        );
+        assert_eq!(Limits { rate_per_second: emergency.rate_per_second, ..at_first }, emergency);
         let after = decayed(&emergency, secs(10));
-        assert!(
-            (after.rate_per_second.unwrap() * 60.0 - 52.5).abs() < 1e-6,
-            "half way from 5 to 100"
-        );
+        assert!((after.rate_per_second.unwrap() * 60.0 - 52.5).abs() < 1e-6, "half way from 5 to 100");
         assert_eq!(after.concurrency, Some(6), "half way from 1 to 10");
-        assert!(
-            (after.spacing.as_secs_f64() - 1.05).abs() < 1e-6,
-            "half way from 2,000 to 100 ms"
-        );
-        assert_eq!(
-            decayed(&emergency, secs(100)),
-            Limits::from(SixFields::NORMAL)
-        );
+        assert!((after.spacing.as_secs_f64() - 1.05).abs() < 1e-6, "half way from 2,000 to 100 ms");
+        assert_eq!(decayed(&emergency, secs(100)), Limits::from(SixFields::NORMAL));
     }
 
     #[test]
     fn generous_limits_tighten() {
-        let generous = Limits {
-            rate_per_second: Some(50.0),
-            concurrency: Some(10),
-            ..Limits::default()
-        };
+        let generous = Limits { rate_per_second: Some(50.0), concurrency: Some(10), ..Limits::default() };
         let after = decayed(&generous, secs(20)).rate_per_second.unwrap();
         assert!((after - (100.0 / 60.0 + (50.0 - 100.0 / 60.0) / 4.0)).abs() < 1e-6);
-        assert_eq!(
-            decayed(&generous, Duration::MAX),
-            Limits::from(SixFields::NORMAL)
-        );
+        assert_eq!(decayed(&generous, Duration::MAX), Limits::from(SixFields::NORMAL));
     }
 }

@@ -9,8 +9,8 @@ use std::{
 use poolgate_types::{CircuitState, Health, Level};
 
 use crate::{
-    Configured, Event, InvalidConfig, Limits, News, Outcome, Permit, RejectReason, Rejection,
-    Request, RequestId, Settings, State, Submitted,
+    Configured, Event, InvalidConfig, Limits, News, Outcome, Permit, RejectReason, Rejection, Request, RequestId,
+    Settings, State, Submitted,
     breaker::{Admission, Breaker},
     bucket::Bucket,
     lease::{Held, Lease},
@@ -125,10 +125,7 @@ impl Throttle {
         }
         let admission = self.breaker.admission(now, &mut self.rng);
         if let Admission::Refuse { retry_after } = admission {
-            return Submitted::Rejected(Rejection::new(
-                RejectReason::CircuitOpen,
-                Some(retry_after),
-            ));
+            return Submitted::Rejected(Rejection::new(RejectReason::CircuitOpen, Some(retry_after)));
         }
         if self.queue.is_empty() && admission != Admission::Wait && self.may_start(now) {
             return Submitted::Start(self.start_admitted(id, admission, now));
@@ -179,29 +176,17 @@ impl Throttle {
         }
         if let Lease::Closed = self.lease {
             let id = self.queue.pop_oldest()?;
-            return Some(Event::Rejected(
-                id,
-                Rejection::new(RejectReason::Closed, None),
-            ));
+            return Some(Event::Rejected(id, Rejection::new(RejectReason::Closed, None)));
         }
         if let Some(id) = self.queue.pop_expired(now) {
-            return Some(Event::Rejected(
-                id,
-                Rejection::new(RejectReason::QueueTimeout, self.expected_wait(now)),
-            ));
+            return Some(Event::Rejected(id, Rejection::new(RejectReason::QueueTimeout, self.expected_wait(now))));
         }
-        let admission = if self.passes_through() {
-            Admission::Flow
-        } else {
-            self.breaker.admission(now, &mut self.rng)
-        };
+        let admission =
+            if self.passes_through() { Admission::Flow } else { self.breaker.admission(now, &mut self.rng) };
         match admission {
             Admission::Refuse { retry_after } => {
                 let id = self.queue.pop_oldest()?;
-                Some(Event::Rejected(
-                    id,
-                    Rejection::new(RejectReason::CircuitOpen, Some(retry_after)),
-                ))
+                Some(Event::Rejected(id, Rejection::new(RejectReason::CircuitOpen, Some(retry_after))))
             }
             Admission::Flow | Admission::Probe if self.may_start(now) => {
                 let id = self.queue.pop_next()?;
@@ -220,14 +205,8 @@ impl Throttle {
         }
         let deadline = self.queue.first_deadline()?;
         let start = self.breaker.waits_until().or_else(|| self.next_start());
-        let change = self
-            .lease
-            .held()
-            .and_then(|held| held.next_change(self.now));
-        let due = [start, change]
-            .into_iter()
-            .flatten()
-            .fold(deadline, Duration::min);
+        let change = self.lease.held().and_then(|held| held.next_change(self.now));
+        let due = [start, change].into_iter().flatten().fold(deadline, Duration::min);
         // What is due already waits for `poll`, or was rounded: then a moment later is soon enough.
         Some(if due > self.now { due } else { soonest })
     }
@@ -238,11 +217,7 @@ impl Throttle {
         let held = self.lease.held();
         let limits = self.lease.limits_at(now);
         let oldest = self.queue.oldest_since();
-        let Reported {
-            level,
-            breaker,
-            stale,
-        } = self.to_report(now);
+        let Reported { level, breaker, stale } = self.to_report(now);
         State {
             level,
             health: held.map_or(Health::default(), |held| held.policy.health),
@@ -253,11 +228,7 @@ impl Throttle {
             in_flight: self.in_flight,
             queued: self.queue.len(),
             oldest_wait: oldest.map_or(Duration::ZERO, |since| now.saturating_sub(since)),
-            paused_for: if self.passes_through() {
-                Duration::ZERO
-            } else {
-                self.pause.until().saturating_sub(now)
-            },
+            paused_for: if self.passes_through() { Duration::ZERO } else { self.pause.until().saturating_sub(now) },
             version: held.map(|held| held.policy.at),
             rate_per_second: limits.rate_per_second,
             limits,
@@ -280,8 +251,7 @@ impl Throttle {
     fn enforce(&mut self, now: Duration) {
         let limits = self.lease.limits_at(now);
         if limits != self.limits {
-            self.bucket
-                .set_rate(limits.rate_per_second, now, &mut self.rng);
+            self.bucket.set_rate(limits.rate_per_second, now, &mut self.rng);
             self.limits = limits;
         }
     }
@@ -299,25 +269,16 @@ impl Throttle {
         if self.passes_through() {
             return Some(self.now);
         }
-        if self
-            .limits
-            .concurrency
-            .is_some_and(|most| self.in_flight >= most)
-        {
+        if self.limits.concurrency.is_some_and(|most| self.in_flight >= most) {
             return None;
         }
-        let budget = self
-            .bucket
-            .ready_at(self.now)
-            .max(self.spacing.ready_at(&self.limits));
+        let budget = self.bucket.ready_at(self.now).max(self.spacing.ready_at(&self.limits));
         Some(budget.max(self.pause.until()))
     }
 
     /// What a rejected request is told about when to return.
     fn expected_wait(&self, now: Duration) -> Option<Duration> {
-        self.next_start()
-            .map(|at| at.saturating_sub(now))
-            .filter(|wait| !wait.is_zero())
+        self.next_start().map(|at| at.saturating_sub(now)).filter(|wait| !wait.is_zero())
     }
 
     fn start_admitted(&mut self, id: RequestId, admission: Admission, now: Duration) -> Permit {
@@ -336,31 +297,18 @@ impl Throttle {
     }
 
     fn permit(&self, id: RequestId, kind: PermitKind) -> Permit {
-        Permit {
-            id,
-            owner: self.owner,
-            kind,
-        }
+        Permit { id, owner: self.owner, kind }
     }
 
     fn enqueue(&mut self, id: RequestId, request: Request, now: Duration) -> Submitted {
         let timeout = request.queue_timeout.unwrap_or(self.settings.queue_timeout);
         if timeout.is_zero() {
-            return Submitted::Rejected(Rejection::new(
-                RejectReason::QueueTimeout,
-                self.expected_wait(now),
-            ));
+            return Submitted::Rejected(Rejection::new(RejectReason::QueueTimeout, self.expected_wait(now)));
         }
         if self.queue.len() >= self.settings.max_queue {
             let full = Rejection::new(RejectReason::QueueFull, self.expected_wait(now));
             if let Some(victim) = self.queue.pop_expired(now) {
-                self.shed.push_back((
-                    victim,
-                    Rejection {
-                        reason: RejectReason::QueueTimeout,
-                        ..full
-                    },
-                ));
+                self.shed.push_back((victim, Rejection { reason: RejectReason::QueueTimeout, ..full }));
             } else if let Some(victim) = self.queue.pop_newest_below(request.priority) {
                 self.shed.push_back((victim, full));
             } else {
@@ -368,20 +316,17 @@ impl Throttle {
             }
         }
         let timeout = timeout.min(LONGEST_WAIT);
-        self.queue
-            .push(id, request.priority, now, now.saturating_add(timeout));
+        self.queue.push(id, request.priority, now, now.saturating_add(timeout));
         Submitted::Queued(id)
     }
 
     /// The state as `poll` reports it.
     fn to_report(&self, now: Duration) -> Reported {
-        self.lease
-            .held()
-            .map_or_else(Reported::default, |held| Reported {
-                level: held.policy.level,
-                breaker: self.breaker.state(now, held.is_stale(now)),
-                stale: held.is_stale(now),
-            })
+        self.lease.held().map_or_else(Reported::default, |held| Reported {
+            level: held.policy.level,
+            breaker: self.breaker.state(now, held.is_stale(now)),
+            stale: held.is_stale(now),
+        })
     }
 
     fn next_change_to_report(&mut self, now: Duration) -> Option<Event> {
@@ -390,16 +335,10 @@ impl Throttle {
             None
         } else if from.level != to.level {
             self.reported.level = to.level;
-            Some(Event::LevelChanged {
-                from: from.level,
-                to: to.level,
-            })
+            Some(Event::LevelChanged { from: from.level, to: to.level })
         } else if from.breaker != to.breaker {
             self.reported.breaker = to.breaker;
-            Some(Event::BreakerChanged {
-                from: from.breaker,
-                to: to.breaker,
-            })
+            Some(Event::BreakerChanged { from: from.breaker, to: to.breaker })
         } else {
             self.reported.stale = to.stale;
             Some(Event::StaleChanged(to.stale))
@@ -409,9 +348,6 @@ impl Throttle {
 
 impl Rejection {
     const fn new(reason: RejectReason, retry_after: Option<Duration>) -> Self {
-        Self {
-            reason,
-            retry_after,
-        }
+        Self { reason, retry_after }
     }
 }

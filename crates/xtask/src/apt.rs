@@ -16,16 +16,9 @@ pub(crate) fn install(packages: &[&str], otherwise: &str) -> Result<()> {
         bail!("{otherwise} (with apt: sudo apt-get install {wanted})");
     };
     let apt = |arguments: &[&str]| {
-        let mut words =
-            become_root
-                .iter()
-                .copied()
-                .chain(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+        let mut words = become_root.iter().copied().chain(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
         let mut command = Command::new(words.next().unwrap_or("env"));
-        command
-            .args(words)
-            .args(["-qq", "-o", "Dpkg::Use-Pty=0"])
-            .args(arguments);
+        command.args(words).args(["-qq", "-o", "Dpkg::Use-Pty=0"]).args(arguments);
         command
     };
     let mut arguments = vec!["install", "--yes", "--no-install-recommends"];

@@ -69,16 +69,12 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<()> {
     let database = Database::open(offered.database_url.as_deref())?;
     for rate in &offered.requests_per_second {
         let measure = |name: &str, profile: &[&str], poolgate: bool| {
-            step(
-                &format!("Measuring {name} for {} s", offered.seconds),
-                || {
-                    let folder = project.reports().join("before-after").join(name);
-                    let arguments =
-                        [&["--demo", "--database-url", &database.url], profile].concat();
-                    let server = Server::start(&binary, &folder, &arguments)?;
-                    measure(&server, offered, *rate, poolgate)
-                },
-            )
+            step(&format!("Measuring {name} for {} s", offered.seconds), || {
+                let folder = project.reports().join("before-after").join(name);
+                let arguments = [&["--demo", "--database-url", &database.url], profile].concat();
+                let server = Server::start(&binary, &folder, &arguments)?;
+                measure(&server, offered, *rate, poolgate)
+            })
         };
         let before = measure("before", &["--profile", "before"], false)?;
         let after = measure("after", &[], true)?;
@@ -107,14 +103,10 @@ fn measure(server: &Server, offered: &Offered, rate: f64, poolgate: bool) -> Res
         thread::sleep(SAMPLE);
         let status = http::json(server.address, "GET", STATUS, None)?;
         let usage = status["pool"]["usage_percent"].as_f64();
-        peak_usage_percent =
-            peak_usage_percent.max(usage.context("status has no pool.usage_percent")?);
+        peak_usage_percent = peak_usage_percent.max(usage.context("status has no pool.usage_percent")?);
         let report = http::json(server.address, "GET", LOAD, None)?;
         if report["state"] == "ended" {
-            return Ok(Run {
-                report,
-                peak_usage_percent,
-            });
+            return Ok(Run { report, peak_usage_percent });
         }
         if Instant::now() > deadline {
             bail!("the load did not end");
@@ -126,41 +118,22 @@ fn measure(server: &Server, offered: &Offered, rate: f64, poolgate: bool) -> Res
 fn table(before: &Run, after: &Run) -> Result<String> {
     let mut lines = vec![format!("{:44}{:>12}{:>12}", "", "before", "after")];
     let mut line = |name: &str, figure: &dyn Fn(&Run) -> Result<String>| -> Result<()> {
-        lines.push(format!(
-            "{name:44}{:>12}{:>12}",
-            figure(before)?,
-            figure(after)?
-        ));
+        lines.push(format!("{name:44}{:>12}{:>12}", figure(before)?, figure(after)?));
         Ok(())
     };
     line("succeeded, of what was sent", &|run| {
         let sent = run.count("succeeded")? + run.count("rejected")? + run.count("failed")?;
         Ok(percent(run.count("succeeded")?, sent))
     })?;
-    line("succeeded, of what users wanted", &|run| {
-        Ok(percent(run.count("succeeded")?, run.count("wanted")?))
-    })?;
+    line("succeeded, of what users wanted", &|run| Ok(percent(run.count("succeeded")?, run.count("wanted")?)))?;
     line("goodput, requests/s", &|run| {
-        Ok(format!(
-            "{:.1}",
-            run.count("succeeded")? / run.figure("/elapsed_seconds")?
-        ))
+        Ok(format!("{:.1}", run.count("succeeded")? / run.figure("/elapsed_seconds")?))
     })?;
-    line("latency p50 of successes (last 5 s), ms", &|run| {
-        Ok(format!("{:.0}", run.figure("/latency_ms/p50")?))
-    })?;
-    line("latency p99 of successes (last 5 s), ms", &|run| {
-        Ok(format!("{:.0}", run.figure("/latency_ms/p99")?))
-    })?;
-    line("rejected by the gate", &|run| {
-        Ok(run.count("rejected")?.to_string())
-    })?;
-    line("given up by the users' own throttles", &|run| {
-        Ok(run.count("given_up")?.to_string())
-    })?;
-    line("peak usage of the pool", &|run| {
-        Ok(format!("{:.0} %", run.peak_usage_percent))
-    })?;
+    line("latency p50 of successes (last 5 s), ms", &|run| Ok(format!("{:.0}", run.figure("/latency_ms/p50")?)))?;
+    line("latency p99 of successes (last 5 s), ms", &|run| Ok(format!("{:.0}", run.figure("/latency_ms/p99")?)))?;
+    line("rejected by the gate", &|run| Ok(run.count("rejected")?.to_string()))?;
+    line("given up by the users' own throttles", &|run| Ok(run.count("given_up")?.to_string()))?;
+    line("peak usage of the pool", &|run| Ok(format!("{:.0} %", run.peak_usage_percent)))?;
     Ok(lines.join("\n"))
 }
 
@@ -176,11 +149,7 @@ impl Run {
 }
 
 fn percent(part: f64, whole: f64) -> String {
-    if whole > 0.0 {
-        format!("{:.1} %", 100.0 * part / whole)
-    } else {
-        "-".to_owned()
-    }
+    if whole > 0.0 { format!("{:.1} %", 100.0 * part / whole) } else { "-".to_owned() }
 }
 
 /// The user's PostgreSQL, or a private one for as long as this lives.
@@ -194,30 +163,20 @@ impl Database {
     #[cfg(unix)]
     fn open(url: Option<&str>) -> Result<Self> {
         if let Some(url) = url {
-            return Ok(Self {
-                url: url.to_owned(),
-                _private: None,
-            });
+            return Ok(Self { url: url.to_owned(), _private: None });
         }
         postgres::find_or_install()?;
         step("Starting a private PostgreSQL", || {
             let server = poolgate_test_postgres::Postgres::start()?;
             let url = server.create_database("bench")?;
-            Ok(Self {
-                url,
-                _private: Some(server),
-            })
+            Ok(Self { url, _private: Some(server) })
         })
     }
 
     #[cfg(not(unix))]
     fn open(url: Option<&str>) -> Result<Self> {
-        let url = url.context(
-            "--database-url is needed here: a private PostgreSQL is started on Unix alone",
-        )?;
-        Ok(Self {
-            url: url.to_owned(),
-        })
+        let url = url.context("--database-url is needed here: a private PostgreSQL is started on Unix alone")?;
+        Ok(Self { url: url.to_owned() })
     }
 }
 
@@ -235,28 +194,16 @@ mod tests {
             peak_usage_percent,
         };
         let table = table(&run(300, 700, 100.0), &run(990, 10, 83.3)).unwrap();
-        let row = |name| {
-            table
-                .lines()
-                .find(|line| line.starts_with(name))
-                .unwrap()
-                .split_whitespace()
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(
-            row("succeeded, of what was sent")[5..],
-            ["30.0", "%", "99.0", "%"]
-        );
+        let row =
+            |name| table.lines().find(|line| line.starts_with(name)).unwrap().split_whitespace().collect::<Vec<_>>();
+        assert_eq!(row("succeeded, of what was sent")[5..], ["30.0", "%", "99.0", "%"]);
         assert_eq!(row("goodput")[2..], ["30.0", "99.0"]);
         assert_eq!(row("peak usage")[5..], ["100", "%", "83", "%"]);
     }
 
     #[test]
     fn a_report_without_a_figure_is_an_error() {
-        let empty = Run {
-            report: json!({}),
-            peak_usage_percent: 0.0,
-        };
+        let empty = Run { report: json!({}), peak_usage_percent: 0.0 };
         assert!(empty.count("succeeded").is_err());
     }
 }

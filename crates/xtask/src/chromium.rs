@@ -26,21 +26,13 @@ impl Chromium {
         if let Some(found) = Self::find() {
             return found.checked();
         }
-        apt::install(
-            &["chromium", "chromium-driver", "fonts-liberation"],
-            OTHERWISE,
-        )?;
+        apt::install(&["chromium", "chromium-driver", "fonts-liberation"], OTHERWISE)?;
         Self::find().context(OTHERWISE)?.checked()
     }
 
     fn find() -> Option<Self> {
         let named = |variable| env::var_os(variable).map(PathBuf::from);
-        let browsers = [
-            "chromium",
-            "chromium-browser",
-            "google-chrome",
-            "google-chrome-stable",
-        ];
+        let browsers = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
         let browser = named("CHROMIUM").or_else(|| browsers.into_iter().find_map(find))?;
         let driver = named("CHROMEDRIVER").or_else(|| find("chromedriver"))?;
         Some(Self { browser, driver })
@@ -65,9 +57,7 @@ impl Chromium {
 
 /// The major version in "Chromium 156.0.8078.79 built on Debian" or "ChromeDriver 156.0.8078.79 (…)".
 fn version(announced: &str) -> Option<String> {
-    let number = announced
-        .split_whitespace()
-        .find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
+    let number = announced.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
     Some(number.split('.').next()?.to_owned())
 }
 
@@ -77,14 +67,8 @@ mod tests {
 
     #[test]
     fn versions_are_compared_by_their_first_number() {
-        assert_eq!(
-            version("Chromium 156.0.8078.79 built on Debian GNU/Linux 12"),
-            Some("156".into())
-        );
-        assert_eq!(
-            version("ChromeDriver 156.0.8078.73 (0a1b)"),
-            Some("156".into())
-        );
+        assert_eq!(version("Chromium 156.0.8078.79 built on Debian GNU/Linux 12"), Some("156".into()));
+        assert_eq!(version("ChromeDriver 156.0.8078.73 (0a1b)"), Some("156".into()));
         assert_eq!(version("nothing"), None);
     }
 }

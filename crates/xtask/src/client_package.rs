@@ -39,6 +39,9 @@ pub(crate) fn build(project: &Project) -> Result<PathBuf> {
     tools::wasm_target(project)?;
     step("Building the client for the browser", || {
         let glue = bindgen(project)?;
+        for license in ["LICENSE-APACHE", "LICENSE-MIT"] {
+            fs::copy(project.root.join(license), glue.join(license))?;
+        }
         let package = project.npm().join("client");
         mirror(&[&sources(project), &glue], &package)?;
         Ok(package)
@@ -56,9 +59,7 @@ pub(crate) fn build_small(project: &Project) -> Result<PathBuf> {
             fs::create_dir_all(&glue)?;
             let partial = glue.join(".partial.wasm");
             let mut wasm_opt = node.tool(project, "wasm-opt")?;
-            wasm_opt
-                .args(["-Oz", "--strip-debug", "--strip-producers"])
-                .args(WASM_FEATURES);
+            wasm_opt.args(["-Oz", "--strip-debug", "--strip-producers"]).args(WASM_FEATURES);
             output(wasm_opt.arg(package.join(WASM)).arg("-o").arg(&partial))?;
             fs::rename(&partial, &optimized)?;
         }
@@ -74,9 +75,7 @@ pub(crate) fn mirror(sources: &[&Path], target: &Path) -> Result<()> {
     fs::create_dir_all(target)?;
     let mut wanted = BTreeMap::new();
     for source in sources {
-        for entry in
-            fs::read_dir(source).with_context(|| format!("reading {}", source.display()))?
-        {
+        for entry in fs::read_dir(source).with_context(|| format!("reading {}", source.display()))? {
             let entry = entry?;
             if is_shipped(&entry.file_name()) {
                 wanted.insert(entry.file_name(), entry.path());
@@ -120,39 +119,21 @@ fn sources(project: &Project) -> PathBuf {
 /// Compiles the crate and makes its glue, unless both are as they were.
 fn bindgen(project: &Project) -> Result<PathBuf> {
     let mut cargo = project.cargo();
-    cargo.args([
-        "build",
-        "--package",
-        "poolgate-client",
-        "--lib",
-        "--profile",
-        "wasm",
-    ]);
+    cargo.args(["build", "--package", "poolgate-client", "--lib", "--profile", "wasm"]);
     run(cargo.args(["--target", "wasm32-unknown-unknown"]))?;
-    let compiled = project
-        .target
-        .join("wasm32-unknown-unknown/wasm")
-        .join(format!("{NAME}.wasm"));
+    let compiled = project.target.join("wasm32-unknown-unknown/wasm").join(format!("{NAME}.wasm"));
     let glue = project.npm().join("glue");
     if !is_newer(&glue.join(WASM), &compiled) {
         let mut bindgen = Bindgen::new();
-        bindgen
-            .web(true)?
-            .input_path(&compiled)
-            .typescript(true)
-            .omit_default_module_path(false);
-        bindgen
-            .generate(&glue)
-            .context("making the JavaScript glue")?;
+        bindgen.web(true)?.input_path(&compiled).typescript(true).omit_default_module_path(false);
+        bindgen.generate(&glue).context("making the JavaScript glue")?;
     }
     Ok(glue)
 }
 
 fn is_newer(made: &Path, from: &Path) -> bool {
     let modified = |path: &Path| -> Option<SystemTime> { fs::metadata(path).ok()?.modified().ok() };
-    modified(made)
-        .zip(modified(from))
-        .is_some_and(|(made, from)| made >= from)
+    modified(made).zip(modified(from)).is_some_and(|(made, from)| made >= from)
 }
 
 #[cfg(test)]
@@ -180,23 +161,13 @@ mod tests {
         let read = |file: &str| fs::read_to_string(package.join(file)).ok();
         assert_eq!(read("index.js").as_deref(), Some("shell"));
         assert_eq!(read("part/a.js").as_deref(), Some("a"));
-        assert_eq!(
-            read("same.wasm").as_deref(),
-            Some("small"),
-            "the later source wins"
-        );
+        assert_eq!(read("same.wasm").as_deref(), Some("small"), "the later source wins");
         for gone in ["test", "old.js", "gone"] {
             assert!(!package.join(gone).exists(), "{gone}");
         }
-        let before = fs::metadata(package.join("same.wasm"))
-            .unwrap()
-            .modified()
-            .unwrap();
+        let before = fs::metadata(package.join("same.wasm")).unwrap().modified().unwrap();
         mirror(&[&js, &glue], &package).unwrap();
-        let after = fs::metadata(package.join("same.wasm"))
-            .unwrap()
-            .modified()
-            .unwrap();
+        let after = fs::metadata(package.join("same.wasm")).unwrap().modified().unwrap();
         assert_eq!(before, after, "what is the same stays untouched");
         fs::remove_dir_all(&root).unwrap();
     }

@@ -41,9 +41,7 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
     let www = page::from_disk(project)?;
     let binary = server::build(project)?;
     let mut server = project.command(binary);
-    server
-        .args(["--demo", "--port", &options.port.to_string(), "--www"])
-        .arg(www);
+    server.args(["--demo", "--port", &options.port.to_string(), "--www"]).arg(www);
     if let Some(url) = &options.database_url {
         server.args(["--database-url", url]);
     }
@@ -53,16 +51,10 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
     if options.port == 0 {
         println!("Starting Poolgate on a free port (Ctrl-C stops it)");
     } else {
-        println!(
-            "Starting Poolgate: http://127.0.0.1:{} (Ctrl-C stops it)",
-            options.port
-        );
+        println!("Starting Poolgate: http://127.0.0.1:{} (Ctrl-C stops it)", options.port);
         if !options.no_open && browser_opener().is_some() {
             let mut opener = Command::new(env::current_exe()?);
-            opener
-                .args(["open-browser", &options.port.to_string()])
-                .stdin(Stdio::null())
-                .spawn()?;
+            opener.args(["open-browser", &options.port.to_string()]).stdin(Stdio::null()).spawn()?;
         }
     }
     become_server(server)
@@ -103,19 +95,13 @@ impl OpenBrowser {
         }
         let opener = browser_opener().context("there is no program that opens a browser")?;
         let mut open = Command::new(opener[0]);
-        run_command(
-            open.args(&opener[1..])
-                .arg(format!("http://{server}/"))
-                .stdout(Stdio::null()),
-        )
+        run_command(open.args(&opener[1..]).arg(format!("http://{server}/")).stdout(Stdio::null()))
     }
 }
 
 /// What opens a page in the user's browser; nothing where nobody looks.
 fn browser_opener() -> Option<&'static [&'static str]> {
-    let has_display = env::var_os("DISPLAY")
-        .or_else(|| env::var_os("WAYLAND_DISPLAY"))
-        .is_some();
+    let has_display = env::var_os("DISPLAY").or_else(|| env::var_os("WAYLAND_DISPLAY")).is_some();
     if !std::io::stdout().is_terminal() {
         None
     } else if cfg!(target_os = "macos") {

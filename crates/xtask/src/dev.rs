@@ -11,8 +11,6 @@ use crate::tools;
 pub(crate) fn run(project: &Project) -> Result<()> {
     let trunk = tools::TRUNK.program(project)?;
     page::from_disk(project)?;
-    println!(
-        "Requests to /api go to http://127.0.0.1:8000: have `cargo xtask demo --no-open` running beside this."
-    );
+    println!("Requests to /api go to http://127.0.0.1:8000: have `cargo xtask demo --no-open` running beside this.");
     process::run(project.command(trunk).arg("serve").env("NO_COLOR", "true"))
 }

@@ -12,12 +12,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_ANSWER: u64 = 16 << 20;
 
 /// The answer's body; anything but a 2xx is an error.
-pub(crate) fn request(
-    server: SocketAddr,
-    method: &str,
-    path: &str,
-    body: Option<&Value>,
-) -> Result<String> {
+pub(crate) fn request(server: SocketAddr, method: &str, path: &str, body: Option<&Value>) -> Result<String> {
     let mut stream = TcpStream::connect_timeout(&server, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
@@ -31,27 +26,16 @@ pub(crate) fn request(
     )?;
     let mut answer = String::new();
     stream.take(MAX_ANSWER).read_to_string(&mut answer)?;
-    let (head, body) = answer
-        .split_once("\r\n\r\n")
-        .context("the answer has no end of its headers")?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("the answer has no end of its headers")?;
     let status = head.lines().next().unwrap_or_default();
-    if !status
-        .split(' ')
-        .nth(1)
-        .is_some_and(|code| code.starts_with('2'))
-    {
+    if !status.split(' ').nth(1).is_some_and(|code| code.starts_with('2')) {
         bail!("{method} {path}: {status}: {body}");
     }
     Ok(body.to_owned())
 }
 
 /// A JSON document.
-pub(crate) fn json(
-    server: SocketAddr,
-    method: &str,
-    path: &str,
-    body: Option<&Value>,
-) -> Result<Value> {
+pub(crate) fn json(server: SocketAddr, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
     Ok(serde_json::from_str(&request(server, method, path, body)?)?)
 }
 
@@ -77,20 +61,14 @@ mod tests {
 
     #[test]
     fn an_answer_is_its_body() {
-        let server =
-            answering("HTTP/1.0 200 OK\r\ncontent-type: application/json\r\n\r\n{\"a\":1}");
+        let server = answering("HTTP/1.0 200 OK\r\ncontent-type: application/json\r\n\r\n{\"a\":1}");
         assert_eq!(json(server, "GET", "/", None).unwrap()["a"], 1);
     }
 
     #[test]
     fn a_refusal_is_an_error_that_says_why() {
         let server = answering("HTTP/1.0 503 Service Unavailable\r\n\r\nno database");
-        let error = request(server, "GET", "/readyz", None)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("503") && error.contains("no database"),
-            "{error}"
-        );
+        let error = request(server, "GET", "/readyz", None).unwrap_err().to_string();
+        assert!(error.contains("503") && error.contains("no database"), "{error}");
     }
 }

@@ -31,46 +31,24 @@ impl Node {
             apt::install(&["nodejs", "npm"], OTHERWISE)?;
         }
         if major(Path::new("node")).is_some_and(|version| version >= OLDEST) {
-            return Ok(Self {
-                folders: Vec::new(),
-            });
+            return Ok(Self { folders: Vec::new() });
         }
         let announcement = format!("Installing Node.js {VERSION} (once per machine)");
         let binary = "node_modules/node/bin/node";
-        let folder = install_once(
-            project,
-            &format!("node-{VERSION}"),
-            binary,
-            &announcement,
-            |folder| {
-                run(npm(folder).args([
-                    "install",
-                    "--no-save",
-                    "--no-package-lock",
-                    &format!("node@{VERSION}"),
-                ]))
+        let folder = install_once(project, &format!("node-{VERSION}"), binary, &announcement, |folder| {
+            run(npm(folder).args(["install", "--no-save", "--no-package-lock", &format!("node@{VERSION}")]))
                 .context(OTHERWISE)
-            },
-        )?;
+        })?;
         let program = folder.join(binary);
         if major(&program).is_none_or(|version| version < OLDEST) {
             bail!("{} does not run: {OTHERWISE}", program.display());
         }
-        Ok(Self {
-            folders: program
-                .parent()
-                .map(Path::to_path_buf)
-                .into_iter()
-                .collect(),
-        })
+        Ok(Self { folders: program.parent().map(Path::to_path_buf).into_iter().collect() })
     }
 
     /// `node` at the repository's root.
     pub(crate) fn node(&self, project: &Project) -> Result<Command> {
-        let program = self
-            .folders
-            .first()
-            .map_or_else(|| "node".into(), |folder| folder.join("node"));
+        let program = self.folders.first().map_or_else(|| "node".into(), |folder| folder.join("node"));
         let mut command = project.command(program);
         command.env("PATH", path_with(&self.folders)?);
         Ok(command)
@@ -87,10 +65,7 @@ impl Node {
     pub(crate) fn tool(&self, project: &Project, name: &str) -> Result<Command> {
         let folder = self.tools(project)?.join(".bin");
         let mut command = project.command(folder.join(name));
-        command.env(
-            "PATH",
-            path_with(&[self.folders.clone(), vec![folder]].concat())?,
-        );
+        command.env("PATH", path_with(&[self.folders.clone(), vec![folder]].concat())?);
         Ok(command)
     }
 
@@ -99,20 +74,13 @@ impl Node {
         let source = project.root.join("tests/browser");
         let lock = fs::read(source.join("package-lock.json"))?;
         let name = format!("npm-{:016x}", hash(&lock));
-        let announcement =
-            "Installing the JavaScript tools (Playwright, TypeScript, Binaryen; once per machine)";
-        let folder = install_once(
-            project,
-            &name,
-            "node_modules/.package-lock.json",
-            announcement,
-            |folder| {
-                for file in ["package.json", "package-lock.json", ".npmrc"] {
-                    fs::copy(source.join(file), folder.join(file))?;
-                }
-                run(self.npm(folder)?.args(["ci", "--loglevel=error"]))
-            },
-        )?;
+        let announcement = "Installing the JavaScript tools (Playwright, TypeScript, Binaryen; once per machine)";
+        let folder = install_once(project, &name, "node_modules/.package-lock.json", announcement, |folder| {
+            for file in ["package.json", "package-lock.json", ".npmrc"] {
+                fs::copy(source.join(file), folder.join(file))?;
+            }
+            run(self.npm(folder)?.args(["ci", "--loglevel=error"]))
+        })?;
         let modules = folder.join("node_modules");
         link(&modules, &source.join("node_modules"))?;
         Ok(modules)
@@ -121,9 +89,7 @@ impl Node {
 
 fn npm(folder: &Path) -> Command {
     let mut command = Command::new(if cfg!(windows) { "npm.cmd" } else { "npm" });
-    command
-        .current_dir(folder)
-        .args(["--no-audit", "--no-fund", "--no-update-notifier"]);
+    command.current_dir(folder).args(["--no-audit", "--no-fund", "--no-update-notifier"]);
     // What npm would ask, it may not: nobody is there to answer.
     command.env("npm_config_yes", "true").env("CI", "true");
     command
@@ -132,13 +98,7 @@ fn npm(folder: &Path) -> Command {
 /// 20 of "v20.20.2".
 fn major(node: &Path) -> Option<u32> {
     let version = output(Command::new(node).arg("--version")).ok()?;
-    version
-        .trim()
-        .strip_prefix('v')?
-        .split('.')
-        .next()?
-        .parse()
-        .ok()
+    version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
 }
 
 fn hash(bytes: &[u8]) -> u64 {
@@ -155,10 +115,7 @@ fn link(modules: &Path, link: &Path) -> Result<()> {
     if link.is_symlink() {
         fs::remove_file(link)?;
     } else if link.exists() {
-        bail!(
-            "{} is in the way: remove it, cargo xtask keeps the tools in its cache",
-            link.display()
-        );
+        bail!("{} is in the way: remove it, cargo xtask keeps the tools in its cache", link.display());
     }
     Ok(std::os::unix::fs::symlink(modules, link)?)
 }

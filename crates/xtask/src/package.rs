@@ -27,29 +27,18 @@ pub(crate) fn run(project: &Project) -> Result<()> {
     let package = client_package::build_small(project)?;
     let mut packed = step("Packing", || {
         let mut npm = node.npm(&package)?;
-        npm.args(["pack", "--json", "--pack-destination"])
-            .arg(project.npm());
+        npm.args(["pack", "--json", "--pack-destination"]).arg(project.npm());
         let report: Value = serde_json::from_str(&output(&mut npm)?)?;
         Ok(report[0].clone())
     })?;
     let files = packed["files"].take();
-    let files = files
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|file| file["path"].as_str());
-    let code = files.filter(|path| {
-        Path::new(path)
-            .extension()
-            .is_some_and(|e| e == "js" || e == "wasm")
-    });
+    let files = files.as_array().into_iter().flatten().filter_map(|file| file["path"].as_str());
+    let code = files.filter(|path| Path::new(path).extension().is_some_and(|e| e == "js" || e == "wasm"));
     println!("{:28} {:>9} {:>9} {:>9}", "", "bytes", "gzip", "brotli");
     let mut weigh = node.node(project)?;
     weigh.current_dir(&package).args(["-e", WEIGH]).args(code);
     print!("{}", output(&mut weigh)?);
-    let tarball = packed["filename"]
-        .as_str()
-        .context("npm pack names no file")?;
+    let tarball = packed["filename"].as_str().context("npm pack names no file")?;
     // Older npm writes a scoped name's slash here, though not in the file's name.
     let tarball = tarball.trim_start_matches('@').replace('/', "-");
     println!("{}", project.npm().join(tarball).display());

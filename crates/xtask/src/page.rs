@@ -21,11 +21,7 @@ pub(crate) struct Options {
 
 /// Runs the command.
 pub(crate) fn run(project: &Project, options: &Options) -> Result<()> {
-    let page = if options.release {
-        dist(project)?
-    } else {
-        from_disk(project)?
-    };
+    let page = if options.release { dist(project)? } else { from_disk(project)? };
     println!("The page is in {}", page.display());
     Ok(())
 }
@@ -45,11 +41,7 @@ pub(crate) fn dist(project: &Project) -> Result<PathBuf> {
     step("Building the page for release (Trunk)", || {
         // NO_COLOR=1, as some set it, is no value that Trunk takes.
         let mut build = project.command(trunk);
-        process::run(
-            build
-                .args(["build", "--release", "--quiet"])
-                .env("NO_COLOR", "true"),
-        )
+        process::run(build.args(["build", "--release", "--quiet"]).env("NO_COLOR", "true"))
     })?;
     Ok(project.www().join("dist"))
 }

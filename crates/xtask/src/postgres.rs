@@ -7,8 +7,7 @@ use anyhow::{Result, bail};
 use crate::apt;
 use crate::process::find;
 
-const OTHERWISE: &str =
-    "install PostgreSQL 14 or newer (its server programs initdb and pg_ctl on PATH)";
+const OTHERWISE: &str = "install PostgreSQL 14 or newer (its server programs initdb and pg_ctl on PATH)";
 
 /// Makes sure that there are initdb and pg_ctl.
 pub(crate) fn find_or_install() -> Result<()> {
@@ -24,10 +23,7 @@ pub(crate) fn find_or_install() -> Result<()> {
 
 /// On PATH, or where Debian keeps them: in /usr/lib/postgresql/VERSION/bin.
 fn is_there() -> bool {
-    let of_debian = fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten();
+    let of_debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let complete = |version: fs::DirEntry| {
         let programs = version.path().join("bin");
         programs.join("initdb").exists() && programs.join("pg_ctl").exists()

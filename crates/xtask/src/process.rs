@@ -19,9 +19,7 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
 
 /// Runs a command whose output the user sees; an error names it and its status.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("cannot start {}", name(command)))?;
+    let status = command.status().with_context(|| format!("cannot start {}", name(command)))?;
     if !status.success() {
         bail!("{} ended with {status}", name(command));
     }
@@ -30,26 +28,16 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 
 /// What a command prints; an error carries what it complained about.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
-    let output = command
-        .output()
-        .with_context(|| format!("cannot start {}", name(command)))?;
+    let output = command.output().with_context(|| format!("cannot start {}", name(command)))?;
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        bail!(
-            "{} ended with {}: {complaint}",
-            name(command),
-            output.status
-        );
+        bail!("{} ended with {}: {complaint}", name(command), output.status);
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Runs a command with all output appended to a log, for at most `deadline`; shows a sign of life now and then.
-pub(crate) fn run_logged(
-    command: &mut Command,
-    log: &Path,
-    deadline: Duration,
-) -> Result<ExitStatus> {
+pub(crate) fn run_logged(command: &mut Command, log: &Path, deadline: Duration) -> Result<ExitStatus> {
     let file = File::options().create(true).append(true).open(log)?;
     let mut child = command
         .stdin(Stdio::null())
@@ -97,11 +85,7 @@ pub(crate) fn end_tree(child: &mut Child) -> Result<()> {
     child.wait()?;
     if !below.is_empty() {
         // They may have ended by themselves; then kill says so, and that is all right.
-        Command::new("kill")
-            .arg("-KILL")
-            .args(below.iter().map(u32::to_string))
-            .stderr(Stdio::null())
-            .status()?;
+        Command::new("kill").arg("-KILL").args(below.iter().map(u32::to_string)).stderr(Stdio::null()).status()?;
     }
     Ok(())
 }
@@ -109,9 +93,7 @@ pub(crate) fn end_tree(child: &mut Child) -> Result<()> {
 /// Where a program is on PATH.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let file = format!("{program}{}", env::consts::EXE_SUFFIX);
-    env::split_paths(&env::var_os("PATH")?)
-        .map(|folder| folder.join(&file))
-        .find(|path| path.is_file())
+    env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(&file)).find(|path| path.is_file())
 }
 
 /// PATH with folders in front, for a child.
@@ -124,12 +106,7 @@ pub(crate) fn path_with(folders: &[PathBuf]) -> Result<std::ffi::OsString> {
 fn name(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let mut words = vec![program.file_stem().unwrap_or_default().to_string_lossy()];
-    words.extend(
-        command
-            .get_args()
-            .take(3)
-            .map(|word| word.to_string_lossy()),
-    );
+    words.extend(command.get_args().take(3).map(|word| word.to_string_lossy()));
     format!("`{}`", words.join(" "))
 }
 
@@ -141,10 +118,7 @@ fn last_line(log: &Path) -> Result<String> {
     let mut tail = Vec::new();
     file.take(TAIL).read_to_end(&mut tail)?;
     let tail = String::from_utf8_lossy(&tail);
-    let line = tail
-        .lines()
-        .rfind(|line| !line.trim().is_empty())
-        .unwrap_or_default();
+    let line = tail.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
     Ok(line.trim().chars().take(100).collect())
 }
 
@@ -152,9 +126,7 @@ fn descendants(process: u32) -> Vec<u32> {
     let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
     let children = children.unwrap_or_default();
     let children = children.split_whitespace().filter_map(|id| id.parse().ok());
-    children
-        .flat_map(|child| [vec![child], descendants(child)].concat())
-        .collect()
+    children.flat_map(|child| [vec![child], descendants(child)].concat()).collect()
 }
 
 #[cfg(all(test, unix))]

@@ -27,23 +27,11 @@ impl Project {
             .nth(2)
             .context("crates/xtask lies two folders below the repository's root")?
             .to_path_buf();
-        let metadata = process::output(cargo_in(&root).args([
-            "metadata",
-            "--no-deps",
-            "--offline",
-            "--format-version",
-            "1",
-        ]))?;
+        let metadata =
+            process::output(cargo_in(&root).args(["metadata", "--no-deps", "--offline", "--format-version", "1"]))?;
         let metadata: Value = serde_json::from_str(&metadata)?;
-        let target = metadata["target_directory"]
-            .as_str()
-            .context("cargo metadata names no target_directory")?
-            .into();
-        Ok(Self {
-            root,
-            target,
-            tools: cache_folder()?.join("tools"),
-        })
+        let target = metadata["target_directory"].as_str().context("cargo metadata names no target_directory")?.into();
+        Ok(Self { root, target, tools: cache_folder()?.join("tools") })
     }
 
     /// The cargo that runs us, at the root.
@@ -81,9 +69,8 @@ fn cargo_in(root: &Path) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root);
     for (name, _) in env::vars_os() {
-        let told_by_cargo_run = name.to_str().is_some_and(|name| {
-            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
-        });
+        let told_by_cargo_run =
+            name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"));
         if told_by_cargo_run {
             command.env_remove(name);
         }
@@ -94,9 +81,7 @@ fn cargo_in(root: &Path) -> Command {
 fn cache_folder() -> Result<PathBuf> {
     let cache = match env::var_os("XDG_CACHE_HOME") {
         Some(folder) if !folder.is_empty() => PathBuf::from(folder),
-        _ => env::home_dir()
-            .context("there is no home folder to keep tools in")?
-            .join(".cache"),
+        _ => env::home_dir().context("there is no home folder to keep tools in")?.join(".cache"),
     };
     Ok(cache.join("poolgate"))
 }

@@ -24,23 +24,14 @@ const STOP: Duration = Duration::from_secs(20);
 /// Builds the binary in the development profile, which the tests use too.
 pub(crate) fn build(project: &Project) -> Result<PathBuf> {
     step("Building the server", || {
-        process::run(project.cargo().args([
-            "build",
-            "--package",
-            "poolgate-server",
-            "--bin",
-            "poolgate",
-        ]))?;
+        process::run(project.cargo().args(["build", "--package", "poolgate-server", "--bin", "poolgate"]))?;
         Ok(binary(project))
     })
 }
 
 /// Where cargo puts it.
 pub(crate) fn binary(project: &Project) -> PathBuf {
-    project
-        .target
-        .join("debug")
-        .join(format!("poolgate{}", std::env::consts::EXE_SUFFIX))
+    project.target.join("debug").join(format!("poolgate{}", std::env::consts::EXE_SUFFIX))
 }
 
 /// A server in the background, on a free port; ended when dropped.
@@ -76,12 +67,8 @@ impl Server {
             }
         });
         let address = receive.recv_timeout(START);
-        let mut server = Self {
-            child,
-            address: ([127, 0, 0, 1], 0).into(),
-        };
-        let address =
-            address.with_context(|| format!("the server did not start; see {}", log.display()))?;
+        let mut server = Self { child, address: ([127, 0, 0, 1], 0).into() };
+        let address = address.with_context(|| format!("the server did not start; see {}", log.display()))?;
         server.address = address.parse()?;
         Ok(server)
     }
@@ -90,9 +77,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // Asks first, as a supervisor would; where that does not help, ends it.
-        let asked = Command::new("kill")
-            .arg(self.child.id().to_string())
-            .status();
+        let asked = Command::new("kill").arg(self.child.id().to_string()).status();
         let ended = asked.is_ok() && matches!(process::wait(&mut self.child, STOP), Ok(Some(_)));
         if !ended && let Err(error) = process::end_tree(&mut self.child) {
             eprintln!("cannot end the server: {error}");

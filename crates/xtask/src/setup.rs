@@ -15,17 +15,9 @@ pub(crate) fn run(project: &Project) -> Result<()> {
     postgres::find_or_install()?;
     Chromium::find_or_install()?;
     Node::find_or_install(project)?.tools(project)?;
-    for tool in [
-        &tools::CARGO_DENY,
-        &tools::WASM_PACK,
-        &tools::WASM_BINDGEN,
-        &tools::TRUNK,
-    ] {
+    for tool in [&tools::CARGO_DENY, &tools::WASM_PACK, &tools::WASM_BINDGEN, &tools::TRUNK] {
         tool.folder(project)?;
     }
-    println!(
-        "Everything is there; the tools are in {}",
-        project.tools.display()
-    );
+    println!("Everything is there; the tools are in {}", project.tools.display());
     Ok(())
 }

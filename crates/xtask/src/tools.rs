@@ -12,13 +12,8 @@ use crate::project::Project;
 use crate::step::step;
 
 /// Builds and runs the wasm tests in a browser.
-pub(crate) const WASM_PACK: CargoTool = CargoTool {
-    name: "wasm-pack",
-    version: "0.15.1",
-    binary: "wasm-pack",
-    arguments: &["--locked"],
-    takes: "1-2 min",
-};
+pub(crate) const WASM_PACK: CargoTool =
+    CargoTool { name: "wasm-pack", version: "0.15.1", binary: "wasm-pack", arguments: &["--locked"], takes: "1-2 min" };
 
 /// The test runner that wasm-pack starts. The version is the workspace's wasm-bindgen, to the last digit: wasm-pack
 /// would download another. Not `--locked`: its lock file names versions that not every registry has.
@@ -64,21 +59,11 @@ impl CargoTool {
     /// The folder of the installed program, after installing it if needed.
     pub(crate) fn folder(&self, project: &Project) -> Result<PathBuf> {
         let name = format!("{}-{}", self.name, self.version);
-        let takes = format!(
-            "Installing {} {} ({}, once per machine)",
-            self.name, self.version, self.takes
-        );
+        let takes = format!("Installing {} {} ({}, once per machine)", self.name, self.version, self.takes);
         let binary = format!("bin/{}{}", self.binary, std::env::consts::EXE_SUFFIX);
         let folder = install_once(project, &name, &binary, &takes, |folder| {
             let mut install = project.cargo();
-            install.args([
-                "install",
-                "--quiet",
-                "--debug",
-                self.name,
-                "--version",
-                self.version,
-            ]);
+            install.args(["install", "--quiet", "--debug", self.name, "--version", self.version]);
             install.arg("--root").arg(folder).args(self.arguments);
             // A program that runs for seconds need not be fast; it should be there soon.
             install.env("CARGO_PROFILE_DEV_DEBUG", "0");
@@ -135,12 +120,7 @@ pub(crate) fn install_once(
 /// Adds what the pinned toolchain needs where rustup does not do so by itself (`RUSTUP_AUTO_INSTALL=0`).
 pub(crate) fn wasm_target(project: &Project) -> Result<()> {
     const TARGET: &str = "wasm32-unknown-unknown";
-    let libraries =
-        output(
-            project
-                .command("rustc")
-                .args(["--print", "target-libdir", "--target", TARGET]),
-        )?;
+    let libraries = output(project.command("rustc").args(["--print", "target-libdir", "--target", TARGET]))?;
     if Path::new(libraries.trim()).is_dir() {
         return Ok(());
     }
@@ -153,19 +133,11 @@ pub(crate) fn wasm_target(project: &Project) -> Result<()> {
 /// clippy and rustfmt, likewise.
 pub(crate) fn lint_components(project: &Project) -> Result<()> {
     for component in ["clippy", "rustfmt"] {
-        let program = if component == "clippy" {
-            "clippy-driver"
-        } else {
-            component
-        };
+        let program = if component == "clippy" { "clippy-driver" } else { component };
         if output(project.command(program).arg("--version")).is_ok() {
             continue;
         }
-        step(&format!("Adding {component}"), || {
-            run(project
-                .command("rustup")
-                .args(["component", "add", component]))
-        })?;
+        step(&format!("Adding {component}"), || run(project.command("rustup").args(["component", "add", component])))?;
     }
     Ok(())
 }
@@ -185,10 +157,7 @@ fn lock(path: &Path) -> Result<File> {
                 }
                 thread::sleep(Duration::from_millis(200));
             }
-            Err(TryLockError::WouldBlock) => bail!(
-                "another `cargo xtask` holds {} for too long",
-                path.display()
-            ),
+            Err(TryLockError::WouldBlock) => bail!("another `cargo xtask` holds {} for too long", path.display()),
         }
     }
 }
@@ -198,13 +167,8 @@ mod tests {
     use super::*;
 
     fn project(name: &str) -> Project {
-        let folder =
-            std::env::temp_dir().join(format!("xtask-tools-{name}-{}", std::process::id()));
-        Project {
-            root: folder.clone(),
-            target: folder.join("target"),
-            tools: folder.join("tools"),
-        }
+        let folder = std::env::temp_dir().join(format!("xtask-tools-{name}-{}", std::process::id()));
+        Project { root: folder.clone(), target: folder.join("target"), tools: folder.join("tools") }
     }
 
     #[test]

@@ -14,24 +14,13 @@ const OURS: [(&str, &[&str]); 6] = [
     ("poolgate-control", &["poolgate-types"]),
     ("poolgate-throttle", &["poolgate-types"]),
     ("poolgate-pool", &[]),
-    (
-        "poolgate-server",
-        &[
-            "poolgate-types",
-            "poolgate-control",
-            "poolgate-throttle",
-            "poolgate-pool",
-        ],
-    ),
+    ("poolgate-server", &["poolgate-types", "poolgate-control", "poolgate-throttle", "poolgate-pool"]),
     ("poolgate-client", &["poolgate-types", "poolgate-throttle"]),
 ];
 
 /// What the pure crates may use besides types: nothing that has a clock, a thread or a socket.
-const PURE: [(&str, &[&str]); 3] = [
-    ("poolgate-types", &["serde", "utoipa"]),
-    ("poolgate-control", &["serde"]),
-    ("poolgate-throttle", &["serde"]),
-];
+const PURE: [(&str, &[&str]); 3] =
+    [("poolgate-types", &["serde", "utoipa"]), ("poolgate-control", &["serde"]), ("poolgate-throttle", &["serde"])];
 
 /// Libraries that only some crates may name, and those.
 const RESERVED: [(&str, &[&str]); 9] = [
@@ -51,23 +40,13 @@ type Manifests = BTreeMap<String, BTreeSet<String>>;
 #[test]
 fn the_dependency_rule_holds() {
     let broken = violations(&workspace());
-    assert!(
-        broken.is_empty(),
-        "the dependency rule is broken:\n{}",
-        broken.join("\n")
-    );
+    assert!(broken.is_empty(), "the dependency rule is broken:\n{}", broken.join("\n"));
 }
 
 #[test]
 fn every_crate_of_ours_has_a_rule() {
-    let ruled: BTreeSet<_> = OURS
-        .iter()
-        .map(|(package, _)| (*package).to_owned())
-        .collect();
-    let mut found: BTreeSet<_> = workspace()
-        .into_keys()
-        .filter(|name| name.starts_with("poolgate-"))
-        .collect();
+    let ruled: BTreeSet<_> = OURS.iter().map(|(package, _)| (*package).to_owned()).collect();
+    let mut found: BTreeSet<_> = workspace().into_keys().filter(|name| name.starts_with("poolgate-")).collect();
     // Packages of tests may depend on anything, and nothing but tests on them.
     found.retain(|name| !is_for_tests(name));
     assert_eq!(found, ruled);
@@ -75,25 +54,11 @@ fn every_crate_of_ours_has_a_rule() {
 
 #[test]
 fn a_violation_is_seen() {
-    let manifest = |names: &[&str]| {
-        names
-            .iter()
-            .map(|name| (*name).to_owned())
-            .collect::<BTreeSet<_>>()
-    };
+    let manifest = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
     let mut broken = workspace();
-    broken.insert(
-        "poolgate-throttle".into(),
-        manifest(&["poolgate-types", "tokio"]),
-    );
-    broken.insert(
-        "poolgate-client".into(),
-        manifest(&["poolgate-pool", "wasm-bindgen"]),
-    );
-    broken.insert(
-        "poolgate-control".into(),
-        manifest(&["sqlx", "poolgate-e2e"]),
-    );
+    broken.insert("poolgate-throttle".into(), manifest(&["poolgate-types", "tokio"]));
+    broken.insert("poolgate-client".into(), manifest(&["poolgate-pool", "wasm-bindgen"]));
+    broken.insert("poolgate-control".into(), manifest(&["sqlx", "poolgate-e2e"]));
     let seen = violations(&broken).join("\n");
     for expected in [
         "poolgate-throttle is pure and may not use tokio",
@@ -108,26 +73,19 @@ fn a_violation_is_seen() {
 fn violations(workspace: &Manifests) -> Vec<String> {
     let mut broken = Vec::new();
     for (package, allowed) in OURS {
-        let ours = workspace[package]
-            .iter()
-            .filter(|name| name.starts_with("poolgate-"));
+        let ours = workspace[package].iter().filter(|name| name.starts_with("poolgate-"));
         for other in ours.filter(|name| !allowed.contains(&name.as_str())) {
             broken.push(format!("{package} may not depend on {other}"));
         }
     }
     for (package, allowed) in PURE {
-        let others = workspace[package]
-            .iter()
-            .filter(|name| !name.starts_with("poolgate-"));
+        let others = workspace[package].iter().filter(|name| !name.starts_with("poolgate-"));
         for other in others.filter(|name| !allowed.contains(&name.as_str())) {
             broken.push(format!("{package} is pure and may not use {other}"));
         }
     }
     for (library, allowed) in RESERVED {
-        let users = workspace
-            .iter()
-            .filter(|(_, uses)| uses.contains(library))
-            .map(|(package, _)| package);
+        let users = workspace.iter().filter(|(_, uses)| uses.contains(library)).map(|(package, _)| package);
         for user in users.filter(|name| !allowed.contains(&name.as_str()) && !is_for_tests(name)) {
             broken.push(format!("{library} is not for {user}"));
         }
@@ -142,42 +100,17 @@ fn is_for_tests(package: &str) -> bool {
 /// Each package of the workspace and what it depends on when it is built for use.
 fn workspace() -> Manifests {
     let metadata = Command::new(env!("CARGO"))
-        .args([
-            "metadata",
-            "--no-deps",
-            "--offline",
-            "--format-version",
-            "1",
-        ])
+        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
         .output()
         .expect("cargo runs");
-    assert!(
-        metadata.status.success(),
-        "{}",
-        String::from_utf8_lossy(&metadata.stderr)
-    );
-    let metadata: Value =
-        serde_json::from_slice(&metadata.stdout).expect("cargo metadata prints JSON");
+    assert!(metadata.status.success(), "{}", String::from_utf8_lossy(&metadata.stderr));
+    let metadata: Value = serde_json::from_slice(&metadata.stdout).expect("cargo metadata prints JSON");
     let packages = metadata["packages"].as_array().expect("it lists packages");
-    let name = |value: &Value| {
-        value["name"]
-            .as_str()
-            .expect("everything has a name")
-            .to_owned()
-    };
+    let name = |value: &Value| value["name"].as_str().expect("everything has a name").to_owned();
     let used = |package: &Value| {
-        let dependencies = package["dependencies"]
-            .as_array()
-            .expect("it lists dependencies");
-        dependencies
-            .iter()
-            .filter(|dependency| dependency["kind"] != "dev")
-            .map(name)
-            .collect()
+        let dependencies = package["dependencies"].as_array().expect("it lists dependencies");
+        dependencies.iter().filter(|dependency| dependency["kind"] != "dev").map(name).collect()
     };
-    packages
-        .iter()
-        .map(|package| (name(package), used(package)))
-        .collect()
+    packages.iter().map(|package| (name(package), used(package))).collect()
 }

@@ -9,7 +9,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
-const BINARY = process.env.POOLGATE_BIN ?? path.join(ROOT, "target/debug/poolgate");
+const BINARY = process.env.TEST_POOLGATE_BIN ?? path.join(ROOT, "target/debug/poolgate");
 
 /** The page under test: www as it is, or what Trunk made of it. */
 export const WWW = path.resolve(process.env.POOLGATE_WWW ?? path.join(ROOT, "www"));

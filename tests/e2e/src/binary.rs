@@ -9,12 +9,12 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// The `poolgate` binary: what `POOLGATE_BIN` names, or else what cargo builds now, once in a process, in this
+/// The `poolgate` binary: what `TEST_POOLGATE_BIN` names, or else what cargo builds now, once in a process, in this
 /// program's own profile.
 ///
 /// # Errors
 ///
-/// `POOLGATE_BIN` names no file, or the build fails.
+/// `TEST_POOLGATE_BIN` names no file, or the build fails.
 pub fn binary() -> Result<&'static Path> {
     static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     match BINARY.get_or_init(|| find().map_err(|error| format!("{error:#}"))) {
@@ -24,9 +24,9 @@ pub fn binary() -> Result<&'static Path> {
 }
 
 fn find() -> Result<PathBuf> {
-    let Some(named) = env::var_os("POOLGATE_BIN") else { return build() };
+    let Some(named) = env::var_os("TEST_POOLGATE_BIN") else { return build() };
     let path = PathBuf::from(named);
-    ensure!(path.is_file(), "POOLGATE_BIN: there is no file {}", path.display());
+    ensure!(path.is_file(), "TEST_POOLGATE_BIN: there is no file {}", path.display());
     Ok(path)
 }
 

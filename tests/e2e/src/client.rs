@@ -102,7 +102,13 @@ impl Client {
         Ok(EventStream { body: response.into_body(), reader: EventReader::default(), events: VecDeque::new() })
     }
 
-    fn request(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Result<Request<Full<Bytes>>> {
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<Request<Full<Bytes>>> {
         let mut request = Request::builder().method(method).uri(format!("http://{}{path}", self.address));
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -149,7 +155,8 @@ impl EventStream {
     pub async fn next(&mut self, limit: Duration) -> Result<Option<Event>> {
         let deadline = Instant::now() + limit;
         while self.events.is_empty() {
-            let frame = tokio::time::timeout_at(deadline.into(), self.body.frame()).await.context("no event in time")?;
+            let frame =
+                tokio::time::timeout_at(deadline.into(), self.body.frame()).await.context("no event in time")?;
             let Some(frame) = frame else { return Ok(None) };
             if let Ok(bytes) = frame?.into_data() {
                 self.events.extend(self.reader.read(&bytes)?);

@@ -15,7 +15,7 @@
 //! # }
 //! ```
 //!
-//! The binary is built first unless `POOLGATE_BIN` names one. It is killed when the [`Server`] is dropped.
+//! The binary is built first unless `TEST_POOLGATE_BIN` names one. It is killed when the [`Server`] is dropped.
 
 mod binary;
 mod client;

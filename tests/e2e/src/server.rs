@@ -203,7 +203,8 @@ impl Server {
     ///
     /// It is not ready within a minute; the message holds its log.
     pub async fn ready(&self) -> Result<()> {
-        let ready = async |server: &Self| server.get(routes::READYZ).await.is_ok_and(|answer| answer.status == StatusCode::OK);
+        let ready =
+            async |server: &Self| server.get(routes::READYZ).await.is_ok_and(|answer| answer.status == StatusCode::OK);
         ensure!(self.wait_until(READY, ready).await, "the server is not ready:\n{}", self.log());
         Ok(())
     }

@@ -15,11 +15,11 @@ use poolgate_throttle::News;
 use poolgate_types::routes;
 use wasm_bindgen::prelude::*;
 
+pub(crate) use self::poll::{fetch_config, send};
 use self::{
     plan::{Action, Plan},
     stream::{Received, Stream},
 };
-pub(crate) use self::poll::{fetch_config, send};
 use crate::{
     client::Core,
     clock,

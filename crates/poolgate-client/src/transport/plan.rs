@@ -57,7 +57,10 @@ pub(crate) struct Plan {
 enum Stream {
     Absent,
     /// Open or opening; counts as dead at that time.
-    Until { silent_at: Duration, heard: bool },
+    Until {
+        silent_at: Duration,
+        heard: bool,
+    },
 }
 
 impl Plan {
@@ -122,14 +125,15 @@ impl Plan {
 
     /// The stream delivered something.
     pub(crate) fn heard(&mut self, enforced: bool, now: Duration) {
-        if self.stream == Stream::Absent {
-            return;
+        let Stream::Until { heard, .. } = self.stream else { return };
+        if !heard {
+            // It does what the polls were for.
+            self.poll_at = None;
+            self.stream_failures = 0;
+            self.poll_failures = 0;
         }
         let silence = if enforced { SILENCE_ENFORCED } else { SILENCE };
         self.stream = Stream::Until { silent_at: now + silence, heard: true };
-        self.stream_failures = 0;
-        self.poll_failures = 0;
-        self.poll_at = None;
         self.last_news = Some(now);
     }
 
@@ -180,9 +184,9 @@ impl Plan {
         }
     }
 
-    /// There is news that this client does not have: ask soon, unless the stream will bring it.
+    /// There is news that this client does not have, and no stream brings it: ask soon.
     pub(crate) fn fetch_soon(&mut self, now: Duration, chance: f64) {
-        if self.ended || self.is_streaming() || self.polling {
+        if self.ended || self.polling {
             return;
         }
         let ask = now + SOON.mul_f64(chance);

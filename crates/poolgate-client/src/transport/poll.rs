@@ -33,7 +33,11 @@ pub(crate) async fn fetch_config(core: &Rc<Core>) -> Result<JsValue, JsValue> {
     }
     let outcome = match read {
         Read::Document(document) => {
-            if core.learn_document(*document) { Ok(()) } else { Err(MALFORMED) }
+            if core.learn_document(*document) {
+                Ok(())
+            } else {
+                Err(MALFORMED)
+            }
         }
         Read::Malformed => Err(MALFORMED),
         Read::NotModified => match core.document() {

@@ -25,7 +25,13 @@ fn header(text: &str) -> String {
 async fn the_header_of_any_response_is_news() {
     let world = World::new();
     let client = client_with(&world, NORMAL, "{}", "{}").await;
-    exchange(&world, &client, 200, &header("e=1763880000000, v=42, level=MODERATE, interval=20, concurrency=5, open=?0")).await;
+    exchange(
+        &world,
+        &client,
+        200,
+        &header("e=1763880000000, v=42, level=MODERATE, interval=20, concurrency=5, open=?0"),
+    )
+    .await;
     let state = client.state();
     assert_eq!((text(&state, "level").as_str(), get(&state, "ratePerSecond").as_f64()), ("MODERATE", Some(50.0)));
     assert_eq!(world.details("levelchange"), r#"[{"from":"NORMAL","to":"MODERATE"}]"#);

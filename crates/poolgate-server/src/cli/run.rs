@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 
 use super::shutdown;
 use crate::{
-    Poolgate, PoolObserver, app,
+    PoolObserver, Poolgate, app,
     demo::Demo,
     page,
     serve::{Served, serve as serve_connections},

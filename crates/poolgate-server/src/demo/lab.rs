@@ -79,10 +79,7 @@ struct Held {
     held_ms: f64,
 }
 
-async fn hold(
-    State(demo): State<Demo>,
-    query: Result<Query<Hold>, QueryRejection>,
-) -> Result<Json<Held>, Failure> {
+async fn hold(State(demo): State<Demo>, query: Result<Query<Hold>, QueryRejection>) -> Result<Json<Held>, Failure> {
     let Query(Hold { hold_ms }) =
         query.map_err(|rejection| Failure::Malformed(rejection.status(), rejection.body_text()))?;
     if hold_ms > LONGEST_HOLD_MS {

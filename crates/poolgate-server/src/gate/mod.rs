@@ -26,13 +26,7 @@ mod trace;
 mod tests;
 
 pub use self::{body::GateBody, future::ResponseFuture, layer::Gate, service::GateService};
-pub(crate) use self::{
-    core::Core,
-    limiter::Occupancy,
-    orders::Orders,
-    tally::Totals,
-    trace::RequestTrace,
-};
+pub(crate) use self::{core::Core, limiter::Occupancy, orders::Orders, tally::Totals, trace::RequestTrace};
 
 use crate::{clients::Registry, settings::GateSettings};
 

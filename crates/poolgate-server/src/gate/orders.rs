@@ -43,9 +43,8 @@ impl Default for Orders {
 
 /// The limits in the words of the IETF's rate limit headers (draft 10): requests a minute, and requests in flight.
 fn policy(config: &ThrottlingConfig) -> String {
-    let per_minute = config
-        .fair_rate_per_second
-        .map_or(f64::from(config.max_requests_per_minute), |rate| (rate * 60.0).ceil());
+    let per_minute =
+        config.fair_rate_per_second.map_or(f64::from(config.max_requests_per_minute), |rate| (rate * 60.0).ceil());
     // `as` saturates; a quota of at least one is what lets anybody in at all.
     let per_minute = (per_minute as u64).max(1);
     let concurrency = config.max_concurrent_requests;

@@ -57,26 +57,47 @@ impl Reject {
 macro_rules! problem {
     ($kind:literal, $title:literal, $status:literal, $code:literal, $detail:literal) => {
         concat!(
-            r#"{"type":"https://iana.org/assignments/http-problem-types#"#, $kind, r#"","title":""#, $title,
-            r#"","status":"#, $status, r#","detail":""#, $detail, r#"","code":""#, $code, r#""}"#
+            r#"{"type":"https://iana.org/assignments/http-problem-types#"#,
+            $kind,
+            r#"","title":""#,
+            $title,
+            r#"","status":"#,
+            $status,
+            r#","detail":""#,
+            $detail,
+            r#"","code":""#,
+            $code,
+            r#""}"#
         )
     };
 }
 
 const QUEUE_FULL: &str = problem!(
-    "temporary-reduced-capacity", "The database is busy", "503", "database_unavailable",
+    "temporary-reduced-capacity",
+    "The database is busy",
+    "503",
+    "database_unavailable",
     "Too many requests are in flight and waiting. Try again after the time in Retry-After."
 );
 const TIMEOUT: &str = problem!(
-    "temporary-reduced-capacity", "The database is busy", "503", "database_unavailable",
+    "temporary-reduced-capacity",
+    "The database is busy",
+    "503",
+    "database_unavailable",
     "No request in flight ended in time to let this one in. Try again after the time in Retry-After."
 );
 const CIRCUIT_OPEN: &str = problem!(
-    "temporary-reduced-capacity", "The database does not answer", "503", "database_unavailable",
+    "temporary-reduced-capacity",
+    "The database does not answer",
+    "503",
+    "database_unavailable",
     "The database does not answer; the server keeps trying. Try again after the time in Retry-After."
 );
 const OVER_QUOTA: &str = problem!(
-    "quota-exceeded", "Too many requests", "429", "quota_exceeded",
+    "quota-exceeded",
+    "Too many requests",
+    "429",
+    "quota_exceeded",
     "The database is busy, and this client sends more than its share. Obey Poolgate-Config, or wait for Retry-After."
 );
 
@@ -104,9 +125,8 @@ mod tests {
     #[test]
     fn retry_after_is_spread_and_never_early() {
         let jitter = Jitter::new();
-        let seen = |reject: Reject| -> BTreeSet<u32> {
-            (0..1000).map(|_| reject.retry_after_seconds(&jitter)).collect()
-        };
+        let seen =
+            |reject: Reject| -> BTreeSet<u32> { (0..1000).map(|_| reject.retry_after_seconds(&jitter)).collect() };
         assert_eq!(seen(Reject::QueueFull), BTreeSet::from([1, 2, 3]));
         let quota = seen(Reject::OverQuota { due_seconds: 5 });
         assert!(quota.len() > 3 && quota.first() == Some(&5), "{quota:?}");

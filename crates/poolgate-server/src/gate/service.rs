@@ -51,7 +51,8 @@ where
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         let arrival = Instant::now();
         let (parts, body) = request.into_parts();
-        let patience = patience(&parts.headers).map_or(self.core.timeout(), |patience| patience.min(self.core.timeout()));
+        let patience =
+            patience(&parts.headers).map_or(self.core.timeout(), |patience| patience.min(self.core.timeout()));
         let quota = self.core.check_quota(&parts, self.identify.as_deref(), arrival);
         let request = Request::from_parts(parts, body);
         if let Err(reject) = quota {

@@ -68,26 +68,26 @@ pub(super) async fn events(
     extensions: Extensions,
     headers: HeaderMap,
 ) -> Response {
-    let (status, client) = match wishes.map_err(|rejection| rejection.body_text()).and_then(|Query(wishes)| wishes.read())
-    {
-        Ok(wishes) => wishes,
-        Err(detail) => {
-            return problem::response(StatusCode::BAD_REQUEST, "invalid_request", "Invalid request", detail);
-        }
-    };
+    let (status, client) =
+        match wishes.map_err(|rejection| rejection.body_text()).and_then(|Query(wishes)| wishes.read()) {
+            Ok(wishes) => wishes,
+            Err(detail) => {
+                return problem::response(StatusCode::BAD_REQUEST, "invalid_request", "Invalid request", detail);
+            }
+        };
     let shared = poolgate.shared();
-    let Ok(permit) = Arc::clone(shared.streams()).try_acquire_owned() else {
+    let Ok(permit) = Arc::clone(&shared.streams).try_acquire_owned() else {
         return all_streams_open(&poolgate);
     };
-    if shared.closing().is_cancelled() {
+    if shared.closing.is_cancelled() {
         return problem::with_retry_after(problem::unavailable("The server is shutting down."), 3);
     }
-    let address = AddressKey::of(&extensions, &headers, &shared.settings().server.trusted_proxies);
+    let address = AddressKey::of(&extensions, &headers, &shared.settings.server.trusted_proxies);
     let subscription = Subscription {
-        config: shared.watch_config(),
-        status: status.then(|| shared.watch_status()),
-        presence: shared.clients().opened(client, address),
-        closing: Box::pin(CancellationToken::clone(shared.closing()).cancelled_owned()),
+        config: shared.config.subscribe(),
+        status: status.then(|| shared.status.subscribe()),
+        presence: shared.clients.opened(client, address),
+        closing: Box::pin(shared.closing.clone().cancelled_owned()),
         begun: false,
         over: false,
         beat: Instant::now(),
@@ -187,8 +187,9 @@ async fn next_status(status: Option<&mut watch::Receiver<Arc<StatusDocument>>>, 
 
 fn all_streams_open(poolgate: &Poolgate) -> Response {
     let limit = poolgate.settings().events.max_streams;
-    let detail = format!("{limit} event streams are open, as many as may be. Poll the config instead, or try again later.");
+    let detail =
+        format!("{limit} event streams are open, as many as may be. Poll the config instead, or try again later.");
     let response =
         problem::response(StatusCode::SERVICE_UNAVAILABLE, codes::DATABASE_UNAVAILABLE, "Too many streams", detail);
-    problem::with_retry_after(response, 10 + poolgate.shared().gate().jitter().below(20))
+    problem::with_retry_after(response, 10 + poolgate.shared().gate.jitter().below(20))
 }

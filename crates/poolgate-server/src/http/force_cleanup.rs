@@ -34,7 +34,7 @@ pub(super) async fn force_cleanup(State(poolgate): State<Poolgate>, headers: Hea
         return unauthorized();
     };
     let shared = poolgate.shared();
-    let mut response = match shared.cleaner().manual(shared.pool(), reach) {
+    let mut response = match shared.cleaner.manual(shared.pool(), reach) {
         Ok(report) => Json(report).into_response(),
         Err(CoolingDown { remaining }) => {
             let seconds = remaining.as_secs_f64().ceil() as u64;

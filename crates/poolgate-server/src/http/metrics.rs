@@ -20,8 +20,8 @@ use crate::{Poolgate, problem};
     )
 )]
 pub(super) async fn metrics(State(poolgate): State<Poolgate>) -> Response {
-    match poolgate.shared().render_metrics() {
-        Some(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
+    match &poolgate.shared().metrics {
+        Some(metrics) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render()).into_response(),
         None => problem::response(
             StatusCode::NOT_FOUND,
             "not_found",

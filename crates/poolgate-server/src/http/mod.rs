@@ -33,7 +33,8 @@ pub(crate) fn routes(poolgate: &Poolgate) -> Router {
 
 /// Every route with its methods; the rest of the methods is answered 405.
 fn table() -> Vec<(&'static str, MethodRouter<Poolgate>)> {
-    let get_only = |methods: MethodRouter<Poolgate>| methods.fallback(async || problem::method_not_allowed("GET, HEAD"));
+    let get_only =
+        |methods: MethodRouter<Poolgate>| methods.fallback(async || problem::method_not_allowed("GET, HEAD"));
     vec![
         (paths::PING, get_only(get(ping::ping))),
         (paths::STATUS, get_only(get(status::status))),

@@ -28,7 +28,7 @@ pub(super) async fn status(State(poolgate): State<Poolgate>) -> Response {
     } else {
         let problem = problem::unavailable_problem("The database does not answer; the server keeps trying.");
         let merged = SilentStatus { problem, status: document.status.clone() };
-        let retry_after = 1 + poolgate.shared().gate().jitter().below(3);
+        let retry_after = 1 + poolgate.shared().gate.jitter().below(3);
         problem::with_retry_after(problem::document(StatusCode::SERVICE_UNAVAILABLE, &merged), retry_after)
     };
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -1,7 +1,5 @@
 //! The config, for clients that poll.
 
-
-
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
@@ -34,8 +32,8 @@ pub(super) async fn throttling_config(
 ) -> Response {
     let shared = poolgate.shared();
     let document = shared.config();
-    if let Some(address) = AddressKey::of(&extensions, &headers, &shared.settings().server.trusted_proxies) {
-        shared.clients().polled(address, document.config.version);
+    if let Some(address) = AddressKey::of(&extensions, &headers, &shared.settings.server.trusted_proxies) {
+        shared.clients.polled(address, document.config.version);
     }
     let mut response = if is_current(&headers, &document.etag) {
         StatusCode::NOT_MODIFIED.into_response()
@@ -59,7 +57,6 @@ fn is_current(headers: &HeaderMap, etag: &HeaderValue) -> bool {
         .map(<[u8]>::trim_ascii)
         .any(|candidate| candidate == b"*" || candidate.strip_prefix(b"W/").unwrap_or(candidate) == etag)
 }
-
 
 #[cfg(test)]
 mod tests {

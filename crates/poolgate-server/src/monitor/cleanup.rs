@@ -135,7 +135,9 @@ impl Cleaner {
             freed: 0,
             leases_flagged,
             skipped,
-            summary: format!("0 freed, {idle_closed} idle closed, {after} leases busy, {leases_flagged} suspiciously old"),
+            summary: format!(
+                "0 freed, {idle_closed} idle closed, {after} leases busy, {leases_flagged} suspiciously old"
+            ),
         };
         tracing::info!(
             trigger = trigger.as_str(),

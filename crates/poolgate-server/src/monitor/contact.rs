@@ -16,6 +16,8 @@ use crate::watched::{ApartConnection, WatchedPool};
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Time between two questions while it is not certain that it answers.
 const DOUBT_INTERVAL: Duration = Duration::from_secs(1);
+/// The longest time between two questions: so late is it noticed that the database is gone when nobody uses it.
+const CALM_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What is known from asking.
 #[derive(Debug, Default)]
@@ -77,7 +79,7 @@ impl ContactWatch {
         let mut standing = None;
         loop {
             self.ask(pool, &mut standing).await;
-            let pause = if self.newest().in_doubt { DOUBT_INTERVAL } else { interval };
+            let pause = if self.newest().in_doubt { DOUBT_INTERVAL } else { interval.min(CALM_INTERVAL) };
             tokio::select! {
                 () = closing.cancelled() => break,
                 () = time::sleep(pause) => {}

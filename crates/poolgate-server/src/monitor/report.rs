@@ -16,6 +16,7 @@ use crate::telemetry::names;
 pub(super) struct Reporter {
     interval: Duration,
     reminded: Option<Instant>,
+    usage_alert: Option<Severity>,
     at_level: [Duration; names::LEVELS.len()],
     last_tick: Instant,
 }
@@ -23,15 +24,32 @@ pub(super) struct Reporter {
 impl Reporter {
     /// `interval` is how often a pool that stays nearly full is mentioned again.
     pub(super) fn new(interval: Duration) -> Self {
-        Self { interval, reminded: None, at_level: Default::default(), last_tick: Instant::now() }
+        Self { interval, reminded: None, usage_alert: None, at_level: Default::default(), last_tick: Instant::now() }
     }
 
     pub(super) fn report(&mut self, decision: &Decision, reading: &Reading, critical_percent: f64) {
         for event in &decision.events {
-            log(event, decision, &reading.counts);
+            if !self.eases(event, decision.usage_percent) {
+                log(event, decision, &reading.counts);
+            }
         }
         self.remind(decision, reading, critical_percent);
         self.measure(decision, reading);
+    }
+
+    /// An alert that falls to a lower severity is good news, and no warning.
+    fn eases(&mut self, event: &Event, usage: f64) -> bool {
+        let severity = match event {
+            Event::AlertRaised(alert) if alert.kind == AlertKind::PoolUsage => Some(alert.severity),
+            Event::AlertCleared(AlertKind::PoolUsage) => None,
+            _ => return false,
+        };
+        let before = std::mem::replace(&mut self.usage_alert, severity);
+        let eases = severity.is_some() && severity < before;
+        if eases {
+            tracing::info!(severity = word(&severity), "Connection pool usage falls: {usage:.1}%");
+        }
+        eases
     }
 
     fn remind(&mut self, decision: &Decision, reading: &Reading, critical_percent: f64) {
@@ -100,7 +118,12 @@ fn log(event: &Event, decision: &Decision, counts: &Counts) {
             "Database health changed"
         ),
         Event::LevelChanged { from, to, reason } => {
-            tracing::info!(from = word(from), to = word(to), reason = word(reason), "Database throttling level changed");
+            tracing::info!(
+                from = word(from),
+                to = word(to),
+                reason = word(reason),
+                "Database throttling level changed"
+            );
         }
         Event::BreakerChanged { from, to: CircuitState::Open } => {
             tracing::error!(from = word(from), to = "open", "Database circuit breaker changed");
@@ -115,7 +138,9 @@ fn log(event: &Event, decision: &Decision, counts: &Counts) {
                 (AlertKind::PoolUsage, Severity::Info | Severity::Warning) => {
                     format!("Connection pool usage: {usage:.1}%")
                 }
-                (AlertKind::DatabaseUnreachable | AlertKind::CleanupIneffective, _) => format!("Database alert: {text}"),
+                (AlertKind::DatabaseUnreachable | AlertKind::CleanupIneffective, _) => {
+                    format!("Database alert: {text}")
+                }
             };
             match alert.severity {
                 Severity::Info => tracing::info!(kind, alert = text, waiting, "{line}"),

@@ -68,11 +68,7 @@ impl Sampler {
         self.learn_hold(&since);
         let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let sample = Sample {
-            pool: PoolSample {
-                checked_out: counts.checked_out,
-                capacity: counts.capacity,
-                waiting: counts.waiting,
-            },
+            pool: PoolSample { checked_out: counts.checked_out, capacity: counts.capacity, waiting: counts.waiting },
             gate: GateSample {
                 permits: occupancy.permits,
                 in_flight: occupancy.in_flight,

@@ -16,7 +16,7 @@ use super::{
     report::Reporter,
     sampler::{Reading, Sampler},
 };
-use crate::{gate::Orders, poolgate::Shared};
+use crate::{gate::Orders, shared::Shared};
 
 /// While the breaker is half-open, this share of the capacity may probe.
 const PROBE_SHARE: f64 = 0.05;
@@ -25,23 +25,27 @@ const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Ticks until the server closes.
 pub(crate) async fn run(shared: Arc<Shared>, controller: Controller) {
-    let tick = shared.settings().control.tick;
+    let tick = shared.settings.control.tick;
     let mut ticks = time::interval(tick);
     // A tick that comes late is one tick: the controller knows how long it was.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut monitor = Monitor {
         sampler: Sampler::new(tick),
         performance: PerformanceWindow::new(),
-        reporter: Reporter::new(shared.settings().monitor.interval),
+        reporter: Reporter::new(shared.settings.monitor.interval),
         upkeep: time::interval(UPKEEP),
         controller,
         shared,
     };
     loop {
         tokio::select! {
-            () = monitor.shared.closing().cancelled() => return,
+            () = monitor.shared.closing.cancelled() => return,
             _ = ticks.tick() => monitor.tick(),
-            _ = monitor.upkeep.tick() => monitor.shared.upkeep_metrics(),
+            _ = monitor.upkeep.tick() => {
+                if let Some(metrics) = &monitor.shared.metrics {
+                    metrics.upkeep();
+                }
+            }
         }
     }
 }
@@ -59,34 +63,28 @@ impl Monitor {
     fn tick(&mut self) {
         let shared = Arc::clone(&self.shared);
         let pool = shared.pool();
-        let contact = shared.contact().contact(pool);
+        let contact = shared.contact.contact(pool);
         let in_force = shared.config();
         let ttl = Duration::from_secs(u64::from(in_force.config.ttl_seconds));
-        let clients = shared.clients().count(in_force.config.version, ttl);
-        let reading =
-            self.sampler.read(shared.gate(), shared.observer(), pool.counts(), contact, clients.live);
+        let clients = shared.clients.count(in_force.config.version, ttl);
+        let reading = self.sampler.read(&shared.gate, &shared.observer, pool.counts(), contact, clients.live);
         let mut decision = self.controller.tick(&reading.sample, shared.uptime());
         let health = decision.config.health;
-        if !shared.settings().control.clients {
+        if !shared.settings.control.clients {
             leave_clients_alone(&mut decision);
         }
-        shared.contact().doubt(reading.doubt || decision.breaker != CircuitState::Closed);
-        shared.cleaner().automatic(pool, decision.cleanup_due);
+        shared.contact.doubt(reading.doubt || decision.breaker != CircuitState::Closed);
+        shared.cleaner.automatic(pool, decision.cleanup_due);
         self.publish_config(&decision, &reading, &in_force.config);
-        self.reporter.report(&decision, &reading, shared.settings().thresholds.critical);
+        self.reporter.report(&decision, &reading, shared.settings.thresholds.critical);
         let performance = self
             .performance
-            .update(
-                reading.totals,
-                shared.observer().times(),
-                reading.acquire_waits.clone(),
-                shared.gate().responses(),
-            )
+            .update(reading.totals, shared.observer.times(), reading.acquire_waits.clone(), shared.gate.responses())
             .clone();
         let status = status(&shared, health, &decision, &reading, clients, performance);
-        shared.publish_status(StatusDocument::new(status, contact != Contact::Silent));
+        shared.status.send_replace(Arc::new(StatusDocument::new(status, contact != Contact::Silent)));
         if contact == Contact::Answering {
-            shared.readiness().sampled();
+            shared.readiness.sampled();
         }
     }
 
@@ -99,9 +97,9 @@ impl Monitor {
             (CircuitState::HalfOpen, _) => (capacity * PROBE_SHARE).max(1.0),
         };
         if decision.config != *in_force {
-            self.shared.publish_config(ConfigDocument::new(decision.config.clone()));
+            self.shared.config.send_replace(Arc::new(ConfigDocument::new(decision.config.clone())));
         }
-        self.shared.publish_orders(Orders::new(&decision.config, decision.breaker, probes));
+        self.shared.gate.publish(Orders::new(&decision.config, decision.breaker, probes));
     }
 }
 
@@ -126,7 +124,7 @@ fn status(
         throttling_level: decision.config.throttling_level,
         emergency_mode_active: decision.config.emergency_mode_active,
         circuit_breaker: decision.breaker,
-        pool: pool_status(counts, shared.contact().backend()),
+        pool: pool_status(counts, shared.contact.backend()),
         gate: GateStatus {
             max_concurrent_requests: occupancy.permits,
             in_flight: occupancy.in_flight,
@@ -137,7 +135,7 @@ fn status(
         },
         performance,
         clients,
-        last_cleanup: shared.cleaner().newest(),
+        last_cleanup: shared.cleaner.newest(),
         alerts: alerts(shared, decision),
         forecast: None,
         fair_rate_per_second: decision.config.fair_rate_per_second,
@@ -149,7 +147,7 @@ fn status(
 fn alerts(shared: &Shared, decision: &Decision) -> Vec<Alert> {
     let written = |since: Duration| {
         let since = SignedDuration::try_from(since).unwrap_or(SignedDuration::ZERO);
-        shared.started_at().checked_add(since).unwrap_or(Timestamp::now()).to_string()
+        shared.started_at.checked_add(since).unwrap_or(Timestamp::now()).to_string()
     };
     let mut alerts: Vec<Alert> = decision
         .alerts
@@ -161,7 +159,7 @@ fn alerts(shared: &Shared, decision: &Decision) -> Vec<Alert> {
             since: written(alert.since),
         })
         .collect();
-    if let (true, Some(report)) = (shared.cleaner().is_ineffective(), shared.cleaner().newest()) {
+    if let (true, Some(report)) = (shared.cleaner.is_ineffective(), shared.cleaner.newest()) {
         alerts.push(Alert {
             kind: AlertKind::CleanupIneffective,
             severity: Severity::Warning,

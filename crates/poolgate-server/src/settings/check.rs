@@ -53,10 +53,9 @@ impl Settings {
             }
         }
         match &server.admin_token {
-            Some(token) if token.expose().len() < 16 => Err(InvalidValue {
-                key: "server.admin_token",
-                problem: "shorter than 16 characters".to_owned(),
-            }),
+            Some(token) if token.expose().len() < 16 => {
+                Err(InvalidValue { key: "server.admin_token", problem: "shorter than 16 characters".to_owned() })
+            }
             Some(_) | None => Ok(()),
         }
     }

@@ -138,8 +138,7 @@ impl Profile {
 }
 
 fn parse(path: &Path) -> Result<File<config::FileSourceString, FileFormat>, SettingsError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| SettingsError::File { path: path.to_owned(), source })?;
+    let text = std::fs::read_to_string(path).map_err(|source| SettingsError::File { path: path.to_owned(), source })?;
     let source = || File::from_str(&text, FileFormat::Toml);
     match Config::builder().add_source(source()).build() {
         Ok(_) => Ok(source()),

@@ -220,7 +220,8 @@ impl Default for GateSettings {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct MonitorSettings {
-    /// How often the database is asked for a sign of life while nothing is wrong, 1 s to 1 h. Default: 30 s.
+    /// How often the log mentions a pool that stays nearly full, 1 s to 1 h. Default: 30 s. The database is asked for a
+    /// sign of life as often, but at least every 5 s, and every second while it is in doubt.
     #[serde(with = "duration")]
     pub interval: Duration,
 }

@@ -70,10 +70,7 @@ mod tests {
     #[test]
     fn a_network_contains_its_addresses() {
         let inside = |network: &str, address: &str| {
-            network
-                .parse::<Network>()
-                .expect("a network")
-                .contains(address.parse().expect("an address"))
+            network.parse::<Network>().expect("a network").contains(address.parse().expect("an address"))
         };
         assert!(inside("10.0.0.0/8", "10.9.8.7"));
         assert!(inside("10.0.0.0/8", "::ffff:10.9.8.7"));

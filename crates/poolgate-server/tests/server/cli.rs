@@ -26,7 +26,11 @@ struct Running {
 
 impl Running {
     fn start(arguments: &[&str]) -> Self {
-        let mut child = poolgate(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("started");
+        Self::spawn(poolgate(arguments).stderr(Stdio::null()))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("started");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
         let address = line.trim().strip_prefix("Poolgate listening on http://").expect("the ready line").to_owned();
@@ -35,7 +39,7 @@ impl Running {
 
     fn get(&self, path: &str) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).expect("it listens");
-        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
         write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address).expect("sent");
         stream
     }
@@ -69,10 +73,11 @@ fn bad_settings_stop_the_start_and_name_the_key() {
 
 #[test]
 fn the_printed_settings_hide_secrets() {
-    let printed = poolgate(&["--print-config", "--profile", "before", "--database-url", "postgres://app:hunter2@db/shop"])
-        .env("POOLGATE_SERVER__ADMIN_TOKEN", "hunter2hunter2hunter2")
-        .output()
-        .expect("started");
+    let printed =
+        poolgate(&["--print-config", "--profile", "before", "--database-url", "postgres://app:hunter2@db/shop"])
+            .env("POOLGATE_SERVER__ADMIN_TOKEN", "hunter2hunter2hunter2")
+            .output()
+            .expect("started");
     let printed = String::from_utf8(printed.stdout).expect("text");
     assert!(!printed.contains("hunter2"), "{printed}");
     assert!(printed.contains("size = 6") && printed.contains("timeout = \"50ms\""), "{printed}");
@@ -116,4 +121,41 @@ fn the_health_check_asks_the_running_server() {
     }
     let nobody = failure(&mut poolgate(&["healthcheck", "--bind", "127.0.0.1:1"]));
     assert!(nobody.contains("127.0.0.1:1"), "{nobody}");
+}
+
+#[test]
+fn the_log_tells_of_a_full_pool_in_json() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let log = folder.path().join("log");
+    let url = format!("sqlite://{}", folder.path().join("demo.db").display());
+    let running = Running::spawn(
+        poolgate(&["--demo", "--port", "0", "--database-url", &url])
+            .envs([("POOLGATE_POOL__SIZE", "2"), ("POOLGATE_POOL__MAX_OVERFLOW", "0")])
+            .stderr(std::fs::File::create(&log).expect("a file")),
+    );
+    let begun = Instant::now();
+    let healthy = || poolgate(&["healthcheck", "--bind", &running.address]).output().expect("started").status.success();
+    while !healthy() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the demo's data takes long");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let held: Vec<TcpStream> = (0..2).map(|_| running.get("/api/v1/lab/hold?hold_ms=9000")).collect();
+    for mut stream in held {
+        let mut head = [0; 15];
+        stream.read_exact(&mut head).expect("an answer");
+        assert_eq!(&head, b"HTTP/1.1 200 OK");
+    }
+    let log = std::fs::read_to_string(log).expect("the log");
+    let lines: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"))).collect();
+    let find = |begin: &str| {
+        let message = |line: &&serde_json::Value| line["message"].as_str().is_some_and(|text| text.starts_with(begin));
+        lines.iter().find(message).unwrap_or_else(|| panic!("no line begins `{begin}`:\n{log}"))
+    };
+    let started = find("Poolgate started");
+    assert_eq!((started["capacity"].as_u64(), started["backend"].as_str()), (Some(2), Some("sqlite")));
+    assert_eq!(find("Connection pool usage high: 9")["level"], "ERROR");
+    let health = find("Database health changed");
+    assert!(health["from"].is_string() && health["to"].is_string() && health["waiting"].is_u64(), "{health}");
+    assert_eq!(find("Connection pool cleanup")["trigger"], "automatic");
 }

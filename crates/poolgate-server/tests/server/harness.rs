@@ -9,7 +9,7 @@ use axum::{Router, body::Body};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use poolgate_pool::{PoolConfig, PoolgatePool, sqlite_options};
-use poolgate_server::{Poolgate, PoolObserver, Settings};
+use poolgate_server::{PoolObserver, Poolgate, Settings};
 use poolgate_types::Problem;
 use serde_json::Value;
 use sqlx::Sqlite;
@@ -19,9 +19,9 @@ use tower::ServiceExt;
 /// Longer than anything that is waited for takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(crate) struct Server {
+pub(crate) struct Server<Pool = PoolgatePool<Sqlite>> {
     pub(crate) poolgate: Poolgate,
-    pub(crate) pool: PoolgatePool<Sqlite>,
+    pub(crate) pool: Pool,
     pub(crate) app: Router,
     _folder: TempDir,
 }
@@ -67,8 +67,8 @@ pub(crate) async fn server(change: impl FnOnce(&mut Settings)) -> Server {
     server_with(change, |_, _| Router::new()).await
 }
 
-impl Server {
-    pub(crate) fn new(poolgate: Poolgate, pool: PoolgatePool<Sqlite>, app: Router, folder: TempDir) -> Self {
+impl<Pool> Server<Pool> {
+    pub(crate) fn new(poolgate: Poolgate, pool: Pool, app: Router, folder: TempDir) -> Self {
         Self { poolgate, pool, app, _folder: folder }
     }
 

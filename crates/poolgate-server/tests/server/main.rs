@@ -4,6 +4,7 @@ mod cleanup;
 #[cfg(unix)]
 mod cli;
 mod harness;
+mod postgres;
 mod recovery;
 mod routes;
 mod stream;

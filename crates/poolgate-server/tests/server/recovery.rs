@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use axum::{Router, routing::get};
 use crate::harness::{Server, eventually};
+use axum::{Router, routing::get};
 use http::StatusCode;
 use poolgate_pool::{PoolConfig, PoolgatePool, sqlite_options};
-use poolgate_server::{Poolgate, PoolObserver, Settings};
+use poolgate_server::{PoolObserver, Poolgate, Settings};
 use poolgate_types::{Backend, CircuitState, Health, Level, routes};
 use sqlx::Sqlite;
 

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use axum::{Router, body::Body, routing::get};
 use crate::harness::{eventually, server, server_with};
+use axum::{Router, body::Body, routing::get};
 use http::{Method, StatusCode};
 use poolgate_types::{ConfigHeader, ConfigVersion, Status, ThrottlingConfig, routes};
 
@@ -170,7 +170,8 @@ async fn oversized_and_endless_requests_are_refused() {
     let large = post(1001).await;
     assert_eq!((large.status, large.problem().code.as_str()), (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"));
     // Without an announced length.
-    let streamed = Body::from_stream(futures_util::stream::iter((0..11).map(|_| Ok::<_, std::io::Error>("x".repeat(100)))));
+    let streamed =
+        Body::from_stream(futures_util::stream::iter((0..11).map(|_| Ok::<_, std::io::Error>("x".repeat(100)))));
     let large = server.send_body(Method::POST, "/echo", &[], streamed).await;
     assert_eq!((large.status, large.problem().code.as_str()), (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"));
     let head = server.send(Method::GET, routes::PING, &[("x-large", &"x".repeat(3000))]).await;

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use axum::{Router, routing::get};
 use crate::harness::{Server, eventually, server, server_with};
+use axum::{Router, routing::get};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use poolgate_server::{Served, serve};
@@ -20,9 +20,8 @@ async fn listen(server: &Server) -> (std::net::SocketAddr, JoinHandle<Served>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let (app, poolgate) = (server.app.clone(), server.poolgate.clone());
-    let serving = tokio::spawn(async move {
-        serve(listener, app, &poolgate.settings().server, poolgate.closing()).await
-    });
+    let serving =
+        tokio::spawn(async move { serve(listener, app, &poolgate.settings().server, poolgate.closing()).await });
     (address, serving)
 }
 

@@ -98,25 +98,15 @@ struct Probe {
 
 impl Breaker {
     pub(crate) fn new(seed: u64) -> Self {
-        Self {
-            seed,
-            server: Server::Closed,
-            local: Local::CLOSED,
-            probe: None,
-            probes_sent: 0,
-        }
+        Self { seed, server: Server::Closed, local: Local::CLOSED, probe: None, probes_sent: 0 }
     }
 
     /// The server's verdict arrives with a config.
     pub(crate) fn judge(&mut self, verdict: Verdict, at: ConfigVersion, now: Duration) {
         self.server = match verdict {
             Verdict::Closed => Server::Closed,
-            Verdict::Open { retry_after } => Server::Open {
-                retry_at: now.saturating_add(retry_after),
-            },
-            Verdict::HalfOpen { fraction } => Server::HalfOpen {
-                chosen: self.is_chosen(fraction, at),
-            },
+            Verdict::Open { retry_after } => Server::Open { retry_at: now.saturating_add(retry_after) },
+            Verdict::HalfOpen { fraction } => Server::HalfOpen { chosen: self.is_chosen(fraction, at) },
         };
         if let Local::Open { lapsed: true, .. } = self.local {
             self.local = Local::CLOSED;
@@ -132,20 +122,14 @@ impl Breaker {
         self.server = Server::Closed;
         if let Local::Closed { .. } = self.local {
             let probe_at = expired.saturating_add(FIRST_PROBE.mul_f64(rng.unit()));
-            self.local = Local::Open {
-                probe_at,
-                backoff: FIRST_PROBE,
-                lapsed: true,
-            };
+            self.local = Local::Open { probe_at, backoff: FIRST_PROBE, lapsed: true };
         }
     }
 
     /// Whether a request may be sent.
     pub(crate) fn admission(&mut self, now: Duration, rng: &mut Rng) -> Admission {
         self.give_up_probe(now, rng);
-        let refuse_until = |at: Duration| Admission::Refuse {
-            retry_after: at.saturating_sub(now).max(FIRST_PROBE),
-        };
+        let refuse_until = |at: Duration| Admission::Refuse { retry_after: at.saturating_sub(now).max(FIRST_PROBE) };
         match (self.server, self.local, self.probe) {
             (Server::Open { retry_at }, ..) => refuse_until(retry_at),
             (Server::HalfOpen { chosen: false }, ..) => refuse_until(now),
@@ -160,25 +144,14 @@ impl Breaker {
     /// A request starts as a probe; its permit carries the number.
     pub(crate) fn start_probe(&mut self, now: Duration) -> u64 {
         self.probes_sent = self.probes_sent.wrapping_add(1);
-        self.probe = Some(Probe {
-            number: self.probes_sent,
-            deadline: now.saturating_add(PROBE_TIMEOUT),
-        });
+        self.probe = Some(Probe { number: self.probes_sent, deadline: now.saturating_add(PROBE_TIMEOUT) });
         self.probes_sent
     }
 
     /// A request ended.
-    pub(crate) fn learn(
-        &mut self,
-        kind: PermitKind,
-        outcome: Outcome,
-        now: Duration,
-        rng: &mut Rng,
-    ) {
+    pub(crate) fn learn(&mut self, kind: PermitKind, outcome: Outcome, now: Duration, rng: &mut Rng) {
         self.give_up_probe(now, rng);
-        let probed = self
-            .probe
-            .is_some_and(|probe| kind == PermitKind::Probe(probe.number));
+        let probed = self.probe.is_some_and(|probe| kind == PermitKind::Probe(probe.number));
         if probed {
             self.probe = None;
         }
@@ -217,9 +190,7 @@ impl Breaker {
         match (self.server, self.local) {
             (Server::Open { .. }, _) if stale => CircuitState::HalfOpen,
             (Server::Open { .. }, _) => CircuitState::Open,
-            (_, Local::Open { probe_at, .. }) if self.probe.is_none() && probe_at > now => {
-                CircuitState::Open
-            }
+            (_, Local::Open { probe_at, .. }) if self.probe.is_none() && probe_at > now => CircuitState::Open,
             (Server::HalfOpen { .. }, _) | (_, Local::Open { .. }) => CircuitState::HalfOpen,
             (Server::Closed, Local::Closed { .. }) => CircuitState::Closed,
         }
@@ -228,9 +199,7 @@ impl Breaker {
     /// While the answer is [`Admission::Wait`]: when that ends at the latest.
     pub(crate) fn waits_until(&self) -> Option<Duration> {
         match (self.server, self.local, self.probe) {
-            (Server::HalfOpen { chosen: true }, Local::Closed { .. }, Some(probe)) => {
-                Some(probe.deadline)
-            }
+            (Server::HalfOpen { chosen: true }, Local::Closed { .. }, Some(probe)) => Some(probe.deadline),
             _ => None,
         }
     }
@@ -251,12 +220,7 @@ impl Breaker {
 
     /// A probe failed at `at`. One that the server had asked for, without local evidence, changes nothing here.
     fn back_off(&mut self, at: Duration, rng: &mut Rng) {
-        if let Local::Open {
-            probe_at,
-            backoff,
-            lapsed,
-        } = &mut self.local
-        {
+        if let Local::Open { probe_at, backoff, lapsed } = &mut self.local {
             *backoff = backoff.saturating_mul(2).min(GREATEST_BACKOFF);
             *probe_at = at.saturating_add(backoff.mul_f64(rng.unit()));
             *lapsed = false;
@@ -278,20 +242,13 @@ impl Breaker {
             && now.saturating_sub(first) >= LEAST_SPAN
         {
             let probe_at = now.saturating_add(FIRST_PROBE);
-            self.local = Local::Open {
-                probe_at,
-                backoff: FIRST_PROBE,
-                lapsed: false,
-            };
+            self.local = Local::Open { probe_at, backoff: FIRST_PROBE, lapsed: false };
         }
     }
 }
 
 impl Local {
-    const CLOSED: Self = Self::Closed {
-        failures: 0,
-        first: Duration::ZERO,
-    };
+    const CLOSED: Self = Self::Closed { failures: 0, first: Duration::ZERO };
 }
 
 #[cfg(test)]

@@ -2,10 +2,7 @@
 
 use super::*;
 
-const AT: ConfigVersion = ConfigVersion {
-    epoch: 1,
-    version: 1,
-};
+const AT: ConfigVersion = ConfigVersion { epoch: 1, version: 1 };
 
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -18,10 +15,7 @@ struct Bench {
 
 impl Bench {
     fn new(seed: u64) -> Self {
-        Self {
-            breaker: Breaker::new(seed),
-            rng: Rng::new(seed),
-        }
+        Self { breaker: Breaker::new(seed), rng: Rng::new(seed) }
     }
 
     fn ask(&mut self, now: Duration) -> Admission {
@@ -50,12 +44,7 @@ impl Bench {
 #[test]
 fn opens_after_five_failures_in_a_row_over_a_second() {
     let mut bench = Bench::opened(1);
-    assert_eq!(
-        bench.ask(ms(1000)),
-        Admission::Refuse {
-            retry_after: ms(1000)
-        }
-    );
+    assert_eq!(bench.ask(ms(1000)), Admission::Refuse { retry_after: ms(1000) });
     assert_eq!(bench.breaker.state(ms(1999), false), CircuitState::Open);
     assert_eq!(bench.breaker.state(ms(2000), false), CircuitState::HalfOpen);
     assert_eq!(bench.ask(ms(2000)), Admission::Probe);
@@ -71,11 +60,7 @@ fn does_not_open_for_a_burst_a_mixture_or_a_trickle() {
     for at in (0..10_000).step_by(500) {
         mixture.fail(ms(at));
         if at % 2000 == 0 {
-            mixture.end(
-                PermitKind::Counted,
-                Outcome::Rejected { retry_after: None },
-                ms(at),
-            );
+            mixture.end(PermitKind::Counted, Outcome::Rejected { retry_after: None }, ms(at));
         }
     }
     assert_eq!(mixture.ask(ms(10_000)), Admission::Flow);
@@ -91,10 +76,7 @@ fn a_silent_config_route_alone_opens_nothing() {
     (0..50).for_each(|at| bench.breaker.no_contact(ms(at * 100)));
     assert_eq!(bench.ask(ms(5000)), Admission::Flow);
     bench.fail(ms(5000));
-    assert!(
-        matches!(bench.ask(ms(5000)), Admission::Refuse { .. }),
-        "with a failed request it is evidence"
-    );
+    assert!(matches!(bench.ask(ms(5000)), Admission::Refuse { .. }), "with a failed request it is evidence");
 }
 
 #[test]
@@ -118,22 +100,14 @@ fn failed_probes_double_the_wait_up_to_a_minute_with_full_jitter() {
             assert_eq!(bench.ask(now), Admission::Probe);
             let number = bench.breaker.start_probe(now);
             bench.end(PermitKind::Probe(number), Outcome::Failure, now);
-            let Local::Open { probe_at, .. } = bench.breaker.local else {
-                panic!("closed")
-            };
+            let Local::Open { probe_at, .. } = bench.breaker.local else { panic!("closed") };
             waits.push(probe_at - now);
             now = probe_at;
         }
     }
-    for (most, waits) in [2, 4, 8, 16, 32, 60, 60, 60, 60, 60]
-        .into_iter()
-        .zip(&waits)
-    {
+    for (most, waits) in [2, 4, 8, 16, 32, 60, 60, 60, 60, 60].into_iter().zip(&waits) {
         let most = Duration::from_secs(most);
-        assert!(
-            *waits.iter().max().unwrap() <= most
-                && *waits.iter().max().unwrap() > most.mul_f64(0.9)
-        );
+        assert!(*waits.iter().max().unwrap() <= most && *waits.iter().max().unwrap() > most.mul_f64(0.9));
         assert!(*waits.iter().min().unwrap() < most.mul_f64(0.1));
     }
 }
@@ -148,17 +122,9 @@ fn a_probe_without_an_answer_never_leaves_it_half_open() {
     assert_eq!(bench.ask(ms(200_000)), Admission::Probe);
     let number = bench.breaker.start_probe(ms(200_000));
     bench.end(PermitKind::Probe(lost), Outcome::Failure, ms(200_001));
-    assert_eq!(
-        bench.breaker.probe.map(|probe| probe.number),
-        Some(number),
-        "a late answer is not this probe's"
-    );
+    assert_eq!(bench.breaker.probe.map(|probe| probe.number), Some(number), "a late answer is not this probe's");
     bench.end(PermitKind::Probe(number), Outcome::Aborted, ms(200_002));
-    assert_eq!(
-        bench.ask(ms(200_002)),
-        Admission::Probe,
-        "an aborted probe leaves room for another"
-    );
+    assert_eq!(bench.ask(ms(200_002)), Admission::Probe, "an aborted probe leaves room for another");
 }
 
 #[test]
@@ -171,37 +137,14 @@ fn many_failures_at_once_while_open_do_not_prolong_it() {
 #[test]
 fn the_servers_verdict_rules() {
     let mut bench = Bench::new(1);
-    bench.breaker.judge(
-        Verdict::Open {
-            retry_after: ms(7000),
-        },
-        AT,
-        ms(0),
-    );
-    assert_eq!(
-        bench.ask(ms(2000)),
-        Admission::Refuse {
-            retry_after: ms(5000)
-        }
-    );
-    assert_eq!(
-        bench.ask(ms(60_000)),
-        Admission::Refuse {
-            retry_after: ms(1000)
-        },
-        "until it says otherwise"
-    );
-    bench
-        .breaker
-        .judge(Verdict::HalfOpen { fraction: 1.0 }, AT, ms(60_000));
+    bench.breaker.judge(Verdict::Open { retry_after: ms(7000) }, AT, ms(0));
+    assert_eq!(bench.ask(ms(2000)), Admission::Refuse { retry_after: ms(5000) });
+    assert_eq!(bench.ask(ms(60_000)), Admission::Refuse { retry_after: ms(1000) }, "until it says otherwise");
+    bench.breaker.judge(Verdict::HalfOpen { fraction: 1.0 }, AT, ms(60_000));
     assert_eq!(bench.ask(ms(60_000)), Admission::Probe);
     bench.breaker.start_probe(ms(60_000));
     assert_eq!(bench.ask(ms(60_001)), Admission::Wait);
-    assert_eq!(
-        bench.ask(ms(70_000)),
-        Admission::Probe,
-        "the unanswered one is given up"
-    );
+    assert_eq!(bench.ask(ms(70_000)), Admission::Probe, "the unanswered one is given up");
     bench.breaker.judge(Verdict::Closed, AT, ms(70_000));
     assert_eq!(bench.ask(ms(70_000)), Admission::Flow);
 }
@@ -209,41 +152,23 @@ fn the_servers_verdict_rules() {
 #[test]
 fn the_share_of_probing_clients_is_right_and_changes_with_the_version() {
     let chosen = |fraction, version| {
-        let at = ConfigVersion {
-            epoch: 1_763_880_000_000,
-            version,
-        };
-        (0..10_000_u64)
-            .filter(|seed| Breaker::new(*seed).is_chosen(fraction, at))
-            .collect::<Vec<_>>()
+        let at = ConfigVersion { epoch: 1_763_880_000_000, version };
+        (0..10_000_u64).filter(|seed| Breaker::new(*seed).is_chosen(fraction, at)).collect::<Vec<_>>()
     };
     assert_eq!((chosen(0.0, 1).len(), chosen(1.0, 1).len()), (0, 10_000));
     let (first, second) = (chosen(0.05, 1), chosen(0.05, 2));
     assert!((400..600).contains(&first.len()) && (400..600).contains(&second.len()));
-    assert!(
-        first.iter().filter(|seed| second.contains(seed)).count() < 60,
-        "about 25 are in both"
-    );
+    assert!(first.iter().filter(|seed| second.contains(seed)).count() < 60, "about 25 are in both");
 }
 
 #[test]
 fn a_stale_verdict_becomes_one_probe() {
     let mut bench = Bench::new(1);
-    bench.breaker.judge(
-        Verdict::Open {
-            retry_after: ms(7000),
-        },
-        AT,
-        ms(0),
-    );
+    bench.breaker.judge(Verdict::Open { retry_after: ms(7000) }, AT, ms(0));
     bench.breaker.lapse(ms(10_000), &mut bench.rng);
     assert_eq!(bench.ask(ms(11_000)), Admission::Probe);
     bench.breaker.judge(Verdict::Closed, AT, ms(11_000));
-    assert_eq!(
-        bench.ask(ms(11_000)),
-        Admission::Flow,
-        "a fresh verdict replaces it"
-    );
+    assert_eq!(bench.ask(ms(11_000)), Admission::Flow, "a fresh verdict replaces it");
 }
 
 #[test]
@@ -254,9 +179,7 @@ fn news_from_the_server_brings_the_next_probe_forward() {
         assert_eq!(bench.ask(now), Admission::Probe);
         let number = bench.breaker.start_probe(now);
         bench.end(PermitKind::Probe(number), Outcome::Failure, now);
-        let Local::Open { probe_at, .. } = bench.breaker.local else {
-            panic!("closed")
-        };
+        let Local::Open { probe_at, .. } = bench.breaker.local else { panic!("closed") };
         now = probe_at;
     }
     let number = bench.breaker.start_probe(now);
@@ -268,22 +191,13 @@ fn news_from_the_server_brings_the_next_probe_forward() {
 #[test]
 fn a_failed_probe_of_a_stale_verdict_is_evidence_of_its_own() {
     let mut bench = Bench::new(1);
-    bench.breaker.judge(
-        Verdict::Open {
-            retry_after: ms(7000),
-        },
-        AT,
-        ms(0),
-    );
+    bench.breaker.judge(Verdict::Open { retry_after: ms(7000) }, AT, ms(0));
     bench.breaker.lapse(ms(10_000), &mut bench.rng);
     assert_eq!(bench.ask(ms(11_000)), Admission::Probe);
     let number = bench.breaker.start_probe(ms(11_000));
     bench.end(PermitKind::Probe(number), Outcome::Failure, ms(11_000));
     bench.breaker.judge(Verdict::Closed, AT, ms(11_000));
-    assert!(
-        matches!(bench.ask(ms(11_000)), Admission::Refuse { .. }),
-        "the server's word does not close it"
-    );
+    assert!(matches!(bench.ask(ms(11_000)), Admission::Refuse { .. }), "the server's word does not close it");
 }
 
 #[test]

@@ -16,25 +16,16 @@ fn an_open_verdict_rejects_what_waits_and_what_comes() {
     assert!(waiting >= 8);
     let _ = world.configure(news(open(2)));
     assert_eq!(world.reasons(), vec![RejectReason::CircuitOpen; waiting]);
-    assert!(
-        world
-            .rejections
-            .iter()
-            .all(|(_, _, why)| why.retry_after == Some(secs(5)))
-    );
+    assert!(world.rejections.iter().all(|(_, _, why)| why.retry_after == Some(secs(5))));
     let rejection = world.submit().unwrap_err();
-    assert_eq!(
-        (rejection.reason, rejection.retry_after),
-        (RejectReason::CircuitOpen, Some(secs(5)))
-    );
+    assert_eq!((rejection.reason, rejection.retry_after), (RejectReason::CircuitOpen, Some(secs(5))));
     assert_eq!(world.throttle.next_wakeup(), None);
-    assert!(world.changes.iter().any(|change| matches!(
-        change,
-        Event::BreakerChanged {
-            from: CircuitState::Closed,
-            to: CircuitState::Open
-        }
-    )));
+    assert!(
+        world.changes.iter().any(|change| matches!(
+            change,
+            Event::BreakerChanged { from: CircuitState::Closed, to: CircuitState::Open }
+        ))
+    );
 }
 
 #[test]
@@ -49,11 +40,7 @@ fn half_open_lets_a_share_of_the_clients_send_one_at_a_time() {
                 probing += 1;
                 assert_eq!(world.state().in_flight, 1);
                 world.run_for(ms(1500));
-                assert_eq!(
-                    (world.starts.len(), world.state().in_flight),
-                    (2, 1),
-                    "one after the other"
-                );
+                assert_eq!((world.starts.len(), world.state().in_flight), (2, 1), "one after the other");
             }
             [Err(first), Err(_)] => assert_eq!(first.reason, RejectReason::CircuitOpen),
             other => panic!("{other:?}"),
@@ -84,15 +71,8 @@ fn no_contact_opens_it_one_probe_finds_out_and_success_closes_it() {
     world.send_until(ms(1500));
     assert_eq!(world.starts.len(), 5);
     assert_eq!(world.state().breaker, CircuitState::Open);
-    assert_eq!(
-        world.submit().unwrap_err().reason,
-        RejectReason::CircuitOpen
-    );
-    assert_eq!(
-        world.throttle.next_wakeup(),
-        None,
-        "time does the rest without a timer"
-    );
+    assert_eq!(world.submit().unwrap_err().reason, RejectReason::CircuitOpen);
+    assert_eq!(world.throttle.next_wakeup(), None, "time does the rest without a timer");
 
     world.service = (ms(300), Outcome::Success);
     world.sleep(secs(1));
@@ -113,11 +93,7 @@ fn it_recovers_by_itself_after_an_outage_of_any_length() {
         assert_ne!(world.state().breaker, CircuitState::Closed);
         world.service.1 = Outcome::Success;
         world.send_until(secs(outage + 61));
-        assert_eq!(
-            world.state().breaker,
-            CircuitState::Closed,
-            "outage of {outage} s"
-        );
+        assert_eq!(world.state().breaker, CircuitState::Closed, "outage of {outage} s");
     }
 }
 
@@ -126,11 +102,7 @@ fn probes_become_rare_in_a_long_outage() {
     let mut world = World::configured(normal(1), 1);
     world.service = (ms(10), Outcome::Failure);
     world.send_until(secs(600));
-    let late = world
-        .starts
-        .iter()
-        .filter(|(at, _)| *at > secs(120))
-        .count();
+    let late = world.starts.iter().filter(|(at, _)| *at > secs(120)).count();
     assert!((4..60).contains(&late), "{late} probes in 8 minutes");
 }
 
@@ -172,11 +144,7 @@ fn news_keeps_it_closed_and_brings_probes_forward() {
     for _ in 0..50 {
         world.run_for(ms(300));
         let _ = world.configure(News::Current(at(1)));
-        assert_eq!(
-            world.submit(),
-            Ok(None),
-            "a server that talks to us is in contact"
-        );
+        assert_eq!(world.submit(), Ok(None), "a server that talks to us is in contact");
     }
     world.send_until(secs(300));
     assert_ne!(world.state().breaker, CircuitState::Closed);

@@ -6,10 +6,7 @@ use poolgate_types::{ConfigVersion, Level, SixFields, ThrottlingConfig};
 pub(crate) const EPOCH: u64 = 1_763_880_000_000;
 
 pub(crate) const fn at(version: u64) -> ConfigVersion {
-    ConfigVersion {
-        epoch: EPOCH,
-        version,
-    }
+    ConfigVersion { epoch: EPOCH, version }
 }
 
 /// Nothing enforced.
@@ -57,10 +54,7 @@ pub(crate) fn open(version: u64) -> ThrottlingConfig {
 
 /// The breaker lets this share of the clients probe.
 pub(crate) fn half_open(version: u64, fraction: f64) -> ThrottlingConfig {
-    ThrottlingConfig {
-        probe_fraction: Some(fraction),
-        ..open(version)
-    }
+    ThrottlingConfig { probe_fraction: Some(fraction), ..open(version) }
 }
 
 pub(crate) fn news(config: ThrottlingConfig) -> News {

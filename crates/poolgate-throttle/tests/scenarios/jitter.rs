@@ -36,16 +36,10 @@ fn a_thousand_clients_at_one_rate_do_not_fire_together() {
         let mean = rate * 100.0;
         let busiest = f64::from(*bins.iter().max().unwrap());
         // Five standard deviations of a Poisson process on top of twice the mean, which the first fills may add.
-        assert!(
-            busiest < 2.0 * mean + 5.0 * mean.sqrt(),
-            "{rate}/s: {busiest} against {mean}: {bins:?}"
-        );
+        assert!(busiest < 2.0 * mean + 5.0 * mean.sqrt(), "{rate}/s: {busiest} against {mean}: {bins:?}");
         let settled = &bins[bins.len() / 2..];
         let average = settled.iter().sum::<u32>() as f64 / settled.len() as f64;
-        assert!(
-            (average / mean - 1.0).abs() < 0.1,
-            "{rate}/s: {average} against {mean}"
-        );
+        assert!((average / mean - 1.0).abs() < 0.1, "{rate}/s: {average} against {mean}");
     }
 }
 

@@ -36,11 +36,7 @@ fn nothing_is_limited_when_nothing_is_enforced() {
     let mut world = World::configured(normal(1), 1);
     assert!((0..1000).all(|_| world.submit() == Ok(None)));
     assert!(!world.state().enforced && !world.state().passes_through);
-    assert_eq!(
-        world.throttle.next_wakeup(),
-        None,
-        "no timer where nothing waits"
-    );
+    assert_eq!(world.throttle.next_wakeup(), None, "no timer where nothing waits");
 }
 
 #[test]
@@ -66,10 +62,7 @@ fn a_fair_rate_has_no_minimum_spacing() {
     (0..100).for_each(|_| assert!(world.submit().is_ok()));
     world.run_for(secs(3));
     let gaps = world.starts.windows(2).map(|pair| pair[1].0 - pair[0].0);
-    assert!(
-        gaps.min().unwrap() < ms(20),
-        "the six fields would ask for 100 ms"
-    );
+    assert!(gaps.min().unwrap() < ms(20), "the six fields would ask for 100 ms");
 }
 
 #[test]
@@ -83,21 +76,12 @@ fn no_more_are_in_flight_than_allowed() {
     assert_eq!(world.state().in_flight, 5);
     let _ = world.configure(news(fair(3, 1000.0, 1)));
     world.run_for(secs(2));
-    assert_eq!(
-        world.state().in_flight,
-        2,
-        "what runs is not touched, and nothing starts above the limit"
-    );
+    assert_eq!(world.state().in_flight, 2, "what runs is not touched, and nothing starts above the limit");
 }
 
 #[test]
 fn the_six_fields_hold_literally() {
-    for level in [
-        Level::Normal,
-        Level::Moderate,
-        Level::Aggressive,
-        Level::Emergency,
-    ] {
+    for level in [Level::Normal, Level::Moderate, Level::Aggressive, Level::Emergency] {
         let row = SixFields::of(level);
         let mut world = World::configured(fixed(1, level), 11);
         for second in 1..=600 {
@@ -109,23 +93,10 @@ fn the_six_fields_hold_literally() {
             assert!(world.state().in_flight <= row.concurrency);
         }
         let starts: Vec<_> = world.starts.iter().map(|(at, _)| *at).collect();
-        assert!(
-            starts
-                .windows(2)
-                .all(|pair| pair[1] - pair[0] >= ms(row.delay_ms.into()))
-        );
+        assert!(starts.windows(2).all(|pair| pair[1] - pair[0] >= ms(row.delay_ms.into())));
         let most = row.per_minute as usize;
-        assert!(
-            starts
-                .windows(most + 1)
-                .all(|span| span[most] - span[0] >= secs(60)),
-            "{level:?}"
-        );
-        assert!(
-            starts.len() >= most * 10 * 85 / 100,
-            "{level:?} uses {} of its budget",
-            starts.len()
-        );
+        assert!(starts.windows(most + 1).all(|span| span[most] - span[0] >= secs(60)), "{level:?}");
+        assert!(starts.len() >= most * 10 * 85 / 100, "{level:?} uses {} of its budget", starts.len());
     }
 }
 
@@ -142,10 +113,7 @@ fn a_change_of_level_neither_refills_nor_loses_the_budget() {
         world.run_for(ms(100));
     }
     let starts = world.starts.len();
-    assert!(
-        (70..=110).contains(&starts),
-        "{starts} starts in 60 s at 1.5/s on average"
-    );
+    assert!((70..=110).contains(&starts), "{starts} starts in 60 s at 1.5/s on average");
 }
 
 #[test]
@@ -163,20 +131,14 @@ fn short_releases_do_not_refill() {
         world.run_for(ms(100));
     }
     let starts = world.starts.len();
-    assert!(
-        (300..=550).contains(&starts),
-        "{starts} starts in 1,000 s at 0.5/s"
-    );
+    assert!((300..=550).contains(&starts), "{starts} starts in 1,000 s at 0.5/s");
 }
 
 #[test]
 fn bypassing_is_neither_limited_nor_counted() {
     let mut world = World::configured(fixed(1, Level::Emergency), 1);
     world.service.0 = secs(3600);
-    let bypass = Request {
-        bypass: true,
-        ..Request::default()
-    };
+    let bypass = Request { bypass: true, ..Request::default() };
     assert!((0..100).all(|_| world.submit_as(bypass) == Ok(None)));
     assert_eq!(world.state().in_flight, 0);
     assert!(world.submit().is_ok());
@@ -187,18 +149,10 @@ fn bypassing_is_neither_limited_nor_counted() {
 #[test]
 fn a_permit_of_another_throttle_changes_nothing() {
     let mut old = Throttle::new(Settings::default(), 1);
-    let Submitted::Start(foreign) = old.submit(Request::default(), secs(0)) else {
-        panic!("passes")
-    };
+    let Submitted::Start(foreign) = old.submit(Request::default(), secs(0)) else { panic!("passes") };
     let mut new = Throttle::new(Settings::default(), 1);
-    let Submitted::Start(own) = new.submit(Request::default(), secs(0)) else {
-        panic!("passes")
-    };
-    assert_eq!(
-        foreign.id(),
-        own.id(),
-        "equal in everything but where they come from"
-    );
+    let Submitted::Start(own) = new.submit(Request::default(), secs(0)) else { panic!("passes") };
+    assert_eq!(foreign.id(), own.id(), "equal in everything but where they come from");
     new.complete(foreign, Outcome::Success, secs(1));
     assert_eq!(new.state(secs(1)).in_flight, 1);
     new.complete(own, Outcome::Success, secs(1));

@@ -1,10 +1,6 @@
 //! The throttle as its shell sees it, in virtual time: one module for each of its rules.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod breaker;
 mod configs;

@@ -18,16 +18,10 @@ fn the_higher_version_wins_wherever_it_came_from() {
     assert_eq!(world.configure(news(fair(4, 1.0, 1))), Configured::Older);
     assert_eq!(world.configure(header(&fair(4, 1.0, 1))), Configured::Older);
     assert_eq!(world.configure(News::Current(at(4))), Configured::Older);
-    assert_eq!(
-        world.configure(news(fair(5, 1.0, 1))),
-        Configured::Unchanged
-    );
+    assert_eq!(world.configure(news(fair(5, 1.0, 1))), Configured::Unchanged);
     assert!(!world.state().enforced);
     assert_eq!(world.configure(News::Current(at(6))), Configured::Missed);
-    assert_eq!(
-        world.configure(header(&fair(6, 2.0, 3))),
-        Configured::Applied
-    );
+    assert_eq!(world.configure(header(&fair(6, 2.0, 3))), Configured::Applied);
     assert_eq!(world.state().rate_per_second, Some(2.0));
     assert_eq!(world.state().limits.concurrency, Some(3));
     assert_eq!(world.configure(news(normal(7))), Configured::Applied);
@@ -37,10 +31,7 @@ fn the_higher_version_wins_wherever_it_came_from() {
 #[test]
 fn a_new_epoch_beats_any_version_of_an_older_one() {
     let mut world = World::configured(normal(1_000_000), 1);
-    let restarted = ConfigVersion {
-        epoch: EPOCH + 1,
-        version: 1,
-    };
+    let restarted = ConfigVersion { epoch: EPOCH + 1, version: 1 };
     let config = ThrottlingConfig::normal(restarted);
     assert_eq!(world.configure(news(config)), Configured::Applied);
     assert_eq!(world.configure(news(normal(2_000_000))), Configured::Older);
@@ -50,25 +41,15 @@ fn a_new_epoch_beats_any_version_of_an_older_one() {
 #[test]
 fn the_document_completes_its_own_header() {
     let mut world = World::new(1);
-    let document = ThrottlingConfig {
-        health: Health::Critical,
-        ..fixed(3, Level::Aggressive)
-    };
+    let document = ThrottlingConfig { health: Health::Critical, ..fixed(3, Level::Aggressive) };
     assert_eq!(world.configure(header(&document)), Configured::Applied);
     assert_eq!(world.state().level, Level::Aggressive);
-    assert!(
-        !world.state().enforced,
-        "a header alone cannot say that the six fields are in force"
-    );
+    assert!(!world.state().enforced, "a header alone cannot say that the six fields are in force");
     assert_eq!(world.configure(news(document.clone())), Configured::Applied);
     assert_eq!(world.state().health, Health::Critical);
     assert_eq!(world.state().limits.per_minute, Some(30));
     assert_eq!(world.configure(header(&document)), Configured::Unchanged);
-    assert_eq!(
-        world.state().limits.per_minute,
-        Some(30),
-        "and its header takes nothing away"
-    );
+    assert_eq!(world.state().limits.per_minute, Some(30), "and its header takes nothing away");
 }
 
 #[test]
@@ -76,42 +57,19 @@ fn a_malformed_config_is_ignored_and_the_last_good_one_kept() {
     let mut world = World::configured(fair(1, 2.0, 3), 1);
     let before = world.state();
     let bad = [
-        (
-            "max_concurrent_requests",
-            ThrottlingConfig {
-                max_concurrent_requests: 0,
-                ..normal(9)
-            },
-        ),
-        (
-            "request_delay_ms",
-            ThrottlingConfig {
-                request_delay_ms: 1,
-                ..normal(9)
-            },
-        ),
+        ("max_concurrent_requests", ThrottlingConfig { max_concurrent_requests: 0, ..normal(9) }),
+        ("request_delay_ms", ThrottlingConfig { request_delay_ms: 1, ..normal(9) }),
         ("fair_rate_per_second", fair(9, f64::NAN, 3)),
         ("fair_rate_per_second", fair(9, -1.0, 3)),
     ];
     for (field, config) in bad {
-        let error = world
-            .throttle
-            .configure(&news(config), world.now)
-            .unwrap_err();
+        let error = world.throttle.configure(&news(config), world.now).unwrap_err();
         assert_eq!(error.field, field);
         assert!(error.to_string().contains(field));
         assert_eq!(world.state(), before);
     }
-    let bad_header = ConfigHeader {
-        concurrency: 99,
-        ..ConfigHeader::from(&normal(9))
-    };
-    assert!(
-        world
-            .throttle
-            .configure(&News::Header(bad_header), world.now)
-            .is_err()
-    );
+    let bad_header = ConfigHeader { concurrency: 99, ..ConfigHeader::from(&normal(9)) };
+    assert!(world.throttle.configure(&News::Header(bad_header), world.now).is_err());
     assert_eq!(world.state(), before);
 }
 
@@ -136,10 +94,7 @@ fn after_not_found_only_a_document_counts() {
     let mut world = World::configured(fair(8, 1.0, 1), 1);
     assert_eq!(world.configure(News::NotFound), Configured::Applied);
     assert_eq!(world.configure(News::NotFound), Configured::Unchanged);
-    assert_eq!(
-        world.configure(header(&fair(9, 1.0, 1))),
-        Configured::Unchanged
-    );
+    assert_eq!(world.configure(header(&fair(9, 1.0, 1))), Configured::Unchanged);
     assert_eq!(world.configure(News::Current(at(9))), Configured::Unchanged);
     assert!(world.state().passes_through);
     assert_eq!(world.configure(news(fair(8, 1.0, 1))), Configured::Applied);
@@ -161,13 +116,7 @@ fn changes_are_reported_once() {
     assert!(world.changes.is_empty(), "NORMAL is where everybody starts");
     let _ = world.configure(news(fair(2, 1.0, 1)));
     let _ = world.configure(news(fair(3, 2.0, 1)));
-    assert!(matches!(
-        world.changes[..],
-        [Event::LevelChanged {
-            from: Level::Normal,
-            to: Level::Moderate
-        }]
-    ));
+    assert!(matches!(world.changes[..], [Event::LevelChanged { from: Level::Normal, to: Level::Moderate }]));
     world.run_for(secs(60));
     assert!(matches!(world.changes[1..], [Event::StaleChanged(true)]));
     let _ = world.configure(News::Current(at(3)));

@@ -8,9 +8,7 @@ use crate::{
 };
 
 const fn rejected(seconds: u64) -> Outcome {
-    Outcome::Rejected {
-        retry_after: Some(secs(seconds)),
-    }
+    Outcome::Rejected { retry_after: Some(secs(seconds)) }
 }
 
 /// A world in which the gate has just rejected one request.
@@ -66,10 +64,7 @@ fn it_never_lasts_longer_than_a_minute_and_waiting_is_bounded_meanwhile() {
     world.run_for(secs(60));
     assert_eq!(world.reasons(), [RejectReason::QueueTimeout]);
     let retry_after = world.rejections[0].2.retry_after.unwrap();
-    assert!(
-        retry_after > secs(39) && retry_after <= secs(50),
-        "{retry_after:?}"
-    );
+    assert!(retry_after > secs(39) && retry_after <= secs(50), "{retry_after:?}");
     assert_eq!(world.submit(), Ok(None));
 }
 
@@ -87,11 +82,5 @@ fn a_shorter_one_does_not_shorten_it() {
 #[test]
 fn who_bypasses_does_not_wait() {
     let mut world = after(rejected(5), 1);
-    assert_eq!(
-        world.submit_as(Request {
-            bypass: true,
-            ..Request::default()
-        }),
-        Ok(None)
-    );
+    assert_eq!(world.submit_as(Request { bypass: true, ..Request::default() }), Ok(None));
 }

@@ -6,8 +6,7 @@ use std::{
 };
 
 use poolgate_throttle::{
-    Event, Limits, News, Outcome, Permit, Priority, Request, RequestId, Settings, Submitted,
-    Throttle,
+    Event, Limits, News, Outcome, Permit, Priority, Request, RequestId, Settings, Submitted, Throttle,
 };
 use poolgate_types::{ConfigHeader, Level, ThrottlingConfig};
 use proptest::prelude::*;
@@ -49,16 +48,8 @@ fn request() -> impl Strategy<Value = Request> {
         2 => (0..20_000_u64).prop_map(|timeout| Some(ms(timeout))),
         1 => Just(Some(Duration::MAX)),
     ];
-    (
-        prop::sample::select(&Priority::ALL[..]),
-        timeout,
-        prop::bool::weighted(0.05),
-    )
-        .prop_map(|(priority, queue_timeout, bypass)| Request {
-            priority,
-            queue_timeout,
-            bypass,
-        })
+    (prop::sample::select(&Priority::ALL[..]), timeout, prop::bool::weighted(0.05))
+        .prop_map(|(priority, queue_timeout, bypass)| Request { priority, queue_timeout, bypass })
 }
 
 fn outcome() -> impl Strategy<Value = Outcome> {
@@ -82,35 +73,17 @@ fn any_news() -> impl Strategy<Value = News> {
 }
 
 fn any_config() -> impl Strategy<Value = ThrottlingConfig> {
-    let levels = [
-        Level::Normal,
-        Level::Moderate,
-        Level::Aggressive,
-        Level::Emergency,
-    ];
-    let rate = prop_oneof![
-        Just(f64::MIN_POSITIVE),
-        0.01..50.0,
-        Just(f64::MAX),
-        any::<f64>()
-    ];
-    (
-        0..50_u64,
-        prop::sample::select(levels.to_vec()),
-        rate,
-        0..12_u32,
-        0.0..1.0,
-        0..5,
+    let levels = [Level::Normal, Level::Moderate, Level::Aggressive, Level::Emergency];
+    let rate = prop_oneof![Just(f64::MIN_POSITIVE), 0.01..50.0, Just(f64::MAX), any::<f64>()];
+    (0..50_u64, prop::sample::select(levels.to_vec()), rate, 0..12_u32, 0.0..1.0, 0..5).prop_map(
+        |(version, level, rate, concurrency, fraction, kind)| match kind {
+            0 => normal(version),
+            1 => fair(version, rate, concurrency),
+            2 => fixed(version, level),
+            3 => open(version),
+            _ => half_open(version, fraction),
+        },
     )
-        .prop_map(
-            |(version, level, rate, concurrency, fraction, kind)| match kind {
-                0 => normal(version),
-                1 => fair(version, rate, concurrency),
-                2 => fixed(version, level),
-                3 => open(version),
-                _ => half_open(version, fraction),
-            },
-        )
 }
 
 /// What must be true of a throttle, kept apart from it.
@@ -127,10 +100,7 @@ struct Model {
 
 impl Model {
     fn new(seed: u64) -> Self {
-        let settings = Settings {
-            max_queue: MAX_QUEUE,
-            ..Settings::default()
-        };
+        let settings = Settings { max_queue: MAX_QUEUE, ..Settings::default() };
         Self {
             throttle: Throttle::new(settings, seed),
             now: Duration::ZERO,
@@ -152,10 +122,7 @@ impl Model {
             }
             Step::Abort(which) if !self.waiting.is_empty() => {
                 let id = *self.waiting.iter().nth(which % self.waiting.len()).unwrap();
-                assert!(
-                    self.throttle.abort(id, self.now),
-                    "it waits, so it can be aborted"
-                );
+                assert!(self.throttle.abort(id, self.now), "it waits, so it can be aborted");
                 self.waiting.remove(&id);
                 self.settle(id);
             }
@@ -165,11 +132,7 @@ impl Model {
             }
             Step::Pass(ms) => {
                 let by = Duration::from_millis(ms.unsigned_abs());
-                self.now = if ms < 0 {
-                    self.now.saturating_sub(by)
-                } else {
-                    self.now + by
-                };
+                self.now = if ms < 0 { self.now.saturating_sub(by) } else { self.now + by };
             }
             Step::Wake => self.now = self.throttle.next_wakeup().unwrap_or(self.now),
         }
@@ -223,33 +186,18 @@ impl Model {
         if bypass {
             return;
         }
-        let Limits {
-            concurrency,
-            spacing,
-            per_minute,
-            ..
-        } = self.throttle.state(self.now).limits;
+        let Limits { concurrency, spacing, per_minute, .. } = self.throttle.state(self.now).limits;
         let running = self.running.iter().filter(|(_, bypass)| !bypass).count();
         assert!(concurrency.is_none_or(|most| running <= most as usize));
-        assert!(
-            self.last_start
-                .is_none_or(|last| self.latest >= last + spacing)
-        );
+        assert!(self.last_start.is_none_or(|last| self.latest >= last + spacing));
         self.last_start = Some(self.latest);
         match per_minute {
             // Starts that were free of the limit do not count against it.
             None => self.minute.clear(),
             Some(most) => {
                 self.minute.push(self.latest);
-                let recent = self
-                    .minute
-                    .iter()
-                    .filter(|at| **at + secs(60) > self.latest)
-                    .count();
-                assert!(
-                    recent <= most as usize,
-                    "{recent} starts in a minute, {most} allowed"
-                );
+                let recent = self.minute.iter().filter(|at| **at + secs(60) > self.latest).count();
+                assert!(recent <= most as usize, "{recent} starts in a minute, {most} allowed");
             }
         }
     }
@@ -261,15 +209,8 @@ impl Model {
         assert_eq!(state.queued, self.waiting.len());
         assert!(state.queued <= MAX_QUEUE);
         let wakeup = self.throttle.next_wakeup();
-        assert!(
-            wakeup.is_none_or(|at| at > self.latest),
-            "{wakeup:?} is not after {:?}",
-            self.latest
-        );
-        assert!(
-            wakeup.is_some() || self.waiting.is_empty(),
-            "who waits is woken"
-        );
+        assert!(wakeup.is_none_or(|at| at > self.latest), "{wakeup:?} is not after {:?}", self.latest);
+        assert!(wakeup.is_some() || self.waiting.is_empty(), "who waits is woken");
     }
 
     /// Left alone, everything that waits leaves, and not by waking a thousand times.

@@ -19,10 +19,7 @@ fn blocked(settings: Settings) -> World {
 }
 
 fn small(max_queue: usize) -> Settings {
-    Settings {
-        max_queue,
-        ..Settings::default()
-    }
+    Settings { max_queue, ..Settings::default() }
 }
 
 #[test]
@@ -48,10 +45,7 @@ fn a_full_queue_sheds_the_newest_of_the_least_important() {
     let newer_low = world.submit_at(Priority::Low).unwrap().unwrap();
     let high = world.submit_at(Priority::High).unwrap().unwrap();
 
-    assert!(
-        world.submit_at(Priority::Low).is_err(),
-        "nobody is less important"
-    );
+    assert!(world.submit_at(Priority::Low).is_err(), "nobody is less important");
     let newer_normal = world.submit_at(Priority::Normal).unwrap().unwrap();
     world.submit_at(Priority::Critical).unwrap().unwrap();
     world.submit_at(Priority::Critical).unwrap().unwrap();
@@ -59,27 +53,17 @@ fn a_full_queue_sheds_the_newest_of_the_least_important() {
     assert_eq!(shed, [newer_low, low, newer_normal]);
     assert_eq!(world.reasons(), [RejectReason::QueueFull; 3]);
     assert_eq!(world.state().queued, 4);
-    assert!(
-        world.abort(normal) && world.abort(high),
-        "these two still wait"
-    );
+    assert!(world.abort(normal) && world.abort(high), "these two still wait");
 }
 
 #[test]
 fn nobody_waits_longer_than_it_may() {
     let mut world = blocked(Settings::default());
     let default = world.submit().unwrap().unwrap();
-    let own = Request {
-        queue_timeout: Some(ms(700)),
-        ..Request::default()
-    };
+    let own = Request { queue_timeout: Some(ms(700)), ..Request::default() };
     let impatient = world.submit_as(own).unwrap().unwrap();
     world.run_for(secs(20));
-    let left: Vec<_> = world
-        .rejections
-        .iter()
-        .map(|(at, id, _)| (*at, *id))
-        .collect();
+    let left: Vec<_> = world.rejections.iter().map(|(at, id, _)| (*at, *id)).collect();
     assert_eq!(left, [(ms(700), impatient), (secs(10), default)]);
     assert_eq!(world.reasons(), [RejectReason::QueueTimeout; 2]);
 }
@@ -87,10 +71,7 @@ fn nobody_waits_longer_than_it_may() {
 #[test]
 fn an_hour_is_the_longest_wait() {
     let mut world = blocked(Settings::default());
-    let request = Request {
-        queue_timeout: Some(Duration::MAX),
-        ..Request::default()
-    };
+    let request = Request { queue_timeout: Some(Duration::MAX), ..Request::default() };
     assert!(world.submit_as(request).unwrap().is_some());
     while world.now < secs(3600) {
         assert!(world.rejections.is_empty());
@@ -103,31 +84,19 @@ fn an_hour_is_the_longest_wait() {
 #[test]
 fn who_may_not_wait_is_told_at_once() {
     let mut world = blocked(Settings::default());
-    let request = Request {
-        queue_timeout: Some(ms(0)),
-        ..Request::default()
-    };
-    assert_eq!(
-        world.submit_as(request).unwrap_err().reason,
-        RejectReason::QueueTimeout
-    );
+    let request = Request { queue_timeout: Some(ms(0)), ..Request::default() };
+    assert_eq!(world.submit_as(request).unwrap_err().reason, RejectReason::QueueTimeout);
 }
 
 #[test]
 fn a_rejected_request_is_told_when_to_return() {
     let mut world = World::configured(fair(1, 0.1, 10), 1);
-    let patient = Request {
-        queue_timeout: Some(secs(1)),
-        ..Request::default()
-    };
+    let patient = Request { queue_timeout: Some(secs(1)), ..Request::default() };
     (0..3).for_each(|_| assert!(world.submit_as(patient).is_ok()));
     world.run_for(secs(2));
     let (_, _, rejection) = world.rejections.last().unwrap();
     let retry_after = rejection.retry_after.unwrap();
-    assert!(
-        retry_after > ms(0) && retry_after <= secs(15),
-        "{retry_after:?}"
-    );
+    assert!(retry_after > ms(0) && retry_after <= secs(15), "{retry_after:?}");
 }
 
 #[test]
@@ -151,25 +120,16 @@ fn an_aborted_request_has_spent_nothing_and_starves_nobody() {
     let starts: Vec<_> = world.starts.iter().map(|(at, _)| *at).collect();
     assert!(starts.len() >= 2 && reference.starts_with(&starts));
     assert!(world.starts.iter().all(|(_, id)| !gone.contains(id)));
-    assert!(
-        world.rejections.iter().all(|(_, id, _)| !gone.contains(id)),
-        "an abort is not an event"
-    );
+    assert!(world.rejections.iter().all(|(_, id, _)| !gone.contains(id)), "an abort is not an event");
 }
 
 #[test]
 fn importance_first_then_arrival() {
     let mut world = blocked(Settings::default());
-    let ids: Vec<_> = [
-        Priority::Low,
-        Priority::Normal,
-        Priority::High,
-        Priority::Critical,
-        Priority::High,
-    ]
-    .into_iter()
-    .map(|priority| world.submit_at(priority).unwrap().unwrap())
-    .collect();
+    let ids: Vec<_> = [Priority::Low, Priority::Normal, Priority::High, Priority::Critical, Priority::High]
+        .into_iter()
+        .map(|priority| world.submit_at(priority).unwrap().unwrap())
+        .collect();
     let _ = world.configure(News::NotFound);
     let started: Vec<_> = world.starts.iter().skip(1).map(|(_, id)| *id).collect();
     assert_eq!(started, [ids[3], ids[2], ids[4], ids[1], ids[0]]);
@@ -184,11 +144,7 @@ fn low_priority_does_not_starve_under_lasting_overload() {
         // Critical alone asks for more than the rate; the others come on top. Nobody waits so long that the queue fills.
         for priority in Priority::ALL {
             if priority == Priority::Critical || step % 2 == 0 {
-                let request = Request {
-                    priority,
-                    queue_timeout: Some(secs(2)),
-                    bypass: false,
-                };
+                let request = Request { priority, queue_timeout: Some(secs(2)), bypass: false };
                 submitted[priority as usize].extend(world.submit_as(request).unwrap());
             }
         }
@@ -196,18 +152,11 @@ fn low_priority_does_not_starve_under_lasting_overload() {
     }
     let started = |priority: Priority| {
         let ids = &submitted[priority as usize];
-        world
-            .starts
-            .iter()
-            .filter(|(_, id)| ids.contains(id))
-            .count()
+        world.starts.iter().filter(|(_, id)| ids.contains(id)).count()
     };
     let shares = Priority::ALL.map(started);
     let [critical, high, normal, low] = shares;
-    assert!(
-        critical > high && high > normal && normal > low,
-        "{shares:?}"
-    );
+    assert!(critical > high && high > normal && normal > low, "{shares:?}");
     assert!(low >= 600 / 20, "{shares:?} of some 600 starts");
 }
 

@@ -20,10 +20,7 @@ fn limits_move_to_the_normal_row_with_a_half_life_of_ten_seconds() {
     assert!((per_minute(&world) - 76.25).abs() < 1e-6);
     world.sleep(secs(100));
     let limits = world.state().limits;
-    assert_eq!(
-        (limits.concurrency, limits.per_minute, limits.spacing),
-        (Some(10), Some(100), ms(100))
-    );
+    assert_eq!((limits.concurrency, limits.per_minute, limits.spacing), (Some(10), Some(100), ms(100)));
 }
 
 #[test]
@@ -38,20 +35,13 @@ fn a_waiting_client_feels_the_decay() {
     (0..12).for_each(|_| assert!(world.submit().is_ok()));
     world.run_for(secs(10));
     let after = world.starts.len() - before;
-    assert!(
-        before <= 4 && after >= 10,
-        "{before} starts at first, {after} later"
-    );
+    assert!(before <= 4 && after >= 10, "{before} starts at first, {after} later");
 }
 
 #[test]
 fn news_of_the_current_version_renews_it() {
     let config = fair(7, 0.5, 2);
-    let renewals = [
-        news(config.clone()),
-        News::Header(ConfigHeader::from(&config)),
-        News::Current(at(7)),
-    ];
+    let renewals = [news(config.clone()), News::Header(ConfigHeader::from(&config)), News::Current(at(7))];
     let mut world = World::configured(config, 1);
     for news in renewals.into_iter().cycle().take(30) {
         world.run_for(secs(9));
@@ -60,27 +50,14 @@ fn news_of_the_current_version_renews_it() {
         assert_eq!(world.state().rate_per_second, Some(0.5));
     }
     world.run_for(secs(9));
-    for unhelpful in [
-        News::Current(at(6)),
-        News::Current(at(8)),
-        News::NoContact,
-        News::HeaderMissing,
-    ] {
+    for unhelpful in [News::Current(at(6)), News::Current(at(8)), News::NoContact, News::HeaderMissing] {
         let _ = world.configure(unhelpful);
     }
-    assert_eq!(
-        world.state().rate_per_second,
-        Some(0.5),
-        "a missing header does not release a fresh config"
-    );
+    assert_eq!(world.state().rate_per_second, Some(0.5), "a missing header does not release a fresh config");
     world.run_for(secs(2));
     assert!(world.state().stale);
     let _ = world.configure(News::Current(at(7)));
-    assert_eq!(
-        world.state().rate_per_second,
-        Some(0.5),
-        "found again, in force again"
-    );
+    assert_eq!(world.state().rate_per_second, Some(0.5), "found again, in force again");
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use poolgate_throttle::{
-    Configured, Event, News, Outcome, Permit, Priority, RejectReason, Rejection, Request,
-    RequestId, Settings, State, Submitted, Throttle,
+    Configured, Event, News, Outcome, Permit, Priority, RejectReason, Rejection, Request, RequestId, Settings, State,
+    Submitted, Throttle,
 };
 use poolgate_types::ThrottlingConfig;
 
@@ -63,10 +63,7 @@ impl World {
     }
 
     pub(crate) fn submit_at(&mut self, priority: Priority) -> Result<Option<RequestId>, Rejection> {
-        self.submit_as(Request {
-            priority,
-            ..Request::default()
-        })
+        self.submit_as(Request { priority, ..Request::default() })
     }
 
     /// `Ok(None)`: started at once.
@@ -99,17 +96,9 @@ impl World {
         let mut steps = 0;
         loop {
             let wakeup = self.throttle.next_wakeup();
-            assert!(
-                wakeup.is_none_or(|at| at > self.now),
-                "wake-up {wakeup:?} at {:?}",
-                self.now
-            );
+            assert!(wakeup.is_none_or(|at| at > self.now), "wake-up {wakeup:?} at {:?}", self.now);
             let ending = self.running.iter().map(|(at, ..)| *at).min();
-            let next = [wakeup, ending]
-                .into_iter()
-                .flatten()
-                .min()
-                .unwrap_or(Duration::MAX);
+            let next = [wakeup, ending].into_iter().flatten().min().unwrap_or(Duration::MAX);
             if next > end {
                 self.now = end;
                 self.drain();
@@ -117,10 +106,7 @@ impl World {
             }
             self.now = next;
             steps += 1;
-            let ended = self
-                .running
-                .extract_if(.., |(at, ..)| *at <= next)
-                .collect::<Vec<_>>();
+            let ended = self.running.extract_if(.., |(at, ..)| *at <= next).collect::<Vec<_>>();
             for (_, permit, outcome) in ended {
                 self.throttle.complete(permit, outcome, next);
             }
@@ -146,10 +132,7 @@ impl World {
     }
 
     pub(crate) fn reasons(&self) -> Vec<RejectReason> {
-        self.rejections
-            .iter()
-            .map(|(_, _, rejection)| rejection.reason)
-            .collect()
+        self.rejections.iter().map(|(_, _, rejection)| rejection.reason).collect()
     }
 
     fn drain(&mut self) {
@@ -167,7 +150,6 @@ impl World {
 
     fn start(&mut self, permit: Permit) {
         self.starts.push((self.now, permit.id()));
-        self.running
-            .push((self.now + self.service.0, permit, self.service.1));
+        self.running.push((self.now + self.service.0, permit, self.service.1));
     }
 }

@@ -37,8 +37,7 @@ impl Count {
                     }
                 }
                 Counts::NodeTests => {
-                    let Some(line) = line.strip_prefix("# ").or_else(|| line.strip_prefix("ℹ "))
-                    else {
+                    let Some(line) = line.strip_prefix("# ").or_else(|| line.strip_prefix("ℹ ")) else {
                         continue;
                     };
                     count.passed += number_after(line, "pass");
@@ -60,17 +59,12 @@ impl AddAssign for Count {
 
 /// 12 of " 12 passed".
 fn number_before(part: &str, word: &str) -> u32 {
-    part.trim()
-        .strip_suffix(word)
-        .and_then(|number| number.trim().parse().ok())
-        .unwrap_or(0)
+    part.trim().strip_suffix(word).and_then(|number| number.trim().parse().ok()).unwrap_or(0)
 }
 
 /// 12 of "pass 12".
 fn number_after(line: &str, word: &str) -> u32 {
-    line.strip_prefix(word)
-        .and_then(|number| number.trim().parse().ok())
-        .unwrap_or(0)
+    line.strip_prefix(word).and_then(|number| number.trim().parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -82,25 +76,13 @@ mod tests {
         let output = "running 3 tests\n\
             test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s\n\
             test result: FAILED. 40 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.25s\n";
-        assert_eq!(
-            Count::read(output, Counts::RustTests),
-            Count {
-                passed: 43,
-                failed: 2
-            }
-        );
+        assert_eq!(Count::read(output, Counts::RustTests), Count { passed: 43, failed: 2 });
     }
 
     #[test]
     fn node_results_are_added_up_in_both_notations() {
         let output = "# tests 7\n# suites 0\n# pass 5\n# fail 1\n# cancelled 1\n# skipped 0\nℹ pass 4\nℹ fail 0\n";
-        assert_eq!(
-            Count::read(output, Counts::NodeTests),
-            Count {
-                passed: 9,
-                failed: 2
-            }
-        );
+        assert_eq!(Count::read(output, Counts::NodeTests), Count { passed: 9, failed: 2 });
     }
 
     #[test]

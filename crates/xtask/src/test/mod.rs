@@ -71,20 +71,12 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
         println!("Left out: {}.", left_out.join("; "));
     }
     println!("{} passed, {} failed", total.passed, total.failed);
-    Ok(if total.failed == 0 && total.passed > 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if total.failed == 0 && total.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 impl Options {
     fn wants(&self, step: &Step) -> bool {
-        let named = self.only.is_empty()
-            || self
-                .only
-                .iter()
-                .any(|name| step.name.contains(name.as_str()));
+        let named = self.only.is_empty() || self.only.iter().any(|name| step.name.contains(name.as_str()));
         named && !(self.quick && step.slow)
     }
 }

@@ -29,15 +29,7 @@ pub(super) fn check(setting: &Setting, transcript: &mut Transcript) -> Result<()
     probe(setting, transcript)?;
     for package in PURE {
         let mut rustc = project.cargo();
-        rustc.args([
-            "rustc",
-            "--locked",
-            "--package",
-            package,
-            "--lib",
-            "--target",
-            TARGET,
-        ]);
+        rustc.args(["rustc", "--locked", "--package", package, "--lib", "--target", TARGET]);
         transcript.run(rustc.args(["--crate-type", "cdylib", "--"]).args(KEEP_ALL))?;
         let file = format!("{}.wasm", package.replace('-', "_"));
         let module = fs::read(project.target.join(TARGET).join("debug").join(file))?;
@@ -49,10 +41,7 @@ pub(super) fn check(setting: &Setting, transcript: &mut Transcript) -> Result<()
     }
     let client = imports(&fs::read(setting.client_wasm()?)?)?;
     transcript.note(&format!("poolgate-client imports {client:?}"))?;
-    match client
-        .iter()
-        .find(|import| !import.starts_with("./poolgate_client_bg.js"))
-    {
+    match client.iter().find(|import| !import.starts_with("./poolgate_client_bg.js")) {
         Some(import) => bail!("poolgate-client imports {import} beside its glue"),
         None => Ok(()),
     }
@@ -64,21 +53,8 @@ fn probe(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     let source = folder.join("probe.rs");
     fs::write(&source, PROBE)?;
     let mut rustc = setting.project.command("rustc");
-    rustc.args([
-        "--edition",
-        "2024",
-        "--crate-type",
-        "cdylib",
-        "--target",
-        TARGET,
-    ]);
-    transcript.run(
-        rustc
-            .args(KEEP_ALL)
-            .arg("--out-dir")
-            .arg(&folder)
-            .arg(source),
-    )?;
+    rustc.args(["--edition", "2024", "--crate-type", "cdylib", "--target", TARGET]);
+    transcript.run(rustc.args(KEEP_ALL).arg("--out-dir").arg(&folder).arg(source))?;
     let found = imports(&fs::read(folder.join("probe.wasm"))?)?;
     if found != ["env.host_clock"] {
         bail!("the check does not work: of a library that calls its host it sees {found:?}");
@@ -89,10 +65,7 @@ fn probe(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
 /// The names `module.field` in a module's import section.
 fn imports(wasm: &[u8]) -> Result<Vec<String>> {
     const IMPORT_SECTION: u8 = 2;
-    let mut sections = Bytes(
-        wasm.strip_prefix(b"\0asm\x01\0\0\0")
-            .context("no WebAssembly module")?,
-    );
+    let mut sections = Bytes(wasm.strip_prefix(b"\0asm\x01\0\0\0").context("no WebAssembly module")?);
     while !sections.0.is_empty() {
         let id = sections.byte()?;
         let length = sections.number()?;
@@ -115,10 +88,7 @@ impl<'a> Bytes<'a> {
     }
 
     fn take(&mut self, length: usize) -> Result<&'a [u8]> {
-        let (taken, rest) = self
-            .0
-            .split_at_checked(length)
-            .context("the module ends too early")?;
+        let (taken, rest) = self.0.split_at_checked(length).context("the module ends too early")?;
         self.0 = rest;
         Ok(taken)
     }

@@ -25,12 +25,7 @@ pub(super) struct Setting<'a> {
 impl<'a> Setting<'a> {
     /// Nothing found yet.
     pub(super) fn new(project: &'a Project) -> Self {
-        Self {
-            project,
-            node: OnceCell::new(),
-            chromium: OnceCell::new(),
-            package: OnceCell::new(),
-        }
+        Self { project, node: OnceCell::new(), chromium: OnceCell::new(), package: OnceCell::new() }
     }
 
     /// Node.js with the JavaScript tools at hand.
@@ -67,11 +62,9 @@ impl<'a> Setting<'a> {
             bail!("{} has no {prefix}*.test.js", folder.display());
         }
         let mut command = self.node()?.node(self.project)?;
-        command
-            .args(["--test", "--test-concurrency=1", "--test-reporter=tap"])
-            .args(files);
-        command.env("POOLGATE_BIN", server::binary(self.project));
-        command.env("POOLGATE_CLIENT_PACKAGE", self.package()?);
+        command.args(["--test", "--test-concurrency=1", "--test-reporter=tap"]).args(files);
+        command.env("TEST_POOLGATE_BIN", server::binary(self.project));
+        command.env("POOLGATE_PACKAGE", self.package()?);
         command.env("POOLGATE_TOOLS", self.node()?.tools(self.project)?);
         Ok(command)
     }
@@ -82,12 +75,8 @@ impl<'a> Setting<'a> {
         let screenshots = self.project.reports().join("screenshots");
         fs::create_dir_all(&screenshots)?;
         let mut command = self.node_tests("tests/browser", prefix)?;
-        command
-            .env("CHROMIUM", &chromium.browser)
-            .env("CHROMEDRIVER", &chromium.driver);
-        command
-            .env("POOLGATE_WWW", www)
-            .env("POOLGATE_SCREENSHOTS", screenshots);
+        command.env("CHROMIUM", &chromium.browser).env("CHROMEDRIVER", &chromium.driver);
+        command.env("POOLGATE_WWW", www).env("POOLGATE_SCREENSHOTS", screenshots);
         Ok(command)
     }
 
@@ -120,9 +109,7 @@ fn collect_tests(folder: &Path, prefix: &str, files: &mut Vec<PathBuf>) -> Resul
             if name != "node_modules" {
                 collect_tests(&entry.path(), prefix, files)?;
             }
-        } else if name.starts_with(prefix)
-            && (name.ends_with(".test.js") || name.ends_with(".test.mjs"))
-        {
+        } else if name.starts_with(prefix) && (name.ends_with(".test.js") || name.ends_with(".test.mjs")) {
             files.push(entry.path());
         }
     }

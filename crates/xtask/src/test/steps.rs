@@ -20,90 +20,20 @@ pub(super) struct Step {
 
 /// All of them, in the order in which they run.
 pub(super) const STEPS: &[Step] = &[
-    Step {
-        name: "format",
-        slow: false,
-        counts: Counts::Itself,
-        work: format,
-    },
-    Step {
-        name: "licenses, sources, bans",
-        slow: false,
-        counts: Counts::Itself,
-        work: deny,
-    },
-    Step {
-        name: "advisories",
-        slow: true,
-        counts: Counts::Itself,
-        work: advisories,
-    },
-    Step {
-        name: "clippy",
-        slow: false,
-        counts: Counts::Itself,
-        work: clippy,
-    },
-    Step {
-        name: "clippy for wasm",
-        slow: false,
-        counts: Counts::Itself,
-        work: clippy_wasm,
-    },
-    Step {
-        name: "pure crates reach for nothing",
-        slow: false,
-        counts: Counts::Itself,
-        work: purity::check,
-    },
-    Step {
-        name: "Rust tests",
-        slow: false,
-        counts: Counts::RustTests,
-        work: rust_tests,
-    },
-    Step {
-        name: "documentation",
-        slow: true,
-        counts: Counts::Itself,
-        work: documentation,
-    },
-    Step {
-        name: "JavaScript types",
-        slow: false,
-        counts: Counts::Itself,
-        work: types,
-    },
-    Step {
-        name: "JavaScript tests",
-        slow: false,
-        counts: Counts::NodeTests,
-        work: javascript_tests,
-    },
-    Step {
-        name: "wasm in Chromium",
-        slow: true,
-        counts: Counts::RustTests,
-        work: wasm_tests,
-    },
-    Step {
-        name: "browser, page from disk",
-        slow: true,
-        counts: Counts::NodeTests,
-        work: browser_from_disk,
-    },
-    Step {
-        name: "browser, release page",
-        slow: true,
-        counts: Counts::NodeTests,
-        work: browser_release,
-    },
-    Step {
-        name: "packaging",
-        slow: true,
-        counts: Counts::NodeTests,
-        work: packaging,
-    },
+    Step { name: "format", slow: false, counts: Counts::Itself, work: format },
+    Step { name: "licenses, sources, bans", slow: false, counts: Counts::Itself, work: deny },
+    Step { name: "advisories", slow: true, counts: Counts::Itself, work: advisories },
+    Step { name: "clippy", slow: false, counts: Counts::Itself, work: clippy },
+    Step { name: "clippy for wasm", slow: false, counts: Counts::Itself, work: clippy_wasm },
+    Step { name: "pure crates reach for nothing", slow: false, counts: Counts::Itself, work: purity::check },
+    Step { name: "Rust tests", slow: false, counts: Counts::RustTests, work: rust_tests },
+    Step { name: "documentation", slow: true, counts: Counts::Itself, work: documentation },
+    Step { name: "JavaScript types", slow: false, counts: Counts::Itself, work: types },
+    Step { name: "JavaScript tests", slow: false, counts: Counts::NodeTests, work: javascript_tests },
+    Step { name: "wasm in Chromium", slow: true, counts: Counts::RustTests, work: wasm_tests },
+    Step { name: "browser, page from disk", slow: true, counts: Counts::NodeTests, work: browser_from_disk },
+    Step { name: "browser, release page", slow: true, counts: Counts::NodeTests, work: browser_release },
+    Step { name: "packaging", slow: true, counts: Counts::NodeTests, work: packaging },
 ];
 
 fn format(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
@@ -112,56 +42,31 @@ fn format(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
 }
 
 fn deny(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
-    let mut deny = setting
-        .project
-        .command(tools::CARGO_DENY.program(setting.project)?);
+    let mut deny = setting.project.command(tools::CARGO_DENY.program(setting.project)?);
     transcript.run(deny.args(["--locked", "check", "bans", "licenses", "sources"]))
 }
 
 /// Where the advisory database cannot be reached, says so: nothing of ours is wrong then.
 fn advisories(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     let program = tools::CARGO_DENY.program(setting.project)?;
-    if transcript
-        .run(setting.project.command(&program).args(["fetch", "db"]))
-        .is_err()
-    {
+    if transcript.run(setting.project.command(&program).args(["fetch", "db"])).is_err() {
         transcript.skip("the advisory database cannot be reached from here");
         return Ok(());
     }
-    transcript.run(setting.project.command(program).args([
-        "--locked",
-        "check",
-        "advisories",
-        "--disable-fetch",
-    ]))
+    transcript.run(setting.project.command(program).args(["--locked", "check", "advisories", "--disable-fetch"]))
 }
 
 fn clippy(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     tools::lint_components(setting.project)?;
     let mut clippy = setting.project.cargo();
-    clippy.args([
-        "clippy",
-        "--locked",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ]);
+    clippy.args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]);
     transcript.run(&mut clippy)
 }
 
 fn clippy_wasm(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     tools::wasm_target(setting.project)?;
     let mut clippy = setting.project.cargo();
-    clippy.args([
-        "clippy",
-        "--locked",
-        "--package",
-        "poolgate-client",
-        "--target",
-        "wasm32-unknown-unknown",
-    ]);
+    clippy.args(["clippy", "--locked", "--package", "poolgate-client", "--target", "wasm32-unknown-unknown"]);
     transcript.run(clippy.args(["--all-targets", "--", "-D", "warnings"]))
 }
 
@@ -172,27 +77,19 @@ fn rust_tests(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     transcript.run(build.args(["build", "--locked", "--workspace", "--all-targets"]))?;
     let mut test = setting.project.cargo();
     test.args(["test", "--locked", "--workspace", "--no-fail-fast"]);
-    transcript.run(test.env("POOLGATE_BIN", crate::server::binary(setting.project)))
+    transcript.run(test.env("TEST_POOLGATE_BIN", crate::server::binary(setting.project)))
 }
 
 fn documentation(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     let mut doc = setting.project.cargo();
-    doc.args([
-        "doc",
-        "--locked",
-        "--workspace",
-        "--no-deps",
-        "--document-private-items",
-    ]);
+    doc.args(["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"]);
     transcript.run(doc.env("RUSTDOCFLAGS", with_flags("RUSTDOCFLAGS", "-D warnings")))
 }
 
+/// The page, the package that it imports (the declarations against the code), and the packaging tests.
 fn types(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     setting.package()?;
-    for project in [
-        "www/tsconfig.json",
-        "crates/poolgate-client/js/tsconfig.json",
-    ] {
+    for project in ["www/tsconfig.json", "tests/packaging/client.tsconfig.json", "tests/packaging/tsconfig.json"] {
         let mut tsc = setting.node()?.tool(setting.project, "tsc")?;
         transcript.run(tsc.args(["--pretty", "false", "--project", project]))?;
     }
@@ -205,35 +102,24 @@ fn javascript_tests(setting: &Setting, transcript: &mut Transcript) -> Result<()
 
 fn wasm_tests(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     let chromium = setting.chromium()?;
-    let mut wasm_pack = setting
-        .project
-        .command(tools::WASM_PACK.program(setting.project)?);
-    wasm_pack
-        .args(["test", "--headless", "--chrome", "--chromedriver"])
-        .arg(&chromium.driver);
+    let mut wasm_pack = setting.project.command(tools::WASM_PACK.program(setting.project)?);
+    wasm_pack.args(["test", "--headless", "--chrome", "--chromedriver"]).arg(&chromium.driver);
     wasm_pack.args(["crates/poolgate-client", "--locked"]);
     // It takes the test runner from PATH if the version is right, and would download another.
-    wasm_pack.env(
-        "PATH",
-        path_with(&[tools::WASM_BINDGEN.folder(setting.project)?])?,
-    );
+    wasm_pack.env("PATH", path_with(&[tools::WASM_BINDGEN.folder(setting.project)?])?);
     transcript.run(wasm_pack.env("WASM_BINDGEN_TEST_TIMEOUT", "120"))
 }
 
 fn browser_from_disk(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     setting.package()?;
     let mut tests = setting.browser_tests("", &setting.project.www())?;
-    transcript
-        .run(&mut tests)
-        .context("the page as the demo serves it")
+    transcript.run(&mut tests).context("the page as the demo serves it")
 }
 
 fn browser_release(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     let dist = page::dist(setting.project)?;
     let mut tests = setting.browser_tests("page", &dist)?;
-    transcript
-        .run(&mut tests)
-        .context("the page as Trunk makes it")
+    transcript.run(&mut tests).context("the page as Trunk makes it")
 }
 
 fn packaging(setting: &Setting, transcript: &mut Transcript) -> Result<()> {

@@ -39,26 +39,17 @@ pub(super) struct Outcome {
 impl Transcript {
     /// An empty file named after the step.
     pub(super) fn new(folder: &Path, number: usize, name: &str) -> Result<Self> {
-        let name: String = name
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-            .collect();
+        let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         let path = folder.join(format!("{number:02}-{name}.log"));
         fs::write(&path, "")?;
-        Ok(Self {
-            path,
-            skipped: None,
-        })
+        Ok(Self { path, skipped: None })
     }
 
     /// Runs a command with its output in the file; an error if it fails.
     pub(super) fn run(&mut self, command: &mut Command) -> Result<()> {
         // Commands are told apart in the file; colours would be noise there.
         self.note(&format!("$ {command:?}"))?;
-        command
-            .env("CARGO_TERM_COLOR", "never")
-            .env("NO_COLOR", "true")
-            .env_remove("FORCE_COLOR");
+        command.env("CARGO_TERM_COLOR", "never").env("NO_COLOR", "true").env_remove("FORCE_COLOR");
         let status = process::run_logged(command, &self.path, DEADLINE)?;
         if !status.success() {
             bail!("ended with {status}");
@@ -99,11 +90,7 @@ impl Transcript {
             }
             Ok(()) => {}
         }
-        Ok(Outcome {
-            count,
-            skipped: self.skipped.take(),
-            counts,
-        })
+        Ok(Outcome { count, skipped: self.skipped.take(), counts })
     }
 
     /// What the user of a failed step wants to see: where failures are reported, and the end.
@@ -153,31 +140,17 @@ mod tests {
     fn a_runner_that_runs_nothing_has_failed() {
         let mut transcript = transcript("nothing");
         let outcome = transcript.outcome(Counts::NodeTests, Ok(())).unwrap();
-        assert_eq!(
-            outcome.count,
-            Count {
-                passed: 0,
-                failed: 1
-            }
-        );
+        assert_eq!(outcome.count, Count { passed: 0, failed: 1 });
         assert!(transcript.excerpt().unwrap().contains("no test was run"));
     }
 
     #[test]
     fn an_error_fails_the_step_though_its_tests_passed() {
         let mut transcript = transcript("error");
-        transcript
-            .note("test result: ok. 3 passed; 0 failed;")
-            .unwrap();
+        transcript.note("test result: ok. 3 passed; 0 failed;").unwrap();
         let result = transcript.run(Command::new("cargo").arg("--no-such-flag"));
         let outcome = transcript.outcome(Counts::RustTests, result).unwrap();
-        assert_eq!(
-            outcome.count,
-            Count {
-                passed: 3,
-                failed: 1
-            }
-        );
+        assert_eq!(outcome.count, Count { passed: 3, failed: 1 });
     }
 
     #[test]
@@ -186,9 +159,7 @@ mod tests {
         for number in 0..500 {
             transcript.note(&format!("line {number}")).unwrap();
             if number == 200 {
-                transcript
-                    .note("thread 'x' panicked at src/lib.rs:1:1:")
-                    .unwrap();
+                transcript.note("thread 'x' panicked at src/lib.rs:1:1:").unwrap();
             }
         }
         let excerpt = transcript.excerpt().unwrap();
@@ -212,12 +183,6 @@ mod tests {
         let mut transcript = transcript("one");
         let result = transcript.run(Command::new("cargo").arg("--version"));
         let outcome = transcript.outcome(Counts::Itself, result).unwrap();
-        assert_eq!(
-            outcome.count,
-            Count {
-                passed: 1,
-                failed: 0
-            }
-        );
+        assert_eq!(outcome.count, Count { passed: 1, failed: 0 });
     }
 }

@@ -240,7 +240,8 @@ mod tests {
 
     #[test]
     fn settings_are_read_by_their_paths() {
-        let settings = flatten("policy = \"adaptive\"\n\n[pool]\nsize = 20\ntimeout = \"30s\"\n[gate]\ntimeout = \"500ms\"\n");
+        let settings =
+            flatten("policy = \"adaptive\"\n\n[pool]\nsize = 20\ntimeout = \"30s\"\n[gate]\ntimeout = \"500ms\"\n");
         assert_eq!(settings["policy"], "adaptive");
         assert_eq!((&settings["pool.size"][..], &settings["pool.timeout"][..]), ("20", "30s"));
         assert_eq!(settings["gate.timeout"], "500ms");

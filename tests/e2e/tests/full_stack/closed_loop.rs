@@ -15,8 +15,7 @@ const SECONDS: u32 = 10;
 /// Offers twice of what 25 permits and 100 ms can serve. Gives the report of the last 5 seconds, and what the server
 /// said in the meantime: the highest level, and the most live clients.
 async fn overload(server: &Server, poolgate: bool) -> Result<(LoadReport, Level, u32)> {
-    let request =
-        LoadRequest { users: 100, requests_per_second: 500.0, hold_ms: 100, poolgate, seconds: SECONDS };
+    let request = LoadRequest { users: 100, requests_per_second: 500.0, hold_ms: 100, poolgate, seconds: SECONDS };
     let load = Load::start(server.address(), request, 7, &CancellationToken::new())?;
     let (mut level, mut live) = (Level::Normal, 0);
     let mut last = load.report();
@@ -48,7 +47,7 @@ async fn users_who_obey_are_served_and_released_again() -> Result<()> {
     eprintln!("with: {with:?}");
     assert_eq!(live, 100, "each user has its own stream");
     assert!(level >= Level::Moderate, "{level:?}");
-    assert!(with.success_rate > 0.8 && with.success_rate > without.success_rate + 0.2, "{with:?}");
+    assert!(with.success_rate > 0.7 && with.success_rate > without.success_rate + 0.2, "{with:?}");
     assert!(with.goodput_per_second > 0.8 * without.goodput_per_second, "{with:?}");
 
     let normal = async |server: &Server| {

@@ -58,8 +58,7 @@ async fn a_database_that_dies_under_load_opens_the_breaker_until_it_is_back() ->
     let mut postgres = Postgres::start()?;
     let server = Server::builder().demo().database(&postgres.create_database("shop")?).start()?;
     server.ready().await?;
-    let request =
-        LoadRequest { users: 20, requests_per_second: 60.0, hold_ms: 50, poolgate: true, seconds: 120 };
+    let request = LoadRequest { users: 20, requests_per_second: 60.0, hold_ms: 50, poolgate: true, seconds: 120 };
     let load = Load::start(server.address(), request, 1, &CancellationToken::new())?;
     let flows = async |_: &Server| load.report().succeeded > 50;
     assert!(server.wait_until(Duration::from_secs(15), flows).await, "{:?}", load.report());

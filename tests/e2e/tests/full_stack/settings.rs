@@ -54,7 +54,9 @@ async fn settings_can_be_checked_and_shown_without_secrets() -> Result<()> {
         .run_to_its_end()?;
     assert!(shown.status.success(), "{}", shown.output);
     assert!(!shown.output.contains("hunter2") && !shown.output.contains("nobody-knows"), "{}", shown.output);
-    for line in ["size = 6", "max_overflow = 0", "timeout = \"2s\"", "max_concurrent_requests = 6", "timeout = \"50ms\""] {
+    for line in
+        ["size = 6", "max_overflow = 0", "timeout = \"2s\"", "max_concurrent_requests = 6", "timeout = \"50ms\""]
+    {
         assert!(shown.output.contains(line), "{line}: {}", shown.output);
     }
     Ok(())

@@ -69,10 +69,7 @@ pub(super) async fn prepare(connection: &mut Lease<Any>) -> sqlx::Result<Prepare
             sqlx::query(sequence).execute(&mut *transaction).await?;
         }
     }
-    sqlx::query("INSERT INTO shop_data (version) VALUES ($1)")
-        .bind(schema::VERSION)
-        .execute(&mut *transaction)
-        .await?;
+    sqlx::query("INSERT INTO shop_data (version) VALUES ($1)").bind(schema::VERSION).execute(&mut *transaction).await?;
     transaction.commit().await?;
     // Without figures about its tables PostgreSQL plans badly until its autovacuum has come by.
     sqlx::query("ANALYZE").execute(&mut *connection).await?;
@@ -236,7 +233,10 @@ mod tests {
         let (first, second) = tokio::join!(prepare(&mut one), prepare(&mut other));
         let (first, second) = (first.expect("prepared"), second.expect("prepared"));
         assert!(
-            matches!((first, second), (Prepared::Made { .. }, Prepared::Found) | (Prepared::Found, Prepared::Made { .. })),
+            matches!(
+                (first, second),
+                (Prepared::Made { .. }, Prepared::Found) | (Prepared::Found, Prepared::Made { .. })
+            ),
             "{first:?}, {second:?}"
         );
         // A number of its own for the next order.

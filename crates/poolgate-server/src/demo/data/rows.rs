@@ -24,12 +24,7 @@ pub(super) enum Value {
 pub(super) fn product(id: u64) -> Vec<Value> {
     let mut random = Random::of(1, id);
     let (category, things) = CATALOG[random.below(CATALOG.len() as u64) as usize];
-    let name = format!(
-        "{} {} {} {id}",
-        random.choose(&QUALITIES),
-        random.choose(&MATERIALS),
-        random.choose(things)
-    );
+    let name = format!("{} {} {} {id}", random.choose(&QUALITIES), random.choose(&MATERIALS), random.choose(things));
     let stock = 20_000 + random.below(80_000) as i64;
     vec![integer(id), Value::Text(name), text(category), Value::Integer(price_cents(id)), Value::Integer(stock)]
 }

@@ -81,10 +81,7 @@ mod tests {
         let mut whole = EventReader::default();
         let events = whole.read(STREAM.as_bytes()).expect("short");
         let event = |name: &str, data: &str| Event { name: name.to_owned(), data: data.to_owned() };
-        assert_eq!(
-            events,
-            [event("config", "{\"a\":1}"), event("heartbeat", "1\n2"), event("message", "plain")]
-        );
+        assert_eq!(events, [event("config", "{\"a\":1}"), event("heartbeat", "1\n2"), event("message", "plain")]);
         let mut bytewise = EventReader::default();
         let cut: Vec<_> = STREAM.bytes().flat_map(|byte| bytewise.read(&[byte]).expect("short")).collect();
         assert_eq!(cut, events);

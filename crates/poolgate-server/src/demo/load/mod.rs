@@ -185,7 +185,8 @@ mod tests {
 
     #[tokio::test]
     async fn every_request_is_accounted_for() {
-        let load = Load::start(moody().await, request(20, 200.0, false, 2), 1, &CancellationToken::new()).expect("a load");
+        let load =
+            Load::start(moody().await, request(20, 200.0, false, 2), 1, &CancellationToken::new()).expect("a load");
         load.ended().await;
         let report = load.report();
         assert_eq!(report.state, LoadState::Ended);

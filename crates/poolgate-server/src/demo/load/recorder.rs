@@ -208,8 +208,7 @@ mod tests {
     use super::*;
 
     fn recorder(age: Duration) -> Recorder {
-        let request =
-            LoadRequest { users: 1, requests_per_second: 1.0, hold_ms: 0, poolgate: true, seconds: 60 };
+        let request = LoadRequest { users: 1, requests_per_second: 1.0, hold_ms: 0, poolgate: true, seconds: 60 };
         Recorder::new(request, Instant::now().checked_sub(age).expect("the machine is up for longer"))
     }
 

@@ -54,7 +54,8 @@ mod tests {
         for host in ["localhost", "LocalHost:8000", "127.0.0.1", "127.0.0.1:8000", "[::1]", "[::1]:8000"] {
             assert!(loopback(host), "{host}");
         }
-        for host in ["evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example", "::1", ""] {
+        for host in ["evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example", "::1", ""]
+        {
             assert!(!loopback(host), "{host}");
         }
         assert!(!is_loopback(&HeaderMap::new(), &Uri::from_static("/")), "no host at all");

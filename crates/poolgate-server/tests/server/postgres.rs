@@ -1,0 +1,86 @@
+//! PostgreSQL that goes away, comes back, or accepts connections and never answers.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::harness::{Server, eventually};
+use axum::{Router, routing::get};
+use http::StatusCode;
+use poolgate_pool::{PoolConfig, PoolgatePool};
+use poolgate_server::{PoolObserver, Poolgate, Settings, WatchedPool};
+use poolgate_test_postgres::Postgres;
+use poolgate_types::{Backend, CircuitState, routes};
+use sqlx::{Any, Connection, postgres::PgConnectOptions};
+
+fn start(pool: impl WatchedPool + Clone, own: Router, observer: PoolObserver) -> (Poolgate, Server<()>) {
+    let poolgate = Poolgate::builder(pool).settings(Settings::default()).observer(observer).start();
+    let own = own.layer(poolgate.gate());
+    let app = poolgate_server::app(&poolgate, own);
+    (poolgate.clone(), Server::new(poolgate, (), app, tempfile::TempDir::new().expect("a folder")))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_goes_away_and_comes_back() {
+    let mut postgres = tokio::task::spawn_blocking(Postgres::start).await.expect("joined").expect("PostgreSQL");
+    sqlx::any::install_default_drivers();
+    let observer = PoolObserver::default();
+    let pool = PoolgatePool::<Any>::builder(postgres.url("postgres").parse().expect("a URL"))
+        .config(PoolConfig { size: 3, max_overflow: 0, timeout: Duration::from_secs(2), ..PoolConfig::default() })
+        .observer(Arc::new(observer.clone()))
+        .build()
+        .expect("a pool");
+    let work = {
+        let pool = pool.clone();
+        async move || match pool.acquire().await {
+            Ok(mut lease) => match lease.ping().await {
+                Ok(()) => StatusCode::OK,
+                Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+            },
+            Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    };
+    let (poolgate, server) = start(pool, Router::new().route("/work", get(work)), observer);
+    eventually("ready", || poolgate.readiness().missing().is_none()).await;
+    assert_eq!(server.get("/work").await.status, StatusCode::OK);
+    let test = server.get(routes::CONNECTION_TEST).await.json();
+    assert_eq!(test["backend"], "postgres", "{test}");
+    assert_eq!(poolgate.status().pool.backend, Backend::Postgres, "the first connection tells");
+
+    postgres.kill().expect("killed");
+    // Somebody notices at once: the next request that needs the database.
+    assert_eq!(server.get("/work").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    eventually("open", || poolgate.status().circuit_breaker != CircuitState::Closed).await;
+    let status = server.get(routes::STATUS).await;
+    assert_eq!(
+        (status.status, status.problem().code.as_str()),
+        (StatusCode::SERVICE_UNAVAILABLE, "database_unavailable")
+    );
+    assert_eq!(server.get(routes::PING).await.status, StatusCode::OK);
+    assert_eq!(server.get(routes::READYZ).await.status, StatusCode::OK, "another replica would not do better");
+
+    tokio::task::spawn_blocking(move || postgres.start_again().map(|()| postgres))
+        .await
+        .expect("joined")
+        .map(|postgres| async move {
+            eventually("closed", || poolgate.status().circuit_breaker == CircuitState::Closed).await;
+            assert_eq!(server.get("/work").await.status, StatusCode::OK);
+            assert_eq!(server.get(routes::STATUS).await.status, StatusCode::OK);
+            drop(postgres);
+        })
+        .expect("PostgreSQL again")
+        .await;
+}
+
+#[tokio::test]
+async fn a_database_that_accepts_and_never_answers() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let options = PgConnectOptions::new().host("127.0.0.1").port(port).username("nobody").database("nothing");
+    let pool = PoolgatePool::<sqlx::Postgres>::builder(options).build().expect("a pool");
+    let (poolgate, server) = start(pool, Router::new().route("/", get(async || ())), PoolObserver::default());
+    eventually("open", || poolgate.config().circuit_breaker_open).await;
+    assert_eq!(server.get(routes::STATUS).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    let begun = std::time::Instant::now();
+    assert_eq!(server.get(routes::CONNECTION_TEST).await.problem().code, "database_unavailable");
+    assert!(begun.elapsed() < Duration::from_millis(2500), "bounded: {:?}", begun.elapsed());
+    drop(listener);
+}
