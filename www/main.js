@@ -127,6 +127,7 @@ async function startDemo() {
 }
 
 async function startPackage() {
-  showWidget(await loadStatusElement());
-  browser.useClient(await loadClient());
+  const [defined, loaded] = await Promise.all([loadStatusElement(), loadClient()]);
+  browser.useClient(loaded);
+  showWidget(defined, loaded.client);
 }

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { launch, visit } from "./support/browser.js";
-import { LOAD, choose, figure, fillLoad, level, ready, shown, success, text } from "./support/page.js";
+import { LOAD, SERVED_PERCENT, choose, figure, fillLoad, level, ready, shown, success, text } from "./support/page.js";
 import { startServer } from "./support/server.js";
 import { until } from "./support/until.js";
 
@@ -46,7 +46,7 @@ test("without Poolgate an overload is rejected", { timeout: 60_000 }, async () =
   await page.click("#driver-start");
   await until("rejects show", 20_000, async () => (await figure(page, "without-rejected")) > 50 && (await figure(page, "stats-rejected")) > 10,
     () => shown(page));
-  await until("the success rate falls", 20_000, async () => (await success(page, "without")) < 80, () => success(page, "without"));
+  await until("the success rate falls", 20_000, async () => (await success(page, "without")) < 60, () => success(page, "without"));
   await until("the level rises", 20_000, async () => (await level(page)) !== "NORMAL", () => shown(page));
 });
 
@@ -57,9 +57,9 @@ test("with Poolgate the same demand succeeds", { timeout: 90_000 }, async () => 
   await until("the load runs with Poolgate", 15_000, async () => (await success(page, "with")) >= 0);
   const recovered = await until("the success rate recovers while users wait in their own queues", 45_000, async () => {
     const [rate, waiting] = [await success(page, "with"), await figure(page, "with-queued")];
-    return rate >= 95 && waiting > 0 && (await level(page)) !== "NORMAL" && rate;
+    return rate >= SERVED_PERCENT && waiting > 0 && (await level(page)) !== "NORMAL" && rate;
   }, async () => ({ success: await success(page, "with"), verdict: await shown(page) }));
-  assert.ok(recovered > collapsed, `${recovered} % with Poolgate, ${collapsed} % without`);
+  assert.ok(recovered > collapsed + 30, `${recovered} % with Poolgate, ${collapsed} % without`);
   assert.match(await shown(page), /Each client may send/);
   assert.ok((await success(page, "without")) >= 0, "the result without Poolgate is kept beside it");
   const [inSync, live] = (await text(page, "stats-clients")).split(" / ").map(Number);

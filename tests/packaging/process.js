@@ -2,6 +2,7 @@
 
 import { execFile, spawn } from "node:child_process";
 import { dirname, join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
@@ -23,25 +24,26 @@ export async function run(program, args, options = {}) {
   return String(stdout);
 }
 
-/** The environment without what `node --test` tells the processes that it starts. */
+/** The environment without what `node --test` tells its children, and without settings: a server refuses unknown ones. */
 export function plainEnvironment() {
-  const { NODE_TEST_CONTEXT: _, NODE_OPTIONS: __, ...environment } = process.env;
-  return environment;
+  const told = (/** @type {string} */ name) =>
+    name.startsWith("NODE_") || name.startsWith("POOLGATE_") || name === "DATABASE_URL";
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !told(name)));
 }
 
 /**
- * Starts a program that becomes a Poolgate server; answers when it listens.
+ * Starts a program that becomes a Poolgate server; answers when it is ready for work.
  * @param {string} program
  * @param {string[]} args
  * @param {{ cwd?: string, patience?: number }} [options]
  */
 export async function startServer(program, args, { cwd = root, patience = 2 * MINUTE } = {}) {
-  const child = spawn(program, args, { cwd, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(program, args, { cwd, env: plainEnvironment(), stdio: ["ignore", "pipe", "pipe"] });
   /** @type {Promise<{ code: number | null, signal: string | null }>} */
   const ended = new Promise((resolve) => child.on("close", (code, signal) => resolve({ code, signal })));
   let printed = "";
   const url = await new Promise((resolve, reject) => {
-    const late = setTimeout(() => {
+    const late = globalThis.setTimeout(() => {
       child.kill("SIGKILL");
       reject(new Error(`no server after ${patience / 1000} s:\n${printed}`));
     }, patience);
@@ -61,5 +63,19 @@ export async function startServer(program, args, { cwd = root, patience = 2 * MI
       reject(new Error(`it ended with ${code ?? signal}:\n${printed}`));
     });
   });
+  await untilReady(url, patience);
   return { url, child, ended };
+}
+
+/**
+ * A server listens before it has made the demo's data.
+ * @param {string} url
+ * @param {number} patience
+ */
+async function untilReady(url, patience) {
+  const start = Date.now();
+  while (!(await fetch(`${url}/readyz`)).ok) {
+    if (Date.now() - start > patience) throw new Error(`not ready after ${patience / 1000} s`);
+    await setTimeout(100);
+  }
 }

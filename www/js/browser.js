@@ -5,6 +5,7 @@ import { byId, create, definitionList, setText } from "./dom.js";
 import * as format from "./format.js";
 import { Generator } from "./generator.js";
 
+/** @import { PoolgateClient } from "../pkg/index.js" */
 /** @import { Loaded } from "./client.js" */
 
 const TALLY = [
@@ -140,11 +141,18 @@ function upTo(most) {
 }
 
 /**
- * Puts the element that an app's users would see into the page.
+ * Puts the element that an app's users would see into the page. It shares the page's client, if there is one.
  * @param {boolean} defined
+ * @param {PoolgateClient | null} client
  */
-export function showWidget(defined) {
+export function showWidget(defined, client) {
   const place = byId("widget", HTMLElement);
-  if (defined) place.replaceChildren(document.createElement("poolgate-status"));
-  else place.replaceChildren(create("span", "note", "the status element did not load"));
+  if (!defined) {
+    place.replaceChildren(create("span", "note", "the status element did not load"));
+    return;
+  }
+  const widget = document.createElement("poolgate-status");
+  widget.setAttribute("always", "");
+  widget.source = client;
+  place.replaceChildren(widget);
 }

@@ -45,6 +45,9 @@ const CHARTS = [
   },
 ];
 
+/** The shortest stretch of time that fills a chart. */
+const LEAST_SECONDS = 60;
+
 /** @returns {{ show: (state: State) => void, recolor: () => void }} */
 export function charts() {
   const parent = byId("charts", HTMLElement);
@@ -58,7 +61,9 @@ export function charts() {
       const { newest } = history;
       if (newest === null || newest === shown) return;
       shown = newest;
-      const from = SPAN_SECONDS - span();
+      // A young page shows what it has seen, and no empty minutes before it.
+      const seen = SPAN_SECONDS - Math.max(0, history.column("busy").findIndex((value) => value !== null));
+      const from = SPAN_SECONDS - Math.max(LEAST_SECONDS, Math.min(seen, span()));
       const seconds = history.seconds().slice(from);
       const levels = history.runs("level").filter(({ value, end }) => value !== null && value > 0 && end > from);
       const bands = levels.map(({ value, begin, end }) => ({

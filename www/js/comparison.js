@@ -59,9 +59,6 @@ export function comparison(parent) {
     const mode = modeOf(report);
     kept[mode] = report;
     columns[mode].show(report);
-    for (const name of /** @type {Mode[]} */ (["without", "with"])) {
-      columns[name].head.dataset["running"] = String(report.state === "running" && name === mode);
-    }
   };
   return {
     show,
@@ -101,6 +98,7 @@ function column(mode, name) {
       const ended = report.succeeded + report.rejected + report.failed > 0;
       setText(success, ended ? format.share(report.success_rate) : format.UNKNOWN);
       head.style.setProperty("--success", String(ended ? report.success_rate : 0));
+      head.dataset["running"] = String(report.state === "running");
       setText(state, `${report.state === "running" ? "running" : "ran"} ${format.duration(report.elapsed_seconds)}`);
       for (const [key, text] of Object.entries(texts(report))) setText(cells.get(key) ?? head, text);
     },

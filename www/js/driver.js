@@ -28,6 +28,8 @@ export class Driver {
   #nextPoll;
   /** Counts what was asked for here, so that an older answer does not overwrite a newer one. */
   #turn = 0;
+  /** Settled when the last action is. */
+  #asked = Promise.resolve();
 
   /** @param {(event: LogEvent) => void} log */
   constructor(log) {
@@ -90,7 +92,7 @@ export class Driver {
     const request = this.#request();
     const way = request.poolgate ? "with Poolgate" : "without Poolgate";
     await this.#ask(async () => {
-      if (this.#report?.state === "running") await stopLoad();
+      this.#show(await stopLoad()); // The last figures of the other mode, if one was running.
       return startLoad(request);
     });
     if (this.#report?.state === "running") this.#note(`Load of ${request.users} users ${way}, ${format.rate(request.requests_per_second)} requests/s`);
@@ -98,11 +100,19 @@ export class Driver {
 
   async #end() {
     await this.#ask(stopLoad);
-    this.#note("Load stopped");
+  }
+
+  /**
+   * One action after the other: a switch that is flipped twice ends where it stands.
+   * @param {() => Promise<LoadReport>} action
+   */
+  #ask(action) {
+    this.#asked = this.#asked.then(() => this.#act(action));
+    return this.#asked;
   }
 
   /** @param {() => Promise<LoadReport>} action */
-  async #ask(action) {
+  async #act(action) {
     clearTimeout(this.#nextPoll);
     this.#turn += 1;
     setText(this.#problem, "");

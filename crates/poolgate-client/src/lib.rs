@@ -1,4 +1,32 @@
-//! x
+//! The browser's side: a `fetch` that keeps to what the server's database can take, as WebAssembly. With the shell in
+//! `js/` it is the npm package `@poolgate/client`, whose README and `index.d.ts` say how to use it.
+//!
+//! It makes no decision of its own: which request starts when is up to [`poolgate_throttle`]. This crate drives it in a
+//! browser, a worker or Node.
+//!
+//! # How it works
+//!
+//! 1. [`Client::fetch`] finds out whether a request counts (`scope`), what it says about its place in the queue
+//!    (`call`), and submits it (`fetch`).
+//! 2. A request that may start goes to the host's `fetch` with the app's own arguments, and the `Response` back to the
+//!    app as it is. One that must wait is checked at once and keeps a copy of its arguments (`snapshot`).
+//! 3. When the promise settles, its head tells the throttle how things are (`answer`): the `Poolgate-Config` header, a
+//!    rejection by the gate, no contact.
+//! 4. Configs arrive by the event stream, or by asking while there is none (`transport`). `transport/plan.rs` decides
+//!    which, without clock or I/O.
+//! 5. After each of these steps `Core::pump` does what the throttle says is due, tells the app's listeners, and sets
+//!    one timer. A request that starts at once and is answered sets none.
+//!
+//! # What holds everywhere
+//!
+//! - Every exported method takes `&self`, and no borrow is held while anything of the app's runs (its fetch, getters,
+//!   listeners) or over an await: the app may call the client from within.
+//! - No code path panics on what an app or a server sends. The shell lets requests pass should the module fail anyway.
+//! - Our own requests go through the same host `fetch` as the app's, past the throttle. gloo-net is not used: it ends
+//!   in a trap when a signal is aborted with a reason that is no `Error`, and weighs more than the two requests need.
+//!   gloo-timers is not either: Node's timers must not keep a process alive. The config is read member by member
+//!   (`document`), because serde through JavaScript values costs 20 KB of compressed code.
+
 mod answer;
 mod call;
 mod cleanup;

@@ -34,5 +34,5 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn now(State(pool): State<Pool>) -> Result<String, StatusCode> {
     let mut connection = pool.acquire().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
     let query = sqlx::query_scalar("SELECT datetime('now')");
-    query.fetch_one(&mut *connection).await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+    query.fetch_one(&mut connection).await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
 }

@@ -30,3 +30,30 @@ pub enum Event {
     /// The config has become stale (`true`) or fresh again (`false`).
     StaleChanged(bool),
 }
+
+/// What has been said of the state so far. A throttle begins closed, fresh and NORMAL.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reported {
+    pub(crate) level: Level,
+    pub(crate) breaker: CircuitState,
+    pub(crate) stale: bool,
+}
+
+impl Reported {
+    /// Comes one event closer to `now`; `None` when there is nothing left to say.
+    pub(crate) fn catch_up(&mut self, now: Self) -> Option<Event> {
+        let before = *self;
+        if before.level != now.level {
+            self.level = now.level;
+            Some(Event::LevelChanged { from: before.level, to: now.level })
+        } else if before.breaker != now.breaker {
+            self.breaker = now.breaker;
+            Some(Event::BreakerChanged { from: before.breaker, to: now.breaker })
+        } else if before.stale != now.stale {
+            self.stale = now.stale;
+            Some(Event::StaleChanged(now.stale))
+        } else {
+            None
+        }
+    }
+}

@@ -1,6 +1,6 @@
-//! Decides in a client which request starts when: a [`Throttle`] obeys the server's config, on behalf of one browser or
-//! service. It is a state machine without clock, I/O, randomness or panics; it sends nothing itself. The shell around it
-//! owns the requests, the timer and the connection to the server.
+//! Decides in a client which request starts when: a [`Throttle`] obeys the server's config, on behalf of one browser
+//! or service. It is a state machine without clock, I/O, randomness or panics; it sends nothing itself. The shell
+//! around it owns the requests, the timer and the connection to the server.
 //!
 //! # The run loop
 //!
@@ -8,12 +8,13 @@
 //!    call. A clock that jumps back is taken to stand still.
 //! 2. Whatever you hear about the config, tell [`Throttle::configure`]: documents, response headers, heartbeats,
 //!    failures to reach the route. Before the first one everything passes.
-//! 3. [`Throttle::submit`] each request. Send it at once if it may [`Start`](Submitted::Start); keep it under its id if it
-//!    is [`Queued`](Submitted::Queued).
-//! 4. When a request has ended, however it did, [`Throttle::complete`] its permit, exactly once. When the app gives up a
-//!    queued one, [`Throttle::abort`] it; it has spent nothing.
+//! 3. [`Throttle::submit`] each request. Send it at once if it may [`Start`](Submitted::Start); keep it under its id
+//!    if it is [`Queued`](Submitted::Queued).
+//! 4. When a request has ended, however it did, [`Throttle::complete`] its permit, exactly once. When the app gives
+//!    up a queued one, [`Throttle::abort`] it; it has spent nothing.
 //! 5. After each of these calls, call [`Throttle::poll`] until it answers `None`, and act on each [`Event`].
-//! 6. Then set one timer to [`Throttle::next_wakeup`], replacing the last one; when it fires, go to 5. `None`: no timer.
+//! 6. Then set one timer to [`Throttle::next_wakeup`], replacing the last one; when it fires, go to 5. `None`: no
+//!    timer.
 //!
 //! [`Throttle::state`] may be read at any time.
 //!
@@ -76,22 +77,26 @@
 //! | no config yet, [not found](News::NotFound), [closed](News::Closed) | nothing: requests pass through |
 //! | `enforced: false` | breaker and pauses |
 //! | `enforced: true` with a fair rate | also: that rate, `max_concurrent_requests` |
-//! | `enforced: true` without one | also: `max_requests_per_minute` as a rate and within any 60 s, `request_delay_ms` as the least spacing of starts, `max_concurrent_requests` |
-//! | the config outlived `ttl_seconds` | the same limits, moving to the NORMAL row (10 in flight, 100 a minute, 100 ms) with a half-life of 10 s; none as soon as gated requests succeed [without the header](News::HeaderMissing); limits that were not enforced have nothing to move |
+//! | `enforced: true` without one | also: the six fields literally (rate, starts within any 60 s, spacing, in flight) |
+//! | the config outlived `ttl_seconds` | the same limits, on their way to the NORMAL row |
 //!
-//! - **Rate**: a token bucket, one second of the rate deep, at least 1.5 tokens. A start costs U(0.5, 1.5) tokens. When a
-//!   rate comes into force the first fill is U(0, 1.5) · min(1, 10 s · rate) and the first start waits a further
-//!   U(0, min(1 s, 1 / rate)), so that clients told the same at the same time do not fire together. A change of rate
-//!   keeps the used share of the bucket; it runs on through a release, so that a short one does not refill it.
+//! - **Stale**: past `ttl_seconds` limits move to 10 in flight, 100 a minute, 100 ms with a half-life of 10 s, and
+//!   are released as soon as gated requests succeed [without the header](News::HeaderMissing). Limits that were not
+//!   enforced have nothing to move. An open verdict becomes one probe.
+//! - **Rate**: a token bucket, one second of the rate deep, at least 1.5 tokens. A start costs U(0.5, 1.5) tokens.
+//!   When a rate comes into force the first fill is U(0, 1.5) · min(1, 10 s · rate) and the first start waits a
+//!   further U(0, min(1 s, 1 / rate)), so that clients told the same at the same time do not fire together. A change
+//!   of rate keeps the used share of the bucket; it runs on through a release, so that a short one does not refill
+//!   it.
 //! - **Queue**: bounded ([`Settings::max_queue`]); a full one sheds the newest of the least important for a more
 //!   important newcomer, and rejects any other. Each request waits at most its [`Request::queue_timeout`]. Order:
 //!   [`Priority`], then arrival; lower priorities get a share all the same ([`Priority::patience`]).
-//! - **Pause**: the gate's `Retry-After` holds everything back for that long and up to half as long again, at most 60 s;
-//!   a shorter one does not shorten a longer one.
+//! - **Pause**: the gate's `Retry-After` holds everything back for that long and up to half as long again, at most 60
+//!   s; a shorter one does not shorten a longer one.
 //! - **Breaker**: the server's verdict, and local evidence: five requests in a row without contact, over at least 1 s
-//!   and within 60 s, open it. One probe after 1 s, then after U(0, 2 s), U(0, 4 s) … U(0, 60 s); any answer closes it. A
-//!   probe without an answer counts as failed after 10 s. While it is open what waits and what comes is rejected. When the
-//!   server lets a share of its clients probe, each of them sends one request at a time.
+//!   and within 60 s, open it. One probe after 1 s, then after U(0, 2 s), U(0, 4 s) … U(0, 60 s); any answer closes
+//!   it. A probe without an answer counts as failed after 10 s. While it is open what waits and what comes is
+//!   rejected. When the server lets a share of its clients probe, each of them sends one request at a time.
 //! - **Order of configs**: the higher (epoch, version) wins wherever it came from; see [`Configured`].
 //!
 //! A request that [bypasses](Request::bypass) is not limited and not counted, but what becomes of it is evidence.

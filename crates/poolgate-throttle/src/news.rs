@@ -16,7 +16,8 @@ pub enum News {
     Current(ConfigVersion),
     /// The config route or the stream gave no answer.
     NoContact,
-    /// The server has no such route (404 or 501): from here on requests pass through, until a document arrives after all.
+    /// The server has no such route (404 or 501): from here on requests pass through, until a document arrives after
+    /// all.
     NotFound,
     /// A gated request succeeded and its response carried no config: there is no Poolgate behind the route any more.
     HeaderMissing,

@@ -6,13 +6,14 @@ use std::{
     time::Duration,
 };
 
-use poolgate_types::{CircuitState, Health, Level};
+use poolgate_types::Health;
 
 use crate::{
     Configured, Event, InvalidConfig, Limits, News, Outcome, Permit, RejectReason, Rejection, Request, RequestId,
     Settings, State, Submitted,
     breaker::{Admission, Breaker},
     bucket::Bucket,
+    event::Reported,
     lease::{Held, Lease},
     pause::Pause,
     queue::Queue,
@@ -51,13 +52,6 @@ pub struct Throttle {
     shed: VecDeque<(RequestId, Rejection)>,
     /// What `poll` last said about the state.
     reported: Reported,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Reported {
-    level: Level,
-    breaker: CircuitState,
-    stale: bool,
 }
 
 impl Throttle {
@@ -100,11 +94,11 @@ impl Throttle {
             News::Closed => {}
             _ => self.breaker.heard(now, &mut self.rng),
         }
-        if let Some(held) = self.lease.held() {
-            let refreshed = was_stale && !held.is_stale(now);
-            if refreshed || (configured == Configured::Applied && !held.is_stale(now)) {
-                self.breaker.judge(held.policy.verdict, held.policy.at, now);
-            }
+        if let Some(held) = self.lease.held()
+            && !held.is_stale(now)
+            && (was_stale || configured == Configured::Applied)
+        {
+            self.breaker.judge(held.policy.verdict, held.policy.at, now);
         }
         self.enforce(now);
         Ok(configured)
@@ -165,7 +159,8 @@ impl Throttle {
     /// The next thing to act on at `now`; call it until it answers `None`.
     pub fn poll(&mut self, now: Duration) -> Option<Event> {
         let now = self.advance(now);
-        if let Some(change) = self.next_change_to_report(now) {
+        let to_report = self.to_report(now);
+        if let Some(change) = self.reported.catch_up(to_report) {
             return Some(change);
         }
         if let Some((id, rejection)) = self.shed.pop_front() {
@@ -327,22 +322,6 @@ impl Throttle {
             breaker: self.breaker.state(now, held.is_stale(now)),
             stale: held.is_stale(now),
         })
-    }
-
-    fn next_change_to_report(&mut self, now: Duration) -> Option<Event> {
-        let (from, to) = (self.reported, self.to_report(now));
-        if from == to {
-            None
-        } else if from.level != to.level {
-            self.reported.level = to.level;
-            Some(Event::LevelChanged { from: from.level, to: to.level })
-        } else if from.breaker != to.breaker {
-            self.reported.breaker = to.breaker;
-            Some(Event::BreakerChanged { from: from.breaker, to: to.breaker })
-        } else {
-            self.reported.stale = to.stale;
-            Some(Event::StaleChanged(to.stale))
-        }
     }
 }
 

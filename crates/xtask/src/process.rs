@@ -118,7 +118,7 @@ fn last_line(log: &Path) -> Result<String> {
     let mut tail = Vec::new();
     file.take(TAIL).read_to_end(&mut tail)?;
     let tail = String::from_utf8_lossy(&tail);
-    let line = tail.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+    let line = tail.lines().rfind(|line| line.contains(char::is_alphanumeric)).unwrap_or_default();
     Ok(line.trim().chars().take(100).collect())
 }
 

@@ -7,17 +7,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use crate::http;
 use crate::process;
 use crate::project::Project;
 use crate::step::step;
 
 /// The first line on its standard output says where it listens, after this.
 const READY: &str = "Poolgate listening on http://";
-/// Migrations and the demo's data come before it.
+/// Migrations and the demo's data take their time.
 const START: Duration = Duration::from_secs(120);
 const STOP: Duration = Duration::from_secs(20);
 
@@ -42,7 +43,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `poolgate --port 0` with more arguments, in `folder`, where its log goes as well.
+    /// Starts `poolgate --port 0` with more arguments, in `folder`, where its log goes as well, and waits until it is
+    /// ready.
     pub(crate) fn start(binary: &Path, folder: &Path, arguments: &[&str]) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let log = folder.join("poolgate.log");
@@ -70,7 +72,20 @@ impl Server {
         let mut server = Self { child, address: ([127, 0, 0, 1], 0).into() };
         let address = address.with_context(|| format!("the server did not start; see {}", log.display()))?;
         server.address = address.parse()?;
+        server.until_ready()?;
         Ok(server)
+    }
+
+    /// It listens before it has made the demo's data.
+    fn until_ready(&self) -> Result<()> {
+        let start = Instant::now();
+        while let Err(error) = http::request(self.address, "GET", "/readyz", None) {
+            if start.elapsed() > START {
+                return Err(error.context("the server did not become ready"));
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
     }
 }
 

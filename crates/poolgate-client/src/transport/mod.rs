@@ -82,7 +82,7 @@ impl Transport {
         let plan = self.plan.borrow();
         if plan.is_streaming() {
             TransportKind::Sse
-        } else if plan.has_polled() {
+        } else if plan.is_informed() {
             TransportKind::Poll
         } else {
             TransportKind::None

@@ -47,7 +47,6 @@ pub(crate) struct Plan {
     /// How often to ask; the server's word, else the app's.
     interval: Duration,
     polling: bool,
-    polled_once: bool,
     stream_failures: u32,
     poll_failures: u32,
     last_news: Option<Duration>,
@@ -77,7 +76,6 @@ impl Plan {
             ended: false,
             interval,
             polling: false,
-            polled_once: false,
             stream_failures: 0,
             poll_failures: 0,
             last_news: None,
@@ -169,7 +167,6 @@ impl Plan {
         }
         if answered {
             self.poll_failures = 0;
-            self.polled_once = true;
             self.last_news = Some(now);
         } else {
             self.poll_failures = self.poll_failures.saturating_add(1);
@@ -219,7 +216,6 @@ impl Plan {
     pub(crate) fn end(&mut self) {
         self.stream = Stream::Absent;
         (self.stream_at, self.poll_at, self.hide_at) = (None, None, None);
-        self.polled_once = false;
         self.ended = true;
     }
 
@@ -228,9 +224,9 @@ impl Plan {
         matches!(self.stream, Stream::Until { heard: true, .. })
     }
 
-    /// The route has answered.
-    pub(crate) fn has_polled(&self) -> bool {
-        self.polled_once
+    /// News has arrived, by whichever way, and more is looked for.
+    pub(crate) fn is_informed(&self) -> bool {
+        self.last_news.is_some() && !self.ended
     }
 
     fn poll_later(&mut self, now: Duration, chance: f64) {
@@ -283,7 +279,7 @@ mod tests {
         assert_eq!(plan.next_deadline(), Some(Duration::from_millis(5500)));
         assert_eq!(drain(&mut plan, seconds(6)), [Action::OpenStream, Action::Poll]);
         plan.polled(true, Some(seconds(5)), seconds(6), 0.5);
-        assert!(!plan.is_streaming() && plan.has_polled());
+        assert!(!plan.is_streaming() && plan.is_informed());
         assert_eq!(drain(&mut plan, seconds(11)), [Action::CloseStream, Action::Poll]);
     }
 

@@ -3,6 +3,7 @@
 //! Run with `wasm-pack test --headless --chrome crates/poolgate-client`.
 
 #![cfg(target_arch = "wasm32")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod abort;
 mod news;

@@ -18,12 +18,12 @@ use tokio::sync::oneshot;
 use super::{permit::Permit, tally::Tally};
 use crate::settings::{GateSettings, QueueOrder};
 
-/// A queue whose oldest waiter stays above this is standing.
-const TARGET: Duration = Duration::from_millis(20);
+/// A queue whose oldest waiter stays above this is standing. It is where the controller's law lets the queue settle.
+const TARGET: Duration = Duration::from_millis(40);
 /// For how long it must stay above.
 const INTERVAL: Duration = Duration::from_millis(100);
 /// How old a waiter of a standing queue gets before it is rejected.
-const MAX_AGE: Duration = Duration::from_millis(40);
+const MAX_AGE: Duration = Duration::from_millis(90);
 
 /// Permits, and a bounded queue of those who wait for one.
 #[derive(Debug)]

@@ -3,9 +3,7 @@
 //! Frames are encoded once for all streams. A slow reader gets the newest document when it is ready for it, never a
 //! backlog.
 
-use std::{convert::Infallible, time::Duration};
-
-use std::sync::Arc;
+use std::{convert::Infallible, pin::Pin, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
@@ -20,7 +18,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, watch},
     time::{self, Instant},
 };
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::{
     Poolgate,
@@ -129,7 +127,7 @@ struct Subscription {
     config: watch::Receiver<Arc<ConfigDocument>>,
     status: Option<watch::Receiver<Arc<StatusDocument>>>,
     presence: Presence,
-    closing: std::pin::Pin<Box<WaitForCancellationFutureOwned>>,
+    closing: Pin<Box<WaitForCancellationFutureOwned>>,
     begun: bool,
     over: bool,
     /// When the client last heard which config is in force.

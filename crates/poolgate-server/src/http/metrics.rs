@@ -21,7 +21,9 @@ use crate::{Poolgate, problem};
 )]
 pub(super) async fn metrics(State(poolgate): State<Poolgate>) -> Response {
     match &poolgate.shared().metrics {
-        Some(metrics) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render()).into_response(),
+        Some(metrics) => {
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render()).into_response()
+        }
         None => problem::response(
             StatusCode::NOT_FOUND,
             "not_found",

@@ -113,8 +113,8 @@ impl Breaker {
         }
     }
 
-    /// The config that brought the verdict went stale at `expired`: a verdict other than closed holds no longer, and one
-    /// probe at a random moment of the next second finds out for this client.
+    /// The config that brought the verdict went stale at `expired`: a verdict other than closed holds no longer, and
+    /// one probe at a random moment of the next second finds out for this client.
     pub(crate) fn lapse(&mut self, expired: Duration, rng: &mut Rng) {
         if matches!(self.server, Server::Closed) {
             return;

@@ -69,6 +69,28 @@ fn nobody_waits_longer_than_it_may() {
 }
 
 #[test]
+fn a_newcomer_does_not_overtake_what_waits() {
+    let mut world = World::configured(fair(1, 1.0, 10), 1);
+    (0..5).for_each(|_| assert!(world.submit().is_ok()));
+    assert!(world.state().queued > 0);
+    // The budget has grown meanwhile, but the timer has not fired yet.
+    world.sleep(secs(5));
+    assert!(world.submit().unwrap().is_some());
+    let started: Vec<_> = world.starts.iter().map(|(_, id)| *id).collect();
+    assert!(started.is_sorted(), "{started:?}");
+}
+
+#[test]
+fn who_has_waited_too_long_makes_room() {
+    let mut world = blocked(small(1));
+    let old = world.submit().unwrap().unwrap();
+    world.sleep(secs(11));
+    assert!(world.submit_at(Priority::Low).unwrap().is_some());
+    let left: Vec<_> = world.rejections.iter().map(|(_, id, rejection)| (*id, rejection.reason)).collect();
+    assert_eq!(left, [(old, RejectReason::QueueTimeout)]);
+}
+
+#[test]
 fn an_hour_is_the_longest_wait() {
     let mut world = blocked(Settings::default());
     let request = Request { queue_timeout: Some(Duration::MAX), ..Request::default() };
@@ -141,7 +163,8 @@ fn low_priority_does_not_starve_under_lasting_overload() {
     let mut submitted = [const { Vec::new() }; 4];
     for step in 0..1200 {
         let _ = world.configure(news(fair(1, 10.0, 10)));
-        // Critical alone asks for more than the rate; the others come on top. Nobody waits so long that the queue fills.
+        // Critical alone asks for more than the rate; the others come on top. Nobody waits so long that the queue
+        // fills.
         for priority in Priority::ALL {
             if priority == Priority::Critical || step % 2 == 0 {
                 let request = Request { priority, queue_timeout: Some(secs(2)), bypass: false };

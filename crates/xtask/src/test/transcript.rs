@@ -50,6 +50,8 @@ impl Transcript {
         // Commands are told apart in the file; colours would be noise there.
         self.note(&format!("$ {command:?}"))?;
         command.env("CARGO_TERM_COLOR", "never").env("NO_COLOR", "true").env_remove("FORCE_COLOR");
+        // The tools' own errors need no backtrace; panics in tests keep theirs.
+        command.env("RUST_LIB_BACKTRACE", "0");
         let status = process::run_logged(command, &self.path, DEADLINE)?;
         if !status.success() {
             bail!("ended with {status}");

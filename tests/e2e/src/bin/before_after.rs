@@ -9,13 +9,12 @@
 
 use std::{
     collections::BTreeMap,
-    process::Command,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use poolgate_e2e::{Server, binary};
+use poolgate_e2e::Server;
 use poolgate_server::demo::load::Load;
 use poolgate_test_postgres::Postgres;
 use poolgate_types::{LoadReport, LoadRequest};
@@ -166,9 +165,9 @@ async fn measure(plan: Plan, arguments: &Arguments, database: &str, seed: u64) -
 
 /// The settings as `poolgate --print-config` shows them: `pool.timeout` -> `30s`.
 fn settings_in_force(profile: &[&str]) -> Result<BTreeMap<String, String>> {
-    let output = Command::new(binary()?).arg("--print-config").arg("--demo").args(profile).output()?;
-    ensure!(output.status.success(), "--print-config: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(flatten(&String::from_utf8_lossy(&output.stdout)))
+    let shown = Server::builder().demo().arguments(profile).argument("--print-config").run_to_its_end()?;
+    ensure!(shown.status.success(), "--print-config: {}", shown.output);
+    Ok(flatten(&shown.output))
 }
 
 /// Reads plain TOML: tables, and keys with values on one line.
