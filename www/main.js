@@ -29,7 +29,13 @@ const panels = [
   gauges(),
   levelStrip(),
   alertList(),
-  cleanupPanel((report) => log.add({ at: Date.parse(report.started_at), kind: "cleanup", text: `Asked for here: ${report.summary}` })),
+  cleanupPanel((report) =>
+    log.add({
+      at: Date.parse(report.started_at),
+      kind: "cleanup",
+      text: `Asked for here: ${report.summary}`,
+    }),
+  ),
 ];
 
 /** When the page was paused (`performance.now()`). @type {number | null} */
@@ -42,8 +48,9 @@ const feed = new Feed({
     const before = state.observe(status);
     driver.observe(status);
     if (before === null) setText(byId("origin", HTMLElement), origin(status));
-    else log.add(...changes(before, status, words.reason(state.config)));
-    if (before !== null && before.throttling_level !== status.throttling_level) announce(words.verdict(status, state.since));
+    else log.add(...changes(before, status, words.cause(state.config)));
+    if (before !== null && before.throttling_level !== status.throttling_level)
+      announce(words.verdict(status, state.since));
     drawSoon();
   },
   onConfig(config) {
@@ -62,7 +69,8 @@ pauseButton();
 feed.start();
 setInterval(everySecond, 1_000);
 document.addEventListener("visibilitychange", drawSoon);
-await Promise.all([startDemo(), startPackage()]);
+startDemo();
+startPackage();
 
 /** At most one drawing a frame, none while nobody looks. */
 function drawSoon() {

@@ -4,7 +4,18 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { launch, visit } from "./support/browser.js";
-import { LOAD, SERVED_PERCENT, choose, figure, fillLoad, level, ready, shown, success, text } from "./support/page.js";
+import {
+  LOAD,
+  SERVED_PERCENT,
+  choose,
+  figure,
+  fillLoad,
+  level,
+  ready,
+  shown,
+  success,
+  text,
+} from "./support/page.js";
 import { startServer } from "./support/server.js";
 import { until } from "./support/until.js";
 
@@ -30,24 +41,45 @@ test("a quiet server is NORMAL, and every part of the page shows its figures", a
   const { page } = visitor;
   await ready(page);
   assert.equal(await level(page), "NORMAL");
-  assert.match(await shown(page), /^NORMAL since [\d:]+ or earlier — \d+ of 30 connections busy, nothing waiting, p99 wait/);
+  assert.match(
+    await shown(page),
+    /^NORMAL since [\d:]+ or earlier — \d+ of 30 connections busy, nothing waiting, p99 wait/,
+  );
   assert.match(await shown(page), /Circuit breaker closed: requests flow\./);
   assert.match(await text(page, "stats-busy"), /^\d+ \/ 30$/);
   assert.match(await page.locator("#gate-text").innerText(), /of 25 in flight, 0 waiting/);
-  await until("figures are fresh", 5_000, async () => /^updated [01] s ago$/.test(await page.locator("#contact").innerText()));
+  await until("figures are fresh", 5_000, async () =>
+    /^updated [01] s ago$/.test(await page.locator("#contact").innerText()),
+  );
   assert.equal(await page.locator(".chart canvas").count(), 3);
   assert.ok((await page.locator("poolgate-status").count()) === 1, "the status element is there");
 });
+
+test("from now on nothing moves by itself", () => visitor.page.evaluate(watchShifts));
 
 test("without Poolgate an overload is rejected", { timeout: 60_000 }, async () => {
   const { page } = visitor;
   await fillLoad(page);
   await choose(page, "without");
   await page.click("#driver-start");
-  await until("rejects show", 20_000, async () => (await figure(page, "without-rejected")) > 50 && (await figure(page, "stats-rejected")) > 10,
-    () => shown(page));
-  await until("the success rate falls", 20_000, async () => (await success(page, "without")) < 60, () => success(page, "without"));
-  await until("the level rises", 20_000, async () => (await level(page)) !== "NORMAL", () => shown(page));
+  await until(
+    "rejects show",
+    20_000,
+    async () => (await figure(page, "without-rejected")) > 50 && (await figure(page, "stats-rejected")) > 10,
+    () => shown(page),
+  );
+  await until(
+    "the success rate falls",
+    20_000,
+    async () => (await success(page, "without")) < 60,
+    () => success(page, "without"),
+  );
+  await until(
+    "the level rises",
+    20_000,
+    async () => (await level(page)) !== "NORMAL",
+    () => shown(page),
+  );
 });
 
 test("with Poolgate the same demand succeeds", { timeout: 90_000 }, async () => {
@@ -55,10 +87,15 @@ test("with Poolgate the same demand succeeds", { timeout: 90_000 }, async () => 
   const collapsed = await success(page, "without");
   await choose(page, "with");
   await until("the load runs with Poolgate", 15_000, async () => (await success(page, "with")) >= 0);
-  const recovered = await until("the success rate recovers while users wait in their own queues", 45_000, async () => {
-    const [rate, waiting] = [await success(page, "with"), await figure(page, "with-queued")];
-    return rate >= SERVED_PERCENT && waiting > 0 && (await level(page)) !== "NORMAL" && rate;
-  }, async () => ({ success: await success(page, "with"), verdict: await shown(page) }));
+  const recovered = await until(
+    "the success rate recovers while users wait in their own queues",
+    45_000,
+    async () => {
+      const [rate, waiting] = [await success(page, "with"), await figure(page, "with-queued")];
+      return rate >= SERVED_PERCENT && waiting > 0 && (await level(page)) !== "NORMAL" && rate;
+    },
+    async () => ({ success: await success(page, "with"), verdict: await shown(page) }),
+  );
   assert.ok(recovered > collapsed + 30, `${recovered} % with Poolgate, ${collapsed} % without`);
   assert.match(await shown(page), /Each client may send/);
   assert.ok((await success(page, "without")) >= 0, "the result without Poolgate is kept beside it");
@@ -71,43 +108,78 @@ test("this browser's own requests go through the client", { timeout: 60_000 }, a
   await page.fill('#browser [name="rate"]', "8");
   await page.click("#browser-start");
   await until("requests succeed", 20_000, async () => (await figure(page, "browser-tally-succeeded")) > 2);
-  await until("the client lets requests wait", 20_000, async () => (await figure(page, "browser-tally-queued")) > 0,
-    () => page.locator("#browser").locator("..").innerText());
+  await until(
+    "the client lets requests wait",
+    20_000,
+    async () => (await figure(page, "browser-tally-queued")) > 0,
+    () => page.locator("#browser").locator("..").innerText(),
+  );
   await page.click("#browser-stop");
-  await until("a stop takes back what waits", 10_000, async () => (await figure(page, "browser-tally-queued")) === 0);
+  await until(
+    "a stop takes back what waits",
+    10_000,
+    async () => (await figure(page, "browser-tally-queued")) === 0,
+  );
 });
 
 test("the load stops and the level falls back to NORMAL", { timeout: 60_000 }, async () => {
   const { page } = visitor;
   await page.click("#driver-stop");
-  await until("the load has ended", 10_000, async () => /No load/.test(await page.locator("#driver-state").innerText()));
-  await until("the level is NORMAL again", 15_000, async () => (await level(page)) === "NORMAL", () => shown(page));
+  await until("the load has ended", 10_000, async () =>
+    /No load/.test(await page.locator("#driver-state").innerText()),
+  );
+  await until(
+    "the level is NORMAL again",
+    15_000,
+    async () => (await level(page)) === "NORMAL",
+    () => shown(page),
+  );
   const events = await page.locator("#log").innerText();
   assert.match(events, /NORMAL → /, "the log has the rise");
   assert.match(events, /→ NORMAL/, "the log has the fall");
   assert.match(await page.locator("#shares").innerText(), /NORMAL\s+\d/);
 });
 
+test("through overload and recovery nothing has moved", async () => {
+  const { sum, shifts } = await visitor.page.evaluate(() => Reflect.get(window, "layoutShifts"));
+  assert.ok(sum < 0.02, `layout shifts sum up to ${sum.toFixed(3)}: ${JSON.stringify(shifts)}`);
+});
+
 test("a forced cleanup shows its honest report", async () => {
   const { page } = visitor;
   await page.click("#cleanup-force");
   const answer = page.locator("#cleanup-answer");
-  await until("the report shows", 10_000, async () => /freed/.test(await answer.innerText()), () => answer.innerText());
+  await until(
+    "the report shows",
+    10_000,
+    async () => /freed/.test(await answer.innerText()),
+    () => answer.innerText(),
+  );
   assert.match(await page.locator("#cleanup").innerText(), /manual/);
   await page.click("#cleanup-force");
-  await until("a second one is refused in words", 10_000, async () => /^Not done: ./.test(await answer.innerText()), () => answer.innerText());
+  await until(
+    "a second one is refused in words",
+    10_000,
+    async () => /^Not done: ./.test(await answer.innerText()),
+    () => answer.innerText(),
+  );
 });
 
 test("pause holds every figure, and resuming shows the newest", async () => {
   const { page } = visitor;
   const stats = page.locator("#stats");
   await page.click("#pause");
-  await until("the header says so", 5_000, async () => /^paused/.test(await page.locator("#contact").innerText()));
+  await until("the header says so", 5_000, async () =>
+    /^paused/.test(await page.locator("#contact").innerText()),
+  );
   const held = await stats.innerText();
   const { admitted_total: before } = (await server.json("/api/v1/health/database/status")).gate;
   await server.startLoad({ ...LOAD, seconds: 5, poolgate: true });
-  await until("the server has served some load", 15_000, async () =>
-    (await server.json("/api/v1/health/database/status")).gate.admitted_total > before + 100);
+  await until(
+    "the server has served some load",
+    15_000,
+    async () => (await server.json("/api/v1/health/database/status")).gate.admitted_total > before + 100,
+  );
   assert.equal(await stats.innerText(), held);
   await page.click("#pause");
   await until("figures move again", 5_000, async () => (await stats.innerText()) !== held);
@@ -119,7 +191,10 @@ test("each chart can be read as a table", async () => {
   const details = page.locator(".chart details").first();
   await details.locator("summary").click();
   await until("rows show", 5_000, async () => (await details.locator("tbody tr").count()) > 5);
-  assert.match((await page.locator(".chart-box").first().getAttribute("aria-label")) ?? "", /^Connections, .*busy \d+, capacity 30\.$/);
+  assert.match(
+    (await page.locator(".chart-box").first().getAttribute("aria-label")) ?? "",
+    /^Connections, .*busy \d+, capacity 30\.$/,
+  );
 });
 
 test("the picture survives a reload", async () => {
@@ -133,3 +208,18 @@ test("the picture survives a reload", async () => {
 test("nothing complained: no CSP violation, no console error", () => {
   assert.deepEqual(visitor.complaints, []);
 });
+
+/** Adds up what moves in the window without being asked to (the browser's own measure). Runs in the page. */
+function watchShifts() {
+  /** @type {{ sum: number, shifts: unknown[] }} */
+  const seen = { sum: 0, shifts: [] };
+  Reflect.set(window, "layoutShifts", seen);
+  new PerformanceObserver((list) => {
+    for (const entry of /** @type {any[]} */ (list.getEntries())) {
+      if (entry.hadRecentInput) continue;
+      seen.sum += entry.value;
+      const names = entry.sources.map((/** @type {any} */ { node }) => node?.id || node?.className || node?.nodeName);
+      if (seen.shifts.length < 20) seen.shifts.push([entry.value, names]);
+    }
+  }).observe({ type: "layout-shift" });
+}

@@ -40,19 +40,28 @@ test("the verdict is a sentence", async () => {
     "MODERATE since 14:02:11 — 28 of 30 connections busy, 10 requests waiting, p99 wait 82 ms",
   );
   status.gate.waiting = status.pool.waiting = 0;
-  assert.match(words.verdict(status, { ...since, seenBegin: false }), /since 14:02:11 or earlier .*nothing waiting/);
+  assert.match(
+    words.verdict(status, { ...since, seenBegin: false }),
+    /since 14:02:11 or earlier .*nothing waiting/,
+  );
   status.gate.waiting = 1;
   assert.match(words.verdict(status, since), /, 1 request waiting,/);
 });
 
 test("the reason says what each client may send", async () => {
   assert.equal(words.reason(null), "");
-  assert.equal(words.reason(await golden("config-normal.json")), "Demand is below capacity; nothing is limited.");
+  assert.equal(
+    words.reason(await golden("config-normal.json")),
+    "Demand is below capacity; nothing is limited.",
+  );
   assert.equal(
     words.reason(await golden("config-moderate.json")),
     "More arrives than the database can serve. Each client may send 2.4 a second, 3 at a time.",
   );
-  assert.match(words.reason(await golden("config-fixed-aggressive.json")), /30 a minute, 3 at a time, 1000 ms apart\.$/);
+  assert.match(
+    words.reason(await golden("config-fixed-aggressive.json")),
+    /30 a minute, 3 at a time, 1000 ms apart\.$/,
+  );
   assert.match(words.reason(await golden("config-open.json")), /^The database does not answer\./);
   assert.match(words.reason(await golden("config-unknown-words.json")), /^Reason: solar_flare\./);
   assert.equal(words.perTime(0.5), "30 a minute");
@@ -105,11 +114,16 @@ test("history has a slot a second, gaps where nothing came, and a fixed size", (
   assert.deepEqual(history.column("level").slice(-5), [null, 1, null, null, 1]);
   assert.deepEqual(history.seconds().slice(-2), [10_002, 10_003]);
   assert.deepEqual(history.runs("level").slice(-3), [
-    { value: 1, begin: 896, end: 897 }, { value: null, begin: 897, end: 899 }, { value: 1, begin: 899, end: 900 },
+    { value: 1, begin: 896, end: 897 },
+    { value: null, begin: 897, end: 899 },
+    { value: 1, begin: 899, end: 900 },
   ]);
   history.record(10_003 + 5 * SPAN_SECONDS, { level: 2 });
   assert.equal(history.column("level").length, SPAN_SECONDS);
-  assert.deepEqual(history.column("level").filter((value) => value !== null), [2]);
+  assert.deepEqual(
+    history.column("level").filter((value) => value !== null),
+    [2],
+  );
 });
 
 test("history survives a reload, and a clock that was set back", () => {
@@ -123,20 +137,26 @@ test("history survives a reload, and a clock that was set back", () => {
   assert.equal(copy.newest, 5_002);
   copy.record(100, { level: 0 });
   assert.equal(copy.newest, 100);
-  assert.deepEqual(copy.column("level").filter((value) => value !== null), [0]);
+  assert.deepEqual(
+    copy.column("level").filter((value) => value !== null),
+    [0],
+  );
 });
 
 test("rates come from the totals of the last three seconds", async () => {
   const state = new State();
   const status = await golden("status.json");
   /** @param {number} second @param {number} admitted @param {number} rejected */
-  const at = (second, admitted, rejected) => state.observe({
-    ...status, sampled_at: new Date(second * 1000).toISOString(),
-    gate: { ...status.gate, admitted_total: admitted, rejected_total: rejected },
-  });
+  const at = (second, admitted, rejected) =>
+    state.observe({
+      ...status,
+      sampled_at: new Date(second * 1000).toISOString(),
+      gate: { ...status.gate, admitted_total: admitted, rejected_total: rejected },
+    });
   at(100, 1_000, 10);
   assert.equal(state.rates.admitted, null);
-  for (let second = 101; second <= 110; second += 1) at(second, 1_000 + (second - 100) * 50, 10 + (second - 100) * 5);
+  for (let second = 101; second <= 110; second += 1)
+    at(second, 1_000 + (second - 100) * 50, 10 + (second - 100) * 5);
   assert.deepEqual(state.rates, { admitted: 50, rejected: 5 });
   for (let second = 111; second <= 114; second += 1) at(second, 1_500, 60);
   assert.deepEqual(state.rates, { admitted: 0, rejected: 0 });
@@ -149,7 +169,8 @@ test("level shares add up over the observed time alone", async () => {
   const status = await golden("status.json");
   const levels = ["NORMAL", "NORMAL", "MODERATE", "EMERGENCY"];
   levels.forEach((throttling_level, index) =>
-    state.observe({ ...status, throttling_level, sampled_at: new Date((100 + index) * 1000).toISOString() }));
+    state.observe({ ...status, throttling_level, sampled_at: new Date((100 + index) * 1000).toISOString() }),
+  );
   assert.deepEqual(state.levelShares(), [0.5, 0.25, 0, 0.25]);
   assert.deepEqual(state.since, { at: 103_000, seenBegin: true });
 });
@@ -158,7 +179,10 @@ test("the log tells what changed between two documents", async () => {
   const before = { ...(await golden("status.json")), alerts: [], last_cleanup: null };
   const after = await golden("status-unreachable.json");
   const events = changes(before, after, "Why.");
-  assert.deepEqual(events.map(({ kind }) => kind), ["level", "breaker", "alert", "cleanup"]);
+  assert.deepEqual(
+    events.map(({ kind }) => kind),
+    ["level", "breaker", "alert", "cleanup"],
+  );
   assert.equal(events[0]?.text, "MODERATE → EMERGENCY (pool 93 %, gate 100 %). Why.");
   assert.deepEqual(changes(after, after, ""), []);
   assert.match(changes(after, before, "")[2]?.text ?? "", /^Cleared \(critical\)/);
@@ -173,22 +197,37 @@ test("the generator counts the fate of each request, and a stop takes back what 
     () => Promise.reject(new TypeError("network")),
   ];
   let next = 0;
-  const generator = new Generator((_url, { signal }) => {
-    const fate = fates[next];
-    next += 1;
-    return fate?.() ?? new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason)));
-  }, (error) => error instanceof Error && error.message === "queue full");
+  const generator = new Generator(
+    (_url, { signal }) => {
+      const fate = fates[next];
+      next += 1;
+      return (
+        fate?.() ?? new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason)))
+      );
+    },
+    (error) => error instanceof Error && error.message === "queue full",
+  );
   try {
     generator.start(() => ["/"], 500);
-    await until("five requests have ended, others are out", 5_000, () =>
-      generator.tally.wanted - generator.tally.pending === fates.length && generator.tally.pending > 0,
-    () => generator.tally);
+    await until(
+      "five requests have ended, others are out",
+      5_000,
+      () => generator.tally.wanted - generator.tally.pending === fates.length && generator.tally.pending > 0,
+      () => generator.tally,
+    );
     assert.ok(generator.running);
   } finally {
     generator.stop();
   }
   await until("nothing is out any more", 1_000, () => generator.tally.pending === 0);
-  assert.deepEqual(generator.tally, { wanted: 5, pending: 0, succeeded: 1, rejected: 1, givenUp: 1, failed: 2 });
+  assert.deepEqual(generator.tally, {
+    wanted: 5,
+    pending: 0,
+    succeeded: 1,
+    rejected: 1,
+    givenUp: 1,
+    failed: 2,
+  });
   assert.equal(generator.running, false);
   assert.ok(generator.latencyMs !== null);
 });

@@ -12,7 +12,10 @@ import { startServer } from "./support/server.js";
 import { until } from "./support/until.js";
 
 const FOLDER = process.env.POOLGATE_SCREENSHOTS ?? fileURLToPath(new URL("screenshots", import.meta.url));
-const SIZES = [{ width: 1440, height: 1000 }, { width: 360, height: 780 }];
+const SIZES = [
+  { width: 1440, height: 1000 },
+  { width: 360, height: 780 },
+];
 
 /** @type {Awaited<ReturnType<typeof startServer>>} */
 let server;
@@ -35,22 +38,39 @@ test("the page under load fits 1440 and 360 pixels, light and dark", { timeout: 
   await ready(page);
   await fillLoad(page);
   await page.click("#driver-start");
-  await until("rejects show", 40_000, async () => (await ran(page, "without")) >= 15 && (await figure(page, "without-rejected")) > 500);
+  await until(
+    "rejects show",
+    40_000,
+    async () => (await ran(page, "without")) >= 15 && (await figure(page, "without-rejected")) > 500,
+  );
   await page.fill('#browser [name="rate"]', "8");
   await page.click("#browser-start");
   await choose(page, "with");
-  await until("the success rate recovers", 45_000, async () => (await success(page, "with")) >= SERVED_PERCENT, () => success(page, "with"));
-  await until("there is something to see", 60_000, async () =>
-    (await ran(page, "with")) >= 30 && (await figure(page, "with-queued")) > 0 && (await figure(page, "browser-tally-queued")) > 0);
+  await until(
+    "the success rate recovers",
+    45_000,
+    async () => (await success(page, "with")) >= SERVED_PERCENT,
+    () => success(page, "with"),
+  );
+  await until(
+    "there is something to see",
+    60_000,
+    async () =>
+      (await ran(page, "with")) >= 30 &&
+      (await figure(page, "with-queued")) > 0 &&
+      (await figure(page, "browser-tally-queued")) > 0,
+  );
 
   for (const size of SIZES) {
     for (const theme of ["light", "dark"]) {
       await page.setViewportSize(size);
       await page.selectOption("#theme", theme);
-      await until("the charts fit the window", 5_000, () => page.evaluate(() => {
-        const [chart, box] = [document.querySelector(".uplot"), document.querySelector(".chart-box")];
-        return chart !== null && box !== null && Math.abs(chart.clientWidth - box.clientWidth) <= 1;
-      }));
+      await until("the charts fit the window", 5_000, () =>
+        page.evaluate(() => {
+          const [chart, box] = [document.querySelector(".uplot"), document.querySelector(".chart-box")];
+          return chart !== null && box !== null && Math.abs(chart.clientWidth - box.clientWidth) <= 1;
+        }),
+      );
       const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       assert.ok(overflow <= 0, `${size.width} px: ${overflow} px stick out`);
       await page.screenshot({ path: path.join(FOLDER, `page-${size.width}-${theme}.png`), fullPage: true });
@@ -105,11 +125,14 @@ function weakTexts(least) {
   };
   const weak = [];
   for (const element of document.querySelectorAll("body *")) {
-    const own = [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.textContent?.trim());
+    const own = [...element.childNodes].some(
+      (node) => node.nodeType === Node.TEXT_NODE && node.textContent?.trim(),
+    );
     if (!own || !element.checkVisibility() || element.closest(".unseen, :disabled")) continue;
     const [a, b] = [luminance(getComputedStyle(element).color), luminance(backdrop(element))];
     const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (contrast < least) weak.push(`${element.tagName} "${element.textContent?.trim().slice(0, 30)}" ${contrast.toFixed(2)}`);
+    if (contrast < least)
+      weak.push(`${element.tagName} "${element.textContent?.trim().slice(0, 30)}" ${contrast.toFixed(2)}`);
   }
   return weak;
 }

@@ -20,66 +20,117 @@ before(async () => {
 
 after(() => browser?.close());
 
-test("a server that goes away leaves its last figures, and is found again", { timeout: 120_000 }, async () => {
-  let server = await startServer();
-  try {
-    const { page } = await visit(browser, server.url);
-    await ready(page);
-    const busy = await text(page, "stats-busy");
-    await server.stop();
-    await until("the page says so", 15_000, async () => /^No contact with the server for \d+ s/.test(await shown(page)), () => shown(page));
-    assert.match(await page.locator("#contact").innerText(), /^stale \d+ s$/);
-    assert.equal(await level(page), "UNKNOWN");
-    assert.equal((await text(page, "stats-busy")).split(" / ")[1], busy.split(" / ")[1], "the last figures stay");
-    assert.match(await page.locator("#log").innerText(), /Contact with the server lost/);
+test(
+  "a server that goes away leaves its last figures, and is found again",
+  { timeout: 120_000 },
+  async () => {
+    let server = await startServer();
+    try {
+      const { page } = await visit(browser, server.url);
+      await ready(page);
+      const busy = await text(page, "stats-busy");
+      await server.stop();
+      await until(
+        "the page says so",
+        15_000,
+        async () => /^No contact with the server for \d+ s/.test(await shown(page)),
+        () => shown(page),
+      );
+      assert.match(await page.locator("#contact").innerText(), /^stale \d+ s$/);
+      assert.equal(await level(page), "UNKNOWN");
+      assert.equal(
+        (await text(page, "stats-busy")).split(" / ")[1],
+        busy.split(" / ")[1],
+        "the last figures stay",
+      );
+      assert.match(await page.locator("#log").innerText(), /Contact with the server lost/);
 
-    server = await startServer({ port: server.port });
-    await until("it is found again", 45_000, async () => (await level(page)) === "NORMAL", () => shown(page));
-    assert.match(await page.locator("#log").innerText(), /Contact with the server again/);
-  } finally {
-    await server.stop();
-  }
-});
+      server = await startServer({ port: server.port });
+      await until(
+        "it is found again",
+        45_000,
+        async () => (await level(page)) === "NORMAL",
+        () => shown(page),
+      );
+      assert.match(await page.locator("#log").innerText(), /Contact with the server again/);
+    } finally {
+      await server.stop();
+    }
+  },
+);
 
 test("without demo mode there is no load driver", { timeout: 60_000 }, async () => {
   const server = await startServer({ demo: false });
   try {
     const { page, complaints } = await visit(browser, server.url);
-    await until("figures show", 20_000, async () => (await level(page)) === "NORMAL", () => shown(page));
-    await until("the page knows", 10_000, async () => (await page.locator("html").getAttribute("data-demo")) === "false");
+    await until(
+      "figures show",
+      20_000,
+      async () => (await level(page)) === "NORMAL",
+      () => shown(page),
+    );
+    await until(
+      "the page knows",
+      10_000,
+      async () => (await page.locator("html").getAttribute("data-demo")) === "false",
+    );
     assert.equal(await page.locator("#drive").isVisible(), false);
     assert.equal(await page.locator("#alerts").isVisible(), true);
-    assert.deepEqual(complaints.filter((complaint) => !/status of 404.*lab\/load/.test(complaint)), []);
+    assert.deepEqual(
+      complaints.filter((complaint) => !/status of 404.*lab\/load/.test(complaint)),
+      [],
+    );
   } finally {
     await server.stop();
   }
 });
 
-test("without the package the page still watches, and sends requests as they are", { timeout: 60_000 }, async () => {
-  const www = await mkdtemp(path.join(tmpdir(), "poolgate-www-"));
-  await cp(WWW, www, { recursive: true, filter: (file) => path.basename(file) !== "pkg" && path.basename(file) !== "dist" });
-  const server = await startServer({ www });
-  try {
-    const { page } = await visit(browser, server.url);
-    await ready(page);
-    assert.match(await clientLine(page), /^The WebAssembly client did not load \(.+\)\. Requests go out as they are\.$/);
-    await page.click("#browser-start");
-    await until("requests succeed", 15_000, async () => (await figure(page, "browser-tally-succeeded")) > 2);
-  } finally {
-    await server.stop();
-    await rm(www, { recursive: true, force: true });
-  }
-});
+test(
+  "without the package the page still watches, and sends requests as they are",
+  { timeout: 60_000 },
+  async () => {
+    const www = await mkdtemp(path.join(tmpdir(), "poolgate-www-"));
+    await cp(WWW, www, {
+      recursive: true,
+      filter: (file) => path.basename(file) !== "pkg" && path.basename(file) !== "dist",
+    });
+    const server = await startServer({ www });
+    try {
+      const { page } = await visit(browser, server.url);
+      await ready(page);
+      assert.match(
+        await clientLine(page),
+        /^The WebAssembly client did not load \(.+\)\. Requests go out as they are\.$/,
+      );
+      await page.click("#browser-start");
+      await until(
+        "requests succeed",
+        15_000,
+        async () => (await figure(page, "browser-tally-succeeded")) > 2,
+      );
+    } finally {
+      await server.stop();
+      await rm(www, { recursive: true, force: true });
+    }
+  },
+);
 
 test("a module that does not compile is told, and requests pass through", { timeout: 60_000 }, async () => {
   const server = await startServer();
   try {
     const context = await browser.newContext();
     const page = await context.newPage();
-    await page.route("**/*.wasm", (route) => route.fulfill({ contentType: "application/wasm", body: "not wasm" }));
+    await page.route("**/*.wasm", (route) =>
+      route.fulfill({ contentType: "application/wasm", body: "not wasm" }),
+    );
     await page.goto(server.url);
     await ready(page);
-    await until("the page says so", 10_000, async () => /did not load/.test(await clientLine(page)), () => clientLine(page));
+    await until(
+      "the page says so",
+      10_000,
+      async () => /did not load/.test(await clientLine(page)),
+      () => clientLine(page),
+    );
     await page.click("#browser-start");
     await until("requests succeed", 15_000, async () => (await figure(page, "browser-tally-succeeded")) > 2);
   } finally {

@@ -30,56 +30,99 @@ after(async () => {
   await server?.stop();
 });
 
-test(`${BROWSERS} browsers are throttled while the database is short, and only then`, { timeout: 180_000 }, async (t) => {
-  await t.test("they join a server under load", async () => {
-    await server.startLoad({ ...LOAD, poolgate: true, seconds: 300 });
-    visitors = await Promise.all(Array.from({ length: BROWSERS }, () => join()));
-    await Promise.all(visitors.map(({ page }) => ready(page)));
-    await until("all clients know that a limit is in force", 30_000, () =>
-      every(async ({ page }) => !/nothing limited/.test(await clientLine(page))), lines);
-  });
-
-  await t.test("their requests wait in their own queues, and few arrive", async () => {
-    await each(async ({ page }) => {
-      await page.fill('#browser [name="rate"]', String(WANTED_PER_SECOND));
-      await page.fill('#browser [name="hold_ms"]', String(LOAD.hold_ms));
-      await page.click("#browser-start");
+test(
+  `${BROWSERS} browsers are throttled while the database is short, and only then`,
+  { timeout: 180_000 },
+  async (t) => {
+    await t.test("they join a server under load", async () => {
+      await server.startLoad({ ...LOAD, poolgate: true, seconds: 300 });
+      visitors = await Promise.all(Array.from({ length: BROWSERS }, () => join()));
+      await Promise.all(visitors.map(({ page }) => ready(page)));
+      await until(
+        "all clients know that a limit is in force",
+        30_000,
+        () => every(async ({ page }) => !/nothing limited/.test(await clientLine(page))),
+        lines,
+      );
     });
-    await until("requests wait in each", 20_000, () => every(async ({ page }) => (await figure(page, "browser-tally-queued")) > 3), tallies);
-    const from = await Promise.all(visitors.map(measure));
-    await until("the measured time is over", MEASURED_MS + 5_000, () => Date.now() - (from.at(-1)?.at ?? 0) >= MEASURED_MS);
-    const to = await Promise.all(visitors.map(measure));
-    to.forEach((end, index) => {
-      const begin = from[index] ?? assert.fail();
-      const wanted = end.wanted - begin.wanted;
-      const sent = end.sent - begin.sent;
-      assert.ok(wanted > 40, `browser ${index} wanted ${wanted}`);
-      assert.ok(sent < wanted / 2, `browser ${index} sent ${sent} of the ${wanted} it wanted`);
+
+    await t.test("their requests wait in their own queues, and few arrive", async () => {
+      await each(async ({ page }) => {
+        await page.fill('#browser [name="rate"]', String(WANTED_PER_SECOND));
+        await page.fill('#browser [name="hold_ms"]', String(LOAD.hold_ms));
+        await page.click("#browser-start");
+      });
+      await until(
+        "requests wait in each",
+        20_000,
+        () => every(async ({ page }) => (await figure(page, "browser-tally-queued")) > 3),
+        tallies,
+      );
+      const from = await Promise.all(visitors.map(measure));
+      await until(
+        "the measured time is over",
+        MEASURED_MS + 5_000,
+        () => Date.now() - (from.at(-1)?.at ?? 0) >= MEASURED_MS,
+      );
+      const to = await Promise.all(visitors.map(measure));
+      to.forEach((end, index) => {
+        const begin = from[index] ?? assert.fail();
+        const wanted = end.wanted - begin.wanted;
+        const sent = end.sent - begin.sent;
+        assert.ok(wanted > 40, `browser ${index} wanted ${wanted}`);
+        assert.ok(sent < wanted / 2, `browser ${index} sent ${sent} of the ${wanted} it wanted`);
+      });
+      const sent = to.reduce((sum, end, index) => sum + end.sent - (from[index]?.sent ?? 0), 0);
+      const rate = ((sent / MEASURED_MS) * 1000).toFixed(1);
+      t.diagnostic(
+        `${BROWSERS} browsers sent ${rate} requests a second of ${BROWSERS * WANTED_PER_SECOND} wanted`,
+      );
+      assert.ok(sent >= BROWSERS, `nobody is starved: ${sent} arrived`);
     });
-    const sent = to.reduce((sum, end, index) => sum + end.sent - (from[index]?.sent ?? 0), 0);
-    t.diagnostic(`${BROWSERS} browsers sent ${(sent / MEASURED_MS * 1000).toFixed(1)} requests a second of ${BROWSERS * WANTED_PER_SECOND} wanted`);
-    assert.ok(sent >= BROWSERS, `nobody is starved: ${sent} arrived`);
-  });
 
-  await t.test("what they sent succeeds", async () => {
-    const [succeeded = 0, rejected = 0, failed = 0] = await Promise.all(["succeeded", "rejected", "failed"].map(sum));
-    assert.ok(succeeded / (succeeded + rejected + failed) > 0.75, `${succeeded} succeeded, ${rejected} were rejected, ${failed} failed`);
-  });
+    await t.test("what they sent succeeds", async () => {
+      const [succeeded = 0, rejected = 0, failed = 0] = await Promise.all(
+        ["succeeded", "rejected", "failed"].map(sum),
+      );
+      assert.ok(
+        succeeded / (succeeded + rejected + failed) > 0.75,
+        `${succeeded} succeeded, ${rejected} were rejected, ${failed} failed`,
+      );
+    });
 
-  await t.test("they recover when the load is gone", async () => {
-    await server.stopLoad();
-    // Eight browsers of 10/s that hold 200 ms ask for 16 of 25 permits: there is room for all.
-    await until("no queue is left", 30_000, () => every(async ({ page }) => (await figure(page, "browser-tally-queued")) === 0), tallies);
-    await until("nothing is limited", 30_000, () => every(async ({ page }) => /nothing limited/.test(await clientLine(page))), lines);
-    const before = await Promise.all(visitors.map(measure));
-    await until("requests flow as they are wanted", 20_000, async () => {
-      const now = await Promise.all(visitors.map(measure));
-      return now.every((end, index) => end.sent - (before[index]?.sent ?? 0) > 20);
-    }, tallies);
-    await each(({ page }) => page.click("#browser-stop"));
-    assert.deepEqual(visitors.flatMap(({ complaints }) => complaints), []);
-  });
-});
+    await t.test("they recover when the load is gone", async () => {
+      await server.stopLoad();
+      // Eight browsers of 10/s that hold 200 ms ask for 16 of 25 permits: there is room for all.
+      await until(
+        "no queue is left",
+        30_000,
+        () => every(async ({ page }) => (await figure(page, "browser-tally-queued")) === 0),
+        tallies,
+      );
+      await until(
+        "nothing is limited",
+        30_000,
+        () => every(async ({ page }) => /nothing limited/.test(await clientLine(page))),
+        lines,
+      );
+      const before = await Promise.all(visitors.map(measure));
+      await until(
+        "requests flow as they are wanted",
+        20_000,
+        async () => {
+          const now = await Promise.all(visitors.map(measure));
+          return now.every((end, index) => end.sent - (before[index]?.sent ?? 0) > 20);
+        },
+        tallies,
+      );
+      await each(({ page }) => page.click("#browser-stop"));
+      assert.deepEqual(
+        visitors.flatMap(({ complaints }) => complaints),
+        [],
+      );
+    });
+  },
+);
 
 /** A visitor whose requests to the lab are counted as the browser sends them. */
 async function join() {

@@ -12,9 +12,14 @@ const UPLOT = new URL("vendor/uplot/", WWW);
 const read = (file) => readFile(file);
 
 test("uPlot's files have the checksums of the npm package's", async () => {
-  const sums = (await readFile(new URL("SHA256SUMS", UPLOT), "utf8")).trim().split("\n").map((line) => line.split(/\s+/));
+  const sums = (await readFile(new URL("SHA256SUMS", UPLOT), "utf8"))
+    .trim()
+    .split("\n")
+    .map((line) => line.split(/\s+/));
   for (const [sum, name = ""] of sums) {
-    const hash = createHash("sha256").update(await read(new URL(name, UPLOT))).digest("hex");
+    const hash = createHash("sha256")
+      .update(await read(new URL(name, UPLOT)))
+      .digest("hex");
     assert.equal(hash, sum, name);
   }
   const listed = sums.map(([, name]) => name);
@@ -31,7 +36,9 @@ test("VERSION is the version that the script names", async () => {
 test("index.html pins both files by their hash", async () => {
   const index = await readFile(new URL("index.html", WWW), "utf8");
   for (const name of ["uPlot.iife.min.js", "uPlot.min.css"]) {
-    const hash = createHash("sha384").update(await read(new URL(name, UPLOT))).digest("base64");
+    const hash = createHash("sha384")
+      .update(await read(new URL(name, UPLOT)))
+      .digest("base64");
     const tag = index.match(new RegExp(`<[^>]*vendor/uplot/${name.replaceAll(".", "\\.")}[^>]*>`))?.[0] ?? "";
     assert.ok(tag.includes(`integrity="sha384-${hash}"`), tag);
   }

@@ -63,14 +63,16 @@ test("the app waits for a healthy database and is published on loopback alone", 
   assert.equal(db.ports, undefined);
   assert.equal(app.read_only, true);
   assert.ok(existsSync(join(root, "ops", app.build.context, app.build.dockerfile)));
-  assert.deepEqual(Object.keys(compose.volumes), db.volumes.map((/** @type {string} */ volume) => volume.split(":")[0]));
+  const volumes = db.volumes.map((/** @type {string} */ volume) => volume.split(":")[0]);
+  assert.deepEqual(Object.keys(compose.volumes), volumes);
 });
 
 test("the app's database is the one that the compose file starts", () => {
   const url = new URL(interpolated(compose.services.app.environment).DATABASE_URL);
   const db = interpolated(compose.services.db.environment);
   assert.equal(url.hostname, "db");
-  assert.deepEqual([url.username, url.password, url.pathname.slice(1)], [db.POSTGRES_USER, db.POSTGRES_PASSWORD, db.POSTGRES_DB]);
+  const wanted = [db.POSTGRES_USER, db.POSTGRES_PASSWORD, db.POSTGRES_DB];
+  assert.deepEqual([url.username, url.password, url.pathname.slice(1)], wanted);
 });
 
 const engine = hasCompose() ? false : "docker compose is not installed";

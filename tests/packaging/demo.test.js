@@ -9,7 +9,8 @@ import { startServer } from "./process.js";
 
 const MINUTE = 60_000;
 
-test("cargo xtask demo serves page and API and ends on SIGTERM with its server's status", { timeout: 30 * MINUTE }, async () => {
+const bounded = { timeout: 30 * MINUTE };
+test("cargo xtask demo serves page and API and ends on SIGTERM with its server's status", bounded, async () => {
   const demo = await startServer("cargo", ["xtask", "demo", "--no-open", "--port", "0"], { patience: 25 * MINUTE });
   try {
     const ping = await fetch(`${demo.url}/api/v1/health/ping`);

@@ -24,7 +24,7 @@ export async function run(program, args, options = {}) {
   return String(stdout);
 }
 
-/** The environment without what `node --test` tells its children, and without settings: a server refuses unknown ones. */
+/** The environment without what `node --test` tells its children, and without settings: a server refuses others. */
 export function plainEnvironment() {
   const told = (/** @type {string} */ name) =>
     name.startsWith("NODE_") || name.startsWith("POOLGATE_") || name === "DATABASE_URL";

@@ -11,8 +11,16 @@ const FACTS = [
   { key: "when", name: "When", title: "The moment it began, and what asked for it" },
   { key: "found", name: "Outcome", title: "The report in one sentence" },
   { key: "busy", name: "Busy before, after", title: "Connections in use" },
-  { key: "closed", name: "Idle closed", title: "Idle connections that were closed: this frees none that is in use" },
-  { key: "flagged", name: "Held too long", title: "Connections in use for longer than the leak threshold; the log names the place of each" },
+  {
+    key: "closed",
+    name: "Idle closed",
+    title: "Idle connections that were closed: this frees none that is in use",
+  },
+  {
+    key: "flagged",
+    name: "Held too long",
+    title: "Connections in use for longer than the leak threshold; the log names the place of each",
+  },
   { key: "skipped", name: "Not done", title: "Steps that were not taken, and why" },
 ];
 
@@ -25,7 +33,11 @@ export function alertList() {
     const key = JSON.stringify(status.alerts);
     if (key === shown) return;
     shown = key;
-    list.replaceChildren(...(status.alerts.length === 0 ? [create("li", "none", "No alert is active.")] : status.alerts.map(item)));
+    list.replaceChildren(
+      ...(status.alerts.length === 0
+        ? [create("li", "none", "No alert is active.")]
+        : status.alerts.map(item)),
+    );
   };
 }
 
@@ -71,5 +83,11 @@ function facts(report) {
 /** @param {Alert} alert */
 function item(alert) {
   const badge = create("span", `severity ${alert.severity}`, alert.severity);
-  return create("li", "", badge, ` ${alert.message} `, create("span", "note", `since ${format.clock(alert.since)}`));
+  return create(
+    "li",
+    "",
+    badge,
+    ` ${alert.message} `,
+    create("span", "note", `since ${format.clock(alert.since)}`),
+  );
 }

@@ -81,9 +81,14 @@ export function stopLoad() {
  * @returns {body is Status}
  */
 export function isStatus(body) {
-  return typeof body?.throttling_level === "string" && Number.isFinite(body.pool?.capacity) &&
-    Number.isFinite(body.gate?.max_concurrent_requests) && typeof body.performance === "object" &&
-    Array.isArray(body.alerts) && !Number.isNaN(Date.parse(body.sampled_at));
+  return (
+    typeof body?.throttling_level === "string" &&
+    Number.isFinite(body.pool?.capacity) &&
+    Number.isFinite(body.gate?.max_concurrent_requests) &&
+    typeof body.performance === "object" &&
+    Array.isArray(body.alerts) &&
+    !Number.isNaN(Date.parse(body.sampled_at))
+  );
 }
 
 /**
@@ -92,8 +97,12 @@ export function isStatus(body) {
  * @returns {body is ThrottlingConfig}
  */
 export function isConfig(body) {
-  return typeof body?.throttling_level === "string" && typeof body.enforced === "boolean" &&
-    Number.isFinite(body.version) && Number.isFinite(body.max_concurrent_requests);
+  return (
+    typeof body?.throttling_level === "string" &&
+    typeof body.enforced === "boolean" &&
+    Number.isFinite(body.version) &&
+    Number.isFinite(body.max_concurrent_requests)
+  );
 }
 
 /**
@@ -113,7 +122,12 @@ async function call(path, init) {
  */
 function send(path, init) {
   // High priority: a click on Stop must not wait behind this browser's own load in its six connections.
-  return fetch(path, { cache: "no-store", priority: "high", signal: AbortSignal.timeout(DEADLINE_MS), ...init });
+  return fetch(path, {
+    cache: "no-store",
+    priority: "high",
+    signal: AbortSignal.timeout(DEADLINE_MS),
+    ...init,
+  });
 }
 
 /**

@@ -28,6 +28,9 @@ const REQUESTS = {
   report: { name: "Shop: sales report (heavy)", make: () => [`${ROUTES.shop}/reports/sales`] },
 };
 
+/** Of its ten seconds a request leaves two for the answer: one that waits longer is given up, not sent in vain. */
+const QUEUE_TIMEOUT_MS = 8_000;
+
 /** The sample shop has so many of each, numbered from 1. */
 const PRODUCTS = 2_000;
 const CUSTOMERS = 8_000;
@@ -71,7 +74,7 @@ export class BrowserPanel {
   draw() {
     const { tally, latencyMs, running } = this.#generator;
     const state = this.#loaded?.client?.state;
-    const queued = this.#throughClient() ? state?.queued ?? 0 : 0;
+    const queued = this.#throughClient() ? (state?.queued ?? 0) : 0;
     this.#showTally({
       wanted: format.count(tally.wanted),
       succeeded: format.count(tally.succeeded),
@@ -106,7 +109,11 @@ export class BrowserPanel {
   #send(url, init) {
     const client = this.#throughClient() ? this.#loaded?.client : null;
     if (!client) return fetch(url, { ...init, priority: "low" });
-    return client.fetch(url, { ...init, priority: "low", poolgate: { priority: "normal" } });
+    return client.fetch(url, {
+      ...init,
+      priority: "low",
+      poolgate: { priority: "normal", queueTimeoutMs: QUEUE_TIMEOUT_MS },
+    });
   }
 
   #throughClient() {
@@ -119,7 +126,11 @@ export class BrowserPanel {
       return `The WebAssembly client did not load (${this.#loaded.problem}). Requests go out as they are.`;
     }
     const { level, enforced, ratePerSecond, transport, stale, config } = this.#loaded.client.state;
-    const limit = !enforced ? "nothing limited" : ratePerSecond == null ? "limited" : `${format.rate(ratePerSecond)} requests/s`;
+    const limit = !enforced
+      ? "nothing limited"
+      : ratePerSecond == null
+        ? "limited"
+        : `${format.rate(ratePerSecond)} requests/s`;
     const version = config == null ? "no config yet" : `config ${config.version}`;
     return `Client: ${level}, ${limit}, ${version} by ${transport}${stale ? ", stale" : ""}.`;
   }

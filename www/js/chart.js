@@ -88,7 +88,9 @@ export class Chart {
   }
 
   #tableView() {
-    const heads = ["Time", ...this.#options.lines.map((line) => line.name)].map((name) => create("th", "", name));
+    const heads = ["Time", ...this.#options.lines.map((line) => line.name)].map((name) =>
+      create("th", "", name),
+    );
     const table = create("table", "", create("thead", "", create("tr", "", ...heads)), this.#table);
     this.#details.append(create("summary", "", "Show as table"), table);
     this.#details.addEventListener("toggle", () => this.#details.open && this.#fillTable());
@@ -97,7 +99,9 @@ export class Chart {
 
   #label() {
     const last = this.#newestSlot();
-    const values = this.#options.lines.map((line, index) => line.text(last === null ? null : this.#data[index + 1]?.[last]));
+    const values = this.#options.lines.map((line, index) =>
+      line.text(last === null ? null : this.#data[index + 1]?.[last]),
+    );
     const words = this.#options.lines.map((line, index) => `${line.name} ${values[index]}`).join(", ");
     this.#box.setAttribute("aria-label", `${this.#options.title}, last 15 minutes. Now: ${words}.`);
     if (this.#plot.cursor.idx == null) this.#legend(last);
@@ -112,7 +116,8 @@ export class Chart {
   #legend(slot) {
     this.#options.lines.forEach((line, index) => {
       const value = this.#values[index];
-      if (value !== undefined) setText(value, line.text(slot === null ? null : this.#data[index + 1]?.[slot]));
+      if (value !== undefined)
+        setText(value, line.text(slot === null ? null : this.#data[index + 1]?.[slot]));
     });
   }
 
@@ -120,7 +125,9 @@ export class Chart {
     const seconds = this.#data[0] ?? [];
     const rows = [];
     for (let slot = seconds.length - 1; slot >= 0 && rows.length < TABLE_ROWS; slot -= 1) {
-      const cells = this.#options.lines.map((line, index) => create("td", "", line.text(this.#data[index + 1]?.[slot])));
+      const cells = this.#options.lines.map((line, index) =>
+        create("td", "", line.text(this.#data[index + 1]?.[slot])),
+      );
       rows.push(create("tr", "", create("th", "", format.clock((seconds[slot] ?? 0) * 1000)), ...cells));
     }
     this.#table.replaceChildren(...rows);
@@ -147,12 +154,29 @@ export class Chart {
       cursor: { sync: { key: "poolgate" }, drag: { x: false, y: false }, points: { size: 5 } },
       scales: { left: { range: fromZero }, right: { range: fromZero } },
       axes: [
-        { ...axis, size: 24, space: 70, values: (_plot, ticks, _axis, _space, step) => ticks.map((tick) => timeText(tick, step)) },
-        { ...axis, scale: "left", size: AXIS_WIDTH, space: 30, values: (_, ticks) => ticks.map((tick) => axisText(tick, unit)) },
         {
-          ...axis, scale: "right", side: 1, size: AXIS_WIDTH, space: 30, grid: { show: false },
+          ...axis,
+          size: 24,
+          space: 70,
+          values: (_plot, ticks, _axis, _space, step) => ticks.map((tick) => timeText(tick, step)),
+        },
+        {
+          ...axis,
+          scale: "left",
+          size: AXIS_WIDTH,
+          space: 30,
+          values: (_, ticks) => ticks.map((tick) => axisText(tick, unit)),
+        },
+        {
+          ...axis,
+          scale: "right",
+          side: 1,
+          size: AXIS_WIDTH,
+          space: 30,
+          grid: { show: false },
           // Without a right axis its room stays, so that the charts' times stand above each other.
-          values: (_, ticks) => ticks.map((tick) => (rightUnit === undefined ? "" : axisText(tick, rightUnit))),
+          values: (_, ticks) =>
+            ticks.map((tick) => (rightUnit === undefined ? "" : axisText(tick, rightUnit))),
         },
       ],
       series: [{}, ...lines.map((line, index) => this.#series(line, index))],

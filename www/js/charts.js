@@ -62,12 +62,21 @@ export function charts() {
       if (newest === null || newest === shown) return;
       shown = newest;
       // A young page shows what it has seen, and no empty minutes before it.
-      const seen = SPAN_SECONDS - Math.max(0, history.column("busy").findIndex((value) => value !== null));
+      const seen =
+        SPAN_SECONDS -
+        Math.max(
+          0,
+          history.column("busy").findIndex((value) => value !== null),
+        );
       const from = SPAN_SECONDS - Math.max(LEAST_SECONDS, Math.min(seen, span()));
       const seconds = history.seconds().slice(from);
-      const levels = history.runs("level").filter(({ value, end }) => value !== null && value > 0 && end > from);
+      const levels = history
+        .runs("level")
+        .filter(({ value, end }) => value !== null && value > 0 && end > from);
       const bands = levels.map(({ value, begin, end }) => ({
-        level: LEVELS[value ?? 0] ?? "EMERGENCY", begin: newest - SPAN_SECONDS + begin, end: newest - SPAN_SECONDS + end,
+        level: LEVELS[value ?? 0] ?? "EMERGENCY",
+        begin: newest - SPAN_SECONDS + begin,
+        end: newest - SPAN_SECONDS + end,
       }));
       for (const { chart, columns } of drawn) {
         chart.show([seconds, ...columns.map((column) => history.column(column).slice(from))], bands);

@@ -9,11 +9,23 @@ import * as format from "./format.js";
 
 const ROWS = [
   { key: "goodput", name: "Goodput", title: "Requests a second that succeeded, last 5 s" },
-  { key: "latency", name: "Latency p50", title: "Of the successes of the last 5 s, from the moment the user wanted to send" },
-  { key: "tail", name: "Latency p99", title: "Of the successes of the last 5 s, from the moment the user wanted to send" },
+  {
+    key: "latency",
+    name: "Latency p50",
+    title: "Of the successes of the last 5 s, from the moment the user wanted to send",
+  },
+  {
+    key: "tail",
+    name: "Latency p99",
+    title: "Of the successes of the last 5 s, from the moment the user wanted to send",
+  },
   { key: "queued", name: "Waiting", title: "Requests that wait in the users' own queues" },
   { key: "rejected", name: "Rejected", title: "Answered 503 or 429, whole run" },
-  { key: "givenUp", name: "Given up", title: "Given up by the user's own throttle before they were sent, whole run" },
+  {
+    key: "givenUp",
+    name: "Given up",
+    title: "Given up by the user's own throttle before they were sent, whole run",
+  },
   { key: "failed", name: "Failed", title: "Late answers, other statuses, no connection; whole run" },
   { key: "overall", name: "Whole run", title: "Succeeded, of all that was sent and has ended" },
 ];
@@ -34,7 +46,11 @@ export function overallSuccess({ succeeded, rejected, failed }) {
 
 /**
  * @param {HTMLElement} parent
- * @returns {{ show: (report: LoadReport) => void, save: () => Record<string, LoadReport>, restore: (saved: any) => void }}
+ * @returns {{
+ *   show: (report: LoadReport) => void,
+ *   save: () => Record<string, LoadReport>,
+ *   restore: (saved: any) => void,
+ * }}
  */
 export function comparison(parent) {
   const columns = { without: column("without", "Without Poolgate"), with: column("with", "With Poolgate") };
@@ -45,11 +61,17 @@ export function comparison(parent) {
     return head;
   });
   const rows = ROWS.map(({ key }, index) =>
-    create("tr", "", heads[index] ?? "", columns.without.cell(key), columns.with.cell(key)));
+    create("tr", "", heads[index] ?? "", columns.without.cell(key), columns.with.cell(key)),
+  );
   const corner = create("td", "note", "Success rate, last 5 s");
-  parent.append(create("table", "",
-    create("thead", "", create("tr", "", corner, columns.without.head, columns.with.head)),
-    create("tbody", "", ...rows)));
+  parent.append(
+    create(
+      "table",
+      "",
+      create("thead", "", create("tr", "", corner, columns.without.head, columns.with.head)),
+      create("tbody", "", ...rows),
+    ),
+  );
 
   /** @type {Record<string, LoadReport>} */
   const kept = {};
@@ -99,7 +121,10 @@ function column(mode, name) {
       setText(success, ended ? format.share(report.success_rate) : format.UNKNOWN);
       head.style.setProperty("--success", String(ended ? report.success_rate : 0));
       head.dataset["running"] = String(report.state === "running");
-      setText(state, `${report.state === "running" ? "running" : "ran"} ${format.duration(report.elapsed_seconds)}`);
+      setText(
+        state,
+        `${report.state === "running" ? "running" : "ran"} ${format.duration(report.elapsed_seconds)}`,
+      );
       for (const [key, text] of Object.entries(texts(report))) setText(cells.get(key) ?? head, text);
     },
   };

@@ -28,6 +28,9 @@ export function contactLine() {
     else if (fresh.stale) setText(line, `stale ${age}`);
     else if (pausedFor !== null) setText(line, `paused ${format.duration(pausedFor)}`);
     else setText(line, `updated ${age} ago`);
-    line.title = transport === "stream" ? "Figures arrive over one event stream." : "No event stream: polling every 2 s.";
+    line.title =
+      transport === "stream"
+        ? "Figures arrive over one event stream."
+        : "No event stream: polling every 2 s.";
   };
 }

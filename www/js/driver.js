@@ -95,7 +95,10 @@ export class Driver {
       this.#show(await stopLoad()); // The last figures of the other mode, if one was running.
       return startLoad(request);
     });
-    if (this.#report?.state === "running") this.#note(`Load of ${request.users} users ${way}, ${format.rate(request.requests_per_second)} requests/s`);
+    if (this.#report?.state === "running")
+      this.#note(
+        `Load of ${request.users} users ${way}, ${format.rate(request.requests_per_second)} requests/s`,
+      );
   }
 
   async #end() {
@@ -175,8 +178,11 @@ export class Driver {
       return;
     }
     const capacity = (this.#gatePermits * 1000) / hold;
-    setText(this.#demand, `${format.rate(asked)}/s is ${(asked / capacity).toFixed(1)} × what the gate can serve: ` +
-      `${this.#gatePermits} ÷ ${format.milliseconds(hold)} = ${format.rate(capacity)}/s.`);
+    setText(
+      this.#demand,
+      `${format.rate(asked)}/s is ${(asked / capacity).toFixed(1)} × what the gate can serve: ` +
+        `${this.#gatePermits} ÷ ${format.milliseconds(hold)} = ${format.rate(capacity)}/s.`,
+    );
   }
 
   /** @returns {LoadRequest} */

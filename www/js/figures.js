@@ -7,15 +7,41 @@ import * as format from "./format.js";
 /** @import { State } from "./state.js" */
 
 const STATS = [
-  { key: "waiting", name: "Waiting", title: "Requests that wait for a permit of the gate or a connection of the pool" },
+  {
+    key: "waiting",
+    name: "Waiting",
+    title: "Requests that wait for a permit of the gate or a connection of the pool",
+  },
   { key: "busy", name: "Busy", title: "Connections in use, of the most the pool may open" },
-  { key: "p95", name: "Wait p95", title: "From arrival at the gate until a connection is in hand: 95 of 100 requests wait no longer (last minute)" },
-  { key: "p99", name: "Wait p99", title: "From arrival at the gate until a connection is in hand: 99 of 100 requests wait no longer (last minute)" },
+  {
+    key: "p95",
+    name: "Wait p95",
+    title:
+      "From arrival at the gate until a connection is in hand: 95 of 100 requests wait no longer (last minute)",
+  },
+  {
+    key: "p99",
+    name: "Wait p99",
+    title:
+      "From arrival at the gate until a connection is in hand: 99 of 100 requests wait no longer (last minute)",
+  },
   { key: "rejected", name: "Rejected/s", title: "Requests turned away by the gate, mean of 3 seconds" },
   { key: "goodput", name: "Goodput/s", title: "Requests let in by the gate, mean of 3 seconds" },
-  { key: "clients", name: "In sync", title: "Clients that were sent the config in force, of all that listen" },
-  { key: "breaker", name: "Breaker", title: "Closed: requests flow; open: nothing passes; half-open: a few requests try" },
-  { key: "fair", name: "Fair rate", title: "Requests that each client may start in a second; none while nothing is limited" },
+  {
+    key: "clients",
+    name: "In sync",
+    title: "Clients that were sent the config in force, of all that listen",
+  },
+  {
+    key: "breaker",
+    name: "Breaker",
+    title: "Closed: requests flow; open: nothing passes; half-open: a few requests try",
+  },
+  {
+    key: "fair",
+    name: "Fair rate",
+    title: "Requests that each client may start in a second; none while nothing is limited",
+  },
 ];
 
 /** @returns {(state: State) => void} */
@@ -48,12 +74,18 @@ export function gauges() {
     // One scale for both: a gate of 25 before a pool of 30 ends, visibly, at five sixths of it.
     const scale = Math.max(p.capacity, g.max_concurrent_requests, 1);
     const unopened = Math.max(0, p.capacity - p.checked_out - p.idle - p.connecting);
-    pool.show(p.capacity / scale, { busy: p.checked_out / p.capacity, idle: p.idle / p.capacity, connecting: p.connecting / p.capacity });
+    pool.show(p.capacity / scale, {
+      busy: p.checked_out / p.capacity,
+      idle: p.idle / p.capacity,
+      connecting: p.connecting / p.capacity,
+    });
     pool.say(
       `${p.checked_out} busy, ${p.idle} idle, ${p.connecting} connecting, ${unopened} unopened of ${p.capacity} ` +
-      `(${format.share(p.usage_percent / 100)})`,
+        `(${format.share(p.usage_percent / 100)})`,
     );
-    gate.show(g.max_concurrent_requests / scale, { flight: g.in_flight / Math.max(1, g.max_concurrent_requests) });
+    gate.show(g.max_concurrent_requests / scale, {
+      flight: g.in_flight / Math.max(1, g.max_concurrent_requests),
+    });
     gate.say(`${g.in_flight} of ${g.max_concurrent_requests} in flight, ${g.waiting} waiting`);
   };
 }
@@ -76,7 +108,8 @@ function track(name) {
      */
     show(width, parts) {
       for (const element of [bar, marks]) element?.style.setProperty("--width", String(width));
-      for (const [part, value] of Object.entries(parts)) bar.style.setProperty(`--${part}-share`, String(value));
+      for (const [part, value] of Object.entries(parts))
+        bar.style.setProperty(`--${part}-share`, String(value));
     },
     /** @param {string} words */
     say(words) {

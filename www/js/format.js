@@ -4,7 +4,11 @@
 export const UNKNOWN = "–";
 
 const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
-const clockFormat = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const clockFormat = new Intl.DateTimeFormat("en-GB", {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+});
 
 /** @param {number | null | undefined} value */
 export function count(value) {

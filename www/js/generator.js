@@ -98,7 +98,8 @@ export class Generator {
       await response.arrayBuffer();
       this.#count(tally, response, performance.now() - begin);
     } catch (error) {
-      if (stop.aborted) tally.wanted -= 1; // Taken back, not failed.
+      if (stop.aborted)
+        tally.wanted -= 1; // Taken back, not failed.
       else if (this.#isGivenUp(error)) tally.givenUp += 1;
       else tally.failed += 1;
     } finally {

@@ -80,7 +80,10 @@ export class History {
 
   /** A copy that JSON can carry. */
   save() {
-    return { newest: this.#newest, columns: Object.fromEntries(this.#names().map((name) => [name, this.column(name)])) };
+    return {
+      newest: this.#newest,
+      columns: Object.fromEntries(this.#names().map((name) => [name, this.column(name)])),
+    };
   }
 
   /**

@@ -9,7 +9,8 @@ import * as words from "./words.js";
 /** The log's bound; older events go. */
 const MOST_EVENTS = 200;
 
-/** @typedef {{ at: number, kind: "level" | "breaker" | "alert" | "cleanup" | "contact" | "load", text: string }} LogEvent */
+/** @typedef {"level" | "breaker" | "alert" | "cleanup" | "contact" | "load"} Kind */
+/** @typedef {{ at: number, kind: Kind, text: string }} LogEvent */
 
 /**
  * What changed from one status to the next.
@@ -24,7 +25,11 @@ export function changes(before, after, reason) {
   const events = [];
   if (before.throttling_level !== after.throttling_level) {
     const usage = `pool ${after.pool.usage_percent.toFixed(0)} %, gate ${after.gate.usage_percent.toFixed(0)} %`;
-    events.push({ at, kind: "level", text: `${before.throttling_level} → ${after.throttling_level} (${usage}). ${reason}`.trim() });
+    events.push({
+      at,
+      kind: "level",
+      text: `${before.throttling_level} → ${after.throttling_level} (${usage}). ${reason}`.trim(),
+    });
   }
   if (before.circuit_breaker !== after.circuit_breaker) {
     events.push({ at, kind: "breaker", text: words.breaker(after.circuit_breaker) });
@@ -49,7 +54,11 @@ export function eventLog() {
   let events = [];
   const draw = () => {
     const items = events.map(item);
-    list.replaceChildren(...(items.length === 0 ? [create("li", "none", "Nothing has changed since this page was opened.")] : items));
+    list.replaceChildren(
+      ...(items.length === 0
+        ? [create("li", "none", "Nothing has changed since this page was opened.")]
+        : items),
+    );
   };
   byId("log-save", HTMLButtonElement).addEventListener("click", () => download(events));
   draw();

@@ -9,7 +9,15 @@ import { LEVELS, level } from "./words.js";
 const RATE_WINDOW_MS = 3_000;
 
 const COLUMNS = /** @type {const} */ ([
-  "level", "busy", "open", "capacity", "waiting", "p95", "p99", "admitted", "rejected",
+  "level",
+  "busy",
+  "open",
+  "capacity",
+  "waiting",
+  "p95",
+  "p99",
+  "admitted",
+  "rejected",
 ]);
 
 export class State {
@@ -58,17 +66,24 @@ export class State {
     const newest = { at, admitted: gate.admitted_total, rejected: gate.rejected_total };
     const last = this.#totals.at(-1);
     // Totals that shrink are those of a server that was started again.
-    if (last !== undefined && (newest.admitted < last.admitted || newest.rejected < last.rejected || at < last.at)) {
+    if (
+      last !== undefined &&
+      (newest.admitted < last.admitted || newest.rejected < last.rejected || at < last.at)
+    ) {
       this.#totals = [];
     }
     this.#totals.push(newest);
-    while (this.#totals.length > 2 && at - (this.#totals[1]?.at ?? at) >= RATE_WINDOW_MS) this.#totals.shift();
+    while (this.#totals.length > 2 && at - (this.#totals[1]?.at ?? at) >= RATE_WINDOW_MS)
+      this.#totals.shift();
     const oldest = this.#totals[0] ?? newest;
     const seconds = (at - oldest.at) / 1000;
-    this.rates = seconds <= 0 ? { admitted: null, rejected: null } : {
-      admitted: (newest.admitted - oldest.admitted) / seconds,
-      rejected: (newest.rejected - oldest.rejected) / seconds,
-    };
+    this.rates =
+      seconds <= 0
+        ? { admitted: null, rejected: null }
+        : {
+            admitted: (newest.admitted - oldest.admitted) / seconds,
+            rejected: (newest.rejected - oldest.rejected) / seconds,
+          };
   }
 
   /**

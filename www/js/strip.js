@@ -22,8 +22,12 @@ export function levelStrip() {
     const percent = state.levelShares();
     const texts = LEVELS.map((_, index) => format.share(percent?.[index]));
     shares.forEach((share, index) => setText(share, texts[index] ?? ""));
-    strip.setAttribute("aria-label", `Level over the last 15 minutes: ${
-      LEVELS.map((level, index) => `${level} ${texts[index]}`).join(", ")}`);
+    strip.setAttribute(
+      "aria-label",
+      `Level over the last 15 minutes: ${LEVELS.map((level, index) => `${level} ${texts[index]}`).join(
+        ", ",
+      )}`,
+    );
     drawRuns(strip, state);
   };
 }

@@ -32,11 +32,16 @@ export function verdictPanel() {
     const { status } = state;
     if (fresh.stale) {
       const last = status === null ? "" : `${words.verdict(status, state.since)}.`;
-      const seen = status === null ? "" : `The figures below are the last it sent, at ${format.clock(status.sampled_at)}.`;
+      const seen =
+        status === null
+          ? ""
+          : `The figures below are the last it sent, at ${format.clock(status.sampled_at)}.`;
       show("UNKNOWN", [`No contact with the server for ${format.duration(fresh.seconds)}`, seen, last]);
     } else if (status !== null) {
       show(words.level(status.throttling_level), [
-        words.verdict(status, state.since), words.reason(state.config), words.breaker(status.circuit_breaker),
+        words.verdict(status, state.since),
+        words.reason(state.config),
+        words.breaker(status.circuit_breaker),
       ]);
     }
   };

@@ -46,7 +46,9 @@ export function level(word) {
  */
 export function verdict(status, since) {
   const { pool, gate, performance } = status;
-  const begin = since.seenBegin ? `since ${format.clock(since.at)}` : `since ${format.clock(since.at)} or earlier`;
+  const begin = since.seenBegin
+    ? `since ${format.clock(since.at)}`
+    : `since ${format.clock(since.at)} or earlier`;
   const waiting = gate.waiting + pool.waiting;
   return [
     `${level(status.throttling_level)} ${begin} — ${pool.checked_out} of ${pool.capacity} connections busy`,
@@ -60,8 +62,15 @@ export function verdict(status, since) {
  * @param {ThrottlingConfig | null} config
  */
 export function reason(config) {
-  if (config === null) return "";
-  return `${REASONS[config.reason] ?? `Reason: ${config.reason}.`} ${allowance(config)}`.trim();
+  return config === null ? "" : `${cause(config)} ${allowance(config)}`.trim();
+}
+
+/**
+ * Why alone.
+ * @param {ThrottlingConfig | null} config
+ */
+export function cause(config) {
+  return config === null ? "" : (REASONS[config.reason] ?? `Reason: ${config.reason}.`);
 }
 
 /** @param {CircuitState} state */
@@ -73,7 +82,8 @@ export function breaker(state) {
 function allowance(config) {
   if (!config.enforced) return "";
   const rate = config.fair_rate_per_second;
-  if (rate !== null) return `Each client may send ${perTime(rate)}, ${config.max_concurrent_requests} at a time.`;
+  if (rate !== null)
+    return `Each client may send ${perTime(rate)}, ${config.max_concurrent_requests} at a time.`;
   return (
     `Each client may send ${config.max_requests_per_minute} a minute, ${config.max_concurrent_requests} at a time, ` +
     `${config.request_delay_ms} ms apart.`

@@ -65,6 +65,6 @@ export function isPoolgateError(value) {
  * @param {number | null} [retryAfterMs]
  */
 export function errorOf(code, message, retryAfterMs) {
-  const Type = Object.hasOwn(CLASSES, code) ? CLASSES[/** @type {keyof CLASSES} */ (code)] : PoolgateError;
+  const Type = Object.hasOwn(CLASSES, code) ? CLASSES[/** @type {keyof typeof CLASSES} */ (code)] : PoolgateError;
   return new Type(code, message, retryAfterMs);
 }

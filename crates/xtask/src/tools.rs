@@ -1,4 +1,4 @@
-//! The development tools that come from crates.io: their pinned versions, installed once per machine.
+//! The development tools that cargo builds: their pinned versions, installed once per machine.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};

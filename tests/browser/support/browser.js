@@ -30,7 +30,9 @@ export async function visit(browser, url, options = {}) {
   const complaints = listen(page);
   await page.addInitScript(() => {
     addEventListener("securitypolicyviolation", (event) => {
-      console.error(`CSP violation: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`);
+      console.error(
+        `CSP violation: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`,
+      );
     });
   });
   await page.goto(url);

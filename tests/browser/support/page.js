@@ -52,9 +52,19 @@ export function shown(page) {
  * @param {Page} page
  */
 export async function ready(page) {
-  await until("the page shows a level", 20_000, async () => (await level(page)) !== "UNKNOWN", () => shown(page));
+  await until(
+    "the page shows a level",
+    20_000,
+    async () => (await level(page)) !== "UNKNOWN",
+    () => shown(page),
+  );
   await page.locator("#driver-start").waitFor();
-  await until("the client has loaded", 20_000, async () => !/loading/.test(await clientLine(page)), () => clientLine(page));
+  await until(
+    "the client has loaded",
+    20_000,
+    async () => !/loading/.test(await clientLine(page)),
+    () => clientLine(page),
+  );
 }
 
 /** @param {Page} page */
@@ -67,7 +77,8 @@ export async function clientLine(page) {
  * @param {Partial<typeof LOAD>} [load]
  */
 export async function fillLoad(page, load = LOAD) {
-  for (const [name, value] of Object.entries(load)) await page.fill(`#driver [name="${name}"]`, String(value));
+  for (const [name, value] of Object.entries(load))
+    await page.fill(`#driver [name="${name}"]`, String(value));
 }
 
 /**

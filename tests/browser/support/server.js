@@ -62,7 +62,8 @@ export async function startServer({ www = WWW, demo = true, port = 0, env = {} }
      */
     async json(route, init) {
       const response = await fetch(new URL(route, url), { signal: AbortSignal.timeout(10_000), ...init });
-      if (!response.ok) throw new Error(`${init?.method ?? "GET"} ${route}: ${response.status} ${await response.text()}`);
+      if (!response.ok)
+        throw new Error(`${init?.method ?? "GET"} ${route}: ${response.status} ${await response.text()}`);
       return response.json();
     },
     /** @param {object} load */
@@ -84,7 +85,9 @@ export async function startServer({ www = WWW, demo = true, port = 0, env = {} }
  * @param {NodeJS.ProcessEnv} env
  */
 function withoutSettings(env) {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("POOLGATE_") && name !== "DATABASE_URL"));
+  return Object.fromEntries(
+    Object.entries(env).filter(([name]) => !name.startsWith("POOLGATE_") && name !== "DATABASE_URL"),
+  );
 }
 
 /**

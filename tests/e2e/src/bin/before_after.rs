@@ -186,17 +186,18 @@ fn flatten(toml: &str) -> BTreeMap<String, String> {
 }
 
 fn markdown(runs: &[Run], arguments: &Arguments, version: &str) -> String {
-    let Arguments { users, rate, hold_ms, seconds, .. } = arguments;
+    let Arguments { users, hold_ms, seconds, .. } = arguments;
     let mut text = format!(
-        "PostgreSQL {version}; {users} users who want {rate} requests/s together, each holding a connection for \
-         {hold_ms} ms; {seconds} s a run, users in a process of their own, no retries.\n\n"
+        "PostgreSQL {version}; {users} users in a process of their own, whose requests hold a connection for {hold_ms} ms \
+         each; {seconds} s a run, no retries.\n\n"
     );
     for run in runs {
         let served = f64::from(run.settings.capacity.min(run.settings.max_concurrent_requests));
         let capacity = served / (f64::from(*hold_ms).max(1.0) / 1000.0);
         text += &format!(
-            "- {}: at most {capacity:.0} requests/s can be served, {:.1} times that is offered\n",
+            "- {}: {} requests/s are offered, {:.1} times the {capacity:.0} that can be served\n",
             run.name,
+            run.offered_per_second,
             run.offered_per_second / capacity
         );
     }
