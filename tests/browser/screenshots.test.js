@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { launch, visit } from "./support/browser.js";
-import { LOAD, SERVED_PERCENT, choose, figure, fillLoad, ready, success } from "./support/page.js";
+import { LOAD, SERVED_PERCENT, choose, figure, fillLoad, ran, ready, success } from "./support/page.js";
 import { startServer } from "./support/server.js";
 import { until } from "./support/until.js";
 
@@ -89,16 +89,6 @@ test("texts can be read in both themes: 4.5 to 1", async () => {
     assert.deepEqual(weak, [], theme);
   }
 });
-
-/**
- * Seconds that a mode's load has run.
- * @param {import("playwright-core").Page} page
- * @param {"with" | "without"} mode
- */
-async function ran(page, mode) {
-  const state = await page.locator(`#comparison .${mode} .note`).innerText();
-  return Number(/(\d+) s$/.exec(state)?.[1] ?? 0);
-}
 
 /**
  * Texts whose contrast to what is behind them is too low (WCAG 2.2, 1.4.3). Runs in the page.

@@ -92,7 +92,8 @@
 //!   important newcomer, and rejects any other. Each request waits at most its [`Request::queue_timeout`]. Order:
 //!   [`Priority`], then arrival; lower priorities get a share all the same ([`Priority::patience`]).
 //! - **Pause**: the gate's `Retry-After` holds everything back for that long and up to half as long again, at most 60
-//!   s; a shorter one does not shorten a longer one.
+//!   s; a shorter one does not shorten a longer one. While a fair rate is in force it counts for one interval of that
+//!   rate at most.
 //! - **Breaker**: the server's verdict, and local evidence: five requests in a row without contact, over at least 1 s
 //!   and within 60 s, open it. One probe after 1 s, then after U(0, 2 s), U(0, 4 s) … U(0, 60 s); any answer closes
 //!   it. A probe without an answer counts as failed after 10 s. While it is open what waits and what comes is

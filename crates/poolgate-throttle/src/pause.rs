@@ -20,8 +20,18 @@ pub(crate) struct Pause {
 impl Pause {
     /// Pauses for `retry_after` and up to half as long again, so that clients rejected together do not return
     /// together; never longer than a minute, and never shorter than a pause that is on.
-    pub(crate) fn extend(&mut self, retry_after: Option<Duration>, now: Duration, rng: &mut Rng) {
-        let asked = retry_after.unwrap_or(UNSPOKEN).min(LONGEST);
+    ///
+    /// While a fair rate is in force the pause asks for no more than its `interval`: the server has already told this
+    /// client how fast to go, knowing that some are rejected, and whole seconds of silence on top would leave the
+    /// database idle and then be made up for in a burst.
+    pub(crate) fn extend(
+        &mut self,
+        retry_after: Option<Duration>,
+        interval: Option<Duration>,
+        now: Duration,
+        rng: &mut Rng,
+    ) {
+        let asked = retry_after.unwrap_or(UNSPOKEN).min(interval.unwrap_or(LONGEST)).min(LONGEST);
         let spread = (asked / 2).min(WIDEST_SPREAD);
         // Near the cap the spread goes below what was asked for rather than above the cap.
         let length = asked.min(LONGEST - spread) + spread.mul_f64(rng.unit());
@@ -48,7 +58,7 @@ mod tests {
         let mut ends = Vec::new();
         for _ in 0..100 {
             let mut pause = Pause::default();
-            pause.extend(Some(secs(2)), secs(100), &mut rng);
+            pause.extend(Some(secs(2)), None, secs(100), &mut rng);
             assert!(pause.until() >= secs(102) && pause.until() <= secs(103));
             ends.push(pause.until());
         }
@@ -60,10 +70,10 @@ mod tests {
     fn a_shorter_one_does_not_shorten_it() {
         let mut rng = Rng::new(1);
         let mut pause = Pause::default();
-        pause.extend(Some(secs(20)), secs(0), &mut rng);
+        pause.extend(Some(secs(20)), None, secs(0), &mut rng);
         let until = pause.until();
-        pause.extend(Some(secs(1)), secs(1), &mut rng);
-        pause.extend(None, secs(2), &mut rng);
+        pause.extend(Some(secs(1)), None, secs(1), &mut rng);
+        pause.extend(None, None, secs(2), &mut rng);
         assert_eq!(pause.until(), until);
     }
 
@@ -72,15 +82,24 @@ mod tests {
         let mut rng = Rng::new(1);
         for asked in [secs(59), secs(60), secs(86_400), Duration::MAX] {
             let mut pause = Pause::default();
-            pause.extend(Some(asked), secs(5), &mut rng);
+            pause.extend(Some(asked), None, secs(5), &mut rng);
             assert!(pause.until() >= secs(55) && pause.until() <= secs(65), "{asked:?}: {:?}", pause.until());
         }
     }
 
     #[test]
+    fn under_a_fair_rate_it_asks_for_one_interval_at_most() {
+        let mut pause = Pause::default();
+        pause.extend(Some(secs(3)), Some(Duration::from_millis(250)), secs(5), &mut Rng::new(1));
+        assert!(pause.until() >= Duration::from_millis(5250) && pause.until() <= Duration::from_millis(5375));
+        pause.extend(Some(secs(3)), Some(secs(3600)), secs(10), &mut Rng::new(1));
+        assert!(pause.until() >= secs(13) && pause.until() <= Duration::from_millis(14_500));
+    }
+
+    #[test]
     fn zero_is_no_pause() {
         let mut pause = Pause::default();
-        pause.extend(Some(Duration::ZERO), secs(5), &mut Rng::new(1));
+        pause.extend(Some(Duration::ZERO), None, secs(5), &mut Rng::new(1));
         assert_eq!(pause.until(), secs(5));
     }
 }

@@ -143,7 +143,7 @@ impl Throttle {
             return;
         }
         if let Outcome::Rejected { retry_after } = outcome {
-            self.pause.extend(retry_after, now, &mut self.rng);
+            self.pause.extend(retry_after, self.interval(), now, &mut self.rng);
         }
         self.breaker.learn(permit.kind, outcome, now, &mut self.rng);
     }
@@ -269,6 +269,11 @@ impl Throttle {
         }
         let budget = self.bucket.ready_at(self.now).max(self.spacing.ready_at(&self.limits));
         Some(budget.max(self.pause.until()))
+    }
+
+    /// The time between two starts that a fair rate in force stands for.
+    fn interval(&self) -> Option<Duration> {
+        self.limits.rate_per_second.and_then(|rate| Duration::try_from_secs_f64(rate.recip()).ok())
     }
 
     /// What a rejected request is told about when to return.

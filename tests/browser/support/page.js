@@ -42,6 +42,17 @@ export async function success(page, mode) {
   return Number.parseFloat((await page.locator(`#comparison .${mode} .success`).textContent()) ?? "");
 }
 
+/**
+ * Seconds that a mode's load has run.
+ * @param {Page} page
+ * @param {"with" | "without"} mode
+ */
+export async function ran(page, mode) {
+  const state = await page.locator(`#comparison .${mode} .note`).innerText();
+  const [, minutes = "0", seconds = "0"] = /(?:(\d+) min )?(\d+) s$/.exec(state) ?? [];
+  return Number(minutes) * 60 + Number(seconds);
+}
+
 /** @param {Page} page */
 export function shown(page) {
   return page.locator("#verdict").innerText();
