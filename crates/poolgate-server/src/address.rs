@@ -1,6 +1,6 @@
-//! Who sent a request, as far as addresses tell.
+//! Addresses: who sent a request, as far as they tell, and where to reach a server.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use axum::extract::ConnectInfo;
 use http::{Extensions, HeaderMap};
@@ -25,6 +25,16 @@ impl AddressKey {
         let ConnectInfo(peer) = extensions.get::<ConnectInfo<SocketAddr>>()?;
         Some(Self::new(sender(peer.ip(), headers, trusted)))
     }
+}
+
+/// Where to reach a server that is bound to this address: one on all of the machine's addresses by the loopback one.
+pub(crate) fn reachable(bound: SocketAddr) -> SocketAddr {
+    let ip = match bound.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, bound.port())
 }
 
 /// The nearest address that is not a trusted proxy. Each proxy adds, on the right, whom it got the request from, so
@@ -73,5 +83,13 @@ mod tests {
         assert_eq!(key("2001:db8:0:1::1"), key("2001:db8:0:1:ffff::2"));
         assert_ne!(key("2001:db8:0:1::1"), key("2001:db8:0:2::1"));
         assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
+    }
+
+    #[test]
+    fn a_server_on_all_addresses_is_reached_by_loopback() {
+        let at = |text: &str| reachable(text.parse().expect("an address")).to_string();
+        assert_eq!(at("0.0.0.0:8000"), "127.0.0.1:8000");
+        assert_eq!(at("[::]:8000"), "[::1]:8000");
+        assert_eq!(at("127.0.0.2:80"), "127.0.0.2:80");
     }
 }

@@ -1,15 +1,14 @@
 //! Asks a running server whether it is ready.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, bail};
 use axum::body::{Body, Bytes};
 use http_body_util::{BodyExt, Limited};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use poolgate_types::routes;
+
+use crate::address::reachable;
 
 /// How long the server has for its answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -35,14 +34,4 @@ async fn get(address: SocketAddr) -> anyhow::Result<(bool, Bytes)> {
     let ready = response.status().is_success();
     let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
     Ok((ready, body.map_err(|error| anyhow::anyhow!(error))?.to_bytes()))
-}
-
-/// A server on all addresses is reached by the loopback one.
-fn reachable(bind: SocketAddr) -> SocketAddr {
-    let ip = match bind.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, bind.port())
 }

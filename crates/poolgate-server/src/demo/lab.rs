@@ -1,7 +1,7 @@
 //! The lab: a route that holds a connection for a given time, and users who call it.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -23,6 +23,7 @@ use tokio::{sync::Mutex, time};
 use tokio_util::sync::CancellationToken;
 
 use super::{Demo, data, failure::Failure, load::Load};
+use crate::address::reachable;
 
 const DEFAULT_HOLD_MS: u64 = 200;
 const LONGEST_HOLD_MS: u64 = 10_000;
@@ -49,16 +50,6 @@ impl Lab {
     pub(super) fn new(address: SocketAddr, shutdown: CancellationToken) -> Self {
         Self { target: reachable(address), shutdown, load: Arc::default() }
     }
-}
-
-/// An address to connect to. One that is bound to all of the machine's addresses is reached by the loopback one.
-fn reachable(bound: SocketAddr) -> SocketAddr {
-    let ip = match bound.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, bound.port())
 }
 
 #[derive(Debug, Deserialize)]
@@ -156,18 +147,5 @@ fn idle() -> LoadReport {
         success_rate: 1.0,
         goodput_per_second: 0.0,
         latency_ms: Percentiles::default(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_on_all_addresses_is_reached_by_loopback() {
-        let at = |text: &str| reachable(text.parse().expect("an address")).to_string();
-        assert_eq!(at("0.0.0.0:8000"), "127.0.0.1:8000");
-        assert_eq!(at("[::]:8000"), "[::1]:8000");
-        assert_eq!(at("127.0.0.2:80"), "127.0.0.2:80");
     }
 }
