@@ -1,29 +1,11 @@
 // The documents that the server sends, as far as the page reads them. `poolgate-types` is their source; the golden
 // documents in tests/fixtures hold both sides to it.
 
-export type Level = "NORMAL" | "MODERATE" | "AGGRESSIVE" | "EMERGENCY";
-export type Health = "HEALTHY" | "DEGRADED" | "CRITICAL";
-export type CircuitState = "closed" | "open" | "half_open";
-export type Severity = "info" | "warning" | "critical";
+// What the client reads too is the package's to describe.
+import type { CircuitState, CleanupReport, Health, ThrottlingConfig, ThrottlingLevel as Level } from "../pkg/index.js";
+export type { CircuitState, CleanupReport, Health, Level, ThrottlingConfig };
 
-export interface ThrottlingConfig {
-  throttling_level: Level;
-  max_concurrent_requests: number;
-  max_requests_per_minute: number;
-  request_delay_ms: number;
-  circuit_breaker_open: boolean;
-  emergency_mode_active: boolean;
-  epoch: number;
-  version: number;
-  health: Health;
-  enforced: boolean;
-  fair_rate_per_second: number | null;
-  poll_after_seconds: number;
-  ttl_seconds: number;
-  retry_after_seconds: number | null;
-  probe_fraction: number | null;
-  reason: string;
-}
+export type Severity = "info" | "warning" | "critical";
 
 export interface Percentiles {
   p50: number;
@@ -54,19 +36,6 @@ export interface GateStatus {
   usage_percent: number;
   admitted_total: number;
   rejected_total: number;
-}
-
-export interface CleanupReport {
-  trigger: "manual" | "automatic";
-  started_at: string;
-  duration_ms: number;
-  checked_out_before: number;
-  checked_out_after: number;
-  idle_closed: number;
-  freed: number;
-  leases_flagged: number;
-  skipped: string[];
-  summary: string;
 }
 
 export interface Alert {
