@@ -1,6 +1,5 @@
 //! How a caller gets a connection.
 
-use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,18 +11,19 @@ use crate::error::AcquireError;
 use crate::lease::{Lease, PingError};
 use crate::observer::CloseReason;
 use crate::pool::Shared;
+use crate::purpose::Taker;
 
 /// Idle connections that a caller finds dead before it asks for a new one.
 const MAX_DEAD: u32 = 2;
 
 type Answer<DB> = Result<Lease<DB>, AcquireError>;
 
-pub(crate) async fn acquire<DB: Database>(shared: Arc<Shared<DB>>, place: &'static Location<'static>) -> Answer<DB> {
+pub(crate) async fn acquire<DB: Database>(shared: Arc<Shared<DB>>, taker: Taker) -> Answer<DB> {
     shared.remember_runtime()?;
     let started = Instant::now();
-    let mut dead = 0;
+    let (mut now, mut dead) = (started, 0);
     loop {
-        match find(&shared, place)? {
+        match find(&shared, &taker, now)? {
             Found::Lease(lease) => return Ok(acquired(&shared, lease, started)),
             Found::Suspect(lease) => {
                 let left = shared.config.timeout.saturating_sub(started.elapsed());
@@ -34,6 +34,7 @@ pub(crate) async fn acquire<DB: Database>(shared: Arc<Shared<DB>>, place: &'stat
                     Some(lease) => return Ok(acquired(&shared, lease, started)),
                     None => dead += 1,
                 }
+                now = Instant::now();
                 if dead >= MAX_DEAD {
                     let idle = shared.state().close_idle(0);
                     shared.close_all(idle, CloseReason::Silent);
@@ -57,13 +58,12 @@ enum Found<DB: Database> {
     Queue(Queued<DB>, oneshot::Receiver<Answer<DB>>),
 }
 
-fn find<DB: Database>(shared: &Arc<Shared<DB>>, place: &'static Location<'static>) -> Result<Found<DB>, AcquireError> {
-    let now = Instant::now();
+fn find<DB: Database>(shared: &Arc<Shared<DB>>, taker: &Taker, now: Instant) -> Result<Found<DB>, AcquireError> {
     let mut state = shared.state();
-    let found = state.check_out(place, now)?;
+    let found = state.check_out(taker, now)?;
     let Some((issued, suspect)) = found.issued else {
         let (reply, answer) = oneshot::channel();
-        let ticket = state.wait(place, now, || reply);
+        let ticket = state.wait(taker.clone(), now, || reply);
         drop(state);
         shared.close_all(found.expired, CloseReason::Recycled);
         return Ok(Found::Queue(Queued { shared: Arc::clone(shared), ticket: ticket? }, answer));

@@ -6,10 +6,15 @@ use std::time::{Duration, Instant};
 use crate::counts::Contact;
 use crate::error::AcquireError;
 
-/// Pause after the first failure; doubled by each further one.
+/// Longest pause after the first failure; doubled by each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// Longest pause: how late a database that is back can be noticed.
+/// Longest pause at all: how late a database that is back can be noticed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Shortest pause, whatever the jitter says.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+/// The same two for a server that is full: it is alive, and each attempt costs it a process.
+const FIRST_PAUSE_FULL: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE_FULL: Duration = Duration::from_secs(5);
 
 /// Failures since the last success, and until when no new attempt is made.
 #[derive(Debug, Default)]
@@ -30,12 +35,16 @@ impl Backoff {
         self.answered = Some(now);
     }
 
-    /// An attempt failed. `jitter` in [0, 1) shortens the pause by up to a half.
+    /// An attempt failed. `jitter` in [0, 1) shortens the pause: to nearly nothing (full jitter, so that many pools do
+    /// not come back together), or by up to a half if the server is full.
     pub(crate) fn failed(&mut self, error: AcquireError, now: Instant, jitter: f64) {
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(10)).min(LONGEST_PAUSE);
-        self.until = Some(now + pause.mul_f64(1.0 - 0.5 * jitter.clamp(0.0, 1.0)));
+        let full = error.is_answer();
+        let (first, longest, reach) =
+            if full { (FIRST_PAUSE_FULL, LONGEST_PAUSE_FULL, 0.5) } else { (FIRST_PAUSE, LONGEST_PAUSE, 1.0) };
+        let pause = first.saturating_mul(1 << self.failures.min(10)).min(longest);
+        self.until = Some(now + pause.mul_f64(1.0 - reach * jitter.clamp(0.0, 1.0)).max(SHORTEST_PAUSE));
         self.failures = self.failures.saturating_add(1);
-        if error.is_answer() {
+        if full {
             self.answered = Some(now);
         } else {
             self.failed = Some(now);
@@ -91,12 +100,26 @@ mod tests {
         }
         assert_eq!(pauses, [50, 100, 200, 400, 800, 1000]);
         backoff.failed(AcquireError::ConnectTimeout { limit }, now, 1.0);
-        assert_eq!(backoff.remaining(now), Some(Duration::from_millis(500)));
+        assert_eq!(backoff.remaining(now), Some(SHORTEST_PAUSE), "full jitter");
         assert_eq!(backoff.contact(now).consecutive_failures, 7);
 
         backoff.succeeded(now);
         assert_eq!(backoff.remaining(now), None);
         assert!(backoff.error().is_none());
         assert_eq!(backoff.contact(now + limit).answered, Some(limit));
+    }
+
+    #[test]
+    fn a_full_server_is_left_alone_for_longer() {
+        let now = Instant::now();
+        let full = || AcquireError::ServerFull(Arc::new(sqlx::Error::WorkerCrashed));
+        let mut backoff = Backoff::default();
+        let mut pauses = Vec::new();
+        for jitter in [0.0, 1.0, 0.0, 0.0] {
+            backoff.failed(full(), now, jitter);
+            pauses.push(backoff.remaining(now).unwrap().as_millis());
+        }
+        assert_eq!(pauses, [1000, 1000, 4000, 5000]);
+        assert_eq!(backoff.contact(now).failed, None, "it has answered");
     }
 }

@@ -39,7 +39,10 @@ impl Condition {
             Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::WorkerCrashed => {
                 self.discard(CloseReason::Broken);
             }
-            // The database's own errors may be its last words (a shutdown); the others may leave rows unread.
+            Error::Database(error) if error.code().is_some_and(|code| ends_the_session(&code)) => {
+                self.discard(CloseReason::Broken);
+            }
+            // The database's own errors may be its last words; the others may leave rows unread.
             _ => self.unverified = true,
         }
     }
@@ -61,6 +64,11 @@ impl Condition {
             None => Verdict::Clean,
         }
     }
+}
+
+/// PostgreSQL's classes for an administrator who ends the session (57P01 to 57P05) and for lost connections (08).
+fn ends_the_session(code: &str) -> bool {
+    code.starts_with("57P") || (code.len() == 5 && code.starts_with("08"))
 }
 
 #[cfg(test)]

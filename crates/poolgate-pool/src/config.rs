@@ -23,6 +23,9 @@ pub struct PoolConfig {
     /// Connections that are opened at the same time. Default 2, at least 1: a database that has
     /// just come back is not stormed by everyone at once.
     pub max_connecting: u32,
+    /// Connections that are opened within a second, on average. Default 20, at least 1. As many as the capacity may be
+    /// opened ahead of that: a cold pool fills at once, and one whose connections break over and over does not storm.
+    pub connect_rate: u32,
     /// Callers that may wait for a connection; one more is refused at once. Default 10,000.
     pub max_waiting: u32,
     /// Age at which an idle connection is closed instead of being handed out again, shortened by up to a
@@ -69,6 +72,7 @@ impl Default for PoolConfig {
             timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
             max_connecting: 2,
+            connect_rate: 20,
             max_waiting: 10_000,
             recycle: None,
             pre_ping_idle: Duration::from_secs(1),
@@ -99,6 +103,7 @@ impl PoolConfig {
         check(self.capacity() > 0, "size", "or max_overflow must be at least 1")?;
         check(self.capacity() <= 10_000, "size", "and max_overflow must be at most 10,000 together")?;
         check(self.max_connecting > 0, "max_connecting", "must be at least 1")?;
+        check((1..=10_000).contains(&self.connect_rate), "connect_rate", "must be 1 to 10,000")?;
         check(self.recycle.is_none_or(|age| !age.is_zero()), "recycle", "must be longer than zero")?;
         positive("timeout", self.timeout)?;
         positive("connect_timeout", self.connect_timeout)?;

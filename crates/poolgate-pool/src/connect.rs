@@ -70,7 +70,7 @@ async fn establish<DB: Database>(shared: &Shared<DB>, limit: Duration) -> Result
 }
 
 async fn open<DB: Database>(shared: &Shared<DB>) -> sqlx::Result<DB::Connection> {
-    let mut connection = DB::Connection::connect_with(&shared.options).await?;
+    let mut connection = DB::Connection::connect_with(&shared.options()).await?;
     if let Some(on_connect) = &shared.on_connect {
         on_connect(&mut connection).await?;
     }

@@ -4,6 +4,8 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::purpose::Purpose;
+
 /// The pool at one instant, read under one lock: the figures belong together.
 ///
 /// `checked_out + idle + connecting + closing <= capacity` always holds, except after a
@@ -53,8 +55,8 @@ impl Counts {
     }
 }
 
-/// A connection in use: for how long, and which line acquired it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A connection in use: for how long, which line acquired it, and what for.
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LeaseInfo {
     /// The lease's number, unique in this pool.
@@ -63,6 +65,8 @@ pub struct LeaseInfo {
     pub age: Duration,
     /// The line that acquired it.
     pub place: &'static Location<'static>,
+    /// What it was acquired for, where the task says so.
+    pub purpose: Option<Purpose>,
     /// The connection's number, unique in this pool.
     pub connection: u64,
     /// The generation the connection belongs to.

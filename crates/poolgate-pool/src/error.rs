@@ -5,6 +5,8 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::purpose::Purpose;
+
 /// Why [`acquire`](crate::PoolgatePool::acquire) gave no connection.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -62,6 +64,8 @@ pub struct Diagnosis {
     pub capacity: u32,
     /// The connection that has been in use for longest: for how long, and which line acquired it.
     pub oldest_lease: Option<(Duration, &'static Location<'static>)>,
+    /// What that connection was acquired for, where its task says so.
+    pub oldest_purpose: Option<Purpose>,
     /// The newest failure to connect, if no connect has succeeded since.
     pub connect_error: Option<Arc<str>>,
 }
@@ -77,6 +81,9 @@ impl Display for Diagnosis {
         )?;
         if let Some((age, place)) = self.oldest_lease {
             write!(f, "; the oldest is in use for {:.1} s, acquired at {place}", age.as_secs_f64())?;
+            if let Some(purpose) = &self.oldest_purpose {
+                write!(f, " for {}", purpose.route())?;
+            }
         }
         if let Some(error) = &self.connect_error {
             write!(f, "; the last attempt to connect failed: {error}")?;
@@ -117,10 +124,12 @@ mod tests {
             waiting: 4,
             capacity: 30,
             oldest_lease: Some((Duration::from_millis(61_200), place)),
+            oldest_purpose: Some(Purpose::new("GET /orders")),
             connect_error: None,
         }));
         let text = error.to_string();
         assert!(text.starts_with("no connection within 2.500 s: 30 of 30 connections in use"), "{text}");
         assert!(text.contains("in use for 61.2 s, acquired at") && text.contains("error.rs"), "{text}");
+        assert!(text.ends_with("for GET /orders"), "{text}");
     }
 }

@@ -37,13 +37,13 @@ where
 }
 
 /// Puts a doubtful connection right in the background, or closes it.
-pub(crate) fn verify<DB: Database>(shared: &Arc<Shared<DB>>, pooled: Pooled<DB::Connection>) {
+pub(crate) fn verify<DB: Database>(shared: &Arc<Shared<DB>>, pooled: Box<Pooled<DB::Connection>>) {
     let verifying = Verifying { shared: Arc::clone(shared), pooled: Some(pooled) };
     shared.spawn(verifying.run());
 }
 
 /// Closes a connection in the background; its place is free when the socket is closed or has been abandoned.
-pub(crate) fn close<DB: Database>(shared: &Arc<Shared<DB>>, pooled: Pooled<DB::Connection>, reason: CloseReason) {
+pub(crate) fn close<DB: Database>(shared: &Arc<Shared<DB>>, pooled: Box<Pooled<DB::Connection>>, reason: CloseReason) {
     tracing::debug!(connection = pooled.id, reason = reason.as_str(), "closing a connection");
     shared.observer.closed(reason);
     let closing = Closing { shared: Arc::clone(shared) };
@@ -104,7 +104,7 @@ impl<DB: Database> Shared<DB> {
 /// The place of a connection that is being verified.
 struct Verifying<DB: Database> {
     shared: Arc<Shared<DB>>,
-    pooled: Option<Pooled<DB::Connection>>,
+    pooled: Option<Box<Pooled<DB::Connection>>>,
 }
 
 impl<DB: Database> Verifying<DB> {
@@ -122,9 +122,9 @@ impl<DB: Database> Verifying<DB> {
             Ok(Ok(())) => self.shared.state().verified(pooled, now),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a connection could not be put right");
-                self.shared.state().verify_failed(pooled)
+                self.shared.state().verify_failed(pooled, now)
             }
-            Err(_elapsed) => self.shared.state().verify_failed(pooled),
+            Err(_elapsed) => self.shared.state().verify_failed(pooled, now),
         };
         self.shared.settle(placement);
     }

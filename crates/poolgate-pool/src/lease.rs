@@ -25,7 +25,7 @@ use crate::statement::Effect;
 pub struct Lease<DB: Database> {
     shared: Arc<Shared<DB>>,
     /// `None` only while it is being dropped.
-    pooled: Option<Pooled<DB::Connection>>,
+    pooled: Option<Box<Pooled<DB::Connection>>>,
     condition: Condition,
     id: u64,
     since: Instant,
@@ -81,7 +81,7 @@ impl<DB: Database> Lease<DB> {
     }
 
     /// Takes a lease apart that nobody has used.
-    pub(crate) fn into_parts(mut self) -> Option<(u64, Pooled<DB::Connection>)> {
+    pub(crate) fn into_parts(mut self) -> Option<(u64, Box<Pooled<DB::Connection>>)> {
         self.pooled.take().map(|pooled| (self.id, pooled))
     }
 
@@ -164,7 +164,7 @@ impl<DB: Database> Drop for Lease<DB> {
         let Some(pooled) = self.pooled.take() else {
             return;
         };
-        let use_time = self.since.elapsed();
+        let now = Instant::now();
         let connection = &pooled.connection;
         let verdict = match self.condition.verdict() {
             // What sqlx itself knows to be left over, and a user that came to grief in the middle of something.
@@ -175,9 +175,9 @@ impl<DB: Database> Drop for Lease<DB> {
             }
             verdict => verdict,
         };
-        self.shared.check_in(self.id, pooled, verdict);
+        self.shared.check_in(self.id, pooled, verdict, now);
         if self.accepted {
-            self.shared.observer.released(use_time);
+            self.shared.observer.released(now.saturating_duration_since(self.since));
         }
     }
 }

@@ -42,13 +42,15 @@
 //!    socket is closed, or was dropped after [`close_timeout`](PoolConfig::close_timeout).
 //! 3. **In turn.** A returned or new connection goes to the caller who has waited longest.
 //! 4. **Nothing is wasted.** Connections are opened in tasks of their own, at most
-//!    [`max_connecting`](PoolConfig::max_connecting) at once. When the caller gives up, the connect goes on and serves
-//!    the next one. This is why a short `timeout` around `acquire` causes no storm of connects here.
+//!    [`max_connecting`](PoolConfig::max_connecting) at once and [`connect_rate`](PoolConfig::connect_rate) a second.
+//!    When the caller gives up, the connect goes on and serves the next one. This is why a short `timeout` around
+//!    `acquire` causes no storm of connects here.
 //! 5. **Nothing is handed on dirty.** See below.
 //! 6. **Every wait ends.** Acquiring, connecting, pinging, putting right and closing have a limit each, in
 //!    [`PoolConfig`]. Errors say which limit it was and who held the connections ([`AcquireError`]).
-//! 7. **A database that is away is not stormed.** After a failed connect no other is begun for 50 ms, growing to 1 s;
-//!    callers who have nothing else to wait for get the error at once.
+//! 7. **A database that is away is not stormed.** After a failed connect no other is begun for a random part of 50 ms,
+//!    growing to 1 s, and then one alone; a server that is full is left alone for 0.5 s at least, growing to 5 s.
+//!    Callers who have nothing else to wait for get the error at once.
 //!
 //! # What comes back, and in what condition
 //!
@@ -68,8 +70,9 @@
 //! # Watching
 //!
 //! [`counts`](PoolgatePool::counts) and [`leases`](PoolgatePool::leases) read the state under one lock and cost
-//! nothing else; an [`Observer`] is told of waits, uses and connects as they end; [`contact`](PoolgatePool::contact)
-//! says what the connects know about the database.
+//! nothing else. Each lease is known by its age, the line that acquired it and its task's [`Purpose`]. An [`Observer`]
+//! is told of waits, uses and connects as they end; [`contact`](PoolgatePool::contact) says what the connects know about
+//! the database.
 //!
 //! # Notes
 //!
@@ -90,7 +93,9 @@ mod executor;
 mod janitor;
 mod lease;
 mod observer;
+mod pace;
 mod pool;
+mod purpose;
 mod sqlite;
 mod state;
 mod statement;
@@ -103,5 +108,6 @@ pub use error::{AcquireError, Diagnosis};
 pub use lease::Lease;
 pub use observer::{CloseReason, Observer};
 pub use pool::PoolgatePool;
+pub use purpose::Purpose;
 pub use sqlite::{sqlite_defaults, sqlite_options};
 pub use transaction::Transaction;

@@ -57,6 +57,10 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
+    /// All reasons, for those who count each.
+    pub const ALL: [Self; 7] =
+        [Self::Surplus, Self::Recycled, Self::Disposed, Self::Dirty, Self::Broken, Self::Silent, Self::PoolClosed];
+
     /// The reason as a label value: snake case, stable.
     #[must_use]
     pub fn as_str(self) -> &'static str {

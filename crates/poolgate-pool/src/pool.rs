@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,6 +19,7 @@ use crate::error::AcquireError;
 use crate::janitor;
 use crate::lease::Lease;
 use crate::observer::{CloseReason, Observer};
+use crate::purpose::Taker;
 use crate::state::{Placement, Pooled, State, Verdict};
 
 /// A pool of connections to the database `DB`. A clone is another handle to the same pool.
@@ -43,7 +43,7 @@ impl<DB: Database> PoolgatePool<DB> {
     /// [`AcquireError`]; each variant is one cause with one remedy.
     #[track_caller]
     pub fn acquire(&self) -> impl Future<Output = Result<Lease<DB>, AcquireError>> + Send + use<DB> {
-        acquire::acquire(Arc::clone(&self.shared), Location::caller())
+        acquire::acquire(Arc::clone(&self.shared), Taker::caller())
     }
 
     /// The pool's figures at this instant.
@@ -76,6 +76,15 @@ impl<DB: Database> PoolgatePool<DB> {
     pub fn dispose(&self) -> u32 {
         let idle = self.shared.state().dispose();
         self.shared.close_all(idle, CloseReason::Disposed)
+    }
+
+    /// Sends all new connections to the database that `options` reach, such as the new primary after a failover, and
+    /// replaces the old ones as [`dispose`](Self::dispose) does. Returns how many idle ones it closes. (A new address
+    /// behind the same host name needs `dispose` alone: the name is looked up for each connection.)
+    pub fn move_to(&self, options: ConnectOptions<DB>) -> u32 {
+        *self.shared.options.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(options);
+        // Afterwards: a connect of the new generation finds the new address, and one of the old is closed.
+        self.dispose()
     }
 
     /// Closes idle connections beyond [`min_idle`](PoolConfig::min_idle), for the benefit of others who share the
@@ -147,7 +156,7 @@ pub(crate) type Reset<DB> = fn(&mut <DB as Database>::Connection) -> BoxFuture<'
 
 /// What the handles, the leases and the background tasks of one pool share.
 pub(crate) struct Shared<DB: Database> {
-    pub(crate) options: ConnectOptions<DB>,
+    options: Mutex<Arc<ConnectOptions<DB>>>,
     pub(crate) config: PoolConfig,
     pub(crate) on_connect: Option<Arc<OnConnect<DB>>>,
     pub(crate) reset: Reset<DB>,
@@ -168,8 +177,14 @@ impl<DB: Database> Shared<DB> {
         observer: Arc<dyn Observer>,
     ) -> Self {
         let state = Mutex::new(State::new(&config));
+        let options = Mutex::new(Arc::new(options));
         let (emptied, runtime) = (Notify::new(), OnceLock::new());
         Self { options, config, on_connect, reset, observer, emptied, state, runtime }
+    }
+
+    /// How to reach the database at this moment.
+    pub(crate) fn options(&self) -> Arc<ConnectOptions<DB>> {
+        Arc::clone(&self.options.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// No foreign code runs under this lock and it is never held across an await.
@@ -206,8 +221,14 @@ impl<DB: Database> Shared<DB> {
     }
 
     /// Takes a connection back from its user.
-    pub(crate) fn check_in(self: &Arc<Self>, lease: u64, pooled: Pooled<DB::Connection>, verdict: Verdict) {
-        let placement = self.state().check_in(lease, pooled, verdict, Instant::now());
+    pub(crate) fn check_in(
+        self: &Arc<Self>,
+        lease: u64,
+        pooled: Box<Pooled<DB::Connection>>,
+        verdict: Verdict,
+        now: Instant,
+    ) {
+        let placement = self.state().check_in(lease, pooled, verdict, now);
         self.settle(placement);
     }
 
@@ -234,7 +255,7 @@ impl<DB: Database> Shared<DB> {
     }
 
     /// Closes idle connections in the background; returns how many.
-    pub(crate) fn close_all(self: &Arc<Self>, idle: Vec<Pooled<DB::Connection>>, reason: CloseReason) -> u32 {
+    pub(crate) fn close_all(self: &Arc<Self>, idle: Vec<Box<Pooled<DB::Connection>>>, reason: CloseReason) -> u32 {
         let count = u32::try_from(idle.len()).unwrap_or(u32::MAX);
         for pooled in idle {
             janitor::close(self, pooled, reason);

@@ -34,6 +34,9 @@ struct Seen {
     use_time: Histogram,
     create_time: Histogram,
     timeouts_total: Counter,
+    opened_total: Counter,
+    failed_total: Counter,
+    closed_total: [(CloseReason, Counter); CloseReason::ALL.len()],
 }
 
 /// Sums since the start.
@@ -69,6 +72,12 @@ impl PoolObserver {
             use_time: metrics::histogram!(names::CONNECTION_USE_TIME, &label()),
             create_time: metrics::histogram!(names::CONNECTION_CREATE_TIME, &label()),
             timeouts_total: metrics::counter!(names::CONNECTION_TIMEOUTS, &label()),
+            opened_total: metrics::counter!(names::CONNECTIONS_OPENED, &label()),
+            failed_total: metrics::counter!(names::CONNECTIONS_FAILED, &label()),
+            closed_total: CloseReason::ALL.map(|reason| {
+                let labels = [("pool", pool.to_owned()), ("reason", reason.as_str().to_owned())];
+                (reason, metrics::counter!(names::CONNECTIONS_CLOSED, &labels))
+            }),
         }))
     }
 
@@ -112,6 +121,7 @@ impl Observer for PoolObserver {
 
     fn created(&self, duration: Duration) {
         self.0.create_time.record(duration);
+        self.0.opened_total.increment(1);
     }
 
     fn timed_out(&self, wait: Duration) {
@@ -121,12 +131,16 @@ impl Observer for PoolObserver {
     }
 
     fn connect_failed(&self, error: &AcquireError) {
+        self.0.failed_total.increment(1);
         // At a database that is down this happens often; the state change is logged by the monitor.
         tracing::debug!(%error, "Database connection could not be opened");
     }
 
     fn closed(&self, reason: CloseReason) {
         tracing::trace!(reason = reason.as_str(), "Database connection closed");
+        if let Some((_, closed)) = self.0.closed_total.iter().find(|(known, _)| *known == reason) {
+            closed.increment(1);
+        }
     }
 }
 

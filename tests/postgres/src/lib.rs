@@ -22,6 +22,7 @@
 
 mod account;
 mod binaries;
+mod proxy;
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -35,6 +36,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::account::Account;
+
+pub use crate::proxy::Proxy;
 
 /// Longest wait for the server to answer.
 const START_TIMEOUT: Duration = Duration::from_secs(30);

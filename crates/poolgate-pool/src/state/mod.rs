@@ -20,8 +20,10 @@ use crate::config::{Order, PoolConfig};
 use crate::counts::{Counts, LeaseInfo};
 use crate::error::Diagnosis;
 use crate::observer::CloseReason;
+use crate::pace::Pace;
+use crate::purpose::Taker;
 
-/// A connection with what the pool knows about it.
+/// A connection with what the pool knows about it. It lives in a box: it is handed from one to the next all the time.
 #[derive(Debug)]
 pub(crate) struct Pooled<C> {
     pub(crate) connection: C,
@@ -42,9 +44,10 @@ pub(crate) struct State<C, W> {
     order: Order,
 
     /// The one used last is at the back.
-    idle: VecDeque<Pooled<C>>,
-    /// By lease number, so the first is the oldest.
-    leases: BTreeMap<u64, Held>,
+    idle: VecDeque<Box<Pooled<C>>>,
+    /// By lease number, so the first is the oldest. A list: leases end in about the order in which they began, and
+    /// taking one needs no allocation.
+    leases: VecDeque<Held>,
     connecting: u32,
     verifying: u32,
     closing: u32,
@@ -55,6 +58,7 @@ pub(crate) struct State<C, W> {
     /// Connections that were last used before this instant are pinged first: something has failed since.
     trusted_since: Option<Instant>,
     backoff: Backoff,
+    pace: Pace,
     retry_planned: bool,
     closed: bool,
     next_number: u64,
@@ -62,8 +66,9 @@ pub(crate) struct State<C, W> {
 
 #[derive(Debug)]
 struct Held {
+    lease: u64,
     since: Instant,
-    place: &'static Location<'static>,
+    taker: Taker,
     connection: u64,
     generation: u64,
 }
@@ -71,7 +76,7 @@ struct Held {
 #[derive(Debug)]
 struct Waiter<W> {
     reply: W,
-    place: &'static Location<'static>,
+    taker: Taker,
 }
 
 /// A connection on its way to a user.
@@ -80,7 +85,7 @@ pub(crate) struct Issued<C> {
     pub(crate) lease: u64,
     pub(crate) since: Instant,
     pub(crate) place: &'static Location<'static>,
-    pub(crate) pooled: Pooled<C>,
+    pub(crate) pooled: Box<Pooled<C>>,
 }
 
 /// What [`State::check_out`] found.
@@ -89,7 +94,7 @@ pub(crate) struct CheckOut<C> {
     /// An idle connection, and whether it must be pinged first.
     pub(crate) issued: Option<(Issued<C>, bool)>,
     /// Connections past their age limit, to be closed.
-    pub(crate) expired: Vec<Pooled<C>>,
+    pub(crate) expired: Vec<Box<Pooled<C>>>,
 }
 
 /// In what condition a connection comes back.
@@ -111,9 +116,9 @@ pub(crate) enum Placement<C, W> {
     /// Hand it to the caller who has waited longest.
     Serve(W, Issued<C>),
     /// Verify it, then tell [`State::verified`] or [`State::verify_failed`].
-    Verify(Pooled<C>),
+    Verify(Box<Pooled<C>>),
     /// Close it, then tell [`State::close_ended`].
-    Close(Pooled<C>, CloseReason),
+    Close(Box<Pooled<C>>, CloseReason),
 }
 
 /// Connects to be started now, and when to ask again.
@@ -133,7 +138,7 @@ impl<C, W> State<C, W> {
             pre_ping_idle: config.pre_ping_idle,
             order: config.order,
             idle: VecDeque::new(),
-            leases: BTreeMap::new(),
+            leases: VecDeque::new(),
             connecting: 0,
             verifying: 0,
             closing: 0,
@@ -141,6 +146,7 @@ impl<C, W> State<C, W> {
             generation: 0,
             trusted_since: None,
             backoff: Backoff::default(),
+            pace: Pace::new(config.connect_rate, config.capacity()),
             retry_planned: false,
             closed: false,
             next_number: 0,
@@ -180,15 +186,16 @@ impl<C, W> State<C, W> {
             closing: self.closing + self.verifying,
             waiting: u32::try_from(self.waiting.len()).unwrap_or(u32::MAX),
             generation: self.generation,
-            oldest_checkout: self.oldest(now).map(|(age, _)| age),
+            oldest_checkout: self.leases.front().map(|held| held.age(now)),
         }
     }
 
     pub(crate) fn leases(&self, now: Instant) -> Vec<LeaseInfo> {
-        let info = |(&id, held): (&u64, &Held)| LeaseInfo {
-            id,
-            age: now.saturating_duration_since(held.since),
-            place: held.place,
+        let info = |held: &Held| LeaseInfo {
+            id: held.lease,
+            age: held.age(now),
+            place: held.taker.place,
+            purpose: held.taker.purpose.clone(),
             connection: held.connection,
             generation: held.generation,
         };
@@ -198,6 +205,7 @@ impl<C, W> State<C, W> {
     /// Why a caller who waited this long, and has left, got nothing.
     pub(crate) fn diagnose(&self, waited: Duration, now: Instant) -> Diagnosis {
         let counts = self.counts(now);
+        let oldest = self.leases.front();
         Diagnosis {
             waited,
             checked_out: counts.checked_out,
@@ -206,13 +214,15 @@ impl<C, W> State<C, W> {
             closing: counts.closing,
             waiting: counts.waiting,
             capacity: counts.capacity,
-            oldest_lease: self.oldest(now),
+            oldest_lease: oldest.map(|held| (held.age(now), held.taker.place)),
+            oldest_purpose: oldest.and_then(|held| held.taker.purpose.clone()),
             connect_error: self.backoff.contact(now).error,
         }
     }
+}
 
-    fn oldest(&self, now: Instant) -> Option<(Duration, &'static Location<'static>)> {
-        let (_, held) = self.leases.first_key_value()?;
-        Some((now.saturating_duration_since(held.since), held.place))
+impl Held {
+    fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.since)
     }
 }

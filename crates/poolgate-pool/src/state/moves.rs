@@ -1,20 +1,16 @@
 //! How a connection goes from one phase to the next.
 
-use std::panic::Location;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{CheckOut, Held, Issued, Placement, Pooled, Start, State, Verdict, Waiter};
 use crate::config::Order;
 use crate::error::AcquireError;
 use crate::observer::CloseReason;
+use crate::purpose::Taker;
 
 impl<C, W> State<C, W> {
     /// A caller wants a connection. When none is idle it has to [`wait`](Self::wait), under the same lock.
-    pub(crate) fn check_out(
-        &mut self,
-        place: &'static Location<'static>,
-        now: Instant,
-    ) -> Result<CheckOut<C>, AcquireError> {
+    pub(crate) fn check_out(&mut self, taker: &Taker, now: Instant) -> Result<CheckOut<C>, AcquireError> {
         if self.closed {
             return Err(AcquireError::Closed);
         }
@@ -28,19 +24,14 @@ impl<C, W> State<C, W> {
             let idle_for = now.saturating_duration_since(pooled.last_used);
             let suspect =
                 idle_for > self.pre_ping_idle || self.trusted_since.is_some_and(|since| pooled.last_used < since);
-            found.issued = Some((self.issue(pooled, place, now), suspect));
+            found.issued = Some((self.issue(pooled, taker.clone(), now), suspect));
             break;
         }
         Ok(found)
     }
 
     /// A caller joins the queue; the ticket is for [`leave`](Self::leave).
-    pub(crate) fn wait(
-        &mut self,
-        place: &'static Location<'static>,
-        now: Instant,
-        reply: impl FnOnce() -> W,
-    ) -> Result<u64, AcquireError> {
+    pub(crate) fn wait(&mut self, taker: Taker, now: Instant, reply: impl FnOnce() -> W) -> Result<u64, AcquireError> {
         if self.closed {
             return Err(AcquireError::Closed);
         }
@@ -55,7 +46,7 @@ impl<C, W> State<C, W> {
             return Err(AcquireError::QueueFull { limit: self.max_waiting });
         }
         let ticket = self.number();
-        self.waiting.insert(ticket, Waiter { reply: reply(), place });
+        self.waiting.insert(ticket, Waiter { reply: reply(), taker });
         Ok(ticket)
     }
 
@@ -72,13 +63,16 @@ impl<C, W> State<C, W> {
             return Start::default();
         }
         if let Some(pause) = self.backoff.remaining(now) {
-            let retry_in = (!self.retry_planned).then_some(pause);
-            self.retry_planned = true;
-            return Start { connects: 0, retry_in };
+            return self.retry_in(pause);
         }
-        let connects = wanted
-            .min(self.max_connecting.saturating_sub(self.connecting))
-            .min(self.capacity().saturating_sub(self.open()));
+        // After a failure one alone has to succeed first.
+        let at_once = if self.backoff.error().is_some() { 1 } else { self.max_connecting };
+        let startable =
+            wanted.min(at_once.saturating_sub(self.connecting)).min(self.capacity().saturating_sub(self.open()));
+        let connects = self.pace.take(startable, now);
+        if startable > 0 && connects == 0 {
+            return self.retry_in(self.pace.wait(now));
+        }
         self.connecting += connects;
         Start { connects, retry_in: None }
     }
@@ -99,7 +93,7 @@ impl<C, W> State<C, W> {
         self.connecting = self.connecting.saturating_sub(1);
         self.backoff.succeeded(now);
         let id = self.number();
-        self.place(Pooled { connection, id, generation, expires, last_used: now }, now)
+        self.place(Box::new(Pooled { connection, id, generation, expires, last_used: now }), now)
     }
 
     /// A connect has failed; returns the callers to be told. They are all who wait when there is nothing left to wait
@@ -119,13 +113,12 @@ impl<C, W> State<C, W> {
     pub(crate) fn check_in(
         &mut self,
         lease: u64,
-        mut pooled: Pooled<C>,
+        mut pooled: Box<Pooled<C>>,
         verdict: Verdict,
         now: Instant,
     ) -> Placement<C, W> {
-        if self.leases.remove(&lease).is_none() {
-            debug_assert!(false, "lease {lease} ended twice");
-        }
+        let held = self.leases.binary_search_by_key(&lease, |held| held.lease).map(|at| self.leases.remove(at));
+        debug_assert!(held.is_ok(), "lease {lease} ended twice");
         pooled.last_used = now;
         match verdict {
             Verdict::Clean => self.place(pooled, now),
@@ -144,15 +137,16 @@ impl<C, W> State<C, W> {
     }
 
     /// A doubtful connection has been put right.
-    pub(crate) fn verified(&mut self, mut pooled: Pooled<C>, now: Instant) -> Placement<C, W> {
+    pub(crate) fn verified(&mut self, mut pooled: Box<Pooled<C>>, now: Instant) -> Placement<C, W> {
         self.verifying = self.verifying.saturating_sub(1);
         pooled.last_used = now;
         self.place(pooled, now)
     }
 
     /// A doubtful connection could not be put right.
-    pub(crate) fn verify_failed(&mut self, pooled: Pooled<C>) -> Placement<C, W> {
+    pub(crate) fn verify_failed(&mut self, pooled: Box<Pooled<C>>, now: Instant) -> Placement<C, W> {
         self.verifying = self.verifying.saturating_sub(1);
+        self.trusted_since = Some(now);
         self.close(pooled, CloseReason::Dirty)
     }
 
@@ -167,34 +161,35 @@ impl<C, W> State<C, W> {
     }
 
     /// Ends the generation: returns the idle connections, to be closed; all others are closed when they come back.
-    pub(crate) fn dispose(&mut self) -> Vec<Pooled<C>> {
+    pub(crate) fn dispose(&mut self) -> Vec<Box<Pooled<C>>> {
         self.generation += 1;
         self.close_idle(0)
     }
 
     /// Returns the idle connections beyond `keep`, the coldest first, to be closed.
-    pub(crate) fn close_idle(&mut self, keep: u32) -> Vec<Pooled<C>> {
+    pub(crate) fn close_idle(&mut self, keep: u32) -> Vec<Box<Pooled<C>>> {
         let surplus = self.idle.len().saturating_sub(keep as usize);
         self.closing += u32::try_from(surplus).unwrap_or(u32::MAX);
         self.idle.drain(..surplus).collect()
     }
 
     /// Changes the limits; returns the idle connections beyond them, to be closed.
-    pub(crate) fn resize(&mut self, size: u32, max_overflow: u32) -> Vec<Pooled<C>> {
+    pub(crate) fn resize(&mut self, size: u32, max_overflow: u32) -> Vec<Box<Pooled<C>>> {
         (self.size, self.max_overflow) = (size, max_overflow);
+        self.pace.set_burst(self.capacity());
         let excess = self.open().saturating_sub(self.capacity());
         let idle = u32::try_from(self.idle.len()).unwrap_or(u32::MAX);
         self.close_idle(idle.saturating_sub(excess).min(size))
     }
 
     /// No more leases; returns those to be told and the idle connections to be closed.
-    pub(crate) fn shut(&mut self) -> (Vec<W>, Vec<Pooled<C>>) {
+    pub(crate) fn shut(&mut self) -> (Vec<W>, Vec<Box<Pooled<C>>>) {
         self.closed = true;
         (self.dismiss_all(), self.close_idle(0))
     }
 
     /// Finds the place for a connection that is in order.
-    fn place(&mut self, pooled: Pooled<C>, now: Instant) -> Placement<C, W> {
+    fn place(&mut self, pooled: Box<Pooled<C>>, now: Instant) -> Placement<C, W> {
         if let Some(reason) = self.outdated(&pooled) {
             return self.close(pooled, reason);
         }
@@ -204,7 +199,7 @@ impl<C, W> State<C, W> {
             return self.close(pooled, CloseReason::Surplus);
         }
         if let Some((_, waiter)) = self.waiting.pop_first() {
-            let issued = self.issue(pooled, waiter.place, now);
+            let issued = self.issue(pooled, waiter.taker, now);
             return Placement::Serve(waiter.reply, issued);
         }
         if self.idle.len() >= self.size as usize {
@@ -214,14 +209,21 @@ impl<C, W> State<C, W> {
         Placement::Idle
     }
 
-    fn issue(&mut self, pooled: Pooled<C>, place: &'static Location<'static>, now: Instant) -> Issued<C> {
+    fn retry_in(&mut self, pause: Duration) -> Start {
+        let retry_in = (!self.retry_planned).then_some(pause);
+        self.retry_planned = true;
+        Start { connects: 0, retry_in }
+    }
+
+    fn issue(&mut self, pooled: Box<Pooled<C>>, taker: Taker, now: Instant) -> Issued<C> {
         let lease = self.number();
-        let Pooled { id: connection, generation, .. } = pooled;
-        self.leases.insert(lease, Held { since: now, place, connection, generation });
+        let place = taker.place;
+        let Pooled { id: connection, generation, .. } = *pooled;
+        self.leases.push_back(Held { lease, since: now, taker, connection, generation });
         Issued { lease, since: now, place, pooled }
     }
 
-    fn take_idle(&mut self) -> Option<Pooled<C>> {
+    fn take_idle(&mut self) -> Option<Box<Pooled<C>>> {
         match self.order {
             Order::Lifo => self.idle.pop_back(),
             Order::Fifo => self.idle.pop_front(),
@@ -238,7 +240,7 @@ impl<C, W> State<C, W> {
         }
     }
 
-    fn close(&mut self, pooled: Pooled<C>, reason: CloseReason) -> Placement<C, W> {
+    fn close(&mut self, pooled: Box<Pooled<C>>, reason: CloseReason) -> Placement<C, W> {
         self.closing += 1;
         Placement::Close(pooled, reason)
     }

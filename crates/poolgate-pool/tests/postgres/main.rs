@@ -1,7 +1,9 @@
 //! The pool on a real PostgreSQL server.
 
 mod conditions;
+mod crowds;
 mod outages;
+mod silence;
 
 use std::net::TcpListener;
 use std::sync::LazyLock;
@@ -9,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use poolgate_pool::{AcquireError, Lease, PoolConfig, PoolgatePool};
-use poolgate_test_postgres::Postgres as Server;
+use poolgate_test_postgres::{Postgres as Server, Proxy};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Any, Connection, Executor, Postgres, Row};
 use tokio::time::{sleep, timeout};
@@ -22,7 +24,8 @@ const MS: Duration = Duration::from_millis(1);
 static SERVER: LazyLock<Server> = LazyLock::new(|| Server::start().expect("PostgreSQL"));
 
 fn config(size: u32, max_overflow: u32) -> PoolConfig {
-    PoolConfig { size, max_overflow, timeout: 10_000 * MS, ..PoolConfig::default() }
+    // The tests use connections up faster than a service does.
+    PoolConfig { size, max_overflow, timeout: 10_000 * MS, connect_rate: 1000, ..PoolConfig::default() }
 }
 
 /// A pool whose connections the server knows by `name`.

@@ -21,6 +21,27 @@ async fn a_timeout_says_who_holds_the_connections() -> Result {
 }
 
 #[tokio::test]
+async fn leases_and_errors_name_the_work() -> Result {
+    let database = Database::new()?;
+    let pool = database.builder(PoolConfig { timeout: 50 * MS, ..config(1, 0) }).build()?;
+    let purpose = Purpose::new("GET /orders/{id}").with_trace_id("4bf92f3577b34da6a3ce929d0e0e4736");
+    let held = purpose.clone().scope(async { pool.acquire().await }).await?;
+    assert_eq!(pool.leases()[0].purpose.as_ref(), Some(&purpose));
+    let error = pool.acquire().await.unwrap_err();
+    assert!(error.to_string().contains("for GET /orders/{id}"), "{error}");
+    // One who waits keeps its own.
+    let waiter = tokio::spawn(Purpose::new("POST /orders").scope({
+        let pool = pool.clone();
+        async move { pool.acquire().await }
+    }));
+    settled(&pool, [1, 0, 0, 0, 1]).await;
+    drop(held);
+    let _served = waiter.await??;
+    assert_eq!(pool.leases()[0].purpose.as_ref().map(Purpose::route), Some("POST /orders"));
+    Ok(())
+}
+
+#[tokio::test]
 async fn callers_who_give_up_leave_a_warm_pool() -> Result {
     let database = Database::new()?;
     let opened = Arc::new(AtomicU32::new(0));

@@ -3,13 +3,16 @@
 mod conditions;
 mod limits;
 mod stress;
+mod traces;
 
 use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use poolgate_pool::{AcquireError, CloseReason, Counts, Lease, Observer, PoolConfig, PoolgatePool, sqlite_options};
+use poolgate_pool::{
+    AcquireError, CloseReason, Counts, Lease, Observer, PoolConfig, PoolgatePool, Purpose, sqlite_options,
+};
 use sqlx::{Connection, Executor, Sqlite};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
@@ -37,7 +40,8 @@ impl Database {
 }
 
 fn config(size: u32, max_overflow: u32) -> PoolConfig {
-    PoolConfig { size, max_overflow, timeout: 5000 * MS, ..PoolConfig::default() }
+    // The tests use connections up faster than a service does.
+    PoolConfig { size, max_overflow, timeout: 5000 * MS, connect_rate: 1000, ..PoolConfig::default() }
 }
 
 /// `[checked_out, idle, connecting, closing, waiting]`

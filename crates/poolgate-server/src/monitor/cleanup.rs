@@ -10,6 +10,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use poolgate_pool::Purpose;
 use poolgate_types::{CleanupReport, CleanupTrigger};
 
 use crate::{settings::CleanupSettings, telemetry::names, watched::WatchedPool};
@@ -159,7 +160,9 @@ impl Cleaner {
         let old = || leases.iter().filter(|lease| lease.age > self.settings.leak_threshold);
         for lease in old().take(NAMED_LEASES) {
             let (held_seconds, place) = (lease.age.as_secs_f64(), lease.place);
-            tracing::warn!(lease = lease.id, held_seconds, %place, "Connection in use for suspiciously long");
+            let route = lease.purpose.as_ref().map(Purpose::route);
+            let trace_id = lease.purpose.as_ref().and_then(Purpose::trace_id);
+            tracing::warn!(lease = lease.id, held_seconds, %place, route, trace_id, "Connection in use for suspiciously long");
         }
         u32::try_from(old().count()).unwrap_or(u32::MAX)
     }

@@ -37,6 +37,11 @@ impl Reporter {
         self.measure(decision, reading);
     }
 
+    /// The share of their time that connections were in use and not waited for.
+    pub(super) fn efficiency(ratio: f64) {
+        gauge!(names::POOL_EFFICIENCY, "pool" => names::DEFAULT_POOL).set(ratio);
+    }
+
     /// An alert that falls to a lower severity is good news, and no warning.
     fn eases(&mut self, event: &Event, usage: f64) -> bool {
         let severity = match event {

@@ -4,6 +4,7 @@
 //! label holds a client, a user or SQL.
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
+use poolgate_pool::CloseReason;
 use poolgate_types::{CleanupTrigger, Level};
 
 /// Label `pool` of a server's only pool.
@@ -16,6 +17,10 @@ pub(crate) const CONNECTION_TIMEOUTS: &str = "db_client_connection_timeouts_tota
 pub(crate) const CONNECTION_WAIT_TIME: &str = "db_client_connection_wait_time_seconds";
 pub(crate) const CONNECTION_USE_TIME: &str = "db_client_connection_use_time_seconds";
 pub(crate) const CONNECTION_CREATE_TIME: &str = "db_client_connection_create_time_seconds";
+pub(crate) const CONNECTIONS_OPENED: &str = "poolgate_connections_opened_total";
+pub(crate) const CONNECTIONS_CLOSED: &str = "poolgate_connections_closed_total";
+pub(crate) const CONNECTIONS_FAILED: &str = "poolgate_connections_failed_total";
+pub(crate) const POOL_EFFICIENCY: &str = "poolgate_pool_efficiency_ratio";
 pub(crate) const USAGE_RATIO: &str = "poolgate_usage_ratio";
 pub(crate) const THROTTLE_LEVEL: &str = "poolgate_throttle_level";
 pub(crate) const THROTTLE_LEVEL_SECONDS: &str = "poolgate_throttle_level_seconds_total";
@@ -46,6 +51,10 @@ pub(crate) fn register() {
     );
     describe_histogram!(CONNECTION_USE_TIME, Unit::Seconds, "How long connections were in use");
     describe_histogram!(CONNECTION_CREATE_TIME, Unit::Seconds, "How long opening a connection took");
+    describe_counter!(CONNECTIONS_OPENED, "Connections that were opened");
+    describe_counter!(CONNECTIONS_CLOSED, "Connections that were closed, by reason");
+    describe_counter!(CONNECTIONS_FAILED, "Attempts to open a connection that failed");
+    describe_gauge!(POOL_EFFICIENCY, "Time in use / (time in use + time waited for), of the last minute, 0 to 1");
     describe_gauge!(USAGE_RATIO, "In use / limit, of the pool and of the gate, 0 to 1");
     describe_gauge!(THROTTLE_LEVEL, "0 NORMAL, 1 MODERATE, 2 AGGRESSIVE, 3 EMERGENCY");
     describe_counter!(THROTTLE_LEVEL_SECONDS, "Time spent at each throttling level, in seconds");
@@ -56,7 +65,12 @@ pub(crate) fn register() {
     describe_counter!(CLEANUP_RUNS, "Cleanups of the pool, by trigger and outcome");
     describe_gauge!(BUILD_INFO, "1; the version is in the label");
 
-    counter!(CONNECTION_TIMEOUTS, "pool" => DEFAULT_POOL).absolute(0);
+    for name in [CONNECTION_TIMEOUTS, CONNECTIONS_OPENED, CONNECTIONS_FAILED] {
+        counter!(name, "pool" => DEFAULT_POOL).absolute(0);
+    }
+    for reason in CloseReason::ALL {
+        counter!(CONNECTIONS_CLOSED, "pool" => DEFAULT_POOL, "reason" => reason.as_str()).absolute(0);
+    }
     for outcome in OUTCOMES {
         counter!(REQUESTS, "outcome" => outcome).absolute(0);
     }

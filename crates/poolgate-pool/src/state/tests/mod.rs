@@ -1,25 +1,27 @@
 //! The rules without a database: connections and callers are numbers, and time is what a test says it is.
 
+mod concurrency;
 mod model;
+mod queue_pool;
 mod scenarios;
 
 use std::collections::{BTreeSet, VecDeque};
-use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::*;
 use crate::error::AcquireError;
+use crate::purpose::Taker;
 
 /// Plays the part of the callers, the tasks and the clock, and checks the rules after every step.
 struct World {
     state: State<u32, u32>,
     now: Instant,
     config: PoolConfig,
-    leases: VecDeque<(u64, Pooled<u32>)>,
+    leases: VecDeque<(u64, Box<Pooled<u32>>)>,
     connecting: u32,
-    verifying: VecDeque<Pooled<u32>>,
-    closing: VecDeque<Pooled<u32>>,
+    verifying: VecDeque<Box<Pooled<u32>>>,
+    closing: VecDeque<Box<Pooled<u32>>>,
     queue: VecDeque<(u64, u32)>,
     dismissed: Vec<u32>,
     retry_at: Option<Instant>,
@@ -52,15 +54,15 @@ impl World {
     fn acquire(&mut self) -> Result<bool, AcquireError> {
         self.callers += 1;
         let caller = self.callers;
-        let place = Location::caller();
-        let found = self.state.check_out(place, self.now)?;
+        let taker = Taker::caller();
+        let found = self.state.check_out(&taker, self.now)?;
         self.closing.extend(found.expired);
         if let Some((issued, _)) = found.issued {
             self.leases.push_back((issued.lease, issued.pooled));
             self.check();
             return Ok(true);
         }
-        let ticket = self.state.wait(place, self.now, || caller)?;
+        let ticket = self.state.wait(taker, self.now, || caller)?;
         self.queue.push_back((ticket, caller));
         self.pump();
         Ok(false)
@@ -106,7 +108,7 @@ impl World {
         if let Some(pooled) = self.verifying.pop_front() {
             let placement = match well {
                 true => self.state.verified(pooled, self.now),
-                false => self.state.verify_failed(pooled),
+                false => self.state.verify_failed(pooled, self.now),
             };
             self.settle(placement);
         }
@@ -195,7 +197,7 @@ impl World {
 }
 
 fn config(size: u32, max_overflow: u32) -> PoolConfig {
-    PoolConfig { size, max_overflow, ..PoolConfig::default() }
+    PoolConfig { size, max_overflow, connect_rate: 10_000, ..PoolConfig::default() }
 }
 
 fn refused() -> AcquireError {

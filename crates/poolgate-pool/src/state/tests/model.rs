@@ -48,10 +48,11 @@ proptest! {
         size in 0_u32..4,
         max_overflow in 1_u32..3,
         fifo in any::<bool>(),
+        connect_rate in prop_oneof![Just(20_u32), Just(10_000)],
         steps in prop::collection::vec(steps(), 1..200),
     ) {
         let order = if fifo { Order::Fifo } else { Order::Lifo };
-        let mut world = World::new(PoolConfig { order, ..config(size, max_overflow) });
+        let mut world = World::new(PoolConfig { order, connect_rate, ..config(size, max_overflow) });
         for step in steps {
             match step {
                 // Refused while the database is away: nothing may have changed.
@@ -88,8 +89,8 @@ proptest! {
             world.verify_ends(true);
             world.close_ends();
         }
-        // Past the pause after a failed connect.
-        world.wait_for(Duration::from_secs(1));
+        // Past the longest pause after a failed connect.
+        world.wait_for(Duration::from_secs(5));
         let capacity = world.state.capacity();
         for _ in 0..capacity {
             prop_assert!(world.acquire().is_ok());

@@ -64,6 +64,7 @@ fn dispose_replaces_within_the_capacity() {
     assert_eq!(world.connecting, 0, "the old ones still count");
     world.give_back(0, Verdict::Clean);
     assert_eq!(world.closing.len(), 2, "the leased one is closed when it comes back");
+    world.wait_for(Duration::from_millis(1));
     world.close_ends();
     assert_eq!(world.connecting, 1);
     world.connect_all();
@@ -88,6 +89,43 @@ fn a_dead_database_tells_everyone_at_once_and_is_not_stormed() {
 }
 
 #[test]
+fn after_a_failure_one_connect_alone_has_to_succeed() {
+    let mut world = World::new(PoolConfig { max_connecting: 4, ..config(4, 0) });
+    for _ in 0..4 {
+        world.acquire().unwrap();
+    }
+    assert_eq!(world.connecting, 4);
+    world.connect_ends(Err(refused()));
+    world.connect_ends(Err(refused()));
+    world.connect_ends(Err(refused()));
+    world.connect_ends(Err(refused()));
+    world.wait_for(Duration::from_secs(1));
+    for _ in 0..4 {
+        world.acquire().unwrap();
+    }
+    assert_eq!(world.connecting, 1);
+    world.connect_ends(Ok(()));
+    assert_eq!(world.connecting, 3);
+}
+
+#[test]
+fn connects_keep_their_pace() {
+    let mut world = World::new(PoolConfig { connect_rate: 10, ..config(1, 1) });
+    for _ in 0..2 {
+        world.acquire().unwrap();
+        world.connect_all();
+        world.give_back(0, Verdict::Unusable(CloseReason::Broken));
+        world.close_ends();
+    }
+    assert!(!world.acquire().unwrap());
+    assert_eq!(world.connecting, 0, "two at once, the third a tenth of a second later");
+    world.wait_for(Duration::from_millis(99));
+    assert_eq!(world.connecting, 0);
+    world.wait_for(Duration::from_millis(1));
+    assert_eq!(world.connecting, 1);
+}
+
+#[test]
 fn a_full_server_leaves_callers_waiting_for_a_return() {
     let mut world = World::new(config(2, 0));
     world.acquire().unwrap();
@@ -108,9 +146,9 @@ fn failures_make_the_others_suspect() {
         world.connect_all();
     }
     world.give_back(0, Verdict::Clean);
-    let place = Location::caller();
+    let taker = Taker::caller();
     let suspect = |world: &mut World| {
-        let found = world.state.check_out(place, world.now).unwrap();
+        let found = world.state.check_out(&taker, world.now).unwrap();
         let (issued, suspect) = found.issued.unwrap();
         world.leases.push_back((issued.lease, issued.pooled));
         suspect

@@ -1,0 +1,63 @@
+//! How many connects may begin within a second.
+
+use std::time::{Duration, Instant};
+
+/// A token bucket: `burst` connects at once, then one each `interval`. It keeps one instant, the time at which the
+/// bucket will be full again, instead of a count of tokens.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    interval: Duration,
+    /// How far ahead of the even pace the connects may be.
+    tolerance: Duration,
+    full_at: Option<Instant>,
+}
+
+impl Pace {
+    /// `rate` a second and `burst` are at least 1.
+    pub(crate) fn new(rate: u32, burst: u32) -> Self {
+        let interval = Duration::from_secs(1) / rate.max(1);
+        let mut pace = Self { interval, tolerance: Duration::ZERO, full_at: None };
+        pace.set_burst(burst);
+        pace
+    }
+
+    pub(crate) fn set_burst(&mut self, burst: u32) {
+        self.tolerance = self.interval * burst.saturating_sub(1);
+    }
+
+    /// Takes up to `wanted` tokens; returns how many there were.
+    pub(crate) fn take(&mut self, wanted: u32, now: Instant) -> u32 {
+        let mut taken = 0;
+        while taken < wanted && self.wait(now).is_zero() {
+            self.full_at = Some(self.full_at.map_or(now, |at| at.max(now)) + self.interval);
+            taken += 1;
+        }
+        taken
+    }
+
+    /// How long until there is a token.
+    pub(crate) fn wait(&self, now: Instant) -> Duration {
+        let ahead = self.full_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
+        ahead.saturating_sub(self.tolerance)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_then_an_even_pace() {
+        let now = Instant::now();
+        let at = |ms| now + Duration::from_millis(ms);
+        let mut pace = Pace::new(20, 3);
+        assert_eq!(pace.take(2, now), 2);
+        assert_eq!(pace.take(5, now), 1, "the bucket is empty");
+        assert_eq!(pace.wait(now), Duration::from_millis(50));
+        assert_eq!(pace.take(1, at(49)), 0);
+        assert_eq!((pace.take(2, at(50)), pace.take(1, at(100))), (1, 1));
+        assert_eq!(pace.take(9, at(10_000)), 3, "it never holds more than the burst");
+        pace.set_burst(1);
+        assert_eq!(pace.wait(at(10_000)), Duration::from_millis(150));
+    }
+}

@@ -1,0 +1,131 @@
+//! Many callers, and callers who leave.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::*;
+
+/// 1,000 callers on 5 connections: everyone is served, in turn.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_callers_take_turns() -> Result {
+    const CALLERS: usize = 1000;
+    let pool = pool(&SERVER, "crowd", PoolConfig { timeout: 60_000 * MS, ..config(5, 0) })?;
+    whole(&pool).await?;
+    let mut held = Vec::new();
+    for _ in 0..5 {
+        held.push(pool.acquire().await?);
+    }
+    let end = Instant::now() + 3000 * MS;
+    let callers = (0..CALLERS).map(|_| {
+        let pool = pool.clone();
+        tokio::spawn(async move {
+            let mut served = 0;
+            // At least once, however slow the machine.
+            while served == 0 || Instant::now() < end {
+                let mut lease = pool.acquire().await.map_err(|error| error.to_string())?;
+                lease.execute("SELECT 1").await.map_err(|error| error.to_string())?;
+                drop(lease);
+                served += 1;
+            }
+            Ok::<u32, String>(served)
+        })
+    });
+    let callers = callers.collect::<Vec<_>>();
+    // All start at the same time.
+    while pool.counts().waiting < CALLERS as u32 {
+        sleep(MS).await;
+    }
+    drop(held);
+    let mut served = Vec::new();
+    for caller in callers {
+        served.push(caller.await??);
+        let counts = pool.counts();
+        assert!(counts.open() <= 5, "{counts:?}");
+    }
+    served.sort_unstable();
+    println!("{} turns, {} to {} each", served.iter().sum::<u32>(), served[0], served[CALLERS - 1]);
+    // All but one in a hundred: the system may stop a thread for a while, and with it whoever has its turn there.
+    let (fewest, most) = (served[CALLERS / 100], served[CALLERS - 1 - CALLERS / 100]);
+    assert!(most <= fewest + 2, "{fewest} to {most} turns each");
+    whole(&pool).await
+}
+
+/// A cold pool and 200 callers who give up after 0 to 20 ms: their connects go on and serve those who come later.
+#[tokio::test]
+async fn callers_who_give_up_warm_the_pool() -> Result {
+    let pool = pool(&SERVER, "impatient", config(5, 5))?;
+    let callers = (0..200).map(|n| {
+        let pool = pool.clone();
+        tokio::spawn(async move { timeout(n % 20 * MS, pool.acquire()).await.is_ok_and(|lease| lease.is_ok()) })
+    });
+    let mut first = 0;
+    for caller in callers.collect::<Vec<_>>() {
+        first += u32::from(caller.await?);
+    }
+    let deadline = Instant::now() + 5000 * MS;
+    while pool.counts().connecting > 0 {
+        assert!(Instant::now() < deadline, "{:?}", pool.counts());
+        sleep(MS).await;
+    }
+    assert!(pool.counts().idle > 0, "{:?}", pool.counts());
+    let mut later = 0;
+    for n in 0..200 {
+        later += u32::from(timeout(n % 20 * MS, pool.acquire()).await.is_ok_and(|lease| lease.is_ok()));
+    }
+    println!("served: {first} of 200 on the cold pool, {later} of 200 later");
+    assert_eq!(later, 200);
+    whole(&pool).await
+}
+
+/// Dropped after its first poll, its second and so on until it is served: nothing is lost at any of them.
+#[tokio::test]
+async fn acquire_may_be_dropped_at_every_await() -> Result {
+    let pinged = PoolConfig { pre_ping_idle: Duration::ZERO, ..config(1, 0) };
+    let cold = pool(&SERVER, "dropped", pinged)?;
+    for polls in 1.. {
+        cold.dispose();
+        if (Polled { inner: Box::pin(cold.acquire()), left: polls }).await.is_some() {
+            break;
+        }
+    }
+    whole(&cold).await?;
+    let mut dropped = 0;
+    for polls in 1.. {
+        if (Polled { inner: Box::pin(cold.acquire()), left: polls }).await.is_some() {
+            break;
+        }
+        dropped += 1;
+        whole(&cold).await?;
+    }
+    assert!(dropped > 0, "the ping is an await");
+
+    for polls in 1.. {
+        let mut held = cold.acquire().await?;
+        let waiting = tokio::spawn(Polled { inner: Box::pin(cold.acquire()), left: polls });
+        held.execute("SELECT pg_sleep(0.005)").await?;
+        drop(held);
+        let served = waiting.await?.is_some();
+        whole(&cold).await?;
+        if served {
+            break;
+        }
+    }
+    assert_eq!(cold.counts().waiting, 0);
+    Ok(())
+}
+
+/// Gives up, and drops the future, after so many polls.
+struct Polled<F> {
+    inner: Pin<Box<F>>,
+    left: u32,
+}
+
+impl<F: Future> Future for Polled<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let polled = self.inner.as_mut().poll(context).map(Some);
+        self.left -= 1;
+        if polled.is_pending() && self.left == 0 { Poll::Ready(None) } else { polled }
+    }
+}

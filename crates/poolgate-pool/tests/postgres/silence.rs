@@ -1,0 +1,79 @@
+//! A peer that goes silent: no answer, no error, no end.
+
+use super::*;
+
+/// Every place comes back, every caller is told within its time, and the pool works as soon as the network does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_peer_costs_time_and_no_place() -> Result {
+    let proxy = Proxy::to(SERVER.port()).await?;
+    let limits = PoolConfig {
+        timeout: 1000 * MS,
+        connect_timeout: 300 * MS,
+        verify_timeout: 200 * MS,
+        close_timeout: 200 * MS,
+        ..config(3, 2)
+    };
+    let pool = PoolgatePool::<Postgres>::builder(proxy.url("postgres").parse()?).config(limits).build()?;
+    whole(&pool).await?;
+    let mut leases = Vec::new();
+    for _ in 0..5 {
+        leases.push(pool.acquire().await?);
+    }
+
+    proxy.silence();
+    for lease in &mut leases {
+        assert!(timeout(20 * MS, lease.execute("SELECT 1")).await.is_err(), "no answer");
+    }
+    // Returned in the middle of a query: the check gets no answer either.
+    drop(leases);
+    gone(&pool).await;
+    let callers = (0..50).map(|_| tokio::spawn(pool.acquire())).collect::<Vec<_>>();
+    let asked = Instant::now();
+    for caller in callers {
+        let error = caller.await?.expect_err("nothing gets through");
+        assert!(matches!(error, AcquireError::ConnectTimeout { .. } | AcquireError::Timeout(_)), "{error}");
+    }
+    assert!(asked.elapsed() < 5000 * MS, "told after {:?}", asked.elapsed());
+
+    proxy.restore();
+    let restored = Instant::now();
+    while pool.acquire().await.is_err() {
+        assert!(restored.elapsed() < 5000 * MS, "still cut");
+    }
+    println!("found again {:?} after the network was back", restored.elapsed());
+    whole(&pool).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_connections_to_a_silent_peer_are_found_by_a_ping() -> Result {
+    let proxy = Proxy::to(SERVER.port()).await?;
+    let limits = PoolConfig {
+        pre_ping_idle: Duration::ZERO,
+        connect_timeout: 500 * MS,
+        verify_timeout: 200 * MS,
+        close_timeout: 200 * MS,
+        ..config(4, 0)
+    };
+    let pool = PoolgatePool::<Postgres>::builder(proxy.url("postgres").parse()?).config(limits).build()?;
+    whole(&pool).await?;
+    proxy.silence();
+    let asked = Instant::now();
+    let error = pool.acquire().await.expect_err("nothing gets through");
+    assert!(matches!(error, AcquireError::ConnectTimeout { .. }), "{error}");
+    assert!(asked.elapsed() < 3000 * MS, "one ping and one connect: the other idle ones are not asked one by one");
+    gone(&pool).await;
+    proxy.restore();
+    while pool.acquire().await.is_err() {
+        assert!(asked.elapsed() < 10_000 * MS, "still cut");
+    }
+    whole(&pool).await
+}
+
+/// Waits until no place is taken by what was cut.
+async fn gone(pool: &PoolgatePool<Postgres>) {
+    let deadline = Instant::now() + 5000 * MS;
+    while pool.counts().open() > 0 {
+        assert!(Instant::now() < deadline, "{:?}", pool.counts());
+        sleep(5 * MS).await;
+    }
+}
