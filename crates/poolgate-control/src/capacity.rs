@@ -1,13 +1,12 @@
 //! What the database can serve, by Little's law: slots / mean time a slot is held.
 //!
-//! The number of slots is known, so capacity needs no probing and no estimate of an unloaded latency.
+//! The number of slots is known, so capacity needs no probing and no estimate of an unloaded latency. The mean hold time
+//! is Little's law again: slots in use, summed over time, per request that ended. Unlike the mean of the holds that have
+//! ended, it counts those that have not: a database that has become slow shows before its slow requests end.
 
 use std::time::Duration;
 
-use crate::{average::Average, sample::Sample};
-
-/// Weight of history in the mean hold time; short, so that a database that slows down is noticed within a second.
-const TIME_CONSTANT: Duration = Duration::from_secs(1);
+use crate::{ratio::RecentRatio, sample::Sample};
 
 /// Least hold time that is believed, so that capacity stays finite.
 const LEAST_HOLD: f64 = 1e-5;
@@ -15,25 +14,20 @@ const LEAST_HOLD: f64 = 1e-5;
 #[derive(Clone, Debug)]
 pub(crate) struct Capacity {
     slots: u32,
-    mean_hold: Average,
-    /// For how long every slot has been busy without one being given back: holds are at least this long by now, though
-    /// none of them has ended and been counted.
-    stalled: Duration,
+    in_use: u32,
+    hold: RecentRatio,
 }
 
 impl Capacity {
-    pub(crate) const fn new() -> Self {
-        Self { slots: 0, mean_hold: Average::new(TIME_CONSTANT), stalled: Duration::ZERO }
+    pub(crate) fn new() -> Self {
+        Self { slots: 0, in_use: 0, hold: RecentRatio::default() }
     }
 
     pub(crate) fn update(&mut self, sample: &Sample, elapsed: Duration) {
         self.slots = sample.gate.permits.min(sample.pool.capacity);
-        if sample.completed > 0 {
-            let mean = sample.hold_total.as_secs_f64() / sample.completed as f64;
-            self.mean_hold.update(mean.max(LEAST_HOLD), elapsed);
-        }
-        let busy = self.slots > 0 && sample.gate.in_flight >= self.slots;
-        self.stalled = if busy && sample.completed == 0 { self.stalled + elapsed } else { Duration::ZERO };
+        let in_use = f64::midpoint(self.in_use.into(), sample.gate.in_flight.into());
+        self.in_use = sample.gate.in_flight;
+        self.hold.add(in_use * elapsed.as_secs_f64(), sample.completed as f64, elapsed);
     }
 
     /// Requests a second; `None` until something is known about hold times.
@@ -44,7 +38,7 @@ impl Capacity {
 
     /// Mean time that a gate permit is held, in seconds; zero while unknown.
     pub(crate) fn mean_hold(&self) -> f64 {
-        self.mean_hold.value().unwrap_or_default().max(self.stalled.as_secs_f64())
+        self.hold.value().map_or(0.0, |hold| hold.max(LEAST_HOLD))
     }
 }
 
@@ -53,32 +47,34 @@ mod tests {
     use super::*;
     use crate::sample::{GateSample, PoolSample};
 
+    fn tick(in_flight: u32, completed: u64) -> Sample {
+        Sample {
+            pool: PoolSample { capacity: 30, ..PoolSample::default() },
+            gate: GateSample { permits: 25, in_flight, ..GateSample::default() },
+            completed,
+            ..Sample::default()
+        }
+    }
+
+    fn run(capacity: &mut Capacity, ticks: u32, sample: &Sample) -> Option<f64> {
+        (0..ticks).for_each(|_| capacity.update(sample, Duration::from_millis(100)));
+        capacity.per_second()
+    }
+
     #[test]
     fn the_smaller_of_gate_and_pool_over_the_mean_hold() {
         let mut capacity = Capacity::new();
         assert_eq!(capacity.per_second(), None);
-        let sample = Sample {
-            pool: PoolSample { capacity: 30, ..PoolSample::default() },
-            gate: GateSample { permits: 25, ..GateSample::default() },
-            completed: 4,
-            hold_total: Duration::from_millis(200),
-            ..Sample::default()
-        };
-        capacity.update(&sample, Duration::from_millis(100));
-        assert!((capacity.per_second().unwrap() - 500.0).abs() < 1e-6);
+        // Two in flight, 40 end in a second: 50 ms each.
+        let per_second = run(&mut capacity, 100, &tick(2, 4)).unwrap();
+        assert!((per_second - 500.0).abs() < 1.0, "{per_second}");
     }
 
     #[test]
-    fn slots_that_never_come_back_lower_capacity_although_no_hold_was_counted() {
+    fn slots_that_never_come_back_lower_capacity_although_no_hold_has_ended() {
         let mut capacity = Capacity::new();
-        let sample = Sample {
-            pool: PoolSample { capacity: 30, ..PoolSample::default() },
-            gate: GateSample { permits: 25, in_flight: 25, ..GateSample::default() },
-            ..Sample::default()
-        };
-        for _ in 0..50 {
-            capacity.update(&sample, Duration::from_millis(100));
-        }
-        assert!((capacity.per_second().unwrap() - 5.0).abs() < 1e-6);
+        run(&mut capacity, 100, &tick(25, 50));
+        let per_second = run(&mut capacity, 20, &tick(25, 0)).unwrap();
+        assert!(per_second < 25.0, "{per_second}");
     }
 }

@@ -23,6 +23,7 @@
 //!         completed: 50,
 //!         hold_total: Duration::from_millis(50 * 50), // 25 permits / 50 ms: 500 requests a second can be served
 //!         live_clients: 100,
+//!         streaming_clients: 100,
 //!         ..Default::default()
 //!     };
 //!     controller.tick(&sample, now).config
@@ -37,13 +38,15 @@
 //! assert!(rate < 10.0, "100 clients share 500 requests a second: {rate}");
 //! ```
 //!
+//! Beside it, [`gate`] decides who is let in to the pool, who waits and who is turned away.
+//!
 //! # What drives what
 //!
 //! | signal | what follows |
 //! |---|---|
 //! | arrivals against capacity, queue and rejects at the gate | the fair rate ([`Policy::Adaptive`]) |
 //! | pool usage averaged over 2 s | health, alerts, cleanup; with [`Policy::Fixed`] also the level and its row |
-//! | rejects and acquire waits over 2 s while a rate is in force | the level's word, nothing else |
+//! | rejects (over quota or not) and acquire waits over 2 s while a rate is in force | the level's word, nothing else |
 //! | no answer from the database | the circuit breaker |
 //!
 //! Labels rise at once and fall after 5 s of calm; a usage threshold is left 5 points below where it is entered. The
@@ -56,8 +59,10 @@ mod breaker;
 mod capacity;
 mod controller;
 mod decision;
+pub mod gate;
 mod ladder;
 mod publish;
+mod ratio;
 mod sample;
 mod settings;
 mod window;

@@ -21,6 +21,8 @@ pub struct Sample {
     pub probes: Probes,
     /// Clients that listen: open streams and recent pollers.
     pub live_clients: u32,
+    /// Those of them that hold an open stream, and so hear of a new config at once.
+    pub streaming_clients: u32,
 }
 
 /// Gauges of the connection pool.
@@ -45,12 +47,15 @@ pub struct GateSample {
     pub queued: u32,
     /// How long the oldest of them has waited.
     pub oldest_wait: Duration,
-    /// Requests that arrived since the previous sample, rejected ones included.
+    /// Requests that arrived since the previous sample, rejected ones included, those over their quota not.
     pub arrivals: u64,
     /// Requests let in since the previous sample.
     pub admitted: u64,
     /// Requests turned away since the previous sample.
     pub rejected: u64,
+    /// Requests turned away since the previous sample because their client sent more than its share. They cost no
+    /// capacity, so the fair rate does not know them; but they say that clients do not obey.
+    pub over_quota: u64,
 }
 
 /// Acquire waits: from arrival at the gate until a connection is in hand.

@@ -41,11 +41,11 @@ pub struct Thresholds {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdaptiveSettings {
     /// Arrivals that the law steers to, as a multiple of capacity, 1 to 2. Above 1 the gate stays busy at the price of
-    /// some rejects. Default 1.05.
+    /// some rejects. Default 1.08.
     pub overcommit: f64,
-    /// Gain on the difference between wanted and actual arrivals, 0 to 1. Default 0.4.
+    /// Gain on the difference between wanted and actual arrivals, 0 to 1. Default 0.1.
     pub arrival_gain: f64,
-    /// Gain on the queue at the gate, 0 to 1. Default 0.15.
+    /// Gain on the queue at the gate, 0 to 1. Default 0.04.
     pub queue_gain: f64,
     /// The loop's delay that the gains are relative to, 10 ms to 10 s. Default 0.3 s.
     pub loop_delay: Duration,
@@ -121,9 +121,9 @@ impl Default for Thresholds {
 impl Default for AdaptiveSettings {
     fn default() -> Self {
         Self {
-            overcommit: 1.05,
-            arrival_gain: 0.4,
-            queue_gain: 0.15,
+            overcommit: 1.08,
+            arrival_gain: 0.1,
+            queue_gain: 0.04,
             loop_delay: Duration::from_millis(300),
             release_after: Duration::from_secs(2),
         }

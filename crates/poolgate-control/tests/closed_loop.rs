@@ -181,6 +181,7 @@ impl World {
             },
             contact: Contact::Answering,
             live_clients: self.clients.len() as u32,
+            streaming_clients: self.clients.len() as u32,
             ..counted
         };
         let config = self.controller.tick(&sample, Duration::from_millis(self.now)).config;

@@ -50,6 +50,7 @@ fn usage(checked_out: u32) -> Sample {
         hold_total: 20 * Duration::from_millis(50),
         contact: Contact::Answering,
         live_clients: 100,
+        streaming_clients: 100,
         ..Sample::default()
     }
 }
@@ -139,6 +140,17 @@ fn a_cleanup_is_due_after_five_seconds_above_ninety_percent_not_by_a_full_gate()
     assert!(!world.run(4.0, &usage(30)).cleanup_due);
     assert!(world.run(4.0, &usage(30)).cleanup_due);
     assert!(!world.run(2.0, &usage(20)).cleanup_due);
+}
+
+#[test]
+fn a_crowd_that_is_held_by_the_quota_shows_in_the_level_and_not_in_the_rate() {
+    let (mut obeying, mut disobeying) = (World::new(Policy::Adaptive), World::new(Policy::Adaptive));
+    let mut crowd = overload(60, 10);
+    crowd.gate.over_quota = 100;
+    let (alone, beside) = (obeying.run(5.0, &overload(60, 10)).config, disobeying.run(5.0, &crowd).config);
+    assert_eq!((beside.throttling_level, beside.reason), (Level::Emergency, Reason::ClientsDisobey));
+    assert_eq!(alone.throttling_level, Level::Moderate);
+    assert_eq!(beside.fair_rate_per_second, alone.fair_rate_per_second);
 }
 
 #[test]

@@ -25,6 +25,7 @@ fn samples() -> impl Strategy<Value = Sample> {
                 arrivals: count.0,
                 admitted: count.1,
                 rejected: count.2,
+                over_quota: count.2,
             },
             completed: count.1,
             hold_total: Duration::from_nanos(count.3),
@@ -32,6 +33,7 @@ fn samples() -> impl Strategy<Value = Sample> {
             contact: rest.0,
             probes: Probes { succeeded: rest.1, failed: rest.2 },
             live_clients: gauge.5,
+            streaming_clients: gauge.5,
         })
 }
 

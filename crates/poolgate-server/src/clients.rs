@@ -109,6 +109,11 @@ impl Registry {
         Clients { live: count(live), in_sync: count(in_sync) }
     }
 
+    /// Clients with a stream.
+    pub(crate) fn streaming(&self) -> u32 {
+        u32::try_from(self.lock().streams.len()).unwrap_or(u32::MAX)
+    }
+
     /// Clients with a stream from this address.
     pub(crate) fn at(&self, address: AddressKey) -> u32 {
         self.lock().at_address.get(&address).copied().unwrap_or(0)
@@ -189,6 +194,8 @@ mod tests {
         let other = registry.opened(id("b"), Some(address(1)));
         let anonymous = registry.opened(None, None);
         assert_eq!((registry.count(1, TTL).live, registry.at(address(1))), (3, 2));
+        registry.polled(address(9), 1);
+        assert_eq!((registry.count(1, Duration::ZERO).live, registry.streaming()), (3, 3), "a poll is no stream");
         drop(first);
         assert_eq!(registry.count(1, TTL).live, 3, "it has another stream");
         drop((second, other, anonymous));

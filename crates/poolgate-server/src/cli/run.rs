@@ -108,6 +108,7 @@ fn pool_config(settings: &PoolSettings) -> PoolConfig {
         timeout: settings.timeout,
         connect_timeout: settings.connect_timeout,
         max_connecting: settings.max_connecting,
+        connect_rate: settings.connect_rate,
         recycle: settings.recycle,
         pre_ping_idle: settings.pre_ping_idle,
         order: match settings.order {

@@ -1,6 +1,7 @@
 //! What all clones of a gate share.
 
 use std::{
+    hash::{BuildHasher, RandomState},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -10,16 +11,10 @@ use std::{
 
 use arc_swap::ArcSwap;
 use http::{HeaderMap, request::Parts};
+use poolgate_control::gate::{Arrival, Occupancy, Quota};
 use poolgate_types::{CONFIG_HEADER, CircuitState};
 
-use super::{
-    jitter::Jitter,
-    layer::Identify,
-    limiter::{Limiter, Occupancy},
-    orders::Orders,
-    quota::Quota,
-    reject::Reject,
-};
+use super::{jitter::Jitter, layer::Hooks, limiter::Limiter, orders::Orders, reject::Reject, signals};
 use crate::{
     address::AddressKey,
     clients::Registry,
@@ -34,9 +29,9 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Core {
     limiter: Arc<Limiter>,
-    timeout: Duration,
     orders: ArcSwap<Orders>,
-    quota: Quota,
+    hasher: RandomState,
+    quota: Mutex<Quota>,
     probes: Mutex<ProbeBudget>,
     clients: Registry,
     trusted_proxies: Vec<Network>,
@@ -60,9 +55,9 @@ impl Core {
         let now = Instant::now();
         Arc::new(Self {
             limiter: Limiter::new(settings),
-            timeout: settings.timeout,
             orders: ArcSwap::default(),
-            quota: Quota::new(),
+            hasher: RandomState::new(),
+            quota: Mutex::default(),
             probes: Mutex::new(ProbeBudget { next: now }),
             clients,
             trusted_proxies,
@@ -95,21 +90,30 @@ impl Core {
         &self.jitter
     }
 
-    pub(super) fn timeout(&self) -> Duration {
-        self.timeout
+    /// What the gate should know about a request.
+    pub(super) fn arrival(&self, parts: &Parts, hooks: &Hooks, now: Instant) -> Arrival {
+        let priority = hooks.classify(parts).unwrap_or_else(|| signals::priority(&parts.headers));
+        let deadline = signals::patience(&parts.headers).map(|patience| self.limiter.at(now).saturating_add(patience));
+        let (caller, clients) = self.caller(parts, hooks).unzip();
+        Arrival { priority, caller, clients: clients.unwrap_or(1), deadline }
+    }
+
+    /// Who sends a request, and how many clients that stands for. 64 bits of a keyed hash are small, of equal size however
+    /// long a name is, and nobody can choose them.
+    fn caller(&self, parts: &Parts, hooks: &Hooks) -> Option<(u64, u32)> {
+        if let Some(name) = hooks.identify(parts) {
+            return Some((self.hasher.hash_one(("name", name)), 1));
+        }
+        let address = AddressKey::of(&parts.extensions, &parts.headers, &self.trusted_proxies)?;
+        Some((self.hasher.hash_one(("address", address)), self.clients.at(address)))
     }
 
     /// Turns away a client that sends more than its share. Acts only while a fair rate is in force.
-    pub(super) fn check_quota(&self, parts: &Parts, identify: Option<&Identify>, now: Instant) -> Result<(), Reject> {
+    pub(super) fn check_quota(&self, arrival: &Arrival, now: Instant) -> Result<(), Reject> {
         let Some(rate) = self.orders.load().fair_rate_per_second else { return Ok(()) };
-        let checked = match identify.and_then(|identify| identify(parts)) {
-            Some(name) => self.quota.check(("name", name), rate, 1, now),
-            None => match AddressKey::of(&parts.extensions, &parts.headers, &self.trusted_proxies) {
-                Some(address) => self.quota.check(("address", address), rate, self.clients.at(address), now),
-                None => return Ok(()),
-            },
-        };
-        checked.map_err(|over| {
+        let Some(caller) = arrival.caller else { return Ok(()) };
+        let mut quota = self.quota.lock().unwrap_or_else(PoisonError::into_inner);
+        quota.check(caller, rate, arrival.clients, self.limiter.at(now)).map_err(|over| {
             self.limiter.tally().over_quota();
             // `as` saturates; up to an hour fits.
             Reject::OverQuota { due_seconds: over.due.as_secs_f64().ceil() as u32 }
@@ -138,8 +142,8 @@ impl Core {
     }
 
     /// Says, not more often than every ten seconds, that the gate is nearly full.
-    pub(super) fn warn_when_nearly_full(&self, in_flight: u32) {
-        let permits = self.limiter.permits();
+    pub(super) fn warn_when_nearly_full(&self, occupancy: Occupancy) {
+        let Occupancy { permits, in_flight, queued: waiting, .. } = occupancy;
         if u64::from(in_flight) * 10 < u64::from(permits) * 9 {
             return;
         }
@@ -148,7 +152,6 @@ impl Core {
         let due = warned == 0 || now.saturating_sub(warned) >= WARNING_INTERVAL.as_millis() as u64;
         if due && self.warned_millis.compare_exchange(warned, now.max(1), Relaxed, Relaxed).is_ok() {
             let usage = f64::from(in_flight) / f64::from(permits) * 100.0;
-            let waiting = self.limiter.occupancy().queued;
             tracing::warn!(in_flight, permits, waiting, "Connection gate usage high: {usage:.1}%");
         }
     }

@@ -5,11 +5,12 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use pin_project_lite::pin_project;
+use poolgate_pool::Purpose;
 use tokio::time::Sleep;
 use tower_service::Service;
 
@@ -43,16 +44,9 @@ pin_project! {
         S: Service<R>,
     {
         Rejected { reject: Reject },
-        Waiting { waiter: Waiter, #[pin] timeout: Sleep, call: Option<(S, R)> },
+        Waiting { waiter: Waiter, #[pin] timeout: Sleep, call: Option<(S, (R, Purpose))> },
         Running { #[pin] response: Traced<S::Future>, permit: Option<Permit> },
     }
-}
-
-/// A place in the queue, and for how long it is kept.
-#[derive(Debug)]
-pub(super) struct Waiting {
-    pub(super) waiter: Waiter,
-    pub(super) patience: Duration,
 }
 
 impl<S: Service<R>, R> ResponseFuture<S, R> {
@@ -63,12 +57,12 @@ impl<S: Service<R>, R> ResponseFuture<S, R> {
     pub(super) fn waiting(
         core: Arc<Core>,
         inner: S,
-        request: R,
-        Waiting { waiter, patience }: Waiting,
+        request: (R, Purpose),
+        waiter: Waiter,
         arrival: Instant,
         probe: bool,
     ) -> Self {
-        let timeout = tokio::time::sleep(patience);
+        let timeout = tokio::time::sleep(waiter.patience);
         let state = State::Waiting { waiter, timeout, call: Some((inner, request)) };
         Self { core, arrival, probe, state }
     }
@@ -76,7 +70,7 @@ impl<S: Service<R>, R> ResponseFuture<S, R> {
     pub(super) fn running(
         core: Arc<Core>,
         inner: S,
-        request: R,
+        request: (R, Purpose),
         permit: Permit,
         arrival: Instant,
         probe: bool,
@@ -86,9 +80,9 @@ impl<S: Service<R>, R> ResponseFuture<S, R> {
 }
 
 impl<S: Service<R>, R> State<S, R> {
-    fn run(mut inner: S, request: R, mut permit: Permit, arrival: Instant) -> Self {
+    fn run(mut inner: S, (request, purpose): (R, Purpose), mut permit: Permit, arrival: Instant) -> Self {
         permit.begin();
-        let response = RequestTrace::new(arrival).follow(inner.call(request));
+        let response = RequestTrace::new(arrival).follow(purpose, inner.call(request));
         Self::Running { response, permit: Some(permit) }
     }
 }

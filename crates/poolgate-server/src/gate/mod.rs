@@ -4,6 +4,9 @@
 //! A permit is held until the response's body has ended or is dropped, or, where the body is a stream of its own
 //! (`101 Switching Protocols`, `text/event-stream`), until its head. A client that vanishes gives it back.
 //!
+//! Who waits is served by priority (see [`Gate::classify`]), light callers (see [`Gate::identify`]) before heavy ones when
+//! not all can be, and nobody whose own deadline (`Poolgate-Deadline-Ms`) would be missed.
+//!
 //! Every response carries `Poolgate-Config`, rejects included, so that clients learn from each answer what they may send.
 //! While the breaker is open nothing passes but a few probes; while a fair rate is in force, a client that sends more
 //! than its share is answered 429.
@@ -16,17 +19,19 @@ mod layer;
 mod limiter;
 mod orders;
 mod permit;
-mod quota;
 mod reject;
 mod service;
+mod signals;
 mod tally;
 mod trace;
 
 #[cfg(test)]
 mod tests;
 
+pub use poolgate_control::gate::Priority;
+
 pub use self::{body::GateBody, future::ResponseFuture, layer::Gate, service::GateService};
-pub(crate) use self::{core::Core, limiter::Occupancy, orders::Orders, tally::Totals, trace::RequestTrace};
+pub(crate) use self::{core::Core, orders::Orders, tally::Totals, trace::RequestTrace};
 
 use crate::{clients::Registry, settings::GateSettings};
 

@@ -4,35 +4,25 @@ use std::{
     mem,
     sync::Arc,
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use tower_service::Service;
 
-use super::{
-    body::GateBody,
-    core::Core,
-    future::{ResponseFuture, Waiting},
-    layer::Identify,
-    limiter::Admission,
-    reject::Reject,
-};
-
-/// Milliseconds from now in which the caller wants its answer.
-const DEADLINE_HEADER: &str = "poolgate-deadline-ms";
+use super::{body::GateBody, core::Core, future::ResponseFuture, layer::Hooks, limiter::Admission, trace::purpose};
 
 /// A service behind a gate. Made by [`Gate`](super::Gate).
 #[derive(Clone)]
 pub struct GateService<S> {
     inner: S,
     core: Arc<Core>,
-    identify: Option<Arc<Identify>>,
+    hooks: Hooks,
 }
 
 impl<S> GateService<S> {
-    pub(super) fn new(inner: S, core: Arc<Core>, identify: Option<Arc<Identify>>) -> Self {
-        Self { inner, core, identify }
+    pub(super) fn new(inner: S, core: Arc<Core>, hooks: Hooks) -> Self {
+        Self { inner, core, hooks }
     }
 }
 
@@ -49,18 +39,17 @@ where
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let arrival = Instant::now();
+        let now = Instant::now();
         let (parts, body) = request.into_parts();
-        let patience =
-            patience(&parts.headers).map_or(self.core.timeout(), |patience| patience.min(self.core.timeout()));
-        let quota = self.core.check_quota(&parts, self.identify.as_deref(), arrival);
+        let arrival = self.core.arrival(&parts, &self.hooks, now);
+        let purpose = purpose(&parts);
         let request = Request::from_parts(parts, body);
-        if let Err(reject) = quota {
+        if let Err(reject) = self.core.check_quota(&arrival, now) {
             return ResponseFuture::rejected(Arc::clone(&self.core), reject);
         }
         let tally = self.core.limiter().tally();
         tally.arrived();
-        let probe = match self.core.check_circuit(arrival) {
+        let probe = match self.core.check_circuit(now) {
             Ok(probe) => probe,
             Err(reject) => {
                 tally.rejected();
@@ -70,26 +59,20 @@ where
         // The service that was found ready is the one to be called; its clone takes its place.
         let clone = self.inner.clone();
         let inner = mem::replace(&mut self.inner, clone);
-        match self.core.limiter().ask() {
-            Admission::Granted { permit, in_flight } => {
-                self.core.warn_when_nearly_full(in_flight);
-                ResponseFuture::running(Arc::clone(&self.core), inner, request, permit, arrival, probe)
+        match self.core.limiter().ask(arrival, now) {
+            Admission::Granted { permit, occupancy } => {
+                self.core.warn_when_nearly_full(occupancy);
+                ResponseFuture::running(Arc::clone(&self.core), inner, (request, purpose), permit, now, probe)
             }
             Admission::Queued(waiter) => {
-                let waiting = Waiting { waiter, patience };
-                ResponseFuture::waiting(Arc::clone(&self.core), inner, request, waiting, arrival, probe)
+                ResponseFuture::waiting(Arc::clone(&self.core), inner, (request, purpose), waiter, now, probe)
             }
-            Admission::Full => {
+            Admission::Rejected(reject) => {
                 tally.rejected();
-                ResponseFuture::rejected(Arc::clone(&self.core), Reject::QueueFull)
+                ResponseFuture::rejected(Arc::clone(&self.core), reject)
             }
         }
     }
-}
-
-/// How long the caller itself will wait, where it says so: services may send it, browsers never do.
-fn patience(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(DEADLINE_HEADER)?.to_str().ok()?.parse().ok().map(Duration::from_millis)
 }
 
 impl<S> std::fmt::Debug for GateService<S> {

@@ -5,6 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use axum::extract::MatchedPath;
+use http::request::Parts;
+use poolgate_pool::Purpose;
+use tokio::task::futures::TaskLocalFuture;
+
 tokio::task_local! {
     static TRACE: RequestTrace;
 }
@@ -16,16 +21,16 @@ pub(crate) struct RequestTrace {
     acquired: Cell<bool>,
 }
 
-/// A future with a trace in its task.
-pub(super) type Traced<F> = tokio::task::futures::TaskLocalFuture<RequestTrace, F>;
+/// A future with a trace in its task, whose leases know what they are for.
+pub(super) type Traced<F> = TaskLocalFuture<RequestTrace, TaskLocalFuture<Purpose, F>>;
 
 impl RequestTrace {
     pub(super) fn new(arrival: Instant) -> Self {
         Self { arrival, acquired: Cell::new(false) }
     }
 
-    pub(super) fn follow<F: Future>(self, future: F) -> Traced<F> {
-        TRACE.scope(self, future)
+    pub(super) fn follow<F: Future>(self, purpose: Purpose, future: F) -> Traced<F> {
+        TRACE.scope(self, purpose.scope(future))
     }
 
     /// Whether the request got a connection.
@@ -40,5 +45,42 @@ impl RequestTrace {
         TRACE
             .try_with(|trace| if trace.acquired.replace(true) { pool_wait } else { trace.arrival.elapsed() })
             .unwrap_or(pool_wait)
+    }
+}
+
+/// What a request takes connections for: its method and route, and the trace it belongs to. Where no router has matched
+/// a route, the method alone: a path may name somebody.
+pub(super) fn purpose(request: &Parts) -> Purpose {
+    let method = request.method.as_str();
+    let route = request.extensions.get::<MatchedPath>().map(|route| format!("{method} {}", route.as_str()));
+    let purpose = Purpose::new(route.as_deref().unwrap_or(method));
+    match request.headers.get("traceparent").and_then(|value| trace_id(value.to_str().ok()?)) {
+        Some(trace_id) => purpose.with_trace_id(trace_id),
+        None => purpose,
+    }
+}
+
+/// The second field of a W3C `traceparent`: 32 hexadecimal digits, not all of them 0.
+fn trace_id(traceparent: &str) -> Option<&str> {
+    let id = traceparent.split('-').nth(1)?;
+    let proper = id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()) && id.bytes().any(|b| b != b'0');
+    proper.then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_purpose_names_the_trace_and_no_path() {
+        let of = |traceparent: &str| {
+            let request =
+                http::Request::get("/orders/7").header("traceparent", traceparent).body(()).expect("a request");
+            purpose(&request.into_parts().0)
+        };
+        let known = of("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+        assert_eq!((known.route(), known.trace_id()), ("GET", Some("4bf92f3577b34da6a3ce929d0e0e4736")));
+        assert_eq!(of("00-00000000000000000000000000000000-00f067aa0ba902b7-01").trace_id(), None);
+        assert_eq!(of("nonsense").trace_id(), None);
     }
 }

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use poolgate_control::{Contact, GateSample, PoolSample, Probes, Sample, WaitSample};
+use poolgate_control::{Contact, GateSample, PoolSample, Probes, Sample, WaitSample, gate::Occupancy};
 use poolgate_pool::Counts;
 
 use crate::{
-    gate::{Core, Occupancy, Totals},
+    gate::{Core, Totals},
     latency::{Interval, Rolling},
     observer::PoolObserver,
 };
@@ -21,7 +21,6 @@ const STALL: Duration = Duration::from_secs(1);
 pub(super) struct Sampler {
     previous: Totals,
     waits: Rolling,
-    mean_hold: Option<Duration>,
     moved: Instant,
     timeouts: u64,
 }
@@ -45,7 +44,6 @@ impl Sampler {
         Self {
             previous: Totals::default(),
             waits: Rolling::new(usize::try_from(slots).unwrap_or(usize::MAX)),
-            mean_hold: None,
             moved: Instant::now(),
             timeouts: 0,
         }
@@ -58,6 +56,7 @@ impl Sampler {
         counts: Counts,
         contact: Contact,
         live_clients: u32,
+        streaming_clients: u32,
     ) -> Reading {
         let totals = gate.limiter().tally().totals();
         let occupancy = gate.occupancy();
@@ -65,7 +64,6 @@ impl Sampler {
         self.previous = totals;
         let acquired = observer.take_acquire_waits();
         self.waits.push(acquired.interval.clone());
-        self.learn_hold(&since);
         let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let sample = Sample {
             pool: PoolSample { checked_out: counts.checked_out, capacity: counts.capacity, waiting: counts.waiting },
@@ -77,6 +75,7 @@ impl Sampler {
                 arrivals: since.arrivals,
                 admitted: since.admitted,
                 rejected: since.rejected,
+                over_quota: since.over_quota,
             },
             completed: since.completed,
             hold_total: since.hold,
@@ -84,21 +83,10 @@ impl Sampler {
             contact,
             probes: Probes { succeeded: count(since.probes_succeeded), failed: count(since.probes_failed) },
             live_clients,
+            streaming_clients,
         };
         let doubt = contact != Contact::Answering || self.is_stuck(&since, &occupancy, observer);
         Reading { sample, counts, occupancy, totals, acquire_waits: acquired.interval, doubt }
-    }
-
-    /// Requests a second that the gate can serve: Little's law, permits / mean hold time.
-    pub(super) fn capacity_per_second(&self, counts: &Counts, occupancy: &Occupancy) -> f64 {
-        let hold = self.mean_hold.unwrap_or(Duration::from_millis(50)).as_secs_f64().max(0.001);
-        f64::from(counts.capacity.min(occupancy.permits)) / hold
-    }
-
-    fn learn_hold(&mut self, since: &Totals) {
-        let Ok(completed) = u32::try_from(since.completed) else { return };
-        let Some(mean) = since.hold.checked_div(completed) else { return };
-        self.mean_hold = Some(self.mean_hold.map_or(mean, |known| known.mul_f64(0.9) + mean.mul_f64(0.1)));
     }
 
     fn is_stuck(&mut self, since: &Totals, occupancy: &Occupancy, observer: &PoolObserver) -> bool {

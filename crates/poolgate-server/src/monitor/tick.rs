@@ -23,6 +23,9 @@ const PROBE_SHARE: f64 = 0.05;
 /// How often the metrics' memory is tidied up.
 const UPKEEP: Duration = Duration::from_secs(5);
 
+/// A hold time for as long as nothing is known.
+const DEFAULT_HOLD: Duration = Duration::from_millis(50);
+
 /// Ticks until the server closes.
 pub(crate) async fn run(shared: Arc<Shared>, controller: Controller) {
     let tick = shared.settings.control.tick;
@@ -67,8 +70,13 @@ impl Monitor {
         let in_force = shared.config();
         let ttl = Duration::from_secs(u64::from(in_force.config.ttl_seconds));
         let clients = shared.clients.count(in_force.config.version, ttl);
-        let reading = self.sampler.read(&shared.gate, &shared.observer, pool.counts(), contact, clients.live);
+        let streaming = shared.clients.streaming();
+        let reading =
+            self.sampler.read(&shared.gate, &shared.observer, pool.counts(), contact, clients.live, streaming);
         let mut decision = self.controller.tick(&reading.sample, shared.uptime());
+        if let Some(mean_hold) = decision.mean_hold {
+            shared.gate.limiter().set_hold(mean_hold);
+        }
         let health = decision.config.health;
         if !shared.settings.control.clients {
             leave_clients_alone(&mut decision);
@@ -81,6 +89,7 @@ impl Monitor {
             .performance
             .update(reading.totals, shared.observer.times(), reading.acquire_waits.clone(), shared.gate.responses())
             .clone();
+        Reporter::efficiency(performance.pool_efficiency);
         let status = status(&shared, health, &decision, &reading, clients, performance);
         shared.status.send_replace(Arc::new(StatusDocument::new(status, contact != Contact::Silent)));
         if contact == Contact::Answering {
@@ -89,7 +98,7 @@ impl Monitor {
     }
 
     fn publish_config(&self, decision: &Decision, reading: &Reading, in_force: &ThrottlingConfig) {
-        let capacity = self.sampler.capacity_per_second(&reading.counts, &reading.occupancy);
+        let capacity = capacity_per_second(decision, reading);
         let probes = match (decision.breaker, decision.config.probe_fraction) {
             (CircuitState::Closed | CircuitState::Open, _) => 0.0,
             // Clients come back step by step, and who was let in may use the database.
@@ -97,10 +106,17 @@ impl Monitor {
             (CircuitState::HalfOpen, _) => (capacity * PROBE_SHARE).max(1.0),
         };
         if decision.config != *in_force {
+            tracing::debug!(version = decision.config.version, "Config published");
             self.shared.config.send_replace(Arc::new(ConfigDocument::new(decision.config.clone())));
         }
         self.shared.gate.publish(Orders::new(&decision.config, decision.breaker, probes));
     }
+}
+
+/// Little's law: slots / mean hold time.
+fn capacity_per_second(decision: &Decision, reading: &Reading) -> f64 {
+    let hold = decision.mean_hold.unwrap_or(DEFAULT_HOLD).as_secs_f64().max(0.001);
+    f64::from(reading.counts.capacity.min(reading.occupancy.permits)) / hold
 }
 
 /// Keeps what was measured and takes back what would reach the clients.

@@ -65,6 +65,7 @@ impl Settings {
         number("pool.size", pool.size, 1..=10_000)?;
         number("pool.max_overflow", pool.max_overflow, 0..=10_000)?;
         number("pool.max_connecting", pool.max_connecting, 1..=100)?;
+        number("pool.connect_rate", pool.connect_rate, 1..=10_000)?;
         time("pool.timeout", pool.timeout, Duration::from_millis(1)..=HOUR)?;
         time("pool.connect_timeout", pool.connect_timeout, Duration::from_millis(1)..=MINUTE)?;
         time("pool.pre_ping_idle", pool.pre_ping_idle, Duration::ZERO..=HOUR)?;

@@ -140,6 +140,8 @@ pub struct PoolSettings {
     pub connect_timeout: Duration,
     /// Connections being opened at the same time, 1 to 100. Default: 2.
     pub max_connecting: u32,
+    /// Connections opened a second on average, beyond a first fill, 1 to 10,000. Default: 20.
+    pub connect_rate: u32,
     /// Age at which a connection is replaced. Default: never.
     #[serde(with = "duration::optional")]
     pub recycle: Option<Duration>,
@@ -169,6 +171,7 @@ impl Default for PoolSettings {
             timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
             max_connecting: 2,
+            connect_rate: 20,
             recycle: None,
             pre_ping_idle: Duration::from_secs(1),
             order: PoolOrder::Lifo,
@@ -192,12 +195,12 @@ pub struct GateSettings {
     pub order: QueueOrder,
 }
 
-/// In which order waiting requests are let in.
+/// In which order waiting requests of one priority are let in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum QueueOrder {
-    /// First come, first served, until the queue does not drain any more; then the newest first, and those that have
-    /// waited long are rejected early. See the gate module.
+    /// First come, first served, until the queue does not drain any more; then light callers and the newest first, and
+    /// those that have waited long are rejected early. See [`poolgate_control::gate`].
     #[default]
     Adaptive,
     /// First come, first served, always.

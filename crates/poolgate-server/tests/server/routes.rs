@@ -6,6 +6,7 @@ use crate::harness::{eventually, server, server_with};
 use axum::{Router, body::Body, routing::get};
 use http::{Method, StatusCode};
 use poolgate_types::{ConfigHeader, ConfigVersion, Status, ThrottlingConfig, routes};
+use tower::ServiceExt;
 
 #[tokio::test]
 async fn health_answers_while_the_pool_is_exhausted() {
@@ -30,6 +31,39 @@ async fn health_answers_while_the_pool_is_exhausted() {
     assert!(test.json()["server_version"].as_str().is_some_and(|version| version.starts_with('3')));
     assert_eq!(server.get(routes::READYZ).await.status, StatusCode::OK, "pressure alone is no reason");
     assert_eq!(server.get(routes::THROTTLING_CONFIG).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn health_answers_while_the_gate_is_full() {
+    let settings = |settings: &mut poolgate_server::Settings| {
+        settings.gate.max_concurrent_requests = 1;
+        settings.gate.max_queue = 0;
+    };
+    let hold = || get(async || std::future::pending::<()>().await);
+    let server = server_with(settings, |_, poolgate| Router::new().route("/hold", hold()).layer(poolgate.gate())).await;
+    let request = axum::extract::Request::get("/hold").header("host", "localhost").body(Body::empty());
+    let held = tokio::spawn(server.app.clone().oneshot(request.expect("a request")));
+    eventually("full", || server.poolgate.status().gate.in_flight == 1).await;
+    let rejected = server.get("/hold").await;
+    assert_eq!((rejected.status, &*rejected.problem().code), (StatusCode::SERVICE_UNAVAILABLE, "database_unavailable"));
+    for path in [
+        routes::PING,
+        routes::STATUS,
+        routes::THROTTLING_CONFIG,
+        routes::CONNECTION_TEST,
+        routes::LIVEZ,
+        routes::READYZ,
+        routes::OPENAPI,
+    ] {
+        let answer = server.get(path).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+        assert_eq!(answer.header("poolgate-config"), "", "{path} did not pass the gate");
+    }
+    let request = axum::extract::Request::get(routes::EVENTS).header("host", "localhost").body(Body::empty());
+    let events = server.app.clone().oneshot(request.expect("a request")).await.expect("infallible");
+    assert_eq!(events.status(), StatusCode::OK);
+    assert_eq!(server.post(routes::FORCE_CLEANUP, &[]).await.status, StatusCode::OK);
+    held.abort();
 }
 
 #[tokio::test]

@@ -1,0 +1,205 @@
+//! The gate's decisions: who is let in at once, who waits, who goes first, and who is turned away.
+//!
+//! A [`Gate`] holds the account of permits and a bounded queue of whatever waits (`T`: a server's channel, a simulator's
+//! request). It has no clock: each call says what time it is, as a duration since an origin of the caller's choice. The
+//! caller wakes who is let in, tells who is turned away, and brings back permits.
+//!
+//! While permits are free nothing is asked of anybody. Then, in this order:
+//!
+//! 1. **Priority.** The highest first; but of the permits that are handed on while it waits, and of the queue's places,
+//!    each priority gets a tenth at least.
+//! 2. **Age.** A line is first come, first served. One that has not drained for 100 ms only adds delay: everybody who
+//!    waits has waited too long, and the newest is the one most likely to be still wanted. It is *standing*: its order turns
+//!    to newest first (the adaptive LIFO of Facebook's "Fail at Scale", 2015), and those who have waited for too long are
+//!    turned away at once instead of at the timeout. What is long follows a target that the controller can set.
+//! 3. **Use.** Where somebody has to lose, it is who was let in most lately: a standing line serves light callers first,
+//!    and in a full queue a lighter newcomer takes a heavy one's place. Less than 40 % more is no difference.
+//! 4. **Deadlines.** Who would be let in too late to be answered in time is turned away before it costs a permit.
+//!
+//! ```
+//! use std::time::Duration;
+//! use poolgate_control::gate::{Admission, Arrival, Gate, GateSettings, Priority};
+//!
+//! let mut gate = Gate::new(GateSettings { permits: 1, max_queue: 2, ..GateSettings::default() });
+//! let now = Duration::from_millis(1);
+//! let urgent = Arrival { priority: Priority::Interactive, ..Arrival::default() };
+//! assert_eq!(gate.arrive(Arrival::default(), now, || "first"), Admission::Granted);
+//! assert!(matches!(gate.arrive(Arrival::default(), now, || "second"), Admission::Queued(_)));
+//! assert!(matches!(gate.arrive(urgent, now, || "third"), Admission::Queued(_)));
+//! assert!(matches!(gate.arrive(Arrival::default(), now, || "fourth"), Admission::Rejected(_)));
+//! assert_eq!(gate.release(now), Some("third"), "it has the permit now");
+//! assert_eq!(gate.release(now), Some("second"));
+//! assert_eq!(gate.release(now), None, "nobody waits: nobody is in flight");
+//! ```
+
+mod arrival;
+mod classes;
+mod line;
+mod quota;
+mod recent;
+mod settings;
+mod standing;
+mod usage;
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::VecDeque, time::Duration};
+
+pub use self::{
+    arrival::{Admission, Arrival, Occupancy, Priority, Reason, Ticket},
+    quota::{OverQuota, Quota},
+    settings::{GateSettings, Order},
+};
+use self::{
+    classes::Classes,
+    line::Waiting,
+    settings::Rules,
+    usage::{Usage, Weight},
+};
+
+/// Permits, and a bounded queue of those who wait for one. Every operation takes logarithmic time at the most for each
+/// who enters or goes.
+#[derive(Clone, Debug)]
+pub struct Gate<T> {
+    permits: u32,
+    max_queue: usize,
+    rules: Rules,
+    in_flight: u32,
+    queue: Classes<T>,
+    next_number: u64,
+    usage: Usage,
+    turned_away: VecDeque<(T, Reason)>,
+}
+
+impl<T> Gate<T> {
+    /// An empty gate.
+    pub fn new(settings: GateSettings) -> Self {
+        Self {
+            permits: settings.permits,
+            max_queue: settings.max_queue,
+            rules: Rules::new(&settings),
+            in_flight: 0,
+            queue: Classes::default(),
+            next_number: 0,
+            usage: Usage::default(),
+            turned_away: VecDeque::new(),
+        }
+    }
+
+    /// Asks for a permit. Never overtakes those who wait. `waiter` is made only for who must wait.
+    ///
+    /// Somebody else may be turned away for it: see [`shed`](Self::shed).
+    pub fn arrive(&mut self, arrival: Arrival, now: Duration, waiter: impl FnOnce() -> T) -> Admission {
+        let Arrival { priority, caller, clients, deadline } = arrival;
+        let caller = caller.filter(|_| self.rules.order == Order::Adaptive);
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            return Admission::Rejected(Reason::Deadline);
+        }
+        if self.in_flight < self.permits && self.queue.len() == 0 {
+            self.admit(caller, now);
+            return Admission::Granted;
+        }
+        let latest_start = deadline.map_or(Duration::MAX, |deadline| self.rules.latest_start(deadline));
+        if latest_start <= now {
+            return Admission::Rejected(Reason::Deadline);
+        }
+        let weight = caller.map_or(Weight::default(), |caller| self.usage.weight(caller, clients, now));
+        if !self.has_room(priority, weight, now) {
+            return Admission::Rejected(Reason::QueueFull);
+        }
+        let expires = now.saturating_add(self.rules.timeout).min(latest_start);
+        let ticket = Ticket { priority, number: self.next_number, expires };
+        self.next_number += 1;
+        self.queue.enter(ticket, Waiting { since: now, deadline, caller, weight, waiter: waiter() });
+        Admission::Queued(ticket)
+    }
+
+    /// A permit came back. Who is returned has it now; if it has gone in the meantime, call this again.
+    pub fn release(&mut self, now: Duration) -> Option<T> {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.grant(now)
+    }
+
+    /// Gives a free permit to who is next. Needed after [`resize`](Self::resize), until it returns `None`.
+    pub fn grant(&mut self, now: Duration) -> Option<T> {
+        self.queue.observe(self.rules, now);
+        self.expire(now);
+        if self.in_flight >= self.permits {
+            return None;
+        }
+        let next = self.queue.next()?;
+        self.admit(next.caller, now);
+        Some(next.waiter)
+    }
+
+    /// Leaves the queue. `None` if the permit was granted, or the waiter turned away, before.
+    pub fn leave(&mut self, ticket: Ticket) -> Option<T> {
+        self.queue.remove(ticket)
+    }
+
+    /// Takes out one of those who are turned away after waiting. To be called until it returns `None`, after
+    /// [`arrive`](Self::arrive), [`release`](Self::release) and [`grant`](Self::grant), and at
+    /// [`next_expiry`](Self::next_expiry).
+    pub fn shed(&mut self, now: Duration) -> Option<(T, Reason)> {
+        if self.turned_away.is_empty() {
+            self.expire(now);
+        }
+        self.turned_away.pop_front()
+    }
+
+    /// When somebody's wait is over, unless it is let in before.
+    pub fn next_expiry(&self) -> Option<Duration> {
+        self.queue.next_expiry(self.rules)
+    }
+
+    /// Sets the number of permits. More than that stay in flight until they come back.
+    pub fn resize(&mut self, permits: u32) {
+        self.permits = permits;
+    }
+
+    /// Sets the mean time for which a permit is held. The queue of a priority is standing when its oldest waits for more
+    /// than 0.7 of that, at least 5 and at most 200 ms, and those who have waited for 2.25 times as long are then turned
+    /// away. So is anybody who has less than half the mean left before its deadline. Default: 50 ms for the queue, nothing
+    /// for deadlines.
+    pub fn set_hold(&mut self, mean_hold: Duration) {
+        self.rules = self.rules.with_hold(mean_hold);
+    }
+
+    /// What is in use, and who waits.
+    pub fn occupancy(&self, now: Duration) -> Occupancy {
+        Occupancy {
+            permits: self.permits,
+            in_flight: self.in_flight,
+            queued: u32::try_from(self.queue.len()).unwrap_or(u32::MAX),
+            oldest_wait: self.queue.oldest_since().map_or(Duration::ZERO, |since| now.saturating_sub(since)),
+        }
+    }
+
+    fn admit(&mut self, caller: Option<u64>, now: Duration) {
+        self.in_flight += 1;
+        if let Some(caller) = caller {
+            self.usage.add(caller, now);
+        }
+    }
+
+    /// Whether the queue has a place, if need be somebody else's.
+    fn has_room(&mut self, newcomer: Priority, weight: Weight, now: Duration) -> bool {
+        if self.queue.len() >= self.max_queue {
+            self.expire(now);
+        }
+        if self.queue.len() < self.max_queue {
+            return true;
+        }
+        let displaced = self.queue.make_room(newcomer, weight, self.max_queue);
+        let has_room = displaced.is_some();
+        self.turned_away.extend(displaced.map(|displaced| (displaced, Reason::Displaced)));
+        has_room
+    }
+
+    fn expire(&mut self, now: Duration) {
+        while let Some(expired) = self.queue.expire(self.rules, now) {
+            self.turned_away.push_back(expired);
+        }
+    }
+}

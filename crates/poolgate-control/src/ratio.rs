@@ -1,0 +1,103 @@
+//! A ratio of two sums over the recent past, slow while nothing changes and fast when something does.
+
+use std::time::Duration;
+
+/// Weight of history in the fast and in the slow sums.
+const FAST: Duration = Duration::from_millis(300);
+const SLOW: Duration = Duration::from_secs(3);
+
+/// The sums differ by more than chance when their ratios do by so many standard deviations of the fast one.
+const SIGNIFICANT: f64 = 3.5;
+
+/// What is kept of the fast sums then.
+const KEPT: f64 = 0.3;
+
+/// `sum of parts / sum of events`, for example time per request, where events come at random.
+///
+/// A ratio over a second is as noisy as the events in it are few; one over several seconds is late. This one is over
+/// several seconds, until a ratio over half a second differs from it by more than the noise of so few events explains:
+/// then it forgets what was before.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RecentRatio {
+    fast: Sums,
+    slow: Sums,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    parts: f64,
+    events: f64,
+}
+
+impl RecentRatio {
+    /// Takes in what happened during `elapsed`.
+    pub(crate) fn add(&mut self, parts: f64, events: f64, elapsed: Duration) {
+        self.fast.add(parts, events, elapsed, FAST);
+        self.slow.add(parts, events, elapsed, SLOW);
+        if self.has_changed() {
+            // Most of what is in the fast sums is from before the change, too: the next samples shall count for more.
+            self.fast = Sums { parts: self.fast.parts * KEPT, events: self.fast.events * KEPT };
+            self.slow = self.fast;
+        }
+    }
+
+    /// The ratio, as long as there were events at all.
+    pub(crate) fn value(&self) -> Option<f64> {
+        (self.slow.events > 1e-9).then(|| self.slow.parts / self.slow.events)
+    }
+
+    /// In logarithms of the events that were expected and that came: without any for long enough, that is news too.
+    fn has_changed(&self) -> bool {
+        let Some(value) = self.value().filter(|value| *value > 0.0) else { return false };
+        let expected = self.fast.parts / value;
+        (self.fast.events - expected).abs() > SIGNIFICANT * expected.max(1.0).sqrt()
+    }
+}
+
+impl Sums {
+    fn add(&mut self, parts: f64, events: f64, elapsed: Duration, time_constant: Duration) {
+        let kept = (-elapsed.as_secs_f64() / time_constant.as_secs_f64()).exp();
+        self.parts = self.parts * kept + parts;
+        self.events = self.events * kept + events;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TICK: Duration = Duration::from_millis(100);
+
+    /// 20 slots, all busy, and so many requests that end in each tick.
+    fn run(ratio: &mut RecentRatio, ticks: u32, ended: f64) -> f64 {
+        (0..ticks).for_each(|_| ratio.add(2.0, ended, TICK));
+        ratio.value().unwrap_or(f64::NAN)
+    }
+
+    #[test]
+    fn little_by_little_while_nothing_changes() {
+        let mut ratio = RecentRatio::default();
+        assert!((run(&mut ratio, 100, 40.0) - 0.05).abs() < 1e-9);
+        let after_noise = run(&mut ratio, 1, 55.0);
+        assert!((after_noise - 0.05).abs() < 0.001, "{after_noise}");
+    }
+
+    #[test]
+    fn at_once_when_something_does() {
+        let mut ratio = RecentRatio::default();
+        run(&mut ratio, 100, 40.0);
+        let slowed = run(&mut ratio, 10, 10.0);
+        assert!((slowed - 0.2).abs() < 0.03, "{slowed} a second after the change");
+        let stalled = run(&mut ratio, 10, 0.0);
+        assert!(stalled > 1.0, "{stalled} after a second without any");
+        let recovered = run(&mut ratio, 10, 40.0);
+        assert!((recovered - 0.05).abs() < 0.005, "{recovered}");
+    }
+
+    #[test]
+    fn nothing_is_known_before_the_first_event() {
+        let mut ratio = RecentRatio::default();
+        ratio.add(2.0, 0.0, TICK);
+        assert_eq!(ratio.value(), None);
+    }
+}

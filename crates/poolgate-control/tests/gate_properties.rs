@@ -1,0 +1,109 @@
+//! Whatever happens at a gate, its account is right.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use poolgate_control::gate::{Admission, Arrival, Gate, GateSettings, Order, Priority, Ticket};
+use proptest::prelude::*;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Arrive(Arrival),
+    Release,
+    Leave(prop::sample::Index),
+    Resize(u32),
+    Tune { hold: u64 },
+    Wait(u64),
+}
+
+fn steps() -> impl Strategy<Value = Step> {
+    let priority = prop_oneof![Just(Priority::Interactive), Just(Priority::Normal), Just(Priority::Background)];
+    let arrival = (priority, prop::option::of(0..5_u64), 0..4_u32, prop::option::of(0..2000_u64)).prop_map(
+        |(priority, caller, clients, deadline)| {
+            Step::Arrive(Arrival { priority, caller, clients, deadline: deadline.map(Duration::from_millis) })
+        },
+    );
+    prop_oneof![
+        6 => arrival,
+        4 => Just(Step::Release),
+        1 => any::<prop::sample::Index>().prop_map(Step::Leave),
+        1 => (0..6_u32).prop_map(Step::Resize),
+        1 => (0..400_u64).prop_map(|hold| Step::Tune { hold }),
+        4 => (0..80_u64).prop_map(Step::Wait),
+    ]
+}
+
+/// What the gate should know.
+#[derive(Default)]
+struct Account {
+    in_flight: u32,
+    waiting: BTreeMap<u64, Ticket>,
+}
+
+impl Account {
+    /// Everybody is let in or turned away once, and only who waited.
+    fn let_in(&mut self, waiter: u64) {
+        assert!(self.waiting.remove(&waiter).is_some(), "{waiter} did not wait");
+        self.in_flight += 1;
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_account_is_right(
+        permits in 0..6_u32,
+        max_queue in 0..30_usize,
+        fifo: bool,
+        steps in prop::collection::vec(steps(), 1..300),
+    ) {
+        let order = if fifo { Order::Fifo } else { Order::Adaptive };
+        let mut gate = Gate::new(GateSettings { permits, max_queue, order, ..GateSettings::default() });
+        let (mut account, mut permits, mut now) = (Account::default(), permits, Duration::ZERO);
+        for (waiter, step) in (0_u64..).zip(steps) {
+            match step {
+                Step::Arrive(arrival) => match gate.arrive(arrival, now, || waiter) {
+                    Admission::Granted => account.in_flight += 1,
+                    Admission::Queued(ticket) => {
+                        prop_assert!(ticket.expires() > now);
+                        account.waiting.insert(waiter, ticket);
+                    }
+                    Admission::Rejected(_) => prop_assert!(account.in_flight >= permits || arrival.deadline <= Some(now)),
+                },
+                Step::Release if account.in_flight > 0 => {
+                    account.in_flight -= 1;
+                    if let Some(next) = gate.release(now) {
+                        account.let_in(next);
+                    }
+                }
+                Step::Leave(index) if !account.waiting.is_empty() => {
+                    let (waiter, ticket) = account.waiting.iter().nth(index.index(account.waiting.len())).unwrap();
+                    prop_assert_eq!(gate.leave(*ticket), Some(*waiter));
+                    prop_assert_eq!(gate.leave(*ticket), None);
+                    let waiter = *waiter;
+                    account.waiting.remove(&waiter);
+                }
+                Step::Resize(to) => {
+                    permits = to;
+                    gate.resize(to);
+                    while let Some(next) = gate.grant(now) {
+                        account.let_in(next);
+                    }
+                }
+                Step::Tune { hold } => {
+                    gate.set_hold(Duration::from_millis(hold));
+                }
+                Step::Wait(milliseconds) => now += Duration::from_millis(milliseconds),
+                Step::Release | Step::Leave(_) => {}
+            }
+            while let Some((waiter, _)) = gate.shed(now) {
+                prop_assert!(account.waiting.remove(&waiter).is_some(), "{} did not wait", waiter);
+            }
+            let occupancy = gate.occupancy(now);
+            prop_assert_eq!((occupancy.permits, occupancy.in_flight), (permits, account.in_flight));
+            prop_assert_eq!(occupancy.queued as usize, account.waiting.len());
+            prop_assert!(occupancy.queued as usize <= max_queue);
+            prop_assert!(occupancy.queued == 0 || occupancy.in_flight >= permits, "a free permit and somebody who waits");
+            prop_assert!(gate.next_expiry().is_none_or(|expiry| expiry > now), "all whose wait is over are gone");
+            prop_assert_eq!(gate.next_expiry().is_some(), occupancy.queued > 0);
+        }
+    }
+}
