@@ -22,6 +22,11 @@ export interface ClientOptions {
   queueTimeoutMs?: number;
   /** While the breaker is open: reject with `CircuitOpenError` (default), or answer with a synthetic 503 and `Retry-After`. */
   onOpen?: "reject" | "respond";
+  /**
+   * Act as one client with all tabs and workers of this origin: one event stream and one budget. Default true; where it
+   * is impossible (an insecure context has no Web Locks) each tab is a client of its own and polls.
+   */
+  shareAcrossTabs?: boolean;
   /** Ask the server to clean its pool up when severe throttling lasts: once in 5 minutes per browser at most. Default true. */
   autoCleanup?: boolean;
   /** The real fetch. Default `globalThis.fetch`. */
@@ -91,9 +96,12 @@ export interface ClientState {
   queued: number;
   /** The config has outlived its time to live. */
   stale: boolean;
-  /** How configs arrive; `"none"` before the first one, after `close`, and where the server has none. */
-  transport: "sse" | "poll" | "none";
-  /** Requests this client may start per second; `null`: any number. */
+  /**
+   * How configs arrive; `"shared"`: another tab hears them and hands them on; `"none"`: before the first one, after
+   * `close`, and where the server has none.
+   */
+  transport: "sse" | "poll" | "shared" | "none";
+  /** Requests this client, all tabs together, may start per second; `null`: any number. */
   ratePerSecond: number | null;
 }
 

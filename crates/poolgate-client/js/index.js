@@ -1,9 +1,12 @@
 // @ts-check
-// The shell around the wasm module: it loads it, dispatches its events and makes its errors. Polling, the event stream,
-// the queue and every decision are in the module. Without it, requests pass straight through.
+// The shell around the wasm module: it loads it, dispatches its events, makes its errors and tells it when the page comes
+// and goes. Polling, the event stream and the queue are in the module; tabs.js makes all tabs act as one client. Without
+// the module, requests pass straight through.
 
 import initialize, { Client } from "./poolgate_client.js";
 import { errorOf } from "./errors.js";
+import { announce, announceToNext } from "./own-client.js";
+import { Tabs, canShare } from "./tabs.js";
 
 export {
   CircuitOpenError,
@@ -55,7 +58,10 @@ export function createThrottledFetch(options) {
 class PoolgateClient extends EventTarget {
   /** @type {Client | undefined} */
   #core;
-  #closed = false;
+  /** @type {Tabs | undefined} */
+  #tabs;
+  /** Ends with the client. */
+  #life = new AbortController();
   /** @type {typeof fetch} */
   #host;
 
@@ -91,7 +97,8 @@ class PoolgateClient extends EventTarget {
   }
 
   close() {
-    this.#closed = true;
+    this.#life.abort();
+    this.#tabs?.leave();
     this.#core?.close();
   }
 
@@ -103,13 +110,48 @@ class PoolgateClient extends EventTarget {
       this.#unavailable(error);
       return;
     }
-    if (!this.#closed) {
-      this.#core = new Client(options, {
-        emit: (/** @type {string} */ type, /** @type {unknown} */ detail) => this.#emit(type, detail),
-        error: errorOf,
-        warn,
-      });
+    // Before the first limit: until it has answered, a worker of ours throttles this page's requests.
+    await announce();
+    if (this.#closed) return;
+    announceToNext(this.#life.signal);
+    const shared = options?.shareAcrossTabs !== false && canShare();
+    const core = (this.#core = new Client(options, {
+      shared,
+      relay: (/** @type {unknown} */ news) => this.#tabs?.relay(news),
+      demand: (/** @type {[number, number, number, number]} */ ...demand) => this.#tabs?.demand(...demand),
+      emit: (/** @type {string} */ type, /** @type {unknown} */ detail) => this.#emit(type, detail),
+      error: errorOf,
+      warn,
+    }));
+    if (shared) {
+      this.#tabs = new Tabs(new URL(options?.baseUrl ?? location.origin).href, core);
+      this.#tabs.join();
     }
+    if (globalThis.document) this.#watchPage(core);
+  }
+
+  /**
+   * A page that is left gives back what it has, and takes part again if it returns from the back/forward cache.
+   * @param {Client} core
+   */
+  #watchPage(core) {
+    const { signal } = this.#life;
+    const on = (/** @type {EventTarget} */ target, /** @type {string} */ type, /** @type {() => void} */ act) =>
+      target.addEventListener(type, act, { signal });
+    const join = () => (this.#tabs ? void this.#tabs.join() : core.lead(true));
+    on(globalThis, "pagehide", () => {
+      core.leave();
+      this.#tabs?.leave();
+    });
+    on(globalThis, "pageshow", join);
+    // A frozen page runs nothing, and must not be waited for.
+    on(document, "freeze", () => this.#tabs?.leave());
+    on(document, "resume", join);
+    on(document, "visibilitychange", () => this.#tabs?.look());
+  }
+
+  get #closed() {
+    return this.#life.signal.aborted;
   }
 
   /**
@@ -125,6 +167,7 @@ class PoolgateClient extends EventTarget {
     } catch (error) {
       // The module trapped. This call may have been sent, so it is not sent again; later ones pass straight through.
       this.#core = undefined;
+      this.#abandon();
       this.#unavailable(error);
       return Promise.reject(error);
     }
@@ -133,6 +176,16 @@ class PoolgateClient extends EventTarget {
   /** @param {any[]} args */
   async #passThrough(...args) {
     return Reflect.apply(this.#host, undefined, args);
+  }
+
+  /** The others must not wait for a client whose module is broken. */
+  #abandon() {
+    this.#life.abort();
+    try {
+      this.#tabs?.leave();
+    } catch {
+      // It lets go of its locks before it calls the module.
+    }
   }
 
   #need() {

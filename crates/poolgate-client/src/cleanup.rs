@@ -115,8 +115,7 @@ impl AutoCleanup {
     fn claim(&self) -> bool {
         // Whole milliseconds after 1970.
         let now = js_sys::Date::now() as u64;
-        let storage: Option<web_sys::Storage> =
-            Some(host::global("localStorage")).filter(JsValue::is_object).map(JsValue::unchecked_into);
+        let storage = host::storage();
         let stored = storage.as_ref().and_then(|storage| storage.get_item(&self.key).ok().flatten());
         // Where storage is missing or forbidden, the page remembers by itself.
         let last = stored.and_then(|text| text.parse().ok()).or(self.remembered.get());

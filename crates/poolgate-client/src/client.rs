@@ -7,14 +7,15 @@ use std::{
 };
 
 use js_sys::Function;
-use poolgate_throttle::{Configured, Event, News, Settings, Throttle};
+use poolgate_throttle::{Configured, Event, News, Settings, Share, Throttle};
 use wasm_bindgen::prelude::*;
 
 use crate::{
     answer::Reader,
+    budget::Budget,
     cleanup::AutoCleanup,
     clock,
-    document::Document,
+    document::{self, Document},
     fetch::Requests,
     host::Shell,
     options::{OnOpen, Options},
@@ -37,6 +38,14 @@ pub(crate) struct Core {
     pub(crate) transport: Transport,
     pub(crate) cleanup: AutoCleanup,
     pub(crate) closed: Cell<bool>,
+    /// Requests that the app has made since the others were last told.
+    pub(crate) made: Cell<u32>,
+    budget: Budget,
+    /// Other clients of this browser act with this one as a single client.
+    shared: bool,
+    /// The others wait for slots that requests in flight still hold.
+    owing: Cell<bool>,
+    leading: Cell<bool>,
     /// The newest whole document; a header may have been newer.
     document: RefCell<Option<Document>>,
     wakeup: Timer,
@@ -64,16 +73,22 @@ impl Core {
             auto_cleanup,
             fetch,
         } = options;
+        let shared = shell.shared().is_truthy();
         let core = Rc::new_cyclic(|core| Self {
             host_fetch: fetch,
             on_open,
             scope: Scope::new(&base, throttles, shell.clone()),
-            throttle: RefCell::new(Throttle::new(Settings { max_queue, queue_timeout }, seed())),
+            throttle: RefCell::new(Throttle::new(Settings { max_queue, queue_timeout, ..Settings::default() }, seed())),
             reader: RefCell::new(Reader::new()),
             requests: Requests::new(),
             cleanup: AutoCleanup::new(auto_cleanup, &base, core.clone()),
             transport: Transport::new(transport, poll_interval, &base, core.clone()),
             closed: Cell::new(false),
+            made: Cell::new(0),
+            budget: Budget::new(&base),
+            shared,
+            owing: Cell::new(false),
+            leading: Cell::new(false),
             document: RefCell::new(None),
             wakeup: {
                 let core = core.clone();
@@ -87,8 +102,74 @@ impl Core {
             announced: Cell::default(),
             shell,
         });
-        core.transport.start(&core);
+        core.transport.watch_page(&core);
+        if shared {
+            core.share(Share::Slots { held: 0, of: 1 }, 0.0, false);
+        } else {
+            core.lead();
+        }
         core
+    }
+
+    /// Looks for configs itself, and goes on with the budget that whoever did so before has left.
+    pub(crate) fn lead(self: &Rc<Self>) {
+        if self.closed.get() || self.leading.replace(true) {
+            return;
+        }
+        self.budget.restore(&mut self.throttle.borrow_mut(), clock::now());
+        self.transport.lead(self);
+        self.pump();
+    }
+
+    /// Stops looking for configs, and leaves the budget to whoever leads next.
+    pub(crate) fn follow(self: &Rc<Self>) {
+        if self.leading.get() {
+            self.save();
+            self.leading.set(false);
+        }
+        self.transport.follow(self);
+    }
+
+    /// Takes in what another client of this browser has heard.
+    pub(crate) fn hear(self: &Rc<Self>, news: &JsValue) {
+        self.transport.heard_of(self);
+        if let Some(document) = Document::read(news) {
+            self.learn_document(document);
+        } else if let Some(at) = document::version(news) {
+            self.learn(&News::Current(at));
+        } else if news.is_null() {
+            self.learn(&News::NotFound);
+        }
+        self.pump();
+    }
+
+    /// Uses this share of the limits from now on; gives the tokens that go to others. `owing`: tell of requests that end.
+    pub(crate) fn share(self: &Rc<Self>, share: Share, tokens: f64, owing: bool) -> f64 {
+        self.owing.set(owing);
+        let given = self.throttle.borrow_mut().set_share(share, tokens, clock::now());
+        self.pump();
+        given
+    }
+
+    /// Tells the shell how much there is to do.
+    pub(crate) fn tell_demand(&self) {
+        let state = self.throttle.borrow().state(clock::now());
+        let limit = state.limits.concurrency.filter(|_| !state.passes_through).unwrap_or(0);
+        // The queue's bound is far below 2^32.
+        self.shell.demand(state.in_flight, state.queued as u32, limit, self.made.take());
+    }
+
+    /// Hands on what the server said.
+    pub(crate) fn relay(&self, news: &JsValue) {
+        if self.shared {
+            self.shell.relay(news);
+        }
+    }
+
+    fn save(&self) {
+        let now = clock::now();
+        let savings = self.throttle.borrow().savings(now);
+        self.budget.save(savings, now);
     }
 
     /// Takes in a document; then [`pump`](Self::pump). `false`: it was out of range, and is ignored.
@@ -146,6 +227,12 @@ impl Core {
         match wakeup {
             Some(at) if !self.closed.get() => self.wakeup.set(at, clock::now()),
             _ => {}
+        }
+        if self.leading.get() && self.budget.is_due(clock::now()) {
+            self.save();
+        }
+        if self.shared && (queued > 0 || self.owing.get()) {
+            self.tell_demand();
         }
         let announced = self.announced.get();
         if announced.queued != queued {

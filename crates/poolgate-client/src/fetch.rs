@@ -31,6 +31,7 @@ pub(crate) struct Requests {
 /// A call whose promise the app has, and nothing else yet.
 #[derive(Debug)]
 struct Waiting {
+    id: RequestId,
     call: Snapshot,
     resolve: Function,
     reject: Function,
@@ -86,6 +87,7 @@ impl Core {
         if let Some(reason) = call.aborted() {
             return Promise::reject(&reason);
         }
+        self.made.set(self.made.get().saturating_add(1));
         let submitted = self.throttle.borrow_mut().submit(call.request, clock::now());
         let promise = match submitted {
             Submitted::Start(permit) => self.launch(permit, input, init),
@@ -106,6 +108,16 @@ impl Core {
         let promise = self.launch(permit, waiting.call.input, waiting.call.init);
         // A resolve function does not throw.
         let _ = waiting.resolve.call1(&JsValue::UNDEFINED, &promise);
+    }
+
+    /// The page is left: requests that may outlive it start now, or would never.
+    pub(crate) fn start_keepalive(self: &Rc<Self>) {
+        let leaving = self.requests.waiting.borrow_mut().extract_if(|waiting| waiting.call.is_keepalive());
+        for waiting in leaving {
+            self.throttle.borrow_mut().abort(waiting.id, clock::now());
+            let promise = error::settled(self.call_host(&waiting.call.input, &waiting.call.init));
+            let _ = waiting.resolve.call1(&JsValue::UNDEFINED, &promise);
+        }
     }
 
     /// Ends a wait without a request.
@@ -151,7 +163,10 @@ impl Core {
         let mut functions = None;
         let promise = Promise::new(&mut |resolve, reject| functions = Some((resolve, reject)));
         if let Some((resolve, reject)) = functions {
-            self.requests.waiting.borrow_mut().insert(id.as_u64(), Waiting { call, resolve, reject, _abort: abort });
+            self.requests
+                .waiting
+                .borrow_mut()
+                .insert(id.as_u64(), Waiting { id, call, resolve, reject, _abort: abort });
         }
         promise
     }

@@ -15,6 +15,16 @@ extern "C" {
     /// Makes an error of the class that belongs to the code.
     #[wasm_bindgen(method)]
     pub(crate) fn error(this: &Shell, code: &str, message: &str, retry_after_ms: Option<f64>) -> JsValue;
+    /// Other clients of this browser share its limits: this one follows until it is told to lead.
+    #[wasm_bindgen(method, getter)]
+    pub(crate) fn shared(this: &Shell) -> JsValue;
+    /// Hands what the server said on to the others; `null`: it has no config.
+    #[wasm_bindgen(method)]
+    pub(crate) fn relay(this: &Shell, news: &JsValue);
+    /// How much this client has to do: requests in flight and waiting, the concurrency limit in force for all together
+    /// (0: none), requests made since it was last told.
+    #[wasm_bindgen(method)]
+    pub(crate) fn demand(this: &Shell, in_flight: u32, queued: u32, limit: u32, made: u32);
     /// Tells developers something on the console.
     #[wasm_bindgen(method)]
     pub(crate) fn warn(this: &Shell, message: &str);
@@ -108,6 +118,11 @@ extern "C" {
 
     #[wasm_bindgen(js_namespace = performance, js_name = now)]
     pub(crate) fn performance_now() -> f64;
+}
+
+/// Where all tabs of a browser keep what must outlive a page; none in workers, and where it is forbidden.
+pub(crate) fn storage() -> Option<web_sys::Storage> {
+    Some(global("localStorage")).filter(JsValue::is_object).map(JsValue::unchecked_into)
 }
 
 /// A member of the global object, `undefined` where there is none or it may not be read.

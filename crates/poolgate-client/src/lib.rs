@@ -14,6 +14,8 @@
 //!    rejection by the gate, no contact.
 //! 4. Configs arrive by the event stream, or by asking while there is none (`transport`). `transport/plan.rs` decides
 //!    which, without clock or I/O.
+//!    Of all clients of a browser only the one that leads does so; the shell (`js/tabs.js`) says who, and with which share
+//!    of the limits each of them acts. What is left of the budget outlives the page (`budget`).
 //! 5. After each of these steps `Core::pump` does what the throttle says is due, tells the app's listeners, and sets
 //!    one timer. A request that starts at once and is answered sets none.
 //!
@@ -28,6 +30,7 @@
 //!   (`document`), because serde through JavaScript values costs 20 KB of compressed code.
 
 mod answer;
+mod budget;
 mod call;
 mod cleanup;
 mod client;
@@ -48,6 +51,7 @@ mod transport;
 use std::rc::Rc;
 
 use js_sys::Promise;
+use poolgate_throttle::Share;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
 
@@ -87,6 +91,34 @@ impl Client {
     /// Asks the server to clean its pool up. Fulfilled with its report.
     pub fn cleanup(&self) -> Promise {
         future_to_promise(cleanup::cleanup(Rc::clone(&self.0)))
+    }
+
+    /// Looks for configs itself, on behalf of all clients of this browser: `true`; or leaves that to another one.
+    pub fn lead(&self, leads: bool) {
+        if leads { self.0.lead() } else { self.0.follow() }
+    }
+
+    /// Takes in what another client relayed.
+    pub fn hear(&self, news: &JsValue) {
+        self.0.hear(news);
+    }
+
+    /// Uses `held` of `of` slots from now on, or with 0 for `of` all but `held`, and the tokens that others gave up; gives
+    /// those that go to others. `owing`: the shell wants to hear of every request that ends.
+    pub fn share(&self, held: u32, of: u32, tokens: f64, owing: bool) -> f64 {
+        let share = if of == 0 { Share::AllBut(held) } else { Share::Slots { held, of } };
+        self.0.share(share, tokens, owing)
+    }
+
+    /// Calls the shell's `demand`.
+    pub fn demand(&self) {
+        self.0.tell_demand();
+    }
+
+    /// The page is left, for good or for the back/forward cache: starts what may outlive it, closes the stream.
+    pub fn leave(&self) {
+        self.0.start_keepalive();
+        self.0.follow();
     }
 
     /// Rejects what waits, stops timers and streams; `fetch` then passes straight through.

@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::*;
 use crate::host::{self, Shell, Url};
 
 /// Names of the options, as `js/index.d.ts` describes them. `wasm` is read by the shell.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "baseUrl",
     "transport",
     "pollIntervalMs",
@@ -17,6 +17,7 @@ const NAMES: [&str; 10] = [
     "maxQueue",
     "queueTimeoutMs",
     "onOpen",
+    "shareAcrossTabs",
     "autoCleanup",
     "fetch",
     "wasm",
@@ -76,12 +77,13 @@ impl Options {
         for name in given.unknown() {
             shell.warn(&format!("option `{name}` is not known to this version and has no effect"));
         }
+        let transport = given
+            .choice("transport", &[("auto", Transport::Auto), ("sse", Transport::Sse), ("poll", Transport::Poll)])?;
+        // As many streams as tabs would use up the browser's connections.
+        let alone = given.boolean("shareAcrossTabs", true)? && !shell.shared().is_truthy();
         Ok(Self {
             base: Base::read(&given.get("baseUrl"))?,
-            transport: given.choice(
-                "transport",
-                &[("auto", Transport::Auto), ("sse", Transport::Sse), ("poll", Transport::Poll)],
-            )?,
+            transport: if alone && transport == Transport::Auto { Transport::Poll } else { transport },
             poll_interval: milliseconds(given.number("pollIntervalMs", POLL_INTERVAL_MS, 30_000)?),
             throttles: given.function("throttles")?,
             // wasm32: the widths are the same.

@@ -56,6 +56,16 @@ impl Snapshot {
     }
 }
 
+impl Snapshot {
+    /// The request may outlive its page.
+    pub(crate) fn is_keepalive(&self) -> bool {
+        // Of a request with an init, the init's word counts.
+        [&self.init, &self.input].iter().any(|part| {
+            part.is_object() && Reflect::get(part, &"keepalive".into()).is_ok_and(|value| value.is_truthy())
+        })
+    }
+}
+
 /// Fails as native fetch would with these arguments. The body is not read, a stream not even locked.
 pub(crate) fn judge(input: &JsValue, init: &JsValue) -> Result<(), JsValue> {
     let init = if init.is_object() { init.clone() } else { JsValue::UNDEFINED };

@@ -15,6 +15,8 @@ pub(crate) enum TransportKind {
     Sse,
     /// It asks from time to time.
     Poll,
+    /// Another client of this browser hears them and hands them on.
+    Shared,
 }
 
 /// How well the client is informed.
@@ -30,6 +32,7 @@ impl TransportKind {
             Self::None => "none",
             Self::Sse => "sse",
             Self::Poll => "poll",
+            Self::Shared => "shared",
         }
     }
 }

@@ -26,6 +26,11 @@ impl<T> Table<T> {
         self.position(id).ok().map(|at| self.0.remove(at).1)
     }
 
+    /// Removes those that are wanted.
+    pub(crate) fn extract_if(&mut self, wanted: impl Fn(&T) -> bool) -> Vec<T> {
+        self.0.extract_if(.., |(_, value)| wanted(value)).map(|(_, value)| value).collect()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
@@ -48,6 +53,8 @@ mod tests {
         table.insert(2, 21);
         assert_eq!((table.len(), table.remove(2), table.remove(2), table.remove(5)), (4, Some(21), None, Some(50)));
         assert_eq!(table.remove(4), None);
+        table.insert(7, 70);
+        assert_eq!(table.extract_if(|value| *value == 70), [70]);
         assert_eq!((table.remove(1), table.remove(3), table.len()), (Some(10), Some(30), 0));
     }
 }

@@ -16,7 +16,9 @@
 //! 6. Then set one timer to [`Throttle::next_wakeup`], replacing the last one; when it fires, go to 5. `None`: no
 //!    timer.
 //!
-//! [`Throttle::state`] may be read at any time.
+//! [`Throttle::state`] may be read at any time. To survive a reload, store [`Throttle::savings`] and
+//! [restore](Throttle::restore) them in the next throttle. Several throttles can act as one client, each with its
+//! [share](Throttle::set_share) of the limits.
 //!
 //! ```
 //! use std::time::Duration;
@@ -83,17 +85,19 @@
 //! - **Stale**: past `ttl_seconds` limits move to 10 in flight, 100 a minute, 100 ms with a half-life of 10 s, and
 //!   are released as soon as gated requests succeed [without the header](News::HeaderMissing). Limits that were not
 //!   enforced have nothing to move. An open verdict becomes one probe.
-//! - **Rate**: a token bucket, one second of the rate deep, at least 1.5 tokens. A start costs U(0.5, 1.5) tokens.
-//!   When a rate comes into force the first fill is U(0, 1.5) · min(1, 10 s · rate) and the first start waits a
-//!   further U(0, min(1 s, 1 / rate)), so that clients told the same at the same time do not fire together. A change
+//! - **Rate**: a token bucket, a quarter of a second of the rate deep, at least 1.5 tokens. A start costs U(0.5, 1.5) tokens.
+//!   When a rate comes into force the first fill is U(0, 1) of what the next start costs, as if the rate had been in force
+//!   for long: all clients together start as many requests in the first moment as in any other. A client that has been
+//!   there for less than 1 / rate has earned less, but 10 s count in any case. A change
 //!   of rate keeps the used share of the bucket; it runs on through a release, so that a short one does not refill
-//!   it.
-//! - **Queue**: bounded ([`Settings::max_queue`]); a full one sheds the newest of the least important for a more
-//!   important newcomer, and rejects any other. Each request waits at most its [`Request::queue_timeout`]. Order:
-//!   [`Priority`], then arrival; lower priorities get a share all the same ([`Priority::patience`]).
+//!   it. [`Savings`] carry it, and a pause, across a reload.
+//! - **Queue**: bounded ([`Settings::max_queue`]); a full one sheds whoever would start last, which may be the
+//!   newcomer. Each request waits at most its [`Request::queue_timeout`]. Order: [`Priority`], then arrival, under
+//!   overload the newest first ([`Settings::order`]); lower priorities get a share all the same
+//!   ([`Priority::patience`]). [`State::eta`] says how long a wait will be where that can be known.
 //! - **Pause**: the gate's `Retry-After` holds everything back for that long and up to half as long again, at most 60
-//!   s; a shorter one does not shorten a longer one. While a fair rate is in force it counts for one interval of that
-//!   rate at most.
+//!   s; a shorter one does not shorten a longer one. There is none while the config is fresh, the
+//!   breaker closed and no row of the fixed policy in force: the server then says by its rate how fast to go.
 //! - **Breaker**: the server's verdict, and local evidence: five requests in a row without contact, over at least 1 s
 //!   and within 60 s, open it. One probe after 1 s, then after U(0, 2 s), U(0, 4 s) … U(0, 60 s); any answer closes
 //!   it. A probe without an answer counts as failed after 10 s. While it is open what waits and what comes is
@@ -109,6 +113,7 @@
 
 mod breaker;
 mod bucket;
+mod eta;
 mod event;
 mod lease;
 mod limits;
@@ -117,16 +122,21 @@ mod pause;
 mod queue;
 mod request;
 mod rng;
+mod savings;
 mod settings;
+mod share;
 mod spacing;
 mod stale;
 mod state;
 mod throttle;
 
+pub use eta::Eta;
 pub use event::Event;
 pub use limits::Limits;
 pub use news::{Configured, InvalidConfig, News};
 pub use request::{Outcome, Permit, Priority, RejectReason, Rejection, Request, RequestId, Submitted};
-pub use settings::Settings;
+pub use savings::Savings;
+pub use settings::{Order, Settings};
+pub use share::Share;
 pub use state::State;
 pub use throttle::Throttle;

@@ -11,7 +11,7 @@ const HEADER_TTL: (Duration, Duration) = (Duration::from_secs(10), Duration::fro
 /// When to try again while the breaker is open and the header cannot say.
 const HEADER_RETRY: Duration = Duration::from_secs(5);
 /// Rates beyond these mean "never" and "always" and would only strain the arithmetic.
-const RATES: (f64, f64) = (1e-6, 1e6);
+pub(crate) const RATES: (f64, f64) = (1e-6, 1e6);
 
 /// What limits the starts of one client at one moment. The default limits nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::rng::Rng;
 
 /// The longest pause, however long the gate asks for: a wrong header must not silence a client.
-const LONGEST: Duration = Duration::from_secs(60);
+pub(crate) const LONGEST: Duration = Duration::from_secs(60);
 /// What a rejection without `Retry-After` asks for.
 const UNSPOKEN: Duration = Duration::from_secs(1);
 /// The widest spread of the end; half the pause when that is less.
@@ -20,22 +20,17 @@ pub(crate) struct Pause {
 impl Pause {
     /// Pauses for `retry_after` and up to half as long again, so that clients rejected together do not return
     /// together; never longer than a minute, and never shorter than a pause that is on.
-    ///
-    /// While a fair rate is in force the pause asks for no more than its `interval`: the server has already told this
-    /// client how fast to go, knowing that some are rejected, and whole seconds of silence on top would leave the
-    /// database idle and then be made up for in a burst.
-    pub(crate) fn extend(
-        &mut self,
-        retry_after: Option<Duration>,
-        interval: Option<Duration>,
-        now: Duration,
-        rng: &mut Rng,
-    ) {
-        let asked = retry_after.unwrap_or(UNSPOKEN).min(interval.unwrap_or(LONGEST)).min(LONGEST);
+    pub(crate) fn extend(&mut self, retry_after: Option<Duration>, now: Duration, rng: &mut Rng) {
+        let asked = retry_after.unwrap_or(UNSPOKEN).min(LONGEST);
         let spread = (asked / 2).min(WIDEST_SPREAD);
         // Near the cap the spread goes below what was asked for rather than above the cap.
         let length = asked.min(LONGEST - spread) + spread.mul_f64(rng.unit());
         self.until = self.until.max(now.saturating_add(length));
+    }
+
+    /// A pause that was on before; a shorter one does not shorten one that is on.
+    pub(crate) fn restore(&mut self, left: Duration, now: Duration) {
+        self.until = self.until.max(now.saturating_add(left));
     }
 
     /// When it ends; in the past when it is over.
@@ -58,7 +53,7 @@ mod tests {
         let mut ends = Vec::new();
         for _ in 0..100 {
             let mut pause = Pause::default();
-            pause.extend(Some(secs(2)), None, secs(100), &mut rng);
+            pause.extend(Some(secs(2)), secs(100), &mut rng);
             assert!(pause.until() >= secs(102) && pause.until() <= secs(103));
             ends.push(pause.until());
         }
@@ -70,10 +65,10 @@ mod tests {
     fn a_shorter_one_does_not_shorten_it() {
         let mut rng = Rng::new(1);
         let mut pause = Pause::default();
-        pause.extend(Some(secs(20)), None, secs(0), &mut rng);
+        pause.extend(Some(secs(20)), secs(0), &mut rng);
         let until = pause.until();
-        pause.extend(Some(secs(1)), None, secs(1), &mut rng);
-        pause.extend(None, None, secs(2), &mut rng);
+        pause.extend(Some(secs(1)), secs(1), &mut rng);
+        pause.extend(None, secs(2), &mut rng);
         assert_eq!(pause.until(), until);
     }
 
@@ -82,24 +77,15 @@ mod tests {
         let mut rng = Rng::new(1);
         for asked in [secs(59), secs(60), secs(86_400), Duration::MAX] {
             let mut pause = Pause::default();
-            pause.extend(Some(asked), None, secs(5), &mut rng);
+            pause.extend(Some(asked), secs(5), &mut rng);
             assert!(pause.until() >= secs(55) && pause.until() <= secs(65), "{asked:?}: {:?}", pause.until());
         }
     }
 
     #[test]
-    fn under_a_fair_rate_it_asks_for_one_interval_at_most() {
-        let mut pause = Pause::default();
-        pause.extend(Some(secs(3)), Some(Duration::from_millis(250)), secs(5), &mut Rng::new(1));
-        assert!(pause.until() >= Duration::from_millis(5250) && pause.until() <= Duration::from_millis(5375));
-        pause.extend(Some(secs(3)), Some(secs(3600)), secs(10), &mut Rng::new(1));
-        assert!(pause.until() >= secs(13) && pause.until() <= Duration::from_millis(14_500));
-    }
-
-    #[test]
     fn zero_is_no_pause() {
         let mut pause = Pause::default();
-        pause.extend(Some(Duration::ZERO), None, secs(5), &mut Rng::new(1));
+        pause.extend(Some(Duration::ZERO), secs(5), &mut Rng::new(1));
         assert_eq!(pause.until(), secs(5));
     }
 }

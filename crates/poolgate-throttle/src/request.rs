@@ -36,6 +36,10 @@ pub struct RequestId(pub(crate) u64);
 
 /// The right to run one request. Give it back with [`Throttle::complete`](crate::Throttle::complete) exactly once,
 /// whatever became of the request: until then the request counts as in flight.
+///
+/// A permit that is dropped holds its slot for ever, because it knows nothing of its throttle. Keep it where no early
+/// return, panic or cancelled task can lose it: in a table next to the request, or in a guard of your own that
+/// completes it as [`Aborted`](Outcome::Aborted) when it is dropped.
 #[derive(Debug)]
 #[must_use = "a permit that is not completed counts as in flight for ever"]
 pub struct Permit {

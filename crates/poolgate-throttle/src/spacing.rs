@@ -21,8 +21,15 @@ pub(crate) struct Spacing {
 impl Spacing {
     /// When the next start may happen; in the past when it may happen at once.
     pub(crate) fn ready_at(&self, limits: &Limits) -> Duration {
-        let spaced = self.last_start.map_or(Duration::ZERO, |last| last.saturating_add(limits.spacing));
-        spaced.max(limits.per_minute.map_or(Duration::ZERO, |most| self.minute_allows_at(most)))
+        self.ready_after(0, limits)
+    }
+
+    /// When a start may happen that so many others come before.
+    pub(crate) fn ready_after(&self, others: u32, limits: &Limits) -> Duration {
+        let spaced = limits.spacing.saturating_mul(others.saturating_add(1));
+        let spaced = self.last_start.map_or(Duration::ZERO, |last| last.saturating_add(spaced));
+        let minute = limits.per_minute.map(|most| self.minute_allows_at(most.saturating_sub(others)));
+        spaced.max(minute.unwrap_or_default())
     }
 
     /// Remembers a start.
@@ -39,7 +46,7 @@ impl Spacing {
         }
     }
 
-    /// The `most`-last start must be a minute ago.
+    /// The `most`-last start must be a minute ago; 0 would be one of the future, of which nothing is known.
     fn minute_allows_at(&self, most: u32) -> Duration {
         let blocking = self.starts.len().checked_sub(most as usize).and_then(|index| self.starts.get(index));
         blocking.map_or(Duration::ZERO, |start| start.saturating_add(MINUTE))

@@ -23,7 +23,9 @@ pub(crate) fn decayed(limits: &Limits, overdue: Duration) -> Limits {
         return row;
     }
     let left = (-overdue.as_secs_f64() / HALF_LIFE.as_secs_f64()).exp2();
-    let move_to = |target: f64, from: f64| target + (from - target) * left;
+    // Rounding must not lead out of the range between the two.
+    let move_to =
+        |target: f64, from: f64| (target + (from - target) * left).max(from.min(target)).min(from.max(target));
     let count = |target: Option<u32>, from: u32| {
         move_to(f64::from(target.unwrap_or(from)), f64::from(from)).round().max(1.0) as u32
     };
@@ -31,7 +33,7 @@ pub(crate) fn decayed(limits: &Limits, overdue: Duration) -> Limits {
         rate_per_second: limits.rate_per_second.map(|rate| move_to(row.rate_per_second.unwrap_or(rate), rate)),
         per_minute: limits.per_minute.map(|starts| count(row.per_minute, starts)),
         concurrency: limits.concurrency.map(|requests| count(row.concurrency, requests)),
-        spacing: Duration::from_secs_f64(move_to(row.spacing.as_secs_f64(), limits.spacing.as_secs_f64()).max(0.0)),
+        spacing: Duration::from_secs_f64(move_to(row.spacing.as_secs_f64(), limits.spacing.as_secs_f64())),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use poolgate_types::{CircuitState, ConfigVersion, Health, Level};
 
-use crate::Limits;
+use crate::{Eta, Limits};
 
 /// A throttle at one moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,6 +28,11 @@ pub struct State {
     pub queued: usize,
     /// How long the oldest of them has waited; zero when none waits.
     pub oldest_wait: Duration,
+    /// How long a request of normal priority that is submitted now will wait; `None`: unknown, because it depends on
+    /// when requests in flight end, on the breaker, or on what arrives later; or it would be rejected.
+    pub eta: Option<Eta>,
+    /// The same for the one that has waited longest; `None` also when none waits.
+    pub oldest_eta: Option<Eta>,
     /// How long the gate's last `Retry-After` still holds everything back; zero when it does not.
     pub paused_for: Duration,
     /// The config in force.

@@ -46,7 +46,7 @@ impl Transport {
         Self {
             config_url: base.route(routes::THROTTLING_CONFIG),
             events_url: format!("{}?client={}", base.route(routes::EVENTS), random_id()),
-            plan: RefCell::new(Plan::new(mode, stream::is_supported(), poll_interval, clock::now())),
+            plan: RefCell::new(Plan::new(mode, stream::is_supported(), poll_interval)),
             stream: RefCell::new(None),
             timer: Timer::new(move || {
                 if let Some(core) = core.upgrade() {
@@ -58,10 +58,28 @@ impl Transport {
         }
     }
 
-    /// Takes the first step.
-    pub(crate) fn start(&self, core: &Rc<Core>) {
-        self.watch_page(core);
+    /// Looks for configs from now on.
+    pub(crate) fn lead(&self, core: &Rc<Core>) {
+        let now = clock::now();
+        self.plan.borrow_mut().lead(now);
+        let document = host::global("document");
+        if document.is_object() && !is_visible(&document) {
+            self.plan.borrow_mut().hidden(now);
+        }
         self.advance(core);
+    }
+
+    /// Leaves it to another client of this browser.
+    pub(crate) fn follow(&self, core: &Rc<Core>) {
+        self.plan.borrow_mut().follow();
+        self.stream.replace(None);
+        self.advance(core);
+    }
+
+    /// That client has said something.
+    pub(crate) fn heard_of(&self, core: &Rc<Core>) {
+        self.plan.borrow_mut().heard_of(clock::now());
+        core.announce_transport();
     }
 
     /// Something newer than the document is known.
@@ -83,7 +101,7 @@ impl Transport {
         if plan.is_streaming() {
             TransportKind::Sse
         } else if plan.is_informed() {
-            TransportKind::Poll
+            if plan.is_following() { TransportKind::Shared } else { TransportKind::Poll }
         } else {
             TransportKind::None
         }
@@ -127,8 +145,14 @@ impl Transport {
     fn received(&self, core: &Rc<Core>, received: Received) {
         match received {
             // Out of range: the stream lives all the same.
-            Received::Config(document) => drop(core.learn_document(*document)),
-            Received::Heartbeat(at) => core.learn(&News::Current(at)),
+            Received::Config(document) => {
+                core.relay(&document.raw);
+                core.learn_document(*document);
+            }
+            Received::Heartbeat(at, raw) => {
+                core.relay(&raw);
+                core.learn(&News::Current(at));
+            }
             // The stream lives; what it said is ignored.
             Received::Malformed => {}
             Received::Bye => {
@@ -161,7 +185,8 @@ impl Transport {
         });
     }
 
-    fn watch_page(&self, core: &Rc<Core>) {
+    /// Listens for a page that is shown or hidden, and a network that is back.
+    pub(crate) fn watch_page(&self, core: &Rc<Core>) {
         let mut listeners = Vec::new();
         let document = host::global("document");
         if document.is_object() {
@@ -174,9 +199,6 @@ impl Transport {
                 }
             };
             listeners.extend(Listener::new(&document, "visibilitychange", handler).ok());
-            if !is_visible(&document) {
-                self.plan.borrow_mut().hidden(clock::now());
-            }
         }
         let global: JsValue = js_sys::global().into();
         // Node's global object is no event target.

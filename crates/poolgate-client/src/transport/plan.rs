@@ -44,6 +44,8 @@ pub(crate) struct Plan {
     poll_at: Option<Duration>,
     hide_at: Option<Duration>,
     ended: bool,
+    /// Another client of this browser looks for news.
+    following: bool,
     /// How often to ask; the server's word, else the app's.
     interval: Duration,
     polling: bool,
@@ -63,22 +65,51 @@ enum Stream {
 }
 
 impl Plan {
-    /// A plan that begins at `now`. Without `EventSource` a client polls, whatever the mode.
-    pub(crate) fn new(mode: Mode, streams: bool, interval: Duration, now: Duration) -> Self {
-        let mode = if streams { mode } else { Mode::Poll };
-        let start = |wanted: bool| wanted.then_some(now);
+    /// A plan to do nothing before it [leads](Self::lead). Without `EventSource` a client polls, whatever the mode.
+    pub(crate) fn new(mode: Mode, streams: bool, interval: Duration) -> Self {
         Self {
-            mode,
+            mode: if streams { mode } else { Mode::Poll },
             stream: Stream::Absent,
-            stream_at: start(mode != Mode::Poll),
-            poll_at: start(mode == Mode::Poll),
+            stream_at: None,
+            poll_at: None,
             hide_at: None,
             ended: false,
+            following: true,
             interval,
             polling: false,
             stream_failures: 0,
             poll_failures: 0,
             last_news: None,
+        }
+    }
+
+    /// Looks for news from now on.
+    pub(crate) fn lead(&mut self, now: Duration) {
+        if self.ended {
+            return;
+        }
+        self.following = false;
+        if self.mode != Mode::Poll {
+            self.stream_at = Some(now);
+        }
+        // What is known may be old, and a stream can take its time.
+        if self.mode == Mode::Poll || self.last_news.is_some_and(|last| last + LOOK_SPACING <= now) {
+            self.poll_at = Some(now);
+        }
+    }
+
+    /// Leaves it to another client.
+    pub(crate) fn follow(&mut self) {
+        self.following = true;
+        self.stream = Stream::Absent;
+        (self.stream_at, self.poll_at, self.hide_at) = (None, None, None);
+    }
+
+    /// The other client has news.
+    pub(crate) fn heard_of(&mut self, now: Duration) {
+        self.last_news = Some(now);
+        if self.following {
+            self.poll_at = None;
         }
     }
 
@@ -171,7 +202,7 @@ impl Plan {
         } else {
             self.poll_failures = self.poll_failures.saturating_add(1);
         }
-        if self.is_streaming() || self.mode == Mode::Sse || self.poll_at.is_some() {
+        if self.is_streaming() || self.mode == Mode::Sse || self.following || self.poll_at.is_some() {
             return;
         }
         if answered {
@@ -192,14 +223,14 @@ impl Plan {
 
     /// The page is not looked at any more.
     pub(crate) fn hidden(&mut self, now: Duration) {
-        if self.mode == Mode::Auto && !self.ended {
+        if self.mode == Mode::Auto && !self.ended && !self.following {
             self.hide_at = Some(now + HIDDEN_GRACE);
         }
     }
 
     /// The page is looked at again, or the network is back. A stream may have died unnoticed, so ask in any case.
     pub(crate) fn shown(&mut self, now: Duration) {
-        if self.ended {
+        if self.ended || self.following {
             return;
         }
         self.hide_at = None;
@@ -222,6 +253,11 @@ impl Plan {
     /// The stream delivers.
     pub(crate) fn is_streaming(&self) -> bool {
         matches!(self.stream, Stream::Until { heard: true, .. })
+    }
+
+    /// Another client looks for news.
+    pub(crate) const fn is_following(&self) -> bool {
+        self.following
     }
 
     /// News has arrived, by whichever way, and more is looked for.
@@ -253,7 +289,9 @@ mod tests {
     }
 
     fn plan(mode: Mode) -> Plan {
-        Plan::new(mode, true, INTERVAL, Duration::ZERO)
+        let mut plan = Plan::new(mode, true, INTERVAL);
+        plan.lead(Duration::ZERO);
+        plan
     }
 
     /// Everything that is due at `now`.
@@ -358,6 +396,33 @@ mod tests {
         plan.fetch_soon(Duration::ZERO, 0.0);
         plan.shown(seconds(9));
         assert_eq!(drain(&mut plan, seconds(9)), []);
+    }
+
+    #[test]
+    fn who_follows_does_nothing_until_it_leads() {
+        let mut plan = Plan::new(Mode::Auto, true, INTERVAL);
+        plan.shown(seconds(1));
+        plan.hidden(seconds(2));
+        assert_eq!((drain(&mut plan, seconds(60)), plan.next_deadline()), (vec![], None));
+        plan.heard_of(seconds(60));
+        plan.lead(seconds(61));
+        assert_eq!(drain(&mut plan, seconds(61)), [Action::OpenStream], "what it was told is young");
+        plan.follow();
+        assert_eq!((drain(&mut plan, seconds(90)), plan.next_deadline()), (vec![], None));
+        plan.lead(seconds(90));
+        assert_eq!(drain(&mut plan, seconds(90)), [Action::OpenStream, Action::Poll]);
+    }
+
+    #[test]
+    fn who_follows_asks_for_what_it_missed_unless_it_is_told() {
+        let mut plan = Plan::new(Mode::Auto, true, INTERVAL);
+        plan.fetch_soon(seconds(1), 0.5);
+        plan.heard_of(seconds(1));
+        assert_eq!(drain(&mut plan, seconds(5)), []);
+        plan.fetch_soon(seconds(5), 0.5);
+        assert_eq!(drain(&mut plan, seconds(7)), [Action::Poll]);
+        plan.polled(true, None, seconds(7), 0.5);
+        assert_eq!(plan.next_deadline(), None, "once");
     }
 
     #[test]

@@ -33,21 +33,20 @@ pub(crate) async fn fetch_config(core: &Rc<Core>) -> Result<JsValue, JsValue> {
     }
     let outcome = match read {
         Read::Document(document) => {
-            if core.learn_document(*document) {
-                Ok(())
-            } else {
-                Err(MALFORMED)
-            }
+            core.relay(&document.raw);
+            if core.learn_document(*document) { Ok(()) } else { Err(MALFORMED) }
         }
         Read::Malformed => Err(MALFORMED),
         Read::NotModified => match core.document() {
             Some(document) => {
+                core.relay(&document.raw);
                 core.learn(&News::Current(document.config.at()));
                 Ok(())
             }
             None => Err("the server sent 304 to a client without a config"),
         },
         Read::Absent => {
+            core.relay(&JsValue::NULL);
             core.transport.close();
             core.learn(&News::NotFound);
             Err("the server has no throttling config; requests pass through")

@@ -21,7 +21,8 @@ pub(crate) struct Stream {
 #[derive(Debug)]
 pub(crate) enum Received {
     Config(Box<Document>),
-    Heartbeat(ConfigVersion),
+    /// The version, and the message as it came.
+    Heartbeat(ConfigVersion, JsValue),
     /// An event of ours that makes no sense.
     Malformed,
     /// The server ends the stream in order.
@@ -67,7 +68,9 @@ fn config(event: &web_sys::Event) -> Received {
 }
 
 fn heartbeat(event: &web_sys::Event) -> Received {
-    data(event).and_then(|data| document::version(&data)).map_or(Received::Malformed, Received::Heartbeat)
+    data(event)
+        .and_then(|data| Some(Received::Heartbeat(document::version(&data)?, data)))
+        .unwrap_or(Received::Malformed)
 }
 
 fn data(event: &web_sys::Event) -> Option<JsValue> {

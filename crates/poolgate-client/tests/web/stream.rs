@@ -10,7 +10,7 @@ use crate::support::*;
 fn streaming(world: &World) -> (poolgate_client::Client, Array) {
     world.set_config(&json(NORMAL));
     let opened = fake_event_source();
-    (client(world, r#"{ "transport": "auto" }"#), opened)
+    (client(world, r#"{ "transport": "auto", "shareAcrossTabs": false }"#), opened)
 }
 
 fn is_closed(source: &JsValue) -> bool {

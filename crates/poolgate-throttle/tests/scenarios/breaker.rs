@@ -1,6 +1,6 @@
 //! The breaker in the whole: the server's verdict, local evidence, and the queue.
 
-use poolgate_throttle::{Event, News, Outcome, RejectReason};
+use poolgate_throttle::{Event, News, Outcome, RejectReason, Request};
 use poolgate_types::CircuitState;
 
 use crate::{
@@ -163,4 +163,75 @@ fn a_confirmed_verdict_holds_again() {
     let _ = world.configure(News::Current(at(1)));
     assert_eq!(world.state().breaker, CircuitState::Open);
     assert!(world.submit().is_err());
+}
+
+#[test]
+fn a_probe_that_limits_hold_back_and_the_app_gives_up_blocks_nobody() {
+    // By local evidence, while another request takes the only slot.
+    let mut world = World::configured(normal(1), 1);
+    world.service.0 = secs(1000);
+    assert_eq!(world.submit(), Ok(None));
+    world.service = (ms(300), Outcome::Failure);
+    world.send_until(ms(1500));
+    let _ = world.configure(news(fair(2, 1000.0, 1)));
+    world.run_for(secs(1));
+    assert_eq!(world.state().breaker, CircuitState::HalfOpen);
+    let probe = world.submit().unwrap().unwrap();
+    assert!(world.abort(probe));
+    let _ = world.configure(news(fair(3, 1000.0, 2)));
+    world.service.1 = Outcome::Success;
+    assert_eq!(world.submit(), Ok(None));
+    world.run_for(ms(300));
+    assert_eq!(world.state().breaker, CircuitState::Closed);
+
+    // By the server's verdict, during a pause.
+    let mut world = World::configured(half_open(1, 1.0), 1);
+    world.service = (ms(10), Outcome::Rejected { retry_after: Some(secs(2)) });
+    assert_eq!(world.submit(), Ok(None));
+    world.run_for(ms(10));
+    world.service.1 = Outcome::Success;
+    let probe = world.submit().unwrap().unwrap();
+    assert!(world.abort(probe));
+    assert!(world.submit().unwrap().is_some());
+    world.run_for(secs(4));
+    assert_eq!(world.starts.len(), 2);
+}
+
+#[test]
+fn failures_from_before_do_not_open_it_again() {
+    let mut world = World::configured(normal(1), 1);
+    // Fifty requests hang while others fail and open it.
+    world.service = (ms(2500), Outcome::Failure);
+    (0..50).for_each(|_| assert_eq!(world.submit(), Ok(None)));
+    world.service.0 = ms(250);
+    world.send_until(ms(1300));
+    assert_eq!(world.state().breaker, CircuitState::Open);
+    // The probe succeeds; right after it the fifty fail, all at once.
+    world.service = (ms(50), Outcome::Success);
+    world.run_until(ms(2250));
+    while world.state().breaker != CircuitState::Closed {
+        let _ = world.submit();
+        world.run_for(ms(10));
+    }
+    assert!(world.now < ms(2500));
+    world.run_until(ms(2600));
+    assert_eq!(world.state().breaker, CircuitState::Closed);
+    assert_eq!(world.submit(), Ok(None));
+}
+
+#[test]
+fn a_probe_whose_permit_is_lost_is_given_up() {
+    let mut world = World::configured(normal(1), 1);
+    world.service = (ms(300), Outcome::Failure);
+    world.send_until(ms(1500));
+    world.run_for(secs(1));
+    assert_eq!(world.state().breaker, CircuitState::HalfOpen);
+    drop(world.throttle.submit(Request::default(), world.now));
+    assert!(world.submit().is_err(), "one at a time");
+    // It counts as failed after 10 s; the next comes at most 2 s later.
+    world.sleep(secs(12));
+    world.service.1 = Outcome::Success;
+    assert_eq!(world.submit(), Ok(None));
+    world.run_for(ms(300));
+    assert_eq!(world.state().breaker, CircuitState::Closed);
 }

@@ -4,11 +4,15 @@
 
 mod breaker;
 mod configs;
+mod eta;
 mod jitter;
 mod limits;
 mod order;
+mod overload;
 mod pause;
 mod properties;
 mod queue;
+mod savings;
+mod shares;
 mod stale;
 mod world;

@@ -1,9 +1,11 @@
 //! The gate's `Retry-After`.
 
-use poolgate_throttle::{Outcome, Priority, RejectReason, Request};
+use std::time::Duration;
+
+use poolgate_throttle::{Outcome, Priority, RejectReason, Request, Submitted};
 
 use crate::{
-    configs::normal,
+    configs::{fair, normal},
     world::{World, ms, secs},
 };
 
@@ -11,9 +13,13 @@ const fn rejected(seconds: u64) -> Outcome {
     Outcome::Rejected { retry_after: Some(secs(seconds)) }
 }
 
-/// A world in which the gate has just rejected one request.
+/// When a config that limits nobody and is not renewed has become stale.
+const STALE: Duration = secs(91);
+
+/// A client that has not heard of its config for long, and that the gate has just rejected.
 fn after(outcome: Outcome, seed: u64) -> World {
     let mut world = World::configured(normal(1), seed);
+    world.run_for(STALE);
     world.service = (ms(10), outcome);
     assert_eq!(world.submit(), Ok(None));
     world.run_for(ms(10));
@@ -46,7 +52,7 @@ fn clients_rejected_together_do_not_return_together() {
         world.starts[1].0
     });
     let mut bins = [0_u32; 40];
-    ends.for_each(|at| bins[(at.as_millis() / 100) as usize] += 1);
+    ends.for_each(|at| bins[((at - STALE).as_millis() / 100) as usize] += 1);
     let busiest = bins.iter().max().unwrap();
     assert!(*busiest < 90, "500 over 10 bins: {bins:?}");
 }
@@ -71,12 +77,24 @@ fn it_never_lasts_longer_than_a_minute_and_waiting_is_bounded_meanwhile() {
 #[test]
 fn a_shorter_one_does_not_shorten_it() {
     let mut world = World::configured(normal(1), 1);
+    world.run_for(STALE);
     for (seconds, after) in [(20, 10), (1, 20), (2, 30)] {
         world.service = (ms(after), rejected(seconds));
         assert_eq!(world.submit(), Ok(None));
     }
     world.run_for(ms(30));
     assert!(world.state().paused_for > ms(19_900));
+}
+
+#[test]
+fn while_the_server_regulates_its_clients_there_is_none() {
+    for config in [normal(1), fair(1, 2.0, 10)] {
+        let mut world = World::configured(config, 1);
+        let taken_up = world.throttle.submit(Request { bypass: true, ..Request::default() }, world.now);
+        let Submitted::Start(permit) = taken_up else { panic!("{taken_up:?}") };
+        world.throttle.complete(permit, rejected(60), world.now);
+        assert_eq!(world.state().paused_for, ms(0));
+    }
 }
 
 #[test]

@@ -1,22 +1,20 @@
-//! What holds whatever happens: arbitrary calls, in any order, at any time, also backwards.
+//! What holds whatever happens: arbitrary calls, in any order, at any time, also backwards, over reloads of the page.
+//!
+//! `PROPTEST_CASES=200000 cargo test -p poolgate-throttle properties` looks longer.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use poolgate_throttle::{
-    Event, Limits, News, Outcome, Permit, Priority, Request, RequestId, Settings, Submitted, Throttle,
+    Event, Limits, News, Order, Outcome, Permit, Priority, RejectReason, Request, RequestId, Savings, Settings,
+    Submitted, Throttle,
 };
-use poolgate_types::{ConfigHeader, Level, ThrottlingConfig};
+use poolgate_types::{CircuitState, ConfigHeader, Level, ThrottlingConfig};
 use proptest::prelude::*;
 
 use crate::{
-    configs::{at, fair, fixed, half_open, normal, open},
+    configs::{EPOCH, at, fair, fixed, half_open, normal, open},
     world::{ms, secs},
 };
-
-const MAX_QUEUE: usize = 8;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -28,6 +26,8 @@ enum Step {
     Pass(i64),
     /// To the next wake-up.
     Wake,
+    /// The page is loaded again and comes back after so many milliseconds.
+    Reload(u64),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -38,8 +38,18 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => any_news().prop_map(Step::Configure),
         4 => prop_oneof![Just(0), 1..50_i64, 50..3000_i64, 1000..200_000_i64, -5000..0_i64].prop_map(Step::Pass),
         4 => Just(Step::Wake),
+        1 => prop_oneof![0..2000_u64, 0..100_000_u64].prop_map(Step::Reload),
     ];
     prop::collection::vec(step, 1..200)
+}
+
+fn settings() -> impl Strategy<Value = Settings> {
+    let order = prop::sample::select(vec![Order::NewestUnderOverload, Order::Arrival]);
+    (0..12_usize, 100..20_000_u64, order).prop_map(|(max_queue, timeout, order)| Settings {
+        max_queue,
+        queue_timeout: ms(timeout),
+        order,
+    })
 }
 
 fn request() -> impl Strategy<Value = Request> {
@@ -69,19 +79,24 @@ fn any_news() -> impl Strategy<Value = News> {
         1 => Just(News::NoContact),
         1 => Just(News::HeaderMissing),
         1 => Just(News::NotFound),
+        1 => prop::bool::weighted(0.2).prop_map(|closed| if closed { News::Closed } else { News::NoContact }),
     ]
 }
 
 fn any_config() -> impl Strategy<Value = ThrottlingConfig> {
     let levels = [Level::Normal, Level::Moderate, Level::Aggressive, Level::Emergency];
     let rate = prop_oneof![Just(f64::MIN_POSITIVE), 0.01..50.0, Just(f64::MAX), any::<f64>()];
-    (0..50_u64, prop::sample::select(levels.to_vec()), rate, 0..12_u32, 0.0..1.0, 0..5).prop_map(
-        |(version, level, rate, concurrency, fraction, kind)| match kind {
-            0 => normal(version),
-            1 => fair(version, rate, concurrency),
-            2 => fixed(version, level),
-            3 => open(version),
-            _ => half_open(version, fraction),
+    let at = (prop::bool::weighted(0.05), 0..50_u64);
+    (at, prop::sample::select(levels.to_vec()), rate, 0..12_u32, 0.0..1.0, 0..6).prop_map(
+        |((restarted, version), level, rate, concurrency, fraction, kind)| {
+            let config = match kind {
+                0 => normal(version),
+                1 | 2 => fair(version, rate, concurrency),
+                3 => fixed(version, level),
+                4 => open(version),
+                _ => half_open(version, fraction),
+            };
+            ThrottlingConfig { epoch: config.epoch + u64::from(restarted), ..config }
         },
     )
 }
@@ -89,27 +104,54 @@ fn any_config() -> impl Strategy<Value = ThrottlingConfig> {
 /// What must be true of a throttle, kept apart from it.
 struct Model {
     throttle: Throttle,
+    settings: Settings,
+    seed: u64,
     now: Duration,
     latest: Duration,
-    waiting: BTreeSet<RequestId>,
+    /// Until when each may wait.
+    waiting: BTreeMap<RequestId, Duration>,
     running: Vec<(Permit, bool)>,
     outcomes: BTreeMap<RequestId, u32>,
     last_start: Option<Duration>,
     minute: Vec<Duration>,
+    budget: Budget,
+}
+
+/// The most that any bucket could hold: it begins full, and every start is as cheap as starts can be.
+#[derive(Debug, Default)]
+struct Budget {
+    tokens: f64,
+    rate: Option<f64>,
+}
+
+impl Budget {
+    fn refill(&mut self, time: Duration) {
+        if let Some(rate) = self.rate {
+            self.tokens = (self.tokens + rate * time.as_secs_f64()).min(rate.max(1.5));
+        }
+    }
+
+    /// Keeps the used share.
+    fn set_rate(&mut self, rate: f64) {
+        let before = self.rate.replace(rate);
+        self.tokens = before.map_or(rate.max(1.5), |before| self.tokens * rate.max(1.5) / before.max(1.5));
+    }
 }
 
 impl Model {
-    fn new(seed: u64) -> Self {
-        let settings = Settings { max_queue: MAX_QUEUE, ..Settings::default() };
+    fn new(settings: Settings, seed: u64) -> Self {
         Self {
             throttle: Throttle::new(settings, seed),
+            settings,
+            seed,
             now: Duration::ZERO,
             latest: Duration::ZERO,
-            waiting: BTreeSet::new(),
+            waiting: BTreeMap::new(),
             running: Vec::new(),
             outcomes: BTreeMap::new(),
             last_start: None,
             minute: Vec::new(),
+            budget: Budget::default(),
         }
     }
 
@@ -121,7 +163,7 @@ impl Model {
                 self.throttle.complete(permit, outcome, self.now);
             }
             Step::Abort(which) if !self.waiting.is_empty() => {
-                let id = *self.waiting.iter().nth(which % self.waiting.len()).unwrap();
+                let id = *self.waiting.keys().nth(which % self.waiting.len()).unwrap();
                 assert!(self.throttle.abort(id, self.now), "it waits, so it can be aborted");
                 self.waiting.remove(&id);
                 self.settle(id);
@@ -135,20 +177,55 @@ impl Model {
                 self.now = if ms < 0 { self.now.saturating_sub(by) } else { self.now + by };
             }
             Step::Wake => self.now = self.throttle.next_wakeup().unwrap_or(self.now),
+            Step::Reload(gap) => self.reload(ms(gap)),
         }
-        self.latest = self.latest.max(self.now);
+        self.keep_time();
         self.drain();
         self.check();
     }
 
-    fn submit(&mut self, request: Request) {
+    /// Time and limits as the throttle, which has just been called, has them now.
+    fn keep_time(&mut self) {
+        let before = self.latest;
         self.latest = self.latest.max(self.now);
-        match self.throttle.submit(request, self.now) {
+        self.budget.refill(self.latest - before);
+        if let Some(rate) = self.throttle.state(self.now).limits.rate_per_second {
+            self.budget.set_rate(rate);
+        }
+    }
+
+    /// What waited and what ran is gone with the page; the budget is not.
+    fn reload(&mut self, gap: Duration) {
+        let savings = self.throttle.savings(self.now);
+        self.seed = self.seed.wrapping_add(1);
+        self.throttle = Throttle::new(self.settings, self.seed);
+        self.latest = self.now;
+        match savings {
+            Some(savings) => assert!(self.throttle.restore(&savings, gap, self.now), "{savings:?}"),
+            None => self.budget.rate = None,
+        }
+        self.budget.refill(gap);
+        self.waiting.clear();
+        self.outcomes.clear();
+        self.last_start = None;
+        self.minute.clear();
+        for (permit, _) in self.running.drain(..) {
+            self.throttle.complete(permit, Outcome::Failure, self.now);
+        }
+    }
+
+    fn submit(&mut self, request: Request) {
+        let submitted = self.throttle.submit(request, self.now);
+        self.keep_time();
+        match submitted {
             Submitted::Start(permit) => {
                 self.settle(permit.id());
                 self.start(permit, request.bypass);
             }
-            Submitted::Queued(id) => assert!(self.waiting.insert(id)),
+            Submitted::Queued(id) => {
+                let timeout = request.queue_timeout.unwrap_or(self.settings.queue_timeout).min(secs(3600));
+                assert!(self.waiting.insert(id, self.latest + timeout).is_none());
+            }
             Submitted::Rejected(_) => {}
         }
     }
@@ -156,16 +233,20 @@ impl Model {
     fn drain(&mut self) {
         let mut events = 0;
         while let Some(event) = self.throttle.poll(self.now) {
+            self.keep_time();
             events += 1;
             assert!(events < 100, "poll must come to an end");
             match event {
                 Event::Start(id, permit) => {
-                    assert!(self.waiting.remove(&id), "only what waits can start");
+                    let deadline = self.waiting.remove(&id).unwrap();
+                    assert!(deadline > self.latest, "too late");
                     self.settle(id);
                     self.start(permit, false);
                 }
-                Event::Rejected(id, _) => {
-                    assert!(self.waiting.remove(&id), "only what waits can be rejected");
+                Event::Rejected(id, rejection) => {
+                    let deadline = self.waiting.remove(&id).unwrap();
+                    let timed_out = rejection.reason == RejectReason::QueueTimeout;
+                    assert!(!timed_out || deadline <= self.latest, "too early");
                     self.settle(id);
                 }
                 _ => {}
@@ -186,7 +267,14 @@ impl Model {
         if bypass {
             return;
         }
-        let Limits { concurrency, spacing, per_minute, .. } = self.throttle.state(self.now).limits;
+        let state = self.throttle.state(self.now);
+        assert!(state.passes_through || state.breaker != CircuitState::Open);
+        assert!(state.passes_through || state.paused_for.is_zero());
+        let Limits { rate_per_second, concurrency, spacing, per_minute, .. } = state.limits;
+        if let Some(rate) = rate_per_second {
+            self.budget.tokens -= 0.5;
+            assert!(self.budget.tokens > -1e-3, "{:?} at {rate}/s", self.budget);
+        }
         let running = self.running.iter().filter(|(_, bypass)| !bypass).count();
         assert!(concurrency.is_none_or(|most| running <= most as usize));
         assert!(self.last_start.is_none_or(|last| self.latest >= last + spacing));
@@ -204,10 +292,11 @@ impl Model {
 
     fn check(&self) {
         let state = self.throttle.state(self.now);
+        assert!([state.eta, state.oldest_eta].into_iter().flatten().all(|eta| eta.earliest <= eta.latest));
         let running = self.running.iter().filter(|(_, bypass)| !bypass).count();
         assert_eq!(state.in_flight as usize, running);
         assert_eq!(state.queued, self.waiting.len());
-        assert!(state.queued <= MAX_QUEUE);
+        assert!(state.queued <= self.settings.max_queue);
         let wakeup = self.throttle.next_wakeup();
         assert!(wakeup.is_none_or(|at| at > self.latest), "{wakeup:?} is not after {:?}", self.latest);
         assert!(wakeup.is_some() || self.waiting.is_empty(), "who waits is woken");
@@ -223,7 +312,7 @@ impl Model {
         while let Some(at) = self.throttle.next_wakeup() {
             wakeups += 1;
             assert!(wakeups < 1000, "at {at:?}");
-            (self.now, self.latest) = (at, at);
+            self.now = at;
             self.drain();
             for (permit, _) in self.running.drain(..) {
                 self.throttle.complete(permit, Outcome::Success, at);
@@ -236,14 +325,47 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: ProptestConfig::default().cases.max(2000),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
-    fn whatever_happens(seed: u64, steps in steps()) {
-        let mut model = Model::new(seed);
+    fn whatever_happens(seed: u64, settings in settings(), steps in steps()) {
+        let mut model = Model::new(settings, seed);
         for step in steps {
             model.act(step);
         }
         model.come_to_rest();
     }
+
+    #[test]
+    fn whatever_was_stored(numbers: [f64; 4], epoch: u64, age in 0..10_000_000_u64, config in any_config()) {
+        let [tokens, rate_per_second, next_cost, paused_for_seconds] = numbers;
+        let savings = Savings { tokens, rate_per_second, next_cost, paused_for_seconds, epoch };
+        check_restored(&savings, ms(age), &config);
+    }
+
+    #[test]
+    fn whatever_was_stored_in_range(
+        (share, rate) in (0.0..=1.0, 1e-6..1e6),
+        (next_cost, paused_for_seconds) in (0.5..=1.5, 0.0..=60.0),
+        age in 0..100_000_u64,
+        config in any_config(),
+    ) {
+        let (tokens, rate_per_second) = (share * f64::max(rate / 4.0, 1.5), rate);
+        let savings = Savings { tokens, rate_per_second, next_cost, paused_for_seconds, epoch: EPOCH };
+        assert!(check_restored(&savings, ms(age), &config));
+    }
+}
+
+/// Whatever is restored, what can be saved again is sound.
+fn check_restored(savings: &Savings, age: Duration, config: &ThrottlingConfig) -> bool {
+    let mut throttle = Throttle::new(Settings::default(), 1);
+    let restored = throttle.restore(savings, age, secs(1));
+    let _ = throttle.configure(&News::Config(config.clone()), secs(2));
+    let again = throttle.savings(secs(3));
+    assert!(again.is_none_or(|again| Throttle::new(Settings::default(), 1).restore(&again, age, secs(4))), "{again:?}");
+    restored
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use poolgate_throttle::{News, Priority, RejectReason, Request, Settings};
+use poolgate_throttle::{News, Outcome, Priority, RejectReason, Request, Settings};
 
 use crate::{
     configs::{fair, news},
@@ -146,6 +146,28 @@ fn an_aborted_request_has_spent_nothing_and_starves_nobody() {
 }
 
 #[test]
+fn who_leaves_the_queue_leaves_no_slot_taken() {
+    let mut world = World::configured(fair(1, 1000.0, 1), 1);
+    world.run_for(ms(10));
+    world.service.0 = secs(2);
+    assert_eq!(world.submit(), Ok(None));
+    let impatient = Request { queue_timeout: Some(secs(1)), ..Request::default() };
+    let gone: Vec<_> = (0..50).filter_map(|_| world.submit().unwrap()).collect();
+    (0..50).for_each(|_| assert!(world.submit_as(impatient).unwrap().is_some()));
+    assert!(gone.iter().all(|id| world.abort(*id)));
+    world.run_for(ms(1500));
+    assert_eq!(world.reasons(), [RejectReason::QueueTimeout; 50]);
+    let next = world.submit().unwrap();
+    world.run_for(ms(501));
+    assert_eq!(
+        world.starts.last().map(|(at, id)| (*at, Some(*id))),
+        Some((ms(2010), next)),
+        "the slot's only holder ended"
+    );
+    assert_eq!((world.state().in_flight, world.state().queued), (1, 0));
+}
+
+#[test]
 fn importance_first_then_arrival() {
     let mut world = blocked(Settings::default());
     let ids: Vec<_> = [Priority::Low, Priority::Normal, Priority::High, Priority::Critical, Priority::High]
@@ -181,6 +203,37 @@ fn low_priority_does_not_starve_under_lasting_overload() {
     let [critical, high, normal, low] = shares;
     assert!(critical > high && high > normal && normal > low, "{shares:?}");
     assert!(low >= 600 / 20, "{shares:?} of some 600 starts");
+}
+
+/// 10,000 wait, 100,000 give up at random moments, some of them in flight.
+#[test]
+fn a_hundred_thousand_aborts_leave_nothing_behind() {
+    let mut world = World::with_settings(small(10_000), 1);
+    world.service = (ms(40), Outcome::Aborted);
+    let _ = world.configure(news(fair(1, 1000.0, 10)));
+    let (mut waiting, mut aborted, mut random) = (Vec::new(), 0, 1_u64);
+    let mut draw = |below: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (random >> 33) as usize % below
+    };
+    while aborted < 100_000 {
+        while world.state().queued < 10_000 {
+            let queue_timeout = Some(ms(1 + draw(60_000) as u64));
+            let request = Request { priority: Priority::ALL[draw(4)], queue_timeout, bypass: false };
+            waiting.extend(world.submit_as(request).unwrap());
+        }
+        for _ in 0..1000 {
+            let id = waiting.swap_remove(draw(waiting.len()));
+            aborted += u32::from(world.abort(id));
+        }
+        let _ = world.configure(news(fair(1, 1000.0, 10)));
+        world.run_for(ms(draw(20) as u64));
+    }
+    waiting.retain(|id| world.throttle.abort(*id, world.now));
+    world.run_for(secs(1));
+    assert_eq!((world.state().in_flight, world.state().queued), (0, 0));
+    assert_eq!(world.throttle.next_wakeup(), None);
+    assert!(world.starts.len() > 100);
 }
 
 #[test]

@@ -9,10 +9,10 @@ use poolgate_types::routes;
 use tokio::{sync::mpsc, time};
 
 use super::{
+    Random,
     events::{Event, EventReader},
     http::HttpClient,
 };
-use crate::demo::random::Random;
 
 /// A stream that has been silent for longer is dead: heartbeats come every 15 s at the latest.
 const SILENCE: Duration = Duration::from_secs(40);

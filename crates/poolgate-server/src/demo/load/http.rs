@@ -1,7 +1,7 @@
-//! The users' HTTP client: real requests over loopback, on connections that are kept alive.
+//! A user's HTTP client: real requests over loopback, on connections that are kept alive.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
 
@@ -20,26 +20,29 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 /// Shorter than servers keep idle connections, so that a request seldom meets a connection that is being closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Sends the requests of all users of one load.
+/// Sends requests to one server. Clones share its connections.
 #[derive(Clone, Debug)]
-pub(super) struct HttpClient {
+pub struct HttpClient {
     client: Client<HttpConnector, Empty<Bytes>>,
     authority: String,
 }
 
 /// An answer's head, its body read to the end.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
+pub struct Answer {
+    /// The status code.
+    pub status: StatusCode,
     /// What the gate said about the config in force.
-    pub(super) config: Option<ConfigHeader>,
-    pub(super) retry_after: Option<Duration>,
-    body: Bytes,
+    pub config: Option<ConfigHeader>,
+    /// When the server wants to be asked again.
+    pub retry_after: Option<Duration>,
+    /// The body, at most 64 KiB.
+    pub body: Bytes,
 }
 
 /// There was no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NoAnswer {
+pub enum NoAnswer {
     /// Not in time.
     Late,
     /// Refused, reset, or cut off.
@@ -48,9 +51,16 @@ pub(super) enum NoAnswer {
 
 impl HttpClient {
     /// A client of the server at `target`.
-    pub(super) fn new(target: SocketAddr) -> Self {
+    pub fn new(target: SocketAddr) -> Self {
+        Self::from_address(None, target)
+    }
+
+    /// The same, with connections that come from this address of the machine: a server that tells clients apart by their
+    /// addresses takes it for another client. On Linux any address in 127.0.0.0/8 will do for a server on loopback.
+    pub fn from_address(local: Option<IpAddr>, target: SocketAddr) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
+        connector.set_local_address(local);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
@@ -59,7 +69,11 @@ impl HttpClient {
     }
 
     /// Sends a GET and reads the answer, until `deadline`.
-    pub(super) async fn get(&self, path: &str, deadline: Instant) -> Result<Answer, NoAnswer> {
+    ///
+    /// # Errors
+    ///
+    /// [`NoAnswer`] when there was none in time.
+    pub async fn get(&self, path: &str, deadline: Instant) -> Result<Answer, NoAnswer> {
         let exchange = async {
             let response = self.client.get(self.uri(path)?).await.map_err(|_| NoAnswer::NoContact)?;
             let (head, body) = response.into_parts();

@@ -8,9 +8,10 @@
 //! Every request that a user wants is, in the end, either sent or given up, and each that was sent ends as succeeded,
 //! rejected or failed, except those that the end of the load cuts off: they were sent and have no ending.
 
+pub mod client;
 pub mod events;
 mod feed;
-mod http;
+pub mod http;
 mod recorder;
 mod user;
 
@@ -25,7 +26,7 @@ use tokio::{sync::Semaphore, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 
 use self::{http::HttpClient, recorder::Recorder, user::Plan};
-use super::random::Random;
+pub use super::random::Random;
 
 /// Requests of all users together that may be without an answer.
 const MAX_OUTSTANDING: usize = 4_096;
@@ -79,10 +80,9 @@ impl Load {
             path: format!("{}?hold_ms={}", routes::LAB_HOLD, request.hold_ms),
             rate: request.requests_per_second / f64::from(users),
             poolgate: request.poolgate,
-            started,
             ends: started + Duration::from_secs(request.seconds.into()),
             recorder: Recorder::new(request, started),
-            outstanding: Arc::new(Semaphore::new(MAX_OUTSTANDING)),
+            outstanding: Semaphore::new(MAX_OUTSTANDING),
         });
         let load = Self { plan, stop: shutdown.child_token(), ended: CancellationToken::new() };
         tokio::spawn(load.clone().run(users, seed));

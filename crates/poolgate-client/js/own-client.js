@@ -1,0 +1,35 @@
+// @ts-check
+// A page with a client of its own says so to a service worker of ours, so that its requests are throttled once.
+
+/** What is said, and the answer. */
+export const OWN_CLIENT = "poolgate own client";
+/** How long a worker may take; one that is not ours never answers. */
+const PATIENCE_MS = 1000;
+
+/** Tells the worker that controls this page, if any. Fulfilled when it has answered, or will not. */
+export async function announce() {
+  const worker = container()?.controller;
+  if (!worker) return;
+  const { port1, port2 } = new MessageChannel();
+  const answered = new Promise((resolve) => (port1.onmessage = resolve));
+  worker.postMessage(OWN_CLIENT, [port2]);
+  await Promise.race([answered, new Promise((resolve) => setTimeout(resolve, PATIENCE_MS))]);
+  port1.close();
+}
+
+/**
+ * Tells each further worker too.
+ * @param {AbortSignal} signal
+ */
+export function announceToNext(signal) {
+  container()?.addEventListener("controllerchange", announce, { signal });
+}
+
+function container() {
+  try {
+    return globalThis.navigator?.serviceWorker;
+  } catch {
+    // A sandboxed frame may not ask.
+    return undefined;
+  }
+}

@@ -1,0 +1,107 @@
+// @ts-check
+// A service worker that throttles an app which was not changed at all. A browser may stop it at any time: what it must
+// remember is in the Cache, and the module is there to begin with.
+
+import { createClient, isPoolgateError } from "./index.js";
+import { OWN_CLIENT } from "./own-client.js";
+
+/** An old worker goes on with its own module while a new one is installed. */
+const CACHE = "poolgate 0.1.0";
+const MODULE = new URL("poolgate_client_bg.wasm", import.meta.url);
+
+const scope = /** @type {any} */ (globalThis);
+
+/** @param {import("./service-worker.js").ThrottleAppOptions} [options] */
+export function throttleApp({ methods = ["GET", "HEAD"], destinations = [""], ...options } = {}) {
+  const counts = (/** @type {Request} */ { method, mode, destination }) =>
+    mode !== "navigate" && methods.includes(method) && destinations.includes(/** @type {any} */ (destination));
+  const own = new OwnClients();
+  /** @type {ReturnType<typeof createClient> | undefined} */
+  let starting;
+  const client = async () => {
+    const wasm = options.wasm ?? (await caches.match(MODULE, { cacheName: CACHE })) ?? MODULE;
+    return createClient({ onOpen: "respond", ...options, wasm });
+  };
+
+  scope.addEventListener("install", (/** @type {any} */ event) => {
+    event.waitUntil(options.wasm ? undefined : caches.open(CACHE).then((cache) => cache.add(MODULE)));
+  });
+  scope.addEventListener("activate", (/** @type {any} */ event) => event.waitUntil(forgetOldModules()));
+  scope.addEventListener("message", (/** @type {any} */ event) => {
+    if (event.data === OWN_CLIENT && event.source) {
+      event.waitUntil(own.add(event.source.id).finally(() => event.ports[0]?.postMessage(OWN_CLIENT)));
+    }
+  });
+  scope.addEventListener("fetch", (/** @type {any} */ event) => {
+    const { request, clientId } = event;
+    // Whatever is not answered here goes its usual way, at no cost.
+    if (!counts(request) || own.has(clientId)) return;
+    event.respondWith(
+      (async () => {
+        if (await own.recalls(clientId)) return fetch(request);
+        starting ??= client();
+        return (await starting).fetch(request).catch(turnedAway);
+      })(),
+    );
+  });
+}
+
+/** Pages that throttle themselves. */
+class OwnClients {
+  /** @type {Map<string, boolean>} */
+  #known = new Map();
+
+  /** @param {string} id */
+  has(id) {
+    return this.#known.get(id) === true;
+  }
+
+  /**
+   * Whether it said so before this worker was stopped.
+   * @param {string} id
+   */
+  async recalls(id) {
+    if (!this.#known.has(id)) {
+      const said = Boolean(await caches.match(keyOf(id), { cacheName: CACHE }).catch(() => undefined));
+      // It may have said so meanwhile.
+      if (!this.#known.has(id)) this.#known.set(id, said);
+    }
+    return this.has(id);
+  }
+
+  /** @param {string} id */
+  async add(id) {
+    this.#known.set(id, true);
+    const cache = await caches.open(CACHE);
+    await cache.put(keyOf(id), new Response());
+    const living = new Set((await scope.clients.matchAll({ type: "all" })).map((/** @type {any} */ { id }) => keyOf(id)));
+    for (const { url } of await cache.keys()) {
+      if (url.startsWith(keyOf("")) && !living.has(url)) await cache.delete(url);
+    }
+  }
+}
+
+/** @param {string} id */
+function keyOf(id) {
+  return new URL(`poolgate-own-client/${id}`, scope.registration.scope).href;
+}
+
+async function forgetOldModules() {
+  const names = await caches.keys();
+  await Promise.all(names.filter((name) => name.startsWith("poolgate ") && name !== CACHE).map((name) => caches.delete(name)));
+}
+
+/**
+ * An app that was not changed knows no errors of ours: it gets what the server's gate would say.
+ * @param {any} error
+ */
+function turnedAway(error) {
+  if (!isPoolgateError(error)) throw error;
+  const { code, message, retryAfterMs } = error;
+  const problem = { type: "about:blank", title: "Service Unavailable", status: 503, detail: message, code };
+  const headers = {
+    "content-type": "application/problem+json",
+    "retry-after": String(Math.max(1, Math.ceil((retryAfterMs ?? 1000) / 1000))),
+  };
+  return new Response(JSON.stringify(problem), { status: 503, headers });
+}

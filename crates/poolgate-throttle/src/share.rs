@@ -1,0 +1,98 @@
+//! The part of one client's limits that one throttle may use, where several act as one: the tabs of a browser.
+
+use crate::{Limits, limits::RATES};
+
+/// How much of the limits a throttle may use. Slots are requests in flight; each carries its part of the rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// All but so many slots, which others hold. `AllBut(0)`, the default: this throttle is the whole client.
+    AllBut(u32),
+    /// So many slots, out of the concurrency limit as whoever gave them knew it. None: nothing starts.
+    Slots {
+        /// Slots that this throttle holds.
+        held: u32,
+        /// The concurrency limit that they are a part of.
+        of: u32,
+    },
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Self::AllBut(0)
+    }
+}
+
+impl Share {
+    /// This part of the limits; where there is no concurrency limit, nothing is shared.
+    pub(crate) fn of(self, limits: Limits) -> Limits {
+        let Some(slots) = limits.concurrency.map(|all| self.slots(all)) else { return limits };
+        let part = self.part(&limits);
+        Limits {
+            rate_per_second: limits.rate_per_second.map(|rate| (rate * part).max(RATES.0)),
+            // Rounded down, but never to nothing: the slots say who has nothing.
+            per_minute: limits.per_minute.map(|starts| ((f64::from(starts) * part) as u32).max(1)),
+            concurrency: Some(slots),
+            spacing: if part > 0.0 { limits.spacing.div_f64(part) } else { limits.spacing },
+        }
+    }
+
+    /// The part as a fraction, from 0 to 1.
+    pub(crate) fn part(self, limits: &Limits) -> f64 {
+        match (self, limits.concurrency) {
+            (Self::AllBut(0), _) | (_, None) => 1.0,
+            (Self::AllBut(_), Some(all)) => f64::from(self.slots(all)) / f64::from(all.max(1)),
+            (Self::Slots { held, of }, _) => (f64::from(held) / f64::from(of.max(1))).min(1.0),
+        }
+    }
+
+    fn slots(self, all: u32) -> u32 {
+        match self {
+            Self::AllBut(others) => all.saturating_sub(others),
+            Self::Slots { held, .. } => held.min(all),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits {
+            rate_per_second: Some(10.0),
+            per_minute: Some(30),
+            concurrency: Some(5),
+            spacing: Duration::from_millis(100),
+        }
+    }
+
+    #[test]
+    fn the_whole_is_the_whole() {
+        assert_eq!(Share::default().of(limits()), limits());
+        assert_eq!(Share::Slots { held: 5, of: 5 }.of(limits()), limits());
+        assert_eq!(Share::Slots { held: 0, of: 5 }.of(Limits::default()), Limits::default(), "nothing limits");
+    }
+
+    #[test]
+    fn parts_add_up() {
+        let (mine, others) = (Share::AllBut(2).of(limits()), Share::Slots { held: 2, of: 5 }.of(limits()));
+        assert_eq!((mine.concurrency, others.concurrency), (Some(3), Some(2)));
+        assert_eq!((mine.rate_per_second, others.rate_per_second), (Some(6.0), Some(4.0)));
+        assert_eq!((mine.per_minute, others.per_minute), (Some(18), Some(12)));
+        assert_eq!(others.spacing, Duration::from_millis(250));
+    }
+
+    #[test]
+    fn a_limit_that_sank_binds_every_part() {
+        let low = Limits { concurrency: Some(1), ..limits() };
+        assert_eq!(Share::AllBut(2).of(low).concurrency, Some(0));
+        assert_eq!(Share::Slots { held: 2, of: 5 }.of(low).concurrency, Some(1));
+        assert_eq!(
+            Share::Slots { held: 9, of: 0 }.of(low).rate_per_second,
+            Some(10.0),
+            "nonsense gives no more than all"
+        );
+    }
+}

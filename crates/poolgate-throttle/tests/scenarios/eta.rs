@@ -1,0 +1,125 @@
+//! What people are told about how long they will wait.
+
+use poolgate_throttle::{Eta, Order, Outcome, Priority, Request, Settings};
+use poolgate_types::Level;
+
+use crate::{
+    configs::{fair, fixed, news, normal, open},
+    world::{World, ms, secs},
+};
+
+const NOW: Option<Eta> = Some(Eta { earliest: ms(0), latest: ms(0) });
+
+/// In order of arrival and with patience, so that what was foreseen comes about.
+fn patient(seed: u64) -> World {
+    let settings = Settings { order: Order::Arrival, queue_timeout: secs(600), ..Settings::default() };
+    World::with_settings(settings, seed)
+}
+
+#[test]
+fn where_nothing_limits_it_is_at_once() {
+    assert_eq!(World::new(1).state().eta, NOW);
+    let world = World::configured(normal(1), 1);
+    assert_eq!((world.state().eta, world.state().oldest_eta), (NOW, None));
+}
+
+/// How often the forecast for a newcomer holds, and how wide it is, when `ahead` wait before it.
+fn forecasts(ahead: usize, config: impl Fn() -> poolgate_types::ThrottlingConfig) -> (usize, f64) {
+    let (mut kept, mut width) = (0, 0.0);
+    for seed in 0..200 {
+        let mut world = patient(seed);
+        let _ = world.configure(news(config()));
+        while world.state().queued < ahead {
+            assert!(world.submit().is_ok());
+        }
+        let (eta, since) = (world.state().eta.unwrap(), world.now);
+        let Some(id) = world.submit().unwrap() else {
+            kept += usize::from(eta == NOW.unwrap());
+            continue;
+        };
+        while world.state().queued > 0 {
+            let _ = world.configure(news(config()));
+            world.run_for(ms(500));
+        }
+        let waited = world.starts.iter().find(|(_, started)| *started == id).unwrap().0 - since;
+        // Timers count in milliseconds.
+        kept += usize::from(eta.earliest <= waited + ms(1) && waited <= eta.latest + ms(1));
+        width += (eta.latest - eta.earliest).as_secs_f64() / 200.0;
+    }
+    (kept, width)
+}
+
+#[test]
+fn under_a_fair_rate_the_range_is_kept_and_narrow() {
+    for (rate, ahead) in [(2.0, 0), (2.0, 1), (2.0, 10), (0.5, 10), (20.0, 60)] {
+        let (kept, width) = forecasts(ahead, || fair(1, rate, 10));
+        assert!(kept >= 196, "{kept} of 200 at {rate}/s behind {ahead}");
+        let mean = (ahead as f64 + 1.0) / rate;
+        assert!(width < 0.5 * mean + 2.0 / rate, "{width} s wide at {rate}/s behind {ahead}");
+    }
+}
+
+#[test]
+fn under_the_six_fields_too() {
+    let (kept, _) = forecasts(10, || fixed(1, Level::Moderate));
+    assert!(kept >= 190, "{kept} of 200");
+}
+
+#[test]
+fn the_oldest_has_its_own() {
+    for seed in 0..100 {
+        let mut world = patient(seed);
+        let _ = world.configure(news(fair(1, 1.0, 10)));
+        (0..6).for_each(|_| assert!(world.submit().is_ok()));
+        let (eta, since, started) = (world.state().oldest_eta.unwrap(), world.now, world.starts.len());
+        world.run_for(secs(4));
+        let waited = world.starts[started].0 - since;
+        assert!(eta.earliest <= waited + ms(1) && waited <= eta.latest + ms(1), "{waited:?} is not in {eta:?}");
+    }
+}
+
+#[test]
+fn what_is_more_important_is_counted() {
+    let mut world = patient(1);
+    let _ = world.configure(news(fair(1, 1.0, 10)));
+    (0..5).for_each(|_| assert!(world.submit_at(Priority::Low).is_ok()));
+    let before = world.state().eta.unwrap();
+    (0..5).for_each(|_| assert!(world.submit_at(Priority::High).is_ok()));
+    let after = world.state().eta.unwrap();
+    assert!(before.latest < secs(4), "one of low priority at most comes first: {before:?}");
+    assert!(after.latest > before.latest + secs(3), "{after:?}");
+}
+
+#[test]
+fn a_pause_is_known() {
+    let mut world = World::configured(normal(1), 1);
+    world.service = (ms(10), Outcome::Rejected { retry_after: Some(secs(4)) });
+    assert_eq!(world.submit(), Ok(None));
+    world.run_for(ms(10));
+    let left = world.state().paused_for;
+    assert_eq!(world.state().eta, Some(Eta { earliest: left, latest: left }));
+}
+
+#[test]
+fn what_nobody_can_know_is_unknown() {
+    let mut full = World::configured(fair(1, 1000.0, 1), 1);
+    full.service.0 = secs(1000);
+    full.run_for(ms(10));
+    assert_eq!(full.submit(), Ok(None));
+    assert!(full.submit().unwrap().is_some());
+    assert_eq!((full.state().eta, full.state().oldest_eta), (None, None), "it ends when it ends");
+
+    assert_eq!(World::configured(open(1), 1).state().eta, None);
+
+    let mut overloaded = World::configured(fair(1, 1.0, 10), 1);
+    (0..9).for_each(|_| assert!(overloaded.submit().is_ok()));
+    assert!(overloaded.state().eta.is_some());
+    overloaded.run_for(secs(2));
+    assert_eq!((overloaded.state().eta, overloaded.state().oldest_eta), (None, None), "newer ones go first");
+
+    let mut crowded = World::with_settings(Settings { max_queue: 2, ..Settings::default() }, 1);
+    let _ = crowded.configure(news(fair(1, 0.01, 10)));
+    (0..2).for_each(|_| assert!(crowded.submit_as(Request::default()).is_ok()));
+    assert_eq!(crowded.state().eta, None, "it would be rejected");
+    assert!(crowded.state().oldest_eta.is_some());
+}

@@ -1,0 +1,193 @@
+// Tabs as a user leaves them: hidden, frozen, in the back/forward cache. None of them holds up the one that is looked at.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, beforeEach, test } from "node:test";
+
+import { startChromium } from "./support/devtools.js";
+import { startOrigin } from "./support/origin.js";
+import { until } from "./support/until.js";
+
+/** @typedef {import("./support/devtools.js").Tab} Tab */
+
+/** @type {import("./support/origin.js").Origin} */
+let origin;
+/** @type {import("./support/devtools.js").Chromium} */
+let chromium;
+/** @type {Tab[]} */
+let tabs = [];
+
+before(async () => {
+  chromium = await startChromium();
+});
+
+after(() => chromium?.stop());
+
+beforeEach(async () => {
+  origin = await startOrigin({ "/elsewhere.html": "<!doctype html><title>elsewhere</title>" });
+});
+
+afterEach(async () => {
+  await Promise.all(tabs.map((tab) => tab.close().catch(() => {})));
+  tabs = [];
+  await origin.stop();
+});
+
+test("the tab that is looked at leads", { timeout: 60_000 }, async (t) => {
+  const first = await open();
+  await until("it streams", 5000, async () => (await transport(first)) === "sse");
+  const second = await open();
+  assert.equal(await first.evaluate("document.visibilityState"), "hidden");
+  await until("the one in front leads", 5000, async () => (await transport(second)) === "sse");
+  await until("the hidden one follows", 5000, async () => (await transport(first)) === "shared");
+  await first.show();
+  await until("it leads again", 5000, async () => (await transport(first)) === "sse");
+  await until("there is one stream", 5000, () => origin.open() === 1);
+  t.diagnostic(`streams opened: ${origin.seen.streams}, at the same time at most ${origin.seen.mostStreams}`);
+});
+
+test("a hidden tab that is busy leaves the one in front its share", { timeout: 60_000 }, async (t) => {
+  origin.limit({ fair_rate_per_second: 40, max_concurrent_requests: 4 });
+  const hidden = await open();
+  await send(hidden, 250, "hidden");
+  await until("it sends", 5000, () => arrived("hidden") > 10);
+  const front = await open();
+  const at = Date.now();
+  await send(front, 220, "front");
+  await until("the one in front sends", 5000, () => arrived("front") > 0);
+  const first = (origin.seen.app.find(({ page }) => page === "front")?.at ?? Infinity) - at;
+  await sleep(500);
+  origin.reset();
+  await sleep(2000);
+  t.diagnostic(`first after ${first} ms; then in 2 s ${arrived("front")} in front, ${arrived("hidden")} hidden`);
+  assert.ok(first < 1000);
+  assert.ok(arrived("front") > 1.5 * arrived("hidden"));
+  assert.ok(origin.seen.most <= 4);
+});
+
+test("a frozen leader holds nobody up", { timeout: 60_000 }, async (t) => {
+  origin.limit({ fair_rate_per_second: 50, max_concurrent_requests: 4 });
+  const leader = await open();
+  await send(leader, 250, "frozen");
+  await until("it sends", 5000, () => arrived("frozen") > 10);
+  const other = await open();
+  await other.call("Page.setWebLifecycleState", { state: "active" });
+  await leader.call("Page.setWebLifecycleState", { state: "frozen" });
+  await sleep(300);
+  origin.reset();
+  const at = Date.now();
+  await send(other, 50, "awake");
+  await until("the other one sends", 5000, () => arrived("awake") > 20);
+  const first = (origin.seen.app.find(({ page }) => page === "awake")?.at ?? Infinity) - at;
+  t.diagnostic(`first request after ${first} ms; the frozen page sent ${arrived("frozen")}`);
+  assert.ok(first < 1500);
+  assert.equal(arrived("frozen"), 0, "it is frozen");
+  await leader.show();
+  await leader.call("Page.setWebLifecycleState", { state: "active" });
+  await until("the thawed page goes on", 10_000, () => arrived("frozen") > 0);
+  await until("there is one stream", 5000, () => origin.open() === 1);
+});
+
+test("a hidden leader that is frozen is replaced by another hidden tab", { timeout: 90_000 }, async (t) => {
+  const [first, second] = [await open(), await open()];
+  await open("about:blank");
+  await until("the second leads", 5000, async () => (await transport(second)) === "sse");
+  await second.call("Page.setWebLifecycleState", { state: "frozen" });
+  const at = Date.now();
+  await until("the first leads", 65_000, async () => /sse|poll/.test(await transport(first)));
+  t.diagnostic(`after ${Date.now() - at} ms`);
+});
+
+test("a page comes back from the back/forward cache and takes part again", { timeout: 60_000 }, async () => {
+  origin.limit({ fair_rate_per_second: 50, max_concurrent_requests: 4 });
+  const page = await open();
+  await page.evaluate("window.kept = true");
+  await until("it streams", 5000, async () => (await transport(page)) === "sse");
+  await page.call("Page.navigate", { url: `${origin.url}/elsewhere.html` });
+  await until("it is left", 5000, () => origin.open() === 0);
+  await page.evaluate("history.back()");
+  await until("it is back", 5000, () => page.evaluate("window.client !== undefined").catch(() => false));
+  const reasons = `performance.getEntriesByType("navigation")[0].notRestoredReasons`;
+  assert.equal(await page.evaluate("window.kept === true"), true, JSON.stringify(await page.evaluate(reasons)));
+  assert.equal(await page.evaluate(reasons), null);
+  await until("it streams again", 5000, async () => (await transport(page)) === "sse");
+  await send(page, 5, "back");
+  await until("it sends", 5000, () => arrived("back") === 5);
+});
+
+test("requests that may outlive the page start when it is left", { timeout: 60_000 }, async () => {
+  origin.limit({ fair_rate_per_second: 0.1, max_concurrent_requests: 1 });
+  const page = await open();
+  await until("limits", 5000, () => page.evaluate("client.state.enforced"));
+  await send(page, 3, "lost");
+  await page.evaluate(`void client.fetch("/app/log?page=kept", { method: "POST", keepalive: true, body: "x" })`);
+  const before = arrived("lost");
+  assert.equal(arrived("kept"), 0);
+  await page.call("Page.navigate", { url: "about:blank" });
+  await until("it arrives", 5000, () => arrived("kept") === 1);
+  await sleep(300);
+  assert.equal(arrived("lost"), before);
+});
+
+test("loading a page again neither refills its budget nor loses it", { timeout: 60_000 }, async (t) => {
+  // One request in 50 s: what is spent here was saved. A newcomer has less than the cheapest request costs.
+  const rate = 0.02;
+  origin.limit({ fair_rate_per_second: rate, max_concurrent_requests: 10 });
+  const [newcomer] = [await open()];
+  await send(newcomer, 3, "newcomer");
+  await newcomer.call("Page.navigate", { url: `${origin.url}/elsewhere.html` });
+  await until("it is left", 5000, () => newcomer.evaluate("document.title === 'elsewhere'").catch(() => false));
+  assert.equal(arrived("newcomer"), 0);
+  const saved = await newcomer.evaluate(`localStorage["poolgate-budget " + location.origin]`);
+  const [at, tokens, refill, cost, , epoch] = JSON.parse(saved);
+  assert.ok(Math.abs(Date.now() - at) < 10_000 && tokens < 0.4 && refill === rate && cost >= 0.5, saved);
+
+  const full = JSON.stringify([Date.now(), 1.5, rate, 0.5, 0, epoch]);
+  await newcomer.evaluate(`localStorage["poolgate-budget " + location.origin] = ${JSON.stringify(full)}`);
+  await newcomer.call("Page.navigate", { url: `${origin.url}/#{}` });
+  for (let load = 0; load < 8; load += 1) {
+    const limited = () => newcomer.evaluate("window.client?.state.enforced === true").catch(() => false);
+    await until("it knows the limit", 5000, limited);
+    await send(newcomer, 5, "rich");
+    await sleep(100);
+    await newcomer.call("Page.reload");
+  }
+  t.diagnostic(`${arrived("rich")} requests of 1.5 tokens, over 8 reloads`);
+  assert.ok(arrived("rich") >= 1 && arrived("rich") <= 3, `${arrived("rich")}`);
+});
+
+/** A tab in front, with a client. */
+async function open(url = `${origin.url}/#${encodeURIComponent("{}")}`) {
+  const tab = await chromium.open(url);
+  tabs.push(tab);
+  if (url !== "about:blank") {
+    const there = () => tab.evaluate("Boolean(window.client?.state.config)").catch(() => false);
+    await until("the page knows its config", 10_000, there);
+  }
+  return tab;
+}
+
+/**
+ * Starts requests, all at once.
+ * @param {Tab} tab
+ * @param {number} count
+ * @param {string} name
+ */
+function send(tab, count, name) {
+  const one = `client.fetch("/app/" + Math.random() + "?page=${name}").catch(() => {})`;
+  return tab.evaluate(`for (let index = 0; index < ${count}; index += 1) ${one}; void 0`);
+}
+
+/** @param {Tab} tab */
+function transport(tab) {
+  return tab.evaluate("client.state.transport");
+}
+
+/** @param {string} name */
+function arrived(name) {
+  return origin.seen.app.filter(({ page }) => page === name).length;
+}
+
+/** @param {number} ms */
+function sleep(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,216 @@
+// The tabs of one browser act as one client: one event stream, one rate, one concurrency limit, whoever comes and goes.
+
+import assert from "node:assert/strict";
+import { after, before, beforeEach, test } from "node:test";
+
+import { launch } from "./support/browser.js";
+import { startOrigin } from "./support/origin.js";
+import { until } from "./support/until.js";
+
+/** @typedef {import("playwright-core").Page} Page */
+
+/** @type {import("./support/origin.js").Origin} */
+let origin;
+/** @type {import("playwright-core").Browser} */
+let browser;
+/** @type {import("playwright-core").BrowserContext} */
+let context;
+
+before(async () => {
+  browser = await launch();
+});
+
+after(() => browser?.close());
+
+beforeEach(async (t) => {
+  origin = await startOrigin();
+  context = await browser.newContext();
+  /** @type {any} */ (t).after(async () => {
+    await context.close();
+    await origin.stop();
+  });
+});
+
+test("two tabs have one stream, one config and one rate", { timeout: 60_000 }, async (t) => {
+  const pages = [await open(), await open()];
+  await until("one leads, one follows", 5000, async () => `${(await transports(pages)).sort()}` === "shared,sse");
+  assert.equal(origin.open(), 1);
+  origin.limit({ fair_rate_per_second: 20, max_concurrent_requests: 5 });
+  await until("both obey", 2000, async () => (await states(pages)).every(({ ratePerSecond }) => ratePerSecond === 20));
+  await Promise.all(pages.map((page, index) => send(page, 200, `${index}`)));
+  await until("both send", 5000, () => ["0", "1"].every((page) => arrived(page) > 3));
+  origin.reset();
+  await sleep(4000);
+  const counts = ["0", "1"].map(arrived);
+  t.diagnostic(`arrived in 4 s at 20/s: ${counts}; at most ${origin.seen.most} at a time`);
+  const total = counts[0] + counts[1];
+  assert.ok(total > 55 && total < 100, `${total} in 4 s at 20 a second`);
+  assert.ok(Math.min(...counts) > total / 4, `each has its part: ${counts}`);
+  assert.ok(origin.seen.most <= 5);
+  assert.deepEqual([origin.seen.streams, origin.seen.mostStreams], [0, 1]);
+});
+
+test("one slot is never used twice, and everybody gets a turn", { timeout: 60_000 }, async (t) => {
+  origin.limit({ fair_rate_per_second: 100, max_concurrent_requests: 1 });
+  const pages = [await open(), await open(), await open()];
+  await Promise.all(pages.map((page, index) => send(page, 60, `${index}`)));
+  await until("all have arrived", 20_000, () => origin.seen.app.length === 180, () => origin.seen);
+  const firstDone = origin.seen.app.findIndex(({ page }, index) => page !== origin.seen.app[0]?.page && index > 0);
+  t.diagnostic(`at most ${origin.seen.most} at a time; the second tab after ${firstDone} requests`);
+  assert.equal(origin.seen.most, 1);
+  assert.ok(firstDone < 60, "nobody waits until another one is done");
+});
+
+for (const role of ["leader", "follower"]) {
+  for (const end of /** @type {const} */ (["closes", "crashes"])) {
+    test(`a ${role} that ${end} gives its share back`, { timeout: 60_000 }, async (t) => {
+      // Slots are what is short, and whoever has gone can give back none in order: its requests never end.
+      origin.limit({ fair_rate_per_second: 1000, max_concurrent_requests: 4 });
+      origin.work.ms = 5000;
+      const pages = [await open(), await open()];
+      await settled(pages);
+      const [leader, follower] = /** @type {[Page, Page]} */ (await leaderFirst(pages));
+      const [gone, stays] = role === "leader" ? [leader, follower] : [follower, leader];
+      await send(gone, 30, "gone");
+      await until("it holds all slots", 5000, () => arrived("gone") === 4);
+      await send(stays, 30, "stays");
+      await sleep(400);
+      assert.equal(arrived("stays"), 0, "there is nothing left for it");
+      const at = Date.now();
+      await (end === "closes" ? gone.close() : crash(gone));
+      await until("the other one goes on", 5000, () => arrived("stays") > 0);
+      const took = (origin.seen.app.find(({ page }) => page === "stays")?.at ?? Infinity) - at;
+      t.diagnostic(`its slots were used again after ${took} ms`);
+      assert.ok(took < 1000, `${took} ms`);
+    });
+  }
+}
+
+test("a leader whose script hangs is replaced", { timeout: 60_000 }, async (t) => {
+  origin.limit({ fair_rate_per_second: 100, max_concurrent_requests: 4 });
+  const pages = [await open(), await open()];
+  await settled(pages);
+  const [leader, follower] = /** @type {[Page, Page]} */ (await leaderFirst(pages));
+  const hanging = leader.evaluate(() => {
+    for (const end = performance.now() + 2500; performance.now() < end; );
+  });
+  const at = Date.now();
+  await send(follower, 20, "goes on");
+  await until("the other one sends", 5000, () => arrived("goes on") === 20);
+  t.diagnostic(`${Date.now() - at} ms for 20 requests`);
+  assert.ok(Date.now() - at < 2000);
+  await hanging;
+  await until("one stream is left", 5000, async () => `${(await transports(pages)).sort()}` === "shared,sse");
+  assert.equal(origin.open(), 1);
+});
+
+test("a worker shares with its page", { timeout: 60_000 }, async () => {
+  origin.files["/worker.js"] = `
+    import { createClient } from "/pkg/index.js";
+    const client = await createClient();
+    const send = () => Array.from({ length: 30 }, (_, n) => client.fetch("/app/" + n + "?page=worker"));
+    onmessage = async () => { await Promise.allSettled(send()); postMessage(client.state.transport); };
+    client.addEventListener("config", () => postMessage("knows"), { once: true });
+    if (client.state.config) postMessage("knows");
+  `;
+  origin.limit({ fair_rate_per_second: 200, max_concurrent_requests: 1 });
+  const page = await open();
+  await page.evaluate(async () => {
+    const worker = Object.assign(window, { worker: new Worker("/worker.js", { type: "module" }) }).worker;
+    await new Promise((resolve) => (worker.onmessage = resolve));
+  });
+  await send(page, 30, "page");
+  const transport = await page.evaluate(async () => {
+    const { worker } = /** @type {any} */ (window);
+    worker.postMessage("go");
+    return (await new Promise((resolve) => (worker.onmessage = resolve))).data;
+  });
+  assert.equal(transport, "shared");
+  await until("all have arrived", 10_000, () => origin.seen.app.length === 60, () => origin.seen);
+  assert.deepEqual([origin.seen.most, origin.seen.mostStreams], [1, 1]);
+});
+
+test("whoever does not share has a stream of its own, and one without Web Locks polls", { timeout: 60_000 }, async () => {
+  const alone = await open({ shareAcrossTabs: false });
+  await until("it streams", 5000, async () => `${await transports([alone])}` === "sse");
+  await alone.close();
+  await context.addInitScript(() => Object.defineProperty(navigator, "locks", { value: undefined }));
+  const old = await open();
+  assert.deepEqual(await transports([old]), ["poll"]);
+});
+
+/** A tab with a client. */
+async function open(options = {}, path = "/") {
+  const page = await context.newPage();
+  page.setDefaultTimeout(10_000);
+  page.on("console", (message) => process.env.VERBOSE && console.log(message.text()));
+  page.on("pageerror", (error) => console.log(error));
+  await page.goto(`${origin.url}${path}#${encodeURIComponent(JSON.stringify(options))}`);
+  await page.waitForFunction(() => /** @type {any} */ (window).client?.state.config);
+  return page;
+}
+
+/**
+ * Starts requests, all at once.
+ * @param {Page} page
+ * @param {number} count
+ * @param {string} name
+ */
+function send(page, count, name) {
+  return page.evaluate(
+    ([count, name]) => {
+      const { client } = /** @type {any} */ (window);
+      for (let index = 0; index < Number(count); index += 1)
+        client.fetch(`/app/${Math.random()}?page=${name}`).catch(() => {});
+    },
+    [count, name],
+  );
+}
+
+/** @param {string} name */
+function arrived(name) {
+  return origin.seen.app.filter(({ page }) => page === name).length;
+}
+
+/** @param {Page[]} pages */
+function states(pages) {
+  return Promise.all(pages.map((page) => page.evaluate(() => /** @type {any} */ (window).client.state)));
+}
+
+/**
+ * Waits until all know the config, from one stream.
+ * @param {Page[]} pages
+ */
+async function settled(pages) {
+  await until("all know the config", 5000, async () => (await states(pages)).every(({ config }) => config !== null));
+  await until("there is one stream", 5000, () => origin.open() === 1);
+}
+
+/** @param {Page[]} pages */
+async function leaderFirst(pages) {
+  const kinds = await transports(pages);
+  const leads = kinds.indexOf("sse");
+  assert.deepEqual(kinds.filter((kind) => kind !== "shared"), ["sse"]);
+  return [pages[leads], ...pages.filter((_, index) => index !== leads)];
+}
+
+/**
+ * Ends the page's renderer.
+ * @param {Page} page
+ */
+async function crash(page) {
+  const devtools = await context.newCDPSession(page);
+  const crashed = page.waitForEvent("crash");
+  devtools.send("Page.crash").catch(() => {});
+  await crashed;
+}
+
+/** @param {Page[]} pages */
+async function transports(pages) {
+  return (await states(pages)).map(({ transport }) => transport);
+}
+
+/** @param {number} ms */
+function sleep(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
