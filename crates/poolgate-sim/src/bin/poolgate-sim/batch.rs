@@ -1,0 +1,81 @@
+//! Many runs, one on each core.
+
+use std::{
+    io::{IsTerminal, Write, stderr},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use poolgate_sim::report::Report;
+
+use crate::options::{Case, Plan};
+
+/// From then on a batch tells how far it is.
+const LONG: Duration = Duration::from_secs(3);
+
+/// A case and the reports of its runs, in the order of the seeds from 1 on.
+#[derive(Debug)]
+pub(crate) struct Result {
+    pub(crate) case: Case,
+    pub(crate) reports: Vec<Report>,
+}
+
+/// Runs everything; the results are in the order of the plan whatever ended first.
+pub(crate) fn run(plan: &Plan) -> Vec<Result> {
+    let seeds = plan.seeds as usize;
+    let total = plan.cases.len() * seeds;
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::with_capacity(total));
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..plan.threads.min(total) {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(case) = plan.cases.get(number / seeds) else { break };
+                    let report = run_one(case, (number % seeds) as u64 + 1);
+                    let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                    done.push((number, report));
+                    show_progress(done.len(), total, began.elapsed());
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(number, _)| *number);
+    let mut reports = done.into_iter().map(|(_, report)| report);
+    plan.cases
+        .iter()
+        .map(|case| Result { case: case.clone(), reports: reports.by_ref().take(seeds).collect() })
+        .collect()
+}
+
+/// For titles: `; with adaptive.overcommit=1.1`, or nothing.
+pub(crate) fn what_was_set(results: &[Result]) -> String {
+    let set = results.iter().map(|result| &result.case.contender.set).find(|set| !set.is_empty());
+    set.map(|set| format!("; with {set}")).unwrap_or_default()
+}
+
+fn run_one(case: &Case, seed: u64) -> Report {
+    let mut report = poolgate_sim::run(&case.setup.scenario, &*case.contender.scheme(), seed);
+    // The report's figures are made of these; a batch of a million clients each could not keep them.
+    report.meter.wished = Vec::new();
+    report.meter.served = Vec::new();
+    report.meter.waits = Vec::new();
+    report.meter.latencies = Vec::new();
+    report
+}
+
+/// On a terminal's standard error, one line that replaces itself; it is gone at the end.
+fn show_progress(done: usize, total: usize, passed: Duration) {
+    if passed < LONG || !stderr().is_terminal() {
+        return;
+    }
+    let left = passed.mul_f64((total - done) as f64 / done as f64).as_secs();
+    let line = if done < total { format!("{done} of {total} runs, about {left} s left") } else { String::new() };
+    // Whoever cannot read it can do without.
+    let _ = write!(stderr(), "\r\x1b[K{line}");
+}

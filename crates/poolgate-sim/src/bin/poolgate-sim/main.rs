@@ -1,0 +1,84 @@
+//! `poolgate-sim`: runs scenarios under schemes, and prints, writes and draws what comes of them.
+
+mod batch;
+mod contender;
+mod csv;
+mod law;
+mod options;
+mod plot;
+mod seconds;
+mod setup;
+mod statistics;
+mod table;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use poolgate_sim::{scenarios, schemes};
+
+/// Poolgate's simulator: users, browsers, network, server and database in virtual time.
+#[derive(Parser)]
+#[command(name = "poolgate-sim", bin_name = "cargo xtask sim", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show the built-in scenarios, the schemes and the settings of the law
+    List,
+    /// Run scenarios and print a table of what came of them
+    Run(options::Options),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::List => list(),
+        Command::Run(options) => run(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn list() -> Result<()> {
+    println!("Scenarios, for `run SCENARIO`:");
+    for name in scenarios::names() {
+        println!("  {name:<14} {}", scenarios::load(name)?.title);
+    }
+    println!("\nSchemes, for `--scheme NAME`:");
+    for scheme in schemes::all() {
+        println!("  {:<14} {}", scheme.name(), scheme.about());
+    }
+    println!("\nSettings of poolgate's law, for `--set KEY=VALUE`; times in seconds:");
+    for key in law::keys() {
+        println!("  {key}");
+    }
+    Ok(())
+}
+
+fn run(options: &options::Options) -> Result<()> {
+    let plan = options.plan()?;
+    let results = batch::run(&plan);
+    for table in table::tables(&results) {
+        println!("{table}");
+    }
+    if options.each_second {
+        for result in &results {
+            println!("{}", seconds::table(result));
+        }
+    }
+    if let Some(folder) = &options.csv {
+        csv::write(folder, &results)?;
+    }
+    if let Some(folder) = &options.svg {
+        plot::write(folder, &results)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! A browser: what it runs, and what it has heard.
+
+use std::time::Duration;
+
+use crate::{
+    random::Random,
+    scenario::Scenario,
+    schedule::Alarm,
+    scheme::{Client, Message, Needs, Outcome, Scheme, Verdict},
+};
+
+pub(crate) struct Browser {
+    pub(crate) control: Box<dyn Client>,
+    /// Rises when the page is loaded anew or another user takes the place: what was asked for before is of no use.
+    pub(crate) session: u32,
+    /// Messages to everyone that it has heard, or skipped.
+    pub(crate) heard: usize,
+    /// Its event stream works.
+    pub(crate) listens: bool,
+    /// The next message will be heard by an event that is planned.
+    pub(crate) hearing: bool,
+    seed: u64,
+    hidden: bool,
+    wakeup: Alarm,
+    reloaded_at: Option<Duration>,
+}
+
+impl Browser {
+    pub(crate) fn new(scenario: &Scenario, scheme: &dyn Scheme, number: u32, random: &mut Random) -> Self {
+        let users = &scenario.users;
+        let seed = random.number();
+        // By number, not by chance, so that each scheme gets the same ones; heavy users are the lowest numbers, these are
+        // spread over all.
+        let place = f64::from(number % 100) / 100.0;
+        let control: Box<dyn Client> = if place < users.rogue_share {
+            Box::new(Unthrottled)
+        } else if place < users.rogue_share + users.six_fields_share {
+            Box::new(SixFieldsOnly(scheme.client(scenario, seed)))
+        } else {
+            scheme.client(scenario, seed)
+        };
+        Self {
+            control,
+            session: 0,
+            heard: 0,
+            listens: true,
+            hearing: false,
+            seed,
+            hidden: f64::from((number / 2) % 100) / 100.0 < users.hidden_share,
+            wakeup: Alarm::default(),
+            reloaded_at: None,
+        }
+    }
+
+    /// How long the next message to everyone takes; asking twice gives the same answer.
+    pub(crate) fn push_delay(&self, mean: Duration) -> Duration {
+        let mixed =
+            (self.seed ^ (self.heard as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+        mean.mul_f64(0.5 + (mixed >> 11) as f64 / (1_u64 << 53) as f64)
+    }
+
+    /// When a wake-up must be planned, if the one that is planned is not soon enough.
+    pub(crate) fn plan_wakeup(&mut self) -> Option<Duration> {
+        let mut at = self.control.next_wakeup()?;
+        if self.hidden {
+            // Each browser's clock has whole seconds of its own.
+            let offset = Duration::from_micros(self.seed % 1_000_000);
+            at = Duration::from_secs((at + offset).as_secs() + 1).saturating_sub(offset);
+        }
+        self.wakeup.plan(at)
+    }
+
+    /// Whether this wake-up is the one that counts.
+    pub(crate) fn is_woken(&mut self, now: Duration) -> bool {
+        self.wakeup.rings(now)
+    }
+
+    pub(crate) fn may_reload(&mut self, least: Duration, now: Duration) -> bool {
+        if self.reloaded_at.is_some_and(|last| now - last < least) {
+            return false;
+        }
+        self.reloaded_at = Some(now);
+        true
+    }
+}
+
+/// Obeys nothing.
+pub(crate) struct Unthrottled;
+
+impl Client for Unthrottled {
+    fn submit(&mut self, _request: u32, _now: Duration) -> Verdict {
+        Verdict::Start
+    }
+
+    fn abort(&mut self, _request: u32, _now: Duration) {}
+
+    fn complete(&mut self, _request: u32, _outcome: Outcome, _now: Duration) {}
+
+    fn hear(&mut self, _message: &Message, _now: Duration) {}
+
+    fn poll(&mut self, _now: Duration) -> Option<(u32, Verdict)> {
+        None
+    }
+
+    fn next_wakeup(&self) -> Option<Duration> {
+        None
+    }
+
+    fn waiting(&self) -> usize {
+        0
+    }
+
+    fn reload(&mut self, _random: &mut Random, _now: Duration) {}
+}
+
+/// Knows only the six fields of the first contract.
+struct SixFieldsOnly(Box<dyn Client>);
+
+impl Client for SixFieldsOnly {
+    fn hear(&mut self, message: &Message, now: Duration) {
+        if let Message::Config(config) = message {
+            let mut known = poolgate_types::ThrottlingConfig::clone(config);
+            known.fair_rate_per_second = None;
+            self.0.hear(&Message::Config(known.into()), now);
+        } else {
+            self.0.hear(message, now);
+        }
+    }
+
+    fn submit(&mut self, request: u32, now: Duration) -> Verdict {
+        self.0.submit(request, now)
+    }
+
+    fn abort(&mut self, request: u32, now: Duration) {
+        self.0.abort(request, now);
+    }
+
+    fn complete(&mut self, request: u32, outcome: Outcome, now: Duration) {
+        self.0.complete(request, outcome, now);
+    }
+
+    fn poll(&mut self, now: Duration) -> Option<(u32, Verdict)> {
+        self.0.poll(now)
+    }
+
+    fn next_wakeup(&self) -> Option<Duration> {
+        self.0.next_wakeup()
+    }
+
+    fn waiting(&self) -> usize {
+        self.0.waiting()
+    }
+
+    fn needs(&mut self, now: Duration) -> Needs {
+        self.0.needs(now)
+    }
+
+    fn reload(&mut self, random: &mut Random, now: Duration) {
+        self.0.reload(random, now);
+    }
+}

@@ -1,0 +1,124 @@
+//! The whole loop in virtual time: users, browsers, network, server and database, with the real controller, gate and
+//! throttles between them.
+//!
+//! A [`Scenario`] says who wants how much and what breaks, a [`Scheme`] how overload is controlled; [`run`] moves
+//! requests and messages between the scheme's parts and gives a [`Report`]. Chance comes from the seed alone: equal
+//! seeds give equal reports, and all schemes see the same users.
+//!
+//! ```
+//! use poolgate_sim::{run, scenario::Scenario, schemes};
+//!
+//! let scenario = Scenario::parse(
+//!     r#"
+//!     title = "Three times what the database can do"
+//!     seconds = 20
+//!     warm_up_seconds = 8
+//!     clients = 100
+//!     load = [{ at = 0, times = 3 }]
+//!     "#,
+//! )?;
+//! let ours = run(&scenario, &schemes::Poolgate::default(), 1);
+//! let none = run(&scenario, &*schemes::named("none").ok_or_else(|| anyhow::anyhow!("it is called so"))?, 1);
+//!
+//! assert!(ours.goodput > 0.8, "nearly all that the database can give reaches users in time: {}", ours.goodput);
+//! assert!(none.goodput < 0.2, "without control they have given up when the answer comes: {}", none.goodput);
+//! assert!(ours.arrivals < 1.3, "the excess waits in the browsers: {} times capacity arrives", ours.arrivals);
+//! # Ok::<(), anyhow::Error>(())
+//! ```
+//!
+//! On the command line: `cargo xtask sim list`, `cargo xtask sim run step --all-schemes`.
+//!
+//! # The model
+//!
+//! - **Users** are an open loop: wishes come as a Poisson process whose rate follows the scenario, whether or not those
+//!   before were answered. A wish counts as served if the answer comes within 2 s. Apps try again what was turned away
+//!   or lost, twice, after jittered pauses that double, and let a request wait in the browser for 85 % of the deadline.
+//! - **Browsers**, 1 to 1,000,000, each run what the scheme gives them: for Poolgate the real throttle with a seed of
+//!   its own. They may be hidden (woken at whole seconds), leave, reload, obey nothing, or know only six fields.
+//! - **The network** takes 25 ms each way, a pushed config 50 ms, each time half to one and a half times that. Pushed
+//!   configs arrive in order.
+//! - **The server** lets requests in as the scheme's limiter says, and asks its publisher ten times a second. Each
+//!   arrival, rejected or not, costs processor time (75 µs). One that finds half a second of such work ahead of it is
+//!   refused.
+//! - **The database** is M/G/c: so many requests at a time, each for a drawn time (exponential, fixed, or bimodal). It
+//!   shares one processor with the server: while the server handles an arrival the database stands still, so that
+//!   rejecting is not free. Beyond a knee, if there is one, everything takes longer by the square of the excess.
+//! - **Faults**: a slower database, an outage, a server that restarts and knows nothing, event streams that are cut.
+//!
+//! With `c` the capacity (connections / mean time) and `p` the server's processor time per request, no scheme can serve
+//! more than [`peak()`] `= c / (1 + c · p)` in the long run. Goodput is given as a share of that: chance lets a second,
+//! or a short run, go beyond 100 %.
+//!
+//! # What it leaves out
+//!
+//! One server, one class of requests, one pool. No TCP, no lost packets, no bandwidth, no memory; browsers compute for
+//! nothing. The processor is one queue in order of arrival, without scheduling. The database has no locks, caches or
+//! transactions, and its service times do not depend on each other. Whoever sends faster or slower for it (think time)
+//! is no part: an open loop is the harder test. Figures are for comparing schemes; for absolute ones measure the real
+//! thing.
+//!
+//! # Writing a scenario
+//!
+//! A TOML file; its path goes where a name may stand. Everything but `title` and `load` has a default; [`Scenario`]
+//! has them all, with units and ranges. A typing error is an error, not a default.
+//!
+//! ```
+//! # let text = r#"
+//! title = "Lunch: demand doubles in a minute, and the database slows down"
+//! seconds = 120
+//! warm_up_seconds = 10                      # not measured
+//! clients = 2000
+//! load = [                                  # multiples of capacity
+//!     { at = 0, times = 0.7 },
+//!     { at = 20, times = 0.7, to = 1.4 },   # rises until the next step
+//!     { at = 80, times = 1.4 },
+//! ]
+//! faults = [{ at = 90, seconds = 10, kind = "slow", factor = 2 }]
+//!
+//! [database]
+//! connections = 20
+//! mean_ms = 50
+//! distribution = "bimodal"                  # nine of ten are fast
+//!
+//! [users]
+//! deadline_ms = 3000
+//! heavy_share = 0.1                         # a tenth wants five times as much
+//! heavy_factor = 5
+//! # "#;
+//! # poolgate_sim::scenario::Scenario::parse(text)?;
+//! # Ok::<(), anyhow::Error>(())
+//! ```
+//!
+//! A file in `scenarios/` whose name stands in [`scenarios`] is built in.
+//!
+//! # Writing a scheme
+//!
+//! [`Scheme`] makes three parts: a [`Limiter`](scheme::Limiter) at the server's door, a
+//! [`Publisher`](scheme::Publisher) that tells the clients something, and a [`Client`](scheme::Client) for each
+//! browser. None of them sees more than its real counterpart could. A scheme in [`schemes::all`] is on the command line.
+
+mod browser;
+mod database;
+mod demand;
+pub mod meter;
+mod peak;
+pub mod random;
+pub mod report;
+pub mod scenario;
+pub mod scenarios;
+mod schedule;
+pub mod scheme;
+pub mod schemes;
+mod waits;
+mod world;
+
+pub use peak::peak;
+use report::Report;
+use scenario::Scenario;
+use scheme::Scheme;
+
+/// Runs a scenario under a scheme. Equal seeds give equal reports.
+pub fn run(scenario: &Scenario, scheme: &dyn Scheme, seed: u64) -> Report {
+    let meter = world::World::new(scenario, scheme, seed).run();
+    Report::new(scenario, meter, peak(scenario))
+}

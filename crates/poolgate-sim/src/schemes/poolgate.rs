@@ -1,0 +1,148 @@
+//! Poolgate: the real controller, the real gate, the real throttle.
+
+use std::{rc::Rc, time::Duration};
+
+use poolgate_control::{
+    Controller, Sample, Settings,
+    gate::{Admission as Granting, Arrival as Asking, Gate, GateSettings, Quota},
+};
+use poolgate_throttle::Order;
+use poolgate_types::{Level, ThrottlingConfig};
+
+use super::throttled::Throttled;
+use crate::{
+    scenario::Scenario,
+    scheme::{Admission, Arrival, Client, Limiter, Message, Occupancy, Orders, Publisher, Scheme, Tell},
+};
+
+/// Poolgate with given settings of its law; the defaults are what the server runs.
+#[derive(Clone, Debug, Default)]
+pub struct Poolgate {
+    /// The controller's settings.
+    pub settings: Settings,
+}
+
+impl Scheme for Poolgate {
+    fn name(&self) -> &'static str {
+        "poolgate"
+    }
+
+    fn about(&self) -> &'static str {
+        "one broadcast fair rate, obeyed in the browsers, and the gate"
+    }
+
+    fn limiter(&self, scenario: &Scenario) -> Box<dyn Limiter> {
+        Box::new(CoDel::new(scenario))
+    }
+
+    fn publisher(&self, _scenario: &Scenario, epoch: u64) -> Box<dyn Publisher> {
+        Box::new(Document::new(self.settings.clone(), epoch))
+    }
+
+    fn client(&self, scenario: &Scenario, seed: u64) -> Box<dyn Client> {
+        Box::new(Throttled::new(scenario, Order::default(), seed))
+    }
+}
+
+/// The gate, and the check of those who ignore the rate.
+#[derive(Debug)]
+pub(super) struct CoDel {
+    gate: Gate<u32>,
+    quota: Quota,
+}
+
+impl CoDel {
+    pub(super) fn new(scenario: &Scenario) -> Self {
+        let permits = scenario.database.connections;
+        let settings = GateSettings {
+            permits,
+            max_queue: scenario.server.max_queue.map_or(permits as usize * 2, |most| most as usize),
+            timeout: Duration::from_millis(500),
+            ..GateSettings::default()
+        };
+        Self { gate: Gate::new(settings), quota: Quota::default() }
+    }
+}
+
+impl Limiter for CoDel {
+    fn arrive(&mut self, arrival: Arrival, now: Duration) -> Admission {
+        let caller = u64::from(arrival.client);
+        if let Some(rate) = arrival.fair_rate
+            && self.quota.check(caller, rate, 1, now).is_err()
+        {
+            return Admission::OverQuota;
+        }
+        let asking = Asking { caller: Some(caller), ..Asking::default() };
+        match self.gate.arrive(asking, now, || arrival.request) {
+            Granting::Granted => Admission::Start,
+            Granting::Queued(_) => Admission::Wait,
+            Granting::Rejected(_) => Admission::Reject,
+        }
+    }
+
+    fn release(&mut self, _held: Duration, _answered: bool, now: Duration) -> Option<u32> {
+        self.gate.release(now)
+    }
+
+    fn shed(&mut self, now: Duration) -> Option<u32> {
+        self.gate.shed(now).map(|(request, _)| request)
+    }
+
+    fn next_expiry(&self) -> Option<Duration> {
+        self.gate.next_expiry()
+    }
+
+    fn occupancy(&self, now: Duration) -> Occupancy {
+        let occupancy = self.gate.occupancy(now);
+        Occupancy {
+            permits: occupancy.permits,
+            in_flight: occupancy.in_flight,
+            queued: occupancy.queued,
+            oldest_wait: occupancy.oldest_wait,
+        }
+    }
+
+    fn obey(&mut self, orders: &Orders) {
+        if let Some(hold) = orders.hold {
+            self.gate.set_hold(hold);
+        }
+    }
+}
+
+/// The controller and its document.
+#[derive(Debug)]
+pub(super) struct Document {
+    controller: Controller,
+    config: Rc<ThrottlingConfig>,
+}
+
+impl Document {
+    pub(super) fn new(settings: Settings, epoch: u64) -> Self {
+        let mut controller = Controller::new(settings, epoch, epoch);
+        let config = Rc::new(controller.tick(&Sample::default(), Duration::ZERO).config);
+        Self { controller, config }
+    }
+}
+
+impl Publisher for Document {
+    fn tick(&mut self, sample: &Sample, now: Duration, tell: &mut Tell) -> Orders {
+        let decision = self.controller.tick(sample, now);
+        if decision.config_changed {
+            self.config = Rc::new(decision.config.clone());
+            tell.all.push(Message::Config(Rc::clone(&self.config)));
+        }
+        Orders { hold: decision.mean_hold, ..Orders::default() }
+    }
+
+    fn current(&mut self, _client: u32) -> Option<Message> {
+        Some(Message::Config(Rc::clone(&self.config)))
+    }
+
+    fn fair_rate(&self) -> Option<f64> {
+        self.config.fair_rate_per_second.filter(|_| self.config.enforced)
+    }
+
+    fn level(&self) -> Level {
+        self.config.throttling_level
+    }
+}
