@@ -27,7 +27,7 @@ before(async () => {
 after(() => rm(project, { recursive: true, force: true }));
 
 test("the sizes of what a page loads are printed", () => {
-  for (const file of ["index.js", "poolgate_client.js", "poolgate_client_bg.wasm"]) {
+  for (const file of ["index.js", "tabs.js", "service-worker.js", "poolgate_client.js", "poolgate_client_bg.wasm"]) {
     const sizes = new RegExp(`^${file.replaceAll(".", "\\.")}\\s+(\\d+)\\s+(\\d+)\\s+(\\d+)$`, "m").exec(summary);
     assert.ok(sizes, `${file} in:\n${summary}`);
     const [bytes, gzip, brotli] = sizes.slice(1).map(Number);

@@ -3,10 +3,11 @@
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use crate::postgres;
-use crate::process;
+use crate::chromium::Chromium;
+use crate::instructions;
+use crate::node::Node;
 use crate::project::Project;
-use crate::server;
+use crate::{page, postgres, process, server};
 
 /// `cargo xtask bench`.
 #[derive(Args)]
@@ -23,15 +24,73 @@ enum Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// What it costs to turn a request away: processor time and, where valgrind is installed, instructions
+    Gate,
+    /// What the throttle costs: nanoseconds per operation, bytes per waiting request
+    Throttle,
+    /// Our connection pool, sqlx's, deadpool and bb8, in release builds, on PostgreSQL and SQLite
+    Pool {
+        /// Handed on; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Poolgate and its rivals under overload, on axum and PostgreSQL; some twenty minutes, with --quick five
+    Overload {
+        /// Handed on; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
-/// Runs a measurement and prints its table. Server and users are built as the tests build them: the table compares runs
-/// of one build.
+/// Runs a measurement and prints its table.
 pub(crate) fn run(project: &Project, options: &Options) -> Result<()> {
-    let Bench::BeforeAfter { arguments } = &options.bench;
+    match &options.bench {
+        Bench::BeforeAfter { arguments } => before_after(project, arguments),
+        Bench::Gate => bench(project, "poolgate-server", "gate"),
+        Bench::Pool { arguments } => pool(project, arguments),
+        Bench::Throttle => bench(project, "poolgate-throttle", "engine"),
+        Bench::Overload { arguments } => overload(project, arguments),
+    }
+}
+
+fn bench(project: &Project, package: &str, name: &str) -> Result<()> {
+    process::run(project.cargo().args(["bench", "--quiet", "--package", package, "--bench", name]))
+}
+
+/// Server and users are built as the tests build them: the table compares runs of one build.
+fn before_after(project: &Project, arguments: &[String]) -> Result<()> {
     postgres::find_or_install()?;
     let server = server::build(project)?;
     let mut bench = project.cargo();
     bench.args(["run", "--quiet", "--package", "poolgate-e2e", "--bin", "before_after", "--"]);
     process::run(bench.args(arguments).env("TEST_POOLGATE_BIN", server))
+}
+
+/// Libraries are compared as they are shipped, hence the release build.
+fn pool(project: &Project, arguments: &[String]) -> Result<()> {
+    postgres::find_or_install()?;
+    process::run(project.cargo().args(["build", "--quiet", "--release", "--package", "poolgate-test-pool"]))?;
+    let program = project.target.join("release").join(format!("poolgate-test-pool{}", std::env::consts::EXE_SUFFIX));
+    process::run(project.command(&program).args(arguments))?;
+    if arguments.is_empty() {
+        match instructions::per_turn(&program, &project.reports()) {
+            Ok(turn) => println!("\nAcquire + release of a hot connection of ours: {turn} instructions (callgrind)."),
+            Err(error) => println!("\nNo instruction count: {error:#}"),
+        }
+    }
+    Ok(())
+}
+
+/// Built for release: what a rejection costs is one of the figures.
+fn overload(project: &Project, arguments: &[String]) -> Result<()> {
+    postgres::find_or_install()?;
+    let mut bench = project.cargo();
+    bench.args(["run", "--release", "--package", "poolgate-lab", "--"]).args(arguments);
+    if arguments.iter().any(|argument| argument.starts_with("--tabs")) {
+        let node = Node::find_or_install(project)?;
+        node.tools(project)?;
+        bench.env("CHROMIUM", Chromium::find_or_install()?.browser);
+        bench.env("PATH", node.path()?).env("POOLGATE_WWW", page::from_disk(project)?);
+    }
+    process::run(&mut bench)
 }

@@ -12,6 +12,7 @@ mod client_package;
 mod demo;
 mod dev;
 mod http;
+mod instructions;
 mod node;
 mod openapi;
 mod package;
@@ -21,6 +22,7 @@ mod process;
 mod project;
 mod server;
 mod setup;
+mod sim;
 mod step;
 mod test;
 mod tools;
@@ -52,8 +54,10 @@ enum Command {
     Page(page::Options),
     /// Pack @poolgate/client for npm; the last line is the tarball's path
     Package,
-    /// Measure: `before-after` compares the old settings with Poolgate on PostgreSQL
+    /// Measure: `overload` Poolgate and its rivals, `before-after`, `pool`, and what single parts cost
     Bench(bench::Options),
+    /// Simulate overload in virtual time: `run SCENARIO`; `list` shows scenarios and schemes
+    Sim(sim::Options),
     /// Write docs/openapi.json as the server describes itself
     Openapi,
     /// Serve the page with reload on change (Trunk), beside a running demo
@@ -86,6 +90,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Page(options) => page::run(&project, &options)?,
         Command::Package => package::run(&project)?,
         Command::Bench(options) => bench::run(&project, &options)?,
+        Command::Sim(options) => return sim::run(&project, &options),
         Command::Openapi => openapi::run(&project)?,
         Command::Dev => dev::run(&project)?,
         Command::OpenBrowser(options) => options.run()?,

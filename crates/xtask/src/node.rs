@@ -1,5 +1,6 @@
 //! Node.js and the JavaScript tools of tests/browser/package.json, installed once per machine and lock file.
 
+use std::ffi::OsString;
 use std::fs;
 use std::hash::{DefaultHasher, Hasher};
 use std::path::{Path, PathBuf};
@@ -50,8 +51,13 @@ impl Node {
     pub(crate) fn node(&self, project: &Project) -> Result<Command> {
         let program = self.folders.first().map_or_else(|| "node".into(), |folder| folder.join("node"));
         let mut command = project.command(program);
-        command.env("PATH", path_with(&self.folders)?);
+        command.env("PATH", self.path()?);
         Ok(command)
+    }
+
+    /// PATH for a program that runs `node` itself.
+    pub(crate) fn path(&self) -> Result<OsString> {
+        path_with(&self.folders)
     }
 
     /// npm in a folder.

@@ -1,7 +1,8 @@
 //! Who may depend on whom (ARCHITECTURE.md): read from `cargo metadata`, dev-dependencies aside.
 //!
 //! The arrows point to the left: `types` ← `control`, `throttle`; the pool knows none of them; the server knows all four
-//! (its demo runs native clients on the throttle engine); the client knows types and throttle.
+//! (its demo runs native clients on the throttle engine); the client knows types and throttle; the simulator knows the
+//! pure ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -9,13 +10,14 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate of ours and which others of ours it may depend on.
-const OURS: [(&str, &[&str]); 6] = [
+const OURS: [(&str, &[&str]); 7] = [
     ("poolgate-types", &[]),
     ("poolgate-control", &["poolgate-types"]),
     ("poolgate-throttle", &["poolgate-types"]),
     ("poolgate-pool", &[]),
     ("poolgate-server", &["poolgate-types", "poolgate-control", "poolgate-throttle", "poolgate-pool"]),
     ("poolgate-client", &["poolgate-types", "poolgate-throttle"]),
+    ("poolgate-sim", &["poolgate-types", "poolgate-control", "poolgate-throttle"]),
 ];
 
 /// What the pure crates may use besides types: nothing that has a clock, a thread or a socket.
@@ -94,7 +96,7 @@ fn violations(workspace: &Manifests) -> Vec<String> {
 }
 
 fn is_for_tests(package: &str) -> bool {
-    package == "poolgate-e2e" || package.starts_with("poolgate-test-")
+    ["poolgate-e2e", "poolgate-lab"].contains(&package) || package.starts_with("poolgate-test-")
 }
 
 /// Each package of the workspace and what it depends on when it is built for use.

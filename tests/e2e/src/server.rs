@@ -187,6 +187,11 @@ impl Server {
         self.client.address()
     }
 
+    /// Its process id.
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Talks to it.
     pub fn client(&self) -> &Client {
         &self.client

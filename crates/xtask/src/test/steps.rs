@@ -89,7 +89,7 @@ fn documentation(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
 /// The page, the package that it imports (the declarations against the code), and the packaging tests.
 fn types(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     setting.package()?;
-    for project in ["www/tsconfig.json", "tests/packaging/client.tsconfig.json", "tests/packaging/tsconfig.json"] {
+    for project in ["www", "tests/packaging/client.tsconfig.json", "tests/packaging", "tests/lab"] {
         let mut tsc = setting.node()?.tool(setting.project, "tsc")?;
         transcript.run(tsc.args(["--pretty", "false", "--project", project]))?;
     }

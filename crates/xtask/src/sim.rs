@@ -1,0 +1,26 @@
+//! The simulator, a program of its own: built with optimization, for it computes.
+
+use std::env;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::project::Project;
+
+/// `cargo xtask sim`.
+#[derive(Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct Options {
+    /// Handed on; `--help` lists them
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+/// Builds it and hands the arguments on. Paths are meant from where the command was given; complaints are its own.
+pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
+    let mut sim = project.cargo();
+    sim.args(["run", "--quiet", "--release", "--package", "poolgate-sim", "--"]).args(&options.arguments);
+    let status = sim.current_dir(env::current_dir()?).status().context("cannot start cargo")?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

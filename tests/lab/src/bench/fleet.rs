@@ -1,0 +1,194 @@
+//! The processes: PostgreSQL for all runs, server and load for one.
+
+use std::{
+    env,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use poolgate_test_postgres::Postgres;
+
+use super::{
+    plan::{Run, Scenario},
+    tabs::Tabs,
+};
+use crate::{
+    cpu, load,
+    wire::{self, LoadFigures, LoadPlan, ServerFigures, TabFigures, TabsPlan},
+};
+
+/// How long the server may take until it listens; it opens all connections first.
+const START: Duration = Duration::from_secs(20);
+/// How long the load may take beyond its own duration: users who appear, and a machine that is busy.
+const LATE: Duration = Duration::from_secs(30);
+/// How long the server may take to answer with its figures, behind what still waits in it.
+const FIGURES: Duration = Duration::from_secs(20);
+
+/// What the processes of a run have counted.
+#[derive(Clone, Debug)]
+pub(super) struct Measured {
+    pub(super) load: LoadFigures,
+    pub(super) server: ServerFigures,
+    pub(super) tabs: Vec<TabFigures>,
+}
+
+/// What the runs have in common.
+pub(super) struct Fleet {
+    /// Kept for as long as the runs last.
+    _postgres: Postgres,
+    database_url: String,
+    version: String,
+    program: PathBuf,
+    server_cpus: Vec<usize>,
+    load_cpus: Vec<usize>,
+}
+
+impl Fleet {
+    /// Starts PostgreSQL on the server's core.
+    pub(super) fn start() -> Result<Self> {
+        let cpus = cpu::available()?;
+        let (server_cpu, others) = cpus.split_first().context("no processor may be used")?;
+        let server_cpus = vec![*server_cpu];
+        // With a single one they share it, and the figures say so.
+        let load_cpus = if others.is_empty() { server_cpus.clone() } else { others.to_vec() };
+        cpu::pin(&server_cpus)?;
+        let postgres = Postgres::start()?;
+        let database_url = postgres.create_database("lab")?;
+        let version = postgres.sql("lab", "SHOW server_version")?;
+        cpu::pin(&load_cpus)?;
+        let program = env::current_exe()?;
+        Ok(Self { _postgres: postgres, database_url, version, program, server_cpus, load_cpus })
+    }
+
+    pub(super) fn describe(&self) -> String {
+        format!(
+            "PostgreSQL {} and the server on processor {:?}, the users on {:?}",
+            self.version, self.server_cpus, self.load_cpus
+        )
+    }
+
+    /// Does one run. Open loops are driven in multiples of `peak`, requests a second.
+    pub(super) fn measure(&mut self, run: &Run, peak: Option<f64>) -> Result<Measured> {
+        let peak = match (run.scenario, peak) {
+            (Scenario::Peak, _) => 0.0,
+            (_, Some(peak)) => peak,
+            (_, None) => bail!("the peak of seed {} has not been measured", run.seed),
+        };
+        let server = self.start_server(run)?;
+        let plan = LoadPlan {
+            target: server.address,
+            seed: run.seed,
+            users: run.users,
+            kind: run.contender.kind,
+            heavy_share: run.heavy_share(),
+            rogue_share: run.rogue_share(),
+            demand: run.demand(peak),
+            window: run.window(),
+        };
+        let tabs = self.open_tabs(run, &plan, peak)?;
+        let load = self.run_load(&plan)?;
+        let tabs = tabs.map_or_else(|| Ok(Vec::new()), Tabs::figures)?;
+        Ok(Measured { load, server: server.figures()?, tabs })
+    }
+
+    fn start_server(&self, run: &Run) -> Result<Server> {
+        let limiter = serde_json::to_value(run.contender.limiter)?;
+        let mut command = Command::new(&self.program);
+        command.args(["server", "--limiter", limiter.as_str().context("a limiter's name")?]).args([
+            "--database-url",
+            &self.database_url,
+            "--seed",
+            &run.seed.to_string(),
+        ]);
+        if run.tabs() > 0 {
+            command.arg("--www").arg(env::var_os("POOLGATE_WWW").context("POOLGATE_WWW names no folder")?);
+        }
+        let (child, lines) = self.spawn(&mut command, &self.server_cpus)?;
+        let mut server = Server { child, address: ([127, 0, 0, 1], 0).into() };
+        let line = lines.recv_timeout(START).context("the server does not say where it listens")?;
+        let address = line.strip_prefix(wire::LISTENING).with_context(|| format!("the server says {line:?}"))?;
+        server.address = address.parse()?;
+        Ok(server)
+    }
+
+    /// Tabs that begin with the load, about as soon as its users have appeared.
+    fn open_tabs(&self, run: &Run, plan: &LoadPlan, peak: f64) -> Result<Option<Tabs>> {
+        if run.tabs() == 0 {
+            return Ok(None);
+        }
+        let appearing = load::appearing(plan).as_secs_f64();
+        let (from, to) = plan.window;
+        let plan = TabsPlan {
+            url: format!("http://{}", plan.target),
+            tabs: run.tabs(),
+            rate: 3.0 * peak / f64::from(run.users + run.tabs()),
+            seconds: appearing + f64::from(to),
+            window: (appearing + f64::from(from), appearing + f64::from(to)),
+        };
+        cpu::pin(&self.load_cpus)?;
+        Tabs::open(&plan).map(Some)
+    }
+
+    fn run_load(&self, plan: &LoadPlan) -> Result<LoadFigures> {
+        let mut command = Command::new(&self.program);
+        command.args(["load", &serde_json::to_string(plan)?]);
+        let (mut child, lines) = self.spawn(&mut command, &self.load_cpus)?;
+        let patience = Duration::from_secs(plan.demand.seconds().into()) + LATE;
+        let line = lines.recv_timeout(patience);
+        // It has ended by itself, or it is late.
+        child.kill().ok();
+        child.wait()?;
+        let line = line.with_context(|| format!("the load has no figures after {patience:?}"))?;
+        serde_json::from_str(&line).context("the load's figures")
+    }
+
+    /// A child on these processors, and the lines that it prints. What it complains about goes where ours goes.
+    fn spawn(&self, command: &mut Command, cpus: &[usize]) -> Result<(Child, mpsc::Receiver<String>)> {
+        cpu::pin(cpus)?;
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        cpu::pin(&self.load_cpus)?;
+        let mut child = child.with_context(|| format!("cannot start {}", self.program.display()))?;
+        let stdout = child.stdout.take().context("standard output is piped")?;
+        let (send, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                // Nobody listens after the first line; the pipe must be read all the same.
+                send.send(line).ok();
+            }
+        });
+        Ok((child, lines))
+    }
+}
+
+/// A running server. It is ended when this is dropped.
+struct Server {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Server {
+    fn figures(&self) -> Result<ServerFigures> {
+        let mut stream = TcpStream::connect_timeout(&self.address, FIGURES)?;
+        stream.set_read_timeout(Some(FIGURES))?;
+        write!(stream, "GET {} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n", wire::FIGURES)?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).context("the server's figures")?;
+        ensure!(answer.starts_with("HTTP/1.0 200"), "the server's figures: {}", answer.lines().next().unwrap_or("?"));
+        let (_, body) = answer.split_once("\r\n\r\n").context("the answer has no body")?;
+        serde_json::from_str(body).context("the server's figures")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}

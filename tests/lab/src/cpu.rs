@@ -1,0 +1,41 @@
+//! Which core does what, and how much time it takes.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+/// The processors that this process may use.
+#[cfg(target_os = "linux")]
+pub(crate) fn available() -> Result<Vec<usize>> {
+    use rustix::thread::{CpuSet, sched_getaffinity};
+    let set = sched_getaffinity(None).context("sched_getaffinity")?;
+    Ok((0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect())
+}
+
+/// Keeps this thread, and the processes that it starts from now on, on these processors.
+#[cfg(target_os = "linux")]
+pub(crate) fn pin(cpus: &[usize]) -> Result<()> {
+    use rustix::thread::{CpuSet, sched_setaffinity};
+    let mut set = CpuSet::new();
+    for cpu in cpus {
+        set.set(*cpu);
+    }
+    sched_setaffinity(None, &set).with_context(|| format!("sched_setaffinity {cpus:?}"))
+}
+
+/// The time that processors have spent on this process.
+#[cfg(target_os = "linux")]
+pub(crate) fn time_used() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// How long this process's first thread, which is all of a load generator, was ready to run while its processor did
+/// something else. Zero where the kernel does not say.
+pub(crate) fn time_waited() -> Duration {
+    let text = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    Duration::from_nanos(text.split_whitespace().nth(1).and_then(|nanos| nanos.parse().ok()).unwrap_or(0))
+}
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("the lab pins processes to cores and gives each user a loopback address of its own: it needs Linux");
