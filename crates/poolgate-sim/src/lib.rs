@@ -100,6 +100,7 @@
 mod browser;
 mod database;
 mod demand;
+pub mod goals;
 pub mod meter;
 mod peak;
 pub mod random;

@@ -71,14 +71,16 @@ async fn malformed_older_and_cached_headers_are_ignored() {
 }
 
 #[wasm_bindgen_test]
-async fn a_gate_rejection_pauses_what_comes_after() {
+async fn a_gate_rejection_pauses_what_comes_after_where_no_rate_does() {
     let world = World::new();
-    let client = client_with(&world, NORMAL, "{}", "{}").await;
+    // The fixed policy: without a fair rate it is the rejections that slow clients down.
+    let client = client_with(&world, NORMAL, r#"{ "enforced": true }"#, "{}").await;
     let gate = r#"{ "retry-after": "1",
         "poolgate-config": "e=1763880000000, v=41, level=NORMAL, concurrency=10, open=?0" }"#;
     let answer: web_sys::Response = exchange(&world, &client, 503, gate).await.unchecked_into();
     assert_eq!(answer.status(), 503, "the app sees the gate's own answer");
     drop(fetch(&client, "/", ""));
+    sleep(500).await;
     assert_eq!(load(&client), (1.0, 0.0));
     until("the pause ends", || load(&client) == (0.0, 1.0)).await;
     client.close();

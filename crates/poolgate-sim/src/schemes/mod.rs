@@ -46,6 +46,7 @@ pub fn named(name: &str) -> Option<Box<dyn Scheme>> {
 }
 
 pub use poolgate::Poolgate;
+pub use silent::NoControl;
 
 #[cfg(test)]
 mod tests {
