@@ -17,6 +17,8 @@ pub(crate) struct Browser {
     pub(crate) heard: usize,
     /// Its event stream works.
     pub(crate) listens: bool,
+    /// When it last asked a server that has not restarted since.
+    pub(crate) polled_at: Option<Duration>,
     /// The next message will be heard by an event that is planned.
     pub(crate) hearing: bool,
     seed: u64,
@@ -44,6 +46,7 @@ impl Browser {
             session: 0,
             heard: 0,
             listens: true,
+            polled_at: None,
             hearing: false,
             seed,
             hidden: f64::from((number / 2) % 100) / 100.0 < users.hidden_share,
@@ -57,6 +60,11 @@ impl Browser {
         let mixed =
             (self.seed ^ (self.heard as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
         mean.mul_f64(0.5 + (mixed >> 11) as f64 / (1_u64 << 53) as f64)
+    }
+
+    /// Whether the server knows of it: by its stream, or because it has asked within `ttl`.
+    pub(crate) fn is_live(&self, ttl: Duration, now: Duration) -> bool {
+        self.listens || self.polled_at.is_some_and(|polled| now - polled <= ttl)
     }
 
     /// When a wake-up must be planned, if the one that is planned is not soon enough.

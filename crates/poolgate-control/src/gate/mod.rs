@@ -8,7 +8,7 @@
 //!
 //! 1. **Priority.** The highest first; but of the permits that are handed on while it waits, and of the queue's places,
 //!    each priority gets a tenth at least.
-//! 2. **Age.** A line is first come, first served. One that has not drained for 100 ms only adds delay: everybody who
+//! 2. **Age.** A line is first come, first served. One that has not drained for 150 ms only adds delay: everybody who
 //!    waits has waited too long, and the newest is the one most likely to be still wanted. It is *standing*: its order turns
 //!    to newest first (the adaptive LIFO of Facebook's "Fail at Scale", 2015), and those who have waited for too long are
 //!    turned away at once instead of at the timeout. What is long follows a target that the controller can set.

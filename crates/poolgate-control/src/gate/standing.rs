@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// For how long the oldest wait must stay above the target.
-const INTERVAL: Duration = Duration::from_millis(100);
+const INTERVAL: Duration = Duration::from_millis(150);
 
 /// CoDel's test (Nichols, Jacobson: "Controlling Queue Delay", 2012): a queue whose delay does not fall below a target
 /// within an interval is standing, it only adds delay. The delay that is tested is the oldest waiter's, which unlike that

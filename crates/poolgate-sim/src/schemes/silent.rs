@@ -12,7 +12,8 @@ use crate::{
 };
 
 /// A pool with its usual timeout of 30 seconds, and nothing else.
-pub(super) struct NoControl;
+#[derive(Clone, Copy, Debug)]
+pub struct NoControl;
 
 /// A gate with half a second of patience, as the seed's backend had.
 pub(super) struct FifoGate;

@@ -25,32 +25,42 @@ pub(crate) struct Result {
 
 /// Runs everything; the results are in the order of the plan whatever ended first.
 pub(crate) fn run(plan: &Plan) -> Vec<Result> {
-    let seeds = plan.seeds as usize;
-    let total = plan.cases.len() * seeds;
+    let runs: Vec<(&Case, u64)> =
+        plan.cases.iter().flat_map(|case| (1..=plan.seeds).map(move |seed| (case, seed))).collect();
+    let mut reports = spread(&runs, plan.threads, |(case, seed)| run_one(case, *seed)).into_iter();
+    plan.cases
+        .iter()
+        .map(|case| Result { case: case.clone(), reports: reports.by_ref().take(plan.seeds as usize).collect() })
+        .collect()
+}
+
+/// Does `work` for each of `runs`, so many at a time; the results are in the order of the runs.
+pub(crate) fn spread<R: Sync, T: Send>(runs: &[R], threads: usize, work: impl Fn(&R) -> T + Sync) -> Vec<T> {
     let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::with_capacity(total));
+    let done = Mutex::new(Vec::with_capacity(runs.len()));
     let began = Instant::now();
     std::thread::scope(|scope| {
-        for _ in 0..plan.threads.min(total) {
+        for _ in 0..threads.min(runs.len()) {
             scope.spawn(|| {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(case) = plan.cases.get(number / seeds) else { break };
-                    let report = run_one(case, (number % seeds) as u64 + 1);
+                    let Some(run) = runs.get(number) else { break };
+                    let result = work(run);
                     let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-                    done.push((number, report));
-                    show_progress(done.len(), total, began.elapsed());
+                    done.push((number, result));
+                    show_progress(done.len(), runs.len(), began.elapsed());
                 }
             });
         }
     });
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_by_key(|(number, _)| *number);
-    let mut reports = done.into_iter().map(|(_, report)| report);
-    plan.cases
-        .iter()
-        .map(|case| Result { case: case.clone(), reports: reports.by_ref().take(seeds).collect() })
-        .collect()
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// Runs at a time, unless something else is asked for.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// For titles: `; with adaptive.overcommit=1.1`, or nothing.

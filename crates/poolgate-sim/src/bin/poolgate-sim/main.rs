@@ -3,6 +3,7 @@
 mod batch;
 mod contender;
 mod csv;
+mod goals;
 mod law;
 mod options;
 mod plot;
@@ -31,15 +32,19 @@ enum Command {
     List,
     /// Run scenarios and print a table of what came of them
     Run(options::Options),
+    /// Measure everything that the law promises; fails when a promise is broken
+    Goals(goals::Options),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::List => list(),
-        Command::Run(options) => run(&options),
+        Command::List => list().map(|()| true),
+        Command::Run(options) => run(&options).map(|()| true),
+        Command::Goals(options) => goals::run(&options),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

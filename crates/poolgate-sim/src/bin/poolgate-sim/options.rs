@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use poolgate_sim::{scenario::Scenario, scenarios};
 
-use crate::{contender::Contender, setup::Setup};
+use crate::{batch, contender::Contender, setup::Setup};
 
 /// `run`.
 #[derive(Args)]
@@ -92,8 +92,7 @@ impl Options {
                 cases.extend(contenders.iter().map(case));
             }
         }
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Plan { cases, seeds: self.seeds, threads: self.threads.map_or(cores, usize::from) })
+        Ok(Plan { cases, seeds: self.seeds, threads: self.threads.map_or_else(batch::cores, usize::from) })
     }
 
     fn setups(&self, name_or_path: &str) -> Result<Vec<Setup>> {

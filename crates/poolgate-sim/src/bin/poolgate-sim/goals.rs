@@ -1,0 +1,78 @@
+//! `goals`: measures what the law promises.
+
+use std::{
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use poolgate_sim::goals::{Goal, Run, TRIALS, Target, Trial};
+
+use crate::{batch, statistics::Spread};
+
+/// Between these lines a document holds what was measured.
+const MARKS: (&str, &str) = ("<!-- goals: begin -->", "<!-- goals: end -->");
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Measure with the seeds 1 to N
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    seeds: u64,
+    /// Leave out what takes minutes
+    #[arg(long)]
+    quick: bool,
+    /// Also put the table into this document, between its `goals` marks
+    #[arg(long, value_name = "FILE")]
+    document: Option<PathBuf>,
+}
+
+/// Prints a row for each promise; whether all are kept.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    let trials: Vec<&Trial> = TRIALS.iter().filter(|trial| !(options.quick && trial.slow)).collect();
+    let cases: Vec<(&Trial, u64)> =
+        trials.iter().flat_map(|trial| (1..=options.seeds).map(move |seed| (*trial, seed))).collect();
+    // A run is condensed where it was made: that of a million clients is large.
+    let figures = batch::spread(&cases, batch::cores(), |(trial, seed)| -> Result<Vec<f64>> {
+        let run: Run = trial.run(*seed)?;
+        Ok(trial.goals.iter().map(|goal| goal.measure(&run)).collect())
+    });
+    let figures: Vec<Vec<f64>> = figures.into_iter().collect::<Result<_>>()?;
+    let mut table = String::from("| promise | goal | median | range | |\n| --- | ---: | ---: | ---: | --- |\n");
+    let mut kept = true;
+    for (trial, figures) in trials.iter().zip(figures.chunks(options.seeds as usize)) {
+        writeln!(table, "| **{}** | | | | |", trial.title)?;
+        for (number, goal) in trial.goals.iter().enumerate() {
+            let spread = Spread::of(figures.iter().map(|figures| figures[number]));
+            let is_met = goal.target.is_met_by(spread.median);
+            kept &= is_met;
+            writeln!(table, "{}", row(goal, spread, is_met))?;
+        }
+    }
+    println!("{table}");
+    if let Some(document) = &options.document {
+        insert(document, &table)?;
+    }
+    Ok(kept)
+}
+
+fn row(goal: &Goal, spread: Spread, is_met: bool) -> String {
+    let target = match goal.target {
+        Target::AtLeast(least) => format!("≥ {least}"),
+        Target::AtMost(most) => format!("≤ {most}"),
+    };
+    let Spread { median, least, most } = spread;
+    let word = if is_met { "" } else { "**missed**" };
+    format!("| {} | {target} | {median:.3} | {least:.3}–{most:.3} | {word} |", goal.figure)
+}
+
+fn insert(document: &Path, table: &str) -> Result<()> {
+    let name = document.display();
+    let text = fs::read_to_string(document).with_context(|| format!("cannot read {name}"))?;
+    let (begin, end) = MARKS;
+    let (before, rest) = text.split_once(begin).with_context(|| format!("{name} has no line `{begin}`"))?;
+    let (_, after) = rest.split_once(end).with_context(|| format!("{name} has no line `{end}` after `{begin}`"))?;
+    fs::write(document, format!("{before}{begin}\n\n{table}\n{end}{after}"))
+        .with_context(|| format!("cannot write {name}"))
+}

@@ -1,0 +1,232 @@
+//! What the control law promises, and how each promise is measured.
+//!
+//! `cargo xtask sim goals` measures all of them; the tests measure with every change those that take little time.
+
+use crate::{meter::Second, peak, report::Report, run, scenario::Scenario, scenarios, schemes};
+
+/// One set-up, and what is promised there.
+#[derive(Debug)]
+pub struct Trial {
+    /// The set-up, in a few words.
+    pub title: &'static str,
+    /// Name of the built-in scenario that it is made of.
+    pub scenario: &'static str,
+    /// What is changed in the scenario.
+    change: fn(&mut Scenario),
+    /// What is promised.
+    pub goals: &'static [Goal],
+    /// It takes too long to be run with every change.
+    pub slow: bool,
+}
+
+/// One promise.
+#[derive(Debug)]
+pub struct Goal {
+    /// The figure, in a few words.
+    pub figure: &'static str,
+    /// What it has to be.
+    pub target: Target,
+    measure: fn(&Run) -> f64,
+}
+
+/// What a figure has to be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Target {
+    /// This or more.
+    AtLeast(f64),
+    /// This or less.
+    AtMost(f64),
+}
+
+/// A run of a trial under Poolgate.
+#[derive(Debug)]
+pub struct Run {
+    scenario: Scenario,
+    seed: u64,
+    report: Report,
+}
+
+/// Every trial, from the plain to the strange.
+pub const TRIALS: &[Trial] = &[
+    overload("1.2 times the capacity", |scenario| scenario.load[0].times = 1.2),
+    overload("1.5 times the capacity", |scenario| scenario.load[0].times = 1.5),
+    overload("3 times the capacity", |scenario| scenario.load[0].times = 3.0),
+    overload("10 times the capacity", |scenario| scenario.load[0].times = 10.0),
+    Trial {
+        goals: &[at_least("goodput, of peak", 0.95, |run| run.report.goodput)],
+        ..trial("10 clients, 3 times the capacity", "constant", |scenario| scenario.clients = 10)
+    },
+    Trial {
+        goals: &[
+            at_most("arrivals in any second after the first, of capacity", 1.25, |run| run.most_arrivals(21, 60)),
+            at_least("goodput in the worst second from the step on, of peak", 0.85, |run| run.report.worst_second),
+        ],
+        ..trial("step from 0.6 to 4 times the capacity", "step", unchanged)
+    },
+    Trial {
+        goals: &[
+            at_least("goodput from two seconds after it on, of before", 0.95, |run| {
+                run.mean(52, 57) / run.mean(10, 20)
+            }),
+            at_most("share of the time limited, ten seconds after it", 0.0, |run| run.limited(60, 75)),
+        ],
+        ..trial("pulse of 4 times the capacity", "pulse", unchanged)
+    },
+    Trial {
+        goals: &[
+            at_least("Jain's index", 0.98, |run| run.report.jain),
+            at_least("least served client, of the median", 0.6, |run| run.report.least_to_median),
+        ],
+        ..trial("a tenth wants 5 times as much, twice the capacity", "heavy", unchanged)
+    },
+    healthy("10 clients, 0.8 times the capacity", |scenario| scenario.clients = 10),
+    healthy("100 clients, 0.8 times the capacity", |scenario| scenario.clients = 100),
+    healthy("1,000 clients, 0.8 times the capacity", |scenario| scenario.clients = 1000),
+    healthy("4,000 clients, 0.8 times the capacity", |scenario| scenario.clients = 4000),
+    Trial {
+        goals: &[
+            at_least("goodput from three seconds after the change on, of what is left", 0.95, |run| {
+                4.0 * run.mean(23, 50) / peak(&run.scenario)
+            }),
+            at_least("goodput from three seconds after the end on, of before", 0.9, |run| {
+                run.mean(53, 60) / run.mean(10, 20)
+            }),
+        ],
+        ..trial("database 4 times as slow for 30 seconds", "slow-down", unchanged)
+    },
+    Trial {
+        goals: &[at_least("goodput from five seconds after its end on, of before", 0.9, |run| {
+            run.mean(45, 80) / run.mean(10, 20)
+        })],
+        ..trial("database silent for 20 seconds", "outage", unchanged)
+    },
+    chaos("30 % obey nothing, 3 times the capacity", "rogues"),
+    chaos("half of the tabs hidden, 3 times the capacity", "hidden"),
+    chaos("visits of 30 seconds, 3 times the capacity", "sessions"),
+    chaos("users reload when a request fails, 3 times the capacity", "reload-storm"),
+    chaos("clients that know six fields only, 3 times the capacity", "six-fields"),
+    Trial {
+        goals: &[at_least("goodput from five seconds after the step on, of peak", 0.9, |run| run.of_peak(30, 75))],
+        ..trial("no event stream for 20 seconds, a step to 3 times the capacity meanwhile", "stream-cut", unchanged)
+    },
+    Trial {
+        goals: &[at_least("goodput from five seconds after it on, of peak", 0.9, |run| run.of_peak(27, 60))],
+        ..trial("restart under 4,000 clients, twice the capacity", "restart", unchanged)
+    },
+    Trial {
+        goals: &[at_least("goodput from five seconds after the trigger on, of before", 0.95, |run| {
+            run.mean(35, 80) / run.mean(10, 20)
+        })],
+        ..trial("a storm of retries whose trigger is removed", "retry-storm", unchanged)
+    },
+    Trial {
+        goals: &[at_least("goodput, of peak", 0.93, |run| run.report.goodput)],
+        slow: true,
+        ..trial("a million clients, 10 times the capacity", "million", unchanged)
+    },
+];
+
+impl Trial {
+    /// Runs it under Poolgate. Equal seeds give equal runs.
+    ///
+    /// # Errors
+    ///
+    /// None, as long as the built-in scenarios are valid.
+    pub fn run(&self, seed: u64) -> anyhow::Result<Run> {
+        let mut scenario = scenarios::load(self.scenario)?;
+        (self.change)(&mut scenario);
+        let report = run(&scenario, &schemes::Poolgate::default(), seed);
+        Ok(Run { scenario, seed, report })
+    }
+}
+
+impl Goal {
+    /// The figure in a run of its trial.
+    pub fn measure(&self, run: &Run) -> f64 {
+        (self.measure)(run)
+    }
+}
+
+impl Target {
+    /// Whether a figure reaches it.
+    pub fn is_met_by(self, figure: f64) -> bool {
+        match self {
+            Self::AtLeast(least) => figure >= least,
+            Self::AtMost(most) => figure <= most,
+        }
+    }
+}
+
+impl Run {
+    fn seconds(&self, from: usize, to: usize) -> &[Second] {
+        &self.report.meter.seconds[from..to]
+    }
+
+    /// Requests answered in time, a second.
+    fn mean(&self, from: usize, to: usize) -> f64 {
+        self.seconds(from, to).iter().map(|second| f64::from(second.served)).sum::<f64>() / (to - from) as f64
+    }
+
+    fn of_peak(&self, from: usize, to: usize) -> f64 {
+        self.mean(from, to) / peak(&self.scenario)
+    }
+
+    fn most_arrivals(&self, from: usize, to: usize) -> f64 {
+        let arrivals = self.seconds(from, to).iter().map(|second| f64::from(second.arrived));
+        arrivals.fold(0.0, f64::max) / self.scenario.capacity()
+    }
+
+    fn limited(&self, from: usize, to: usize) -> f64 {
+        let limited = self.seconds(from, to).iter().filter(|second| second.limited_ticks > 0).count();
+        limited as f64 / (to - from) as f64
+    }
+
+    /// The same users and the same database, without any control.
+    fn without_control(&self) -> Report {
+        run(&self.scenario, &schemes::NoControl, self.seed)
+    }
+}
+
+const fn trial(title: &'static str, scenario: &'static str, change: fn(&mut Scenario)) -> Trial {
+    Trial { title, scenario, change, goals: &[], slow: false }
+}
+
+fn unchanged(_: &mut Scenario) {}
+
+const fn at_least(figure: &'static str, least: f64, measure: fn(&Run) -> f64) -> Goal {
+    Goal { figure, target: Target::AtLeast(least), measure }
+}
+
+const fn at_most(figure: &'static str, most: f64, measure: fn(&Run) -> f64) -> Goal {
+    Goal { figure, target: Target::AtMost(most), measure }
+}
+
+const fn overload(title: &'static str, change: fn(&mut Scenario)) -> Trial {
+    const GOALS: &[Goal] = &[
+        at_least("goodput, of peak", 0.96, |run| run.report.goodput),
+        at_most("arrivals, of capacity", 1.12, |run| run.report.arrivals),
+        at_most("rejected, of arrivals", 0.13, |run| run.report.rejected),
+        at_most("wait at the gate, 99th percentile, s", 0.1, |run| run.report.wait.1),
+        at_most("variation of a second's goodput", 0.06, |run| run.report.variation),
+        at_most("level changes a minute", 2.0, |run| run.report.level_changes),
+    ];
+    Trial { goals: GOALS, ..trial(title, "constant", change) }
+}
+
+const fn healthy(title: &'static str, change: fn(&mut Scenario)) -> Trial {
+    const GOALS: &[Goal] = &[
+        at_most("share of the time limited", 0.0, |run| run.report.limited),
+        at_least("served, of what is served without control", 0.995, |run| {
+            run.report.served_share / run.without_control().served_share
+        }),
+        at_most("latency, 99th percentile, of that without control", 1.05, |run| {
+            run.report.latency.1 / run.without_control().latency.1
+        }),
+    ];
+    Trial { goals: GOALS, ..trial(title, "healthy", change) }
+}
+
+const fn chaos(title: &'static str, scenario: &'static str) -> Trial {
+    const GOALS: &[Goal] = &[at_least("goodput, of peak", 0.9, |run| run.of_peak(15, 75))];
+    Trial { goals: GOALS, ..trial(title, scenario, unchanged) }
+}

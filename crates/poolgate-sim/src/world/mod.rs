@@ -1,0 +1,215 @@
+//! One run: moves requests and messages between users, browsers, server and database, in virtual time.
+
+mod faults;
+mod news;
+mod server;
+mod users;
+
+use std::time::Duration;
+
+use poolgate_control::{Contact, Sample};
+
+use crate::{
+    browser::Browser,
+    database::Database,
+    demand::Demand,
+    meter::Meter,
+    random::{Random, Stream, seconds},
+    scenario::Scenario,
+    schedule::{Alarm, Schedule},
+    scheme::{Limiter, Message, Outcome, Publisher, Scheme, Transport},
+    waits::RecentWaits,
+};
+
+/// The controller's tick.
+const TICK: Duration = Duration::from_millis(100);
+/// How often a stream says that nothing has changed, while a limit is in force and otherwise.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How often a client without a stream asks.
+const FALLBACK_POLL: Duration = Duration::from_secs(5);
+/// For how long one that has asked counts as live.
+const TTL: Duration = Duration::from_secs(10);
+/// Within this time those whose stream was cut come back.
+const RECONNECT: Duration = Duration::from_secs(3);
+/// First pause of an app before it tries again; doubled each time.
+const RETRY: Duration = Duration::from_millis(200);
+
+pub(crate) struct World<'a> {
+    scenario: &'a Scenario,
+    scheme: &'a dyn Scheme,
+    schedule: Schedule<Event>,
+    now: Duration,
+    end: Duration,
+    demand: Demand,
+    network: Random,
+    clients: Random,
+    browsers: Vec<Browser>,
+    requests: Vec<Request>,
+    database: Database,
+    limiter: Box<dyn Limiter>,
+    finish: Alarm,
+    expiry: Alarm,
+    publisher: Box<dyn Publisher>,
+    /// What was said to everyone, and when.
+    told: Vec<(Duration, Message)>,
+    /// What was said to one client.
+    whispered: Vec<Message>,
+    up: bool,
+    streams: bool,
+    incarnation: u32,
+    sample: Sample,
+    waits: RecentWaits,
+    tested_at: Duration,
+    contact: Contact,
+    heartbeat_at: Duration,
+    meter: Meter,
+}
+
+/// A request on its way from wish to answer.
+#[derive(Clone, Copy, Debug)]
+struct Request {
+    client: u32,
+    session: u32,
+    incarnation: u32,
+    attempts: u32,
+    wished_at: Duration,
+    deadline: Duration,
+    arrived_at: Duration,
+    started_at: Duration,
+    /// Messages to everyone that had been said when it was answered.
+    stamp: u32,
+    /// What was said to this client alone, with the answer.
+    carries: Option<u32>,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// In the browser: waiting, or between two attempts.
+    Home,
+    /// Sent, and not answered yet.
+    Away,
+    Over,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Wish,
+    GiveUp(u32),
+    Retry(u32),
+    Arrive(u32),
+    Handle(u32),
+    Finish,
+    Expire,
+    Answer(u32, Outcome),
+    Wake(u32),
+    Hear(u32),
+    Told(u32, u32),
+    Poll(u32),
+    Reconnect(u32),
+    Leave(u32),
+    Tick,
+    Fault(usize, bool),
+}
+
+impl<'a> World<'a> {
+    pub(crate) fn new(scenario: &'a Scenario, scheme: &'a dyn Scheme, seed: u64) -> Self {
+        let mut clients = Random::new(seed, Stream::Clients);
+        let demand = Demand::new(scenario, Random::new(seed, Stream::Demand));
+        let count = scenario.clients;
+        let browsers = (0..count).map(|number| Browser::new(scenario, scheme, number, &mut clients)).collect();
+        let warm_up = Duration::from_secs(scenario.warm_up_seconds.into());
+        let mut world = Self {
+            schedule: Schedule::new(),
+            now: Duration::ZERO,
+            end: scenario.length(),
+            demand,
+            network: Random::new(seed, Stream::Network),
+            clients,
+            browsers,
+            requests: Vec::new(),
+            database: Database::new(scenario.database.clone(), Random::new(seed, Stream::Service)),
+            limiter: scheme.limiter(scenario),
+            finish: Alarm::default(),
+            expiry: Alarm::default(),
+            publisher: scheme.publisher(scenario, 1),
+            told: Vec::new(),
+            whispered: Vec::new(),
+            up: true,
+            streams: true,
+            incarnation: 0,
+            sample: Sample::default(),
+            waits: RecentWaits::default(),
+            tested_at: Duration::ZERO,
+            contact: Contact::Answering,
+            heartbeat_at: Duration::ZERO,
+            meter: Meter::new(scenario.seconds, count, warm_up),
+            scenario,
+            scheme,
+        };
+        world.plan_the_outside();
+        world
+    }
+
+    pub(crate) fn run(mut self) -> Meter {
+        while let Some((at, event)) = self.schedule.next() {
+            if at > self.end {
+                break;
+            }
+            self.now = at;
+            self.handle(event);
+        }
+        self.meter
+    }
+
+    /// What happens whatever the scheme does.
+    fn plan_the_outside(&mut self) {
+        self.plan_next_wish();
+        self.schedule.at(TICK, Event::Tick);
+        for (number, fault) in self.scenario.faults.iter().enumerate() {
+            self.schedule.at(seconds(fault.at), Event::Fault(number, true));
+            self.schedule.at(seconds(fault.at + fault.seconds), Event::Fault(number, false));
+        }
+        for client in 0..self.browsers.len() as u32 {
+            self.reconnect(client);
+            if let Transport::Poll { seconds: every, together } = self.scheme.transport() {
+                let first = if together { 0.0 } else { every * self.clients.unit() };
+                self.schedule.at(seconds(first), Event::Poll(client));
+            }
+            if let Some(mean) = self.scenario.users.session_seconds {
+                let stays = self.clients.interval(1.0 / mean);
+                self.schedule.at(stays, Event::Leave(client));
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Wish => self.wish(),
+            Event::GiveUp(request) => self.give_up(request),
+            Event::Retry(request) => self.submit(request),
+            Event::Arrive(request) => self.arrive(request),
+            Event::Handle(request) => self.admit(request),
+            Event::Finish if self.finish.rings(self.now) => self.complete(),
+            Event::Expire if self.expiry.rings(self.now) => self.shed(),
+            // Another one was planned for sooner.
+            Event::Finish | Event::Expire => {}
+            Event::Answer(request, outcome) => self.answer(request, outcome),
+            Event::Wake(client) => self.wake(client),
+            Event::Hear(client) => {
+                self.browsers[client as usize].hearing = false;
+                self.settle(client);
+            }
+            Event::Told(client, message) => self.tell(client, message),
+            Event::Poll(client) => self.poll(client),
+            Event::Reconnect(client) => self.reconnect(client),
+            Event::Leave(client) => self.leave(client),
+            Event::Tick => self.tick(),
+            Event::Fault(number, begins) => self.fault(number, begins),
+        }
+    }
+
+    fn one_way(&mut self) -> Duration {
+        self.network.around(seconds(self.scenario.network.one_way_ms / 1000.0))
+    }
+}

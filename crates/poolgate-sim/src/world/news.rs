@@ -1,0 +1,82 @@
+//! What clients hear, and when.
+
+use super::{Event, FALLBACK_POLL, World};
+use crate::{
+    random::seconds,
+    scheme::{Message, Transport},
+};
+
+impl World<'_> {
+    /// Gives a client what has reached it by now. Doing so only when it matters is what makes a million clients possible;
+    /// it changes nothing, for a client to which nothing happens does nothing.
+    pub(super) fn catch_up(&mut self, client: u32) {
+        let push = seconds(self.scenario.network.push_ms / 1000.0);
+        let browser = &mut self.browsers[client as usize];
+        if !browser.listens {
+            return;
+        }
+        while let Some((told_at, message)) = self.told.get(browser.heard) {
+            let heard_at = *told_at + browser.push_delay(push);
+            if heard_at > self.now {
+                break;
+            }
+            browser.heard += 1;
+            browser.control.hear(message, heard_at);
+        }
+    }
+
+    /// A client with waiting requests acts on what it hears as soon as it hears it.
+    pub(super) fn plan_hearing(&mut self, client: u32) {
+        let push = seconds(self.scenario.network.push_ms / 1000.0);
+        let browser = &mut self.browsers[client as usize];
+        if !browser.listens || browser.control.waiting() == 0 || browser.hearing {
+            return;
+        }
+        if let Some((told_at, _)) = self.told.get(browser.heard) {
+            let heard_at = *told_at + browser.push_delay(push);
+            browser.hearing = true;
+            self.schedule.at(heard_at.max(self.now), Event::Hear(client));
+        }
+    }
+
+    pub(super) fn tell(&mut self, client: u32, message: u32) {
+        let message = &self.whispered[message as usize];
+        let browser = &mut self.browsers[client as usize];
+        if browser.listens {
+            browser.control.hear(message, self.now);
+        }
+        self.settle(client);
+    }
+
+    pub(super) fn poll(&mut self, client: u32) {
+        let every = match self.scheme.transport() {
+            Transport::Poll { seconds: every, .. } => seconds(every),
+            Transport::Push if self.streams => return,
+            Transport::Push => FALLBACK_POLL,
+        };
+        self.schedule.at(self.now + every, Event::Poll(client));
+        if self.up {
+            self.browsers[client as usize].polled_at = Some(self.now);
+            let needs = self.browsers[client as usize].control.needs(self.now);
+            self.publisher.asked(client, needs, self.now);
+        }
+        let message = if self.up { self.publisher.current(client) } else { Some(Message::NoContact) };
+        if let Some(message) = message {
+            self.browsers[client as usize].control.hear(&message, self.now);
+            self.settle(client);
+        }
+    }
+
+    pub(super) fn reconnect(&mut self, client: u32) {
+        if !self.streams || !self.up {
+            return;
+        }
+        let browser = &mut self.browsers[client as usize];
+        browser.listens = true;
+        browser.heard = self.told.len();
+        if let Some(message) = self.publisher.current(client) {
+            self.browsers[client as usize].control.hear(&message, self.now);
+        }
+        self.settle(client);
+    }
+}
