@@ -92,6 +92,11 @@ impl FairRate {
         }
     }
 
+    /// Whether clients are limited.
+    pub(crate) const fn is_in_force(&self) -> bool {
+        self.rate.is_some()
+    }
+
     /// Takes in what happened during `elapsed`, which must not be zero, and says the rate in force: requests a second and
     /// client, positive and finite.
     pub(crate) fn update(
@@ -222,7 +227,7 @@ mod tests {
                 streaming_clients: self.live_clients,
                 ..Sample::default()
             };
-            self.capacity.update(&sample, TICK);
+            self.capacity.update(&sample, 25, TICK);
             self.law.update(&sample, &self.capacity, self.now, TICK)
         }
     }

@@ -1,6 +1,6 @@
 //! What the database can serve, by Little's law: slots / mean time a slot is held.
 //!
-//! The number of slots is known, so capacity needs no probing and no estimate of an unloaded latency. The mean hold time
+//! The number of slots is known, so capacity needs no estimate of an unloaded latency. The mean hold time
 //! is Little's law again: slots in use, summed over time, per request that ended. Unlike the mean of the holds that have
 //! ended, it counts those that have not: a database that has become slow shows before its slow requests end.
 
@@ -23,8 +23,9 @@ impl Capacity {
         Self { slots: 0, in_use: 0, hold: RecentRatio::default() }
     }
 
-    pub(crate) fn update(&mut self, sample: &Sample, elapsed: Duration) {
-        self.slots = sample.gate.permits.min(sample.pool.capacity);
+    /// Takes in what happened during `elapsed`; from now on so many slots may be in use.
+    pub(crate) fn update(&mut self, sample: &Sample, slots: u32, elapsed: Duration) {
+        self.slots = slots;
         let in_use = f64::midpoint(self.in_use.into(), sample.gate.in_flight.into());
         self.in_use = sample.gate.in_flight;
         self.hold.add(in_use * elapsed.as_secs_f64(), sample.completed as f64, elapsed);
@@ -57,7 +58,7 @@ mod tests {
     }
 
     fn run(capacity: &mut Capacity, ticks: u32, sample: &Sample) -> Option<f64> {
-        (0..ticks).for_each(|_| capacity.update(sample, Duration::from_millis(100)));
+        (0..ticks).for_each(|_| capacity.update(sample, 25, Duration::from_millis(100)));
         capacity.per_second()
     }
 

@@ -9,6 +9,7 @@ use crate::{
     alerts::Alerts,
     breaker::{Breaker, Situation, Verdict},
     capacity::Capacity,
+    concurrency::ConcurrencyLimit,
     decision::{Decision, Event},
     ladder::{Dwell, Ladder},
     publish::{Draft, Limits, Publisher},
@@ -37,6 +38,9 @@ pub struct Controller {
     last_tick: Option<Duration>,
     usage: Window,
     rejects: Window,
+    concurrency: ConcurrencyLimit,
+    /// The limit that it has set.
+    lowered: Option<u32>,
     capacity: Capacity,
     fair_rate: FairRate,
     breaker: Breaker,
@@ -62,6 +66,8 @@ impl Controller {
             last_tick: None,
             usage: Window::default(),
             rejects: Window::default(),
+            concurrency: ConcurrencyLimit::new(),
+            lowered: None,
             capacity: Capacity::new(),
             fair_rate: FairRate::new(settings.adaptive),
             breaker: Breaker::new(settings.breaker, seed),
@@ -97,7 +103,11 @@ impl Controller {
         let fair_rate = if elapsed.is_zero() {
             self.publisher.config().fair_rate_per_second
         } else {
-            self.capacity.update(sample, elapsed);
+            if self.settings.policy == Policy::Adaptive {
+                let (hold, limited) = (self.capacity.mean_hold(), self.fair_rate.is_in_force());
+                self.lowered = self.concurrency.update(sample, hold, limited, now, elapsed);
+            }
+            self.capacity.update(sample, self.lowered.unwrap_or(sample.slots()), elapsed);
             self.fair_rate.update(sample, &self.capacity, now, elapsed)
         };
         let breaker = self.update_breaker(sample, now, &mut events);
@@ -117,6 +127,7 @@ impl Controller {
             config: self.publisher.config().clone(),
             config_changed,
             usage_percent,
+            permits: self.lowered.unwrap_or(sample.gate.permits),
             mean_hold: Duration::try_from_secs_f64(self.capacity.mean_hold()).ok().filter(|hold| !hold.is_zero()),
             breaker: breaker.state,
             alerts: self.alerts.active().to_vec(),

@@ -13,6 +13,9 @@ pub struct Decision {
     pub config_changed: bool,
     /// The pool's usage averaged over two seconds, 0 to 100.
     pub usage_percent: f64,
+    /// Requests that may be in flight: the gate's permits, or fewer while the database does more with fewer at a time. For
+    /// [`Gate::resize`](crate::gate::Gate::resize).
+    pub permits: u32,
     /// For how long a gate permit is held, on average over the last seconds; `None` while nothing is known about it. For
     /// [`Gate::set_hold`](crate::gate::Gate::set_hold).
     pub mean_hold: Option<Duration>,

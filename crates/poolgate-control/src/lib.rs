@@ -57,6 +57,7 @@ mod alerts;
 mod average;
 mod breaker;
 mod capacity;
+mod concurrency;
 mod controller;
 mod decision;
 pub mod gate;

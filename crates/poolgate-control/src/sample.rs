@@ -25,6 +25,13 @@ pub struct Sample {
     pub streaming_clients: u32,
 }
 
+impl Sample {
+    /// Requests that the gate lets in and the pool has connections for; at least one.
+    pub(crate) fn slots(&self) -> u32 {
+        self.gate.permits.min(self.pool.capacity).max(1)
+    }
+}
+
 /// Gauges of the connection pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolSample {
@@ -39,7 +46,7 @@ pub struct PoolSample {
 /// Gauges and counters of the gate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GateSample {
-    /// Requests that may be in flight.
+    /// Requests that may be in flight by its settings, whatever the controller has decided.
     pub permits: u32,
     /// Requests in flight.
     pub in_flight: u32,

@@ -95,6 +95,10 @@ pub const TRIALS: &[Trial] = &[
         ..trial("database 4 times as slow for 30 seconds", "slow-down", unchanged)
     },
     Trial {
+        goals: &[at_least("goodput from ten seconds after the step on, of peak", 0.8, |run| run.of_peak(30, 90))],
+        ..trial("database that does best with 10 requests at a time, step to 3 times that", "crowded", unchanged)
+    },
+    Trial {
         goals: &[at_least("goodput from five seconds after its end on, of before", 0.9, |run| {
             run.mean(45, 80) / run.mean(10, 20)
         })],

@@ -171,9 +171,11 @@ impl Scenario {
         Ok(scenario)
     }
 
-    /// What the database serves in a second when it never idles, without the server's own costs.
+    /// What the database serves in a second at its best, without the server's own costs.
     pub fn capacity(&self) -> f64 {
-        f64::from(self.database.connections) * 1000.0 / self.database.mean_ms
+        let connections =
+            self.database.knee.map_or(self.database.connections, |knee| knee.min(self.database.connections));
+        f64::from(connections) * 1000.0 / self.database.mean_ms
     }
 
     /// What users want at a moment, as a multiple of capacity.

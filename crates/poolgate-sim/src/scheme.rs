@@ -79,6 +79,11 @@ pub trait Limiter {
     fn occupancy(&self, now: Duration) -> Occupancy;
     /// What the publisher orders.
     fn obey(&mut self, _order: &Orders) {}
+
+    /// Lets in one more of those who wait, if the order has made room.
+    fn grant(&mut self, _now: Duration) -> Option<u32> {
+        None
+    }
 }
 
 /// What a publisher tells its own limiter at each tick.

@@ -106,6 +106,13 @@ impl Limiter for CoDel {
         if let Some(hold) = orders.hold {
             self.gate.set_hold(hold);
         }
+        if let Some(permits) = orders.permits {
+            self.gate.resize(permits);
+        }
+    }
+
+    fn grant(&mut self, now: Duration) -> Option<u32> {
+        self.gate.grant(now)
     }
 }
 
@@ -131,7 +138,7 @@ impl Publisher for Document {
             self.config = Rc::new(decision.config.clone());
             tell.all.push(Message::Config(Rc::clone(&self.config)));
         }
-        Orders { hold: decision.mean_hold, ..Orders::default() }
+        Orders { hold: decision.mean_hold, permits: Some(decision.permits) }
     }
 
     fn current(&mut self, _client: u32) -> Option<Message> {

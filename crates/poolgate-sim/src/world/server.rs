@@ -139,6 +139,10 @@ impl World<'_> {
         let mut tell = Tell::default();
         let orders = self.publisher.tick(&sample, self.now, &mut tell);
         self.limiter.obey(&orders);
+        while let Some(next) = self.limiter.grant(self.now) {
+            self.start(next);
+        }
+        self.shed();
         self.meter.tick(self.publisher.level(), self.publisher.fair_rate(), self.now);
         self.add_heartbeat(&mut tell);
         self.broadcast(tell);
@@ -154,7 +158,7 @@ impl World<'_> {
                 waiting: 0,
             },
             gate: GateSample {
-                permits: occupancy.permits,
+                permits: self.scenario.database.connections,
                 in_flight: occupancy.in_flight,
                 queued: occupancy.queued,
                 oldest_wait: occupancy.oldest_wait,
