@@ -15,6 +15,7 @@ use crate::settings::{GateSettings, QueueOrder};
 #[derive(Debug)]
 pub(crate) struct Limiter {
     gate: Mutex<Gate<Grant>>,
+    permits: u32,
     origin: Instant,
     tally: Tally,
 }
@@ -51,7 +52,29 @@ impl Limiter {
                 QueueOrder::Fifo => Order::Fifo,
             },
         });
-        Arc::new(Self { gate: Mutex::new(gate), origin: Instant::now(), tally: Tally::default() })
+        let permits = settings.max_concurrent_requests;
+        Arc::new(Self { gate: Mutex::new(gate), permits, origin: Instant::now(), tally: Tally::default() })
+    }
+
+    /// Requests that may be in flight by the settings.
+    pub(crate) const fn permits(&self) -> u32 {
+        self.permits
+    }
+
+    /// Sets how many may be in flight from now on, and lets in those who wait for what is new.
+    pub(crate) fn resize(self: &Arc<Self>, permits: u32) {
+        self.lock().resize(permits);
+        loop {
+            let now = self.at(Instant::now());
+            let mut gate = self.lock();
+            let next = gate.grant(now);
+            let turned_away = shed(&mut gate, now);
+            drop(gate);
+            drop(turned_away);
+            let Some(grant) = next else { return };
+            // Who is gone in this very moment drops the permit, which then goes to the next one.
+            drop(grant.send(Permit::new(Arc::clone(self))));
+        }
     }
 
     /// Takes a permit, or a place in the queue. Never overtakes those who wait.

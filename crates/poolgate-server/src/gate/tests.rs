@@ -52,6 +52,32 @@ async fn problem(answer: Answer) -> (http::response::Parts, Problem) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_wider_gate_lets_in_who_waits_and_a_narrower_one_takes_no_permit_away() {
+    let core = Core::new(&settings(1, 10), Registry::default(), Vec::new());
+    let (gate, go) = (Gate::with_core(Arc::clone(&core)), Arc::new(Semaphore::new(0)));
+    let service = held(&gate, &go);
+    let mut tasks = JoinSet::new();
+    let until = async |in_flight, queued| {
+        while (gate.in_flight(), gate.queued()) != (in_flight, queued) {
+            tokio::task::yield_now().await;
+        }
+    };
+    for number in 1..=4 {
+        tasks.spawn(service.clone().oneshot(request()));
+        until(1, number - 1).await;
+    }
+    core.limiter().resize(3);
+    until(3, 1).await;
+    core.limiter().resize(1);
+    go.add_permits(1);
+    until(2, 1).await;
+    go.add_permits(3);
+    while let Some(answer) = tasks.join_next().await {
+        assert_eq!(answer.expect("no panic").expect("infallible").status(), StatusCode::OK);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_is_not_let_in_in_time_is_told_when_to_come_back() {
     let (gate, go) = (Gate::new(&settings(1, 10)), Arc::new(Semaphore::new(0)));
     let service = held(&gate, &go);

@@ -68,7 +68,7 @@ impl Sampler {
         let sample = Sample {
             pool: PoolSample { checked_out: counts.checked_out, capacity: counts.capacity, waiting: counts.waiting },
             gate: GateSample {
-                permits: occupancy.permits,
+                permits: gate.limiter().permits(),
                 in_flight: occupancy.in_flight,
                 queued: occupancy.queued,
                 oldest_wait: occupancy.oldest_wait,

@@ -77,6 +77,10 @@ impl Monitor {
         if let Some(mean_hold) = decision.mean_hold {
             shared.gate.limiter().set_hold(mean_hold);
         }
+        if decision.permits != reading.occupancy.permits {
+            tracing::info!(from = reading.occupancy.permits, to = decision.permits, "Gate resized");
+            shared.gate.limiter().resize(decision.permits);
+        }
         let health = decision.config.health;
         if !shared.settings.control.clients {
             leave_clients_alone(&mut decision);
