@@ -117,6 +117,14 @@ impl ConcurrencyLimit {
         (self.limit < slots).then_some(self.limit)
     }
 
+    /// The limit that counts on, as long as another one is only tried: clients shall not feel a try.
+    pub(crate) fn proven(&self) -> u32 {
+        match self.phase {
+            Phase::Watching(_) => self.limit,
+            Phase::Settling { before, .. } | Phase::Trying { before, .. } => before.limit,
+        }
+    }
+
     fn advance(&mut self, completed: f64, slots: u32, mean_hold: f64, now: Duration, elapsed: Duration) {
         match &mut self.phase {
             Phase::Watching(count) => {
