@@ -4,10 +4,7 @@ use std::{
     collections::HashMap,
     fmt,
     str::FromStr,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -35,7 +32,6 @@ pub(crate) struct InvalidClientId;
 pub(crate) struct Presence {
     registry: Registry,
     key: StreamKey,
-    version: Arc<AtomicU64>,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +40,10 @@ struct State {
     at_address: HashMap<AddressKey, u32>,
     pollers: HashMap<AddressKey, Poller>,
     next_anonymous: u64,
+    /// The newest version that is known here, and how many streams were sent it: counted as it happens, so that asking
+    /// costs the same however many there are.
+    newest: u64,
+    in_sync: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -56,7 +56,8 @@ enum StreamKey {
 struct Stream {
     open: u32,
     address: Option<AddressKey>,
-    version: Arc<AtomicU64>,
+    /// What it was sent last.
+    version: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -76,15 +77,13 @@ impl Registry {
                 StreamKey::Anonymous(state.next_anonymous)
             }
         };
-        let stream =
-            state.streams.entry(key.clone()).or_insert_with(|| Stream { open: 0, address, version: Arc::default() });
+        let stream = state.streams.entry(key.clone()).or_insert_with(|| Stream { open: 0, address, version: None });
         stream.open += 1;
-        let (version, first) = (Arc::clone(&stream.version), stream.open == 1);
-        if let (true, Some(address)) = (first, address) {
+        if let (1, Some(address)) = (stream.open, address) {
             *state.at_address.entry(address).or_default() += 1;
         }
         drop(state);
-        Presence { registry: self.clone(), key, version }
+        Presence { registry: self.clone(), key }
     }
 
     /// A client asked for the config and was answered with this version.
@@ -99,11 +98,12 @@ impl Registry {
     /// `ttl` are forgotten; an address with a stream is not counted again for its polls.
     pub(crate) fn count(&self, version: u64, ttl: Duration) -> Clients {
         let mut state = self.lock();
-        let State { streams, at_address, pollers, .. } = &mut *state;
+        state.learn(version);
+        let State { streams, at_address, pollers, newest, in_sync, .. } = &mut *state;
         pollers.retain(|_, poller| poller.last.elapsed() <= ttl);
         let polling = || pollers.iter().filter(|(address, _)| !at_address.contains_key(address));
-        let in_sync = streams.values().filter(|stream| stream.version.load(Relaxed) == version).count()
-            + polling().filter(|(_, poller)| poller.version == version).count();
+        let streams_in_sync = if *newest == version { *in_sync } else { 0 };
+        let in_sync = streams_in_sync + polling().filter(|(_, poller)| poller.version == version).count();
         let live = streams.len() + polling().count();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Clients { live: count(live), in_sync: count(in_sync) }
@@ -128,7 +128,23 @@ impl Registry {
 impl Presence {
     /// The client was sent this version.
     pub(crate) fn sent(&self, version: u64) {
-        self.version.store(version, Relaxed);
+        let mut state = self.registry.lock();
+        state.learn(version);
+        let State { streams, newest, in_sync, .. } = &mut *state;
+        if let Some(stream) = streams.get_mut(&self.key) {
+            let before = stream.version.replace(version);
+            *in_sync += usize::from(version == *newest);
+            *in_sync -= usize::from(before == Some(*newest));
+        }
+    }
+}
+
+impl State {
+    /// There is a version that no stream was sent yet.
+    fn learn(&mut self, version: u64) {
+        if version > self.newest {
+            (self.newest, self.in_sync) = (version, 0);
+        }
     }
 }
 
@@ -140,8 +156,9 @@ impl Drop for Presence {
         if stream.open > 0 {
             return;
         }
-        let address = stream.address;
+        let (address, version) = (stream.address, stream.version);
         state.streams.remove(&self.key);
+        state.in_sync -= usize::from(version == Some(state.newest));
         if let Some(address) = address
             && let Some(clients) = state.at_address.get_mut(&address)
         {
@@ -205,6 +222,7 @@ mod tests {
     #[test]
     fn in_sync_are_those_that_were_sent_the_version() {
         let registry = Registry::default();
+        drop(registry.opened(id("z"), None));
         let one = registry.opened(id("a"), Some(address(1)));
         let _two = registry.opened(id("b"), Some(address(2)));
         one.sent(7);
@@ -214,6 +232,14 @@ mod tests {
         registry.polled(address(1), 7);
         assert_eq!(registry.count(7, TTL).live, 4, "an address with a stream is not counted for its polls");
         assert_eq!(registry.count(7, Duration::ZERO).live, 2, "polls expire");
+        let again = registry.opened(id("a"), Some(address(1)));
+        one.sent(8);
+        again.sent(8);
+        assert_eq!(registry.count(8, TTL).in_sync, 1, "a client counts once");
+        drop(again);
+        assert_eq!(registry.count(8, TTL).in_sync, 1, "it has another stream");
+        drop(one);
+        assert_eq!(registry.count(8, TTL).in_sync, 0);
     }
 
     #[test]
