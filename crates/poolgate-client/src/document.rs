@@ -1,5 +1,7 @@
 //! The config document, read member by member: serde's way through JavaScript values costs 20 KB of compressed code.
 
+use std::time::Duration;
+
 use js_sys::Reflect;
 use poolgate_types::{ConfigVersion, Health, Level, Reason, ThrottlingConfig};
 use wasm_bindgen::prelude::*;
@@ -39,9 +41,14 @@ impl Document {
     }
 }
 
-/// The two members that order configs; a heartbeat has no others.
+/// The two members that order configs.
 pub(crate) fn version(raw: &JsValue) -> Option<ConfigVersion> {
     Some(ConfigVersion { epoch: large(raw, "epoch")?, version: large(raw, "version")? })
+}
+
+/// What a heartbeat or a goodbye says about coming back.
+pub(crate) fn return_within(raw: &JsValue) -> Option<Duration> {
+    small(raw, "return_within_ms").map(|milliseconds| Duration::from_millis(milliseconds.into()))
 }
 
 fn member(raw: &JsValue, name: &str) -> JsValue {

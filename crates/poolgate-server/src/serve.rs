@@ -15,6 +15,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time,
 };
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -52,7 +53,8 @@ pub async fn serve(listener: TcpListener, app: Router, settings: &ServerSettings
         };
         match accepted {
             Ok((stream, permit)) => {
-                tokio::spawn(answer(http.clone(), stream, app.clone(), graceful.watcher(), permit));
+                let connection = Connection { stream, write_timeout: settings.write_timeout, permit };
+                tokio::spawn(answer(http.clone(), connection, app.clone(), graceful.watcher()));
             }
             Err(error) => {
                 tracing::warn!(%error, "Accepting a connection failed");
@@ -75,19 +77,41 @@ async fn accept(listener: &TcpListener, connections: &Arc<Semaphore>) -> io::Res
     Ok((stream, permit))
 }
 
-async fn answer(http: http1::Builder, stream: TcpStream, app: Router, watcher: Watcher, permit: OwnedSemaphorePermit) {
+/// A connection that was accepted.
+struct Connection {
+    stream: TcpStream,
+    write_timeout: Duration,
+    permit: OwnedSemaphorePermit,
+}
+
+async fn answer(http: http1::Builder, connection: Connection, app: Router, watcher: Watcher) {
+    let Connection { stream, write_timeout, permit } = connection;
     // Gone before it was answered.
     let Ok(peer) = stream.peer_addr() else { return };
     // Small answers go out at once. Where it fails they go out a little later.
     let _ = stream.set_nodelay(true);
+    give_up_on_the_dead(&stream, write_timeout);
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(write_timeout));
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         let app = app.clone();
         async move { Ok::<_, Infallible>(app.oneshot(request.map(Body::new)).await.unwrap_or_else(|never| match never {})) }
     });
-    if let Err(error) = watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await {
+    if let Err(error) = watcher.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), service)).await {
         // Clients vanish and talk nonsense all the time.
         tracing::debug!(%error, "Connection ended early");
     }
     drop(permit);
+}
+
+/// What fits into the system's buffers counts as written, so a client that is gone without a word would be noticed after a
+/// quarter of an hour. Where the system knows no such limit, that is so.
+fn give_up_on_the_dead(stream: &TcpStream, after: Duration) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(after)) {
+        tracing::debug!(%error, "No limit for unacknowledged data");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (stream, after);
 }

@@ -24,6 +24,7 @@ mod labels;
 mod problem;
 pub mod routes;
 mod status;
+mod stream;
 
 pub use cleanup::{CleanupReport, CleanupTrigger};
 pub use config::{ConfigVersion, Range, SixFields, ThrottlingConfig};
@@ -32,3 +33,4 @@ pub use lab::{LoadReport, LoadRequest, LoadState};
 pub use labels::{Backend, CircuitState, Health, Level, Reason, Severity};
 pub use problem::{Problem, codes};
 pub use status::{Alert, AlertKind, Clients, Forecast, GateStatus, Percentiles, Performance, Ping, PoolStatus, Status};
+pub use stream::{Bye, Heartbeat};

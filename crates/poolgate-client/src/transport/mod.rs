@@ -149,13 +149,15 @@ impl Transport {
                 core.relay(&document.raw);
                 core.learn_document(*document);
             }
-            Received::Heartbeat(at, raw) => {
+            Received::Heartbeat(at, return_within, raw) => {
+                self.return_within(return_within);
                 core.relay(&raw);
                 core.learn(&News::Current(at));
             }
             // The stream lives; what it said is ignored.
             Received::Malformed => {}
-            Received::Bye => {
+            Received::Bye(return_within) => {
+                self.return_within(return_within);
                 self.stream.replace(None);
                 self.plan.borrow_mut().stream_ended(clock::now(), chance());
                 self.advance(core);
@@ -172,6 +174,12 @@ impl Transport {
         self.plan.borrow_mut().heard(enforced, clock::now());
         self.advance(core);
         core.pump();
+    }
+
+    fn return_within(&self, time: Option<Duration>) {
+        if let Some(time) = time {
+            self.plan.borrow_mut().return_within(time);
+        }
     }
 
     fn poll(&self, core: &Rc<Core>) {

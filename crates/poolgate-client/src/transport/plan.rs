@@ -14,10 +14,14 @@ const SILENCE_ENFORCED: Duration = Duration::from_secs(15);
 const SILENCE: Duration = Duration::from_secs(45);
 /// Shortest and longest wait after a failure; it doubles in between.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-/// The clients of a stream that broke ask within this time.
-const SPREAD: Duration = Duration::from_secs(1);
-/// The clients of a server that said goodbye come back within this time, after half a second.
-const RETURN_SPREAD: Duration = Duration::from_millis(2500);
+/// The clients of a stream that is over come back within this time, as long as the server has not said another, and at the
+/// most.
+const RETURN_WITHIN: Duration = Duration::from_millis(2500);
+const LONGEST_RETURN: Duration = Duration::from_secs(600);
+/// Least wait before.
+const LEAST_RETURN: Duration = Duration::from_millis(500);
+/// If it broke, they ask within this part of that time.
+const ASKING: f64 = 0.4;
 /// A page that stays hidden gives its stream back: over HTTP/1.1 a browser has six connections per host for all tabs.
 const HIDDEN_GRACE: Duration = Duration::from_secs(10);
 /// Looking at a page again asks at most this often.
@@ -52,6 +56,8 @@ pub(crate) struct Plan {
     stream_failures: u32,
     poll_failures: u32,
     last_news: Option<Duration>,
+    /// Within which time to come back when the stream is over.
+    return_within: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +86,7 @@ impl Plan {
             stream_failures: 0,
             poll_failures: 0,
             last_news: None,
+            return_within: RETURN_WITHIN,
         }
     }
 
@@ -173,8 +180,9 @@ impl Plan {
         }
         self.stream = Stream::Absent;
         self.stream_failures = self.stream_failures.saturating_add(1);
-        self.stream_at = Some(now + backoff(self.stream_failures, chance));
-        let ask = now + SPREAD.mul_f64(chance);
+        let more = self.return_within.saturating_sub(RETURN_WITHIN).mul_f64(chance);
+        self.stream_at = Some(now + backoff(self.stream_failures, chance) + more);
+        let ask = now + self.return_within.mul_f64(ASKING * chance);
         self.poll_at = Some(self.poll_at.map_or(ask, |at| at.min(ask)));
     }
 
@@ -184,7 +192,12 @@ impl Plan {
             return;
         }
         self.stream = Stream::Absent;
-        self.stream_at = Some(now + Duration::from_millis(500) + RETURN_SPREAD.mul_f64(chance));
+        self.stream_at = Some(now + LEAST_RETURN + self.return_within.mul_f64(chance));
+    }
+
+    /// The server says within which time to come back when the stream is over: the more clients it has, the longer.
+    pub(crate) fn return_within(&mut self, time: Duration) {
+        self.return_within = time.min(LONGEST_RETURN);
     }
 
     /// The route was asked; `interval` is what the server says about the next time.
@@ -306,6 +319,24 @@ mod tests {
         plan.heard(false, seconds(1));
         assert!(plan.is_streaming());
         assert_eq!(plan.next_deadline(), Some(seconds(46)), "only silence is watched");
+    }
+
+    #[test]
+    fn many_clients_come_back_over_the_time_that_the_server_said() {
+        let mut plan = plan(Mode::Auto);
+        drain(&mut plan, Duration::ZERO);
+        plan.return_within(seconds(20));
+        plan.stream_ended(seconds(1), 0.5);
+        assert_eq!(plan.next_deadline(), Some(Duration::from_millis(11_500)));
+        assert_eq!(drain(&mut plan, seconds(12)), [Action::OpenStream]);
+        plan.heard(true, seconds(12));
+        plan.stream_lost(seconds(20), 0.5);
+        assert_eq!(plan.next_deadline(), Some(seconds(24)), "it asks");
+        assert_eq!(drain(&mut plan, seconds(24)), [Action::Poll]);
+        assert_eq!(plan.next_deadline(), Some(Duration::from_millis(29_500)), "it opens another stream");
+        plan.return_within(Duration::MAX);
+        plan.stream_ended(seconds(40), 1.0);
+        assert_eq!(plan.stream_at, Some(Duration::from_millis(640_500)), "within ten minutes, whatever it says");
     }
 
     #[test]

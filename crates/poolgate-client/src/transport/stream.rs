@@ -1,5 +1,7 @@
 //! The event stream: server-sent events through the host's `EventSource`.
 
+use std::time::Duration;
+
 use poolgate_types::ConfigVersion;
 use wasm_bindgen::prelude::*;
 use web_sys::{EventSource, MessageEvent};
@@ -21,12 +23,12 @@ pub(crate) struct Stream {
 #[derive(Debug)]
 pub(crate) enum Received {
     Config(Box<Document>),
-    /// The version, and the message as it came.
-    Heartbeat(ConfigVersion, JsValue),
+    /// The version, within which time to come back if the stream breaks, and the message as it came.
+    Heartbeat(ConfigVersion, Option<Duration>, JsValue),
     /// An event of ours that makes no sense.
     Malformed,
-    /// The server ends the stream in order.
-    Bye,
+    /// The server ends the stream in order, and says within which time to come back.
+    Bye(Option<Duration>),
     /// It broke, or was refused. The host would try again without jitter, and not at all after an error status.
     Broken,
 }
@@ -42,7 +44,7 @@ impl Stream {
         let listeners = [
             ("config", config as fn(&web_sys::Event) -> Received),
             ("heartbeat", heartbeat),
-            ("bye", |_| Received::Bye),
+            ("bye", bye),
             ("error", |_| Received::Broken),
         ];
         let listeners = listeners
@@ -69,8 +71,12 @@ fn config(event: &web_sys::Event) -> Received {
 
 fn heartbeat(event: &web_sys::Event) -> Received {
     data(event)
-        .and_then(|data| Some(Received::Heartbeat(document::version(&data)?, data)))
+        .and_then(|data| Some(Received::Heartbeat(document::version(&data)?, document::return_within(&data), data)))
         .unwrap_or(Received::Malformed)
+}
+
+fn bye(event: &web_sys::Event) -> Received {
+    Received::Bye(data(event).as_ref().and_then(document::return_within))
 }
 
 fn data(event: &web_sys::Event) -> Option<JsValue> {

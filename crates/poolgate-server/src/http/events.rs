@@ -12,7 +12,7 @@ use axum::{
 };
 use futures_util::stream;
 use http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
-use poolgate_types::{Problem, codes};
+use poolgate_types::{Bye, Heartbeat, Problem, codes};
 use serde::Deserialize;
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
@@ -24,7 +24,7 @@ use crate::{
     Poolgate,
     address::AddressKey,
     clients::{ClientId, Presence},
-    monitor::{ConfigDocument, StatusDocument},
+    monitor::{ConfigDocument, StatusDocument, event},
     problem,
 };
 
@@ -34,9 +34,11 @@ const HEARTBEAT_ENFORCED: Duration = Duration::from_secs(5);
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Shortest time between two status events.
 const STATUS_INTERVAL: Duration = Duration::from_millis(500);
-/// How long a browser waits before it connects again.
-const RETRY: &[u8] = b"retry: 3000\n";
-const BYE: Bytes = Bytes::from_static(b"event: bye\ndata: {}\n\n");
+/// Shortest wait of an `EventSource` before it connects again, in milliseconds.
+const SHORTEST_RETRY: u64 = 1000;
+/// Time within which the clients come back after a cut, in milliseconds; longer for more of them than come back in a second.
+const SHORTEST_RETURN: u32 = 2500;
+const RETURNS_PER_SECOND: u32 = 1000;
 
 /// What a stream may be asked for.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -91,7 +93,7 @@ pub(super) async fn events(
         beat: Instant::now(),
         status_due: Instant::now(),
         _permit: permit,
-        _poolgate: poolgate.clone(),
+        poolgate: poolgate.clone(),
     };
     let frames = stream::unfold(subscription, async |mut subscription| {
         let frame = subscription.next().await?;
@@ -135,7 +137,7 @@ struct Subscription {
     status_due: Instant,
     _permit: OwnedSemaphorePermit,
     /// An open stream keeps Poolgate running.
-    _poolgate: Poolgate,
+    poolgate: Poolgate,
 }
 
 impl Subscription {
@@ -145,7 +147,10 @@ impl Subscription {
         }
         if !self.begun {
             self.begun = true;
-            return Some([RETRY, &self.newest_config()].concat().into());
+            // For those who leave it to their `EventSource`, which knows no jitter of its own.
+            let spread = self.poolgate.shared().gate.jitter().below(self.return_within_ms().into());
+            let retry = SHORTEST_RETRY + spread;
+            return Some([format!("retry: {retry}\n").as_bytes(), &self.newest_config()].concat().into());
         }
         let interval = if self.config.borrow().config.enforced { HEARTBEAT_ENFORCED } else { HEARTBEAT };
         let (heartbeat_due, status_due) = (self.beat + interval, self.status_due);
@@ -153,7 +158,7 @@ impl Subscription {
             biased;
             () = &mut self.closing => {
                 self.over = true;
-                Some(BYE)
+                Some(event("bye", &Bye { return_within_ms: self.return_within_ms() }))
             }
             Ok(()) = self.config.changed() => Some(self.newest_config()),
             Some(status) = next_status(self.status.as_mut(), status_due) => {
@@ -162,9 +167,21 @@ impl Subscription {
             }
             () = time::sleep_until(heartbeat_due) => {
                 self.beat = Instant::now();
-                Some(self.config.borrow().heartbeat.clone())
+                Some(self.heartbeat())
             }
         }
+    }
+
+    /// Which config is in force, and how widely to spread the next connects if this stream breaks.
+    fn heartbeat(&self) -> Bytes {
+        let at = self.config.borrow().config.at();
+        event("heartbeat", &Heartbeat { at, return_within_ms: self.return_within_ms() })
+    }
+
+    fn return_within_ms(&self) -> u32 {
+        let streams = u64::from(self.poolgate.shared().clients.streaming());
+        let spread = u32::try_from(streams * 1000 / u64::from(RETURNS_PER_SECOND)).unwrap_or(u32::MAX);
+        spread.max(SHORTEST_RETURN)
     }
 
     fn newest_config(&mut self) -> Bytes {

@@ -5,8 +5,8 @@ use http::HeaderValue;
 use jiff::Timestamp;
 use poolgate_pool::Counts;
 use poolgate_types::{
-    Backend, CircuitState, Clients, ConfigVersion, GateStatus, Health, Level, Percentiles, Performance, PoolStatus,
-    Status, ThrottlingConfig,
+    Backend, CircuitState, Clients, GateStatus, Health, Level, Percentiles, Performance, PoolStatus, Status,
+    ThrottlingConfig,
 };
 use serde::Serialize;
 
@@ -23,8 +23,6 @@ pub(crate) struct ConfigDocument {
     pub(crate) etag: HeaderValue,
     /// As a server-sent event.
     pub(crate) event: Bytes,
-    /// Its version as a heartbeat event.
-    pub(crate) heartbeat: Bytes,
 }
 
 /// The status, ready to send.
@@ -43,11 +41,9 @@ pub(crate) struct StatusDocument {
 impl ConfigDocument {
     pub(crate) fn new(config: ThrottlingConfig) -> Self {
         let json = encode(&config);
-        let version: ConfigVersion = config.at();
         Self {
             etag: HeaderValue::try_from(format!("\"{}\"", config.etag())).unwrap_or(HeaderValue::from_static("\"\"")),
-            event: event("config", &json),
-            heartbeat: event("heartbeat", &encode(&version)),
+            event: frame("config", &json),
             json,
             config,
         }
@@ -57,7 +53,7 @@ impl ConfigDocument {
 impl StatusDocument {
     pub(crate) fn new(status: Status, answering: bool) -> Self {
         let json = encode(&status);
-        Self { event: event("status", &json), json, status, answering }
+        Self { event: frame("status", &json), json, status, answering }
     }
 
     /// What holds before the first tick.
@@ -124,7 +120,12 @@ fn encode(document: &impl Serialize) -> Bytes {
     serde_json::to_vec(document).unwrap_or_default().into()
 }
 
-fn event(name: &str, json: &Bytes) -> Bytes {
+/// A server-sent event.
+pub(crate) fn event(name: &str, document: &impl Serialize) -> Bytes {
+    frame(name, &encode(document))
+}
+
+fn frame(name: &str, json: &Bytes) -> Bytes {
     // JSON from serde_json stands on one line, as a `data:` field must.
     [b"event: ", name.as_bytes(), b"\ndata: ", json, b"\n\n"].concat().into()
 }

@@ -13,6 +13,6 @@ mod sampler;
 mod tick;
 
 pub(crate) use self::{
-    documents::{ConfigDocument, StatusDocument},
+    documents::{ConfigDocument, StatusDocument, event},
     tick::run,
 };

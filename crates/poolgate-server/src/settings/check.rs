@@ -43,6 +43,7 @@ impl Settings {
         number("server.max_header_bytes", server.max_header_bytes, 1 << 10..=256 << 10)?;
         time("server.header_timeout", server.header_timeout, SECOND..=HOUR)?;
         time("server.request_timeout", server.request_timeout, SECOND..=HOUR)?;
+        time("server.write_timeout", server.write_timeout, SECOND..=HOUR)?;
         time("server.drain_timeout", server.drain_timeout, Duration::ZERO..=HOUR)?;
         for origin in &server.allowed_origins {
             if !is_origin(origin) {

@@ -91,6 +91,10 @@ pub struct ServerSettings {
     /// How long a response's head may take. Longer than `pool.timeout`, or nobody learns why. Default: 60 s.
     #[serde(with = "duration")]
     pub request_timeout: Duration,
+    /// How long a client may take nothing of what is sent to it, an event stream's included, before its connection is closed.
+    /// Default: 30 s.
+    #[serde(with = "duration")]
+    pub write_timeout: Duration,
     /// How long a shutdown waits for requests to end. Default: 10 s.
     #[serde(with = "duration")]
     pub drain_timeout: Duration,
@@ -109,6 +113,7 @@ impl Default for ServerSettings {
             max_header_bytes: 16 << 10,
             header_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(10),
         }
     }

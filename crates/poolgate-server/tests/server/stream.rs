@@ -52,8 +52,10 @@ async fn the_first_event_is_the_config_and_the_last_is_bye() {
     let mut stream = ask(address, &format!("{}?topics=config,status&client=abc", routes::EVENTS)).await;
     let begin = read_until(&mut stream, "event: status").await;
     assert!(begin.contains("content-type: text/event-stream"), "{begin}");
-    let (retry, config) = (begin.find("retry: 3000"), begin.find("event: config"));
+    let (retry, config) = (begin.find("retry: "), begin.find("event: config"));
     assert!(retry.is_some() && retry < config, "{begin}");
+    let retry = begin.split("retry: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok()).expect("a number");
+    assert!((1000..3500).contains(&retry), "spread by chance: {retry}");
     let data = begin.split("data: ").nth(1).and_then(|rest| rest.lines().next()).expect("data");
     let config: ThrottlingConfig = serde_json::from_str(data).expect("a config");
     assert_eq!(config.at(), server.poolgate.config().at());
@@ -63,7 +65,7 @@ async fn the_first_event_is_the_config_and_the_last_is_bye() {
     let begun = Instant::now();
     server.poolgate.close();
     let end = read_until(&mut stream, "event: bye").await;
-    assert!(end.contains("event: bye\ndata: {}\n\n"), "{end}");
+    assert!(end.contains("event: bye\ndata: {\"return_within_ms\":2500}\n\n"), "{end}");
     assert_eq!(serving.await.expect("no panic"), Served::Drained);
     assert!(begun.elapsed() < Duration::from_secs(1), "an open stream held the shutdown up: {:?}", begun.elapsed());
     assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
@@ -87,6 +89,24 @@ async fn a_client_that_leaves_is_no_longer_counted() {
     eventually("gone", || server.poolgate.status().clients.live == 0).await;
     let mut three = ask(address, routes::EVENTS).await;
     read_until(&mut three, "event: config").await;
+}
+
+#[tokio::test]
+async fn who_takes_nothing_is_dropped() {
+    let server = server_with(
+        |settings| settings.server.write_timeout = Duration::from_secs(1),
+        |_, poolgate| {
+            // More than the system's buffers hold.
+            let large = async || vec![b'x'; 64 << 20];
+            Router::new().route("/large", get(large)).layer(poolgate.gate())
+        },
+    )
+    .await;
+    let (address, _serving) = listen(&server).await;
+    let _stuck = ask(address, "/large").await;
+    let gate = server.poolgate.gate();
+    eventually("it is answered", || gate.in_flight() == 1).await;
+    eventually("and given up", || gate.in_flight() == 0).await;
 }
 
 #[tokio::test]

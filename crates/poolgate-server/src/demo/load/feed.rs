@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use http_body_util::BodyExt;
 use poolgate_throttle::News;
-use poolgate_types::routes;
+use poolgate_types::{Bye, routes};
 use tokio::{sync::mpsc, time};
 
 use super::{
@@ -20,8 +20,10 @@ const SILENCE: Duration = Duration::from_secs(40);
 /// How long opening a stream may take.
 const OPENING: Duration = Duration::from_secs(10);
 
-/// Between two attempts, half to one and a half times as long.
-const RETRY: Duration = Duration::from_secs(3);
+/// Least wait between two attempts.
+const RETRY: Duration = Duration::from_secs(1);
+/// Within this time more, as long as the server has not said another.
+const RETURN_WITHIN: Duration = Duration::from_secs(3);
 
 /// News that the user has not yet taken in; the stream waits while it is full.
 pub(super) const BACKLOG: usize = 8;
@@ -30,9 +32,10 @@ pub(super) const BACKLOG: usize = 8;
 /// to have no such route. A stream that ends or cannot be opened is opened again.
 pub(super) async fn follow(http: HttpClient, id: u64, mut random: Random, news: mpsc::Sender<News>) {
     let path = format!("{}?client={id:016x}", routes::EVENTS);
+    let mut within = RETURN_WITHIN;
     loop {
         let end = match time::timeout(OPENING, http.stream(&path)).await {
-            Ok(Ok((StatusCode::OK, body))) => read(body, &news).await,
+            Ok(Ok((StatusCode::OK, body))) => read(body, &news, &mut within).await,
             Ok(Ok((StatusCode::NOT_FOUND | StatusCode::NOT_IMPLEMENTED, _))) => {
                 // If nobody listens any more, there is nobody to tell.
                 news.send(News::NotFound).await.ok();
@@ -48,7 +51,7 @@ pub(super) async fn follow(http: HttpClient, id: u64, mut random: Random, news: 
         if heard.is_err() {
             return;
         }
-        time::sleep(RETRY.mul_f64(0.5 + random.unit())).await;
+        time::sleep(RETRY + within.mul_f64(random.unit())).await;
     }
 }
 
@@ -60,13 +63,17 @@ enum End {
     NobodyListens,
 }
 
-async fn read(mut body: hyper::body::Incoming, news: &mpsc::Sender<News>) -> End {
+/// Hands on what the stream says, and notes within which time to come back when it is over.
+async fn read(mut body: hyper::body::Incoming, news: &mpsc::Sender<News>, within: &mut Duration) -> End {
     let mut reader = EventReader::default();
     loop {
         let Ok(Some(Ok(frame))) = time::timeout(SILENCE, body.frame()).await else { return End::NoContact };
         let Ok(bytes) = frame.into_data() else { continue };
         let Ok(events) = reader.read(&bytes) else { return End::NoContact };
         for event in events {
+            if let Ok(Bye { return_within_ms }) = serde_json::from_str(&event.data) {
+                *within = Duration::from_millis(return_within_ms.into());
+            }
             if event.name == "bye" {
                 return End::Bye;
             }
