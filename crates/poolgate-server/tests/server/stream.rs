@@ -1,9 +1,13 @@
 //! The event stream, over a real listener where it matters.
 
-use std::time::{Duration, Instant};
+use std::{
+    convert::Infallible,
+    time::{Duration, Instant},
+};
 
 use crate::harness::{Server, eventually, server, server_with};
-use axum::{Router, routing::get};
+use axum::{Router, body::Body, routing::get};
+use futures_util::{StreamExt, stream};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use poolgate_server::{Served, serve};
@@ -97,7 +101,10 @@ async fn who_takes_nothing_is_dropped() {
         |settings| settings.server.write_timeout = Duration::from_secs(1),
         |_, poolgate| {
             // More than the system's buffers hold.
-            let large = async || vec![b'x'; 64 << 20];
+            let large = async || {
+                let chunks = stream::repeat_with(|| Ok::<_, Infallible>(vec![b'x'; 1 << 16])).take(1000);
+                Body::from_stream(chunks)
+            };
             Router::new().route("/large", get(large)).layer(poolgate.gate())
         },
     )
