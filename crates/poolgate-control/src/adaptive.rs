@@ -9,9 +9,9 @@
 //! rate ← rate · clamp(1 + (T/d) · (α (η C − y) − β min(q/d, C)) / C)
 //! ```
 //!
-//! The factor is clamped to 0.75 … 1.06 per 100 ms: fast to cut, slow to release. It settles
-//! with requests waiting for `d (η − 1) α / β` = 40 ms at the gate, which therefore never runs dry; a gate that lets them
-//! wait less rejects a share `1 − 1/η` = 5 % at the most.
+//! The factor is clamped to 0.75 … 1.06 per 100 ms: fast to cut, slow to release. It settles with requests waiting for
+//! `d (η − 1) α / β` = 60 ms at the gate, which therefore never runs dry; a gate that lets them wait less rejects a share
+//! `1 − 1/η` = 7 % at the most. `docs/control-law.md` has the derivation, and what was measured.
 
 use std::time::Duration;
 
@@ -50,6 +50,11 @@ const LEAST_SHARE: f64 = 0.1;
 /// How late clients without a stream hear, on average: they ask every five seconds while a limit is enforced.
 const POLL_DELAY: Duration = Duration::from_millis(2500);
 
+/// When so many times the arrivals that are wanted come after a guess, one can see how late the clients hear of it: when
+/// half of the excess is gone. Nobody is waited for longer than the other.
+const CLEAR_EXCESS: f64 = 1.5;
+const LATEST_HEARING: Duration = Duration::from_secs(4);
+
 /// Demand fits when arrivals stay below this part of capacity, and rejects below that part of arrivals.
 const FITTING_ARRIVALS: f64 = 0.95;
 const FITTING_REJECTS: f64 = 0.01;
@@ -69,8 +74,17 @@ pub(crate) struct FairRate {
     rejects: Window,
     rate: Option<f64>,
     calm: Option<Calm>,
-    /// Before this moment the arrivals say nothing about a rate that was guessed.
-    heard_at: Duration,
+    guess: Option<Guess>,
+    /// How late the clients with a stream hear, as far as that could be seen.
+    hearing: Duration,
+}
+
+/// A rate that the clients have not heard of yet: until then the arrivals say nothing about it.
+#[derive(Clone, Copy, Debug)]
+struct Guess {
+    made_at: Duration,
+    /// The most arrivals a second that were seen since.
+    most: f64,
 }
 
 /// Since when demand fits, and the arrivals then.
@@ -88,7 +102,8 @@ impl FairRate {
             rejects: Window::default(),
             rate: None,
             calm: None,
-            heard_at: Duration::ZERO,
+            guess: None,
+            hearing: settings.loop_delay,
         }
     }
 
@@ -113,36 +128,55 @@ impl FairRate {
         let (Some(arrivals), Some(capacity)) = (self.arrivals.value(), capacity.per_second()) else {
             return self.rate;
         };
+        let wanted = self.settings.overcommit * capacity;
+        let equal_share = wanted / f64::from(sample.live_clients.max(1));
+        if self.is_unheard(arrivals, wanted, now) {
+            // More may be known by now about capacity and clients.
+            self.rate = Some(equal_share);
+            return self.rate;
+        }
         let delay = self.loop_delay(sample);
-        let equal_share = self.settings.overcommit * capacity / f64::from(sample.live_clients.max(1));
         self.rate = match self.rate {
-            _ if now < self.heard_at => {
-                // What arrives now was sent before the guess was heard.
-                self.arrivals = Average::new(ARRIVALS_TIME_CONSTANT);
-                return self.rate;
-            }
-            None => self.is_congested(sample, arrivals, capacity).then(|| self.guess(equal_share, now)),
+            None => self.is_congested(sample, arrivals, capacity).then(|| self.guess(equal_share, arrivals, now)),
             Some(rate) => (!self.fits(arrivals, capacity, delay, now)).then(|| {
                 let mut factor = self.factor(arrivals, f64::from(gate.queued), capacity, delay, elapsed);
                 if factor < FALLING_FAST && rate > FAR_ABOVE * equal_share {
-                    return self.guess(equal_share, now);
+                    return self.guess(equal_share, arrivals, now);
                 }
                 if rate < EQUAL_ENOUGH * equal_share {
                     factor = factor.max(SLOWEST_CUT);
                 }
                 // Above the whole capacity the rate limits nobody; the bound keeps the way back short.
-                let most = self.settings.overcommit * capacity;
-                (rate * factor).clamp(LEAST_SHARE * equal_share, most)
+                (rate * factor).clamp(LEAST_SHARE * equal_share, wanted)
             }),
         };
         self.rate
     }
 
     /// An equal share for everybody who listens, and time for them to hear of it.
-    fn guess(&mut self, equal_share: f64, now: Duration) -> f64 {
+    fn guess(&mut self, equal_share: f64, arrivals: f64, now: Duration) -> f64 {
         self.calm = None;
-        self.heard_at = now.saturating_add(self.settings.loop_delay);
+        self.guess = Some(Guess { made_at: now, most: arrivals });
         equal_share
+    }
+
+    /// Whether the clients have yet to hear of a guess.
+    fn is_unheard(&mut self, arrivals: f64, wanted: f64, now: Duration) -> bool {
+        let Some(Guess { made_at, most }) = &mut self.guess else { return false };
+        *most = most.max(arrivals);
+        let passed = now.saturating_sub(*made_at);
+        let is_clear = *most > CLEAR_EXCESS * wanted;
+        let is_seen = is_clear && arrivals < f64::midpoint(*most, wanted);
+        let patience = if is_clear { LATEST_HEARING } else { self.settings.loop_delay };
+        if is_seen {
+            self.hearing = passed.max(self.settings.loop_delay);
+        }
+        if is_seen || passed >= patience {
+            self.guess = None;
+            // What is in the average was sent before. The next tick is the first that counts.
+            self.arrivals = Average::new(ARRIVALS_TIME_CONSTANT);
+        }
+        true
     }
 
     /// More arrives than is wanted, and the gate shows it. Usage alone, however high, is no evidence.
@@ -153,7 +187,7 @@ impl FairRate {
 
     /// How long it takes until a new rate shows in the arrivals, in seconds, on average over the clients.
     fn loop_delay(&self, sample: &Sample) -> f64 {
-        let pushed = self.settings.loop_delay.as_secs_f64();
+        let pushed = self.hearing.as_secs_f64();
         let polled = pushed.max(POLL_DELAY.as_secs_f64());
         let clients = f64::from(sample.live_clients.max(1));
         let streaming = f64::from(sample.streaming_clients).min(clients) / clients;

@@ -114,6 +114,10 @@ pub const TRIALS: &[Trial] = &[
         ..trial("no event stream for 20 seconds, a step to 3 times the capacity meanwhile", "stream-cut", unchanged)
     },
     Trial {
+        goals: &[at_least("goodput from five seconds after the step on, of peak", 0.93, |run| run.of_peak(25, 75))],
+        ..trial("configs that arrive 1 to 3 seconds late, step to 4 times the capacity", "late", unchanged)
+    },
+    Trial {
         goals: &[at_least("goodput from five seconds after it on, of peak", 0.9, |run| run.of_peak(27, 60))],
         ..trial("restart under 4,000 clients, twice the capacity", "restart", unchanged)
     },

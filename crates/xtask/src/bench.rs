@@ -34,6 +34,12 @@ enum Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// What 10,000 open event streams cost, and how fast a new config reaches all of them
+    Streams {
+        /// Handed on; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Poolgate and its rivals under overload, on axum and PostgreSQL; some twenty minutes, with --quick five
     Overload {
         /// Handed on; `--help` lists them
@@ -49,6 +55,7 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<()> {
         Bench::Gate => bench(project, "poolgate-server", "gate"),
         Bench::Pool { arguments } => pool(project, arguments),
         Bench::Throttle => bench(project, "poolgate-throttle", "engine"),
+        Bench::Streams { arguments } => streams(project, arguments),
         Bench::Overload { arguments } => overload(project, arguments),
     }
 }
@@ -79,6 +86,15 @@ fn pool(project: &Project, arguments: &[String]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Memory and processor time are those of a server as it is shipped.
+fn streams(project: &Project, arguments: &[String]) -> Result<()> {
+    process::run(project.cargo().args(["build", "--quiet", "--release", "--package", "poolgate-server"]))?;
+    let server = project.target.join("release").join(format!("poolgate{}", std::env::consts::EXE_SUFFIX));
+    let mut bench = project.cargo();
+    bench.args(["run", "--quiet", "--release", "--package", "poolgate-e2e", "--bin", "streams", "--"]);
+    process::run(bench.args(arguments).env("TEST_POOLGATE_BIN", server))
 }
 
 /// Built for release: what a rejection costs is one of the figures.
