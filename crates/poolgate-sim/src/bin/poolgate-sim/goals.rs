@@ -1,19 +1,12 @@
 //! `goals`: measures what the law promises.
 
-use std::{
-    fmt::Write,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fmt::Write, path::PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use poolgate_sim::goals::{Goal, Run, TRIALS, Target, Trial};
 
-use crate::{batch, statistics::Spread};
-
-/// Between these lines a document holds what was measured.
-const MARKS: (&str, &str) = ("<!-- goals: begin -->", "<!-- goals: end -->");
+use crate::{batch, document, statistics::Spread};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -51,8 +44,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         }
     }
     println!("{table}");
-    if let Some(document) = &options.document {
-        insert(document, &table)?;
+    if let Some(path) = &options.document {
+        document::insert(path, "goals", &table)?;
     }
     Ok(kept)
 }
@@ -65,14 +58,4 @@ fn row(goal: &Goal, spread: Spread, is_met: bool) -> String {
     let Spread { median, least, most } = spread;
     let word = if is_met { "" } else { "**missed**" };
     format!("| {} | {target} | {median:.3} | {least:.3}–{most:.3} | {word} |", goal.figure)
-}
-
-fn insert(document: &Path, table: &str) -> Result<()> {
-    let name = document.display();
-    let text = fs::read_to_string(document).with_context(|| format!("cannot read {name}"))?;
-    let (begin, end) = MARKS;
-    let (before, rest) = text.split_once(begin).with_context(|| format!("{name} has no line `{begin}`"))?;
-    let (_, after) = rest.split_once(end).with_context(|| format!("{name} has no line `{end}` after `{begin}`"))?;
-    fs::write(document, format!("{before}{begin}\n\n{table}\n{end}{after}"))
-        .with_context(|| format!("cannot write {name}"))
 }

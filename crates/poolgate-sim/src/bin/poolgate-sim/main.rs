@@ -3,6 +3,7 @@
 mod batch;
 mod contender;
 mod csv;
+mod document;
 mod goals;
 mod law;
 mod options;
@@ -81,6 +82,12 @@ fn run(options: &options::Options) -> Result<()> {
     }
     if let Some(folder) = &options.csv {
         csv::write(folder, &results)?;
+    }
+    if let Some(path) = &options.document {
+        for results in results.chunk_by(|a, b| a.case.setup.name == b.case.setup.name) {
+            let name = results.first().map_or("", |result| result.case.setup.name.as_str());
+            document::insert(path, &format!("sim {name}"), &document::comparison(results))?;
+        }
     }
     if let Some(folder) = &options.svg {
         plot::write(folder, &results)?;

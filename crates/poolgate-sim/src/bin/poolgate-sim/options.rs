@@ -49,6 +49,9 @@ pub(crate) struct Options {
     /// Draw the seconds of the first seed's runs and, where there are several loads, goodput and arrivals over load
     #[arg(long, value_name = "DIR")]
     pub(crate) svg: Option<PathBuf>,
+    /// Put a table that compares the schemes into this document, between its `sim SCENARIO` marks
+    #[arg(long, value_name = "FILE")]
+    pub(crate) document: Option<PathBuf>,
     /// Runs at a time; by default one on each core
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
