@@ -7,6 +7,15 @@ export function createClient(options?: ClientOptions): Promise<PoolgateClient>;
  */
 export function createThrottledFetch(options?: ClientOptions): typeof fetch;
 
+/**
+ * Loads the module, once for all clients; `createClient` does so by itself. Call it to load early, or from elsewhere.
+ * Rejected when the module does not work here; clients then pass requests through. The next call tries again.
+ */
+export function init(source?: ModuleSource): Promise<void>;
+
+/** Where the WebAssembly module comes from: its address, its bytes, a response with them, or the compiled module. */
+export type ModuleSource = string | URL | BufferSource | Response | WebAssembly.Module;
+
 export interface ClientOptions {
   /** Where the Poolgate server is. Default: the page's origin; required in Node. */
   baseUrl?: string | URL;
@@ -31,8 +40,8 @@ export interface ClientOptions {
   autoCleanup?: boolean;
   /** The real fetch. Default `globalThis.fetch`. */
   fetch?: typeof fetch;
-  /** The module, where the default, `poolgate_client_bg.wasm` beside this file, cannot be loaded. The first client's counts. */
-  wasm?: BufferSource | WebAssembly.Module | Response | URL;
+  /** The module, where the entry's own cannot be loaded. The first client's counts. */
+  wasm?: ModuleSource;
 }
 
 export interface PoolgateClient extends EventTarget {

@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
 extern "C" {
-    /// The JavaScript shell, `js/index.js`: it owns the event target and the error classes.
+    /// The JavaScript shell, `js/client.js`: it owns the event target and the error classes.
     #[derive(Clone, Debug)]
     pub type Shell;
     /// Dispatches an event.

@@ -19,8 +19,10 @@ const PAGE = `<!doctype html><title>test</title><script type="module">
 
 /** @typedef {Awaited<ReturnType<typeof startOrigin>>} Origin */
 
+/** @typedef {string | import("node:http").RequestListener} File */
+
 /**
- * @param {Record<string, string>} [files] more files by path, all JavaScript or HTML
+ * @param {Record<string, File>} [files] more files by path, all JavaScript or HTML; a function answers as it likes
  */
 export async function startOrigin(files = {}) {
   /** @type {Set<import("node:http").ServerResponse>} */
@@ -41,7 +43,10 @@ export async function startOrigin(files = {}) {
 
   const server = createServer((request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
-    if (pathname === `${HEALTH}throttling-config`) {
+    const file = files[pathname];
+    if (typeof file === "function") {
+      file(request, response);
+    } else if (pathname === `${HEALTH}throttling-config`) {
       seen.asked += 1;
       response.writeHead(200, { "content-type": "application/json", "cache-control": "no-store" });
       response.end(JSON.stringify(config));
@@ -68,13 +73,13 @@ export async function startOrigin(files = {}) {
         response.writeHead(200, { "poolgate-config": header(config), "cache-control": "no-store" }).end("{}");
       }, work.ms);
     } else if (pathname.startsWith("/pkg/")) {
-      const file = path.join(PACKAGE, path.basename(pathname));
-      if (!existsSync(file)) return void response.writeHead(404).end();
-      response.writeHead(200, { "content-type": TYPES[path.extname(file)] ?? "text/plain" });
-      createReadStream(file).pipe(response);
+      const part = path.join(PACKAGE, path.basename(pathname));
+      if (!existsSync(part)) return void response.writeHead(404).end();
+      response.writeHead(200, { "content-type": TYPES[path.extname(part)] ?? "text/plain" });
+      createReadStream(part).pipe(response);
     } else {
       const type = pathname.endsWith(".js") ? "text/javascript" : "text/html";
-      response.writeHead(200, { "content-type": type }).end(files[pathname] ?? PAGE);
+      response.writeHead(200, { "content-type": type }).end(file ?? PAGE);
     }
   });
   await new Promise((listening) => server.listen(0, "127.0.0.1", () => listening(undefined)));

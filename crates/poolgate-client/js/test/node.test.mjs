@@ -255,7 +255,7 @@ test("a process ends although a client is open", async (t) => {
   const server = await backend();
   t.after(() => server.stop());
   const script = `
-    import { createClient } from ${JSON.stringify(packageUrl("index.js").href)};
+    import { createClient } from ${JSON.stringify(packageUrl("node.js").href)};
     const client = await createClient({ baseUrl: ${JSON.stringify(server.url)} });
     console.log((await client.fetch(${JSON.stringify(server.url)})).status, client.state.transport);
   `;
@@ -267,7 +267,7 @@ test("a process waits for a request that is queued", async (t) => {
   const server = await backend({ config: () => config("moderate", { fair_rate_per_second: 5 }) });
   t.after(() => server.stop());
   const script = `
-    import { createClient } from ${JSON.stringify(packageUrl("index.js").href)};
+    import { createClient } from ${JSON.stringify(packageUrl("node.js").href)};
     const client = await createClient({ baseUrl: ${JSON.stringify(server.url)} });
     await client.refresh();
     for (let i = 0; i < 4; i++) client.fetch(${JSON.stringify(server.url)}).then((r) => console.log(r.status));
