@@ -1,39 +1,26 @@
 // The npm tarball in a stranger's project: it installs, imports, type-checks and throttles against a real server.
 
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { plainEnvironment, run, startServer } from "./process.js";
+import { settle } from "./stranger.js";
 
 const MINUTE = 60_000;
 
+/** @type {import("./stranger.js").Stranger} */
+let stranger;
 /** @type {string} */
 let project;
-/** @type {string} */
-let summary;
 
 before(async () => {
-  summary = await run("cargo", ["xtask", "package"]);
-  const tarball = summary.trim().split("\n").at(-1) ?? "";
-  assert.match(tarball, /poolgate-client-\d+\.\d+\.\d+\.tgz$/);
-  project = await mkdtemp(join(tmpdir(), "poolgate-package-"));
-  await writeFile(join(project, "package.json"), JSON.stringify({ name: "stranger", private: true, type: "module" }));
-  await run("npm", ["install", "--offline", "--no-audit", "--no-fund", tarball], { cwd: project, timeout: 2 * MINUTE });
+  stranger = await settle();
+  project = stranger.project;
 }, { timeout: 30 * MINUTE });
 
-after(() => rm(project, { recursive: true, force: true }));
-
-test("the sizes of what a page loads are printed", () => {
-  for (const file of ["index.js", "tabs.js", "service-worker.js", "poolgate_client.js", "poolgate_client_bg.wasm"]) {
-    const sizes = new RegExp(`^${file.replaceAll(".", "\\.")}\\s+(\\d+)\\s+(\\d+)\\s+(\\d+)$`, "m").exec(summary);
-    assert.ok(sizes, `${file} in:\n${summary}`);
-    const [bytes, gzip, brotli] = sizes.slice(1).map(Number);
-    assert.ok(bytes > gzip && gzip > brotli && brotli > 0, sizes[0]);
-  }
-});
+after(() => stranger?.leave());
 
 test("nothing but the package comes along", async () => {
   const listed = await run("npm", ["ls", "--all", "--parseable"], { cwd: project });
