@@ -61,12 +61,13 @@ test("Vite builds it without a word of configuration", { timeout: MINUTE }, asyn
   await throttled("/vite/dist/index.html");
 });
 
-for (const [entry, optimizeDeps] of /** @type {[string, import("vite").DepOptimizationOptions][]} */ ([
-  ["@poolgate/client", { exclude: ["@poolgate/client"] }],
-  ["@poolgate/client/inline", {}],
+for (const [how, entry, optimizeDeps] of /** @type {[string, string, import("vite").DepOptimizationOptions][]} */ ([
+  ["it", "@poolgate/client", {}],
+  ["it without pre-bundling", "@poolgate/client", { exclude: ["@poolgate/client"] }],
+  ["the inline entry", "@poolgate/client/inline", {}],
 ])) {
-  test(`Vite serves ${entry} in development`, { timeout: MINUTE }, async () => {
-    const root = await viteApp(`vite-dev-${entry.split("/").at(-1)}`, entry);
+  test(`Vite serves ${how} in development`, { timeout: MINUTE }, async () => {
+    const root = await viteApp(`vite serves ${how}`.replaceAll(" ", "-"), entry);
     // The packages of this test are links, which lead out of the project.
     const serving = { host: "127.0.0.1", port: 0, proxy: { "/api": server.url }, fs: { strict: false } };
     const dev = await vite.createServer({ root, logLevel: "warn", server: serving, optimizeDeps });
