@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const PACKAGE = process.env.POOLGATE_PACKAGE ?? path.join(ROOT, "www/pkg");
 const HEALTH = "/api/v1/health/database/";
+/** @type {Record<string, string>} */
 const TYPES = { ".js": "text/javascript", ".wasm": "application/wasm" };
 
 /** A page whose client is `window.client`, made from the options in the address after `#`. */
