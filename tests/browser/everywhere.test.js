@@ -1,6 +1,7 @@
 // Where a client runs: pages and workers of each kind, by each entry; and where its module does not, requests pass.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, before, beforeEach, test } from "node:test";
 
 import { launch } from "./support/browser.js";
@@ -139,6 +140,41 @@ for (const entry of ["index.js", "inline.js"]) {
     throttled(await (await open("/strict.html")).evaluate("window.result"));
   });
 }
+
+test("a relative address counts exactly where its URL does, whatever the page's base", { timeout: 60_000 }, async () => {
+  const file = new URL("../../crates/poolgate-client/js/test/addresses.json", import.meta.url);
+  const paths = JSON.parse(readFileSync(file, "utf8"));
+  origin.limit({ circuit_breaker_open: true, throttling_level: "EMERGENCY", fair_rate_per_second: null });
+  const page = await open("/plain.html");
+  const wrong = await page.evaluate(async (/** @type {string[]} */ paths) => {
+    let passed = false;
+    const { createClient } = await import(/** @type {any} */ ("/pkg/index.js"));
+    const client = await createClient({
+      shareAcrossTabs: false,
+      // The client's own requests have an init.
+      fetch: (/** @type {any} */ input, /** @type {any} */ init) => {
+        if (init) return fetch(input, init);
+        passed = true;
+        return Promise.resolve(new Response());
+      },
+    });
+    while (client.state.breaker !== "open") await new Promise((later) => setTimeout(later, 10));
+    const wrong = [];
+    const base = document.head.appendChild(document.createElement("base"));
+    for (const href of ["/", "/deep/in/the/app", "/api/v1/health/", "http://other.example/", location.origin]) {
+      base.href = href;
+      for (const path of [...paths, ...paths.map((path) => location.origin + path)]) {
+        passed = false;
+        await client.fetch(path).catch(() => {});
+        const url = URL.canParse(path, document.baseURI) ? new URL(path, document.baseURI) : undefined;
+        const counts = url?.origin === location.origin && !url.pathname.startsWith("/api/v1/health/");
+        if (passed === counts) wrong.push([href, path]);
+      }
+    }
+    return wrong;
+  }, paths);
+  assert.deepEqual(wrong, []);
+});
 
 /** Two clients, so that "once" means something; each one's event, and requests that nothing holds up. */
 const PASS = `

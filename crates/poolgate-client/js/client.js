@@ -4,7 +4,7 @@
 // the module, requests pass straight through. Where the module comes from is up to the entry: index.js, inline.js, node.js.
 
 import initialize, { Client } from "./poolgate_client.js";
-import { errorOf } from "./error-of.js";
+import { errorOf } from "./errors.js";
 import { announce, announceToNext } from "./own-client.js";
 import { Tabs, canShare } from "./tabs.js";
 

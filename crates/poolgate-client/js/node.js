@@ -10,4 +10,4 @@ export const { init, createClient, createThrottledFetch } = entry(
     source instanceof URL && source.protocol === "file:" ? readFile(source) : source,
 );
 
-export * from "./errors.js";
+export * from "./public-errors.js";

@@ -187,7 +187,12 @@ impl Core {
 
     /// Takes in other news; then [`pump`](Self::pump).
     pub(crate) fn learn(self: &Rc<Self>, news: &News) {
-        let configured = self.throttle.borrow_mut().configure(news, clock::now());
+        self.learn_at(news, clock::now());
+    }
+
+    /// The same by somebody who has just asked for the time; then [`pump_at`](Self::pump_at).
+    pub(crate) fn learn_at(self: &Rc<Self>, news: &News, now: Duration) {
+        let configured = self.throttle.borrow_mut().configure(news, now);
         let behind = match (configured, news) {
             // A header says less than the document, which a stream is about to bring.
             (Ok(Configured::Applied), News::Header(_)) => self.transport.kind() != TransportKind::Sse,
@@ -202,14 +207,23 @@ impl Core {
 
     /// Does what the throttle says is due, tells listeners, and sets the next wake-up.
     pub(crate) fn pump(self: &Rc<Self>) {
+        self.pump_at(clock::now());
+    }
+
+    /// The same by somebody who has just asked for the time: that is a good part of what a call costs.
+    pub(crate) fn pump_at(self: &Rc<Self>, mut now: Duration) {
         loop {
-            let event = self.throttle.borrow_mut().poll(clock::now());
+            let event = self.throttle.borrow_mut().poll(now);
+            if event.is_some() {
+                // Whatever is done about it may take a while.
+                now = clock::now();
+            }
             match event {
                 None => break,
                 Some(Event::Start(id, permit)) => self.start_waiting(id, permit),
                 Some(Event::Rejected(id, rejection)) => self.reject_waiting(id, rejection),
                 Some(Event::LevelChanged { from, to }) => {
-                    self.cleanup.observe(to, clock::now());
+                    self.cleanup.observe(to, now);
                     self.emit("levelchange", &state::level_change(from, to));
                 }
                 Some(Event::BreakerChanged { from, to }) => {
@@ -225,10 +239,10 @@ impl Core {
         self.wakeup.hold(queued > 0);
         let wakeup = self.throttle.borrow().next_wakeup();
         match wakeup {
-            Some(at) if !self.closed.get() => self.wakeup.set(at, clock::now()),
+            Some(at) if !self.closed.get() => self.wakeup.set(at, now),
             _ => {}
         }
-        if self.leading.get() && self.budget.is_due(clock::now()) {
+        if self.leading.get() && self.budget.is_due(now) {
             self.save();
         }
         if self.shared && (queued > 0 || self.owing.get()) {
@@ -237,7 +251,7 @@ impl Core {
         let announced = self.announced.get();
         if announced.queued != queued {
             self.announced.set(Announced { queued, ..announced });
-            let in_flight = self.throttle.borrow().state(clock::now()).in_flight;
+            let in_flight = self.throttle.borrow().state(now).in_flight;
             self.emit("queuechange", &state::queue_change(queued, in_flight));
         }
     }

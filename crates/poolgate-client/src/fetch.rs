@@ -13,9 +13,10 @@ use crate::{
     call::{self, Call},
     client::Core,
     clock, error,
-    host::{Numbered, Settling, Url},
+    host::{Numbered, Settling},
     listener::Listener,
     options::OnOpen,
+    scope::Address,
     snapshot::{self, Snapshot},
     table::Table,
 };
@@ -76,8 +77,8 @@ impl Core {
         if self.closed.get() {
             return error::settled(self.call_host(&input, &init));
         }
-        let url = match self.scope.address(&input) {
-            Some(url) if self.scope.covers(&url) => url,
+        let address = match self.scope.address(&input) {
+            Some(address) if self.scope.covers(&address) => address,
             _ => return error::settled(self.call_host(&input, &init)),
         };
         let call = match Call::read(&input, &init) {
@@ -88,13 +89,14 @@ impl Core {
             return Promise::reject(&reason);
         }
         self.made.set(self.made.get().saturating_add(1));
-        let submitted = self.throttle.borrow_mut().submit(call.request, clock::now());
+        let now = clock::now();
+        let submitted = self.throttle.borrow_mut().submit(call.request, now);
         let promise = match submitted {
             Submitted::Start(permit) => self.launch(permit, input, init),
-            Submitted::Queued(id) => self.enqueue(id, &input, &url, &init, call.signal),
+            Submitted::Queued(id) => self.enqueue(id, &input, &address, &init, call.signal),
             Submitted::Rejected(rejection) => error::settled(self.turned_away(rejection)),
         };
-        self.pump();
+        self.pump_at(now);
         promise
     }
 
@@ -151,8 +153,15 @@ impl Core {
             .then(&fulfilled.bind(&JsValue::UNDEFINED, number), &rejected.bind(&JsValue::UNDEFINED, number))
     }
 
-    fn enqueue(self: &Rc<Self>, id: RequestId, input: &JsValue, url: &Url, init: &JsValue, signal: JsValue) -> Promise {
-        let call = match Snapshot::take(input, url, init) {
+    fn enqueue(
+        self: &Rc<Self>,
+        id: RequestId,
+        input: &JsValue,
+        address: &Address,
+        init: &JsValue,
+        signal: JsValue,
+    ) -> Promise {
+        let call = match Snapshot::take(input, address, init) {
             Ok(call) => call,
             Err(thrown) => {
                 self.throttle.borrow_mut().abort(id, clock::now());
@@ -197,11 +206,12 @@ impl Core {
         let flight = self.requests.flights.borrow_mut().remove(number as u64);
         if let Some(flight) = flight {
             let head = self.reader.borrow_mut().read(answer);
+            let now = clock::now();
             if let Some(news) = head.news {
-                self.learn(&news);
+                self.learn_at(&news, now);
             }
-            self.complete(flight.permit, head.outcome);
-            self.pump();
+            self.throttle.borrow_mut().complete(flight.permit, head.outcome, now);
+            self.pump_at(now);
         }
     }
 
@@ -218,7 +228,7 @@ impl Core {
     }
 
     fn refused(&self, input: &JsValue, init: &JsValue) -> bool {
-        self.scope.address(input).is_none_or(|url| snapshot::judge(&url.href(), init).is_err())
+        self.scope.address(input).is_none_or(|address| snapshot::judge(&address.href(), init).is_err())
     }
 
     fn complete(&self, permit: Permit, outcome: Outcome) {

@@ -74,6 +74,15 @@ extern "C" {
     #[wasm_bindgen(method, getter, js_class = "URL")]
     pub(crate) fn href(this: &Url) -> JsValue;
 
+    /// `RegExp`.
+    #[wasm_bindgen(js_name = RegExp)]
+    #[derive(Debug)]
+    pub(crate) type Pattern;
+    #[wasm_bindgen(constructor, js_class = "RegExp")]
+    pub(crate) fn new(pattern: &str) -> Pattern;
+    #[wasm_bindgen(method, js_class = "RegExp")]
+    pub(crate) fn test(this: &Pattern, text: &JsValue) -> bool;
+
     /// A string that stays in JavaScript.
     pub(crate) type Text;
     #[wasm_bindgen(method, js_name = startsWith)]

@@ -7,7 +7,7 @@ use js_sys::{ArrayBuffer, Object, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use web_sys::{FormData, Headers, Request, RequestInit, UrlSearchParams};
 
-use crate::host::Url;
+use crate::scope::Address;
 
 /// Members that native `fetch` reads even where they are inherited, as those of a `Request` used as `init` are.
 const MEMBERS: [&str; 14] = [
@@ -35,12 +35,12 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Copies the arguments of a call to `url`. `Err` is the platform's own `TypeError` for wrong ones.
-    pub(crate) fn take(input: &JsValue, url: &Url, init: &JsValue) -> Result<Self, JsValue> {
+    /// Copies the arguments of a call to `address`. `Err` is the platform's own `TypeError` for wrong ones.
+    pub(crate) fn take(input: &JsValue, address: &Address, init: &JsValue) -> Result<Self, JsValue> {
         let init = if init.is_object() { copy_init(init)?.into() } else { init.clone() };
         // The platform judges the arguments: the same constructor runs first in native fetch.
         let Some(request) = input.dyn_ref::<Request>() else {
-            let input = url.href();
+            let input = address.href();
             judge(&input, &init)?;
             return Ok(Self { input, init });
         };

@@ -1,7 +1,7 @@
 // The host of a client under test: a shell that remembers, a fetch whose answers the test gives, an event stream that
 // the test speaks through.
 
-import { errorOf } from "../../js/error-of.js";
+import { errorOf } from "../../js/errors.js";
 
 export class World {
   constructor() {
