@@ -3,7 +3,7 @@
 // remember is in the Cache, and the module is there to begin with.
 
 import { entry } from "./client.js";
-import { isPoolgateError } from "./errors.js";
+import { isPoolgateError } from "./public-errors.js";
 import { OWN_CLIENT } from "./own-client.js";
 
 /** An old worker goes on with its own module while a new one is installed. */

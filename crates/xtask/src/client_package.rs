@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
-use wasm_bindgen_cli_support::Bindgen;
+use wasm_bindgen_cli_support::{Bindgen, Output};
 
 use crate::node::Node;
 use crate::process::{output, run};
@@ -167,10 +167,34 @@ fn bindgen(project: &Project) -> Result<PathBuf> {
     if !is_newer(&glue.join(WASM), &compiled) {
         let mut bindgen = Bindgen::new();
         bindgen.web(true)?.input_path(&compiled).typescript(true).omit_default_module_path(true);
-        bindgen.generate(&glue).context("making the JavaScript glue")?;
+        let mut output = bindgen.generate_output().context("making the JavaScript glue")?;
+        let names = shorten(&mut output);
+        output.emit(&glue)?;
+        let script = glue.join(format!("{NAME}.js"));
+        let text = fs::read_to_string(&script)?;
+        fs::write(&script, names.iter().fold(text, |text, (long, short)| text.replace(long, short)))?;
         write_inline(&glue.join(WASM), &glue)?;
     }
     Ok(glue)
+}
+
+/// Names what crosses between JavaScript and WebAssembly without hashes: they are a few kilobytes in the script and the
+/// same again in the module, and no compression makes them smaller. Gives what the script must be told.
+fn shorten(output: &mut Output) -> Vec<(String, String)> {
+    let mut names = Vec::new();
+    let mut shorten = |name: &mut String| {
+        let (words, hash) = name.rsplit_once(['_', 'h']).unwrap_or_default();
+        if hash.len() != 16 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return;
+        }
+        let word = words.trim_end_matches('_').rsplit("__").next().unwrap_or_default().trim_start_matches("wbg_");
+        let short = format!("{word}_{}", names.len());
+        names.push((std::mem::replace(name, short.clone()), short));
+    };
+    let module = output.wasm_mut();
+    module.imports.iter_mut().for_each(|import| shorten(&mut import.name));
+    module.exports.iter_mut().for_each(|export| shorten(&mut export.name));
+    names
 }
 
 /// Base64, because a string is parsed faster than a list of numbers.
