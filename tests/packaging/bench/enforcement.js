@@ -9,13 +9,14 @@ const REQUEST_EVERY_MS = 100;
 /** What a client without a stream is told while a limit is in force. */
 const POLL_AFTER = { poll_after_seconds: 5 };
 
-/** @typedef {{ name: string, options: object, requests: boolean, changes: number, tabs: number, tells: boolean }} Way */
+/** `everyMs`: how often it may learn, so that a change comes at any moment between. */
+/** @typedef {{ name: string, options: object, requests: boolean, changes: number, tabs: number, everyMs: number }} Way */
 
 /** @type {(scale: number) => Way[]} */
 const WAYS = (scale) => [
-  { name: "event stream", options: { transport: "sse" }, requests: false, changes: 100 * scale, tabs: 4, tells: true },
-  { name: "header, 10 requests a second", options: { transport: "poll" }, requests: true, changes: 50 * scale, tabs: 4, tells: true },
-  { name: "asking every 5 s", options: { transport: "poll" }, requests: false, changes: 10 * scale, tabs: 8, tells: true },
+  { name: "event stream", options: { transport: "sse" }, requests: false, changes: 100 * scale, tabs: 4, everyMs: 10 },
+  { name: "header, 10 requests a second", options: { transport: "poll" }, requests: true, changes: 100 * scale, tabs: 4, everyMs: 100 },
+  { name: "asking every 5 s", options: { transport: "poll" }, requests: false, changes: 10 * scale, tabs: 8, everyMs: 5000 },
 ];
 
 /**
@@ -36,7 +37,7 @@ export async function enforcement(browser, { scale }) {
  * @param {import("../../browser/node_modules/playwright-core/index.js").Browser} browser
  * @param {Way} way
  */
-async function delaysOf(browser, { options, requests, changes, tabs }) {
+async function delaysOf(browser, { options, requests, changes, tabs, everyMs }) {
   const origin = await startOrigin();
   origin.work.ms = 1;
   origin.limit({ ...POLL_AFTER, fair_rate_per_second: 1000 });
@@ -54,9 +55,9 @@ async function delaysOf(browser, { options, requests, changes, tabs }) {
     }
     const delays = [];
     for (let change = 0; change < changes; change += 1) {
-      const rate = 500 + (change % 2) * 300;
-      // At any moment between two questions or requests.
-      await new Promise((later) => setTimeout(later, 50 + Math.random() * (requests ? 100 : 10)));
+      // A header has whole milliseconds between requests.
+      const rate = change % 2 ? 250 : 500;
+      await new Promise((later) => setTimeout(later, 50 + Math.random() * everyMs));
       const changed = Date.now();
       origin.limit({ ...POLL_AFTER, fair_rate_per_second: rate });
       const at = await Promise.all(pages.map((page) => page.evaluate(enforced, rate)));
