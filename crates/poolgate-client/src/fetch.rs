@@ -85,7 +85,7 @@ impl Core {
             Err(thrown) => return Promise::reject(&thrown),
         };
         if let Some(reason) = call.aborted() {
-            return Promise::reject(&reason);
+            return self.reject_aborted(&input, &url, &init, &reason);
         }
         self.made.set(self.made.get().saturating_add(1));
         let submitted = self.throttle.borrow_mut().submit(call.request, clock::now());
@@ -105,7 +105,8 @@ impl Core {
             self.complete(permit, Outcome::Aborted);
             return;
         };
-        let promise = self.launch(permit, waiting.call.input, waiting.call.init);
+        let (input, init) = waiting.call.into_arguments();
+        let promise = self.launch(permit, input, init);
         // A resolve function does not throw.
         let _ = waiting.resolve.call1(&JsValue::UNDEFINED, &promise);
     }
@@ -115,7 +116,8 @@ impl Core {
         let leaving = self.requests.waiting.borrow_mut().extract_if(|waiting| waiting.call.is_keepalive());
         for waiting in leaving {
             self.throttle.borrow_mut().abort(waiting.id, clock::now());
-            let promise = error::settled(self.call_host(&waiting.call.input, &waiting.call.init));
+            let (input, init) = waiting.call.into_arguments();
+            let promise = error::settled(self.call_host(&input, &init));
             let _ = waiting.resolve.call1(&JsValue::UNDEFINED, &promise);
         }
     }
@@ -154,9 +156,9 @@ impl Core {
     fn enqueue(self: &Rc<Self>, id: RequestId, input: &JsValue, url: &Url, init: &JsValue, signal: JsValue) -> Promise {
         let call = match Snapshot::take(input, url, init) {
             Ok(call) => call,
-            Err(thrown) => {
+            Err(_) => {
                 self.throttle.borrow_mut().abort(id, clock::now());
-                return Promise::reject(&thrown);
+                return self.refused_by_host(input, init);
             }
         };
         let abort = signal.is_object().then(|| self.abort_listener(id, signal)).flatten();
@@ -169,6 +171,23 @@ impl Core {
                 .insert(id.as_u64(), Waiting { id, call, resolve, reject, _abort: abort });
         }
         promise
+    }
+
+    /// Ends a call that was aborted before it was made. Its body counts as used all the same, and what is wrong with its
+    /// arguments is said first.
+    fn reject_aborted(&self, input: &JsValue, url: &Url, init: &JsValue, reason: &JsValue) -> Promise {
+        match Snapshot::take(input, url, init) {
+            Ok(call) => {
+                call.cancel(reason);
+                Promise::reject(reason)
+            }
+            Err(_) => self.refused_by_host(input, init),
+        }
+    }
+
+    /// The host says best what is wrong with arguments that cannot be copied.
+    fn refused_by_host(&self, input: &JsValue, init: &JsValue) -> Promise {
+        error::settled(self.call_host(input, init))
     }
 
     fn abort_listener(self: &Rc<Self>, id: RequestId, signal: JsValue) -> Option<Listener> {
@@ -188,6 +207,7 @@ impl Core {
         let waiting = self.requests.waiting.borrow_mut().remove(id.as_u64());
         if let Some(waiting) = waiting {
             self.throttle.borrow_mut().abort(id, clock::now());
+            waiting.call.cancel(reason);
             let _ = waiting.reject.call1(&JsValue::UNDEFINED, reason);
             self.pump();
         }

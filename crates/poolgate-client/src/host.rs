@@ -1,7 +1,7 @@
 //! What the crate calls in JavaScript beyond js-sys and web-sys: the shell, and objects that an app passes in. Those
 //! may be of any class (a polyfill, another realm), so they are read by the names of their members, never by type.
 
-use js_sys::{Function, Promise};
+use js_sys::{Function, Object, Promise};
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
@@ -61,6 +61,26 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     pub(crate) fn get(this: &AnswerHeaders, name: &JsValue) -> Result<JsValue, JsValue>;
 
+    /// `Object.assign`, which runs the app's getters: what they throw must not pass through the module.
+    #[wasm_bindgen(js_namespace = Object, js_name = assign, catch)]
+    pub(crate) fn assign(target: &Object, source: &JsValue) -> Result<Object, JsValue>;
+
+    /// `ReadableStream`, as the body of a request.
+    #[wasm_bindgen(js_name = ReadableStream)]
+    pub(crate) type BodyStream;
+    #[wasm_bindgen(method, js_class = "ReadableStream", js_name = getReader, catch)]
+    pub(crate) fn get_reader(this: &BodyStream) -> Result<BodyReader, JsValue>;
+    #[wasm_bindgen(method, js_class = "ReadableStream")]
+    pub(crate) fn cancel(this: &BodyStream, reason: &JsValue) -> Promise;
+
+    /// Its reader.
+    #[derive(Debug)]
+    pub(crate) type BodyReader;
+    #[wasm_bindgen(method)]
+    pub(crate) fn cancel(this: &BodyReader, reason: &JsValue) -> Promise;
+    #[wasm_bindgen(method, js_name = releaseLock)]
+    pub(crate) fn release_lock(this: &BodyReader);
+
     /// `URL`.
     #[wasm_bindgen(js_name = URL)]
     #[derive(Clone, Debug)]
@@ -73,6 +93,8 @@ extern "C" {
     pub(crate) fn pathname(this: &Url) -> Text;
     #[wasm_bindgen(method, getter, js_class = "URL")]
     pub(crate) fn href(this: &Url) -> JsValue;
+    #[wasm_bindgen(method, getter, js_class = "URL")]
+    pub(crate) fn protocol(this: &Url) -> Text;
 
     /// A string that stays in JavaScript.
     pub(crate) type Text;

@@ -10,6 +10,7 @@ use crate::{
 
 #[derive(Debug)]
 pub(crate) struct Scope {
+    http: JsValue,
     origin: JsValue,
     health_prefix: JsValue,
     /// The app's own choice.
@@ -30,6 +31,7 @@ enum RelativeTo {
 impl Scope {
     pub(crate) fn new(base: &Base, throttles: Option<Function>, shell: Shell) -> Self {
         Self {
+            http: "http".into(),
             origin: base.origin.clone(),
             health_prefix: base.health_prefix().into(),
             throttles,
@@ -48,6 +50,10 @@ impl Scope {
 
     /// Whether a request to this address counts.
     pub(crate) fn covers(&self, url: &Url) -> bool {
+        // What is in memory asks no server, though the origin of a blob is the page's.
+        if !url.protocol().starts_with(&self.http) {
+            return false;
+        }
         match &self.throttles {
             None => url.origin() == self.origin && !url.pathname().starts_with(&self.health_prefix),
             Some(choose) => match choose.call1(&JsValue::UNDEFINED, url) {
