@@ -12,6 +12,7 @@ mod overload;
 mod pause;
 mod properties;
 mod queue;
+mod retries;
 mod savings;
 mod shares;
 mod stale;
