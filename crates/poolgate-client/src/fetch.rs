@@ -6,10 +6,12 @@
 use std::{cell::RefCell, rc::Rc};
 
 use js_sys::{Function, Promise};
-use poolgate_throttle::{Outcome, Permit, RejectReason, Rejection, RequestId, Submitted};
+use poolgate_throttle::{Outcome, Permit, RejectReason, Rejection, Request, RequestId, Submitted};
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::spawn_local;
 
 use crate::{
+    answer,
     call::{self, Call},
     client::Core,
     clock, error,
@@ -76,10 +78,13 @@ impl Core {
         if self.closed.get() {
             return error::settled(self.call_host(&input, &init));
         }
-        let url = match self.scope.address(&input) {
-            Some(url) if self.scope.covers(&url) => url,
-            _ => return error::settled(self.call_host(&input, &init)),
+        let Some(url) = self.scope.address(&input) else {
+            return error::settled(self.call_host(&input, &init));
         };
+        let counts = self.scope.covers(&url);
+        if !counts && self.routes.is_none() {
+            return error::settled(self.call_host(&input, &init));
+        }
         let call = match Call::read(&input, &init) {
             Ok(call) => call,
             Err(thrown) => return Promise::reject(&thrown),
@@ -87,11 +92,29 @@ impl Core {
         if let Some(reason) = call.aborted() {
             return self.reject_aborted(&input, &url, &init, &reason);
         }
+        if self.takes_its_time(&call, counts) {
+            return match Snapshot::take(&input, &url, &init) {
+                Ok(taken) => self.take_time(call, taken, url, counts),
+                Err(_) => self.refused_by_host(&input, &init),
+            };
+        }
+        self.submit(call.request, input, init, &url, call.signal)
+    }
+
+    /// Sends a request now, queues it, or turns it away.
+    pub(crate) fn submit(
+        self: &Rc<Self>,
+        request: Request,
+        input: JsValue,
+        init: JsValue,
+        url: &Url,
+        signal: JsValue,
+    ) -> Promise {
         self.made.set(self.made.get().saturating_add(1));
-        let submitted = self.throttle.borrow_mut().submit(call.request, clock::now());
+        let submitted = self.throttle.borrow_mut().submit(request, clock::now());
         let promise = match submitted {
             Submitted::Start(permit) => self.launch(permit, input, init),
-            Submitted::Queued(id) => self.enqueue(id, &input, &url, &init, call.signal),
+            Submitted::Queued(id) => self.enqueue(id, &input, url, &init, signal),
             Submitted::Rejected(rejection) => error::settled(self.turned_away(rejection)),
         };
         self.pump();
@@ -222,7 +245,22 @@ impl Core {
             }
             self.complete(flight.permit, head.outcome);
             self.pump();
+            if head.rejects && answer::may_be_the_gates(answer) {
+                self.heed(answer.clone());
+            }
         }
+    }
+
+    /// Pauses everything if it is the gate that has rejected a request.
+    fn heed(self: &Rc<Self>, answer: JsValue) {
+        let core = Rc::clone(self);
+        let wait = answer::wait_of(answer::signal(&answer));
+        spawn_local(async move {
+            if answer::is_the_gates(&answer).await {
+                core.throttle.borrow_mut().turned_away(wait, clock::now());
+                core.pump();
+            }
+        });
     }
 
     /// What the app's promise is rejected with: the host's error, or the reason of the app's own signal.
@@ -252,7 +290,7 @@ impl Core {
         Err(error::rejection(&self.shell, rejection))
     }
 
-    fn call_host(&self, input: &JsValue, init: &JsValue) -> Result<JsValue, JsValue> {
+    pub(crate) fn call_host(&self, input: &JsValue, init: &JsValue) -> Result<JsValue, JsValue> {
         self.host_fetch.call2(&JsValue::UNDEFINED, input, init)
     }
 

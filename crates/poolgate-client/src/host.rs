@@ -15,6 +15,9 @@ extern "C" {
     /// Makes an error of the class that belongs to the code.
     #[wasm_bindgen(method)]
     pub(crate) fn error(this: &Shell, code: &str, message: &str, retry_after_ms: Option<f64>) -> JsValue;
+    /// Whether an error is one of those.
+    #[wasm_bindgen(method)]
+    pub(crate) fn made(this: &Shell, error: &JsValue) -> bool;
     /// Other clients of this browser share its limits: this one follows until it is told to lead.
     #[wasm_bindgen(method, getter)]
     pub(crate) fn shared(this: &Shell) -> JsValue;
@@ -46,6 +49,8 @@ extern "C" {
     pub(crate) fn queue_timeout_ms(this: &RequestOptions) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, getter, catch)]
     pub(crate) fn bypass(this: &RequestOptions) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, getter, catch)]
+    pub(crate) fn retries(this: &RequestOptions) -> Result<JsValue, JsValue>;
 
     /// What a fetch promise is fulfilled with.
     pub(crate) type Answer;
@@ -55,6 +60,8 @@ extern "C" {
     pub(crate) fn headers(this: &Answer) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch)]
     pub(crate) fn json(this: &Answer) -> Result<Promise, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = clone)]
+    pub(crate) fn duplicate(this: &Answer) -> Result<Answer, JsValue>;
 
     /// An [`Answer`]'s headers.
     pub(crate) type AnswerHeaders;

@@ -79,6 +79,18 @@ impl Snapshot {
         }
     }
 
+    /// Sending it twice does no more than sending it once (RFC 9110, 9.2.2), and it has no body that would be used up.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        let method = [&self.init, &self.input].into_iter().find_map(|part| member(part, "method").as_string());
+        let body = if self.input.is_string() { member(&self.init, "body") } else { member(&self.input, "body") };
+        match method.unwrap_or_default().to_ascii_uppercase().as_str() {
+            "" | "GET" | "HEAD" => true,
+            // A platform that does not say whether a Request has a body: then it may.
+            "OPTIONS" | "PUT" | "DELETE" => body.is_null() || self.input.is_string() && body.is_undefined(),
+            _ => false,
+        }
+    }
+
     /// The request may outlive its page.
     pub(crate) fn is_keepalive(&self) -> bool {
         // Of a request with an init, the init's word counts.

@@ -5,6 +5,12 @@
 #[derive(Debug)]
 pub(crate) struct Table<T>(Vec<(u64, T)>);
 
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<T> Table<T> {
     pub(crate) const fn new() -> Self {
         Self(Vec::new())
