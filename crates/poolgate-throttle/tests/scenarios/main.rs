@@ -16,4 +16,5 @@ mod retries;
 mod savings;
 mod shares;
 mod stale;
+mod stuck;
 mod world;
