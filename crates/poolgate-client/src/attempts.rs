@@ -55,15 +55,12 @@ impl Attempts {
         if !taken.is_repeatable() {
             self.left = 0;
         }
-        let mut request = match self.wait_for_route().await {
-            Ok(request) => request,
-            Err(error) => {
-                if self.call.aborted().is_some() {
-                    taken.cancel(&error);
-                }
-                return Err(error);
-            }
-        };
+        let admitted = self.wait_for_route().await;
+        if let Some(reason) = self.call.aborted() {
+            taken.cancel(&reason);
+            return Err(reason);
+        }
+        let mut request = admitted?;
         let (input, init) = taken.into_arguments();
         loop {
             let ended = JsFuture::from(self.send(request, &input, &init)).await;
