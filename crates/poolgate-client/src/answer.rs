@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use js_sys::Promise;
 use poolgate_throttle::{News, Outcome, Quota, RouteSignal};
 use poolgate_types::{CONFIG_HEADER, ConfigHeader, Problem, codes};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
 
 use crate::{
     clock,
@@ -112,28 +112,27 @@ pub(crate) fn wait_of(signal: RouteSignal) -> Option<Duration> {
     signal.retry_after.or(signal.quota.and_then(until_reset))
 }
 
-/// Whether this could be a rejection by the gate, as far as the head says. A handler behind the gate may answer the same.
-pub(crate) fn may_be_the_gates(answer: &JsValue) -> bool {
-    let Some(answer) = answer.is_object().then(|| answer.unchecked_ref::<Answer>()) else { return false };
-    let Some(headers) = headers_of(answer).filter(|_| matches!(status(answer), 429 | 503)) else { return false };
-    let text = |name: &str| get(&headers, &name.into()).as_string();
-    text(CONFIG_HEADER).is_some() && text("content-type").is_some_and(|kind| kind.starts_with(Problem::CONTENT_TYPE))
+/// The document of what may be a rejection by the gate, as far as the head says; a handler behind the gate may answer the
+/// same. It is read from a clone: the app's own copy of the body stays unread.
+pub(crate) fn problem(answer: &JsValue) -> Option<Promise> {
+    let answer: &Answer = answer.is_object().then(|| answer.unchecked_ref())?;
+    let headers = headers_of(answer).filter(|_| matches!(status(answer), 429 | 503))?;
+    let has =
+        |name: &str, start: &str| get(&headers, &name.into()).as_string().is_some_and(|text| text.starts_with(start));
+    if !has(CONFIG_HEADER, "") || !has("content-type", Problem::CONTENT_TYPE) || is_cached(&headers, &"age".into()) {
+        return None;
+    }
+    answer.duplicate().and_then(|copy| copy.json()).ok()
 }
 
-/// Whether it is: its problem document has one of the gate's codes. The app's own copy of the body stays unread.
-pub(crate) async fn is_the_gates(answer: &JsValue) -> bool {
-    problem(answer).await.is_ok_and(|problem| {
-        let text = |name: &str| js_sys::Reflect::get(&problem, &name.into()).ok().and_then(|value| value.as_string());
-        match text("code") {
-            Some(code) => code == codes::DATABASE_UNAVAILABLE || code == codes::QUOTA_EXCEEDED,
-            None => text("type")
-                .is_some_and(|kind| kind == Problem::TEMPORARY_REDUCED_CAPACITY || kind == Problem::QUOTA_EXCEEDED),
-        }
-    })
-}
-
-async fn problem(answer: &JsValue) -> Result<JsValue, JsValue> {
-    JsFuture::from(answer.unchecked_ref::<Answer>().duplicate()?.json()?).await
+/// Whether it is: the document has one of the gate's codes.
+pub(crate) fn is_the_gates(problem: &JsValue) -> bool {
+    let text = |name: &str| js_sys::Reflect::get(problem, &name.into()).ok().and_then(|value| value.as_string());
+    match text("code") {
+        Some(code) => code == codes::DATABASE_UNAVAILABLE || code == codes::QUOTA_EXCEEDED,
+        None => text("type")
+            .is_some_and(|kind| kind == Problem::TEMPORARY_REDUCED_CAPACITY || kind == Problem::QUOTA_EXCEEDED),
+    }
 }
 
 fn headers_of(answer: &Answer) -> Option<AnswerHeaders> {

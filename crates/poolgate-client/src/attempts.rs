@@ -6,15 +6,15 @@ use std::{rc::Rc, time::Duration};
 use js_sys::Promise;
 use poolgate_throttle::{Backoff, RejectReason, Rejection, Request};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::{JsFuture, future_to_promise, spawn_local};
+use wasm_bindgen_futures::{JsFuture, future_to_promise};
 
 use crate::{
     answer,
     call::Call,
     client::Core,
     clock, error,
-    host::{Answer, BodyStream, Url},
-    snapshot::Snapshot,
+    host::{Answer, Url},
+    snapshot::{self, Snapshot},
 };
 
 /// What an attempt ended with, as its promise says it.
@@ -51,75 +51,61 @@ impl Attempts {
         Self { core, call, url, counts, route, backoff: Backoff::default(), left }
     }
 
-    async fn run(mut self, taken: Snapshot) -> Ended {
+    async fn run(mut self, mut taken: Snapshot) -> Ended {
         if !taken.is_repeatable() {
             self.left = 0;
         }
-        let admitted = self.wait_for_route().await;
-        if let Some(reason) = self.call.aborted() {
-            taken.cancel(&reason);
-            return Err(reason);
-        }
-        let mut request = admitted?;
-        let (input, init) = taken.into_arguments();
+        let mut not_before = None;
         loop {
-            let ended = JsFuture::from(self.send(request, &input, &init)).await;
-            self.learn(&ended);
+            let admitted = self.wait(not_before).await;
+            if let Some(reason) = self.call.aborted() {
+                taken.cancel(&reason);
+                return Err(reason);
+            }
+            let request = admitted?;
+            let (input, init) = taken.arguments();
+            let ended = JsFuture::from(self.send(request, input, init)).await;
+            if let (Some(_), Ok(answer)) = (&self.core.routes, &ended) {
+                self.core.heed(answer, Some(self.route.clone()));
+            }
             let Some(wait) = self.wait_for_retry(&ended) else { return ended };
             self.left -= 1;
-            discard(&ended);
-            self.core.nap(clock::now() + wait, &self.call.signal).await?;
-            request = self.wait_for_route().await?;
+            not_before = Some(clock::now() + wait);
+            if let Ok(answer) = &ended {
+                // Nobody will read it: its connection is free for others.
+                snapshot::cancel_body(answer, &JsValue::UNDEFINED);
+            }
         }
     }
 
-    fn send(&self, request: Request, input: &JsValue, init: &JsValue) -> Promise {
+    fn send(&self, request: Request, input: JsValue, init: JsValue) -> Promise {
         if self.counts && !self.core.closed.get() {
-            self.core.submit(request, input.clone(), init.clone(), &self.url, self.call.signal.clone())
+            self.core.submit(request, input, init, &self.url, self.call.signal.clone())
         } else {
-            error::settled(self.core.call_host(input, init))
+            error::settled(self.core.call_host(&input, &init))
         }
     }
 
-    /// Waits until the route is free, as long as the call may wait at all; gives what it may still wait for its turn.
-    async fn wait_for_route(&self) -> Result<Request, JsValue> {
-        let began = clock::now();
-        let deadline = began + self.call.request.queue_timeout.unwrap_or(self.core.queue_timeout);
-        let bypasses = self.call.request.bypass;
-        while let Some(at) = self.core.admit(&self.route).filter(|_| !bypasses) {
+    /// Waits until then, and until the route is free, as long as the call may wait at all; gives what it may still wait for
+    /// its turn.
+    async fn wait(&self, mut not_before: Option<Duration>) -> Result<Request, JsValue> {
+        let (core, request) = (&self.core, self.call.request);
+        let began = not_before.unwrap_or_else(clock::now);
+        let deadline = began + request.queue_timeout.unwrap_or(core.queue_timeout);
+        let mut waited = false;
+        while let Some(at) = not_before.take().or_else(|| core.admit(&self.route).filter(|_| !request.bypass)) {
             let now = clock::now();
-            let full = self.core.queued() >= self.core.max_queue;
+            let full = core.queued() >= core.max_queue;
             if full || now >= deadline {
                 let reason = if full { RejectReason::QueueFull } else { RejectReason::QueueTimeout };
                 let rejection = Rejection { reason, retry_after: Some(at.saturating_sub(now)) };
-                return Err(error::rejection(&self.core.shell, rejection));
+                return Err(error::rejection(&core.shell, rejection));
             }
-            self.core.nap(at.min(deadline), &self.call.signal).await?;
+            core.nap(at.min(deadline), &self.call.signal).await?;
+            waited = true;
         }
-        let queue_timeout = match clock::now() {
-            now if now > began && self.core.routes.is_some() => Some(deadline.saturating_sub(now)),
-            _ => self.call.request.queue_timeout,
-        };
-        Ok(Request { queue_timeout, ..self.call.request })
-    }
-
-    /// What the answer says about its route, unless it is the gate's.
-    fn learn(&self, ended: &Ended) {
-        let (Some(_), Ok(answer)) = (&self.core.routes, ended) else { return };
-        let signal = answer::signal(answer);
-        if signal == Default::default() {
-            return;
-        }
-        let (core, route, answer) = (Rc::clone(&self.core), self.route.clone(), answer.clone());
-        if !answer::may_be_the_gates(&answer) {
-            core.learn_route(&route, signal);
-            return;
-        }
-        spawn_local(async move {
-            if !answer::is_the_gates(&answer).await {
-                core.learn_route(&route, signal);
-            }
-        });
+        let left = deadline.saturating_sub(clock::now());
+        Ok(Request { queue_timeout: if waited { Some(left) } else { request.queue_timeout }, ..request })
     }
 
     /// How long to wait before another attempt; `None`: there is none.
@@ -138,17 +124,5 @@ impl Attempts {
             Err(_) => None,
         };
         core.throttle.borrow_mut().retry(&mut self.backoff, asked, clock::now())
-    }
-}
-
-/// Nobody will read this answer: its connection is free for others.
-fn discard(ended: &Ended) {
-    let body = ended.as_ref().ok().and_then(|answer| js_sys::Reflect::get(answer, &"body".into()).ok());
-    if let Some(cancelled) =
-        body.and_then(|body| body.dyn_ref::<BodyStream>().map(|body| body.cancel(&JsValue::UNDEFINED)))
-    {
-        spawn_local(async move {
-            let _ = JsFuture::from(cancelled).await;
-        });
     }
 }

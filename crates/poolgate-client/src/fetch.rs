@@ -6,9 +6,9 @@
 use std::{cell::RefCell, rc::Rc};
 
 use js_sys::{Function, Promise};
-use poolgate_throttle::{Outcome, Permit, RejectReason, Rejection, Request, RequestId, Submitted};
+use poolgate_throttle::{Outcome, Permit, RejectReason, Rejection, Request, RequestId, RouteSignal, Submitted};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::spawn_local;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 use crate::{
     answer,
@@ -124,11 +124,11 @@ impl Core {
     /// Sends what may start now, rejects what has waited too long.
     pub(crate) fn start_waiting(self: &Rc<Self>, id: RequestId, permit: Permit) {
         let waiting = self.requests.waiting.borrow_mut().remove(id.as_u64());
-        let Some(waiting) = waiting else {
+        let Some(mut waiting) = waiting else {
             self.complete(permit, Outcome::Aborted);
             return;
         };
-        let (input, init) = waiting.call.into_arguments();
+        let (input, init) = waiting.call.arguments();
         let promise = self.launch(permit, input, init);
         // A resolve function does not throw.
         let _ = waiting.resolve.call1(&JsValue::UNDEFINED, &promise);
@@ -137,9 +137,9 @@ impl Core {
     /// The page is left: requests that may outlive it start now, or would never.
     pub(crate) fn start_keepalive(self: &Rc<Self>) {
         let leaving = self.requests.waiting.borrow_mut().extract_if(|waiting| waiting.call.is_keepalive());
-        for waiting in leaving {
+        for mut waiting in leaving {
             self.throttle.borrow_mut().abort(waiting.id, clock::now());
-            let (input, init) = waiting.call.into_arguments();
+            let (input, init) = waiting.call.arguments();
             let promise = error::settled(self.call_host(&input, &init));
             let _ = waiting.resolve.call1(&JsValue::UNDEFINED, &promise);
         }
@@ -245,20 +245,29 @@ impl Core {
             }
             self.complete(flight.permit, head.outcome);
             self.pump();
-            if head.rejects && answer::may_be_the_gates(answer) {
-                self.heed(answer.clone());
+            if head.rejects && self.routes.is_none() {
+                self.heed(answer, None);
             }
         }
     }
 
-    /// Pauses everything if it is the gate that has rejected a request.
-    fn heed(self: &Rc<Self>, answer: JsValue) {
-        let core = Rc::clone(self);
-        let wait = answer::wait_of(answer::signal(&answer));
+    /// Pauses everything if it is the gate that has rejected a request, and else this route, if there is one.
+    pub(crate) fn heed(self: &Rc<Self>, answer: &JsValue, route: Option<String>) {
+        let (core, signal) = (Rc::clone(self), answer::signal(answer));
+        let problem = answer::problem(answer);
+        if problem.is_none() && (route.is_none() || signal == RouteSignal::default()) {
+            return;
+        }
         spawn_local(async move {
-            if answer::is_the_gates(&answer).await {
-                core.throttle.borrow_mut().turned_away(wait, clock::now());
+            let gate = match problem {
+                Some(problem) => JsFuture::from(problem).await.is_ok_and(|problem| answer::is_the_gates(&problem)),
+                None => false,
+            };
+            if gate {
+                core.throttle.borrow_mut().turned_away(answer::wait_of(signal), clock::now());
                 core.pump();
+            } else if let Some(route) = route {
+                core.learn_route(&route, signal);
             }
         });
     }

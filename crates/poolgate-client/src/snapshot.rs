@@ -3,7 +3,7 @@
 //! An app may change a URL, a header list or a buffer after it has called `fetch`, or navigate and so give a relative
 //! address another meaning; none of it may reach a request that starts later.
 
-use js_sys::{ArrayBuffer, Object, Reflect, Uint8Array};
+use js_sys::{ArrayBuffer, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use web_sys::{FormData, Headers, Request, RequestInit, UrlSearchParams};
 
@@ -60,22 +60,17 @@ impl Snapshot {
         Ok(Self { input: taken.into(), init, lock: None })
     }
 
-    /// The arguments, for the host.
-    pub(crate) fn into_arguments(self) -> (JsValue, JsValue) {
-        (self.input, self.init)
+    /// The arguments, for the host. What has a body that can be used up, or a stream, can be sent once.
+    pub(crate) fn arguments(&mut self) -> (JsValue, JsValue) {
+        self.lock = None;
+        (self.input.clone(), self.init.clone())
     }
 
     /// The call was aborted: nobody will read its body, and a stream is told.
     pub(crate) fn cancel(self, reason: &JsValue) {
-        let cancelled = match &self.lock {
-            Some(Lock(reader)) => Some(reader.cancel(reason)),
-            None => member(&self.input, "body").dyn_ref::<BodyStream>().map(|body| body.cancel(reason)),
-        };
-        if let Some(cancelled) = cancelled {
-            // What the stream says to it is nobody's business, as in native fetch.
-            wasm_bindgen_futures::spawn_local(async move {
-                let _ = wasm_bindgen_futures::JsFuture::from(cancelled).await;
-            });
+        match &self.lock {
+            Some(Lock(reader)) => forget(reader.cancel(reason)),
+            None => cancel_body(&self.input, reason),
         }
     }
 
@@ -83,12 +78,12 @@ impl Snapshot {
     pub(crate) fn is_repeatable(&self) -> bool {
         let method = [&self.init, &self.input].into_iter().find_map(|part| member(part, "method").as_string());
         let body = if self.input.is_string() { member(&self.init, "body") } else { member(&self.input, "body") };
-        match method.unwrap_or_default().to_ascii_uppercase().as_str() {
-            "" | "GET" | "HEAD" => true,
-            // A platform that does not say whether a Request has a body: then it may.
-            "OPTIONS" | "PUT" | "DELETE" => body.is_null() || self.input.is_string() && body.is_undefined(),
-            _ => false,
-        }
+        let is_one_of = |methods: &[&str]| {
+            method.as_deref().is_some_and(|method| methods.iter().any(|other| other.eq_ignore_ascii_case(method)))
+        };
+        // A platform that does not say whether a Request has a body: then it may.
+        let has_none = body.is_null() || self.input.is_string() && body.is_undefined();
+        method.is_none() || is_one_of(&["GET", "HEAD"]) || has_none && is_one_of(&["OPTIONS", "PUT", "DELETE"])
     }
 
     /// The request may outlive its page.
@@ -109,6 +104,18 @@ impl Drop for Lock {
     fn drop(&mut self) {
         self.0.release_lock();
     }
+}
+
+/// Tells the body of a request or a response that nobody wants it.
+pub(crate) fn cancel_body(owner: &JsValue, reason: &JsValue) {
+    if let Some(body) = member(owner, "body").dyn_ref::<BodyStream>() {
+        forget(body.cancel(reason));
+    }
+}
+
+/// What a stream says to its end is nobody's business, as in native fetch.
+fn forget(cancelled: Promise) {
+    let _ = Promise::all_settled(&js_sys::Array::of1(&cancelled));
 }
 
 fn member(object: &JsValue, name: &str) -> JsValue {

@@ -63,18 +63,19 @@ test("a config that limits makes requests wait their turn", async (t) => {
 });
 
 test("state says how long a wait will be", async (t) => {
-  const { client, server } = await pair(t, { config: () => config("moderate", { fair_rate_per_second: 5 }) });
+  // Less than a second in all: those that come later would go first otherwise.
+  const { client, server } = await pair(t, { config: () => config("moderate", { fair_rate_per_second: 10 }) });
   await until(() => client.state.enforced, "limits");
-  const calls = Array.from({ length: 8 }, () => client.fetch(`${server.url}/a`));
+  const calls = Array.from({ length: 7 }, () => client.fetch(`${server.url}/a`));
   const began = performance.now();
   const { queued, etaMs } = client.state;
-  assert.ok(queued >= 6 && etaMs, JSON.stringify(client.state));
+  assert.ok(queued >= 5 && etaMs, JSON.stringify(client.state));
   const last = client.fetch(`${server.url}/last`).then(() => performance.now() - began);
   await Promise.all(calls.slice(0, 4));
-  assert.ok(client.state.oldestWaitMs > 100, `${client.state.oldestWaitMs}`);
+  assert.ok(client.state.oldestWaitMs > 50, `${client.state.oldestWaitMs}`);
   await Promise.all(calls);
   const waited = await last;
-  assert.ok(etaMs.earliest <= waited && waited <= etaMs.latest + 200, `${waited} ms, foreseen ${JSON.stringify(etaMs)}`);
+  assert.ok(etaMs.earliest - 50 <= waited && waited <= etaMs.latest + 200, `${waited} ms, foreseen ${JSON.stringify(etaMs)}`);
   assert.deepEqual([client.state.queued, client.state.oldestWaitMs], [0, 0]);
 });
 

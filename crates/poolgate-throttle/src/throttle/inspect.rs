@@ -72,7 +72,7 @@ impl Throttle {
             return Some(Eta { earliest: Duration::ZERO, latest: Duration::ZERO });
         }
         let wait = |starts: u32, cost: f64| {
-            let budget = self.bucket.ready_after(cost, now).max(self.spacing.ready_after(starts, &self.limits));
+            let budget = self.bucket.ready_after(cost, now).max(self.spacing.ready_after(starts, &self.limits, now));
             budget.max(self.paused_until()).saturating_sub(now)
         };
         let (least, _) = eta::cost_of(ahead.least);

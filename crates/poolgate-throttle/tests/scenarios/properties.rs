@@ -150,10 +150,14 @@ impl Budget {
         }
     }
 
-    /// Keeps the used share.
-    fn set_rate(&mut self, rate: f64) {
-        let before = self.rate.replace(rate);
-        self.tokens = before.map_or(rate.max(1.5), |before| self.tokens * rate.max(1.5) / before.max(1.5));
+    /// Keeps the used share, or, for who waits for nothing, the time since its last start.
+    fn set_rate(&mut self, rate: f64, waits: bool) {
+        let full = rate.max(1.5);
+        self.tokens = self.rate.replace(rate).map_or(full, |before| {
+            let same_share = full / before.max(1.5);
+            let factor = if waits { same_share } else { same_share.max(rate / before) };
+            (self.tokens * factor).min(full)
+        });
     }
 }
 
@@ -218,7 +222,7 @@ impl Model {
         self.latest = self.latest.max(self.now);
         self.budget.refill(self.latest - before);
         if let Some(rate) = self.throttle.state(self.now).limits.rate_per_second {
-            self.budget.set_rate(rate);
+            self.budget.set_rate(rate, !self.waiting.is_empty());
         }
     }
 
