@@ -31,8 +31,8 @@ export interface ClientOptions {
   autoCleanup?: boolean;
   /**
    * Obey other limiters too: `Retry-After` of a 413, 429 or 503 and the `RateLimit` fields of any response that is not the
-   * gate's hold back further requests to the same origin and path, for a minute at most. It concerns whatever goes through
-   * this client, throttled or not. Default false.
+   * gate's hold back further requests of this page to the same origin and path, for a minute at most. It concerns whatever
+   * goes through this client, throttled or not. Default false.
    */
   honourForeignLimits?: boolean;
   /**

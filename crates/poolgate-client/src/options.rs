@@ -218,8 +218,11 @@ impl Given {
         let word =
             if value.is_undefined() { choices.first().map(|(word, _)| (*word).to_owned()) } else { value.as_string() };
         choices.iter().find(|(choice, _)| word.as_deref() == Some(choice)).map(|(_, value)| *value).ok_or_else(|| {
-            let words: Vec<_> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-            wrong(&format!("option `{name}` must be one of {}", words.join(", ")))
+            let words = choices.iter().fold(String::new(), |words, (word, _)| {
+                let comma = if words.is_empty() { "" } else { ", " };
+                words + comma + "\"" + word + "\""
+            });
+            wrong(&format!("option `{name}` must be one of {words}"))
         })
     }
 }

@@ -328,7 +328,8 @@ impl Throttle {
     }
 
     fn paused_until(&self) -> Duration {
-        if self.is_regulated(self.now) { Duration::ZERO } else { self.pause.until() }
+        let until = self.pause.until();
+        if until > self.now && self.is_regulated(self.now) { Duration::ZERO } else { until }
     }
 
     fn is_full(&self) -> bool {
