@@ -4,7 +4,8 @@
 // the module, requests pass straight through. Where the module comes from is up to the entry: index.js, inline.js, node.js.
 
 import initialize, { Client } from "./poolgate_client.js";
-import { errorOf } from "./errors.js";
+import { Coalescer } from "./coalesce.js";
+import { errorOf, isPoolgateError } from "./errors.js";
 import { announce, announceToNext } from "./own-client.js";
 import { Tabs, canShare } from "./tabs.js";
 
@@ -20,6 +21,8 @@ const UNKNOWN = Object.freeze({
   config: null,
   inFlight: 0,
   queued: 0,
+  oldestWaitMs: 0,
+  etaMs: null,
   stale: false,
   transport: "none",
   ratePerSecond: null,
@@ -77,6 +80,8 @@ class PoolgateClient extends EventTarget {
   #life = new AbortController();
   /** @type {typeof fetch} */
   #host;
+  /** @type {Coalescer | undefined} where identical requests are one */
+  #coalescer;
 
   /**
    * @param {(source?: ModuleSource) => Promise<void>} init
@@ -85,12 +90,14 @@ class PoolgateClient extends EventTarget {
   constructor(init, options = {}) {
     super();
     this.#host = options?.fetch ?? globalThis.fetch;
+    if (options?.coalesce === true) this.#coalescer = new Coalescer((input, init) => this.#send(input, init));
     // An own property and not a method, so that it can be passed around.
     const client = this;
     /** @type {typeof fetch} */
     this.fetch = function fetch(input, init) {
       // The host's fetch says best what is wrong with a call without arguments.
-      return arguments.length === 0 ? client.#passThrough() : client.#fetch(input, init);
+      if (arguments.length === 0) return client.#passThrough();
+      return client.#coalescer ? client.#coalescer.fetch(input, init) : client.#send(input, init);
     };
     /** Settled once the module works, or is known not to. Rejected only when an option is wrong. */
     this.started = this.#start(init, options);
@@ -140,6 +147,7 @@ class PoolgateClient extends EventTarget {
       demand: (/** @type {[number, number, number, number]} */ ...demand) => this.#tabs?.demand(...demand),
       emit: (/** @type {string} */ type, /** @type {unknown} */ detail) => this.#emit(type, detail),
       error: errorOf,
+      made: isPoolgateError,
       warn,
     }));
     if (shared) {
@@ -177,7 +185,7 @@ class PoolgateClient extends EventTarget {
    * @param {Parameters<typeof fetch>[0]} input
    * @param {RequestInit} [init]
    */
-  #fetch(input, init) {
+  #send(input, init) {
     if (!this.#core) {
       return this.#passThrough(input, init);
     }

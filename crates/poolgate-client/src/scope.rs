@@ -12,6 +12,7 @@ use crate::{
 
 #[derive(Debug)]
 pub(crate) struct Scope {
+    http: JsValue,
     origin: JsValue,
     health_prefix: JsValue,
     /// The app's own choice.
@@ -53,6 +54,7 @@ enum RelativeTo {
 impl Scope {
     pub(crate) fn new(base: &Base, throttles: Option<Function>, shell: Shell) -> Self {
         Self {
+            http: "http".into(),
             origin: base.origin.clone(),
             health_prefix: base.health_prefix().into(),
             throttles,
@@ -77,6 +79,10 @@ impl Scope {
     /// Whether a request to this address counts.
     pub(crate) fn covers(&self, address: &Address) -> bool {
         let Address::Parsed(url) = address else { return true };
+        // What is in memory asks no server, though the origin of a blob is the page's.
+        if !url.protocol().starts_with(&self.http) {
+            return false;
+        }
         match &self.throttles {
             None => url.origin() == self.origin && !url.pathname().starts_with(&self.health_prefix),
             Some(choose) => match choose.call1(&JsValue::UNDEFINED, url) {
@@ -97,6 +103,14 @@ impl Address {
             Self::Plain { text, base } => Url::new(text, base).map_or_else(|_| text.clone(), |url| url.href()),
             Self::Parsed(url) => url.href(),
         }
+    }
+
+    /// Origin and path: what limits of others are about.
+    pub(crate) fn route(&self) -> String {
+        let text = |part: JsValue| part.as_string().unwrap_or_default();
+        Url::new(&self.href(), &JsValue::UNDEFINED)
+            .map(|url| text(url.origin()) + &text(url.pathname().into()))
+            .unwrap_or_default()
     }
 }
 

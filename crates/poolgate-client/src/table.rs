@@ -7,6 +7,12 @@ use std::collections::VecDeque;
 #[derive(Debug)]
 pub(crate) struct Table<T>(VecDeque<(u64, T)>);
 
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<T> Table<T> {
     pub(crate) const fn new() -> Self {
         Self(VecDeque::new())

@@ -3,6 +3,7 @@
 
 import { createReadStream, existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { createSecureServer } from "node:http2";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -24,8 +25,11 @@ const PAGE = `<!doctype html><title>test</title><script type="module">
 
 /**
  * @param {Record<string, File>} [files] more files by path, all JavaScript or HTML; a function answers as it likes
+ * @param {object} [own]
+ * @param {(request: any, response: any) => void} [own.app] answers app requests in the place of what counts them
+ * @param {{ key: string | Buffer, cert: string }} [own.tls] speaks HTTP/2
  */
-export async function startOrigin(files = {}) {
+export async function startOrigin(files = {}, { app, tls } = {}) {
   /** @type {Set<import("node:http").ServerResponse>} */
   const streams = new Set();
   const seen = {
@@ -42,7 +46,15 @@ export async function startOrigin(files = {}) {
   const work = { ms: 20 };
   let config = golden("normal");
 
-  const server = createServer((request, response) => {
+  const server = tls ? createSecureServer({ ...tls, allowHTTP1: true }, answer) : createServer(answer);
+  /** @type {Set<import("node:net").Socket>} */
+  const sockets = new Set();
+  server.on("connection", (/** @type {import("node:net").Socket} */ socket) => {
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
+  });
+  /** @param {any} request @param {any} response */
+  function answer(request, response) {
     const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
     const file = files[pathname];
     if (typeof file === "function") {
@@ -58,6 +70,8 @@ export async function startOrigin(files = {}) {
       response.on("close", () => streams.delete(response));
       response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
       say(response, "config", config);
+    } else if (pathname.startsWith("/app/") && app) {
+      app(request, response);
     } else if (pathname.startsWith("/app/")) {
       seen.app.push({ at: Date.now(), path: pathname, page: searchParams.get("page") ?? "" });
       seen.inFlight += 1;
@@ -82,7 +96,7 @@ export async function startOrigin(files = {}) {
       const type = pathname.endsWith(".js") ? "text/javascript" : "text/html";
       response.writeHead(200, { "content-type": type }).end(file ?? PAGE);
     }
-  });
+  }
   await new Promise((listening) => server.listen(0, "127.0.0.1", () => listening(undefined)));
   const heartbeat = setInterval(() => {
     for (const stream of streams) say(stream, "heartbeat", { epoch: config.epoch, version: config.version });
@@ -91,7 +105,9 @@ export async function startOrigin(files = {}) {
 
   return {
     files,
-    url: `http://127.0.0.1:${port}`,
+    url: `${tls ? "https" : "http"}://127.0.0.1:${port}`,
+    /** What the header says now. */
+    header: () => header(config),
     seen,
     work,
     open: () => streams.size,
@@ -108,7 +124,7 @@ export async function startOrigin(files = {}) {
     },
     async stop() {
       clearInterval(heartbeat);
-      server.closeAllConnections();
+      sockets.forEach((socket) => socket.destroy());
       await new Promise((closed) => server.close(closed));
     },
   };
