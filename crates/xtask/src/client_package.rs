@@ -70,10 +70,7 @@ pub(crate) fn build_small(project: &Project) -> Result<PathBuf> {
         let bundled = project.npm().join("bundled");
         bundle(project, &node, &complete, &bundled)?;
         let rest = project.npm().join("rest");
-        fs::create_dir_all(&rest)?;
-        mirror_some(&[&complete], &rest, &|name| {
-            is_shipped(name) && Path::new(name).extension().is_none_or(|e| e != "js")
-        })?;
+        mirror_some(&[&complete], &rest, &|name| is_shipped(name) && !is_bundled(name))?;
         mirror(&[&rest, &bundled], &release)
     })?;
     Ok(release)
@@ -101,7 +98,12 @@ fn bundle(project: &Project, node: &Node, from: &Path, to: &Path) -> Result<()> 
     esbuild.args(ENTRIES.map(|entry| from.join(entry))).arg(format!("--outdir={}", to.display()));
     esbuild.args(["--bundle", "--splitting", "--format=esm", "--target=es2022", "--external:node:*", "--minify"]);
     esbuild.args(["--chunk-names=[name]-[hash]", "--sourcemap", "--log-level=warning"]);
-    output(&mut esbuild).map(drop)
+    output(&mut esbuild)?;
+    // Its map would hold the module once more.
+    let inline = to.join("inline.js");
+    let script = fs::read_to_string(&inline)?;
+    fs::write(&inline, script.replace("//# sourceMappingURL=inline.js.map\n", ""))?;
+    Ok(fs::remove_file(to.join("inline.js.map"))?)
 }
 
 /// Makes `target` hold what `sources` hold, later ones winning, and nothing else. Files that are the same stay
@@ -150,6 +152,12 @@ fn mirror_some(sources: &[&Path], target: &Path, is_wanted: &dyn Fn(&OsStr) -> b
 fn is_shipped(name: &OsStr) -> bool {
     let hidden = name.as_encoded_bytes().starts_with(b".");
     !hidden && !NOT_SHIPPED.iter().any(|other| name == *other)
+}
+
+/// Scripts, and what the glue's declares, which nobody imports any more.
+fn is_bundled(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name.ends_with(".js") || name.starts_with(NAME) && name.ends_with(".d.ts")
 }
 
 fn sources(project: &Project) -> PathBuf {
