@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import path from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 
 import { launch } from "./support/browser.js";
@@ -98,6 +99,22 @@ test("the inline entry needs no second file", { timeout: 60_000 }, async () => {
   origin.limit(LIMIT);
   origin.files[MODULE] = (_, response) => response.writeHead(404).end();
   throttled(await (await open("/plain.html")).evaluate(expression(USE, `use("inline.js")`)));
+});
+
+test("the module loads from wherever it is said to be", { timeout: 60_000 }, async () => {
+  origin.limit(LIMIT);
+  const module = readFileSync(path.join(process.env.POOLGATE_PACKAGE ?? "", "poolgate_client_bg.wasm"));
+  origin.files["/moved.wasm"] = (_, response) => response.writeHead(200, { "content-type": "application/wasm" }).end(module);
+  origin.files[MODULE] = (_, response) => response.writeHead(404).end();
+  for (const source of [`"/moved.wasm"`, `new URL("/moved.wasm", location)`, `await fetch("/moved.wasm")`, `await (await fetch("/moved.wasm")).arrayBuffer()`]) {
+    const page = await open("/plain.html");
+    throttled(await page.evaluate(`(async () => {
+      ${USE}
+      const { init, createClient } = await import("/pkg/index.js");
+      await init(${source});
+      return useClient(createClient);
+    })()`));
+  }
 });
 
 /** @type {[string, (response: import("node:http").ServerResponse) => void][]} */
