@@ -82,6 +82,11 @@ pub(crate) fn status(answer: &Answer) -> u16 {
     answer.status().ok().and_then(|status| status.as_f64()).unwrap_or(0.0) as u16
 }
 
+/// The body of an answer, parsed. What is no promise becomes one: an app's own fetch may answer with anything.
+pub(crate) fn json(answer: &Answer) -> Result<Promise, JsValue> {
+    answer.json().map(|parsed| Promise::resolve(&parsed))
+}
+
 /// The `Retry-After` of an answer.
 pub(crate) fn retry_after_of(answer: &Answer) -> Option<Duration> {
     retry_after(&get(&headers_of(answer)?, &"retry-after".into()))
@@ -122,7 +127,7 @@ pub(crate) fn problem(answer: &JsValue) -> Option<Promise> {
     if !has(CONFIG_HEADER, "") || !has("content-type", Problem::CONTENT_TYPE) || is_cached(&headers, &"age".into()) {
         return None;
     }
-    answer.duplicate().and_then(|copy| copy.json()).ok()
+    answer.duplicate().and_then(|copy| json(&copy)).ok()
 }
 
 /// Whether it is: the document has one of the gate's codes.

@@ -59,7 +59,7 @@ extern "C" {
     #[wasm_bindgen(method, getter, catch)]
     pub(crate) fn headers(this: &Answer) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch)]
-    pub(crate) fn json(this: &Answer) -> Result<Promise, JsValue>;
+    pub(crate) fn json(this: &Answer) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch, js_name = clone)]
     pub(crate) fn duplicate(this: &Answer) -> Result<Answer, JsValue>;
 

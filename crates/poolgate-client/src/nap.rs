@@ -1,6 +1,10 @@
 //! Waits of single calls outside the throttle's queue: for a route that has limits of its own, and before another attempt.
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
 
 use js_sys::{Function, Promise};
 use wasm_bindgen::prelude::*;
@@ -12,7 +16,7 @@ use crate::{call, client::Core, clock, error, listener::Listener, table::Table, 
 #[derive(Debug, Default)]
 pub(crate) struct Naps {
     sleeping: RefCell<Table<Nap>>,
-    last: std::cell::Cell<u64>,
+    last: Cell<u64>,
 }
 
 #[derive(Debug)]

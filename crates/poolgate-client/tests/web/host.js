@@ -75,6 +75,13 @@ export function responseWith(body, status, headers) {
   return new Response(body, { status, headers: JSON.parse(headers) });
 }
 
+/** What a fetch of the app's own might answer, and nothing in it is what it should be. */
+export function oddRejection() {
+  const head = { "poolgate-config": "e=1, v=1", "content-type": "application/problem+json", "retry-after": "60" };
+  const headers = { get: (name) => head[name] ?? null };
+  return { status: 503, headers, clone: () => ({ json: () => "no promise" }) };
+}
+
 /** A signal that counts its listeners. */
 export function countingSignal(controller) {
   const { signal } = controller;

@@ -121,7 +121,8 @@ async fn a_foreign_503_pauses_nothing() {
 async fn a_response_of_any_class_is_handed_on() {
     let world = World::new();
     let client = client_with(&world, NORMAL, "{}", "{}").await;
-    for answer in [json("{}"), json(r#"{ "status": "x", "headers": {} }"#), JsValue::NULL, JsValue::from_str("text")] {
+    let odd = [json("{}"), json(r#"{ "status": "x", "headers": {} }"#), JsValue::NULL, "text".into(), odd_rejection()];
+    for answer in odd {
         let promise = fetch(&client, "/", "");
         world.answer(world.count() - 1, &answer);
         assert_eq!(settled(promise).await, Ok(answer));
