@@ -35,10 +35,10 @@ export function plainEnvironment() {
  * Starts a program that becomes a Poolgate server; answers when it is ready for work.
  * @param {string} program
  * @param {string[]} args
- * @param {{ cwd?: string, patience?: number }} [options]
+ * @param {{ cwd?: string, patience?: number, env?: Record<string, string> }} [options]
  */
-export async function startServer(program, args, { cwd = root, patience = 2 * MINUTE } = {}) {
-  const child = spawn(program, args, { cwd, env: plainEnvironment(), stdio: ["ignore", "pipe", "pipe"] });
+export async function startServer(program, args, { cwd = root, patience = 2 * MINUTE, env = {} } = {}) {
+  const child = spawn(program, args, { cwd, env: { ...plainEnvironment(), ...env }, stdio: ["ignore", "pipe", "pipe"] });
   /** @type {Promise<{ code: number | null, signal: string | null }>} */
   const ended = new Promise((resolve) => child.on("close", (code, signal) => resolve({ code, signal })));
   let printed = "";

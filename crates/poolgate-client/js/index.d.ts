@@ -7,6 +7,15 @@ export function createClient(options?: ClientOptions): Promise<PoolgateClient>;
  */
 export function createThrottledFetch(options?: ClientOptions): typeof fetch;
 
+/**
+ * Loads the module, once for all clients; `createClient` does so by itself. Call it to load early, or from elsewhere.
+ * Rejected when the module does not work here; clients then pass requests through. The next call tries again.
+ */
+export function init(source?: ModuleSource): Promise<void>;
+
+/** Where the WebAssembly module comes from: its address, its bytes, a response with them, or the compiled module. */
+export type ModuleSource = string | URL | BufferSource | Response | WebAssembly.Module;
+
 export interface ClientOptions {
   /** Where the Poolgate server is. Default: the page's origin; required in Node. */
   baseUrl?: string | URL;
@@ -29,10 +38,27 @@ export interface ClientOptions {
   shareAcrossTabs?: boolean;
   /** Ask the server to clean its pool up when severe throttling lasts: once in 5 minutes per browser at most. Default true. */
   autoCleanup?: boolean;
+  /**
+   * Obey other limiters too: `Retry-After` of a 413, 429 or 503 and the `RateLimit` fields of any response that is not the
+   * gate's hold back further requests of this page to the same origin and path, for a minute at most. It concerns whatever
+   * goes through this client, throttled or not. Default false.
+   */
+  honourForeignLimits?: boolean;
+  /**
+   * Identical GETs in flight share one request; each call gets a `Response` of its own and may be aborted by itself. Calls
+   * with members of `init` that fetch does not know are not shared. Default false.
+   */
+  coalesce?: boolean;
+  /**
+   * How often a throttled request may be tried again that got no contact or 429, 502, 503 or 504, 0 to 5: only GET, HEAD,
+   * OPTIONS, PUT and DELETE without a body, after a growing random wait or the server's `Retry-After` (30 s at most). All
+   * retries together are a tenth of the requests at most, and there are none above MODERATE. Default 0.
+   */
+  retries?: number;
   /** The real fetch. Default `globalThis.fetch`. */
   fetch?: typeof fetch;
-  /** The module, where the default, `poolgate_client_bg.wasm` beside this file, cannot be loaded. The first client's counts. */
-  wasm?: BufferSource | WebAssembly.Module | Response | URL;
+  /** The module, where the entry's own cannot be loaded. The first client's counts. */
+  wasm?: ModuleSource;
 }
 
 export interface PoolgateClient extends EventTarget {
@@ -82,6 +108,8 @@ export interface RequestOptions {
   queueTimeoutMs?: number;
   /** Start at once, whatever is in force. */
   bypass?: boolean;
+  /** How often this request may be tried again, 0 to 5; the conditions of the client's `retries` hold. */
+  retries?: number;
 }
 
 export interface ClientState {
@@ -94,6 +122,14 @@ export interface ClientState {
   config: ThrottlingConfig | null;
   inFlight: number;
   queued: number;
+  /** How long the oldest of them has waited for its turn. */
+  oldestWaitMs: number;
+  /**
+   * How long a request of normal priority that is made now will wait, if what is in force stays so and nothing more important
+   * comes. `null`: nobody can know, because it depends on requests in flight, on the breaker, or on what comes later; or it
+   * would be turned away.
+   */
+  etaMs: { earliest: number; latest: number } | null;
   /** The config has outlived its time to live. */
   stale: boolean;
   /**

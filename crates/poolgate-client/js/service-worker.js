@@ -2,12 +2,15 @@
 // A service worker that throttles an app which was not changed at all. A browser may stop it at any time: what it must
 // remember is in the Cache, and the module is there to begin with.
 
-import { createClient, isPoolgateError } from "./index.js";
+import { entry } from "./client.js";
+import { isPoolgateError } from "./public-errors.js";
 import { OWN_CLIENT } from "./own-client.js";
 
 /** An old worker goes on with its own module while a new one is installed. */
 const CACHE = "poolgate 0.1.0";
-const MODULE = new URL("poolgate_client_bg.wasm", import.meta.url);
+const address = () => new URL("poolgate_client_bg.wasm", import.meta.url);
+
+const { createClient } = entry((given) => given ?? address());
 
 const scope = /** @type {any} */ (globalThis);
 
@@ -19,12 +22,12 @@ export function throttleApp({ methods = ["GET", "HEAD"], destinations = [""], ..
   /** @type {ReturnType<typeof createClient> | undefined} */
   let starting;
   const client = async () => {
-    const wasm = options.wasm ?? (await caches.match(MODULE, { cacheName: CACHE })) ?? MODULE;
+    const wasm = options.wasm ?? (await caches.match(address(), { cacheName: CACHE }));
     return createClient({ onOpen: "respond", ...options, wasm });
   };
 
   scope.addEventListener("install", (/** @type {any} */ event) => {
-    event.waitUntil(options.wasm ? undefined : caches.open(CACHE).then((cache) => cache.add(MODULE)));
+    event.waitUntil(options.wasm ? undefined : caches.open(CACHE).then((cache) => cache.add(address())));
   });
   scope.addEventListener("activate", (/** @type {any} */ event) => event.waitUntil(forgetOldModules()));
   scope.addEventListener("message", (/** @type {any} */ event) => {

@@ -14,17 +14,27 @@ export function define(name?: string): void;
 
 /** What the element needs of a client. */
 export interface StatusSource extends EventTarget {
-  readonly state: Pick<ClientState, "level" | "breaker" | "queued" | "stale" | "transport">;
+  readonly state: Pick<ClientState, "level" | "breaker" | "queued" | "stale" | "transport"> & {
+    readonly oldestWaitMs?: number;
+    readonly etaMs?: { earliest: number; latest: number } | null;
+  };
+  /** What the banner's button does. */
+  refresh?(): Promise<unknown>;
 }
 
 export type StatusState = "normal" | "moderate" | "aggressive" | "emergency" | "unknown";
 
-export type StatusLabels = Record<StatusState | "unreachable" | "waiting" | "recovered", string>;
+export type StatusLabels = Record<
+  StatusState | "unreachable" | "waiting" | "wait" | "long" | "retry" | "recovered",
+  string
+>;
 
 export interface Observation {
   state: StatusState;
   unreachable: boolean;
   queued: number;
+  oldestWaitMs: number;
+  eta: { earliest: number; latest: number } | null;
 }
 
 declare global {

@@ -1,13 +1,21 @@
 // @ts-check
 // <poolgate-status>: tells users how busy the service is. Plain JavaScript: it is needed most when things are slow.
 //
-// It asks the server itself (`src`), or shares a client (`.source`). It shows a level after it has lasted two seconds
-// and lets it go after ten, so that it does not flicker, and tells screen readers at most every twenty seconds.
+// It asks the server itself (`src`), or shares a client (`.source`), and then also knows what of this user waits. It shows a
+// level after it has lasted two seconds and lets it go after ten, so that it does not flicker, and tells screen readers at
+// most every twenty seconds.
 
 /** How long a worse state must last before it is shown, and a better one before it replaces a worse one. */
 const WORSE_AFTER_MS = 2000;
 const BETTER_AFTER_MS = 10_000;
 const ANNOUNCE_SPACING_MS = 20_000;
+/** How long a request must wait before a banner speaks of it. */
+const NOTICED_MS = 1000;
+/** How often the wait is told anew, and how often it may grow: whoever waits must not see it run away. */
+const WAIT_REFRESH_MS = 1000;
+const WAIT_GROWTH_MS = 5000;
+/** Seconds that a wait is rounded up to. */
+const STEPS = [1, 2, 3, 5, 10, 15, 20, 30, 45, 60];
 
 const POLL_SECONDS = { default: 30, min: 5, max: 600 };
 const TIMEOUT_MS = 10_000;
@@ -25,6 +33,9 @@ const LABELS = {
   unreachable: "Something is not responding; requests go on as soon as it is back",
   unknown: "Status unknown",
   waiting: "{count} waiting",
+  wait: "about {range} s",
+  long: "more than a minute",
+  retry: "Try now",
   recovered: "Back to normal",
 };
 
@@ -54,6 +65,12 @@ const STYLE = `
   }
   .base[data-variant="banner"][hidden] { display: none; }
   .base[data-variant="banner"] .label { color: var(--poolgate-text, CanvasText); }
+  button {
+    font: inherit; color: inherit; min-block-size: 1.75rem; padding: 0 0.75em; margin-inline-start: auto; cursor: pointer;
+    background: transparent; border: 1px solid currentColor; border-radius: 0.25em;
+  }
+  button[hidden] { display: none; }
+  button:focus-visible { outline: 2px solid currentColor; outline-offset: 2px; }
   @media (forced-colors: active) { .base { color: CanvasText; } }
 `;
 
@@ -67,19 +84,24 @@ export class PoolgateStatus extends Base {
   #source = null;
   #labels = LABELS;
   /** What was learned, and what is on the screen. @type {import("./status.js").Observation} */
-  #seen = { state: "unknown", unreachable: false, queued: 0 };
+  #seen = { state: "unknown", unreachable: false, queued: 0, oldestWaitMs: 0, eta: null };
   #shown = this.#seen;
+  /** Seconds as they are shown, and since when they have not grown. */
+  #wait = { latest: 0, at: -WAIT_GROWTH_MS };
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #settling;
   #settlesWorse = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #polling;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #refreshing;
   #failures = 0;
   /** Counts connections, so that an answer that comes too late is known as such. */
   #round = 0;
   #base;
   #icon;
   #label;
+  #retry;
 
   constructor() {
     super();
@@ -89,8 +111,12 @@ export class PoolgateStatus extends Base {
     this.#icon = part("span", "icon");
     this.#icon.setAttribute("aria-hidden", "true");
     this.#label = part("span", "label");
+    this.#retry = /** @type {HTMLButtonElement} */ (part("button", "retry"));
+    this.#retry.type = "button";
+    this.#retry.addEventListener("click", () => this.#source?.refresh?.().catch(() => {}));
     const slot = document.createElement("slot");
     slot.name = "actions";
+    slot.append(this.#retry);
     this.#base.append(this.#icon, this.#label, slot);
     root.append(this.#base);
     this.#render();
@@ -161,6 +187,7 @@ export class PoolgateStatus extends Base {
     this.#round += 1;
     this.#failures = 0;
     clearTimeout(this.#polling);
+    clearTimeout(this.#refreshing);
     clearTimeout(this.#settling);
     this.#settling = undefined;
     for (const type of CLIENT_EVENTS) this.#source?.removeEventListener(type, this.#read);
@@ -168,8 +195,12 @@ export class PoolgateStatus extends Base {
   }
 
   #read = () => {
+    clearTimeout(this.#refreshing);
     const state = this.#source?.state;
-    if (state) this.#observe(fromClient(state));
+    if (!state) return;
+    this.#observe(fromClient(state));
+    // A wait gets shorter without an event.
+    if (state.queued > 0) this.#refreshing = setTimeout(this.#read, WAIT_REFRESH_MS);
   };
 
   #look = () => {
@@ -230,23 +261,55 @@ export class PoolgateStatus extends Base {
   }
 
   #render() {
-    const { state } = this.#shown;
+    const { state, unreachable } = this.#shown;
     const variant = this.getAttribute("variant");
+    const text = this.#text();
     this.#base.dataset.variant = variant === "dot" || variant === "banner" ? variant : "badge";
     this.#base.dataset.state = state;
-    // A banner interrupts, so only when something is wrong; the others stay away while all is well.
-    const quiet = variant === "banner" ? ["normal", "moderate", "unknown"] : ["normal"];
-    this.#base.hidden = quiet.includes(state) && !this.hasAttribute("always");
+    this.#base.hidden = this.#isQuiet() && !this.hasAttribute("always");
     this.#icon.textContent = ICONS[state];
-    this.#label.textContent = this.#text();
-    if (variant === "dot") this.#base.title = this.#text();
+    this.#label.textContent = text;
+    this.#retry.textContent = String(this.#labels.retry);
+    this.#retry.hidden = variant !== "banner" || !(unreachable || state === "emergency") || !this.#source?.refresh;
+    if (variant === "dot") this.#base.title = text;
     else this.#base.removeAttribute("title");
   }
 
+  /** Nothing to tell: the others stay away while all is well, and a banner, which interrupts, unless it concerns this user. */
+  #isQuiet() {
+    const { state, queued, oldestWaitMs } = this.#shown;
+    if (this.getAttribute("variant") !== "banner") return state === "normal";
+    if (state === "aggressive" && this.#source) return queued === 0 || oldestWaitMs < NOTICED_MS;
+    return !["aggressive", "emergency"].includes(state);
+  }
+
   #text() {
-    const { state, unreachable, queued } = this.#shown;
+    const { state, unreachable, queued, eta } = this.#shown;
     const text = String(this.#labels[unreachable ? "unreachable" : state]);
-    return queued > 0 ? `${text} (${String(this.#labels.waiting).replace("{count}", String(queued))})` : text;
+    if (queued === 0) {
+      this.#wait = { latest: 0, at: -WAIT_GROWTH_MS };
+      return text;
+    }
+    const waiting = String(this.#labels.waiting).replace("{count}", String(queued));
+    return `${text} (${[waiting, ...this.#range(eta)].join(", ")})`;
+  }
+
+  /**
+   * How long, as a range that is rounded up; nothing where nobody knows.
+   * @param {import("./status.js").Observation["eta"]} eta
+   */
+  #range(eta) {
+    if (!eta) return [];
+    const now = performance.now();
+    const up = (/** @type {number} */ ms) => STEPS.find((step) => step * 1000 >= ms) ?? Infinity;
+    let [earliest, latest] = [up(eta.earliest), up(eta.latest)];
+    if (latest > this.#wait.latest && now - this.#wait.at < WAIT_GROWTH_MS) latest = this.#wait.latest;
+    else if (latest > this.#wait.latest) this.#wait.at = now;
+    this.#wait.latest = latest;
+    earliest = Math.min(earliest, latest);
+    if (latest === Infinity) return [String(this.#labels.long)];
+    const range = earliest < latest ? `${earliest}\u2013${latest}` : `${latest}`;
+    return [String(this.#labels.wait).replace("{range}", range)];
   }
 }
 
@@ -284,7 +347,7 @@ async function ask(url) {
  */
 function fromDocument(document) {
   const open = document?.circuit_breaker_open === true || document?.circuit_breaker === "open";
-  return { state: stateOf(document?.throttling_level), unreachable: open, queued: 0 };
+  return { state: stateOf(document?.throttling_level), unreachable: open, queued: 0, oldestWaitMs: 0, eta: null };
 }
 
 /**
@@ -297,6 +360,8 @@ function fromClient(state) {
     state: known ? stateOf(state.level) : "unknown",
     unreachable: known && state.breaker === "open",
     queued: state.queued,
+    oldestWaitMs: state.oldestWaitMs ?? Infinity,
+    eta: state.etaMs ?? null,
   };
 }
 

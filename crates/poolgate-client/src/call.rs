@@ -6,13 +6,15 @@ use wasm_bindgen::prelude::*;
 
 use crate::{
     host::{Init, RequestOptions},
-    options::{queue_timeout, wrong},
+    options::{queue_timeout, retries, wrong},
 };
 
 /// The part of the arguments that the throttle is told, and the signal that ends the wait.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) request: Request,
+    /// How often it may be tried again, where it says so.
+    pub(crate) retries: Option<u32>,
     /// The app's `AbortSignal`, or `undefined`.
     pub(crate) signal: JsValue,
 }
@@ -20,9 +22,9 @@ pub(crate) struct Call {
 impl Call {
     /// Reads the arguments. `Err` is what the app's getters threw, or a `TypeError`.
     pub(crate) fn read(input: &JsValue, init: &JsValue) -> Result<Self, JsValue> {
-        let mut request = Request::default();
+        let (mut request, mut tries) = (Request::default(), None);
         if !init.is_object() {
-            return Ok(Self { request, signal: signal(input, &JsValue::UNDEFINED)? });
+            return Ok(Self { request, retries: tries, signal: signal(input, &JsValue::UNDEFINED)? });
         }
         let given: &Init = init.unchecked_ref();
         if let Some(priority) = native_priority(&given.priority()?) {
@@ -33,11 +35,12 @@ impl Call {
             let options: &RequestOptions = options.unchecked_ref();
             request.bypass = options.bypass()?.is_truthy();
             request.queue_timeout = queue_timeout(&options.queue_timeout_ms()?)?;
+            tries = retries(&options.retries()?)?;
             if let Some(priority) = own_priority(&options.own_priority()?)? {
                 request.priority = priority;
             }
         }
-        Ok(Self { request, signal: signal(input, init)? })
+        Ok(Self { request, retries: tries, signal: signal(input, init)? })
     }
 
     /// Why the app has given up already.

@@ -140,7 +140,7 @@ pub(crate) async fn cleanup(core: Rc<Core>) -> Result<JsValue, JsValue> {
     }
     let answer: &Answer = answer.unchecked_ref();
     let (status, retry_after) = (answer::status(answer), answer::retry_after_of(answer));
-    let body = JsFuture::from(answer.json()?).await;
+    let body = JsFuture::from(answer::json(answer)?).await;
     if (200..300).contains(&status) {
         return body;
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use js_sys::Function;
-use poolgate_throttle::{Configured, Event, News, Settings, Share, Throttle};
+use poolgate_throttle::{Configured, Event, News, RouteLimits, RouteSignal, Settings, Share, Throttle};
 use wasm_bindgen::prelude::*;
 
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     document::{self, Document},
     fetch::Requests,
     host::Shell,
+    nap::Naps,
     options::{OnOpen, Options},
     scope::Scope,
     state::{self, Contact, TransportKind},
@@ -35,6 +36,12 @@ pub(crate) struct Core {
     pub(crate) throttle: RefCell<Throttle>,
     pub(crate) reader: RefCell<Reader>,
     pub(crate) requests: Requests,
+    pub(crate) naps: Naps,
+    /// Where the limits of others count.
+    pub(crate) routes: Option<RefCell<RouteLimits>>,
+    pub(crate) retries: u32,
+    pub(crate) max_queue: usize,
+    pub(crate) queue_timeout: Duration,
     pub(crate) transport: Transport,
     pub(crate) cleanup: AutoCleanup,
     pub(crate) closed: Cell<bool>,
@@ -71,6 +78,8 @@ impl Core {
             queue_timeout,
             on_open,
             auto_cleanup,
+            honour_foreign_limits,
+            retries,
             fetch,
         } = options;
         let shared = shell.shared().is_truthy();
@@ -81,6 +90,11 @@ impl Core {
             throttle: RefCell::new(Throttle::new(Settings { max_queue, queue_timeout, ..Settings::default() }, seed())),
             reader: RefCell::new(Reader::new()),
             requests: Requests::new(),
+            naps: Naps::default(),
+            routes: honour_foreign_limits.then(|| RefCell::new(RouteLimits::new(seed()))),
+            retries,
+            max_queue,
+            queue_timeout,
             cleanup: AutoCleanup::new(auto_cleanup, &base, core.clone()),
             transport: Transport::new(transport, poll_interval, &base, core.clone()),
             closed: Cell::new(false),
@@ -187,7 +201,12 @@ impl Core {
 
     /// Takes in other news; then [`pump`](Self::pump).
     pub(crate) fn learn(self: &Rc<Self>, news: &News) {
-        let configured = self.throttle.borrow_mut().configure(news, clock::now());
+        self.learn_at(news, clock::now());
+    }
+
+    /// The same by somebody who has just asked for the time; then [`pump_at`](Self::pump_at).
+    pub(crate) fn learn_at(self: &Rc<Self>, news: &News, now: Duration) {
+        let configured = self.throttle.borrow_mut().configure(news, now);
         let behind = match (configured, news) {
             // A header says less than the document, which a stream is about to bring.
             (Ok(Configured::Applied), News::Header(_)) => self.transport.kind() != TransportKind::Sse,
@@ -202,14 +221,23 @@ impl Core {
 
     /// Does what the throttle says is due, tells listeners, and sets the next wake-up.
     pub(crate) fn pump(self: &Rc<Self>) {
+        self.pump_at(clock::now());
+    }
+
+    /// The same by somebody who has just asked for the time: that is a good part of what a call costs.
+    pub(crate) fn pump_at(self: &Rc<Self>, mut now: Duration) {
         loop {
-            let event = self.throttle.borrow_mut().poll(clock::now());
+            let event = self.throttle.borrow_mut().poll(now);
+            if event.is_some() {
+                // Whatever is done about it may take a while.
+                now = clock::now();
+            }
             match event {
                 None => break,
                 Some(Event::Start(id, permit)) => self.start_waiting(id, permit),
                 Some(Event::Rejected(id, rejection)) => self.reject_waiting(id, rejection),
                 Some(Event::LevelChanged { from, to }) => {
-                    self.cleanup.observe(to, clock::now());
+                    self.cleanup.observe(to, now);
                     self.emit("levelchange", &state::level_change(from, to));
                 }
                 Some(Event::BreakerChanged { from, to }) => {
@@ -221,23 +249,23 @@ impl Core {
                 Some(_) => {}
             }
         }
-        let queued = self.requests.queued();
-        self.wakeup.hold(queued > 0);
+        let queued = self.queued();
+        self.wakeup.hold(self.requests.queued() > 0);
         let wakeup = self.throttle.borrow().next_wakeup();
         match wakeup {
-            Some(at) if !self.closed.get() => self.wakeup.set(at, clock::now()),
+            Some(at) if !self.closed.get() => self.wakeup.set(at, now),
             _ => {}
         }
-        if self.leading.get() && self.budget.is_due(clock::now()) {
+        if self.leading.get() && self.budget.is_due(now) {
             self.save();
         }
-        if self.shared && (queued > 0 || self.owing.get()) {
+        if self.shared && (self.requests.queued() > 0 || self.owing.get()) {
             self.tell_demand();
         }
         let announced = self.announced.get();
         if announced.queued != queued {
             self.announced.set(Announced { queued, ..announced });
-            let in_flight = self.throttle.borrow().state(clock::now()).in_flight;
+            let in_flight = self.throttle.borrow().state(now).in_flight;
             self.emit("queuechange", &state::queue_change(queued, in_flight));
         }
     }
@@ -251,7 +279,32 @@ impl Core {
     pub(crate) fn state(&self) -> JsValue {
         let throttle = self.throttle.borrow().state(clock::now());
         let document = self.document.borrow();
-        state::client_state(&throttle, document.as_ref().map(|document| &document.raw), self.transport.kind())
+        state::client_state(
+            &throttle,
+            self.queued(),
+            document.as_ref().map(|document| &document.raw),
+            self.transport.kind(),
+        )
+    }
+
+    /// Calls that wait, for whatever.
+    pub(crate) fn queued(&self) -> usize {
+        self.requests.queued() + self.naps.len()
+    }
+
+    /// When to ask again whether a request of this route may start; `None`: it may.
+    pub(crate) fn admit(&self, route: &str) -> Option<Duration> {
+        if self.closed.get() {
+            return None;
+        }
+        self.routes.as_ref().and_then(|routes| routes.borrow_mut().admit(route, clock::now()))
+    }
+
+    /// Takes in what somebody other than the gate said about this route.
+    pub(crate) fn learn_route(&self, route: &str, signal: RouteSignal) {
+        if let Some(routes) = &self.routes {
+            routes.borrow_mut().learn(route, signal, clock::now());
+        }
     }
 
     /// The newest whole document.
@@ -280,6 +333,7 @@ impl Core {
         self.pump();
         self.wakeup.clear();
         self.requests.close();
+        self.end_naps();
         self.announce_transport();
     }
 

@@ -14,10 +14,15 @@ pub(crate) fn rejection(shell: &Shell, rejection: Rejection) -> JsValue {
         RejectReason::QueueFull => ("queue_full", "too many requests wait already"),
         RejectReason::QueueTimeout => ("queue_timeout", "the request waited longer than it may"),
         RejectReason::CircuitOpen => ("circuit_open", "the database does not answer; requests are held back"),
-        RejectReason::Closed => ("client_closed", "the client was closed while the request waited"),
+        RejectReason::Closed => return closed(shell),
         _ => ("rejected", "the request was held back"),
     };
     error(shell, code, message, rejection.retry_after)
+}
+
+/// The error of a call that still waited when the client was closed.
+pub(crate) fn closed(shell: &Shell) -> JsValue {
+    error(shell, "client_closed", "the client was closed while the request waited", None)
 }
 
 /// An error of the shell's class for the code.

@@ -6,16 +6,19 @@
 use std::{cell::RefCell, rc::Rc};
 
 use js_sys::{Function, Promise};
-use poolgate_throttle::{Outcome, Permit, RejectReason, Rejection, RequestId, Submitted};
+use poolgate_throttle::{Outcome, Permit, RejectReason, Rejection, Request, RequestId, RouteSignal, Submitted};
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 use crate::{
+    answer,
     call::{self, Call},
     client::Core,
     clock, error,
-    host::{Numbered, Settling, Url},
+    host::{Numbered, Settling},
     listener::Listener,
     options::OnOpen,
+    scope::Address,
     snapshot::{self, Snapshot},
     table::Table,
 };
@@ -76,36 +79,59 @@ impl Core {
         if self.closed.get() {
             return error::settled(self.call_host(&input, &init));
         }
-        let url = match self.scope.address(&input) {
-            Some(url) if self.scope.covers(&url) => url,
-            _ => return error::settled(self.call_host(&input, &init)),
+        let Some(address) = self.scope.address(&input) else {
+            return error::settled(self.call_host(&input, &init));
         };
+        let counts = self.scope.covers(&address);
+        if !counts && self.routes.is_none() {
+            return error::settled(self.call_host(&input, &init));
+        }
         let call = match Call::read(&input, &init) {
             Ok(call) => call,
             Err(thrown) => return Promise::reject(&thrown),
         };
         if let Some(reason) = call.aborted() {
-            return Promise::reject(&reason);
+            return self.reject_aborted(&input, &address, &init, &reason);
         }
+        if self.takes_its_time(&call, counts) {
+            return match Snapshot::take(&input, &address, &init) {
+                Ok(taken) => self.take_time(call, taken, address, counts),
+                Err(_) => self.refused_by_host(&input, &init),
+            };
+        }
+        self.submit(call.request, input, init, &address, call.signal)
+    }
+
+    /// Sends a request now, queues it, or turns it away.
+    pub(crate) fn submit(
+        self: &Rc<Self>,
+        request: Request,
+        input: JsValue,
+        init: JsValue,
+        address: &Address,
+        signal: JsValue,
+    ) -> Promise {
         self.made.set(self.made.get().saturating_add(1));
-        let submitted = self.throttle.borrow_mut().submit(call.request, clock::now());
+        let now = clock::now();
+        let submitted = self.throttle.borrow_mut().submit(request, now);
         let promise = match submitted {
             Submitted::Start(permit) => self.launch(permit, input, init),
-            Submitted::Queued(id) => self.enqueue(id, &input, &url, &init, call.signal),
+            Submitted::Queued(id) => self.enqueue(id, &input, address, &init, signal),
             Submitted::Rejected(rejection) => error::settled(self.turned_away(rejection)),
         };
-        self.pump();
+        self.pump_at(now);
         promise
     }
 
     /// Sends what may start now, rejects what has waited too long.
     pub(crate) fn start_waiting(self: &Rc<Self>, id: RequestId, permit: Permit) {
         let waiting = self.requests.waiting.borrow_mut().remove(id.as_u64());
-        let Some(waiting) = waiting else {
+        let Some(mut waiting) = waiting else {
             self.complete(permit, Outcome::Aborted);
             return;
         };
-        let promise = self.launch(permit, waiting.call.input, waiting.call.init);
+        let (input, init) = waiting.call.arguments();
+        let promise = self.launch(permit, input, init);
         // A resolve function does not throw.
         let _ = waiting.resolve.call1(&JsValue::UNDEFINED, &promise);
     }
@@ -113,9 +139,10 @@ impl Core {
     /// The page is left: requests that may outlive it start now, or would never.
     pub(crate) fn start_keepalive(self: &Rc<Self>) {
         let leaving = self.requests.waiting.borrow_mut().extract_if(|waiting| waiting.call.is_keepalive());
-        for waiting in leaving {
+        for mut waiting in leaving {
             self.throttle.borrow_mut().abort(waiting.id, clock::now());
-            let promise = error::settled(self.call_host(&waiting.call.input, &waiting.call.init));
+            let (input, init) = waiting.call.arguments();
+            let promise = error::settled(self.call_host(&input, &init));
             let _ = waiting.resolve.call1(&JsValue::UNDEFINED, &promise);
         }
     }
@@ -151,12 +178,19 @@ impl Core {
             .then(&fulfilled.bind(&JsValue::UNDEFINED, number), &rejected.bind(&JsValue::UNDEFINED, number))
     }
 
-    fn enqueue(self: &Rc<Self>, id: RequestId, input: &JsValue, url: &Url, init: &JsValue, signal: JsValue) -> Promise {
-        let call = match Snapshot::take(input, url, init) {
+    fn enqueue(
+        self: &Rc<Self>,
+        id: RequestId,
+        input: &JsValue,
+        address: &Address,
+        init: &JsValue,
+        signal: JsValue,
+    ) -> Promise {
+        let call = match Snapshot::take(input, address, init) {
             Ok(call) => call,
-            Err(thrown) => {
+            Err(_) => {
                 self.throttle.borrow_mut().abort(id, clock::now());
-                return Promise::reject(&thrown);
+                return self.refused_by_host(input, init);
             }
         };
         let abort = signal.is_object().then(|| self.abort_listener(id, signal)).flatten();
@@ -169,6 +203,23 @@ impl Core {
                 .insert(id.as_u64(), Waiting { id, call, resolve, reject, _abort: abort });
         }
         promise
+    }
+
+    /// Ends a call that was aborted before it was made. Its body counts as used all the same, and what is wrong with its
+    /// arguments is said first.
+    fn reject_aborted(&self, input: &JsValue, address: &Address, init: &JsValue, reason: &JsValue) -> Promise {
+        match Snapshot::take(input, address, init) {
+            Ok(call) => {
+                call.cancel(reason);
+                Promise::reject(reason)
+            }
+            Err(_) => self.refused_by_host(input, init),
+        }
+    }
+
+    /// The host says best what is wrong with arguments that cannot be copied.
+    fn refused_by_host(&self, input: &JsValue, init: &JsValue) -> Promise {
+        error::settled(self.call_host(input, init))
     }
 
     fn abort_listener(self: &Rc<Self>, id: RequestId, signal: JsValue) -> Option<Listener> {
@@ -188,6 +239,7 @@ impl Core {
         let waiting = self.requests.waiting.borrow_mut().remove(id.as_u64());
         if let Some(waiting) = waiting {
             self.throttle.borrow_mut().abort(id, clock::now());
+            waiting.call.cancel(reason);
             let _ = waiting.reject.call1(&JsValue::UNDEFINED, reason);
             self.pump();
         }
@@ -197,12 +249,37 @@ impl Core {
         let flight = self.requests.flights.borrow_mut().remove(number as u64);
         if let Some(flight) = flight {
             let head = self.reader.borrow_mut().read(answer);
+            let now = clock::now();
             if let Some(news) = head.news {
-                self.learn(&news);
+                self.learn_at(&news, now);
             }
-            self.complete(flight.permit, head.outcome);
-            self.pump();
+            self.throttle.borrow_mut().complete(flight.permit, head.outcome, now);
+            self.pump_at(now);
+            if head.rejects && self.routes.is_none() {
+                self.heed(answer, None);
+            }
         }
+    }
+
+    /// Pauses everything if it is the gate that has rejected a request, and else this route, if there is one.
+    pub(crate) fn heed(self: &Rc<Self>, answer: &JsValue, route: Option<String>) {
+        let (core, signal) = (Rc::clone(self), answer::signal(answer));
+        let problem = answer::problem(answer);
+        if problem.is_none() && (route.is_none() || signal == RouteSignal::default()) {
+            return;
+        }
+        spawn_local(async move {
+            let gate = match problem {
+                Some(problem) => JsFuture::from(problem).await.is_ok_and(|problem| answer::is_the_gates(&problem)),
+                None => false,
+            };
+            if gate {
+                core.throttle.borrow_mut().turned_away(answer::wait_of(signal), clock::now());
+                core.pump();
+            } else if let Some(route) = route {
+                core.learn_route(&route, signal);
+            }
+        });
     }
 
     /// What the app's promise is rejected with: the host's error, or the reason of the app's own signal.
@@ -218,7 +295,7 @@ impl Core {
     }
 
     fn refused(&self, input: &JsValue, init: &JsValue) -> bool {
-        self.scope.address(input).is_none_or(|url| snapshot::judge(&url.href(), init).is_err())
+        self.scope.address(input).is_none_or(|address| snapshot::judge(&address.href(), init).is_err())
     }
 
     fn complete(&self, permit: Permit, outcome: Outcome) {
@@ -232,7 +309,7 @@ impl Core {
         Err(error::rejection(&self.shell, rejection))
     }
 
-    fn call_host(&self, input: &JsValue, init: &JsValue) -> Result<JsValue, JsValue> {
+    pub(crate) fn call_host(&self, input: &JsValue, init: &JsValue) -> Result<JsValue, JsValue> {
         self.host_fetch.call2(&JsValue::UNDEFINED, input, init)
     }
 

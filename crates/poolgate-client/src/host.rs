@@ -1,12 +1,12 @@
 //! What the crate calls in JavaScript beyond js-sys and web-sys: the shell, and objects that an app passes in. Those
 //! may be of any class (a polyfill, another realm), so they are read by the names of their members, never by type.
 
-use js_sys::{Function, Promise};
+use js_sys::{Function, Object, Promise};
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
 extern "C" {
-    /// The JavaScript shell, `js/index.js`: it owns the event target and the error classes.
+    /// The JavaScript shell, `js/client.js`: it owns the event target and the error classes.
     #[derive(Clone, Debug)]
     pub type Shell;
     /// Dispatches an event.
@@ -15,6 +15,9 @@ extern "C" {
     /// Makes an error of the class that belongs to the code.
     #[wasm_bindgen(method)]
     pub(crate) fn error(this: &Shell, code: &str, message: &str, retry_after_ms: Option<f64>) -> JsValue;
+    /// Whether an error is one of those.
+    #[wasm_bindgen(method)]
+    pub(crate) fn made(this: &Shell, error: &JsValue) -> bool;
     /// Other clients of this browser share its limits: this one follows until it is told to lead.
     #[wasm_bindgen(method, getter)]
     pub(crate) fn shared(this: &Shell) -> JsValue;
@@ -46,6 +49,8 @@ extern "C" {
     pub(crate) fn queue_timeout_ms(this: &RequestOptions) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, getter, catch)]
     pub(crate) fn bypass(this: &RequestOptions) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, getter, catch)]
+    pub(crate) fn retries(this: &RequestOptions) -> Result<JsValue, JsValue>;
 
     /// What a fetch promise is fulfilled with.
     pub(crate) type Answer;
@@ -54,12 +59,34 @@ extern "C" {
     #[wasm_bindgen(method, getter, catch)]
     pub(crate) fn headers(this: &Answer) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, catch)]
-    pub(crate) fn json(this: &Answer) -> Result<Promise, JsValue>;
+    pub(crate) fn json(this: &Answer) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = clone)]
+    pub(crate) fn duplicate(this: &Answer) -> Result<Answer, JsValue>;
 
     /// An [`Answer`]'s headers.
     pub(crate) type AnswerHeaders;
     #[wasm_bindgen(method, catch)]
     pub(crate) fn get(this: &AnswerHeaders, name: &JsValue) -> Result<JsValue, JsValue>;
+
+    /// `Object.assign`, which runs the app's getters: what they throw must not pass through the module.
+    #[wasm_bindgen(js_namespace = Object, js_name = assign, catch)]
+    pub(crate) fn assign(target: &Object, source: &JsValue) -> Result<Object, JsValue>;
+
+    /// `ReadableStream`, as the body of a request.
+    #[wasm_bindgen(js_name = ReadableStream)]
+    pub(crate) type BodyStream;
+    #[wasm_bindgen(method, js_class = "ReadableStream", js_name = getReader, catch)]
+    pub(crate) fn get_reader(this: &BodyStream) -> Result<BodyReader, JsValue>;
+    #[wasm_bindgen(method, js_class = "ReadableStream")]
+    pub(crate) fn cancel(this: &BodyStream, reason: &JsValue) -> Promise;
+
+    /// Its reader.
+    #[derive(Debug)]
+    pub(crate) type BodyReader;
+    #[wasm_bindgen(method)]
+    pub(crate) fn cancel(this: &BodyReader, reason: &JsValue) -> Promise;
+    #[wasm_bindgen(method, js_name = releaseLock)]
+    pub(crate) fn release_lock(this: &BodyReader);
 
     /// `URL`.
     #[wasm_bindgen(js_name = URL)]
@@ -73,6 +100,17 @@ extern "C" {
     pub(crate) fn pathname(this: &Url) -> Text;
     #[wasm_bindgen(method, getter, js_class = "URL")]
     pub(crate) fn href(this: &Url) -> JsValue;
+    #[wasm_bindgen(method, getter, js_class = "URL")]
+    pub(crate) fn protocol(this: &Url) -> Text;
+
+    /// `RegExp`.
+    #[wasm_bindgen(js_name = RegExp)]
+    #[derive(Debug)]
+    pub(crate) type Pattern;
+    #[wasm_bindgen(constructor, js_class = "RegExp")]
+    pub(crate) fn new(pattern: &str) -> Pattern;
+    #[wasm_bindgen(method, js_class = "RegExp")]
+    pub(crate) fn test(this: &Pattern, text: &JsValue) -> bool;
 
     /// A string that stays in JavaScript.
     pub(crate) type Text;

@@ -10,8 +10,9 @@
 //!    (`call`), and submits it (`fetch`).
 //! 2. A request that may start goes to the host's `fetch` with the app's own arguments, and the `Response` back to the
 //!    app as it is. One that must wait is checked at once and keeps a copy of its arguments (`snapshot`).
-//! 3. When the promise settles, its head tells the throttle how things are (`answer`): the `Poolgate-Config` header, a
-//!    rejection by the gate, no contact.
+//! 3. When the promise settles, its head tells the throttle how things are (`answer`): the `Poolgate-Config` header, no
+//!    contact. Whether a rejection is the gate's, its problem document says, of which a clone is read.
+//!    With `retries` or `honourForeignLimits` a call may take several attempts, and wait between them (`attempts`, `nap`).
 //! 4. Configs arrive by the event stream, or by asking while there is none (`transport`). `transport/plan.rs` decides
 //!    which, without clock or I/O.
 //!    Of all clients of a browser only the one that leads does so; the shell (`js/tabs.js`) says who, and with which share
@@ -30,6 +31,7 @@
 //!   (`document`), because serde through JavaScript values costs 20 KB of compressed code.
 
 mod answer;
+mod attempts;
 mod budget;
 mod call;
 mod cleanup;
@@ -40,7 +42,9 @@ mod error;
 mod fetch;
 mod host;
 mod listener;
+mod nap;
 mod options;
+mod rate_limit;
 mod scope;
 mod snapshot;
 mod state;

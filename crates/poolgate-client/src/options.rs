@@ -8,8 +8,8 @@ use wasm_bindgen::prelude::*;
 
 use crate::host::{self, Shell, Url};
 
-/// Names of the options, as `js/index.d.ts` describes them. `wasm` is read by the shell.
-const NAMES: [&str; 11] = [
+/// Names of the options, as `js/index.d.ts` describes them. `wasm` and `coalesce` are the shell's.
+const NAMES: [&str; 14] = [
     "baseUrl",
     "transport",
     "pollIntervalMs",
@@ -19,12 +19,16 @@ const NAMES: [&str; 11] = [
     "onOpen",
     "shareAcrossTabs",
     "autoCleanup",
+    "honourForeignLimits",
+    "coalesce",
+    "retries",
     "fetch",
     "wasm",
 ];
 
 const MAX_QUEUE: RangeInclusive<u32> = 0..=10_000;
 const QUEUE_TIMEOUT_MS: RangeInclusive<u32> = 0..=600_000;
+const RETRIES: RangeInclusive<u32> = 0..=5;
 const POLL_INTERVAL_MS: RangeInclusive<u32> = 1_000..=3_600_000;
 
 #[derive(Debug)]
@@ -37,6 +41,9 @@ pub(crate) struct Options {
     pub(crate) queue_timeout: Duration,
     pub(crate) on_open: OnOpen,
     pub(crate) auto_cleanup: bool,
+    pub(crate) honour_foreign_limits: bool,
+    /// How often a request may be tried again.
+    pub(crate) retries: u32,
     /// The host's own.
     pub(crate) fetch: Function,
 }
@@ -81,6 +88,7 @@ impl Options {
             .choice("transport", &[("auto", Transport::Auto), ("sse", Transport::Sse), ("poll", Transport::Poll)])?;
         // As many streams as tabs would use up the browser's connections.
         let alone = given.boolean("shareAcrossTabs", true)? && !shell.shared().is_truthy();
+        given.boolean("coalesce", false)?;
         Ok(Self {
             base: Base::read(&given.get("baseUrl"))?,
             transport: if alone && transport == Transport::Auto { Transport::Poll } else { transport },
@@ -91,6 +99,8 @@ impl Options {
             queue_timeout: milliseconds(given.number("queueTimeoutMs", QUEUE_TIMEOUT_MS, 10_000)?),
             on_open: given.choice("onOpen", &[("reject", OnOpen::Reject), ("respond", OnOpen::Respond)])?,
             auto_cleanup: given.boolean("autoCleanup", true)?,
+            honour_foreign_limits: given.boolean("honourForeignLimits", false)?,
+            retries: given.number("retries", RETRIES, 0)?,
             fetch: match given.function("fetch")? {
                 Some(fetch) => fetch,
                 None => host::global("fetch")
@@ -108,6 +118,14 @@ pub(crate) fn queue_timeout(value: &JsValue) -> Result<Option<Duration>, JsValue
     }
     let wait = whole(value, &QUEUE_TIMEOUT_MS).map(milliseconds);
     wait.map(Some).ok_or_else(|| out_of_range("`poolgate.queueTimeoutMs`", &QUEUE_TIMEOUT_MS))
+}
+
+/// How often one request may be tried again.
+pub(crate) fn retries(value: &JsValue) -> Result<Option<u32>, JsValue> {
+    if value.is_undefined() {
+        return Ok(None);
+    }
+    whole(value, &RETRIES).map(Some).ok_or_else(|| out_of_range("`poolgate.retries`", &RETRIES))
 }
 
 /// A `TypeError`, which is what the platform throws for a wrong argument.
@@ -200,8 +218,11 @@ impl Given {
         let word =
             if value.is_undefined() { choices.first().map(|(word, _)| (*word).to_owned()) } else { value.as_string() };
         choices.iter().find(|(choice, _)| word.as_deref() == Some(choice)).map(|(_, value)| *value).ok_or_else(|| {
-            let words: Vec<_> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-            wrong(&format!("option `{name}` must be one of {}", words.join(", ")))
+            let words = choices.iter().fold(String::new(), |words, (word, _)| {
+                let comma = if words.is_empty() { "" } else { ", " };
+                words + comma + "\"" + word + "\""
+            });
+            wrong(&format!("option `{name}` must be one of {words}"))
         })
     }
 }

@@ -2,8 +2,11 @@
 //! describes them.
 
 use js_sys::{Object, Reflect};
+use poolgate_throttle::Eta;
 use poolgate_types::{CircuitState, Health, Level};
 use wasm_bindgen::prelude::*;
+
+use crate::clock;
 
 /// How the client learns of configs at the moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +43,7 @@ impl TransportKind {
 /// `ClientState`; `config` is the newest document as it came.
 pub(crate) fn client_state(
     throttle: &poolgate_throttle::State,
+    queued: usize,
     config: Option<&JsValue>,
     transport: TransportKind,
 ) -> JsValue {
@@ -50,11 +54,17 @@ pub(crate) fn client_state(
         ("enforced", throttle.enforced.into()),
         ("config", config.cloned().unwrap_or(JsValue::NULL)),
         ("inFlight", throttle.in_flight.into()),
-        ("queued", count(throttle.queued)),
+        ("queued", count(queued)),
+        ("oldestWaitMs", clock::to_ms(throttle.oldest_wait).into()),
+        ("etaMs", throttle.eta.map_or(JsValue::NULL, eta)),
         ("stale", throttle.stale.into()),
         ("transport", transport.as_str().into()),
         ("ratePerSecond", throttle.rate_per_second.map_or(JsValue::NULL, Into::into)),
     ])
+}
+
+fn eta(eta: Eta) -> JsValue {
+    object(&[("earliest", clock::to_ms(eta.earliest).into()), ("latest", clock::to_ms(eta.latest).into())])
 }
 
 /// Detail of `levelchange`.

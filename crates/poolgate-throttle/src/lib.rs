@@ -96,8 +96,11 @@
 //!   overload the newest first ([`Settings::order`]); lower priorities get a share all the same
 //!   ([`Priority::patience`]). [`State::eta`] says how long a wait will be where that can be known.
 //! - **Pause**: the gate's `Retry-After` holds everything back for that long and up to half as long again, at most 60
-//!   s; a shorter one does not shorten a longer one. There is none while the config is fresh, the
-//!   breaker closed and no row of the fixed policy in force: the server then says by its rate how fast to go.
+//!   s; a shorter one does not shorten a longer one. It does not act while a fresh config has a fair rate in force and the
+//!   breaker is closed: the server then says by its rate how fast to go. What limiters of single routes say is the matter
+//!   of [`RouteLimits`].
+//! - **Retries**: [`Throttle::retry`] grants a request that failed another attempt, to all of them together a tenth of
+//!   the requests, and none above MODERATE or while the breaker is not closed.
 //! - **Breaker**: the server's verdict, and local evidence: five requests in a row without contact, over at least 1 s
 //!   and within 60 s, open it. One probe after 1 s, then after U(0, 2 s), U(0, 4 s) … U(0, 60 s); any answer closes
 //!   it. A probe without an answer counts as failed after 10 s. While it is open what waits and what comes is
@@ -121,7 +124,9 @@ mod news;
 mod pause;
 mod queue;
 mod request;
+mod retries;
 mod rng;
+mod routes;
 mod savings;
 mod settings;
 mod share;
@@ -135,6 +140,8 @@ pub use event::Event;
 pub use limits::Limits;
 pub use news::{Configured, InvalidConfig, News};
 pub use request::{Outcome, Permit, Priority, RejectReason, Rejection, Request, RequestId, Submitted};
+pub use retries::Backoff;
+pub use routes::{Quota, RouteLimits, RouteSignal};
 pub use savings::Savings;
 pub use settings::{Order, Settings};
 pub use share::Share;

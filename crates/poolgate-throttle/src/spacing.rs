@@ -21,14 +21,14 @@ pub(crate) struct Spacing {
 impl Spacing {
     /// When the next start may happen; in the past when it may happen at once.
     pub(crate) fn ready_at(&self, limits: &Limits) -> Duration {
-        self.ready_after(0, limits)
+        self.ready_after(0, limits, Duration::ZERO)
     }
 
-    /// When a start may happen that so many others come before.
-    pub(crate) fn ready_after(&self, others: u32, limits: &Limits) -> Duration {
+    /// When a start may happen that so many others come before, none of them before `now`.
+    pub(crate) fn ready_after(&self, others: u32, limits: &Limits, now: Duration) -> Duration {
         let spaced = limits.spacing.saturating_mul(others.saturating_add(1));
         let spaced = self.last_start.map_or(Duration::ZERO, |last| last.saturating_add(spaced));
-        let minute = limits.per_minute.map(|most| self.minute_allows_at(most.saturating_sub(others)));
+        let minute = limits.per_minute.map(|most| self.minute_allows_at(most.max(1), others, now));
         spaced.max(minute.unwrap_or_default())
     }
 
@@ -46,10 +46,13 @@ impl Spacing {
         }
     }
 
-    /// The `most`-last start must be a minute ago; 0 would be one of the future, of which nothing is known.
-    fn minute_allows_at(&self, most: u32) -> Duration {
-        let blocking = self.starts.len().checked_sub(most as usize).and_then(|index| self.starts.get(index));
-        blocking.map_or(Duration::ZERO, |start| start.saturating_add(MINUTE))
+    /// The `most`-last start before it must be a minute ago. Where that is one of the others, it is a minute after that one,
+    /// which is a start of the same kind.
+    fn minute_allows_at(&self, most: u32, others: u32, now: Duration) -> Duration {
+        let (minutes, others) = (others / most, others % most);
+        let blocking = self.starts.len().checked_sub((most - others) as usize).and_then(|index| self.starts.get(index));
+        let first = blocking.map_or(Duration::ZERO, |start| start.saturating_add(MINUTE));
+        if minutes == 0 { first } else { first.max(now).saturating_add(MINUTE.saturating_mul(minutes)) }
     }
 }
 
@@ -87,6 +90,17 @@ mod tests {
         assert_eq!(spacing.ready_at(&Limits { per_minute: Some(2), ..limits }), ms(63_000));
         let six = Limits { per_minute: Some(6), ..limits };
         assert!(spacing.ready_at(&six) <= ms(4000), "at once");
+    }
+
+    #[test]
+    fn more_others_than_a_minute_allows_take_further_minutes() {
+        let limits = Limits { per_minute: Some(3), ..Limits::default() };
+        let mut spacing = Spacing::default();
+        [0, 10_000, 20_000].into_iter().for_each(|at| spacing.record(&limits, ms(at)));
+        let ready: Vec<_> = (0..8).map(|others| spacing.ready_after(others, &limits, ms(30_000)).as_secs()).collect();
+        assert_eq!(ready, [60, 70, 80, 120, 130, 140, 180, 190]);
+        let free = Spacing::default();
+        assert_eq!([0, 2, 3, 6].map(|others| free.ready_after(others, &limits, ms(30_000)).as_secs()), [0, 0, 90, 150]);
     }
 
     #[test]

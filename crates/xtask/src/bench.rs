@@ -7,7 +7,7 @@ use crate::chromium::Chromium;
 use crate::instructions;
 use crate::node::Node;
 use crate::project::Project;
-use crate::{page, postgres, process, server};
+use crate::{client_package, page, postgres, process, server};
 
 /// `cargo xtask bench`.
 #[derive(Args)]
@@ -28,6 +28,12 @@ enum Bench {
     Gate,
     /// What the throttle costs: nanoseconds per operation, bytes per waiting request
     Throttle,
+    /// What the npm package costs in Chromium, beside its like; `--quick`, `--only overhead`, `--document docs/client.md`
+    Client {
+        /// Handed on
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Our connection pool, sqlx's, deadpool and bb8, in release builds, on PostgreSQL and SQLite
     Pool {
         /// Handed on; `--help` lists them
@@ -53,6 +59,7 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<()> {
     match &options.bench {
         Bench::BeforeAfter { arguments } => before_after(project, arguments),
         Bench::Gate => bench(project, "poolgate-server", "gate"),
+        Bench::Client { arguments } => client(project, arguments),
         Bench::Pool { arguments } => pool(project, arguments),
         Bench::Throttle => bench(project, "poolgate-throttle", "engine"),
         Bench::Streams { arguments } => streams(project, arguments),
@@ -95,6 +102,17 @@ fn streams(project: &Project, arguments: &[String]) -> Result<()> {
     let mut bench = project.cargo();
     bench.args(["run", "--quiet", "--release", "--package", "poolgate-e2e", "--bin", "streams", "--"]);
     process::run(bench.args(arguments).env("TEST_POOLGATE_BIN", server))
+}
+
+/// The package as it is shipped.
+fn client(project: &Project, arguments: &[String]) -> Result<()> {
+    let node = Node::find_or_install(project)?;
+    node.tools(project)?;
+    node.company(project)?;
+    let package = client_package::build_small(project)?;
+    let mut bench = node.node(project)?;
+    bench.arg("tests/packaging/bench/main.js").args(arguments).env("POOLGATE_PACKAGE", package);
+    process::run(bench.env("CHROMIUM", Chromium::find_or_install()?.browser))
 }
 
 /// Built for release: what a rejection costs is one of the figures.

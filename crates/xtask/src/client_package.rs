@@ -3,13 +3,14 @@
 //! wasm-bindgen runs as a library, so that no program has to be installed for it.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
-use wasm_bindgen_cli_support::Bindgen;
+use wasm_bindgen_cli_support::{Bindgen, Output};
 
 use crate::node::Node;
 use crate::process::{output, run};
@@ -17,12 +18,19 @@ use crate::project::Project;
 use crate::step::step;
 use crate::tools;
 
-/// The glue's name; index.js imports `./poolgate_client.js`.
+/// The glue's name; client.js imports `./poolgate_client.js`.
 const NAME: &str = "poolgate_client";
 /// The WebAssembly in the package.
 pub(crate) const WASM: &str = "poolgate_client_bg.wasm";
+/// The same as a JavaScript string; inline.js imports it.
+const INLINE: &str = "poolgate_client_inline.js";
+/// What applications import, each a file of its own; what several of them need is in a file beside them.
+const ENTRIES: [&str; 5] = ["index.js", "inline.js", "node.js", "service-worker.js", "status.js"];
 /// Of the package's sources, what is for its developers alone.
 const NOT_SHIPPED: [&str; 4] = ["test", "node_modules", "tsconfig.json", "package-lock.json"];
+
+/// Size first, again and again until nothing more is found.
+const WASM_OPT: [&str; 4] = ["-Oz", "--converge", "--strip-debug", "--strip-producers"];
 
 /// What rustc may emit and every browser since 2023 understands; Binaryen wants to be told.
 const WASM_FEATURES: [&str; 6] = [
@@ -48,36 +56,70 @@ pub(crate) fn build(project: &Project) -> Result<PathBuf> {
     })
 }
 
-/// The same, made as small as it gets by Binaryen's wasm-opt, in `target/npm/release`.
+/// The same as it is shipped, in `target/npm/release`: Binaryen's wasm-opt and esbuild make it as small as it gets.
 pub(crate) fn build_small(project: &Project) -> Result<PathBuf> {
     let node = Node::find_or_install(project)?;
     let package = build(project)?;
-    step("Making the client small (wasm-opt)", || {
-        let glue = project.npm().join("optimized");
-        let optimized = glue.join(WASM);
-        if !is_newer(&optimized, &package.join(WASM)) {
-            fs::create_dir_all(&glue)?;
-            let partial = glue.join(".partial.wasm");
-            let mut wasm_opt = node.tool(project, "wasm-opt")?;
-            wasm_opt.args(["-Oz", "--strip-debug", "--strip-producers"]).args(WASM_FEATURES);
-            output(wasm_opt.arg(package.join(WASM)).arg("-o").arg(&partial))?;
-            fs::rename(&partial, &optimized)?;
-        }
-        let release = project.npm().join("release");
-        mirror(&[&package, &glue], &release)?;
-        Ok(release)
-    })
+    let release = project.npm().join("release");
+    step("Making the client small (wasm-opt, esbuild)", || {
+        let optimized = project.npm().join("optimized");
+        fs::create_dir_all(&optimized)?;
+        optimize(project, &node, &package.join(WASM), &optimized)?;
+        let complete = project.npm().join("complete");
+        mirror(&[&package, &optimized], &complete)?;
+        let bundled = project.npm().join("bundled");
+        bundle(project, &node, &complete, &bundled)?;
+        let rest = project.npm().join("rest");
+        mirror_some(&[&complete], &rest, &|name| is_shipped(name) && !is_bundled(name))?;
+        mirror(&[&rest, &bundled], &release)
+    })?;
+    Ok(release)
+}
+
+fn optimize(project: &Project, node: &Node, wasm: &Path, optimized: &Path) -> Result<()> {
+    let small = optimized.join(WASM);
+    if is_newer(&small, wasm) {
+        return Ok(());
+    }
+    let partial = optimized.join(".partial.wasm");
+    let mut wasm_opt = node.tool(project, "wasm-opt")?;
+    wasm_opt.args(WASM_OPT).args(WASM_FEATURES);
+    output(wasm_opt.arg(wasm).arg("-o").arg(&partial))?;
+    write_inline(&partial, optimized)?;
+    Ok(fs::rename(&partial, &small)?)
+}
+
+/// One minified file for each entry.
+fn bundle(project: &Project, node: &Node, from: &Path, to: &Path) -> Result<()> {
+    if to.exists() {
+        fs::remove_dir_all(to)?;
+    }
+    let mut esbuild = node.tool(project, "esbuild")?;
+    esbuild.args(ENTRIES.map(|entry| from.join(entry))).arg(format!("--outdir={}", to.display()));
+    esbuild.args(["--bundle", "--splitting", "--format=esm", "--target=es2022", "--external:node:*", "--minify"]);
+    esbuild.args(["--chunk-names=[name]-[hash]", "--sourcemap", "--log-level=warning"]);
+    output(&mut esbuild)?;
+    // Its map would hold the module once more.
+    let inline = to.join("inline.js");
+    let script = fs::read_to_string(&inline)?;
+    fs::write(&inline, script.replace("//# sourceMappingURL=inline.js.map\n", ""))?;
+    Ok(fs::remove_file(to.join("inline.js.map"))?)
 }
 
 /// Makes `target` hold what `sources` hold, later ones winning, and nothing else. Files that are the same stay
 /// untouched, so that a running server and its caches see only what has changed.
 pub(crate) fn mirror(sources: &[&Path], target: &Path) -> Result<()> {
+    mirror_some(sources, target, &is_shipped)
+}
+
+/// The same with the files that are wanted.
+fn mirror_some(sources: &[&Path], target: &Path, is_wanted: &dyn Fn(&OsStr) -> bool) -> Result<()> {
     fs::create_dir_all(target)?;
     let mut wanted = BTreeMap::new();
     for source in sources {
         for entry in fs::read_dir(source).with_context(|| format!("reading {}", source.display()))? {
             let entry = entry?;
-            if is_shipped(&entry.file_name()) {
+            if is_wanted(&entry.file_name()) {
                 wanted.insert(entry.file_name(), entry.path());
             }
         }
@@ -85,7 +127,7 @@ pub(crate) fn mirror(sources: &[&Path], target: &Path) -> Result<()> {
     for (name, from) in &wanted {
         let to = target.join(name);
         if from.is_dir() {
-            mirror(&[from], &to)?;
+            mirror_some(&[from], &to, is_wanted)?;
             continue;
         }
         let content = fs::read(from)?;
@@ -112,6 +154,12 @@ fn is_shipped(name: &OsStr) -> bool {
     !hidden && !NOT_SHIPPED.iter().any(|other| name == *other)
 }
 
+/// Scripts, and what the glue's declares, which nobody imports any more.
+fn is_bundled(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name.ends_with(".js") || name.starts_with(NAME) && name.ends_with(".d.ts")
+}
+
 fn sources(project: &Project) -> PathBuf {
     project.root.join("crates/poolgate-client/js")
 }
@@ -120,15 +168,64 @@ fn sources(project: &Project) -> PathBuf {
 fn bindgen(project: &Project) -> Result<PathBuf> {
     let mut cargo = project.cargo();
     cargo.args(["build", "--package", "poolgate-client", "--lib", "--profile", "wasm"]);
-    run(cargo.args(["--target", "wasm32-unknown-unknown"]))?;
+    cargo.args(["--target", "wasm32-unknown-unknown", "--config", &short_paths()?]);
+    run(&mut cargo)?;
     let compiled = project.target.join("wasm32-unknown-unknown/wasm").join(format!("{NAME}.wasm"));
     let glue = project.npm().join("glue");
     if !is_newer(&glue.join(WASM), &compiled) {
         let mut bindgen = Bindgen::new();
-        bindgen.web(true)?.input_path(&compiled).typescript(true).omit_default_module_path(false);
-        bindgen.generate(&glue).context("making the JavaScript glue")?;
+        bindgen.web(true)?.input_path(&compiled).typescript(true).omit_default_module_path(true);
+        let mut output = bindgen.generate_output().context("making the JavaScript glue")?;
+        let names = shorten(&mut output);
+        output.emit(&glue)?;
+        let script = glue.join(format!("{NAME}.js"));
+        let text = fs::read_to_string(&script)?;
+        fs::write(&script, names.iter().fold(text, |text, (long, short)| text.replace(long, short)))?;
+        write_inline(&glue.join(WASM), &glue)?;
     }
     Ok(glue)
+}
+
+/// Names what crosses between JavaScript and WebAssembly without hashes: they are a few kilobytes in the script and the
+/// same again in the module, and no compression makes them smaller. Gives what the script must be told.
+fn shorten(output: &mut Output) -> Vec<(String, String)> {
+    let mut names = Vec::new();
+    let mut shorten = |name: &mut String| {
+        let (words, hash) = name.rsplit_once(['_', 'h']).unwrap_or_default();
+        if hash.len() != 16 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return;
+        }
+        let word = words.trim_end_matches('_').rsplit("__").next().unwrap_or_default().trim_start_matches("wbg_");
+        let short = format!("{word}_{}", names.len());
+        names.push((std::mem::replace(name, short.clone()), short));
+    };
+    let module = output.wasm_mut();
+    module.imports.iter_mut().for_each(|import| shorten(&mut import.name));
+    module.exports.iter_mut().for_each(|export| shorten(&mut export.name));
+    names
+}
+
+/// Base64, because a string is parsed faster than a list of numbers.
+fn write_inline(wasm: &Path, folder: &Path) -> Result<()> {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::from("export const base64 =\n  \"");
+    for chunk in fs::read(wasm)?.chunks(3) {
+        let bits = chunk.iter().fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte)) << (8 * (3 - chunk.len()));
+        for place in 0..4 {
+            let digit = char::from(ALPHABET[bits >> (18 - 6 * place) & 63]);
+            text.push(if place <= chunk.len() { digit } else { '=' });
+        }
+    }
+    text.push_str("\";\n");
+    Ok(fs::write(folder.join(INLINE), text)?)
+}
+
+/// A panic's message names its source; where this machine keeps sources is nobody's business, and adds to the size.
+fn short_paths() -> Result<String> {
+    let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
+    let cargo_home = cargo_home.context("there is neither CARGO_HOME nor a home folder")?;
+    let remap = format!("--remap-path-prefix={}=", cargo_home.join("registry/src").display());
+    Ok(format!("target.wasm32-unknown-unknown.rustflags=[{}]", serde_json::to_string(&remap)?))
 }
 
 fn is_newer(made: &Path, from: &Path) -> bool {

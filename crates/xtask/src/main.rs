@@ -54,7 +54,7 @@ enum Command {
     Page(page::Options),
     /// Pack @poolgate/client for npm; the last line is the tarball's path
     Package,
-    /// Measure: `overload` Poolgate and its rivals, `before-after`, `pool`, and what single parts cost
+    /// Measure: `overload` Poolgate and its rivals, `before-after`, `pool`, `client`, and what single parts cost
     Bench(bench::Options),
     /// Simulate overload in virtual time: `run SCENARIO`; `list` shows scenarios and schemes
     Sim(sim::Options),

@@ -1,4 +1,4 @@
-//! Node.js and the JavaScript tools of tests/browser/package.json, installed once per machine and lock file.
+//! Node.js and the npm packages that the tests name, installed once per machine and lock file.
 
 use std::ffi::OsString;
 use std::fs;
@@ -75,13 +75,24 @@ impl Node {
         Ok(command)
     }
 
-    /// The `node_modules` of the JavaScript tools, linked to from tests/browser so that imports find it.
+    /// The `node_modules` of the JavaScript tools: those of tests/browser.
     pub(crate) fn tools(&self, project: &Project) -> Result<PathBuf> {
-        let source = project.root.join("tests/browser");
+        self.modules(project, "tests/browser", "the JavaScript tools (Playwright, TypeScript, Binaryen)")
+    }
+
+    /// The `node_modules` of bundlers, frameworks and rivals, beside which the package is used: those of
+    /// tests/packaging.
+    pub(crate) fn company(&self, project: &Project) -> Result<PathBuf> {
+        self.modules(project, "tests/packaging", "what the package is tried with (bundlers, frameworks, its like)")
+    }
+
+    /// What a folder's package.json names, in the cache; linked to from the folder so that imports find it.
+    fn modules(&self, project: &Project, folder: &str, what: &str) -> Result<PathBuf> {
+        let source = project.root.join(folder);
         let lock = fs::read(source.join("package-lock.json"))?;
         let name = format!("npm-{:016x}", hash(&lock));
-        let announcement = "Installing the JavaScript tools (Playwright, TypeScript, Binaryen; once per machine)";
-        let folder = install_once(project, &name, "node_modules/.package-lock.json", announcement, |folder| {
+        let announcement = format!("Installing {what}, once per machine");
+        let folder = install_once(project, &name, "node_modules/.package-lock.json", &announcement, |folder| {
             for file in ["package.json", "package-lock.json", ".npmrc"] {
                 fs::copy(source.join(file), folder.join(file))?;
             }

@@ -3,12 +3,14 @@
 
 import { createReadStream, existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { createSecureServer } from "node:http2";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const PACKAGE = process.env.POOLGATE_PACKAGE ?? path.join(ROOT, "www/pkg");
 const HEALTH = "/api/v1/health/database/";
+/** @type {Record<string, string>} */
 const TYPES = { ".js": "text/javascript", ".wasm": "application/wasm" };
 
 /** A page whose client is `window.client`, made from the options in the address after `#`. */
@@ -19,10 +21,15 @@ const PAGE = `<!doctype html><title>test</title><script type="module">
 
 /** @typedef {Awaited<ReturnType<typeof startOrigin>>} Origin */
 
+/** @typedef {string | import("node:http").RequestListener} File */
+
 /**
- * @param {Record<string, string>} [files] more files by path, all JavaScript or HTML
+ * @param {Record<string, File>} [files] more files by path, all JavaScript or HTML; a function answers as it likes
+ * @param {object} [own]
+ * @param {(request: any, response: any) => void} [own.app] answers app requests in the place of what counts them
+ * @param {{ key: string | Buffer, cert: string }} [own.tls] speaks HTTP/2
  */
-export async function startOrigin(files = {}) {
+export async function startOrigin(files = {}, { app, tls } = {}) {
   /** @type {Set<import("node:http").ServerResponse>} */
   const streams = new Set();
   const seen = {
@@ -39,9 +46,20 @@ export async function startOrigin(files = {}) {
   const work = { ms: 20 };
   let config = golden("normal");
 
-  const server = createServer((request, response) => {
+  const server = tls ? createSecureServer({ ...tls, allowHTTP1: true }, answer) : createServer(answer);
+  /** @type {Set<import("node:net").Socket>} */
+  const sockets = new Set();
+  server.on("connection", (/** @type {import("node:net").Socket} */ socket) => {
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
+  });
+  /** @param {any} request @param {any} response */
+  function answer(request, response) {
     const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
-    if (pathname === `${HEALTH}throttling-config`) {
+    const file = files[pathname];
+    if (typeof file === "function") {
+      file(request, response);
+    } else if (pathname === `${HEALTH}throttling-config`) {
       seen.asked += 1;
       response.writeHead(200, { "content-type": "application/json", "cache-control": "no-store" });
       response.end(JSON.stringify(config));
@@ -52,6 +70,8 @@ export async function startOrigin(files = {}) {
       response.on("close", () => streams.delete(response));
       response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
       say(response, "config", config);
+    } else if (pathname.startsWith("/app/") && app) {
+      app(request, response);
     } else if (pathname.startsWith("/app/")) {
       seen.app.push({ at: Date.now(), path: pathname, page: searchParams.get("page") ?? "" });
       seen.inFlight += 1;
@@ -68,15 +88,15 @@ export async function startOrigin(files = {}) {
         response.writeHead(200, { "poolgate-config": header(config), "cache-control": "no-store" }).end("{}");
       }, work.ms);
     } else if (pathname.startsWith("/pkg/")) {
-      const file = path.join(PACKAGE, path.basename(pathname));
-      if (!existsSync(file)) return void response.writeHead(404).end();
-      response.writeHead(200, { "content-type": TYPES[path.extname(file)] ?? "text/plain" });
-      createReadStream(file).pipe(response);
+      const part = path.join(PACKAGE, path.basename(pathname));
+      if (!existsSync(part)) return void response.writeHead(404).end();
+      response.writeHead(200, { "content-type": TYPES[path.extname(part)] ?? "text/plain" });
+      createReadStream(part).pipe(response);
     } else {
       const type = pathname.endsWith(".js") ? "text/javascript" : "text/html";
-      response.writeHead(200, { "content-type": type }).end(files[pathname] ?? PAGE);
+      response.writeHead(200, { "content-type": type }).end(file ?? PAGE);
     }
-  });
+  }
   await new Promise((listening) => server.listen(0, "127.0.0.1", () => listening(undefined)));
   const heartbeat = setInterval(() => {
     for (const stream of streams) say(stream, "heartbeat", { epoch: config.epoch, version: config.version });
@@ -85,7 +105,9 @@ export async function startOrigin(files = {}) {
 
   return {
     files,
-    url: `http://127.0.0.1:${port}`,
+    url: `${tls ? "https" : "http"}://127.0.0.1:${port}`,
+    /** What the header says now. */
+    header: () => header(config),
     seen,
     work,
     open: () => streams.size,
@@ -102,7 +124,7 @@ export async function startOrigin(files = {}) {
     },
     async stop() {
       clearInterval(heartbeat);
-      server.closeAllConnections();
+      sockets.forEach((socket) => socket.destroy());
       await new Promise((closed) => server.close(closed));
     },
   };

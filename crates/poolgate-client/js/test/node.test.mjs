@@ -39,6 +39,8 @@ test("polls for the config and shows it", async (t) => {
     enforced: false,
     inFlight: 0,
     queued: 0,
+    oldestWaitMs: 0,
+    etaMs: { earliest: 0, latest: 0 },
     stale: false,
     transport: "poll",
     ratePerSecond: null,
@@ -58,6 +60,23 @@ test("a config that limits makes requests wait their turn", async (t) => {
   const span = starts.at(-1) - starts[0];
   assert.ok(span > 250, `12 requests at 20 a second within ${span} ms`);
   assert.deepEqual([client.state.queued, client.state.inFlight], [0, 0]);
+});
+
+test("state says how long a wait will be", async (t) => {
+  // Less than a second in all: those that come later would go first otherwise.
+  const { client, server } = await pair(t, { config: () => config("moderate", { fair_rate_per_second: 10 }) });
+  await until(() => client.state.enforced, "limits");
+  const calls = Array.from({ length: 7 }, () => client.fetch(`${server.url}/a`));
+  const began = performance.now();
+  const { queued, etaMs } = client.state;
+  assert.ok(queued >= 5 && etaMs, JSON.stringify(client.state));
+  const last = client.fetch(`${server.url}/last`).then(() => performance.now() - began);
+  await Promise.all(calls.slice(0, 4));
+  assert.ok(client.state.oldestWaitMs > 50, `${client.state.oldestWaitMs}`);
+  await Promise.all(calls);
+  const waited = await last;
+  assert.ok(etaMs.earliest - 50 <= waited && waited <= etaMs.latest + 200, `${waited} ms, foreseen ${JSON.stringify(etaMs)}`);
+  assert.deepEqual([client.state.queued, client.state.oldestWaitMs], [0, 0]);
 });
 
 test("no header is added to an app's request", async (t) => {
@@ -82,6 +101,9 @@ test("a call that waits keeps its arguments as they were", async (t) => {
   };
   const { client, server } = await pair(t, { app, config: () => config("moderate", { fair_rate_per_second: 20 }) });
   await until(() => client.state.enforced, "limits");
+  // A newcomer may begin with enough for one request.
+  await client.fetch(server.url);
+  bodies.length = 0;
 
   const url = new URL(`${server.url}/before`);
   const headers = new Headers({ "x-a": "before" });
@@ -224,6 +246,9 @@ test("wrong options are named", async (t) => {
     [{ throttles: true }, "throttles"],
     [{ onOpen: "shrug" }, "onOpen"],
     [{ autoCleanup: "yes" }, "autoCleanup"],
+    [{ honourForeignLimits: 1 }, "honourForeignLimits"],
+    [{ coalesce: "GET" }, "coalesce"],
+    [{ retries: -1 }, "retries"],
     [{ fetch: {} }, "fetch"],
   ]) {
     const given = { baseUrl: "http://127.0.0.1:9", ...options };
@@ -232,10 +257,10 @@ test("wrong options are named", async (t) => {
   }
   await assert.rejects(createClient("x"), TypeError);
   const said = await warnings(t, async () => {
-    (await createClient({ baseUrl: "http://127.0.0.1:9", coalesce: true })).close();
+    (await createClient({ baseUrl: "http://127.0.0.1:9", hedge: true })).close();
   });
   assert.equal(said.length, 1);
-  assert.match(said[0], /`coalesce`.*no effect/);
+  assert.match(said[0], /`hedge`.*no effect/);
 });
 
 test("createThrottledFetch works at once, and with wrong options too", async (t) => {
@@ -255,7 +280,7 @@ test("a process ends although a client is open", async (t) => {
   const server = await backend();
   t.after(() => server.stop());
   const script = `
-    import { createClient } from ${JSON.stringify(packageUrl("index.js").href)};
+    import { createClient } from ${JSON.stringify(packageUrl("node.js").href)};
     const client = await createClient({ baseUrl: ${JSON.stringify(server.url)} });
     console.log((await client.fetch(${JSON.stringify(server.url)})).status, client.state.transport);
   `;
@@ -267,7 +292,7 @@ test("a process waits for a request that is queued", async (t) => {
   const server = await backend({ config: () => config("moderate", { fair_rate_per_second: 5 }) });
   t.after(() => server.stop());
   const script = `
-    import { createClient } from ${JSON.stringify(packageUrl("index.js").href)};
+    import { createClient } from ${JSON.stringify(packageUrl("node.js").href)};
     const client = await createClient({ baseUrl: ${JSON.stringify(server.url)} });
     await client.refresh();
     for (let i = 0; i < 4; i++) client.fetch(${JSON.stringify(server.url)}).then((r) => console.log(r.status));

@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL("../../../../", import.meta.url));
 const directory = process.env.POOLGATE_PACKAGE ?? resolve(root, "target/npm/client");
 
 /** A module of the built package; another `copy` is another module. */
-export function load(file = "index.js", copy = "") {
+export function load(file = "node.js", copy = "") {
   return import(packageUrl(file).href + copy);
 }
 

@@ -96,7 +96,7 @@ async fn read(answer: &JsValue) -> Read {
         404 | 501 => return Read::Absent,
         _ => return Read::Failed,
     }
-    let Ok(body) = answer.json() else { return Read::Failed };
+    let Ok(body) = answer::json(answer) else { return Read::Failed };
     let Ok(body) = JsFuture::from(body).await else { return Read::Malformed };
     match Document::read(&body) {
         Some(document) => Read::Document(Box::new(document)),

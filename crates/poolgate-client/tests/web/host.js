@@ -1,7 +1,7 @@
 // The host of a client under test: a shell that remembers, a fetch whose answers the test gives, an event stream that
 // the test speaks through.
 
-import { errorOf } from "../../js/errors.js";
+import { errorOf, isPoolgateError } from "../../js/errors.js";
 
 export class World {
   constructor() {
@@ -17,6 +17,7 @@ export class World {
         this.onEvent?.(type);
       },
       error: errorOf,
+      made: isPoolgateError,
       warn: (message) => this.warnings.push(message),
     };
     this.fetch = (input, init) => {
@@ -68,6 +69,17 @@ export class World {
 
 export function response(status, headers) {
   return new Response(null, { status, headers: JSON.parse(headers) });
+}
+
+export function responseWith(body, status, headers) {
+  return new Response(body, { status, headers: JSON.parse(headers) });
+}
+
+/** What a fetch of the app's own might answer, and nothing in it is what it should be. */
+export function oddRejection() {
+  const head = { "poolgate-config": "e=1, v=1", "content-type": "application/problem+json", "retry-after": "60" };
+  const headers = { get: (name) => head[name] ?? null };
+  return { status: 503, headers, clone: () => ({ json: () => "no promise" }) };
 }
 
 /** A signal that counts its listeners. */

@@ -15,6 +15,15 @@ async fn exchange(world: &World, client: &poolgate_client::Client, status: u16, 
     settled(promise).await.expect("answered")
 }
 
+/// A rejection with a body, from behind the gate or the gate itself.
+async fn exchange_problem(world: &World, client: &poolgate_client::Client, status: u16, body: &str) -> JsValue {
+    let headers = r#"{ "retry-after": "1", "content-type": "application/problem+json",
+        "poolgate-config": "e=1763880000000, v=41, level=NORMAL, concurrency=10, open=?0" }"#;
+    let promise = fetch(client, "/", "");
+    world.answer(world.count() - 1, &response_with(body, status, headers));
+    settled(promise).await.expect("answered")
+}
+
 fn header(text: &str) -> String {
     let headers = js_sys::Object::new();
     set(&headers, "poolgate-config", &text.into());
@@ -71,18 +80,30 @@ async fn malformed_older_and_cached_headers_are_ignored() {
 }
 
 #[wasm_bindgen_test]
-async fn a_gate_rejection_pauses_what_comes_after_where_no_rate_does() {
+async fn a_gate_rejection_pauses_what_comes_after() {
     let world = World::new();
-    // The fixed policy: without a fair rate it is the rejections that slow clients down.
-    let client = client_with(&world, NORMAL, r#"{ "enforced": true }"#, "{}").await;
-    let gate = r#"{ "retry-after": "1",
-        "poolgate-config": "e=1763880000000, v=41, level=NORMAL, concurrency=10, open=?0" }"#;
-    let answer: web_sys::Response = exchange(&world, &client, 503, gate).await.unchecked_into();
-    assert_eq!(answer.status(), 503, "the app sees the gate's own answer");
+    let client = client_with(&world, NORMAL, "{}", "{}").await;
+    let answer: web_sys::Response =
+        exchange_problem(&world, &client, 503, r#"{ "code": "database_unavailable" }"#).await.unchecked_into();
+    until("the pause is on", || get(&get(&client.state(), "etaMs"), "earliest").as_f64() > Some(500.0)).await;
+    assert_eq!((answer.status(), answer.body_used()), (503, false), "the app sees the gate's own answer");
     drop(fetch(&client, "/", ""));
-    sleep(500).await;
     assert_eq!(load(&client), (1.0, 0.0));
     until("the pause ends", || load(&client) == (0.0, 1.0)).await;
+    client.close();
+}
+
+#[wasm_bindgen_test]
+async fn a_handler_behind_the_gate_pauses_nothing() {
+    let world = World::new();
+    let client = client_with(&world, NORMAL, "{}", "{}").await;
+    for problem in [r#"{ "code": "too_many_sign_ins" }"#, "{}", "no JSON"] {
+        exchange_problem(&world, &client, 429, problem).await;
+        sleep(20).await;
+        let before = world.count();
+        drop(fetch(&client, "/", ""));
+        assert_eq!(world.count(), before + 1, "{problem}");
+    }
     client.close();
 }
 
@@ -100,7 +121,8 @@ async fn a_foreign_503_pauses_nothing() {
 async fn a_response_of_any_class_is_handed_on() {
     let world = World::new();
     let client = client_with(&world, NORMAL, "{}", "{}").await;
-    for answer in [json("{}"), json(r#"{ "status": "x", "headers": {} }"#), JsValue::NULL, JsValue::from_str("text")] {
+    let odd = [json("{}"), json(r#"{ "status": "x", "headers": {} }"#), JsValue::NULL, "text".into(), odd_rejection()];
+    for answer in odd {
         let promise = fetch(&client, "/", "");
         world.answer(world.count() - 1, &answer);
         assert_eq!(settled(promise).await, Ok(answer));

@@ -54,6 +54,10 @@ extern "C" {
     pub(crate) fn details(this: &World, kind: &str) -> String;
 
     pub(crate) fn response(status: u16, headers: &str) -> JsValue;
+    #[wasm_bindgen(js_name = responseWith)]
+    pub(crate) fn response_with(body: &str, status: u16, headers: &str) -> JsValue;
+    #[wasm_bindgen(js_name = oddRejection)]
+    pub(crate) fn odd_rejection() -> JsValue;
     #[wasm_bindgen(js_name = countingSignal)]
     pub(crate) fn counting_signal(controller: &JsValue) -> JsValue;
     #[wasm_bindgen(js_name = fakeEventSource)]

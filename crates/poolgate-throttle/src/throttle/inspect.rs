@@ -38,7 +38,7 @@ impl Throttle {
             oldest_wait: oldest.map_or(Duration::ZERO, |since| now.saturating_sub(since)),
             eta: eta(newcomer),
             oldest_eta: eta(first),
-            paused_for: if self.passes_through() { Duration::ZERO } else { self.pause.until().saturating_sub(now) },
+            paused_for: if self.passes_through() { Duration::ZERO } else { self.paused_until().saturating_sub(now) },
             version: held.map(|held| held.policy.at),
             rate_per_second: limits.rate_per_second,
             limits,
@@ -72,8 +72,8 @@ impl Throttle {
             return Some(Eta { earliest: Duration::ZERO, latest: Duration::ZERO });
         }
         let wait = |starts: u32, cost: f64| {
-            let budget = self.bucket.ready_after(cost, now).max(self.spacing.ready_after(starts, &self.limits));
-            budget.max(self.pause.until()).saturating_sub(now)
+            let budget = self.bucket.ready_after(cost, now).max(self.spacing.ready_after(starts, &self.limits, now));
+            budget.max(self.paused_until()).saturating_sub(now)
         };
         let (least, _) = eta::cost_of(ahead.least);
         let (_, most) = eta::cost_of(ahead.most);

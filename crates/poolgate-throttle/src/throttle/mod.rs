@@ -8,10 +8,10 @@ use std::{
     time::Duration,
 };
 
-use poolgate_types::CircuitState;
+use poolgate_types::{CircuitState, Level};
 
 use crate::{
-    Configured, Event, InvalidConfig, Limits, News, Order, Outcome, Permit, RejectReason, Rejection, Request,
+    Backoff, Configured, Event, InvalidConfig, Limits, News, Order, Outcome, Permit, RejectReason, Rejection, Request,
     RequestId, Savings, Settings, Share, Submitted,
     breaker::{Admission, Breaker},
     bucket::{self, Bucket},
@@ -20,6 +20,7 @@ use crate::{
     pause::Pause,
     queue::{Discipline, Queue, Wait},
     request::PermitKind,
+    retries::RetryBudget,
     rng::Rng,
     spacing::Spacing,
 };
@@ -53,6 +54,7 @@ pub struct Throttle {
     spacing: Spacing,
     pause: Pause,
     breaker: Breaker,
+    retries: RetryBudget,
     in_flight: u32,
     queue: Queue,
     /// Left the queue to make room; `poll` has yet to say so.
@@ -82,6 +84,7 @@ impl Throttle {
             spacing: Spacing::default(),
             pause: Pause::default(),
             breaker: Breaker::new(seed),
+            retries: RetryBudget::new(),
             in_flight: 0,
             queue: Queue::default(),
             shed: VecDeque::new(),
@@ -156,6 +159,7 @@ impl Throttle {
     /// Takes constant time and allocates nothing when the request starts at once.
     pub fn submit(&mut self, request: Request, now: Duration) -> Submitted {
         let now = self.advance(now);
+        self.retries.earn();
         self.next_id += 1;
         let id = RequestId(self.next_id);
         if request.bypass {
@@ -189,12 +193,36 @@ impl Throttle {
         if self.passes_through() {
             return;
         }
-        if let Outcome::Rejected { retry_after } = outcome
-            && !self.is_regulated(now)
-        {
-            self.pause.extend(retry_after, now, &mut self.rng);
+        if let Outcome::Rejected { retry_after } = outcome {
+            self.turned_away(retry_after, now);
         }
         self.breaker.learn(permit.kind, outcome, now, &mut self.rng);
+    }
+
+    /// The gate said when to return: the same as [`Outcome::Rejected`], for whoever finds out that it was the gate after it
+    /// has completed the permit. Then drain [`poll`](Self::poll).
+    pub fn turned_away(&mut self, retry_after: Option<Duration>, now: Duration) {
+        let now = self.advance(now);
+        if !self.passes_through() && !self.is_regulated(now) {
+            self.pause.extend(retry_after, now, &mut self.rng);
+        }
+    }
+
+    /// Asks to try a request again that ended without contact or was turned away, by the server or anybody on the way.
+    /// `backoff` belongs to that request, `retry_after` is what it was told. Gives how long to wait until it is
+    /// [submitted](Self::submit) again; `None`: hand its end on to the app.
+    ///
+    /// All retries of a client together are a tenth of its requests at most, the first one lent. There is none above
+    /// MODERATE, while the breaker is not closed, or for who is told to wait longer than 30 s. Whether a request may be
+    /// repeated at all, because it is idempotent and has no body, is the caller's to know.
+    pub fn retry(&mut self, backoff: &mut Backoff, retry_after: Option<Duration>, now: Duration) -> Option<Duration> {
+        let now = self.advance(now);
+        let Reported { level, breaker, .. } = self.to_report(now);
+        if level > Level::Moderate || breaker != CircuitState::Closed || matches!(self.lease, Lease::Closed) {
+            return None;
+        }
+        let wait = backoff.next(retry_after, &mut self.rng)?;
+        self.retries.spend().then_some(wait)
     }
 
     /// Takes a waiting request out of the queue; it has spent nothing. Then drain [`poll`](Self::poll).
@@ -296,7 +324,12 @@ impl Throttle {
             return None;
         }
         let budget = self.bucket.ready_at(self.now).max(self.spacing.ready_at(&self.limits));
-        Some(budget.max(self.pause.until()))
+        Some(budget.max(self.paused_until()))
+    }
+
+    fn paused_until(&self) -> Duration {
+        let until = self.pause.until();
+        if until > self.now && self.is_regulated(self.now) { Duration::ZERO } else { until }
     }
 
     fn is_full(&self) -> bool {
@@ -305,11 +338,12 @@ impl Throttle {
 
     /// The server tells its clients how fast to go, and this one hears it.
     ///
-    /// Then a rejection pauses nothing. The server has chosen the rate knowing that a few are rejected, and where it limits
-    /// nobody it does so in a moment if it must. Silence on top leaves the database idle, and ends in a burst that causes
-    /// the next rejections: in the simulator, pauses of 50 ms cost ten clients 3 % of the goodput, pauses of 0.3 s 30 %.
+    /// Then a rejection pauses nothing, and a pause that is on does not act. The server has chosen the rate knowing that a
+    /// few are rejected. Silence on top leaves the database idle, and ends in a burst that causes the next rejections: in
+    /// the simulator, pauses of 50 ms cost ten clients 3 % of the goodput, pauses of 0.3 s 30 %.
     fn is_regulated(&self, now: Duration) -> bool {
         self.lease.held().is_some_and(|held| !held.is_stale(now))
+            && self.limits.rate_per_second.is_some()
             && self.limits.per_minute.is_none()
             && self.breaker.state(now, false) == CircuitState::Closed
     }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use poolgate_throttle::{Outcome, Priority, RejectReason, Request, Submitted};
+use poolgate_throttle::{Outcome, Priority, RejectReason, Request};
 
 use crate::{
-    configs::{fair, normal},
+    configs::{fair, news, normal},
     world::{World, ms, secs},
 };
 
@@ -87,14 +87,45 @@ fn a_shorter_one_does_not_shorten_it() {
 }
 
 #[test]
-fn while_the_server_regulates_its_clients_there_is_none() {
-    for config in [normal(1), fair(1, 2.0, 10)] {
-        let mut world = World::configured(config, 1);
-        let taken_up = world.throttle.submit(Request { bypass: true, ..Request::default() }, world.now);
-        let Submitted::Start(permit) = taken_up else { panic!("{taken_up:?}") };
-        world.throttle.complete(permit, rejected(60), world.now);
-        assert_eq!(world.state().paused_for, ms(0));
-    }
+fn where_nothing_else_limits_it_acts_though_the_config_is_fresh() {
+    let mut world = World::configured(normal(1), 1);
+    world.service = (ms(10), rejected(2));
+    assert_eq!(world.submit(), Ok(None));
+    world.run_for(ms(10));
+    assert!(world.submit().unwrap().is_some());
+    world.run_for(ms(1999));
+    assert_eq!(world.starts.len(), 1);
+    world.run_for(secs(1));
+    assert_eq!(world.starts.len(), 2);
+}
+
+#[test]
+fn while_the_server_gives_a_rate_there_is_none() {
+    let mut world = World::configured(fair(1, 2.0, 10), 1);
+    world.throttle.turned_away(Some(secs(60)), world.now);
+    assert_eq!(world.state().paused_for, ms(0));
+    assert_eq!(world.throttle.savings(world.now).unwrap().paused_for_seconds, 0.0);
+
+    let mut world = World::configured(normal(1), 1);
+    world.throttle.turned_away(Some(secs(60)), world.now);
+    assert!(world.submit().unwrap().is_some());
+    let _ = world.configure(news(fair(2, 2.0, 10)));
+    world.run_for(secs(2));
+    assert_eq!((world.starts.len(), world.state().paused_for), (1, ms(0)), "one that is on ends with the first rate");
+    let _ = world.configure(news(normal(3)));
+    assert!(world.state().paused_for > secs(50), "and is on again when that is gone too soon");
+}
+
+#[test]
+fn whoever_learns_of_it_later_says_so() {
+    let mut world = World::configured(normal(1), 1);
+    assert_eq!(world.submit(), Ok(None));
+    world.run_for(ms(50));
+    world.throttle.turned_away(Some(secs(2)), world.now);
+    assert!(world.submit().unwrap().is_some());
+    let mut passing = World::new(1);
+    passing.throttle.turned_away(Some(secs(2)), passing.now);
+    assert_eq!(passing.submit(), Ok(None), "without a config nothing acts");
 }
 
 #[test]

@@ -5,8 +5,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use poolgate_throttle::{
-    Event, Limits, News, Order, Outcome, Permit, Priority, RejectReason, Request, RequestId, Savings, Settings,
-    Submitted, Throttle,
+    Backoff, Event, Limits, News, Order, Outcome, Permit, Priority, RejectReason, Request, RequestId, Savings,
+    Settings, Share, Submitted, Throttle,
 };
 use poolgate_types::{CircuitState, ConfigHeader, Level, ThrottlingConfig};
 use proptest::prelude::*;
@@ -26,6 +26,12 @@ enum Step {
     Pass(i64),
     /// To the next wake-up.
     Wake,
+    /// The gate's word comes late, after so many seconds.
+    TurnedAway(Option<u64>),
+    /// Another part of the client's limits, with so many tokens.
+    Share(Share, f64),
+    /// What failed wants another attempt.
+    Retry(Option<u64>),
     /// The page is loaded again and comes back after so many milliseconds.
     Reload(u64),
 }
@@ -39,8 +45,19 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => prop_oneof![Just(0), 1..50_i64, 50..3000_i64, 1000..200_000_i64, -5000..0_i64].prop_map(Step::Pass),
         4 => Just(Step::Wake),
         1 => prop_oneof![0..2000_u64, 0..100_000_u64].prop_map(Step::Reload),
+        1 => prop::option::of(0..100_u64).prop_map(Step::TurnedAway),
+        1 => (share(), prop_oneof![0.0..3.0, any::<f64>()]).prop_map(|(share, tokens)| Step::Share(share, tokens)),
+        1 => prop::option::of(any::<u64>()).prop_map(Step::Retry),
     ];
     prop::collection::vec(step, 1..200)
+}
+
+fn share() -> impl Strategy<Value = Share> {
+    prop_oneof![
+        2 => Just(Share::default()),
+        1 => (0..12_u32).prop_map(Share::AllBut),
+        2 => (0..12_u32, 0..12_u32).prop_map(|(held, of)| Share::Slots { held, of }),
+    ]
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
@@ -115,6 +132,8 @@ struct Model {
     last_start: Option<Duration>,
     minute: Vec<Duration>,
     budget: Budget,
+    submitted: u32,
+    retries: u32,
 }
 
 /// The most that any bucket could hold: it begins full, and every start is as cheap as starts can be.
@@ -131,10 +150,14 @@ impl Budget {
         }
     }
 
-    /// Keeps the used share.
-    fn set_rate(&mut self, rate: f64) {
-        let before = self.rate.replace(rate);
-        self.tokens = before.map_or(rate.max(1.5), |before| self.tokens * rate.max(1.5) / before.max(1.5));
+    /// Keeps the used share, or, for who waits for nothing, the time since its last start.
+    fn set_rate(&mut self, rate: f64, waits: bool) {
+        let full = rate.max(1.5);
+        self.tokens = self.rate.replace(rate).map_or(full, |before| {
+            let same_share = full / before.max(1.5);
+            let factor = if waits { same_share } else { same_share.max(rate / before) };
+            (self.tokens * factor).min(full)
+        });
     }
 }
 
@@ -152,6 +175,8 @@ impl Model {
             last_start: None,
             minute: Vec::new(),
             budget: Budget::default(),
+            submitted: 0,
+            retries: 0,
         }
     }
 
@@ -177,6 +202,13 @@ impl Model {
                 self.now = if ms < 0 { self.now.saturating_sub(by) } else { self.now + by };
             }
             Step::Wake => self.now = self.throttle.next_wakeup().unwrap_or(self.now),
+            Step::TurnedAway(seconds) => self.throttle.turned_away(seconds.map(secs), self.now),
+            Step::Share(share, tokens) => {
+                let given = self.throttle.set_share(share, tokens, self.now);
+                assert!(given.is_finite() && given >= 0.0, "{given}");
+                self.budget.tokens += if tokens.is_finite() { tokens.max(0.0) } else { 0.0 };
+            }
+            Step::Retry(seconds) => self.retry(seconds.map(secs)),
             Step::Reload(gap) => self.reload(ms(gap)),
         }
         self.keep_time();
@@ -190,8 +222,18 @@ impl Model {
         self.latest = self.latest.max(self.now);
         self.budget.refill(self.latest - before);
         if let Some(rate) = self.throttle.state(self.now).limits.rate_per_second {
-            self.budget.set_rate(rate);
+            self.budget.set_rate(rate, !self.waiting.is_empty());
         }
+    }
+
+    /// Retries stay a tenth of what was submitted, one aside.
+    fn retry(&mut self, retry_after: Option<Duration>) {
+        let state = self.throttle.state(self.now);
+        let Some(wait) = self.throttle.retry(&mut Backoff::default(), retry_after, self.now) else { return };
+        self.retries += 1;
+        assert!(wait <= secs(60) && wait >= retry_after.unwrap_or_default().min(secs(30)));
+        assert!(state.level <= Level::Moderate && state.breaker == CircuitState::Closed);
+        assert!(self.retries <= (self.submitted / 10).max(1), "{} of {}", self.retries, self.submitted);
     }
 
     /// What waited and what ran is gone with the page; the budget is not.
@@ -207,6 +249,7 @@ impl Model {
         self.budget.refill(gap);
         self.waiting.clear();
         self.outcomes.clear();
+        (self.submitted, self.retries) = (0, 0);
         self.last_start = None;
         self.minute.clear();
         for (permit, _) in self.running.drain(..) {
@@ -216,6 +259,7 @@ impl Model {
 
     fn submit(&mut self, request: Request) {
         let submitted = self.throttle.submit(request, self.now);
+        self.submitted += 1;
         self.keep_time();
         match submitted {
             Submitted::Start(permit) => {

@@ -146,6 +146,20 @@ fn an_aborted_request_has_spent_nothing_and_starves_nobody() {
 }
 
 #[test]
+fn an_abort_in_flight_frees_its_slot_and_not_its_token() {
+    let starts = |outcome, rate| {
+        let mut world = World::configured(fair(1, rate, 1), 1);
+        world.service = (ms(20), outcome);
+        (0..6).for_each(|_| assert!(world.submit().is_ok()));
+        world.run_for(secs(5));
+        world.starts.iter().map(|(at, _)| *at).collect::<Vec<_>>()
+    };
+    let by_slot = starts(Outcome::Aborted, 1000.0);
+    assert!(by_slot.len() == 6 && by_slot.windows(2).skip(1).all(|pair| pair[1] - pair[0] == ms(20)), "{by_slot:?}");
+    assert_eq!(starts(Outcome::Aborted, 2.0), starts(Outcome::Success, 2.0));
+}
+
+#[test]
 fn who_leaves_the_queue_leaves_no_slot_taken() {
     let mut world = World::configured(fair(1, 1000.0, 1), 1);
     world.run_for(ms(10));

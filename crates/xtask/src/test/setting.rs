@@ -80,6 +80,14 @@ impl<'a> Setting<'a> {
         Ok(command)
     }
 
+    /// The tarball in strangers' projects, with what else those have.
+    pub(super) fn packaging_tests(&self) -> Result<Command> {
+        self.node()?.company(self.project)?;
+        let mut command = self.node_tests("tests/packaging", "")?;
+        command.env("CHROMIUM", &self.chromium()?.browser);
+        Ok(command)
+    }
+
     /// The unoptimized WebAssembly as wasm-bindgen made it.
     pub(super) fn client_wasm(&self) -> Result<PathBuf> {
         Ok(self.package()?.join(client_package::WASM))

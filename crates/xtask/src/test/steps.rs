@@ -89,6 +89,7 @@ fn documentation(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
 /// The page, the package that it imports (the declarations against the code), and the packaging tests.
 fn types(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     setting.package()?;
+    setting.node()?.company(setting.project)?;
     for project in ["www", "tests/packaging/client.tsconfig.json", "tests/packaging", "tests/lab"] {
         let mut tsc = setting.node()?.tool(setting.project, "tsc")?;
         transcript.run(tsc.args(["--pretty", "false", "--project", project]))?;
@@ -123,5 +124,5 @@ fn browser_release(setting: &Setting, transcript: &mut Transcript) -> Result<()>
 }
 
 fn packaging(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
-    transcript.run(&mut setting.node_tests("tests/packaging", "")?)
+    transcript.run(&mut setting.packaging_tests()?)
 }

@@ -1,0 +1,250 @@
+// @ts-check
+// The shell around the wasm module: it loads it, dispatches its events, makes its errors and tells it when the page comes
+// and goes. Polling, the event stream and the queue are in the module; tabs.js makes all tabs act as one client. Without
+// the module, requests pass straight through. Where the module comes from is up to the entry: index.js, inline.js, node.js.
+
+import initialize, { Client } from "./poolgate_client.js";
+import { Coalescer } from "./coalesce.js";
+import { errorOf, isPoolgateError } from "./errors.js";
+import { announce, announceToNext } from "./own-client.js";
+import { Tabs, canShare } from "./tabs.js";
+
+/** How long `createClient` waits for the module; it goes on loading behind a client that passes requests through. */
+const LOAD_PATIENCE_MS = 5000;
+
+/** @type {import("./index.js").ClientState} */
+const UNKNOWN = Object.freeze({
+  level: "NORMAL",
+  health: "HEALTHY",
+  breaker: "closed",
+  enforced: false,
+  config: null,
+  inFlight: 0,
+  queued: 0,
+  oldestWaitMs: 0,
+  etaMs: null,
+  stale: false,
+  transport: "none",
+  ratePerSecond: null,
+});
+
+/** @typedef {import("./index.js").ModuleSource} ModuleSource */
+
+/**
+ * What an entry exports.
+ * @param {(given?: ModuleSource) => ModuleSource | Promise<ModuleSource>} moduleOf where the module is, unless somebody knows better
+ * @returns {Pick<typeof import("./index.js"), "init" | "createClient" | "createThrottledFetch">}
+ */
+export function entry(moduleOf) {
+  /** @type {Promise<void> | undefined} */
+  let loading;
+  const init = (/** @type {ModuleSource | undefined} */ source) => {
+    loading ??= instantiate(source).catch((error) => {
+      // The next one tries again.
+      loading = undefined;
+      throw error;
+    });
+    return loading;
+  };
+  const instantiate = async (/** @type {ModuleSource | undefined} */ source) => {
+    await initialize({ module_or_path: await moduleOf(source) });
+  };
+  return {
+    init,
+    async createClient(options) {
+      const client = new PoolgateClient(init, options);
+      /** @type {ReturnType<typeof setTimeout> | undefined} */
+      let timer;
+      const patience = new Promise((resolve) => (timer = setTimeout(resolve, LOAD_PATIENCE_MS)));
+      try {
+        await Promise.race([client.started, patience]);
+      } finally {
+        clearTimeout(timer);
+      }
+      return client;
+    },
+    createThrottledFetch(options) {
+      const client = new PoolgateClient(init, options);
+      client.started.catch((error) => warn(`requests pass through: ${error.message}`));
+      return client.fetch;
+    },
+  };
+}
+
+class PoolgateClient extends EventTarget {
+  /** @type {Client | undefined} */
+  #core;
+  /** @type {Tabs | undefined} */
+  #tabs;
+  /** Ends with the client. */
+  #life = new AbortController();
+  /** @type {typeof fetch} */
+  #host;
+  /** @type {Coalescer | undefined} where identical requests are one */
+  #coalescer;
+
+  /**
+   * @param {(source?: ModuleSource) => Promise<void>} init
+   * @param {import("./index.js").ClientOptions} options
+   */
+  constructor(init, options = {}) {
+    super();
+    this.#host = options?.fetch ?? globalThis.fetch;
+    if (options?.coalesce === true) this.#coalescer = new Coalescer((input, init) => this.#send(input, init));
+    // An own property and not a method, so that it can be passed around.
+    const client = this;
+    /** @type {typeof fetch} */
+    this.fetch = function fetch(input, init) {
+      // The host's fetch says best what is wrong with a call without arguments.
+      if (arguments.length === 0) return client.#passThrough();
+      return client.#coalescer ? client.#coalescer.fetch(input, init) : client.#send(input, init);
+    };
+    /** Settled once the module works, or is known not to. Rejected only when an option is wrong. */
+    this.started = this.#start(init, options);
+    // Whoever waits for it hears of the failure; nobody has to.
+    this.started.catch(() => {});
+    Object.defineProperty(this, "started", { enumerable: false });
+  }
+
+  /** @returns {import("./index.js").ClientState} */
+  get state() {
+    return this.#core?.state() ?? UNKNOWN;
+  }
+
+  async refresh() {
+    return this.#need().refresh();
+  }
+
+  async cleanup() {
+    return this.#need().cleanup();
+  }
+
+  close() {
+    this.#life.abort();
+    this.#tabs?.leave();
+    this.#core?.close();
+  }
+
+  /**
+   * @param {(source?: ModuleSource) => Promise<void>} init
+   * @param {import("./index.js").ClientOptions} options
+   */
+  async #start(init, options) {
+    try {
+      await init(options?.wasm);
+    } catch (error) {
+      this.#unavailable(error);
+      return;
+    }
+    // Before the first limit: until it has answered, a worker of ours throttles this page's requests.
+    await announce();
+    if (this.#closed) return;
+    announceToNext(this.#life.signal);
+    const shared = options?.shareAcrossTabs !== false && canShare();
+    const core = (this.#core = new Client(options, {
+      shared,
+      relay: (/** @type {unknown} */ news) => this.#tabs?.relay(news),
+      demand: (/** @type {[number, number, number, number]} */ ...demand) => this.#tabs?.demand(...demand),
+      emit: (/** @type {string} */ type, /** @type {unknown} */ detail) => this.#emit(type, detail),
+      error: errorOf,
+      made: isPoolgateError,
+      warn,
+    }));
+    if (shared) {
+      this.#tabs = new Tabs(new URL(options?.baseUrl ?? location.origin).href, core);
+      this.#tabs.join();
+    }
+    if (globalThis.document) this.#watchPage(core);
+  }
+
+  /**
+   * A page that is left gives back what it has, and takes part again if it returns from the back/forward cache.
+   * @param {Client} core
+   */
+  #watchPage(core) {
+    const { signal } = this.#life;
+    const on = (/** @type {EventTarget} */ target, /** @type {string} */ type, /** @type {() => void} */ act) =>
+      target.addEventListener(type, act, { signal });
+    const join = () => (this.#tabs ? void this.#tabs.join() : core.lead(true));
+    on(globalThis, "pagehide", () => {
+      core.leave();
+      this.#tabs?.leave();
+    });
+    on(globalThis, "pageshow", join);
+    // A frozen page runs nothing, and must not be waited for.
+    on(document, "freeze", () => this.#tabs?.leave());
+    on(document, "resume", join);
+    on(document, "visibilitychange", () => this.#tabs?.look());
+  }
+
+  get #closed() {
+    return this.#life.signal.aborted;
+  }
+
+  /**
+   * @param {Parameters<typeof fetch>[0]} input
+   * @param {RequestInit} [init]
+   */
+  #send(input, init) {
+    if (!this.#core) {
+      return this.#passThrough(input, init);
+    }
+    try {
+      return this.#core.fetch(input, init);
+    } catch (error) {
+      // The module trapped. This call may have been sent, so it is not sent again; later ones pass straight through.
+      this.#core = undefined;
+      this.#abandon();
+      this.#unavailable(error);
+      return Promise.reject(error);
+    }
+  }
+
+  /** @param {any[]} args */
+  async #passThrough(...args) {
+    return Reflect.apply(this.#host, undefined, args);
+  }
+
+  /** The others must not wait for a client whose module is broken. */
+  #abandon() {
+    this.#life.abort();
+    try {
+      this.#tabs?.leave();
+    } catch {
+      // It lets go of its locks before it calls the module.
+    }
+  }
+
+  #need() {
+    if (!this.#core) {
+      throw this.#closed
+        ? errorOf("client_closed", "the client is closed")
+        : errorOf("wasm_unavailable", "the wasm module is not loaded");
+    }
+    return this.#core;
+  }
+
+  /** @param {unknown} error */
+  #unavailable(error) {
+    if (!complained) warn(`the wasm module does not work here, requests pass through: ${error}`);
+    complained = true;
+    // Later, so that whoever awaits the client can listen first.
+    setTimeout(() => this.#emit("syncchange", { stale: false, transport: "none", error }), 0);
+  }
+
+  /**
+   * @param {string} type
+   * @param {unknown} detail
+   */
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
+
+/** Once is enough for a page with many clients. */
+let complained = false;
+
+/** @param {string} message */
+function warn(message) {
+  console.warn(`[poolgate] ${message}`);
+}

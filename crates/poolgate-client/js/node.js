@@ -1,0 +1,13 @@
+// @ts-check
+// The entry for Node, whose fetch does not read files.
+
+import { readFile } from "node:fs/promises";
+
+import { entry } from "./client.js";
+
+export const { init, createClient, createThrottledFetch } = entry(
+  (source = new URL("poolgate_client_bg.wasm", import.meta.url)) =>
+    source instanceof URL && source.protocol === "file:" ? readFile(source) : source,
+);
+
+export * from "./public-errors.js";

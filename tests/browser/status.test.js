@@ -1,0 +1,181 @@
+// <poolgate-status> as people meet it: what it says, in which colors, and whether everybody can perceive it.
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import { after, afterEach, before, beforeEach, test } from "node:test";
+
+import { launch } from "./support/browser.js";
+import { startOrigin } from "./support/origin.js";
+import { until } from "./support/until.js";
+
+const SCREENSHOTS = process.env.POOLGATE_SCREENSHOTS;
+const AXE = new URL("node_modules/axe-core/axe.min.js", import.meta.url);
+
+const STATES = {
+  normal: { level: "NORMAL" },
+  moderate: { level: "MODERATE" },
+  aggressive: { level: "AGGRESSIVE", queued: 3, oldestWaitMs: 2000, etaMs: { earliest: 4100, latest: 9400 } },
+  emergency: { level: "EMERGENCY", queued: 12, oldestWaitMs: 9000, etaMs: { earliest: 70_000, latest: 90_000 } },
+  unreachable: { level: "EMERGENCY", breaker: "open" },
+  unknown: { transport: "none" },
+};
+
+/** A client's double: the element knows nothing of one but this. */
+const SOURCE = `
+  class Source extends EventTarget {
+    state = { level: "NORMAL", breaker: "closed", queued: 0, stale: false, transport: "sse" };
+    refreshed = 0;
+    async refresh() { this.refreshed += 1; }
+    set(changes) {
+      Object.assign(this.state, changes);
+      this.dispatchEvent(new Event("queuechange"));
+    }
+  }
+`;
+
+const STYLE = ":root { color-scheme: light dark; font: 16px system-ui } poolgate-status { margin: 0.4rem }";
+const PAGE = `<!doctype html><html lang="en"><meta name="viewport" content="width=device-width">
+<title>status</title><link rel="stylesheet" href="/status.css">
+<main><h1>Status</h1></main>
+<script type="module">
+  import "/pkg/status.js";
+  ${SOURCE}
+  window.show = (attributes, changes) => {
+    const element = document.createElement("poolgate-status");
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    const source = new Source();
+    source.set(changes);
+    element.source = source;
+    document.querySelector("main").append(element);
+    window.last = element;
+    return element;
+  };
+  window.ready = true;
+</script>`;
+
+/** @type {import("./support/origin.js").Origin} */
+let origin;
+/** @type {import("playwright-core").Browser} */
+let browser;
+/** @type {import("playwright-core").BrowserContext} */
+let context;
+
+before(async () => {
+  browser = await launch();
+});
+
+after(() => browser?.close());
+
+beforeEach(async () => {
+  // A policy without inline styles must not make it plain.
+  const policy = "default-src 'self'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'";
+  origin = await startOrigin({
+    "/status.html": (_, response) => {
+      response.writeHead(200, { "content-type": "text/html", "content-security-policy": policy }).end(PAGE);
+    },
+    "/status.css": (_, response) => response.writeHead(200, { "content-type": "text/css" }).end(STYLE),
+  });
+});
+
+afterEach(async () => {
+  await context?.close();
+  await origin.stop();
+});
+
+for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
+  test(`axe finds nothing in the ${colorScheme} theme`, { timeout: 60_000 }, async () => {
+    const page = await open({ colorScheme });
+    for (const variant of ["badge", "dot", "banner"]) {
+      for (const changes of Object.values(STATES)) {
+        await page.evaluate(([variant, changes]) => void /** @type {any} */ (globalThis).show({ variant, always: "" }, changes), /** @type {const} */ ([variant, changes]));
+      }
+    }
+    await page.evaluate(await readFile(AXE, "utf8"));
+    const { violations, passes } = await page.evaluate("axe.run({ resultTypes: ['violations'] })");
+    const found = violations.map((/** @type {any} */ { id, nodes }) => [id, nodes.map((/** @type {any} */ { html }) => html)]);
+    assert.deepEqual(found, []);
+    const contrast = passes.find((/** @type {any} */ { id }) => id === "color-contrast");
+    assert.ok(contrast?.nodes.length >= 1, "it has looked at the colors");
+    if (SCREENSHOTS) await page.screenshot({ path: path.join(SCREENSHOTS, `status-${colorScheme}.png`), fullPage: true });
+  });
+}
+
+test("it says how long a wait will be, as a range that does not run away", { timeout: 60_000 }, async () => {
+  const page = await open();
+  await page.evaluate(([changes]) => void /** @type {any} */ (globalThis).show({}, changes), [STATES.aggressive]);
+  assert.match(await text(page), /^▲We are busy; .* \(3 waiting, about 5–10 s\)/);
+  await set(page, { etaMs: { earliest: 1500, latest: 1900 } });
+  assert.match(await text(page), /3 waiting, about 2 s/);
+  await set(page, { etaMs: { earliest: 1500, latest: 25_000 } });
+  assert.match(await text(page), /3 waiting, about 2 s/, "it may grow once in five seconds");
+  await until("it may grow now", 7000, async () => /about 2–30 s/.test(await text(page)));
+  await set(page, { etaMs: null });
+  assert.match(await text(page), /\(3 waiting\)/, "nobody knows");
+  await set(page, { queued: 0 });
+  assert.doesNotMatch(await text(page), /waiting/);
+});
+
+test("a banner comes when something of this user waits, and lets try again in an emergency", { timeout: 60_000 }, async () => {
+  const page = await open();
+  await page.evaluate(() => void /** @type {any} */ (globalThis).show({ variant: "banner" }, { level: "AGGRESSIVE" }));
+  const banner = page.locator("poolgate-status .base");
+  assert.equal(await banner.isVisible(), false, "others are concerned");
+  await set(page, { queued: 1, oldestWaitMs: 500 });
+  assert.equal(await banner.isVisible(), false, "it may be over before it is read");
+  await page.evaluate("last.source.state.oldestWaitMs = 1500");
+  await banner.waitFor({ state: "visible", timeout: 3000 });
+  assert.equal(await page.getByRole("button", { name: "Try now" }).count(), 0);
+  await set(page, { level: "EMERGENCY", breaker: "open" });
+  await page.getByRole("button", { name: "Try now" }).click({ timeout: 5000 });
+  assert.equal(await page.evaluate("last.source.refreshed"), 1);
+});
+
+test("what is announced is in the page before, and so is the end", { timeout: 60_000 }, async () => {
+  const page = await open();
+  await page.evaluate(([changes]) => void /** @type {any} */ (globalThis).show({}, changes), [STATES.normal]);
+  const region = page.locator("body > [data-poolgate-announcer]");
+  const named = ["role", "aria-live", "aria-atomic"].map((name) => region.getAttribute(name));
+  assert.deepEqual(await Promise.all(named), ["status", "polite", "true"]);
+  assert.equal(await region.textContent(), "");
+  await set(page, STATES.aggressive);
+  await until("it is announced", 5000, async () => /We are busy/.test((await region.textContent()) ?? ""));
+  await set(page, { level: "NORMAL", queued: 0 });
+  await until("the end is announced", 25_000, async () => (await region.textContent()) === "Back to normal");
+});
+
+test("with a real client it tells what the server says", { timeout: 60_000 }, async () => {
+  const page = await open();
+  await page.evaluate(async () => {
+    const { createClient } = await import(/** @type {any} */ ("/pkg/index.js"));
+    const element = document.createElement("poolgate-status");
+    element.setAttribute("always", "");
+    Object.assign(element, { source: await createClient({ shareAcrossTabs: false }) });
+    document.querySelector("main")?.append(element);
+  });
+  await until("all is well", 5000, async () => /Everything is working/.test(await text(page)));
+  origin.limit({ throttling_level: "AGGRESSIVE" });
+  await until("it is busy", 6000, async () => /We are busy/.test(await text(page)));
+});
+
+/** @param {import("playwright-core").BrowserContextOptions} [options] */
+async function open(options = {}) {
+  context = await browser.newContext({ viewport: { width: 900, height: 700 }, ...options });
+  const page = await context.newPage();
+  await page.goto(`${origin.url}/status.html`);
+  await until("the page is ready", 5000, () => page.evaluate("window.ready === true"));
+  return page;
+}
+
+/** @param {import("playwright-core").Page} page */
+function text(page) {
+  return /** @type {Promise<string>} */ (page.evaluate("document.querySelector('poolgate-status').shadowRoot.querySelector('.base').textContent"));
+}
+
+/**
+ * @param {import("playwright-core").Page} page
+ * @param {object} changes
+ */
+function set(page, changes) {
+  return page.evaluate((changes) => /** @type {any} */ (globalThis).last.source.set(changes), changes);
+}

@@ -1,0 +1,106 @@
+// How long a tab goes on as before after the server has changed the level: by the event stream, by the header of the
+// next response, by asking.
+
+import { startOrigin } from "../../browser/support/origin.js";
+import { median, quantile } from "./figures.js";
+
+/** Tabs that make requests of their own make ten a second. */
+const REQUEST_EVERY_MS = 100;
+/** What a client without a stream is told while a limit is in force. */
+const POLL_AFTER = { poll_after_seconds: 5 };
+
+/** `everyMs`: how often it may learn, so that a change comes at any moment between. */
+/** @typedef {{ name: string, options: object, requests: boolean, changes: number, tabs: number, everyMs: number }} Way */
+
+/** @type {(scale: number) => Way[]} */
+const WAYS = (scale) => [
+  { name: "event stream", options: { transport: "sse" }, requests: false, changes: 100 * scale, tabs: 4, everyMs: 10 },
+  { name: "header, 10 requests a second", options: { transport: "poll" }, requests: true, changes: 100 * scale, tabs: 4, everyMs: 100 },
+  { name: "asking every 5 s", options: { transport: "poll" }, requests: false, changes: 10 * scale, tabs: 8, everyMs: 5000 },
+];
+
+/**
+ * @param {import("../../browser/node_modules/playwright-core/index.js").Browser} browser
+ * @param {{ scale: number }} plan
+ */
+export async function enforcement(browser, { scale }) {
+  const rows = [];
+  for (const way of WAYS(scale)) {
+    const delays = await delaysOf(browser, way);
+    const figures = [median(delays), quantile(delays, 0.99), Math.max(...delays)].map((ms) => ms.toFixed(ms < 100 ? 1 : 0));
+    rows.push([way.name, String(delays.length), ...figures]);
+  }
+  return { head: ["", "changes", "median, ms", "p99, ms", "longest, ms"], rows };
+}
+
+/**
+ * @param {import("../../browser/node_modules/playwright-core/index.js").Browser} browser
+ * @param {Way} way
+ */
+async function delaysOf(browser, { options, requests, changes, tabs, everyMs }) {
+  const origin = await startOrigin();
+  origin.work.ms = 1;
+  origin.limit({ ...POLL_AFTER, fair_rate_per_second: 1000 });
+  /** @type {import("../../browser/node_modules/playwright-core/index.js").BrowserContext[]} */
+  const contexts = [];
+  try {
+    const pages = [];
+    for (let index = 0; index < tabs; index += 1) {
+      const context = await browser.newContext();
+      contexts.push(context);
+      const page = await context.newPage();
+      await page.goto(`${origin.url}/#${encodeURIComponent(JSON.stringify({ ...options, shareAcrossTabs: false }))}`);
+      await page.evaluate(prepare, requests ? REQUEST_EVERY_MS : 0);
+      pages.push(page);
+    }
+    const delays = [];
+    for (let change = 0; change < changes; change += 1) {
+      // A header has whole milliseconds between requests.
+      const rate = change % 2 ? 250 : 500;
+      await new Promise((later) => setTimeout(later, 50 + Math.random() * everyMs));
+      const changed = Date.now();
+      origin.limit({ ...POLL_AFTER, fair_rate_per_second: rate });
+      const at = await Promise.all(pages.map((page) => page.evaluate(enforced, rate)));
+      delays.push(...at.map((moment) => moment - changed));
+    }
+    return delays;
+  } finally {
+    await Promise.all(contexts.map((context) => context.close()));
+    await origin.stop();
+  }
+}
+
+/**
+ * Runs in the tab: notes when a rate came into force.
+ * @param {number} everyMs
+ */
+async function prepare(everyMs) {
+  const tab = /** @type {any} */ (globalThis);
+  while (!tab.client?.state.enforced) await new Promise((later) => setTimeout(later, 10));
+  tab.seen = new Map();
+  const look = () => {
+    const rate = Math.round(tab.client.state.ratePerSecond);
+    if (!tab.seen.has(rate)) tab.seen.set(rate, performance.timeOrigin + performance.now());
+  };
+  tab.look = look;
+  // No event says that a header has changed the rate, so look as often as a browser allows.
+  const channel = new MessageChannel();
+  channel.port1.onmessage = () => {
+    look();
+    setTimeout(() => channel.port2.postMessage(0), 0);
+  };
+  channel.port2.postMessage(0);
+  if (everyMs > 0) setInterval(() => tab.client.fetch(`/app/${Math.random()}`).catch(() => {}), everyMs);
+}
+
+/**
+ * Runs in the tab: when this rate came into force.
+ * @param {number} rate
+ */
+async function enforced(rate) {
+  const { seen } = /** @type {any} */ (globalThis);
+  while (!seen.has(rate)) await new Promise((later) => setTimeout(later, 1));
+  const at = seen.get(rate);
+  seen.clear();
+  return at;
+}
