@@ -9,8 +9,9 @@ use futures_core::future::BoxFuture;
 use futures_core::stream::{BoxStream, Stream};
 use futures_util::stream;
 use sqlx::error::BoxDynError;
-use sqlx::{Database, Either, Execute, Executor, SqlStr};
+use sqlx::{Connection, Database, Either, Execute, Executor, SqlStr};
 
+use crate::bouncer;
 use crate::condition::Condition;
 use crate::lease::{InUse, Lease};
 use crate::statement::{self, Effect};
@@ -32,9 +33,14 @@ macro_rules! executor {
                     Ok(in_use) => in_use,
                     Err(error) => return Box::pin(stream::once(ready(Err(error)))),
                 };
-                let (query, effect) = Parts::of(query, title.keeps_statements());
+                let (query, effect) = Parts::of(query, !title.is_bounced());
+                let alone = query.is_prepared() && title.is_bounced() && !in_transaction(connection, condition);
                 condition.begin(effect);
-                Box::pin(Watched { inner: connection.fetch_many(query), condition, effect })
+                let inner = match alone {
+                    true => bouncer::fetch_many::<$database, _>(connection, query),
+                    false => connection.fetch_many(query),
+                };
+                Box::pin(Watched { inner, condition, effect })
             }
 
             fn fetch_optional<'e, 'q: 'e, E>(
@@ -49,10 +55,16 @@ macro_rules! executor {
                     Ok(in_use) => in_use,
                     Err(error) => return Box::pin(ready(Err(error))),
                 };
-                let (query, effect) = Parts::of(query, title.keeps_statements());
+                let (query, effect) = Parts::of(query, !title.is_bounced());
+                let alone = query.is_prepared() && title.is_bounced() && !in_transaction(connection, condition);
                 condition.begin(effect);
-                let fetch = connection.fetch_optional(query);
-                Box::pin(async move { noted(fetch.await, condition, effect) })
+                Box::pin(async move {
+                    let fetched = match alone {
+                        true => bouncer::fetch_optional::<$database, _>(connection, query).await,
+                        false => connection.fetch_optional(query).await,
+                    };
+                    noted(fetched, condition, effect)
+                })
             }
 
             fn prepare_with<'e>(
@@ -97,6 +109,10 @@ executor!(sqlx::Postgres, Transaction<'_, sqlx::Postgres>);
 executor!(sqlx::Sqlite, Transaction<'_, sqlx::Sqlite>);
 
 type Outcome<DB> = sqlx::Result<Either<<DB as Database>::QueryResult, <DB as Database>::Row>>;
+
+fn in_transaction(connection: &impl Connection, condition: &Condition) -> bool {
+    condition.in_transaction() || connection.is_in_transaction()
+}
 
 fn noted<T>(result: sqlx::Result<T>, condition: &mut Condition, effect: Effect) -> sqlx::Result<T> {
     match &result {
@@ -144,6 +160,13 @@ impl<DB: Database> Parts<DB> {
         let sql = query.sql();
         let effect = statement::effect(sql.as_str());
         (Self { sql, statement, arguments, persistent }, effect)
+    }
+}
+
+impl<DB: Database> Parts<DB> {
+    /// Whether it will be prepared before it is run.
+    fn is_prepared(&self) -> bool {
+        matches!(self.arguments, Ok(Some(_)))
     }
 }
 

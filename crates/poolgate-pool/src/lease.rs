@@ -136,9 +136,9 @@ impl<DB: Database> Title<'_, DB> {
         if self.shared.is_revoked(self.lease) { Err(Revoked.into()) } else { Ok(()) }
     }
 
-    /// Whether queries may keep a named statement in the server's session.
-    pub(crate) fn keeps_statements(&self) -> bool {
-        self.shared.keeps_statements()
+    /// Whether a PgBouncer may give the session to others between two transactions.
+    pub(crate) fn is_bounced(&self) -> bool {
+        self.shared.is_bounced()
     }
 }
 

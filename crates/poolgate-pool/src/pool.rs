@@ -118,10 +118,10 @@ impl<DB: Database> PoolgatePool<DB> {
         self.shared.connect_for_waiters();
     }
 
-    /// Takes a lease away from its holder, by its number ([`LeaseInfo::id`]): its next use through the lease, or
-    /// through a [`Transaction`](crate::Transaction) on it, fails with [`Revoked`](crate::Revoked), and its connection is closed when it comes
-    /// back. What is in progress goes on, and so does what uses `&mut *lease`, the sqlx connection. Returns false if
-    /// the lease has come back already.
+    /// Takes a lease away from its holder, by its number ([`LeaseInfo::id`]): its next use fails with
+    /// [`Revoked`](crate::Revoked), that of a [`Transaction`](crate::Transaction) on it as well, and its connection is
+    /// closed when it comes back. What is in progress goes on, and so does what uses `&mut *lease`, the sqlx connection.
+    /// Returns false if the lease has come back already.
     ///
     /// A holder who never uses nor drops the lease keeps its place. To have the place now, end the session on the
     /// server ([`LeaseInfo::server_pid`], `pg_terminate_backend`) and tell [`write_off`](Self::write_off).
@@ -284,9 +284,9 @@ impl<DB: Database> Shared<DB> {
         self.revoked.load(Relaxed) != 0 && self.state().is_revoked(lease)
     }
 
-    /// Whether queries may keep a named statement in the server's session.
-    pub(crate) fn keeps_statements(&self) -> bool {
-        self.session.as_ref().is_none_or(|session| session.keeps_statements())
+    /// Whether a PgBouncer may give the session to others between two transactions.
+    pub(crate) fn is_bounced(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.is_bounced())
     }
 
     /// Does what `placement` asks for.

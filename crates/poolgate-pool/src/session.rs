@@ -42,11 +42,14 @@ pub struct PostgresSession {
     /// (`client_connection_check_interval`, PostgreSQL 14; older ones are not told). Default `None`: what the server
     /// says, which is never.
     pub client_check_interval: Option<Duration>,
-    /// A PgBouncer in transaction mode is in between. Then queries on a lease and on its
-    /// [`Transaction`](crate::Transaction) leave no named statement behind, which another client's session would find;
-    /// queries on `&mut *lease` need `.persistent(false)`. The session belongs to nobody for long, so the timeouts
-    /// above are not set (`ALTER ROLE app SET statement_timeout = …` does it) and no process is asked for.
-    /// Default false.
+    /// A PgBouncer in transaction mode is in between, and a session belongs to nobody for longer than a transaction. Then
+    /// a query on a lease that has arguments runs in a transaction of its own, which takes two round trips more: sqlx
+    /// prepares it first, and what it prepared would be gone. A [`Transaction`](crate::Transaction) needs no other; no
+    /// statement keeps a name. Queries on `&mut *lease` are not helped. The timeouts above are not set
+    /// (`ALTER ROLE app SET statement_timeout = …` does it) and no process is asked for. A pool of [`sqlx::Any`] cannot
+    /// leave out what sqlx sends at the start: there PgBouncer needs `ignore_startup_parameters = extra_float_digits`.
+    /// PgBouncer 1.21 and newer with `max_prepared_statements` keeps track of statements itself and needs none of this but
+    /// that. Default false.
     pub pgbouncer: bool,
 }
 
@@ -56,8 +59,8 @@ pub(crate) trait Session<DB: Database>: Send + Sync {
     fn adapt(&self, options: ConnectOptions<DB>) -> ConnectOptions<DB>;
     /// Sets a new session up; returns the server process that serves it.
     fn begin<'c>(&self, connection: &'c mut DB::Connection) -> BoxFuture<'c, sqlx::Result<Option<i32>>>;
-    /// Whether queries may keep a named statement in the session.
-    fn keeps_statements(&self) -> bool;
+    /// Whether a PgBouncer may give the session to others between two transactions.
+    fn is_bounced(&self) -> bool;
 }
 
 impl PostgresSession {
@@ -88,7 +91,11 @@ impl Session<Postgres> for PostgresSession {
         if let Some(name) = &self.application_name {
             options = options.application_name(name);
         }
-        if self.pgbouncer { options.statement_cache_capacity(0) } else { options }
+        match self.pgbouncer {
+            // A bouncer refuses the startup parameter that it does not know.
+            true => options.statement_cache_capacity(0).extra_float_digits(None),
+            false => options,
+        }
     }
 
     fn begin<'c>(&self, connection: &'c mut PgConnection) -> BoxFuture<'c, sqlx::Result<Option<i32>>> {
@@ -100,8 +107,8 @@ impl Session<Postgres> for PostgresSession {
         })
     }
 
-    fn keeps_statements(&self) -> bool {
-        !self.pgbouncer
+    fn is_bounced(&self) -> bool {
+        self.pgbouncer
     }
 }
 
@@ -131,8 +138,8 @@ impl Session<Any> for PostgresSession {
         })
     }
 
-    fn keeps_statements(&self) -> bool {
-        !self.pgbouncer
+    fn is_bounced(&self) -> bool {
+        self.pgbouncer
     }
 }
 

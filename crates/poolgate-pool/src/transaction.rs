@@ -9,9 +9,9 @@ use crate::condition::Condition;
 use crate::lease::{InUse, Lease, Title};
 use crate::statement::Effect;
 
-/// A transaction on a [`Lease`]. Run queries on `&mut transaction`, or on `&mut *transaction`, the sqlx connection; end it with [`commit`](Self::commit) or
-/// [`rollback`](Self::rollback). Dropped without either it is rolled back in the background, before the connection
-/// goes to its next user.
+/// A transaction on a [`Lease`]. Run queries on `&mut transaction`, or on `&mut *transaction`, the sqlx connection, where
+/// nothing else is taken; end it with [`commit`](Self::commit) or [`rollback`](Self::rollback). Dropped without either it
+/// is rolled back in the background, before the connection goes to its next user.
 pub struct Transaction<'l, DB: Database> {
     inner: sqlx::Transaction<'l, DB>,
     condition: &'l mut Condition,

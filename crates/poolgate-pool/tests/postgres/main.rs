@@ -1,5 +1,6 @@
 //! The pool on a real PostgreSQL server.
 
+mod bouncer;
 mod conditions;
 mod crowds;
 mod outages;
