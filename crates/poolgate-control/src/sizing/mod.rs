@@ -4,7 +4,7 @@
 //! connection for a mean time T: λ · T are in use on average (Little's law), and twice the root of that on top keeps
 //! waiting rare (square-root staffing: a Poisson crowd of mean m is above m + 2√m in 2 % of all moments). The pool
 //! grows to that at once, because opening takes time, and shrinks by one connection in [`SHRINK_EVERY`] when the
-//! forecast has asked for less for [`SHRINK_AFTER`].
+//! forecast has asked for less for [`SHRINK_AFTER`]; what the server has no room for any more it gives up at once.
 //!
 //! A database that has slowed down is not helped by more connections: T counts for at most 1.5 times what it usually
 //! is.
@@ -134,7 +134,8 @@ impl Sizer {
         let needed = (mean + SPARE_DEVIATIONS * mean.sqrt()).ceil() as u32;
         let highest = ceiling.min(limit.unwrap_or(u32::MAX)).max(floor);
         let wanted = needed.clamp(floor, highest);
-        if wanted >= self.size || self.size > highest {
+        self.size = self.size.min(highest);
+        if wanted >= self.size {
             self.size = wanted;
             (self.needed, self.pause) = (now, SHRINK_AFTER);
         } else if now.saturating_sub(self.needed) >= self.pause {
@@ -229,6 +230,7 @@ mod tests {
         assert_eq!(world.seconds(60, 2000, 100).size, 50);
         world.limit = Some(30);
         assert_eq!(world.seconds(1, 2000, 100).size, 30, "at once: others need the rest");
+        assert_eq!(world.seconds(1, 0, 0).size, 30, "but slowly below what there is room for");
         world.limit = Some(2);
         assert_eq!(world.seconds(1, 2000, 100).size, 5, "the floor is what the operator said");
     }
