@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use poolgate_pool::{AcquireError, Contact, Counts, Drained, LeaseInfo, PoolgatePool};
 use poolgate_types::Backend;
-use sqlx::{Any, AnyConnection, Connection, Database, Executor, PgConnection, Postgres, Sqlite, SqliteConnection};
+use sqlx::{Any, AnyConnection, Connection, Database, Executor, PgConnection, Postgres, Row, Sqlite, SqliteConnection};
 
 use futures_core::future::BoxFuture;
 
@@ -194,8 +194,8 @@ macro_rules! supported {
                 connection: &'c mut $connection,
                 query: &'static str,
             ) -> BoxFuture<'c, sqlx::Result<String>> {
-                // Not persistent, here and below: a PgBouncer may be in between.
-                Box::pin(sqlx::query_scalar(query).persistent(false).fetch_one(connection))
+                // By the simple protocol: a PgBouncer in between may forget what was prepared.
+                Box::pin(async move { sqlx::raw_sql(query).fetch_one(connection).await?.try_get(0) })
             }
 
             fn query_text_with<'c>(
@@ -203,7 +203,7 @@ macro_rules! supported {
                 query: &'static str,
                 argument: String,
             ) -> BoxFuture<'c, sqlx::Result<String>> {
-                Box::pin(sqlx::query_scalar(query).persistent(false).bind(argument).fetch_one(connection))
+                Box::pin(sqlx::query_scalar(query).bind(argument).fetch_one(connection))
             }
         }
     };

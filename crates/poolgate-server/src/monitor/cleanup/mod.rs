@@ -84,6 +84,7 @@ impl Cleaner {
 
     /// Runs it to its end: to be spawned, or whoever asked could cut it off by leaving.
     pub(crate) async fn run(&self, pool: &dyn WatchedPool, admitted: Admitted) -> CleanupReport {
+        let _running = Running(self);
         let Admitted { trigger, reach } = admitted;
         let (begun, started_at) = (Instant::now(), Timestamp::now().to_string());
         let checked_out_before = pool.counts().checked_out;
@@ -131,6 +132,15 @@ impl Cleaner {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A cleanup that is running. One that ends early must not keep the next from beginning.
+struct Running<'a>(&'a Cleaner);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.state().schedule.over();
     }
 }
 

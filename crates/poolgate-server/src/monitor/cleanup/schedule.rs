@@ -95,6 +95,11 @@ impl Schedule {
         self.is_stopped()
     }
 
+    /// The one that was begun is over, however that came.
+    pub(super) fn over(&mut self) {
+        self.running = false;
+    }
+
     /// The automatic ones have freed nothing and have stopped until the pool is at ease.
     pub(super) fn is_stopped(&self) -> bool {
         self.ineffective >= INEFFECTIVE_RUNS
