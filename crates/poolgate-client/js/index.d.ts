@@ -185,6 +185,9 @@ export interface CleanupReport {
   idle_closed: number;
   freed: number;
   leases_flagged: number;
+  revoked: number;
+  cancelled: number;
+  terminated: number;
   skipped: string[];
   summary: string;
 }

@@ -38,7 +38,8 @@
 //! assert!(rate < 10.0, "100 clients share 500 requests a second: {rate}");
 //! ```
 //!
-//! Beside it, [`gate`] decides who is let in to the pool, who waits and who is turned away.
+//! Beside it, [`gate`] decides who is let in to the pool, who waits and who is turned away, and [`sizing`] how large
+//! the pool should be.
 //!
 //! # What drives what
 //!
@@ -66,6 +67,7 @@ mod publish;
 mod ratio;
 mod sample;
 mod settings;
+pub mod sizing;
 mod window;
 
 pub use controller::Controller;

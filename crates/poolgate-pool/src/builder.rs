@@ -10,6 +10,7 @@ use crate::config::{InvalidConfig, PoolConfig};
 use crate::janitor;
 use crate::observer::Observer;
 use crate::pool::{PoolgatePool, Shared};
+use crate::session::{PostgresSession, Session};
 
 /// How to reach the database `DB`: what [`PoolgatePool::builder`] is given.
 pub type ConnectOptions<DB> = <<DB as Database>::Connection as sqlx::Connection>::Options;
@@ -24,13 +25,14 @@ pub struct Builder<DB: Database> {
     options: ConnectOptions<DB>,
     config: PoolConfig,
     on_connect: Option<Arc<OnConnect<DB>>>,
+    session: Option<Arc<dyn Session<DB>>>,
     observer: Arc<dyn Observer>,
 }
 
 impl<DB: Database> Builder<DB> {
     pub(crate) fn new(options: ConnectOptions<DB>) -> Self {
         let (config, observer) = (PoolConfig::default(), Arc::new(()));
-        Self { options, config, on_connect: None, observer }
+        Self { options, config, on_connect: None, session: None, observer }
     }
 
     /// Sets the limits; [`PoolConfig::default`] unless called.
@@ -65,10 +67,27 @@ impl<DB: Database> Builder<DB> {
     where
         for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
     {
-        let Self { options, config, on_connect, observer } = self;
+        let Self { options, config, on_connect, session, observer } = self;
         config.check()?;
-        let shared = Shared::new(options, config, on_connect, janitor::reset::<DB>, observer);
+        let shared = Shared::new(options, config, on_connect, session, janitor::reset::<DB>, observer);
         Ok(PoolgatePool::from(Arc::new(shared)))
+    }
+}
+
+impl Builder<sqlx::Postgres> {
+    /// Tells the server who its sessions belong to and how long they may wait; asks which process serves each, for
+    /// [`LeaseInfo::server_pid`](crate::LeaseInfo::server_pid). That takes one round trip more to connect.
+    pub fn postgres(mut self, session: PostgresSession) -> Self {
+        self.session = Some(Arc::new(session));
+        self
+    }
+}
+
+impl Builder<sqlx::Any> {
+    /// The same for a pool of [`sqlx::Any`]; it leaves other databases alone.
+    pub fn postgres(mut self, session: PostgresSession) -> Self {
+        self.session = Some(Arc::new(session));
+        self
     }
 }
 

@@ -52,6 +52,11 @@ impl Condition {
         self.unverified = true;
     }
 
+    /// A transaction is open, as far as the statements show.
+    pub(crate) fn in_transaction(&self) -> bool {
+        self.in_transaction
+    }
+
     /// The connection is not to be used again.
     pub(crate) fn discard(&mut self, reason: CloseReason) {
         self.unusable.get_or_insert(reason);

@@ -1,7 +1,7 @@
 //! Opening connections: in tasks of their own, so that a caller who gives up wastes nothing.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use sqlx::error::DatabaseError;
@@ -10,6 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::error::AcquireError;
 use crate::pool::Shared;
+use crate::state::Opened;
 
 /// Time between two tries to open a busy SQLite file.
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
@@ -22,9 +23,9 @@ pub(crate) fn spawn<DB: Database>(shared: &Arc<Shared<DB>>) {
         let generation = opening.shared.state().generation();
         let started = Instant::now();
         match establish(&opening.shared, opening.shared.config.connect_timeout).await {
-            Ok(connection) => {
+            Ok((connection, server_pid)) => {
                 opening.shared.observer.created(started.elapsed());
-                opening.succeed(connection, generation);
+                opening.succeed(connection, server_pid, generation);
             }
             Err(error) => opening.fail(&error),
         }
@@ -33,12 +34,14 @@ pub(crate) fn spawn<DB: Database>(shared: &Arc<Shared<DB>>) {
 
 /// Asks again after the pause that follows a failed connect.
 pub(crate) fn retry_after<DB: Database>(shared: &Arc<Shared<DB>>, pause: Duration) {
-    let planned = Retry { shared: Arc::clone(shared) };
+    let planned = Retry { shared: Arc::downgrade(shared) };
     shared.spawn(async move {
         sleep(pause).await;
-        let shared = Arc::clone(&planned.shared);
+        let shared = planned.shared.upgrade();
         drop(planned);
-        shared.connect_for_waiters();
+        if let Some(shared) = shared {
+            shared.connect_for_waiters();
+        }
     });
 }
 
@@ -51,10 +54,13 @@ pub(crate) async fn apart<DB: Database>(shared: &Shared<DB>, limit: Duration) ->
         Err(error) if error.is_answer() => {}
         Err(_) => shared.state().backoff().failed_apart(now),
     }
-    result
+    result.map(|(connection, _)| connection)
 }
 
-async fn establish<DB: Database>(shared: &Shared<DB>, limit: Duration) -> Result<DB::Connection, AcquireError> {
+/// A connection, and the server process behind it where that is known.
+type Established<DB> = (<DB as Database>::Connection, Option<i32>);
+
+async fn establish<DB: Database>(shared: &Shared<DB>, limit: Duration) -> Result<Established<DB>, AcquireError> {
     let opened = async {
         loop {
             match open(shared).await {
@@ -69,12 +75,16 @@ async fn establish<DB: Database>(shared: &Shared<DB>, limit: Duration) -> Result
     }
 }
 
-async fn open<DB: Database>(shared: &Shared<DB>) -> sqlx::Result<DB::Connection> {
+async fn open<DB: Database>(shared: &Shared<DB>) -> sqlx::Result<Established<DB>> {
     let mut connection = DB::Connection::connect_with(&shared.options()).await?;
+    let server_pid = match &shared.session {
+        Some(session) => session.begin(&mut connection).await?,
+        None => None,
+    };
     if let Some(on_connect) = &shared.on_connect {
         on_connect(&mut connection).await?;
     }
-    Ok(connection)
+    Ok((connection, server_pid))
 }
 
 /// SQLite answers `SQLITE_BUSY` at once, whatever its busy timeout, while another connection turns on the write-ahead
@@ -95,11 +105,11 @@ struct Opening<DB: Database> {
 }
 
 impl<DB: Database> Opening<DB> {
-    fn succeed(mut self, connection: DB::Connection, generation: u64) {
+    fn succeed(mut self, connection: DB::Connection, server_pid: Option<i32>, generation: u64) {
         self.open = false;
         let now = Instant::now();
         let expires = self.shared.config.recycle.and_then(|age| now.checked_add(age.mul_f64(1.0 - 0.25 * random())));
-        let placement = self.shared.state().connected(connection, generation, expires, now);
+        let placement = self.shared.state().connected(Opened { connection, generation, expires, server_pid }, now);
         self.shared.settle(placement);
         self.shared.connect_for_waiters();
     }
@@ -132,14 +142,16 @@ impl<DB: Database> Drop for Opening<DB> {
     }
 }
 
-/// The plan to ask again; forgotten when its task ends, however that is.
+/// The plan to ask again; forgotten when its task ends, however that is. It keeps no pool alive.
 struct Retry<DB: Database> {
-    shared: Arc<Shared<DB>>,
+    shared: Weak<Shared<DB>>,
 }
 
 impl<DB: Database> Drop for Retry<DB> {
     fn drop(&mut self) {
-        self.shared.state().retry_due();
+        if let Some(shared) = self.shared.upgrade() {
+            shared.state().retry_due();
+        }
     }
 }
 

@@ -71,6 +71,10 @@ pub struct LeaseInfo {
     pub connection: u64,
     /// The generation the connection belongs to.
     pub generation: u64,
+    /// The server process behind the connection, where [`Builder::postgres`](crate::Builder::postgres) has asked for it.
+    pub server_pid: Option<i32>,
+    /// It has been [revoked](crate::PoolgatePool::revoke) and not come back.
+    pub revoked: bool,
 }
 
 /// What the pool knows about the database from opening connections.

@@ -1,23 +1,27 @@
-//! Queries on a lease: sqlx's own, with a mark that says when one was cut short.
+//! Queries on a lease or its transaction: sqlx's own, with a mark that says when one was cut short.
 
+use std::future::ready;
 use std::mem;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{self, Context, Poll};
 
 use futures_core::future::BoxFuture;
 use futures_core::stream::{BoxStream, Stream};
+use futures_util::stream;
 use sqlx::error::BoxDynError;
-use sqlx::{Database, Either, Execute, Executor, SqlStr};
+use sqlx::{Connection, Database, Either, Execute, Executor, SqlStr};
 
+use crate::bouncer;
 use crate::condition::Condition;
-use crate::lease::Lease;
+use crate::lease::{InUse, Lease};
 use crate::statement::{self, Effect};
+use crate::transaction::Transaction;
 
 /// One implementation for each database and not one for all: with a generic one the compiler, asked whether some
 /// `&mut _` is an executor, would look for ever at leases of leases.
 macro_rules! executor {
-    ($database:ty) => {
-        impl<'c> Executor<'c> for &'c mut Lease<$database> {
+    ($database:ty, $holder:ty) => {
+        impl<'c> Executor<'c> for &'c mut $holder {
             type Database = $database;
 
             fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Outcome<$database>>
@@ -25,10 +29,18 @@ macro_rules! executor {
                 'c: 'e,
                 E: 'q + Execute<'q, $database>,
             {
-                let (connection, condition) = self.parts();
-                let (query, effect) = Parts::of(query);
+                let InUse { connection, condition, title } = match self.in_use() {
+                    Ok(in_use) => in_use,
+                    Err(error) => return Box::pin(stream::once(ready(Err(error)))),
+                };
+                let (query, effect) = Parts::of(query, !title.is_bounced());
+                let alone = query.is_prepared() && title.is_bounced() && !in_transaction(connection, condition);
                 condition.begin(effect);
-                Box::pin(Watched { inner: connection.fetch_many(query), condition, effect })
+                let inner = match alone {
+                    true => bouncer::fetch_many::<$database, _>(connection, query),
+                    false => connection.fetch_many(query),
+                };
+                Box::pin(Watched { inner, condition, effect })
             }
 
             fn fetch_optional<'e, 'q: 'e, E>(
@@ -39,11 +51,20 @@ macro_rules! executor {
                 'c: 'e,
                 E: 'q + Execute<'q, $database>,
             {
-                let (connection, condition) = self.parts();
-                let (query, effect) = Parts::of(query);
+                let InUse { connection, condition, title } = match self.in_use() {
+                    Ok(in_use) => in_use,
+                    Err(error) => return Box::pin(ready(Err(error))),
+                };
+                let (query, effect) = Parts::of(query, !title.is_bounced());
+                let alone = query.is_prepared() && title.is_bounced() && !in_transaction(connection, condition);
                 condition.begin(effect);
-                let fetch = connection.fetch_optional(query);
-                Box::pin(async move { noted(fetch.await, condition, effect) })
+                Box::pin(async move {
+                    let fetched = match alone {
+                        true => bouncer::fetch_optional::<$database, _>(connection, query).await,
+                        false => connection.fetch_optional(query).await,
+                    };
+                    noted(fetched, condition, effect)
+                })
             }
 
             fn prepare_with<'e>(
@@ -54,7 +75,10 @@ macro_rules! executor {
             where
                 'c: 'e,
             {
-                let (connection, condition) = self.parts();
+                let InUse { connection, condition, .. } = match self.in_use() {
+                    Ok(in_use) => in_use,
+                    Err(error) => return Box::pin(ready(Err(error))),
+                };
                 condition.begin(Effect::None);
                 let prepare = connection.prepare_with(sql, parameters);
                 Box::pin(async move { noted(prepare.await, condition, Effect::None) })
@@ -65,7 +89,10 @@ macro_rules! executor {
             where
                 'c: 'e,
             {
-                let (connection, condition) = self.parts();
+                let InUse { connection, condition, .. } = match self.in_use() {
+                    Ok(in_use) => in_use,
+                    Err(error) => return Box::pin(ready(Err(error))),
+                };
                 condition.begin(Effect::None);
                 let describe = connection.describe(sql);
                 Box::pin(async move { noted(describe.await, condition, Effect::None) })
@@ -74,11 +101,18 @@ macro_rules! executor {
     };
 }
 
-executor!(sqlx::Any);
-executor!(sqlx::Postgres);
-executor!(sqlx::Sqlite);
+executor!(sqlx::Any, Lease<sqlx::Any>);
+executor!(sqlx::Postgres, Lease<sqlx::Postgres>);
+executor!(sqlx::Sqlite, Lease<sqlx::Sqlite>);
+executor!(sqlx::Any, Transaction<'_, sqlx::Any>);
+executor!(sqlx::Postgres, Transaction<'_, sqlx::Postgres>);
+executor!(sqlx::Sqlite, Transaction<'_, sqlx::Sqlite>);
 
 type Outcome<DB> = sqlx::Result<Either<<DB as Database>::QueryResult, <DB as Database>::Row>>;
+
+fn in_transaction(connection: &impl Connection, condition: &Condition) -> bool {
+    condition.in_transaction() || connection.is_in_transaction()
+}
 
 fn noted<T>(result: sqlx::Result<T>, condition: &mut Condition, effect: Effect) -> sqlx::Result<T> {
     match &result {
@@ -100,7 +134,7 @@ impl<T> Stream for Watched<'_, T> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        let item = ready!(this.inner.as_mut().poll_next(cx));
+        let item = task::ready!(this.inner.as_mut().poll_next(cx));
         match &item {
             Some(Ok(_)) => {}
             Some(Err(error)) => this.condition.fail(error),
@@ -119,13 +153,20 @@ struct Parts<DB: Database> {
 }
 
 impl<DB: Database> Parts<DB> {
-    fn of<'q>(mut query: impl Execute<'q, DB>) -> (Self, Effect) {
+    fn of<'q>(mut query: impl Execute<'q, DB>, keeps_statements: bool) -> (Self, Effect) {
         let statement = query.statement().cloned();
         let arguments = query.take_arguments();
-        let persistent = query.persistent();
+        let persistent = keeps_statements && query.persistent();
         let sql = query.sql();
         let effect = statement::effect(sql.as_str());
         (Self { sql, statement, arguments, persistent }, effect)
+    }
+}
+
+impl<DB: Database> Parts<DB> {
+    /// Whether it will be prepared before it is run.
+    fn is_prepared(&self) -> bool {
+        matches!(self.arguments, Ok(Some(_)))
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use crate::condition::Condition;
 use crate::observer::CloseReason;
 use crate::pool::Shared;
+use crate::revoked::Revoked;
 use crate::state::{Issued, Pooled, Verdict};
 use crate::statement::Effect;
 
@@ -90,7 +91,7 @@ impl<DB: Database> Lease<DB> {
     }
 
     pub(crate) async fn ping(&mut self, limit: Duration) -> Result<(), PingError> {
-        let (connection, condition) = self.parts();
+        let InUse { connection, condition, .. } = self.parts();
         condition.begin(Effect::None);
         match timeout(limit, connection.ping()).await {
             Ok(Ok(())) => {
@@ -103,13 +104,51 @@ impl<DB: Database> Lease<DB> {
         }
     }
 
-    /// The connection, and where to note what becomes of it.
-    pub(crate) fn parts(&mut self) -> (&mut DB::Connection, &mut Condition) {
-        let Self { pooled, condition, .. } = self;
+    /// What an operation needs, unless the lease was revoked.
+    pub(crate) fn in_use(&mut self) -> sqlx::Result<InUse<'_, DB, DB::Connection>> {
+        let parts = self.parts();
+        parts.title.check()?;
+        Ok(parts)
+    }
+
+    fn parts(&mut self) -> InUse<'_, DB, DB::Connection> {
+        let Self { pooled, condition, shared, id, .. } = self;
         let pooled = pooled.as_mut().expect("a lease has its connection until it is dropped");
-        (&mut pooled.connection, condition)
+        InUse { connection: &mut pooled.connection, condition, title: Title { shared, lease: *id } }
     }
 }
+
+/// A lease taken apart for an operation: the connection, where to note what becomes of it, and by what right.
+pub(crate) struct InUse<'l, DB: Database, C> {
+    pub(crate) connection: &'l mut C,
+    pub(crate) condition: &'l mut Condition,
+    pub(crate) title: Title<'l, DB>,
+}
+
+/// The right to use a connection, as long as it is not revoked.
+pub(crate) struct Title<'l, DB: Database> {
+    shared: &'l Shared<DB>,
+    lease: u64,
+}
+
+impl<DB: Database> Title<'_, DB> {
+    pub(crate) fn check(&self) -> sqlx::Result<()> {
+        if self.shared.is_revoked(self.lease) { Err(Revoked.into()) } else { Ok(()) }
+    }
+
+    /// Whether a PgBouncer may give the session to others between two transactions.
+    pub(crate) fn is_bounced(&self) -> bool {
+        self.shared.is_bounced()
+    }
+}
+
+impl<DB: Database> Clone for Title<'_, DB> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<DB: Database> Copy for Title<'_, DB> {}
 
 impl<DB: Database> Deref for Lease<DB> {
     type Target = DB::Connection;
@@ -122,7 +161,7 @@ impl<DB: Database> Deref for Lease<DB> {
 
 impl<DB: Database> DerefMut for Lease<DB> {
     fn deref_mut(&mut self) -> &mut Self::Target {
-        let (connection, condition) = self.parts();
+        let InUse { connection, condition, .. } = self.parts();
         condition.lend();
         connection
     }

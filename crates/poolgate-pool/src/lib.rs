@@ -19,7 +19,7 @@
 //! lease.execute("CREATE TABLE orders (total INTEGER)").await?;
 //!
 //! let mut transaction = lease.begin_with("BEGIN IMMEDIATE").await?;
-//! sqlx::query("INSERT INTO orders VALUES ($1)").bind(42).execute(&mut *transaction).await?;
+//! sqlx::query("INSERT INTO orders VALUES ($1)").bind(42).execute(&mut transaction).await?;
 //! transaction.commit().await?;
 //!
 //! let total: i64 = sqlx::query_scalar("SELECT total FROM orders").fetch_one(&mut lease).await?;
@@ -62,7 +62,8 @@
 //!
 //! The check rolls back whatever is open, within [`verify_timeout`](PoolConfig::verify_timeout); a connection that
 //! cannot be put right is closed. A query that was cut short goes on in the server until it ends or notices (sqlx has
-//! no way to cancel it): set a `statement_timeout` on PostgreSQL.
+//! no way to cancel it): on PostgreSQL set [`statement_timeout`](PostgresSession::statement_timeout) and
+//! [`client_check_interval`](PostgresSession::client_check_interval).
 //!
 //! A connection that was idle for more than [`pre_ping_idle`](PoolConfig::pre_ping_idle), or while another one broke,
 //! is pinged before it is handed out.
@@ -74,6 +75,33 @@
 //! is told of waits, uses and connects as they end; [`contact`](PoolgatePool::contact) says what the connects know about
 //! the database.
 //!
+//! # Taking a lease back
+//!
+//! [`revoke`](PoolgatePool::revoke) takes a lease away from a holder who has had it for too long: the next use fails with
+//! [`Revoked`], and the connection is closed when it comes back. If it never does, end its session on the server and
+//! [`write_off`](PoolgatePool::write_off) the lease: its place is free at once.
+//!
+//! # PostgreSQL
+//!
+//! [`Builder::postgres`] names the connections for `pg_stat_activity`, sets the server's own timeouts, and learns which
+//! server process serves each lease; behind a PgBouncer in transaction mode it keeps queries and sessions together.
+//!
+//! ```
+//! use std::time::Duration;
+//! use poolgate_pool::{PoolgatePool, PostgresSession};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let pool = PoolgatePool::<sqlx::Postgres>::builder("postgres://app@db/shop".parse()?)
+//!     .postgres(PostgresSession {
+//!         application_name: Some(format!("shop:{}", std::process::id())),
+//!         idle_in_transaction_timeout: Some(Duration::from_secs(60)),
+//!         ..PostgresSession::default()
+//!     })
+//!     .build()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Notes
 //!
 //! - `acquire` needs a tokio runtime with time enabled; a [`Lease`] may be dropped anywhere.
@@ -83,6 +111,7 @@
 
 mod acquire;
 mod backoff;
+mod bouncer;
 mod builder;
 mod condition;
 mod config;
@@ -96,6 +125,8 @@ mod observer;
 mod pace;
 mod pool;
 mod purpose;
+mod revoked;
+mod session;
 mod sqlite;
 mod state;
 mod statement;
@@ -109,5 +140,7 @@ pub use lease::Lease;
 pub use observer::{CloseReason, Observer};
 pub use pool::PoolgatePool;
 pub use purpose::Purpose;
+pub use revoked::Revoked;
+pub use session::PostgresSession;
 pub use sqlite::{sqlite_defaults, sqlite_options};
 pub use transaction::Transaction;

@@ -52,14 +52,24 @@ pub enum CloseReason {
     Broken,
     /// It did not answer a ping after lying idle.
     Silent,
+    /// Its lease was revoked.
+    Revoked,
     /// The pool is closed.
     PoolClosed,
 }
 
 impl CloseReason {
     /// All reasons, for those who count each.
-    pub const ALL: [Self; 7] =
-        [Self::Surplus, Self::Recycled, Self::Disposed, Self::Dirty, Self::Broken, Self::Silent, Self::PoolClosed];
+    pub const ALL: [Self; 8] = [
+        Self::Surplus,
+        Self::Recycled,
+        Self::Disposed,
+        Self::Dirty,
+        Self::Broken,
+        Self::Silent,
+        Self::Revoked,
+        Self::PoolClosed,
+    ];
 
     /// The reason as a label value: snake case, stable.
     #[must_use]
@@ -71,6 +81,7 @@ impl CloseReason {
             Self::Dirty => "dirty",
             Self::Broken => "broken",
             Self::Silent => "silent",
+            Self::Revoked => "revoked",
             Self::PoolClosed => "pool_closed",
         }
     }

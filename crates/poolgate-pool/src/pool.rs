@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,7 @@ use crate::janitor;
 use crate::lease::Lease;
 use crate::observer::{CloseReason, Observer};
 use crate::purpose::Taker;
+use crate::session::Session;
 use crate::state::{Placement, Pooled, State, Verdict};
 
 /// A pool of connections to the database `DB`. A clone is another handle to the same pool.
@@ -82,7 +84,8 @@ impl<DB: Database> PoolgatePool<DB> {
     /// replaces the old ones as [`dispose`](Self::dispose) does. Returns how many idle ones it closes. (A new address
     /// behind the same host name needs `dispose` alone: the name is looked up for each connection.)
     pub fn move_to(&self, options: ConnectOptions<DB>) -> u32 {
-        *self.shared.options.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(options);
+        let options = Arc::new(adapted(options, self.shared.session.as_deref()));
+        *self.shared.options.lock().unwrap_or_else(PoisonError::into_inner) = options;
         // Afterwards: a connect of the new generation finds the new address, and one of the old is closed.
         self.dispose()
     }
@@ -105,6 +108,41 @@ impl<DB: Database> PoolgatePool<DB> {
         self.shared.close_all(idle, CloseReason::Surplus);
         self.shared.connect_for_waiters();
         Ok(())
+    }
+
+    /// Opens connections ahead of demand until `count` are open, those in use included, and from then on makes up for
+    /// those that are closed. Never more than the pool's size; paced as every connect is. 0, the start, opens nothing
+    /// before a caller needs it.
+    pub fn keep_open(&self, count: u32) {
+        self.shared.state().keep_open(count);
+        self.shared.connect_for_waiters();
+    }
+
+    /// Takes a lease away from its holder, by its number ([`LeaseInfo::id`]): its next use fails with
+    /// [`Revoked`](crate::Revoked), that of a [`Transaction`](crate::Transaction) on it as well, and its connection is
+    /// closed when it comes back. What is in progress goes on, and so does what uses `&mut *lease`, the sqlx connection.
+    /// Returns false if the lease has come back already.
+    ///
+    /// A holder who never uses nor drops the lease keeps its place. To have the place now, end the session on the
+    /// server ([`LeaseInfo::server_pid`], `pg_terminate_backend`) and tell [`write_off`](Self::write_off).
+    pub fn revoke(&self, lease: u64) -> bool {
+        let mut state = self.shared.state();
+        let found = state.revoke(lease);
+        self.shared.revoked.store(state.revoked(), Relaxed);
+        found
+    }
+
+    /// Takes the place of a [revoked](Self::revoke) lease back although it is still held. Its session must have ended
+    /// on the server, or the server has more connections of this pool than its capacity. Returns false if the lease
+    /// has come back already, or was not revoked.
+    pub fn write_off(&self, lease: u64) -> bool {
+        let found = self.shared.state().write_off(lease);
+        if found {
+            self.shared.observer.closed(CloseReason::Revoked);
+            self.shared.notify_if_empty();
+            self.shared.connect_for_waiters();
+        }
+        found
     }
 
     /// Opens a connection outside the pool and its capacity, with the same `on_connect` hook, within `timeout`: for
@@ -159,11 +197,14 @@ pub(crate) struct Shared<DB: Database> {
     options: Mutex<Arc<ConnectOptions<DB>>>,
     pub(crate) config: PoolConfig,
     pub(crate) on_connect: Option<Arc<OnConnect<DB>>>,
+    pub(crate) session: Option<Arc<dyn Session<DB>>>,
     pub(crate) reset: Reset<DB>,
     pub(crate) observer: Arc<dyn Observer>,
     /// Notified when a closed pool's last connection is gone.
     pub(crate) emptied: Notify,
     state: Mutex<State<DB::Connection, Reply<DB>>>,
+    /// As [`State::revoked`]: as long as it is zero, using a lease needs no look at the state.
+    revoked: AtomicU32,
     /// The runtime of the first caller, for leases that are dropped outside any.
     runtime: OnceLock<Handle>,
 }
@@ -173,13 +214,14 @@ impl<DB: Database> Shared<DB> {
         options: ConnectOptions<DB>,
         config: PoolConfig,
         on_connect: Option<Arc<OnConnect<DB>>>,
+        session: Option<Arc<dyn Session<DB>>>,
         reset: Reset<DB>,
         observer: Arc<dyn Observer>,
     ) -> Self {
         let state = Mutex::new(State::new(&config));
-        let options = Mutex::new(Arc::new(options));
-        let (emptied, runtime) = (Notify::new(), OnceLock::new());
-        Self { options, config, on_connect, reset, observer, emptied, state, runtime }
+        let options = Mutex::new(Arc::new(adapted(options, session.as_deref())));
+        let (emptied, revoked, runtime) = (Notify::new(), AtomicU32::new(0), OnceLock::new());
+        Self { options, config, on_connect, session, reset, observer, emptied, state, revoked, runtime }
     }
 
     /// How to reach the database at this moment.
@@ -228,8 +270,23 @@ impl<DB: Database> Shared<DB> {
         verdict: Verdict,
         now: Instant,
     ) {
-        let placement = self.state().check_in(lease, pooled, verdict, now);
+        let mut state = self.state();
+        let placement = state.check_in(lease, pooled, verdict, now);
+        if self.revoked.load(Relaxed) != 0 {
+            self.revoked.store(state.revoked(), Relaxed);
+        }
+        drop(state);
         self.settle(placement);
+    }
+
+    /// Whether the lease was taken away from its holder.
+    pub(crate) fn is_revoked(&self, lease: u64) -> bool {
+        self.revoked.load(Relaxed) != 0 && self.state().is_revoked(lease)
+    }
+
+    /// Whether a PgBouncer may give the session to others between two transactions.
+    pub(crate) fn is_bounced(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.is_bounced())
     }
 
     /// Does what `placement` asks for.
@@ -237,6 +294,7 @@ impl<DB: Database> Shared<DB> {
         loop {
             match placement {
                 Placement::Idle => return,
+                Placement::Forget(pooled) => return drop(pooled),
                 Placement::Verify(pooled) => return janitor::verify(self, pooled),
                 Placement::Close(pooled, reason) => return janitor::close(self, pooled, reason),
                 Placement::Serve(reply, issued) => {
@@ -261,5 +319,12 @@ impl<DB: Database> Shared<DB> {
             janitor::close(self, pooled, reason);
         }
         count
+    }
+}
+
+fn adapted<DB: Database>(options: ConnectOptions<DB>, session: Option<&dyn Session<DB>>) -> ConnectOptions<DB> {
+    match session {
+        Some(session) => session.adapt(options),
+        None => options,
     }
 }

@@ -6,15 +6,16 @@ use std::ops::{Deref, DerefMut};
 use sqlx::{Connection, Database, SqlSafeStr};
 
 use crate::condition::Condition;
-use crate::lease::Lease;
+use crate::lease::{InUse, Lease, Title};
 use crate::statement::Effect;
 
-/// A transaction on a [`Lease`]. Run queries on `&mut *transaction`; end it with [`commit`](Self::commit) or
-/// [`rollback`](Self::rollback). Dropped without either it is rolled back in the background, before the connection
-/// goes to its next user.
+/// A transaction on a [`Lease`]. Run queries on `&mut transaction`, or on `&mut *transaction`, the sqlx connection, where
+/// nothing else is taken; end it with [`commit`](Self::commit) or [`rollback`](Self::rollback). Dropped without either it
+/// is rolled back in the background, before the connection goes to its next user.
 pub struct Transaction<'l, DB: Database> {
     inner: sqlx::Transaction<'l, DB>,
     condition: &'l mut Condition,
+    title: Title<'l, DB>,
 }
 
 impl<DB: Database> Lease<DB> {
@@ -23,11 +24,11 @@ impl<DB: Database> Lease<DB> {
     /// # Errors
     /// What the database says.
     pub async fn begin(&mut self) -> sqlx::Result<Transaction<'_, DB>> {
-        let (connection, condition) = self.parts();
+        let InUse { connection, condition, title } = self.in_use()?;
         // Marked as open before it is: sqlx does not undo a BEGIN whose future is dropped half-way.
         condition.begin(Effect::Opens);
         match connection.begin().await {
-            Ok(inner) => Ok(Transaction::new(inner, condition)),
+            Ok(inner) => Ok(Transaction::new(inner, condition, title)),
             Err(error) => Err(failed(condition, error)),
         }
     }
@@ -38,10 +39,10 @@ impl<DB: Database> Lease<DB> {
     /// What the database says, or that the statement did not begin a transaction.
     pub async fn begin_with(&mut self, statement: impl SqlSafeStr + Send) -> sqlx::Result<Transaction<'_, DB>> {
         let statement = statement.into_sql_str();
-        let (connection, condition) = self.parts();
+        let InUse { connection, condition, title } = self.in_use()?;
         condition.begin(Effect::Opens);
         match connection.begin_with(statement).await {
-            Ok(inner) => Ok(Transaction::new(inner, condition)),
+            Ok(inner) => Ok(Transaction::new(inner, condition, title)),
             Err(error) => Err(failed(condition, error)),
         }
     }
@@ -51,9 +52,10 @@ impl<'l, DB: Database> Transaction<'l, DB> {
     /// Makes the transaction's work last.
     ///
     /// # Errors
-    /// What the database says.
+    /// What the database says, or [`Revoked`](crate::Revoked).
     pub async fn commit(self) -> sqlx::Result<()> {
-        let Self { inner, condition } = self;
+        let Self { inner, condition, title } = self;
+        title.check()?;
         let result = inner.commit().await;
         end(condition, result)
     }
@@ -63,7 +65,7 @@ impl<'l, DB: Database> Transaction<'l, DB> {
     /// # Errors
     /// What the database says.
     pub async fn rollback(self) -> sqlx::Result<()> {
-        let Self { inner, condition } = self;
+        let Self { inner, condition, .. } = self;
         let result = inner.rollback().await;
         end(condition, result)
     }
@@ -73,9 +75,15 @@ impl<'l, DB: Database> Transaction<'l, DB> {
         &mut self.inner
     }
 
-    fn new(inner: sqlx::Transaction<'l, DB>, condition: &'l mut Condition) -> Self {
+    /// What an operation needs, unless the lease was revoked.
+    pub(crate) fn in_use(&mut self) -> sqlx::Result<InUse<'_, DB, DB::Connection>> {
+        self.title.check()?;
+        Ok(InUse { connection: &mut self.inner, condition: self.condition, title: self.title })
+    }
+
+    fn new(inner: sqlx::Transaction<'l, DB>, condition: &'l mut Condition, title: Title<'l, DB>) -> Self {
         condition.complete(Effect::Opens);
-        Self { inner, condition }
+        Self { inner, condition, title }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     clients::Registry,
     gate::{Core, Gate},
     http,
-    monitor::{self, ConfigDocument, StatusDocument, cleanup::Cleaner, contact::ContactWatch},
+    monitor::{self, ConfigDocument, StatusDocument, cleanup::Cleaner, contact::ContactWatch, server_room::ServerRoom},
     observer::PoolObserver,
     readiness::Readiness,
     settings::{Policy, Settings},
@@ -146,6 +146,7 @@ impl Builder {
             clients,
             observer: self.observer.unwrap_or_default(),
             contact: ContactWatch::new(self.backend),
+            server_room: ServerRoom::default(),
             config: watch::Sender::new(Arc::new(ConfigDocument::new(config))),
             status: watch::Sender::new(Arc::new(StatusDocument::starting(&counts, self.backend, gate, started_at))),
             cleaner: Cleaner::new(cleanup.clone()),
@@ -172,6 +173,10 @@ impl Builder {
         tokio::spawn(monitor::run(Arc::clone(&shared), controller));
         let (watch, interval) = (Arc::clone(&shared), monitor.interval);
         tokio::spawn(async move { watch.contact.run(&*watch.pool, interval, &watch.closing).await });
+        if shared.contact.backend() == Backend::Postgres {
+            let watch = Arc::clone(&shared);
+            tokio::spawn(async move { watch.server_room.run(&watch).await });
+        }
         Poolgate { shared, _running: Arc::new(closing.drop_guard()) }
     }
 }

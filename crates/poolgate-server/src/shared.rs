@@ -13,7 +13,7 @@ use crate::{
     clients::Registry,
     gate::Core,
     http::ConnectionTest,
-    monitor::{ConfigDocument, StatusDocument, cleanup::Cleaner, contact::ContactWatch},
+    monitor::{ConfigDocument, StatusDocument, cleanup::Cleaner, contact::ContactWatch, server_room::ServerRoom},
     observer::PoolObserver,
     readiness::Readiness,
     settings::Settings,
@@ -30,6 +30,7 @@ pub(crate) struct Shared {
     pub(crate) clients: Registry,
     pub(crate) observer: PoolObserver,
     pub(crate) contact: ContactWatch,
+    pub(crate) server_room: ServerRoom,
     /// The config in force; the sender keeps it for those who read, and wakes the streams.
     pub(crate) config: watch::Sender<Arc<ConfigDocument>>,
     /// The newest status, likewise.

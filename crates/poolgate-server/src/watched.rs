@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use poolgate_pool::{AcquireError, Contact, Counts, Drained, LeaseInfo, PoolgatePool};
 use poolgate_types::Backend;
-use sqlx::{Any, AnyConnection, Connection, Database, Executor, PgConnection, Postgres, Sqlite, SqliteConnection};
+use sqlx::{Any, AnyConnection, Connection, Database, Executor, PgConnection, Postgres, Row, Sqlite, SqliteConnection};
 
 use futures_core::future::BoxFuture;
 
@@ -20,8 +20,28 @@ pub trait WatchedPool: fmt::Debug + Send + Sync + 'static {
     fn contact(&self) -> Contact;
     /// Closes idle connections beyond the configured minimum; returns how many.
     fn close_surplus_idle(&self) -> u32;
+    /// Takes a lease away from its holder, who learns it at the next use; false if it has come back.
+    /// A source that knows no leases has none to take away.
+    fn revoke(&self, lease: u64) -> bool {
+        let _ = lease;
+        false
+    }
+    /// Takes the place of a revoked lease back whose session has ended on the server.
+    fn write_off(&self, lease: u64) -> bool {
+        let _ = lease;
+        false
+    }
     /// Replaces every connection, those in use when they come back; returns how many idle ones were closed.
     fn dispose(&self) -> u32;
+    /// Changes the pool's size while it works; false: it cannot.
+    fn resize(&self, size: u32, max_overflow: u32) -> bool {
+        let _ = (size, max_overflow);
+        false
+    }
+    /// Has so many connections opened ahead of demand, up to the pool's size, if it can.
+    fn keep_open(&self, count: u32) {
+        let _ = count;
+    }
     /// Opens a connection outside the pool and its capacity.
     fn connect_apart(&self, timeout: Duration) -> BoxFuture<'_, Result<Box<dyn ApartConnection>, AcquireError>>;
     /// Closes the pool and waits until its connections are closed, or `deadline` has passed.
@@ -36,6 +56,10 @@ pub trait ApartConnection: Send {
     fn ping(&mut self) -> BoxFuture<'_, sqlx::Result<()>>;
     /// The database server's version.
     fn server_version(&mut self) -> BoxFuture<'_, sqlx::Result<String>>;
+    /// Runs a query for one text.
+    fn query_text(&mut self, query: &'static str) -> BoxFuture<'_, sqlx::Result<String>>;
+    /// Runs a query for one text that takes one (`$1`).
+    fn query_text_with(&mut self, query: &'static str, argument: String) -> BoxFuture<'_, sqlx::Result<String>>;
     /// Closes it in good order.
     fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
 }
@@ -51,6 +75,12 @@ pub trait SupportedDatabase: Database {
     /// Runs a query for one text.
     fn query_text<'c>(connection: &'c mut Self::Connection, query: &'static str)
     -> BoxFuture<'c, sqlx::Result<String>>;
+    /// Runs a query for one text that takes one.
+    fn query_text_with<'c>(
+        connection: &'c mut Self::Connection,
+        query: &'static str,
+        argument: String,
+    ) -> BoxFuture<'c, sqlx::Result<String>>;
 }
 
 impl<DB: SupportedDatabase> WatchedPool for PoolgatePool<DB> {
@@ -74,8 +104,24 @@ impl<DB: SupportedDatabase> WatchedPool for PoolgatePool<DB> {
         Self::close_surplus_idle(self)
     }
 
+    fn revoke(&self, lease: u64) -> bool {
+        Self::revoke(self, lease)
+    }
+
+    fn write_off(&self, lease: u64) -> bool {
+        Self::write_off(self, lease)
+    }
+
     fn dispose(&self) -> u32 {
         Self::dispose(self)
+    }
+
+    fn resize(&self, size: u32, max_overflow: u32) -> bool {
+        Self::resize(self, size, max_overflow).is_ok()
+    }
+
+    fn keep_open(&self, count: u32) {
+        Self::keep_open(self, count);
     }
 
     fn connect_apart(&self, timeout: Duration) -> BoxFuture<'_, Result<Box<dyn ApartConnection>, AcquireError>> {
@@ -112,6 +158,14 @@ impl<DB: SupportedDatabase> ApartConnection for Apart<DB> {
         }
     }
 
+    fn query_text(&mut self, query: &'static str) -> BoxFuture<'_, sqlx::Result<String>> {
+        DB::query_text(&mut self.0, query)
+    }
+
+    fn query_text_with(&mut self, query: &'static str, argument: String) -> BoxFuture<'_, sqlx::Result<String>> {
+        DB::query_text_with(&mut self.0, query, argument)
+    }
+
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             // It is of no more use either way.
@@ -140,7 +194,16 @@ macro_rules! supported {
                 connection: &'c mut $connection,
                 query: &'static str,
             ) -> BoxFuture<'c, sqlx::Result<String>> {
-                Box::pin(sqlx::query_scalar(query).fetch_one(connection))
+                // By the simple protocol: a PgBouncer in between may forget what was prepared.
+                Box::pin(async move { sqlx::raw_sql(query).fetch_one(connection).await?.try_get(0) })
+            }
+
+            fn query_text_with<'c>(
+                connection: &'c mut $connection,
+                query: &'static str,
+                argument: String,
+            ) -> BoxFuture<'c, sqlx::Result<String>> {
+                Box::pin(sqlx::query_scalar(query).bind(argument).fetch_one(connection))
             }
         }
     };

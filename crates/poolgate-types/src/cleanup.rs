@@ -22,7 +22,13 @@ pub struct CleanupReport {
     pub freed: u32,
     /// Connections in use for longer than the leak threshold; each is in the log with its place.
     pub leases_flagged: u32,
-    /// Steps that were not taken, and why: `revoke: not enabled`.
+    /// Leases that were taken away from holders who had forgotten them.
+    pub revoked: u32,
+    /// Statements that were cancelled on the database server.
+    pub cancelled: u32,
+    /// Sessions that were ended on the database server because they idled in a transaction.
+    pub terminated: u32,
+    /// Steps that were not taken, and why: `revoke: not enabled (cleanup.revoke)`.
     pub skipped: Vec<String>,
     /// The report in one sentence: `0 freed, 12 leases busy`.
     pub summary: String,

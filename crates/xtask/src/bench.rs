@@ -1,6 +1,6 @@
 //! Measurements. Each is a program of its own among the tests' packages; here they get what they need and run.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 
 use crate::chromium::Chromium;
@@ -8,6 +8,9 @@ use crate::instructions;
 use crate::node::Node;
 use crate::project::Project;
 use crate::{client_package, page, postgres, process, server};
+
+/// Instructions of a turn of our pool, when it was last looked at on purpose.
+const POOL_TURN: u64 = 1_396;
 
 /// `cargo xtask bench`.
 #[derive(Args)]
@@ -88,7 +91,14 @@ fn pool(project: &Project, arguments: &[String]) -> Result<()> {
     process::run(project.command(&program).args(arguments))?;
     if arguments.is_empty() {
         match instructions::per_turn(&program, &project.reports()) {
-            Ok(turn) => println!("\nAcquire + release of a hot connection of ours: {turn} instructions (callgrind)."),
+            Ok(turn) => {
+                println!("\nAcquire + release of a hot connection of ours: {turn} instructions (callgrind).");
+                if turn > POOL_TURN + POOL_TURN / 20 {
+                    bail!(
+                        "that is more than the {POOL_TURN} instructions it took, and 5 % on top: the hot path has grown"
+                    );
+                }
+            }
             Err(error) => println!("\nNo instruction count: {error:#}"),
         }
     }

@@ -9,6 +9,7 @@ mod crowd;
 mod hot;
 mod impatience;
 mod silence;
+mod sizing;
 mod table;
 
 use anyhow::Result;
@@ -46,6 +47,8 @@ enum Measurement {
     Silence,
     /// Callers who give up while connections are opened.
     Impatience,
+    /// A wave of demand on pools of a fixed size and on one that follows a forecast; a minute.
+    Sizing,
 }
 
 fn main() -> Result<()> {
@@ -73,6 +76,9 @@ async fn measure(arguments: &Arguments, server: &Postgres) -> Result<()> {
     }
     if wanted(Measurement::Impatience) {
         impatience::measure(server).await?;
+    }
+    if wanted(Measurement::Sizing) {
+        sizing::measure(server).await?;
     }
     Ok(())
 }

@@ -31,6 +31,17 @@ pub(crate) struct Pooled<C> {
     pub(crate) generation: u64,
     pub(crate) expires: Option<Instant>,
     pub(crate) last_used: Instant,
+    pub(crate) server_pid: Option<i32>,
+}
+
+/// A connection that has just been opened.
+#[derive(Debug)]
+pub(crate) struct Opened<C> {
+    pub(crate) connection: C,
+    /// The generation in which it was begun.
+    pub(crate) generation: u64,
+    pub(crate) expires: Option<Instant>,
+    pub(crate) server_pid: Option<i32>,
 }
 
 /// Generic over the connection `C` and over what a waiting caller is answered through, `W`.
@@ -48,9 +59,13 @@ pub(crate) struct State<C, W> {
     /// By lease number, so the first is the oldest. A list: leases end in about the order in which they began, and
     /// taking one needs no allocation.
     leases: VecDeque<Held>,
+    /// Revoked leases that have not come back, those whose places were taken back included.
+    revoked: u32,
     connecting: u32,
     verifying: u32,
     closing: u32,
+    /// Connections to have open before anyone asks for them.
+    keep_open: u32,
 
     /// By ticket number, so the first has waited longest.
     waiting: BTreeMap<u64, Waiter<W>>,
@@ -71,6 +86,8 @@ struct Held {
     taker: Taker,
     connection: u64,
     generation: u64,
+    server_pid: Option<i32>,
+    revoked: bool,
 }
 
 #[derive(Debug)]
@@ -119,6 +136,8 @@ pub(crate) enum Placement<C, W> {
     Verify(Box<Pooled<C>>),
     /// Close it, then tell [`State::close_ended`].
     Close(Box<Pooled<C>>, CloseReason),
+    /// Drop it: it is none of the pool's any more.
+    Forget(Box<Pooled<C>>),
 }
 
 /// Connects to be started now, and when to ask again.
@@ -139,9 +158,11 @@ impl<C, W> State<C, W> {
             order: config.order,
             idle: VecDeque::new(),
             leases: VecDeque::new(),
+            revoked: 0,
             connecting: 0,
             verifying: 0,
             closing: 0,
+            keep_open: 0,
             waiting: BTreeMap::new(),
             generation: 0,
             trusted_since: None,
@@ -163,6 +184,20 @@ impl<C, W> State<C, W> {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// Revoked leases that have not come back.
+    pub(crate) fn revoked(&self) -> u32 {
+        self.revoked
+    }
+
+    /// Whether the lease may not be used any more.
+    pub(crate) fn is_revoked(&self, lease: u64) -> bool {
+        self.held(lease).is_none_or(|at| self.leases[at].revoked)
+    }
+
+    fn held(&self, lease: u64) -> Option<usize> {
+        self.leases.binary_search_by_key(&lease, |held| held.lease).ok()
     }
 
     pub(crate) fn capacity(&self) -> u32 {
@@ -198,6 +233,8 @@ impl<C, W> State<C, W> {
             purpose: held.taker.purpose.clone(),
             connection: held.connection,
             generation: held.generation,
+            server_pid: held.server_pid,
+            revoked: held.revoked,
         };
         self.leases.iter().map(info).collect()
     }

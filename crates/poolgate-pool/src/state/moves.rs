@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{CheckOut, Held, Issued, Placement, Pooled, Start, State, Verdict, Waiter};
+use super::{CheckOut, Held, Issued, Opened, Placement, Pooled, Start, State, Verdict, Waiter};
 use crate::config::Order;
 use crate::error::AcquireError;
 use crate::observer::CloseReason;
@@ -55,10 +55,11 @@ impl<C, W> State<C, W> {
         self.waiting.remove(&ticket).is_some()
     }
 
-    /// How many connects those who wait need now; they count as connecting from here on.
+    /// How many connects are needed now, by those who wait or ahead of them; they count as connecting from here on.
     pub(crate) fn start_connects(&mut self, now: Instant) -> Start {
         let waiting = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
-        let wanted = waiting.saturating_sub(self.connecting);
+        let ahead = self.keep_open.min(self.size).saturating_sub(self.open());
+        let wanted = waiting.saturating_sub(self.connecting).max(ahead);
         if wanted == 0 || self.closed {
             return Start::default();
         }
@@ -83,17 +84,12 @@ impl<C, W> State<C, W> {
     }
 
     /// A connect that [`start_connects`](Self::start_connects) asked for has succeeded.
-    pub(crate) fn connected(
-        &mut self,
-        connection: C,
-        generation: u64,
-        expires: Option<Instant>,
-        now: Instant,
-    ) -> Placement<C, W> {
+    pub(crate) fn connected(&mut self, opened: Opened<C>, now: Instant) -> Placement<C, W> {
         self.connecting = self.connecting.saturating_sub(1);
         self.backoff.succeeded(now);
         let id = self.number();
-        self.place(Box::new(Pooled { connection, id, generation, expires, last_used: now }), now)
+        let Opened { connection, generation, expires, server_pid } = opened;
+        self.place(Box::new(Pooled { connection, id, generation, expires, last_used: now, server_pid }), now)
     }
 
     /// A connect has failed; returns the callers to be told. They are all who wait when there is nothing left to wait
@@ -117,8 +113,15 @@ impl<C, W> State<C, W> {
         verdict: Verdict,
         now: Instant,
     ) -> Placement<C, W> {
-        let held = self.leases.binary_search_by_key(&lease, |held| held.lease).map(|at| self.leases.remove(at));
-        debug_assert!(held.is_ok(), "lease {lease} ended twice");
+        let held = self.held(lease).and_then(|at| self.leases.remove(at));
+        if held.as_ref().is_none_or(|held| held.revoked) {
+            debug_assert!(self.revoked > 0, "lease {lease} ended twice");
+            self.revoked = self.revoked.saturating_sub(1);
+            return match held {
+                Some(_) => self.close(pooled, CloseReason::Revoked),
+                None => Placement::Forget(pooled),
+            };
+        }
         pooled.last_used = now;
         match verdict {
             Verdict::Clean => self.place(pooled, now),
@@ -133,6 +136,23 @@ impl<C, W> State<C, W> {
                 self.trusted_since = Some(now);
                 self.close(pooled, reason)
             }
+        }
+    }
+
+    /// The lease's next use fails and its connection is closed when it comes back; false: it has come back already.
+    pub(crate) fn revoke(&mut self, lease: u64) -> bool {
+        let Some(at) = self.held(lease) else { return false };
+        if !std::mem::replace(&mut self.leases[at].revoked, true) {
+            self.revoked += 1;
+        }
+        true
+    }
+
+    /// The session of a revoked lease has ended on the server: its place is free; false: there is no such lease.
+    pub(crate) fn write_off(&mut self, lease: u64) -> bool {
+        match self.held(lease) {
+            Some(at) if self.leases[at].revoked => self.leases.remove(at).is_some(),
+            Some(_) | None => false,
         }
     }
 
@@ -182,6 +202,11 @@ impl<C, W> State<C, W> {
         self.close_idle(idle.saturating_sub(excess).min(size))
     }
 
+    /// From now on as many connections are opened ahead of demand, up to the size.
+    pub(crate) fn keep_open(&mut self, count: u32) {
+        self.keep_open = count;
+    }
+
     /// No more leases; returns those to be told and the idle connections to be closed.
     pub(crate) fn shut(&mut self) -> (Vec<W>, Vec<Box<Pooled<C>>>) {
         self.closed = true;
@@ -218,8 +243,8 @@ impl<C, W> State<C, W> {
     fn issue(&mut self, pooled: Box<Pooled<C>>, taker: Taker, now: Instant) -> Issued<C> {
         let lease = self.number();
         let place = taker.place;
-        let Pooled { id: connection, generation, .. } = *pooled;
-        self.leases.push_back(Held { lease, since: now, taker, connection, generation });
+        let Pooled { id: connection, generation, server_pid, .. } = *pooled;
+        self.leases.push_back(Held { lease, since: now, taker, connection, generation, server_pid, revoked: false });
         Issued { lease, since: now, place, pooled }
     }
 

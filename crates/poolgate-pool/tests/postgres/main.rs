@@ -1,8 +1,10 @@
 //! The pool on a real PostgreSQL server.
 
+mod bouncer;
 mod conditions;
 mod crowds;
 mod outages;
+mod sessions;
 mod silence;
 
 use std::net::TcpListener;
@@ -10,7 +12,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use poolgate_pool::{AcquireError, Lease, PoolConfig, PoolgatePool};
+use poolgate_pool::{AcquireError, Lease, PoolConfig, PoolgatePool, PostgresSession, Revoked};
 use poolgate_test_postgres::{Postgres as Server, Proxy};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Any, Connection, Executor, Postgres, Row};

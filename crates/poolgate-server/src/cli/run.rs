@@ -1,13 +1,16 @@
 //! The server's life: pool, Poolgate, routes, listening, shutdown.
 
 use std::{
+    hash::{BuildHasher, RandomState},
     io::{self, Write},
     net::SocketAddr,
+    process,
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
-use poolgate_pool::{Order, PoolConfig, PoolgatePool, sqlite_defaults};
+use poolgate_pool::{Order, PoolConfig, PoolgatePool, PostgresSession, sqlite_defaults};
 use poolgate_types::Backend;
 use sqlx::{Any, any::AnyConnectOptions};
 use tokio::net::TcpListener;
@@ -18,7 +21,7 @@ use crate::{
     demo::Demo,
     page,
     serve::{Served, serve as serve_connections},
-    settings::{DatabaseUrl, PoolOrder, PoolSettings, Settings},
+    settings::{DatabaseSettings, DatabaseUrl, PoolOrder, PoolSettings, Settings},
     telemetry::{MetricsRenderer, descriptors, names},
 };
 
@@ -57,7 +60,8 @@ pub(super) async fn serve(settings: Settings) -> anyhow::Result<()> {
 
 /// Connections from clients, those to the database, and some for files and the system's own.
 fn descriptors_needed(settings: &Settings) -> u64 {
-    u64::from(settings.server.max_connections) + u64::from(settings.pool.size + settings.pool.max_overflow) + 64
+    let pool_size = settings.pool.size.max(settings.sizing.ceiling);
+    u64::from(settings.server.max_connections) + u64::from(pool_size + settings.pool.max_overflow) + 64
 }
 
 async fn listen(bind: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
@@ -89,6 +93,7 @@ fn open_pool(settings: &Settings, observer: PoolObserver) -> anyhow::Result<(Poo
     let pool = PoolgatePool::<Any>::builder(options)
         .config(pool_config(&settings.pool))
         .on_connect(sqlite_defaults)
+        .postgres(session(&settings.database))
         .observer(Arc::new(observer))
         .build()?;
     Ok((pool, url.backend()))
@@ -99,6 +104,20 @@ fn connect_url(url: &DatabaseUrl, demo: bool) -> String {
     let text = url.expose();
     let create = demo && url.backend() == Backend::Sqlite && !text.contains('?');
     if create { format!("{text}?mode=rwc") } else { text.to_owned() }
+}
+
+/// What PostgreSQL is told about each connection. The name is this process's own: cleanups end only what carries it.
+fn session(settings: &DatabaseSettings) -> PostgresSession {
+    let instance = RandomState::new().hash_one(process::id()) as u32;
+    let limit = |time: Duration| (!time.is_zero()).then_some(time);
+    PostgresSession {
+        application_name: Some(format!("{}:{instance:08x}", settings.application_name)),
+        statement_timeout: limit(settings.statement_timeout),
+        lock_timeout: limit(settings.lock_timeout),
+        idle_in_transaction_timeout: limit(settings.idle_in_transaction_timeout),
+        client_check_interval: limit(settings.client_check_interval),
+        pgbouncer: settings.pgbouncer,
+    }
 }
 
 fn pool_config(settings: &PoolSettings) -> PoolConfig {

@@ -1,7 +1,10 @@
 //! Permits and who waits for one: the decisions of [`poolgate_control::gate`], with a lock, a clock and channels.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -15,7 +18,7 @@ use crate::settings::{GateSettings, QueueOrder};
 #[derive(Debug)]
 pub(crate) struct Limiter {
     gate: Mutex<Gate<Grant>>,
-    permits: u32,
+    permits: AtomicU32,
     origin: Instant,
     tally: Tally,
 }
@@ -52,13 +55,18 @@ impl Limiter {
                 QueueOrder::Fifo => Order::Fifo,
             },
         });
-        let permits = settings.max_concurrent_requests;
+        let permits = AtomicU32::new(settings.max_concurrent_requests);
         Arc::new(Self { gate: Mutex::new(gate), permits, origin: Instant::now(), tally: Tally::default() })
     }
 
-    /// Requests that may be in flight by the settings.
-    pub(crate) const fn permits(&self) -> u32 {
-        self.permits
+    /// Requests that may be in flight at the most: by the settings, and by what the pool has grown.
+    pub(crate) fn permits(&self) -> u32 {
+        self.permits.load(Relaxed)
+    }
+
+    /// Sets that; how many may be in flight now is for [`resize`](Self::resize).
+    pub(crate) fn set_permits(&self, permits: u32) {
+        self.permits.store(permits, Relaxed);
     }
 
     /// Sets how many may be in flight from now on, and lets in those who wait for what is new.

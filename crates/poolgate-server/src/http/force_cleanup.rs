@@ -9,6 +9,8 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use poolgate_types::{CleanupReport, Problem, codes};
 use subtle::ConstantTimeEq;
 
+use std::sync::Arc;
+
 use crate::{
     Poolgate,
     monitor::cleanup::{CoolingDown, Reach},
@@ -16,7 +18,8 @@ use crate::{
     settings::Secret,
 };
 
-/// Observes, closes surplus idle connections, names suspiciously old leases. Once in 10 s, whoever asks.
+/// Observes, closes surplus idle connections, names suspiciously old leases; with the admin token also revokes leases,
+/// cancels statements and ends sessions, as far as that is opted in. Once in 10 s, whoever asks.
 #[utoipa::path(
     post,
     path = poolgate_types::routes::FORCE_CLEANUP,
@@ -33,9 +36,21 @@ pub(super) async fn force_cleanup(State(poolgate): State<Poolgate>, headers: Hea
     let Ok(reach) = reach(&headers, poolgate.settings().server.admin_token.as_ref()) else {
         return unauthorized();
     };
-    let shared = poolgate.shared();
-    let mut response = match shared.cleaner.manual(shared.pool(), reach) {
-        Ok(report) => Json(report).into_response(),
+    let shared = Arc::clone(poolgate.shared());
+    let mut response = match shared.cleaner.admit_manual(reach) {
+        Ok(admitted) => {
+            // In a task of its own: it goes on when whoever asked has left.
+            let run = tokio::spawn(async move { shared.cleaner.run(shared.pool(), admitted).await });
+            match run.await {
+                Ok(report) => Json(report).into_response(),
+                Err(_cut_off) => problem::response(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "cleanup_cut_off",
+                    "Service Unavailable",
+                    "The cleanup was cut off by the server's end.",
+                ),
+            }
+        }
         Err(CoolingDown { remaining }) => {
             let seconds = remaining.as_secs_f64().ceil() as u64;
             let detail = format!("A cleanup ran a moment ago; the next may run in {seconds} s.");

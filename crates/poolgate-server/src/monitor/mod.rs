@@ -10,6 +10,8 @@ mod documents;
 mod performance;
 mod report;
 mod sampler;
+pub(crate) mod server_room;
+mod sizing;
 mod tick;
 
 pub(crate) use self::{

@@ -81,6 +81,9 @@ impl Reporter {
         gauge!(names::CONNECTION_COUNT, "pool" => pool, "state" => "used").set(f64::from(counts.checked_out));
         gauge!(names::CONNECTION_COUNT, "pool" => pool, "state" => "idle").set(f64::from(counts.idle));
         gauge!(names::CONNECTION_MAX, "pool" => pool).set(f64::from(counts.capacity));
+        gauge!(names::CONNECTION_IDLE_MAX, "pool" => pool).set(f64::from(counts.pool_size));
+        let oldest = counts.oldest_checkout.map_or(0.0, |age| age.as_secs_f64());
+        gauge!(names::OLDEST_CHECKOUT, "pool" => pool).set(oldest);
         gauge!(names::CONNECTION_PENDING, "pool" => pool).set(f64::from(counts.waiting));
         let ratio = |part: u32, whole: u32| f64::from(part) / f64::from(whole.max(1));
         gauge!(names::USAGE_RATIO, "of" => "pool").set(ratio(counts.checked_out, counts.capacity));

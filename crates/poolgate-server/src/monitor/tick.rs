@@ -15,6 +15,7 @@ use super::{
     performance::PerformanceWindow,
     report::Reporter,
     sampler::{Reading, Sampler},
+    sizing::Sizing,
 };
 use crate::{gate::Orders, shared::Shared};
 
@@ -36,6 +37,7 @@ pub(crate) async fn run(shared: Arc<Shared>, controller: Controller) {
         sampler: Sampler::new(tick),
         performance: PerformanceWindow::new(),
         reporter: Reporter::new(shared.settings.monitor.interval),
+        sizing: Sizing::new(&shared.settings, shared.pool().counts().pool_size),
         upkeep: time::interval(UPKEEP),
         controller,
         shared,
@@ -59,6 +61,7 @@ struct Monitor {
     sampler: Sampler,
     performance: PerformanceWindow,
     reporter: Reporter,
+    sizing: Sizing,
     upkeep: time::Interval,
 }
 
@@ -86,7 +89,7 @@ impl Monitor {
             leave_clients_alone(&mut decision);
         }
         shared.contact.doubt(reading.doubt || decision.breaker != CircuitState::Closed);
-        shared.cleaner.automatic(pool, decision.cleanup_due);
+        self.clean_up(&decision);
         self.publish_config(&decision, &reading, &in_force.config);
         self.reporter.report(&decision, &reading, shared.settings.thresholds.critical);
         let performance = self
@@ -94,10 +97,18 @@ impl Monitor {
             .update(reading.totals, shared.observer.times(), reading.acquire_waits.clone(), shared.gate.responses())
             .clone();
         Reporter::efficiency(performance.pool_efficiency);
-        let status = status(&shared, health, &decision, &reading, clients, performance);
+        let forecast = self.sizing.update(&shared, &reading);
+        let status = Status { forecast, ..status(&shared, health, &decision, &reading, clients, performance) };
         shared.status.send_replace(Arc::new(StatusDocument::new(status, contact != Contact::Silent)));
         if contact == Contact::Answering {
             shared.readiness.sampled();
+        }
+    }
+
+    fn clean_up(&self, decision: &Decision) {
+        if let Some(admitted) = self.shared.cleaner.admit_automatic(decision.cleanup_due, decision.usage_percent) {
+            let shared = Arc::clone(&self.shared);
+            tokio::spawn(async move { shared.cleaner.run(shared.pool(), admitted).await });
         }
     }
 

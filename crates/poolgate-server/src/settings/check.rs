@@ -22,6 +22,7 @@ impl Settings {
     /// The first [`InvalidValue`].
     pub fn check(&self) -> Result<(), InvalidValue> {
         self.check_server()?;
+        self.check_database()?;
         self.check_pool()?;
         let Self { gate, monitor, control, events, cleanup, .. } = self;
         number("gate.max_concurrent_requests", gate.max_concurrent_requests, 1..=10_000)?;
@@ -33,6 +34,10 @@ impl Settings {
         time("cleanup.cooldown", cleanup.cooldown, SECOND..=HOUR)?;
         time("cleanup.manual_cooldown", cleanup.manual_cooldown, SECOND..=HOUR)?;
         time("cleanup.leak_threshold", cleanup.leak_threshold, SECOND..=24 * HOUR)?;
+        self.check_sizing()?;
+        time("cleanup.revoke_after", cleanup.revoke_after, SECOND..=24 * HOUR)?;
+        time("cleanup.cancel_after", cleanup.cancel_after, SECOND..=24 * HOUR)?;
+        time("cleanup.terminate_after", cleanup.terminate_after, SECOND..=24 * HOUR)?;
         self.check_thresholds()
     }
 
@@ -61,6 +66,20 @@ impl Settings {
         }
     }
 
+    fn check_database(&self) -> Result<(), InvalidValue> {
+        let database = &self.database;
+        let name = &database.application_name;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if name.is_empty() || name.len() > 40 || !name.chars().all(plain) {
+            let problem = format!("`{name}` is not 1 to 40 letters, digits, `-`, `_` and `.`");
+            return Err(InvalidValue { key: "database.application_name", problem });
+        }
+        time("database.statement_timeout", database.statement_timeout, Duration::ZERO..=24 * HOUR)?;
+        time("database.lock_timeout", database.lock_timeout, Duration::ZERO..=24 * HOUR)?;
+        time("database.idle_in_transaction_timeout", database.idle_in_transaction_timeout, Duration::ZERO..=24 * HOUR)?;
+        time("database.client_check_interval", database.client_check_interval, Duration::ZERO..=HOUR)
+    }
+
     fn check_pool(&self) -> Result<(), InvalidValue> {
         let pool = &self.pool;
         number("pool.size", pool.size, 1..=10_000)?;
@@ -74,6 +93,14 @@ impl Settings {
             Some(recycle) => time("pool.recycle", recycle, SECOND..=24 * HOUR),
             None => Ok(()),
         }
+    }
+
+    fn check_sizing(&self) -> Result<(), InvalidValue> {
+        let sizing = &self.sizing;
+        let lowest = if sizing.predictive { self.pool.size } else { 1 };
+        number("sizing.ceiling", sizing.ceiling, lowest..=10_000)?;
+        number("sizing.replicas", sizing.replicas, 1..=10_000)?;
+        time("sizing.horizon", sizing.horizon, SECOND..=5 * MINUTE)
     }
 
     fn check_thresholds(&self) -> Result<(), InvalidValue> {
@@ -145,6 +172,9 @@ mod tests {
     #[test]
     fn what_is_not_possible_names_its_key() {
         assert_eq!(key_of(|s| s.pool.size = 0), "pool.size");
+        assert_eq!(key_of(|s| s.database.application_name = "my app".to_owned()), "database.application_name");
+        assert_eq!(key_of(|s| s.database.lock_timeout = 25 * HOUR), "database.lock_timeout");
+        assert_eq!(key_of(|s| s.cleanup.revoke_after = Duration::ZERO), "cleanup.revoke_after");
         assert_eq!(key_of(|s| s.gate.max_concurrent_requests = 0), "gate.max_concurrent_requests");
         assert_eq!(key_of(|s| s.control.tick = Duration::ZERO), "control.tick");
         assert_eq!(key_of(|s| s.thresholds.warning = 60.0), "thresholds.warning");

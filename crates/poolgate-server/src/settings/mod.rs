@@ -5,6 +5,7 @@
 //! names the key.
 
 mod check;
+mod cleanup;
 mod duration;
 mod list;
 mod load;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     check::InvalidValue,
+    cleanup::CleanupSettings,
     load::{Overrides, Profile, SettingsError},
     network::{InvalidNetwork, Network},
     secret::{DatabaseUrl, InvalidDatabaseUrl, Secret},
@@ -47,6 +49,8 @@ pub struct Settings {
     pub events: EventSettings,
     /// Cleaning the pool up.
     pub cleanup: CleanupSettings,
+    /// Growing the pool ahead of demand.
+    pub sizing: SizingSettings,
     /// The sample app.
     pub demo: DemoSettings,
 }
@@ -120,12 +124,48 @@ impl Default for ServerSettings {
 }
 
 /// `database.*`: where the data is.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct DatabaseSettings {
     /// `postgres://…` or `sqlite://…`; `DATABASE_URL` is read too. Needed, except in demo mode.
     pub url: Option<DatabaseUrl>,
+    /// The first part of the name that PostgreSQL shows for each connection (`application_name`), up to 40 letters,
+    /// digits, `-`, `_` and `.`. The second, after a colon, is random and tells this process from its replicas: a
+    /// cleanup ends only what carries both. Default: `poolgate`.
+    pub application_name: String,
+    /// Whether a PgBouncer in transaction mode is in between: queries then run in transactions of their own, and the
+    /// settings below are left to the roles on the server (`ALTER ROLE app SET statement_timeout = …`). PgBouncer needs
+    /// `ignore_startup_parameters = extra_float_digits`. Default: false.
+    pub pgbouncer: bool,
+    /// Longest time for a statement on PostgreSQL, up to 24 h; 0 s leaves it to the server, as for the next three.
+    /// Default: 60 s, when nobody waits for the answer any more.
+    #[serde(with = "duration")]
+    pub statement_timeout: Duration,
+    /// Longest wait for a lock on PostgreSQL, up to 24 h. Default: 10 s.
+    #[serde(with = "duration")]
+    pub lock_timeout: Duration,
+    /// Longest time for a transaction to do nothing before PostgreSQL ends its session, up to 24 h. Default: 60 s.
+    #[serde(with = "duration")]
+    pub idle_in_transaction_timeout: Duration,
+    /// How often PostgreSQL 14 and newer looks, while it runs a statement, whether anybody is left to take the answer, up
+    /// to 1 h. A server on Windows refuses anything but 0 s. Default: 5 s.
+    #[serde(with = "duration")]
+    pub client_check_interval: Duration,
+}
+
+impl Default for DatabaseSettings {
+    fn default() -> Self {
+        Self {
+            url: None,
+            application_name: "poolgate".to_owned(),
+            pgbouncer: false,
+            statement_timeout: Duration::from_secs(60),
+            lock_timeout: Duration::from_secs(10),
+            idle_in_transaction_timeout: Duration::from_secs(60),
+            client_check_interval: Duration::from_secs(5),
+        }
+    }
 }
 
 /// `pool.*`: the connection pool.
@@ -292,36 +332,28 @@ impl Default for EventSettings {
     }
 }
 
-/// `cleanup.*`: cleaning the pool up.
+/// `sizing.*`: growing the pool ahead of demand.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
-pub struct CleanupSettings {
-    /// Whether a cleanup starts by itself when the pool's usage stays critical. Default: true.
-    pub automatic: bool,
-    /// Shortest time between two automatic cleanups, 1 s to 1 h; it doubles while they free nothing. Default: 60 s.
+pub struct SizingSettings {
+    /// Whether the pool opens connections ahead of demand and grows beyond `pool.size`, the gate with it, as a forecast
+    /// of the requests says, and slowly shrinks back. Default: false.
+    pub predictive: bool,
+    /// The largest size that it grows to, `pool.size` to 10,000; `pool.max_overflow` comes on top. Never more than the
+    /// database server has room for: nine tenths of what it allows, divided by `replicas`, and of what is free.
+    /// Default: 40.
+    pub ceiling: u32,
+    /// How far ahead is looked, 1 s to 5 min. Default: 10 s.
     #[serde(with = "duration")]
-    pub cooldown: Duration,
-    /// Shortest time between two cleanups that were asked for. Default: 10 s.
-    #[serde(with = "duration")]
-    pub manual_cooldown: Duration,
-    /// A connection in use for longer than this is reported as a possible leak. Default: 30 s.
-    #[serde(with = "duration")]
-    pub leak_threshold: Duration,
-    /// Whether the admin token may also replace every connection (dispose): busy ones close when they come back.
-    /// Default: false.
-    pub dispose: bool,
+    pub horizon: Duration,
+    /// Servers like this one on the same database, 1 to 10,000. Default: 1.
+    pub replicas: u32,
 }
 
-impl Default for CleanupSettings {
+impl Default for SizingSettings {
     fn default() -> Self {
-        Self {
-            automatic: true,
-            cooldown: Duration::from_secs(60),
-            manual_cooldown: Duration::from_secs(10),
-            leak_threshold: Duration::from_secs(30),
-            dispose: false,
-        }
+        Self { predictive: false, ceiling: 40, horizon: Duration::from_secs(10), replicas: 1 }
     }
 }
 

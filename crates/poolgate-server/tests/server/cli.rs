@@ -159,3 +159,24 @@ fn the_log_tells_of_a_full_pool_in_json() {
     assert!(health["from"].is_string() && health["to"].is_string() && health["waiting"].is_u64(), "{health}");
     assert_eq!(find("Connection pool cleanup")["trigger"], "automatic");
 }
+
+#[test]
+fn postgres_is_told_which_process_connects() {
+    let database = poolgate_test_postgres::Postgres::start().expect("PostgreSQL");
+    let url = database.url("postgres");
+    let _running = Running::spawn(
+        poolgate(&["--port", "0", "--database-url", &url])
+            .env("POOLGATE_DATABASE__APPLICATION_NAME", "shop")
+            .stderr(Stdio::null()),
+    );
+    let names = "SELECT DISTINCT application_name FROM pg_stat_activity WHERE application_name LIKE 'shop:%'";
+    let begun = Instant::now();
+    let name = loop {
+        match database.sql("postgres", names).expect("answered") {
+            name if name.is_empty() => assert!(begun.elapsed() < Duration::from_secs(10), "it did not connect"),
+            name => break name,
+        }
+    };
+    let instance = name.strip_prefix("shop:").expect("its prefix");
+    assert!(instance.len() == 8 && instance.chars().all(|c| c.is_ascii_hexdigit()), "{name}");
+}

@@ -4,7 +4,9 @@ mod cleanup;
 #[cfg(unix)]
 mod cli;
 mod harness;
+mod ladder;
 mod postgres;
 mod recovery;
 mod routes;
+mod sizing;
 mod stream;

@@ -182,7 +182,7 @@ impl Pool {
         } else {
             self.server.lock().unwrap().0 += 1;
             self.check();
-            let placement = self.state().connected(0, generation, None, now);
+            let placement = self.state().connected(super::opened(0, generation, None), now);
             self.settle(placement);
         }
         self.connect_for_waiters();
@@ -197,7 +197,7 @@ impl Pool {
 
     fn settle(self: &Arc<Self>, placement: Placement<u32, Reply>) {
         match placement {
-            Placement::Idle => {}
+            Placement::Idle | Placement::Forget(_) => {}
             Placement::Serve(reply, issued) => {
                 // A caller who has just left drops the lease, which brings it back here.
                 let _ = reply.send(Ok(Lease { pool: Arc::clone(self), issued: Some(issued) }));

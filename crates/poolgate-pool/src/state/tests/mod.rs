@@ -19,6 +19,8 @@ struct World {
     now: Instant,
     config: PoolConfig,
     leases: VecDeque<(u64, Box<Pooled<u32>>)>,
+    /// Still held, and none of the pool's any more.
+    written_off: VecDeque<(u64, Box<Pooled<u32>>)>,
     connecting: u32,
     verifying: VecDeque<Box<Pooled<u32>>>,
     closing: VecDeque<Box<Pooled<u32>>>,
@@ -38,6 +40,7 @@ impl World {
             now: Instant::now(),
             config,
             leases: VecDeque::new(),
+            written_off: VecDeque::new(),
             connecting: 0,
             verifying: VecDeque::new(),
             closing: VecDeque::new(),
@@ -82,6 +85,29 @@ impl World {
         }
     }
 
+    fn revoke(&mut self, index: usize) {
+        if let Some((lease, _)) = self.leases.get(index) {
+            assert!(self.state.revoke(*lease) && self.state.is_revoked(*lease));
+        }
+    }
+
+    fn write_off(&mut self, index: usize) {
+        let Some((lease, _)) = self.leases.get(index) else { return };
+        let revoked = self.state.is_revoked(*lease);
+        assert_eq!(self.state.write_off(*lease), revoked);
+        if revoked {
+            self.written_off.extend(self.leases.remove(index));
+            self.pump();
+        }
+    }
+
+    fn come_back_late(&mut self) {
+        if let Some((lease, pooled)) = self.written_off.pop_front() {
+            let placement = self.state.check_in(lease, pooled, Verdict::Clean, self.now);
+            assert!(matches!(placement, Placement::Forget(_)));
+        }
+    }
+
     fn connect_ends(&mut self, result: Result<(), AcquireError>) {
         if self.connecting == 0 {
             return;
@@ -91,7 +117,7 @@ impl World {
             Ok(()) => {
                 self.opened += 1;
                 let generation = self.state.generation();
-                let placement = self.state.connected(self.opened, generation, None, self.now);
+                let placement = self.state.connected(opened(self.opened, generation, None), self.now);
                 self.settle(placement);
             }
             Err(error) => {
@@ -151,6 +177,7 @@ impl World {
             }
             Placement::Verify(pooled) => self.verifying.push_back(pooled),
             Placement::Close(pooled, _) => self.closing.push_back(pooled),
+            Placement::Forget(_) => {}
         }
         self.check();
     }
@@ -194,6 +221,10 @@ impl World {
             self.connect_ends(Ok(()));
         }
     }
+}
+
+fn opened(connection: u32, generation: u64, expires: Option<Instant>) -> Opened<u32> {
+    Opened { connection, generation, expires, server_pid: None }
 }
 
 fn config(size: u32, max_overflow: u32) -> PoolConfig {

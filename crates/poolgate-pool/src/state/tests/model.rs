@@ -15,6 +15,10 @@ enum Step {
     Dispose,
     CloseIdle(u32),
     Resize(u32, u32),
+    KeepOpen(u32),
+    Revoke(usize),
+    WriteOff(usize),
+    ComeBackLate,
     Wait(u64),
 }
 
@@ -34,6 +38,10 @@ fn steps() -> impl Strategy<Value = Step> {
         1 => Just(Step::Dispose),
         1 => (0_u32..3).prop_map(Step::CloseIdle),
         1 => ((0_u32..4), (1_u32..3)).prop_map(|(size, overflow)| Step::Resize(size, overflow)),
+        1 => (0_u32..4).prop_map(Step::KeepOpen),
+        1 => (0_usize..4).prop_map(Step::Revoke),
+        2 => (0_usize..4).prop_map(Step::WriteOff),
+        1 => Just(Step::ComeBackLate),
         2 => (0_u64..400).prop_map(Step::Wait),
     ]
 }
@@ -73,6 +81,13 @@ proptest! {
                     world.closing.extend(surplus);
                 }
                 Step::Resize(size, max_overflow) => world.resize(size, max_overflow),
+                Step::KeepOpen(count) => {
+                    world.state.keep_open(count);
+                    world.pump();
+                }
+                Step::Revoke(index) => world.revoke(index),
+                Step::WriteOff(index) => world.write_off(index),
+                Step::ComeBackLate => world.come_back_late(),
                 Step::Wait(ms) => world.wait_for(Duration::from_millis(ms)),
             }
             world.check();
@@ -89,6 +104,10 @@ proptest! {
             world.verify_ends(true);
             world.close_ends();
         }
+        while !world.written_off.is_empty() {
+            world.come_back_late();
+        }
+        prop_assert_eq!(world.state.revoked(), 0);
         // Past the longest pause after a failed connect.
         world.wait_for(Duration::from_secs(5));
         let capacity = world.state.capacity();

@@ -171,7 +171,7 @@ fn what_is_too_old_is_closed_instead_of_handed_out() {
     world.acquire().unwrap();
     let expires = Some(world.now + Duration::from_secs(60));
     world.connecting -= 1;
-    let placement = world.state.connected(1, 0, expires, world.now);
+    let placement = world.state.connected(opened(1, 0, expires), world.now);
     world.settle(placement);
     world.give_back(0, Verdict::Clean);
     world.wait_for(Duration::from_secs(60));
@@ -189,4 +189,51 @@ fn the_queue_has_an_end_and_a_closed_pool_has_none() {
     let (told, idle) = world.state.shut();
     assert_eq!((told, idle.len()), (vec![1], 0));
     assert!(matches!(world.acquire(), Err(AcquireError::Closed)));
+}
+
+#[test]
+fn a_revoked_lease_is_closed_when_it_comes_back() {
+    let mut world = World::new(config(1, 0));
+    world.acquire().unwrap();
+    world.connect_all();
+    let lease = world.leases[0].0;
+    assert!(!world.state.is_revoked(lease));
+    assert!(!world.state.write_off(lease), "not before it is revoked");
+    world.revoke(0);
+    assert_eq!(world.state.counts(world.now).checked_out, 1, "its place is taken until then");
+    world.give_back(0, Verdict::Clean);
+    assert_eq!((world.closing.len(), world.state.revoked()), (1, 0));
+    assert!(!world.state.revoke(lease), "it has come back");
+}
+
+#[test]
+fn the_place_of_a_lease_that_was_written_off_serves_the_next_caller() {
+    let mut world = World::new(config(1, 0));
+    world.acquire().unwrap();
+    world.connect_all();
+    assert!(!world.acquire().unwrap());
+    world.revoke(0);
+    world.write_off(0);
+    world.wait_for(Duration::from_millis(1));
+    world.connect_all();
+    assert_eq!((world.leases.len(), world.written_off.len()), (1, 1));
+    world.come_back_late();
+    assert_eq!(world.state.open(), 1, "its late return changes nothing");
+}
+
+#[test]
+fn connections_are_opened_ahead_up_to_the_size() {
+    let mut world = World::new(config(3, 2));
+    world.state.keep_open(10);
+    world.pump();
+    assert_eq!(world.connecting, 2, "no more at once than allowed");
+    while world.connecting > 0 {
+        world.connect_all();
+    }
+    assert_eq!(world.state.counts(world.now).idle, 3);
+    world.acquire().unwrap();
+    world.give_back(0, Verdict::Unusable(CloseReason::Broken));
+    world.close_ends();
+    world.connect_all();
+    assert_eq!(world.state.counts(world.now).idle, 3, "what is lost is made up for");
 }

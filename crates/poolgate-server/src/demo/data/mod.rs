@@ -42,11 +42,11 @@ pub(super) async fn prepare(connection: &mut Lease<Any>) -> sqlx::Result<Prepare
     let postgres = is_postgres(connection);
     let mut transaction = begin_write(connection).await?;
     if postgres {
-        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(ADVISORY_LOCK).execute(&mut *transaction).await?;
+        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(ADVISORY_LOCK).execute(&mut transaction).await?;
     }
-    sqlx::query(schema::MARKER).execute(&mut *transaction).await?;
+    sqlx::query(schema::MARKER).execute(&mut transaction).await?;
     let version: Option<i64> =
-        sqlx::query_scalar("SELECT MAX(version) FROM shop_data").fetch_one(&mut *transaction).await?;
+        sqlx::query_scalar("SELECT MAX(version) FROM shop_data").fetch_one(&mut transaction).await?;
     match version {
         Some(schema::VERSION) => {
             transaction.commit().await?;
@@ -58,18 +58,18 @@ pub(super) async fn prepare(connection: &mut Lease<Any>) -> sqlx::Result<Prepare
 
     info!("Demo data: making the shop's tables and rows, a few seconds, once");
     for table in schema::tables(postgres) {
-        sqlx::query(AssertSqlSafe(table)).execute(&mut *transaction).await?;
+        sqlx::query(AssertSqlSafe(table)).execute(&mut transaction).await?;
     }
     let rows = fill(&mut transaction).await?;
     for index in schema::INDEXES {
-        sqlx::query(index).execute(&mut *transaction).await?;
+        sqlx::query(index).execute(&mut transaction).await?;
     }
     if postgres {
         for sequence in schema::POSTGRES_SEQUENCES {
-            sqlx::query(sequence).execute(&mut *transaction).await?;
+            sqlx::query(sequence).execute(&mut transaction).await?;
         }
     }
-    sqlx::query("INSERT INTO shop_data (version) VALUES ($1)").bind(schema::VERSION).execute(&mut *transaction).await?;
+    sqlx::query("INSERT INTO shop_data (version) VALUES ($1)").bind(schema::VERSION).execute(&mut transaction).await?;
     transaction.commit().await?;
     // Without figures about its tables PostgreSQL plans badly until its autovacuum has come by.
     sqlx::query("ANALYZE").execute(&mut *connection).await?;
@@ -126,7 +126,7 @@ async fn insert(
                 Value::Text(value) => query.bind(value),
             };
         }
-        query.execute(&mut **transaction).await?;
+        query.execute(&mut *transaction).await?;
     }
     let table = columns.split(' ').next().unwrap_or(columns);
     info!(table, rows = inserted, seconds = seconds(started.elapsed()), "Demo data: table filled");
@@ -213,9 +213,9 @@ mod tests {
         let url = format!("sqlite://{}?mode=rwc", folder.path().join("shop.db").display());
         let mut connection = connect(&url).await;
         let mut transaction = begin_write(&mut connection).await.expect("begun");
-        sqlx::query(schema::MARKER).execute(&mut *transaction).await.expect("marker");
+        sqlx::query(schema::MARKER).execute(&mut transaction).await.expect("marker");
         for table in schema::tables(false) {
-            sqlx::query(AssertSqlSafe(table)).execute(&mut *transaction).await.expect("table");
+            sqlx::query(AssertSqlSafe(table)).execute(&mut transaction).await.expect("table");
         }
         drop(transaction);
         connection.discard();

@@ -60,13 +60,13 @@ pub(super) async fn place(
     let mut transaction = data::begin_write(&mut connection).await?;
     let customer: Option<i64> = sqlx::query_scalar("SELECT id FROM customers WHERE id = $1")
         .bind(customer_id)
-        .fetch_optional(&mut *transaction)
+        .fetch_optional(&mut transaction)
         .await?;
     customer.ok_or_else(|| Failure::Invalid(format!("There is no customer {customer_id}.")))?;
     let id: i64 = sqlx::query_scalar("INSERT INTO orders (customer_id, ordered_at) VALUES ($1, $2) RETURNING id")
         .bind(customer_id)
         .bind(ordered_at)
-        .fetch_one(&mut *transaction)
+        .fetch_one(&mut transaction)
         .await?;
     let mut placed = Vec::with_capacity(lines.len());
     for (line, number) in lines.into_iter().zip(1_i64..) {
@@ -108,7 +108,7 @@ async fn add_line(
     )
     .bind(quantity)
     .bind(product_id)
-    .fetch_optional(&mut **transaction)
+    .fetch_optional(&mut *transaction)
     .await?;
     let Some(unit_price_cents) = price else {
         return Err(missing(transaction, product_id, quantity).await?);
@@ -122,7 +122,7 @@ async fn add_line(
     .bind(product_id)
     .bind(quantity)
     .bind(unit_price_cents)
-    .execute(&mut **transaction)
+    .execute(&mut *transaction)
     .await?;
     Ok(Line { product_id, quantity, unit_price_cents })
 }
@@ -130,7 +130,7 @@ async fn add_line(
 async fn missing(transaction: &mut Transaction<'_, Any>, product_id: i64, quantity: i64) -> sqlx::Result<Failure> {
     let stock: Option<i64> = sqlx::query_scalar("SELECT stock FROM products WHERE id = $1")
         .bind(product_id)
-        .fetch_optional(&mut **transaction)
+        .fetch_optional(&mut *transaction)
         .await?;
     Ok(match stock {
         Some(stock) => Failure::Conflict(

@@ -1,0 +1,76 @@
+//! Queries behind a PgBouncer in transaction mode, in a transaction of their own.
+//!
+//! sqlx prepares a statement, waits for the answer, and then runs it. Between the two PgBouncer may give the session to
+//! another client, and the statement is gone, named or not. Within a transaction it cannot.
+
+use std::future::ready;
+
+use futures_core::stream::BoxStream;
+use futures_util::stream::{self, StreamExt};
+use sqlx::{Database, Either, Execute, Executor};
+use tokio::sync::mpsc;
+
+type Item<DB> = sqlx::Result<Either<<DB as Database>::QueryResult, <DB as Database>::Row>>;
+
+/// Rows waiting to be taken.
+const AHEAD: usize = 16;
+
+/// As the executor's method of that name.
+pub(crate) fn fetch_many<'e, DB, Q>(connection: &'e mut DB::Connection, query: Q) -> BoxStream<'e, Item<DB>>
+where
+    DB: Database,
+    Q: Execute<'e, DB> + 'e,
+    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+{
+    let (send, mut receive) = mpsc::channel(AHEAD);
+    let work = async move {
+        let ended = async {
+            connection.execute("BEGIN").await?;
+            let fetched = {
+                let mut items = connection.fetch_many(query);
+                loop {
+                    match items.next().await {
+                        None => break Ok(()),
+                        Some(Err(error)) => break Err(error),
+                        // Nobody takes it only if all of this is being dropped.
+                        Some(item) => drop(send.send(item).await),
+                    }
+                }
+            };
+            end::<DB, _>(connection, fetched).await
+        };
+        if let Err(error) = ended.await {
+            let _ = send.send(Err(error)).await;
+        }
+    };
+    // The work yields nothing itself; polled beside the channel, it fills it.
+    let working = stream::once(work).filter_map(|()| ready(None));
+    Box::pin(stream::select(stream::poll_fn(move |context| receive.poll_recv(context)), working))
+}
+
+/// As the executor's method of that name.
+pub(crate) async fn fetch_optional<'e, DB, Q>(
+    connection: &'e mut DB::Connection,
+    query: Q,
+) -> sqlx::Result<Option<DB::Row>>
+where
+    DB: Database,
+    Q: Execute<'e, DB> + 'e,
+    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+{
+    connection.execute("BEGIN").await?;
+    let fetched = connection.fetch_optional(query).await;
+    end::<DB, _>(connection, fetched).await
+}
+
+async fn end<DB, T>(connection: &mut DB::Connection, result: sqlx::Result<T>) -> sqlx::Result<T>
+where
+    DB: Database,
+    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+{
+    let statement = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
+    let ended = connection.execute(statement).await;
+    let result = result?;
+    ended?;
+    Ok(result)
+}

@@ -1,0 +1,77 @@
+//! A PgBouncer in transaction mode in between: each transaction may meet another session.
+
+use poolgate_test_postgres::PgBouncer;
+
+use super::*;
+
+const TASKS: u32 = 8;
+const TURNS: u32 = 40;
+
+/// Queries with arguments, alone and in transactions, by many connections over two sessions; how many failed.
+async fn failures(bouncer: &PgBouncer, pgbouncer: bool) -> Result<usize> {
+    let session = PostgresSession {
+        application_name: Some("bounced".to_owned()),
+        statement_timeout: Some(30_000 * MS),
+        pgbouncer,
+        ..PostgresSession::default()
+    };
+    // What the bouncer refuses at the start is left out for the unaware as well, or they would not get that far.
+    let options = bouncer.url("app", "postgres").parse::<PgConnectOptions>()?;
+    let options = if pgbouncer { options } else { options.extra_float_digits(None) };
+    let pool = PoolgatePool::<Postgres>::builder(options).postgres(session).config(config(TASKS, 0)).build()?;
+    let tasks = (0..TASKS).map(|task| {
+        let pool = pool.clone();
+        tokio::spawn(async move {
+            let mut failed = Vec::new();
+            for turn in 0..TURNS {
+                let mut lease = pool.acquire().await.map_err(|error| error.to_string())?;
+                let (one, other) = (task as i32, turn as i32);
+                let sum = sqlx::query_scalar::<_, i32>("SELECT $1 + $2").bind(one).bind(other).fetch_one(&mut lease);
+                failed.extend(sum.await.and_then(|sum| right(sum == one + other)).err());
+                let rows = sqlx::query("SELECT generate_series(1, $1)").bind(20).fetch_all(&mut lease);
+                failed.extend(rows.await.and_then(|rows| right(rows.len() == 20)).err());
+                failed.extend(in_transaction(&mut lease, one * other).await.err());
+            }
+            Ok::<_, String>(failed)
+        })
+    });
+    let mut failed = Vec::new();
+    for task in tasks.collect::<Vec<_>>() {
+        failed.extend(task.await??);
+    }
+    if let Some(error) = failed.first() {
+        println!("pgbouncer={pgbouncer}: {} failed, such as {error}", failed.len());
+    }
+    if pgbouncer {
+        // What was cut short is put right behind it as well.
+        let mut lease = pool.acquire().await?;
+        assert!(timeout(20 * MS, lease.execute("SELECT pg_sleep(0.3)")).await.is_err());
+        drop(lease);
+        whole(&pool).await?;
+    }
+    Ok(failed.len())
+}
+
+/// A statement of that name may be somebody else's.
+fn right(answer: bool) -> sqlx::Result<()> {
+    if answer { Ok(()) } else { Err(sqlx::Error::Protocol("the answer to another question".to_owned())) }
+}
+
+async fn in_transaction(lease: &mut Lease<Postgres>, number: i32) -> sqlx::Result<()> {
+    let mut transaction = lease.begin().await?;
+    for _ in 0..2 {
+        let same: i32 = sqlx::query_scalar("SELECT $1").bind(number).fetch_one(&mut transaction).await?;
+        right(same == number)?;
+    }
+    transaction.commit().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statements_meet_no_other_session_behind_a_bouncer() -> Result {
+    let bouncer = PgBouncer::start(&SERVER, "postgres", &["pool_mode=transaction", "default_pool_size=2"])?;
+    assert_eq!(failures(&bouncer, true).await?, 0);
+    let unaware = failures(&bouncer, false).await?;
+    println!("{unaware} of {} fail where the bouncer is not known of", 3 * TASKS * TURNS);
+    assert!(unaware > 0, "sessions were not shared");
+    Ok(())
+}

@@ -1,0 +1,346 @@
+//! One cleanup, step by step: from looking, which is safe, to ending sessions, which is opted in.
+//!
+//! Closing idle connections frees none that is in use; it helps the others on the database server. What frees a
+//! connection is to end what holds it, and that depends on the cause: a lease whose session idles was forgotten by its
+//! holder, a statement that runs for minutes is stuck, a transaction that does nothing was left open. Work that waits
+//! for a lock is the victim and is left alone.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use poolgate_pool::{LeaseInfo, Purpose};
+use tokio::time;
+
+use super::{
+    Reach,
+    schedule::CALM_PERCENT,
+    sessions::{self, Session},
+};
+use crate::{
+    settings::CleanupSettings,
+    watched::{ApartConnection, WatchedPool},
+};
+
+/// Leases that one cleanup names in the log.
+const NAMED_LEASES: usize = 20;
+/// Leases, statements and sessions that one cleanup ends, of each at most.
+const MOST_ENDED: u32 = 2;
+/// How long the connection to the server may take, and each statement on it.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long holders have to give back what was ended.
+const GRACE: Duration = Duration::from_secs(1);
+const GRACE_STEP: Duration = Duration::from_millis(20);
+
+/// What one cleanup did.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) idle_closed: u32,
+    pub(super) leases_flagged: u32,
+    pub(super) revoked: u32,
+    pub(super) cancelled: u32,
+    pub(super) terminated: u32,
+    pub(super) freed: u32,
+    pub(super) skipped: Vec<String>,
+}
+
+/// Which cleanup it is.
+pub(super) struct Ladder<'a> {
+    pub(super) pool: &'a dyn WatchedPool,
+    pub(super) settings: &'a CleanupSettings,
+    pub(super) reach: Reach,
+    /// Whether it stops as soon as the pool is at ease: nobody has asked for more.
+    pub(super) automatic: bool,
+}
+
+/// What is ended, and by what right.
+#[derive(Clone, Copy)]
+enum Step {
+    /// Leases whose holders have forgotten them: marked, their idle sessions ended, their places taken back.
+    Revoke,
+    /// Statements that run for too long.
+    Cancel,
+    /// Sessions that sit in a transaction and do nothing.
+    Terminate,
+}
+
+impl Ladder<'_> {
+    pub(super) async fn climb(&self) -> Outcome {
+        let mut outcome = Outcome { idle_closed: self.close_idle(), ..Outcome::default() };
+        let leases = self.pool.leases();
+        let old: Vec<&LeaseInfo> = leases.iter().filter(|lease| lease.age > self.settings.leak_threshold).collect();
+        outcome.leases_flagged = u32::try_from(old.len()).unwrap_or(u32::MAX);
+        let mut server = Server::look(self.pool, leases.iter().filter(|lease| lease.age >= self.of_interest())).await;
+        for lease in old.iter().take(NAMED_LEASES) {
+            name(lease, server.as_ref().ok().and_then(|server| server.session_of(lease).ours()));
+        }
+        self.explain_dispose(&mut outcome);
+        let mut ended = Vec::new();
+        for step in [Step::Revoke, Step::Cancel, Step::Terminate] {
+            match self.may(step) {
+                Ok(after) => match &mut server {
+                    Ok(server) => self.take(step, after, &leases, server, &mut outcome, &mut ended).await,
+                    Err(why) => outcome.skip(step, why),
+                },
+                Err(why) => outcome.skip(step, &why),
+            }
+        }
+        if let Ok(server) = server {
+            server.close().await;
+        }
+        outcome.freed = self.count_freed(&ended).await;
+        outcome
+    }
+
+    /// Younger leases are nobody's business.
+    fn of_interest(&self) -> Duration {
+        let CleanupSettings { leak_threshold, revoke_after, cancel_after, terminate_after, .. } = *self.settings;
+        leak_threshold.min(revoke_after).min(cancel_after).min(terminate_after)
+    }
+
+    fn close_idle(&self) -> u32 {
+        match (self.reach, self.settings.dispose, self.automatic) {
+            // Never by itself: replacing every connection of a busy pool frees none.
+            (Reach::OptedIn, true, false) => self.pool.dispose(),
+            _ => self.pool.close_surplus_idle(),
+        }
+    }
+
+    fn explain_dispose(&self, outcome: &mut Outcome) {
+        let why = match (self.settings.dispose, self.automatic, self.reach) {
+            (false, _, _) => "not enabled (cleanup.dispose)",
+            (true, true, _) => "never by itself",
+            (true, false, Reach::Safe) => "needs the admin token",
+            (true, false, Reach::OptedIn) => return,
+        };
+        outcome.skipped.push(format!("dispose: {why}"));
+    }
+
+    /// From which age on the step is taken, or why it is not.
+    fn may(&self, step: Step) -> Result<Duration, String> {
+        let settings = self.settings;
+        let (enabled, after) = match step {
+            Step::Revoke => (settings.revoke, settings.revoke_after),
+            Step::Cancel => (settings.cancel, settings.cancel_after),
+            Step::Terminate => (settings.terminate, settings.terminate_after),
+        };
+        if !enabled {
+            return Err(format!("not enabled (cleanup.{})", step.name()));
+        }
+        if self.reach == Reach::Safe {
+            return Err("needs the admin token".to_owned());
+        }
+        let usage = self.usage_percent();
+        if self.automatic && usage < CALM_PERCENT {
+            return Err(format!("usage is down to {usage:.0} %"));
+        }
+        Ok(after)
+    }
+
+    fn usage_percent(&self) -> f64 {
+        let counts = self.pool.counts();
+        100.0 * f64::from(counts.checked_out) / f64::from(counts.capacity.max(1))
+    }
+
+    async fn take(
+        &self,
+        step: Step,
+        after: Duration,
+        leases: &[LeaseInfo],
+        server: &mut Server,
+        outcome: &mut Outcome,
+        ended: &mut Vec<u64>,
+    ) {
+        let mut found = 0;
+        for lease in leases.iter().filter(|lease| lease.age >= after) {
+            if found == MOST_ENDED {
+                outcome.skip(step, "2 are ended at once, others are left for the next run");
+                break;
+            }
+            match self.end(step, after, lease, server).await {
+                Ok(true) => {
+                    found += 1;
+                    ended.push(lease.id);
+                }
+                Ok(false) => {}
+                Err(why) => return outcome.skip(step, &why),
+            }
+        }
+        match step {
+            Step::Revoke => outcome.revoked = found,
+            Step::Cancel => outcome.cancelled = found,
+            Step::Terminate => outcome.terminated = found,
+        }
+        if found == 0 {
+            outcome.skip(step, &format!("nothing of ours that it is for, for {} s", after.as_secs()));
+        }
+    }
+
+    async fn end(&self, step: Step, after: Duration, lease: &LeaseInfo, server: &mut Server) -> Result<bool, String> {
+        let session = match (server.session_of(lease), step) {
+            (Found::Ours(session), _) => session.clone(),
+            // Nothing is left to end; only the place is still taken.
+            (Found::Ended, Step::Revoke) => {
+                return Ok(self.pool.revoke(lease.id) && self.pool.write_off(lease.id));
+            }
+            // There is the lease's age alone, and nothing but its holder is told.
+            (Found::Unknown, Step::Revoke) => return Ok(!lease.revoked && self.pool.revoke(lease.id)),
+            (Found::Ended | Found::Unknown | Found::Foreign, _) => return Ok(false),
+        };
+        let ended = match step {
+            // Marked first: from then on the session is this lease's until it is closed.
+            Step::Revoke => {
+                let forgotten = session.idles().is_some_and(|idle| idle >= after) && self.pool.revoke(lease.id);
+                if forgotten && server.terminate(&session).await? {
+                    self.pool.write_off(lease.id);
+                }
+                forgotten
+            }
+            Step::Cancel => {
+                let stuck = !session.waits_for_lock && session.works().is_some_and(|time| time >= after);
+                stuck && server.cancel(&session).await?
+            }
+            Step::Terminate => {
+                let left_open = session.idles_in_transaction().is_some_and(|idle| idle >= after);
+                let ended = left_open && server.terminate(&session).await?;
+                if ended && self.pool.revoke(lease.id) {
+                    self.pool.write_off(lease.id);
+                }
+                ended
+            }
+        };
+        if ended {
+            let (place, held_seconds, state) = (lease.place, lease.age.as_secs_f64(), session.state.as_str());
+            let route = lease.purpose.as_ref().map(Purpose::route);
+            tracing::warn!(
+                step = step.name(), lease = lease.id, pid = session.pid, state, held_seconds, %place, route,
+                "Connection pool cleanup has ended what held a connection"
+            );
+        }
+        Ok(ended)
+    }
+
+    /// Of the leases whose work was ended, those that are back, or whose places are.
+    async fn count_freed(&self, ended: &[u64]) -> u32 {
+        let deadline = Instant::now() + GRACE;
+        loop {
+            let held = self.pool.leases();
+            let freed = ended.iter().filter(|id| held.iter().all(|lease| lease.id != **id)).count();
+            if freed == ended.len() || Instant::now() >= deadline {
+                return u32::try_from(freed).unwrap_or(u32::MAX);
+            }
+            time::sleep(GRACE_STEP).await;
+        }
+    }
+}
+
+impl Outcome {
+    fn skip(&mut self, step: Step, why: &str) {
+        self.skipped.push(format!("{}: {why}", step.name()));
+    }
+}
+
+impl Step {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Revoke => "revoke",
+            Self::Cancel => "cancel",
+            Self::Terminate => "terminate",
+        }
+    }
+}
+
+/// The server's view of the leases that have lasted for long.
+struct Server {
+    /// `None`: no process is known behind any of them, and there is nobody to ask.
+    connection: Option<Box<dyn ApartConnection>>,
+    sessions: Vec<Session>,
+    /// Which lease a process serves. After a move to another server an older one may have the same number there.
+    leases: HashMap<i32, (u64, u64)>,
+}
+
+/// What serves a lease.
+enum Found<'s> {
+    Ours(&'s Session),
+    /// It was ended, by the server's own timeout or by an administrator.
+    Ended,
+    /// Somebody else has its number.
+    Foreign,
+    /// The database has no sessions, or a PgBouncer hides them.
+    Unknown,
+}
+
+impl<'s> Found<'s> {
+    fn ours(self) -> Option<&'s Session> {
+        match self {
+            Self::Ours(session) => Some(session),
+            Self::Ended | Self::Foreign | Self::Unknown => None,
+        }
+    }
+}
+
+impl Server {
+    async fn look(pool: &dyn WatchedPool, leases: impl Iterator<Item = &LeaseInfo>) -> Result<Self, String> {
+        let mut owners = HashMap::new();
+        for (pid, lease) in leases.filter_map(|lease| Some((lease.server_pid?, lease))) {
+            let owner = (lease.generation, lease.id);
+            owners.entry(pid).and_modify(|newest| *newest = owner.max(*newest)).or_insert(owner);
+        }
+        if owners.is_empty() {
+            return Ok(Self { connection: None, sessions: Vec::new(), leases: owners });
+        }
+        let pids: Vec<i32> = owners.keys().copied().collect();
+        let mut connection = pool.connect_apart(PATIENCE).await.map_err(|error| error.to_string())?;
+        let sessions = in_time(sessions::list(&mut *connection, &pids)).await?;
+        Ok(Self { connection: Some(connection), sessions, leases: owners })
+    }
+
+    fn session_of(&self, lease: &LeaseInfo) -> Found<'_> {
+        let Some(pid) = lease.server_pid else { return Found::Unknown };
+        if self.leases.get(&pid).is_none_or(|(_, owner)| *owner != lease.id) {
+            return Found::Foreign;
+        }
+        match self.sessions.iter().find(|session| session.pid == pid) {
+            Some(session) if session.ours => Found::Ours(session),
+            Some(_) => Found::Foreign,
+            None => Found::Ended,
+        }
+    }
+
+    async fn cancel(&mut self, session: &Session) -> Result<bool, String> {
+        match &mut self.connection {
+            Some(connection) => in_time(sessions::cancel(&mut **connection, session)).await,
+            None => Ok(false),
+        }
+    }
+
+    async fn terminate(&mut self, session: &Session) -> Result<bool, String> {
+        match &mut self.connection {
+            Some(connection) => in_time(sessions::terminate(&mut **connection, session)).await,
+            None => Ok(false),
+        }
+    }
+
+    async fn close(self) {
+        if let Some(connection) = self.connection {
+            let _ = time::timeout(PATIENCE, connection.close()).await;
+        }
+    }
+}
+
+async fn in_time<T>(asked: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err("the database server does not answer".to_owned()))
+}
+
+fn name(lease: &LeaseInfo, session: Option<&Session>) {
+    let LeaseInfo { id, place, .. } = lease;
+    let held_seconds = lease.age.as_secs_f64();
+    let route = lease.purpose.as_ref().map(Purpose::route);
+    let trace_id = lease.purpose.as_ref().and_then(Purpose::trace_id);
+    let (pid, state) = (lease.server_pid, session.map(|session| session.state.as_str()));
+    tracing::warn!(
+        lease = id, held_seconds, %place, route, trace_id, pid, state,
+        "Connection in use for suspiciously long"
+    );
+}

@@ -1,0 +1,188 @@
+//! Cleaning the pool up, honestly: closing idle connections frees none that is in use.
+//!
+//! A cleanup is a [ladder] of steps: looking, closing surplus idle connections and naming the leases that have lasted
+//! suspiciously long are always taken; what takes a connection away from its holder is opted in, each step by its own
+//! setting. Cleanups that nobody asked for begin when the pool's usage has been critical for 5 s ([schedule]); those
+//! that were asked for take the steps that are opted in only with the admin token.
+
+mod ladder;
+mod schedule;
+mod sessions;
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use poolgate_types::{CleanupReport, CleanupTrigger};
+
+use self::{
+    ladder::{Ladder, Outcome},
+    schedule::Schedule,
+};
+use crate::{settings::CleanupSettings, telemetry::names, watched::WatchedPool};
+
+/// Runs cleanups, one at a time and not too often.
+#[derive(Debug)]
+pub(crate) struct Cleaner {
+    settings: CleanupSettings,
+    origin: Instant,
+    state: Mutex<State>,
+}
+
+/// A cleanup is running or ran a moment ago.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CoolingDown {
+    /// For how long yet.
+    pub(crate) remaining: Duration,
+}
+
+/// How far a cleanup may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// The safe steps.
+    Safe,
+    /// The steps that are opted in as well.
+    OptedIn,
+}
+
+/// A cleanup that has been admitted and has yet to run.
+#[derive(Debug)]
+#[must_use = "no other cleanup begins until it has run"]
+pub(crate) struct Admitted {
+    trigger: CleanupTrigger,
+    reach: Reach,
+}
+
+#[derive(Debug)]
+struct State {
+    schedule: Schedule,
+    newest: Option<CleanupReport>,
+}
+
+impl Cleaner {
+    pub(crate) fn new(settings: CleanupSettings) -> Self {
+        let schedule = Schedule::new(settings.cooldown, settings.manual_cooldown);
+        Self { settings, origin: Instant::now(), state: Mutex::new(State { schedule, newest: None }) }
+    }
+
+    /// Somebody asks for one.
+    pub(crate) fn admit_manual(&self, reach: Reach) -> Result<Admitted, CoolingDown> {
+        let begun = self.state().schedule.begin_manual(self.origin.elapsed());
+        begun
+            .map(|()| Admitted { trigger: CleanupTrigger::Manual, reach })
+            .map_err(|remaining| CoolingDown { remaining })
+    }
+
+    /// The pool has been nearly full for a while (`due`), or is not any more. Called with every tick.
+    pub(crate) fn admit_automatic(&self, due: bool, usage_percent: f64) -> Option<Admitted> {
+        let due = due && self.settings.automatic;
+        let begins = self.state().schedule.begin_automatic(due, usage_percent, self.origin.elapsed());
+        begins.then_some(Admitted { trigger: CleanupTrigger::Automatic, reach: Reach::OptedIn })
+    }
+
+    /// Runs it to its end: to be spawned, or whoever asked could cut it off by leaving.
+    pub(crate) async fn run(&self, pool: &dyn WatchedPool, admitted: Admitted) -> CleanupReport {
+        let _running = Running(self);
+        let Admitted { trigger, reach } = admitted;
+        let (begun, started_at) = (Instant::now(), Timestamp::now().to_string());
+        let checked_out_before = pool.counts().checked_out;
+        let automatic = trigger == CleanupTrigger::Automatic;
+        let outcome = Ladder { pool, settings: &self.settings, reach, automatic }.climb().await;
+        let checked_out_after = pool.counts().checked_out;
+        let summary = summary(&outcome, checked_out_after);
+        let Outcome { idle_closed, leases_flagged, revoked, cancelled, terminated, freed, skipped } = outcome;
+        let report = CleanupReport {
+            trigger,
+            started_at,
+            duration_ms: begun.elapsed().as_secs_f64() * 1000.0,
+            checked_out_before,
+            checked_out_after,
+            idle_closed,
+            freed,
+            leases_flagged,
+            revoked,
+            cancelled,
+            terminated,
+            skipped,
+            summary,
+        };
+        announce(&report);
+        let mut state = self.state();
+        if state.schedule.ended(trigger, freed) {
+            tracing::error!(
+                leases_busy = checked_out_after,
+                "Connection pool cleanup cannot help: it freed nothing twice and stops until the pool has drained"
+            );
+        }
+        state.newest = Some(report.clone());
+        report
+    }
+
+    /// The newest report, by whatever it was triggered.
+    pub(crate) fn newest(&self) -> Option<CleanupReport> {
+        self.state().newest.clone()
+    }
+
+    /// Automatic cleanup has freed nothing and has stopped.
+    pub(crate) fn is_ineffective(&self) -> bool {
+        self.state().schedule.is_stopped()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A cleanup that is running. One that ends early must not keep the next from beginning.
+struct Running<'a>(&'a Cleaner);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.state().schedule.over();
+    }
+}
+
+fn summary(outcome: &Outcome, leases_busy: u32) -> String {
+    let Outcome { freed, idle_closed, leases_flagged, revoked, cancelled, terminated, .. } = outcome;
+    let mut summary = format!("{freed} freed, {leases_busy} leases busy, {leases_flagged} suspiciously old");
+    for (count, what) in [
+        (revoked, "revoked"),
+        (cancelled, "queries cancelled"),
+        (terminated, "sessions terminated"),
+        (idle_closed, "idle closed"),
+    ] {
+        if *count > 0 {
+            summary.push_str(&format!(", {count} {what}"));
+        }
+    }
+    summary
+}
+
+fn announce(report: &CleanupReport) {
+    let CleanupReport { trigger, idle_closed, freed, leases_flagged, revoked, cancelled, terminated, .. } = report;
+    let (trigger, checked_out, duration_ms) = (trigger.as_str(), report.checked_out_after, report.duration_ms);
+    tracing::info!(
+        trigger,
+        idle_closed,
+        freed,
+        leases_flagged,
+        revoked,
+        cancelled,
+        terminated,
+        checked_out,
+        duration_ms,
+        "Connection pool cleanup: {}",
+        report.summary
+    );
+    let outcome = match (freed, idle_closed) {
+        (1.., _) => "freed",
+        (0, 1..) => "idle_closed",
+        (0, 0) => "nothing",
+    };
+    metrics::counter!(names::CLEANUP_RUNS, "trigger" => trigger, "outcome" => outcome).increment(1);
+    for (what, count) in names::CLEANUP_ENDS.into_iter().zip([revoked, cancelled, terminated]) {
+        metrics::counter!(names::CLEANUP_ENDED, "what" => what).increment(u64::from(*count));
+    }
+}

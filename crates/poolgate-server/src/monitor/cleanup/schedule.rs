@@ -1,0 +1,169 @@
+//! When a cleanup may run. Pure: times are since an origin of the caller's choice.
+
+use std::{collections::VecDeque, time::Duration};
+
+use poolgate_types::CleanupTrigger;
+
+/// Cleanups in a row that may free nothing before the automatic ones stop.
+const INEFFECTIVE_RUNS: u32 = 2;
+/// The cooldown of automatic cleanups doubles up to this.
+const LONGEST_COOLDOWN: Duration = Duration::from_secs(10 * 60);
+/// Automatic cleanups within [`LONGEST_COOLDOWN`], at most.
+const AUTOMATIC_RUNS: usize = 3;
+/// Usage below which a pool is at ease again, in percent: less than where a cleanup becomes due, so that a pool that
+/// swings around that is not cleaned over and over.
+pub(super) const CALM_PERCENT: f64 = 75.0;
+
+/// One cleanup at a time, not too often, and no more automatic ones when they cannot help.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    manual_cooldown: Duration,
+    /// After the first automatic one.
+    base_cooldown: Duration,
+    cooldown: Duration,
+    manual: Option<Duration>,
+    /// The newest automatic ones, the oldest first.
+    automatic: VecDeque<Duration>,
+    ineffective: u32,
+    running: bool,
+}
+
+impl Schedule {
+    pub(super) fn new(cooldown: Duration, manual_cooldown: Duration) -> Self {
+        Self {
+            manual_cooldown,
+            base_cooldown: cooldown,
+            cooldown,
+            manual: None,
+            automatic: VecDeque::new(),
+            ineffective: 0,
+            running: false,
+        }
+    }
+
+    /// Somebody asks for one: it begins, or the time until it may.
+    pub(super) fn begin_manual(&mut self, now: Duration) -> Result<(), Duration> {
+        let last = self.manual.into_iter().chain(self.running.then_some(now)).max();
+        let remaining = last.map_or(Duration::ZERO, |last| (last + self.manual_cooldown).saturating_sub(now));
+        if !remaining.is_zero() {
+            return Err(remaining);
+        }
+        self.manual = Some(now);
+        self.running = true;
+        Ok(())
+    }
+
+    /// Called with every tick: the pool has been nearly full for a while (`due`), or not, and this is its usage in
+    /// percent. True: one begins.
+    pub(super) fn begin_automatic(&mut self, due: bool, usage_percent: f64, now: Duration) -> bool {
+        if usage_percent < CALM_PERCENT {
+            self.ineffective = 0;
+        }
+        let since = |at: Duration| now.saturating_sub(at);
+        while self.automatic.front().is_some_and(|first| since(*first) >= LONGEST_COOLDOWN) {
+            self.automatic.pop_front();
+        }
+        let Some(last) = self.automatic.back() else {
+            self.cooldown = self.base_cooldown;
+            return self.begin_if(due, now);
+        };
+        let allowed = since(*last) >= self.cooldown && self.automatic.len() < AUTOMATIC_RUNS;
+        self.begin_if(due && allowed, now)
+    }
+
+    fn begin_if(&mut self, wanted: bool, now: Duration) -> bool {
+        let begins = wanted && !self.running && self.ineffective < INEFFECTIVE_RUNS;
+        if begins {
+            self.automatic.push_back(now);
+            self.running = true;
+        }
+        begins
+    }
+
+    /// The one that was begun has ended. True: automatic ones stop here.
+    pub(super) fn ended(&mut self, trigger: CleanupTrigger, freed: u32) -> bool {
+        self.running = false;
+        if freed > 0 {
+            (self.ineffective, self.cooldown) = (0, self.base_cooldown);
+            return false;
+        }
+        if trigger == CleanupTrigger::Manual {
+            return false;
+        }
+        self.ineffective += 1;
+        self.cooldown = (self.cooldown * 2).min(LONGEST_COOLDOWN.max(self.base_cooldown));
+        self.is_stopped()
+    }
+
+    /// The one that was begun is over, however that came.
+    pub(super) fn over(&mut self) {
+        self.running = false;
+    }
+
+    /// The automatic ones have freed nothing and have stopped until the pool is at ease.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.ineffective >= INEFFECTIVE_RUNS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn schedule() -> Schedule {
+        Schedule::new(MINUTE, Duration::from_secs(10))
+    }
+
+    /// Every second of a critically full pool; the seconds in which one begins.
+    fn begun(schedule: &mut Schedule, seconds: std::ops::Range<u64>, freed: u32) -> Vec<u64> {
+        let run = |second: &u64| {
+            let begins = schedule.begin_automatic(true, 95.0, Duration::from_secs(*second));
+            if begins {
+                schedule.ended(CleanupTrigger::Automatic, freed);
+            }
+            begins
+        };
+        seconds.filter(run).collect()
+    }
+
+    #[test]
+    fn two_that_free_nothing_are_the_last_until_the_pool_is_at_ease() {
+        let mut schedule = schedule();
+        assert_eq!(begun(&mut schedule, 0..3600, 0), [0, 120]);
+        assert!(schedule.is_stopped());
+        let at = Duration::from_secs;
+        assert!(!schedule.begin_automatic(false, 80.0, at(3600)), "below the trigger is not at ease");
+        assert_eq!(begun(&mut schedule, 3601..3700, 0), [] as [u64; 0]);
+        schedule.begin_automatic(false, 74.0, at(3700));
+        assert_eq!(begun(&mut schedule, 3701..3800, 0), [3701]);
+    }
+
+    #[test]
+    fn the_cooldown_doubles_across_short_calms() {
+        let mut schedule = schedule();
+        assert_eq!(begun(&mut schedule, 0..130, 0), [0, 120]);
+        schedule.begin_automatic(false, 10.0, Duration::from_secs(130));
+        assert_eq!(begun(&mut schedule, 131..3600, 0), [360, 840], "after four minutes, then eight");
+    }
+
+    #[test]
+    fn those_that_help_go_on_but_not_more_than_three_in_ten_minutes() {
+        assert_eq!(begun(&mut schedule(), 0..1000, 3), [0, 60, 120, 600, 660, 720]);
+    }
+
+    #[test]
+    fn one_at_a_time_and_asked_for_ones_keep_their_distance() {
+        let at = Duration::from_secs;
+        let mut schedule = schedule();
+        assert_eq!(schedule.begin_manual(at(0)), Ok(()));
+        assert!(!schedule.begin_automatic(true, 95.0, at(1)), "one is running");
+        assert!(!schedule.ended(CleanupTrigger::Manual, 0));
+        assert_eq!(schedule.begin_manual(at(4)), Err(at(6)));
+        assert!(schedule.begin_automatic(true, 95.0, at(5)));
+        assert_eq!(schedule.begin_manual(at(30)), Err(at(10)), "the automatic one is still running");
+        schedule.ended(CleanupTrigger::Automatic, 0);
+        assert_eq!(schedule.begin_manual(at(31)), Ok(()));
+    }
+}

@@ -1,0 +1,113 @@
+//! The pool's own sessions on a PostgreSQL server: what they do, and how they are made to stop.
+//!
+//! Every statement looks at sessions of this role, this database and this process's `application_name` alone, and what
+//! ends something asks once more, in the same statement, whether it is still so: a process number may belong to
+//! somebody else by then.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::watched::ApartConnection;
+
+/// Ours and no one else's: the connection that asks has the same role, database and name.
+macro_rules! ours {
+    () => {
+        "coalesce(s.usename = current_user AND s.datname = current_database()
+            AND s.application_name = current_setting('application_name') AND s.backend_type = 'client backend'
+            AND s.pid <> pg_backend_pid(), false)"
+    };
+}
+
+const LIST: &str = concat!(
+    "SELECT coalesce(json_agg(listed), '[]')::text FROM (
+        SELECT s.pid, s.backend_start::text, s.state_change::text, coalesce(s.state, '') AS state,
+               coalesce(extract(epoch FROM clock_timestamp() - s.state_change), 0)::float8 AS seconds,
+               coalesce(s.wait_event_type = 'Lock', false) AS waits_for_lock, ",
+    ours!(),
+    " AS ours
+        FROM pg_stat_activity s
+        WHERE s.pid IN (SELECT value::int FROM json_array_elements_text($1::json))
+    ) listed"
+);
+
+/// `$1` is a [`Session`]: it must be the same process, in the same state since the same moment.
+macro_rules! unchanged {
+    ($signal:literal) => {
+        concat!(
+            "SELECT coalesce(bool_and(",
+            $signal,
+            "), false)::text FROM pg_stat_activity s, (SELECT $1::json AS seen) AS argument
+              WHERE s.pid = (seen->>'pid')::int AND s.backend_start = (seen->>'backend_start')::timestamptz
+              AND s.state = seen->>'state' AND s.state_change = (seen->>'state_change')::timestamptz AND ",
+            ours!()
+        )
+    };
+}
+
+const CANCEL: &str = unchanged!("pg_cancel_backend(s.pid)");
+/// Waits up to a second for the process to be gone.
+const TERMINATE: &str = unchanged!("pg_terminate_backend(s.pid, 1000)");
+
+/// A session on the server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Session {
+    pub(super) pid: i32,
+    /// Absent, as the rest, from what this role may not see.
+    backend_start: Option<String>,
+    state_change: Option<String>,
+    pub(super) state: String,
+    /// How long it has been in its state.
+    seconds: f64,
+    pub(super) waits_for_lock: bool,
+    /// Of this process.
+    pub(super) ours: bool,
+}
+
+impl Session {
+    /// A statement is running, and for so long.
+    pub(super) fn works(&self) -> Option<Duration> {
+        (self.state == "active").then(|| self.age())
+    }
+
+    /// It waits for its client, in the middle of a transaction.
+    pub(super) fn idles_in_transaction(&self) -> Option<Duration> {
+        self.state.starts_with("idle in transaction").then(|| self.age())
+    }
+
+    /// It waits for its client and holds nothing.
+    pub(super) fn idles(&self) -> Option<Duration> {
+        (self.state == "idle").then(|| self.age())
+    }
+
+    fn age(&self) -> Duration {
+        Duration::try_from_secs_f64(self.seconds).unwrap_or_default()
+    }
+}
+
+/// The sessions that these processes serve; a process that is not among them has ended.
+pub(super) async fn list(connection: &mut dyn ApartConnection, pids: &[i32]) -> Result<Vec<Session>, String> {
+    let pids = serde_json::to_string(pids).map_err(|error| error.to_string())?;
+    let listed = connection.query_text_with(LIST, pids).await.map_err(|error| error.to_string())?;
+    serde_json::from_str(&listed).map_err(|error| error.to_string())
+}
+
+/// Ends the statement that the session is running, if it is still the same; false: it was not.
+pub(super) async fn cancel(connection: &mut dyn ApartConnection, session: &Session) -> Result<bool, String> {
+    signal(connection, CANCEL, session).await
+}
+
+/// Ends the session, if it has done nothing since it was seen; false: it has, or did not end within a second.
+pub(super) async fn terminate(connection: &mut dyn ApartConnection, session: &Session) -> Result<bool, String> {
+    signal(connection, TERMINATE, session).await
+}
+
+async fn signal(
+    connection: &mut dyn ApartConnection,
+    statement: &'static str,
+    session: &Session,
+) -> Result<bool, String> {
+    let seen = serde_json::to_string(session).map_err(|error| error.to_string())?;
+    let answer = connection.query_text_with(statement, seen).await.map_err(|error| error.to_string())?;
+    Ok(answer == "true")
+}

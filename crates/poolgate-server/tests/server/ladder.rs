@@ -1,0 +1,222 @@
+//! What a cleanup ends on a real PostgreSQL when it is opted in, and whom it leaves alone.
+
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use crate::harness::{Server, eventually};
+use axum::Router;
+use http::StatusCode;
+use poolgate_pool::{Lease, PoolConfig, PoolgatePool, PostgresSession, Revoked};
+use poolgate_server::{
+    PoolObserver, Poolgate, Settings,
+    settings::{CleanupSettings, Secret},
+};
+use poolgate_test_postgres::Postgres as Database;
+use poolgate_types::{CleanupTrigger, routes};
+use serde_json::Value;
+use sqlx::{Any, Connection, Executor, PgConnection, error::DatabaseError};
+use tokio::task::JoinHandle;
+
+const TOKEN: &str = "a token of some length";
+const ADMIN: (&str, &str) = ("authorization", "Bearer a token of some length");
+/// Longer than what the tests call long.
+const LONG: Duration = Duration::from_millis(1300);
+
+static DATABASE: LazyLock<Database> = LazyLock::new(|| Database::start().expect("PostgreSQL"));
+
+/// A server whose pool the database knows by `name`, and which calls a second long.
+fn server(name: &str, size: u32, opt_in: impl FnOnce(&mut CleanupSettings)) -> Server<PoolgatePool<Any>> {
+    sqlx::any::install_default_drivers();
+    let mut settings = Settings::default();
+    settings.server.admin_token = Some(Secret::new(TOKEN));
+    let second = Duration::from_secs(1);
+    let cleanup = &mut settings.cleanup;
+    (cleanup.leak_threshold, cleanup.revoke_after) = (second, second);
+    (cleanup.cancel_after, cleanup.terminate_after) = (second, second);
+    opt_in(cleanup);
+    let observer = PoolObserver::default();
+    let session = PostgresSession { application_name: Some(name.to_owned()), ..PostgresSession::default() };
+    let pool = PoolgatePool::<Any>::builder(DATABASE.url("postgres").parse().expect("a URL"))
+        .config(PoolConfig { size, max_overflow: 0, ..PoolConfig::default() })
+        .postgres(session)
+        .observer(Arc::new(observer.clone()))
+        .build()
+        .expect("a pool");
+    let poolgate = Poolgate::builder(pool.clone()).settings(settings).observer(observer).start();
+    let app = poolgate_server::app(&poolgate, Router::new());
+    Server::new(poolgate, pool, app, tempfile::TempDir::new().expect("a folder"))
+}
+
+fn everything(cleanup: &mut CleanupSettings) {
+    (cleanup.revoke, cleanup.cancel, cleanup.terminate) = (true, true, true);
+}
+
+async fn clean(server: &Server<PoolgatePool<Any>>, headers: &[(&str, &str)]) -> Value {
+    let answer = server.post(routes::FORCE_CLEANUP, headers).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    println!("{}", answer.body);
+    answer.json()
+}
+
+async fn lease(server: &Server<PoolgatePool<Any>>) -> Lease<Any> {
+    let mut lease = server.pool.acquire().await.expect("a connection");
+    lease.execute("SELECT 1").await.expect("answered");
+    lease
+}
+
+async fn in_transaction(server: &Server<PoolgatePool<Any>>) -> Lease<Any> {
+    let mut lease = lease(server).await;
+    lease.execute("BEGIN").await.expect("begun");
+    lease
+}
+
+fn runs(mut lease: Lease<Any>, sql: &'static str) -> JoinHandle<sqlx::Result<()>> {
+    tokio::spawn(async move { lease.execute(sql).await.map(drop) })
+}
+
+/// Sessions of another process with the same role and database: one idle, one at work, one idle in a transaction.
+struct Others {
+    idle: PgConnection,
+    in_transaction: PgConnection,
+    working: JoinHandle<sqlx::Result<()>>,
+}
+
+impl Others {
+    async fn connect(name: &str) -> Self {
+        let options = DATABASE.url("postgres").parse::<sqlx::postgres::PgConnectOptions>().expect("a URL");
+        let options = options.application_name(name);
+        let connect = async || PgConnection::connect_with(&options).await.expect("connected");
+        let (mut idle, mut in_transaction, mut working) = (connect().await, connect().await, connect().await);
+        idle.execute("SELECT 1").await.expect("answered");
+        in_transaction.execute("BEGIN").await.expect("begun");
+        let working = tokio::spawn(async move { working.execute("SELECT pg_sleep(4)").await.map(drop) });
+        Self { idle, in_transaction, working }
+    }
+
+    async fn are_well(mut self) {
+        self.idle.execute("SELECT 1").await.expect("not ended");
+        self.in_transaction.execute("COMMIT").await.expect("not ended");
+        self.working.await.expect("joined").expect("not cancelled");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_cause_is_ended_and_others_are_left_alone() {
+    let server = server("ladder", 5, everything);
+    let mut forgotten = lease(&server).await;
+    let mut left_open = in_transaction(&server).await;
+    let stuck = runs(lease(&server).await, "SELECT pg_sleep(60)");
+    // The same name is not enough: they are not in this pool's books.
+    let (namesakes, strangers) = (Others::connect("ladder").await, Others::connect("other").await);
+    tokio::time::sleep(LONG).await;
+    let mut young = lease(&server).await;
+
+    let report = clean(&server, &[ADMIN]).await;
+    for (what, count) in [
+        ("leases_flagged", 3),
+        ("revoked", 1),
+        ("cancelled", 1),
+        ("terminated", 1),
+        ("freed", 3),
+        ("checked_out_before", 4),
+        ("checked_out_after", 1),
+    ] {
+        assert_eq!(report[what], count, "{what}: {report}");
+    }
+    let summary = report["summary"].as_str().expect("text");
+    assert!(summary.starts_with("3 freed, 1 leases busy, 3 suspiciously old"), "{summary}");
+
+    assert!(Revoked::caused(&forgotten.execute("SELECT 1").await.expect_err("revoked")));
+    assert!(left_open.execute("SELECT 1").await.is_err());
+    let cancelled = stuck.await.expect("joined").expect_err("cancelled");
+    assert_eq!(cancelled.as_database_error().and_then(DatabaseError::code).as_deref(), Some("57014"), "{cancelled}");
+    young.execute("SELECT 1").await.expect("in use for a moment only");
+    // Their late returns change nothing: the pool is whole.
+    drop((forgotten, left_open, young));
+    let mut all = Vec::new();
+    for _ in 0..5 {
+        all.push(lease(&server).await);
+    }
+    namesakes.are_well().await;
+    strangers.are_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_ended_that_is_not_opted_in_or_asked_for_with_the_token() {
+    let careful = server("careful", 3, |_| {});
+    let mut held = (lease(&careful).await, in_transaction(&careful).await);
+    tokio::time::sleep(LONG).await;
+    let report = clean(&careful, &[ADMIN]).await;
+    assert_eq!((report["freed"].as_u64(), report["leases_flagged"].as_u64()), (Some(0), Some(2)));
+    assert_eq!(report["summary"], "0 freed, 2 leases busy, 2 suspiciously old");
+    let skipped = report["skipped"].to_string();
+    for step in ["revoke", "cancel", "terminate"] {
+        assert!(skipped.contains(&format!("{step}: not enabled (cleanup.{step})")), "{skipped}");
+    }
+    held.0.execute("SELECT 1").await.expect("left alone");
+    held.1.execute("COMMIT").await.expect("left alone");
+
+    let locked = server("locked", 3, everything);
+    let mut held = lease(&locked).await;
+    tokio::time::sleep(LONG).await;
+    let report = clean(&locked, &[]).await;
+    assert_eq!((report["freed"].as_u64(), report["revoked"].as_u64()), (Some(0), Some(0)));
+    assert!(report["skipped"].to_string().contains("revoke: needs the admin token"), "{report}");
+    held.execute("SELECT 1").await.expect("left alone");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_lock_is_a_victim_and_who_holds_it_is_not_at_work() {
+    let server = server("victims", 3, |cleanup| cleanup.cancel = true);
+    let mut holder = in_transaction(&server).await;
+    holder.execute("SELECT pg_advisory_xact_lock(5)").await.expect("locked");
+    let victim = runs(lease(&server).await, "SELECT pg_advisory_xact_lock(5)");
+    tokio::time::sleep(LONG).await;
+    let report = clean(&server, &[ADMIN]).await;
+    assert_eq!(report["cancelled"], 0, "{report}");
+    assert!(report["skipped"].to_string().contains("cancel: nothing of ours"), "{report}");
+    holder.execute("COMMIT").await.expect("left alone");
+    victim.await.expect("joined").expect("served in the end");
+}
+
+/// The server's own timeout, or an administrator, ends the session; its holder never notices and keeps the place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_place_of_a_session_that_has_ended_is_taken_back() {
+    let server = server("ended", 1, |cleanup| cleanup.revoke = true);
+    let _forgotten = in_transaction(&server).await;
+    let pid = server.pool.leases()[0].server_pid.expect("known");
+    DATABASE.sql("postgres", &format!("SELECT pg_terminate_backend({pid}, 5000)")).expect("ended");
+    tokio::time::sleep(LONG).await;
+    let report = clean(&server, &[ADMIN]).await;
+    assert_eq!((report["revoked"].as_u64(), report["freed"].as_u64()), (Some(1), Some(1)), "{report}");
+    lease(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_of_each_are_ended_at_once_and_no_more() {
+    let server = server("many", 4, everything);
+    let mut forgotten = Vec::new();
+    for _ in 0..4 {
+        forgotten.push(lease(&server).await);
+    }
+    tokio::time::sleep(LONG).await;
+    let report = clean(&server, &[ADMIN]).await;
+    assert_eq!((report["revoked"].as_u64(), report["freed"].as_u64()), (Some(2), Some(2)), "{report}");
+    assert!(report["skipped"].to_string().contains("revoke: 2 are ended at once"), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_full_of_forgotten_leases_is_freed_by_itself() {
+    let server = server("automatic", 3, |cleanup| cleanup.revoke = true);
+    let mut forgotten = Vec::new();
+    for _ in 0..3 {
+        forgotten.push(lease(&server).await);
+    }
+    eventually("cleaned", || server.poolgate.status().last_cleanup.is_some()).await;
+    let report = server.poolgate.status().last_cleanup.expect("there");
+    assert_eq!((report.trigger, report.revoked, report.freed), (CleanupTrigger::Automatic, 2, 2), "{report:?}");
+    lease(&server).await;
+    assert_eq!(server.poolgate.status().pool.checked_out, 1, "{report:?}");
+}

@@ -1,0 +1,92 @@
+//! The forecast, and a pool that follows it on a real PostgreSQL with little room.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::harness::{Server, eventually, server};
+use axum::{Router, routing::get};
+use http::StatusCode;
+use poolgate_pool::{PoolConfig, PoolgatePool, PostgresSession};
+use poolgate_server::{PoolObserver, Poolgate, Settings};
+use poolgate_test_postgres::Postgres as Database;
+use sqlx::{Executor, Postgres};
+use tokio::task::JoinSet;
+
+/// 13 connections, 3 of them for superusers, one of the others left alone: 9, of which two watch.
+const MAX_CONNECTIONS: u32 = 13;
+
+async fn serve(database: &Database, predictive: bool) -> Server<PoolgatePool<Postgres>> {
+    let mut settings = Settings::default();
+    (settings.pool.size, settings.pool.max_overflow) = (2, 0);
+    settings.gate.max_concurrent_requests = 2;
+    settings.sizing.predictive = predictive;
+    settings.sizing.horizon = Duration::from_secs(2);
+    settings.check().expect("possible settings");
+    let observer = PoolObserver::default();
+    let pool = PoolgatePool::<Postgres>::builder(database.url("postgres").parse().expect("a URL"))
+        .config(PoolConfig { size: 2, max_overflow: 0, ..PoolConfig::default() })
+        .postgres(PostgresSession::default())
+        .observer(Arc::new(observer.clone()))
+        .build()
+        .expect("a pool");
+    let poolgate = Poolgate::builder(pool.clone()).settings(settings).observer(observer).start();
+    let work = {
+        let pool = pool.clone();
+        async move || {
+            let Ok(mut lease) = pool.acquire().await else { return StatusCode::SERVICE_UNAVAILABLE };
+            match lease.execute("SELECT pg_sleep(0.3)").await {
+                Ok(_) => StatusCode::OK,
+                Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            }
+        }
+    };
+    let app = poolgate_server::app(&poolgate, Router::new().route("/work", get(work)).layer(poolgate.gate()));
+    let server = Server::new(poolgate, pool, app, tempfile::TempDir::new().expect("a folder"));
+    eventually("ready", || server.poolgate.readiness().missing().is_none()).await;
+    server
+}
+
+/// Requests that come evenly whatever becomes of them; how many were served.
+async fn demand(server: &Server<PoolgatePool<Postgres>>, per_second: u32, seconds: u32) -> u32 {
+    let mut requests = JoinSet::new();
+    let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second);
+    for _ in 0..per_second * seconds {
+        ticks.tick().await;
+        let service = server.app.clone();
+        requests.spawn(async move {
+            let request = http::Request::get("/work").header("host", "localhost:8000").body(axum::body::Body::empty());
+            let response = tower::ServiceExt::oneshot(service, request.expect("a request")).await.expect("infallible");
+            response.status()
+        });
+    }
+    let statuses = requests.join_all().await;
+    assert!(statuses.iter().all(|status| *status != StatusCode::INTERNAL_SERVER_ERROR), "a query has failed");
+    statuses.into_iter().filter(|status| *status == StatusCode::OK).count() as u32
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pool_follows_the_forecast_up_to_what_the_server_has_room_for() {
+    let database = tokio::task::spawn_blocking(|| Database::start_with_max_connections(MAX_CONNECTIONS));
+    let database = database.await.expect("joined").expect("PostgreSQL");
+    let fixed = serve(&database, false).await;
+    let served_fixed = demand(&fixed, 20, 5).await;
+    let status = fixed.poolgate.status();
+    assert_eq!((status.pool.pool_size, status.gate.max_concurrent_requests), (2, 2), "off by default");
+    let forecast = status.forecast.expect("shown all the same");
+    assert!((10.0..40.0).contains(&forecast.arrivals_per_second), "{forecast:?}");
+    fixed.poolgate.shutdown(Duration::from_secs(5)).await;
+
+    let server = serve(&database, true).await;
+    let served = demand(&server, 20, 8).await;
+    let status = server.poolgate.status();
+    println!("{served_fixed} of 100 served by a fixed pool, {served} of 160 by one of {}", status.pool.pool_size);
+    assert!((5..=9).contains(&status.pool.pool_size), "{:?}", status.pool);
+    assert_eq!(status.gate.max_concurrent_requests, status.pool.pool_size, "the gate goes with it");
+    assert_eq!(server.pool.contact().consecutive_failures, 0, "the server was never full");
+    assert!(served * 100 > served_fixed * 160, "{served} of 160, {served_fixed} of 100");
+}
+
+#[tokio::test]
+async fn sqlite_has_a_forecast_too() {
+    let server = server(|_| {}).await;
+    eventually("a forecast", || server.poolgate.status().forecast.is_some()).await;
+}
