@@ -1,6 +1,7 @@
-//! PostgreSQL's server programs; the tests start a private server from them and stop it again.
+//! PostgreSQL's server programs and PgBouncer; the tests start private servers from them and stop them again.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Result, bail};
 
@@ -9,16 +10,33 @@ use crate::process::find;
 
 const OTHERWISE: &str = "install PostgreSQL 14 or newer (its server programs initdb and pg_ctl on PATH)";
 
+const WITHOUT_POOLER: &str = "install PgBouncer (its program pgbouncer on PATH)";
+
 /// Makes sure that there are initdb and pg_ctl.
 pub(crate) fn find_or_install() -> Result<()> {
-    if is_there() {
-        return Ok(());
-    }
-    apt::install(&["postgresql"], OTHERWISE)?;
     if !is_there() {
-        bail!(OTHERWISE);
+        apt::install(&["postgresql"], OTHERWISE)?;
+        if !is_there() {
+            bail!(OTHERWISE);
+        }
     }
     Ok(())
+}
+
+/// Makes sure that there is pgbouncer.
+pub(crate) fn find_or_install_pooler() -> Result<()> {
+    if !pooler_is_there() {
+        apt::install(&["pgbouncer"], WITHOUT_POOLER)?;
+        if !pooler_is_there() {
+            bail!(WITHOUT_POOLER);
+        }
+    }
+    Ok(())
+}
+
+/// On PATH, or where Debian puts what administrators run, which is not on everybody's.
+fn pooler_is_there() -> bool {
+    find("pgbouncer").is_some() || Path::new("/usr/sbin/pgbouncer").exists()
 }
 
 /// On PATH, or where Debian keeps them: in /usr/lib/postgresql/VERSION/bin.

@@ -13,6 +13,7 @@ pub(crate) fn run(project: &Project) -> Result<()> {
     tools::wasm_target(project)?;
     tools::lint_components(project)?;
     postgres::find_or_install()?;
+    postgres::find_or_install_pooler()?;
     Chromium::find_or_install()?;
     Node::find_or_install(project)?.tools(project)?;
     for tool in [&tools::CARGO_DENY, &tools::WASM_PACK, &tools::WASM_BINDGEN, &tools::TRUNK] {

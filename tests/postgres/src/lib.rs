@@ -19,9 +19,12 @@
 //!
 //! static POSTGRES: LazyLock<Postgres> = LazyLock::new(|| Postgres::start().expect("PostgreSQL"));
 //! ```
+//!
+//! A [`PgBouncer`] stands in front of it in the same way, and a [`Proxy`] can fall silent.
 
 mod account;
 mod binaries;
+mod pgbouncer;
 mod proxy;
 
 use std::fs::{self, File};
@@ -37,6 +40,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::account::Account;
 
+pub use crate::pgbouncer::PgBouncer;
 pub use crate::proxy::Proxy;
 
 /// Longest wait for the server to answer.
@@ -122,17 +126,7 @@ impl Postgres {
     /// # Errors
     /// What `psql` says.
     pub fn sql(&self, database: &str, statements: &str) -> Result<String> {
-        let output = Command::new(self.binaries.join("psql"))
-            .args(["--no-psqlrc", "--quiet", "--no-align", "--tuples-only"])
-            .args(["--set", "ON_ERROR_STOP=1", "--command", statements, "--dbname"])
-            .arg(self.url(database))
-            .env("PGCONNECT_TIMEOUT", "10")
-            .stdin(Stdio::null())
-            .output()
-            .context("cannot run psql")?;
-        let error = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "psql: {}", error.trim());
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        psql(&self.binaries, &self.url(database), statements)
     }
 
     /// Shuts the server down in good order; its clients are told.
@@ -251,6 +245,20 @@ impl Drop for Postgres {
             let _ = server.wait();
         }
     }
+}
+
+/// Runs statements at an address and returns what they print.
+fn psql(binaries: &Path, url: &str, statements: &str) -> Result<String> {
+    let output = Command::new(binaries.join("psql"))
+        .args(["--no-psqlrc", "--quiet", "--no-align", "--tuples-only"])
+        .args(["--set", "ON_ERROR_STOP=1", "--command", statements, "--dbname", url])
+        .env("PGCONNECT_TIMEOUT", "10")
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot run psql")?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "psql: {}", error.trim());
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 fn command(binaries: &Path, account: &Account, folder: &Path, program: &str) -> Command {

@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use poolgate_test_postgres::Postgres;
+use poolgate_test_postgres::{PgBouncer, Postgres};
 
 #[test]
 fn a_server_lives_through_stop_and_kill_and_leaves_nothing_behind() -> anyhow::Result<()> {
@@ -33,5 +33,19 @@ fn a_server_lives_through_stop_and_kill_and_leaves_nothing_behind() -> anyhow::R
         assert!(Instant::now() < deadline, "{folder} is still there");
         std::thread::sleep(Duration::from_millis(20));
     }
+    Ok(())
+}
+
+#[test]
+fn a_pooler_leads_to_the_server_and_leaves_nothing_behind() -> anyhow::Result<()> {
+    let postgres = Postgres::start()?;
+    postgres.create_database("shop")?;
+    let pooler = PgBouncer::start(&postgres, "shop", &["pool_mode=transaction", "default_pool_size=3"])?;
+    assert!(pooler.console("SHOW VERSION")?.starts_with("PgBouncer"));
+    assert!(pooler.console("SHOW CONFIG")?.lines().any(|line| line.starts_with("default_pool_size|3|")));
+    let address = ("127.0.0.1", pooler.port());
+    assert!(TcpStream::connect(address).is_ok());
+    drop(pooler);
+    assert!(TcpStream::connect(address).is_err());
     Ok(())
 }

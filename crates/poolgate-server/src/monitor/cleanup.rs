@@ -13,7 +13,11 @@ use jiff::Timestamp;
 use poolgate_pool::Purpose;
 use poolgate_types::{CleanupReport, CleanupTrigger};
 
-use crate::{settings::CleanupSettings, telemetry::names, watched::WatchedPool};
+use crate::{
+    settings::CleanupSettings,
+    telemetry::names,
+    watched::{Upkeep, WatchedPool},
+};
 
 /// Leases that one cleanup names in the log.
 const NAMED_LEASES: usize = 20;
@@ -75,7 +79,8 @@ impl Cleaner {
     /// The pool has been nearly full for a while (`due`), or is not any more. Called with every tick.
     pub(crate) fn automatic(&self, pool: &dyn WatchedPool, due: bool) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if !due {
+        // Where nothing can be done, it would only say so again and again.
+        if !due || pool.upkeep().is_none() {
             state.ineffective = 0;
             return;
         }
@@ -109,22 +114,16 @@ impl Cleaner {
 
     fn clean(&self, pool: &dyn WatchedPool, trigger: CleanupTrigger, reach: Reach) -> CleanupReport {
         let (begun, started_at) = (Instant::now(), Timestamp::now().to_string());
-        let before = pool.counts().checked_out;
+        let before = pool.figures().checked_out;
         let mut skipped = Vec::new();
-        let idle_closed = match (reach, self.settings.dispose) {
-            (Reach::OptedIn, true) => pool.dispose(),
-            (Reach::OptedIn, false) => {
-                skipped.push("dispose: not enabled (cleanup.dispose)".to_owned());
-                pool.close_surplus_idle()
-            }
-            (Reach::Safe, enabled) => {
-                let why = if enabled { "needs the admin token" } else { "not enabled (cleanup.dispose)" };
-                skipped.push(format!("dispose: {why}"));
-                pool.close_surplus_idle()
+        let (idle_closed, leases_flagged) = match pool.upkeep() {
+            Some(upkeep) => (self.close_idle(upkeep, reach, &mut skipped), self.name_old_leases(upkeep)),
+            None => {
+                skipped.push("everything: these connections are not Poolgate's to close".to_owned());
+                (0, 0)
             }
         };
-        let leases_flagged = self.name_old_leases(pool);
-        let after = pool.counts().checked_out;
+        let after = pool.figures().checked_out;
         let report = CleanupReport {
             trigger,
             started_at,
@@ -155,7 +154,22 @@ impl Cleaner {
         report
     }
 
-    fn name_old_leases(&self, pool: &dyn WatchedPool) -> u32 {
+    fn close_idle(&self, pool: &dyn Upkeep, reach: Reach, skipped: &mut Vec<String>) -> u32 {
+        match (reach, self.settings.dispose) {
+            (Reach::OptedIn, true) => pool.dispose(),
+            (Reach::OptedIn, false) => {
+                skipped.push("dispose: not enabled (cleanup.dispose)".to_owned());
+                pool.close_surplus_idle()
+            }
+            (Reach::Safe, enabled) => {
+                let why = if enabled { "needs the admin token" } else { "not enabled (cleanup.dispose)" };
+                skipped.push(format!("dispose: {why}"));
+                pool.close_surplus_idle()
+            }
+        }
+    }
+
+    fn name_old_leases(&self, pool: &dyn Upkeep) -> u32 {
         let leases = pool.leases();
         let old = || leases.iter().filter(|lease| lease.age > self.settings.leak_threshold);
         for lease in old().take(NAMED_LEASES) {

@@ -16,7 +16,7 @@ use super::{
     report::Reporter,
     sampler::{Reading, Sampler},
 };
-use crate::{gate::Orders, shared::Shared};
+use crate::{gate::Orders, shared::Shared, watched::BlindSpot};
 
 /// While the breaker is half-open, this share of the capacity may probe.
 const PROBE_SHARE: f64 = 0.05;
@@ -29,12 +29,13 @@ const DEFAULT_HOLD: Duration = Duration::from_millis(50);
 /// Ticks until the server closes.
 pub(crate) async fn run(shared: Arc<Shared>, controller: Controller) {
     let tick = shared.settings.control.tick;
+    let source = Arc::clone(&shared);
     let mut ticks = time::interval(tick);
     // A tick that comes late is one tick: the controller knows how long it was.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut monitor = Monitor {
         sampler: Sampler::new(tick),
-        performance: PerformanceWindow::new(),
+        performance: PerformanceWindow::new(shared.observed),
         reporter: Reporter::new(shared.settings.monitor.interval),
         upkeep: time::interval(UPKEEP),
         controller,
@@ -42,10 +43,17 @@ pub(crate) async fn run(shared: Arc<Shared>, controller: Controller) {
     };
     loop {
         tokio::select! {
-            () = monitor.shared.closing.cancelled() => return,
-            _ = ticks.tick() => monitor.tick(),
+            () = source.closing.cancelled() => return,
+            _ = ticks.tick() => {
+                if let Some(reading) = source.pool.refresh()
+                    && source.closing.run_until_cancelled(reading).await.is_none()
+                {
+                    return;
+                }
+                monitor.tick();
+            }
             _ = monitor.upkeep.tick() => {
-                if let Some(metrics) = &monitor.shared.metrics {
+                if let Some(metrics) = &source.metrics {
                     metrics.upkeep();
                 }
             }
@@ -71,8 +79,7 @@ impl Monitor {
         let ttl = Duration::from_secs(u64::from(in_force.config.ttl_seconds));
         let clients = shared.clients.count(in_force.config.version, ttl);
         let streaming = shared.clients.streaming();
-        let reading =
-            self.sampler.read(&shared.gate, &shared.observer, pool.counts(), contact, clients.live, streaming);
+        let reading = self.sampler.read(&shared.gate, &shared.observer, pool, contact, clients.live, streaming);
         let mut decision = self.controller.tick(&reading.sample, shared.uptime());
         if let Some(mean_hold) = decision.mean_hold {
             shared.gate.limiter().set_hold(mean_hold);
@@ -89,7 +96,9 @@ impl Monitor {
             .performance
             .update(reading.totals, shared.observer.times(), reading.acquire_waits.clone(), shared.gate.responses())
             .clone();
-        Reporter::efficiency(performance.pool_efficiency);
+        if let Some(efficiency) = performance.pool_efficiency {
+            Reporter::efficiency(efficiency);
+        }
         let status = status(&shared, health, &decision, &reading, clients, performance);
         shared.status.send_replace(Arc::new(StatusDocument::new(status, contact != Contact::Silent)));
         if contact == Contact::Answering {
@@ -116,7 +125,7 @@ impl Monitor {
 /// Little's law: slots / mean hold time.
 fn capacity_per_second(decision: &Decision, reading: &Reading) -> f64 {
     let hold = decision.mean_hold.unwrap_or(DEFAULT_HOLD).as_secs_f64().max(0.001);
-    f64::from(reading.counts.capacity.min(reading.occupancy.permits)) / hold
+    f64::from(reading.figures.capacity.min(reading.occupancy.permits)) / hold
 }
 
 /// Keeps what was measured and takes back what would reach the clients.
@@ -134,13 +143,13 @@ fn status(
     clients: Clients,
     performance: Performance,
 ) -> Status {
-    let Reading { counts, occupancy, totals, .. } = reading;
+    let Reading { figures, occupancy, totals, .. } = reading;
     Status {
         health,
         throttling_level: decision.config.throttling_level,
         emergency_mode_active: decision.config.emergency_mode_active,
         circuit_breaker: decision.breaker,
-        pool: pool_status(counts, shared.contact.backend()),
+        pool: pool_status(figures, shared.contact.backend()),
         gate: GateStatus {
             max_concurrent_requests: occupancy.permits,
             in_flight: occupancy.in_flight,
@@ -181,6 +190,14 @@ fn alerts(shared: &Shared, decision: &Decision) -> Vec<Alert> {
             severity: Severity::Warning,
             message: format!("Automatic cleanup cannot help and has stopped: {}", report.summary),
             since: report.started_at,
+        });
+    }
+    if let Some(BlindSpot { message, since }) = shared.pool().blind_spot() {
+        alerts.push(Alert {
+            kind: AlertKind::PartialView,
+            severity: Severity::Warning,
+            message,
+            since: since.to_string(),
         });
     }
     alerts

@@ -23,6 +23,7 @@ impl Settings {
     pub fn check(&self) -> Result<(), InvalidValue> {
         self.check_server()?;
         self.check_pool()?;
+        self.check_watch()?;
         let Self { gate, monitor, control, events, cleanup, .. } = self;
         number("gate.max_concurrent_requests", gate.max_concurrent_requests, 1..=10_000)?;
         time("gate.timeout", gate.timeout, Duration::ZERO..=MINUTE)?;
@@ -71,6 +72,21 @@ impl Settings {
         time("pool.pre_ping_idle", pool.pre_ping_idle, Duration::ZERO..=HOUR)?;
         match pool.recycle {
             Some(recycle) => time("pool.recycle", recycle, SECOND..=24 * HOUR),
+            None => Ok(()),
+        }
+    }
+
+    fn check_watch(&self) -> Result<(), InvalidValue> {
+        let watch = &self.watch;
+        if watch.url.is_some() && self.demo.enabled {
+            return Err(InvalidValue {
+                key: "watch.url",
+                problem: "the demo needs a pool of its own; a server that watches has none".to_owned(),
+            });
+        }
+        within("watch.transactions_per_request", &watch.transactions_per_request, &(0.01..=1000.0))?;
+        match watch.capacity {
+            Some(capacity) => number("watch.capacity", capacity, 1..=100_000),
             None => Ok(()),
         }
     }
@@ -128,7 +144,7 @@ fn is_origin(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Secret;
+    use crate::settings::{Secret, WatchUrl};
 
     fn key_of(change: impl FnOnce(&mut Settings)) -> &'static str {
         let mut settings = Settings::default();
@@ -146,6 +162,13 @@ mod tests {
         assert_eq!(key_of(|s| s.pool.size = 0), "pool.size");
         assert_eq!(key_of(|s| s.gate.max_concurrent_requests = 0), "gate.max_concurrent_requests");
         assert_eq!(key_of(|s| s.control.tick = Duration::ZERO), "control.tick");
+        assert_eq!(key_of(|s| s.watch.capacity = Some(0)), "watch.capacity");
+        assert_eq!(key_of(|s| s.watch.transactions_per_request = f64::NAN), "watch.transactions_per_request");
+        let watching_demo = |s: &mut Settings| {
+            s.watch.url = WatchUrl::new("pgbouncer://pooler/shop").ok();
+            s.demo.enabled = true;
+        };
+        assert_eq!(key_of(watching_demo), "watch.url");
         assert_eq!(key_of(|s| s.thresholds.warning = 60.0), "thresholds.warning");
         assert_eq!(key_of(|s| s.thresholds.critical = f64::NAN), "thresholds.critical");
         assert_eq!(key_of(|s| s.server.admin_token = Some(Secret::new("short"))), "server.admin_token");

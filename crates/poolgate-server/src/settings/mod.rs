@@ -10,6 +10,7 @@ mod list;
 mod load;
 mod network;
 mod secret;
+mod watch;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -20,6 +21,7 @@ pub use self::{
     load::{Overrides, Profile, SettingsError},
     network::{InvalidNetwork, Network},
     secret::{DatabaseUrl, InvalidDatabaseUrl, Secret},
+    watch::{InvalidWatchUrl, WatchSettings, WatchUrl, WatchedKind},
 };
 
 /// All settings. `Settings::default()` is what the binary runs with when nothing is set.
@@ -33,6 +35,8 @@ pub struct Settings {
     pub server: ServerSettings,
     /// The database.
     pub database: DatabaseSettings,
+    /// Watching a source elsewhere instead of having a pool.
+    pub watch: WatchSettings,
     /// The connection pool.
     pub pool: PoolSettings,
     /// The gate in front of the pool.
@@ -119,7 +123,7 @@ impl Default for ServerSettings {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct DatabaseSettings {
-    /// `postgres://…` or `sqlite://…`; `DATABASE_URL` is read too. Needed, except in demo mode.
+    /// `postgres://…` or `sqlite://…`; `DATABASE_URL` is read too. Needed, except in demo mode and to watch.
     pub url: Option<DatabaseUrl>,
 }
 

@@ -73,6 +73,7 @@ fn clippy_wasm(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
 /// Unit, property, integration and documentation tests, on SQLite and PostgreSQL. Leaves the server's binary behind.
 fn rust_tests(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     postgres::find_or_install()?;
+    postgres::find_or_install_pooler()?;
     let mut build = setting.project.cargo();
     transcript.run(build.args(["build", "--locked", "--workspace", "--all-targets"]))?;
     let mut test = setting.project.cargo();
