@@ -126,7 +126,8 @@ impl FairRate {
             None => self.is_congested(sample, arrivals, capacity, now).then(|| self.guess(equal_share, now)),
             Some(rate) => (!self.fits(arrivals, capacity, delay, now)).then(|| {
                 let mut factor = self.factor(arrivals, f64::from(gate.queued), capacity, delay, elapsed);
-                if factor < FALLING_FAST && rate > FAR_ABOVE * equal_share {
+                let falls_fast = factor < FALLING_FAST || self.standing.stands(now);
+                if falls_fast && rate > FAR_ABOVE * equal_share {
                     return self.guess(equal_share, now);
                 }
                 if rate < EQUAL_ENOUGH * equal_share {

@@ -10,11 +10,9 @@ use crate::sample::Sample;
 
 /// For how long it must stand.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// In how many seconds it shall drain; but not with more than one part of the capacity, and not with less than the other,
-/// because it may be the tip of a queue elsewhere.
-const DRAIN_SECONDS: f64 = 1.0;
-const MOST_TO_DRAIN: f64 = 0.5;
-const LEAST_TO_DRAIN: f64 = 0.2;
+/// Demand beyond the capacity that is taken for sure then, relative to it. Not the queue's length: it may be the tip of a
+/// longer one elsewhere.
+const EXCESS: f64 = 0.5;
 
 /// The queue of the last second.
 #[derive(Clone, Debug, Default)]
@@ -42,14 +40,9 @@ impl StandingQueue {
         }
     }
 
-    /// Demand a second beyond what arrives: with a queue that stands it is at least the capacity, and the queue comes on top.
+    /// Demand a second beyond what arrives.
     pub(crate) fn excess(&self, arrivals: f64, capacity: f64, now: Duration) -> f64 {
-        if !self.stands(now) {
-            return 0.0;
-        }
-        let queued = self.queued.back().map_or(0.0, |(_, queued)| f64::from(*queued));
-        (capacity - arrivals).max(0.0)
-            + (queued / DRAIN_SECONDS).clamp(LEAST_TO_DRAIN * capacity, MOST_TO_DRAIN * capacity)
+        if self.stands(now) { (capacity - arrivals).max(0.0) + EXCESS * capacity } else { 0.0 }
     }
 
     /// Whoever came during the last second had to wait for at least one whole turn of all slots.
@@ -98,11 +91,8 @@ mod tests {
         let mut queue = Queue::new();
         assert_eq!(queue.0.excess(50.0, 100.0, queue.1), 0.0);
         queue.tick(20, 30, true);
-        assert_eq!(queue.0.excess(50.0, 100.0, queue.1), 50.0 + 30.0);
-        queue.tick(20, 12, true);
-        assert_eq!(queue.0.excess(100.0, 100.0, queue.1), 20.0, "no less than a fifth of the capacity");
-        queue.tick(20, 3000, true);
-        assert_eq!(queue.0.excess(120.0, 100.0, queue.1), 50.0, "no more than half the capacity");
+        assert_eq!(queue.0.excess(50.0, 100.0, queue.1), 50.0 + 50.0, "as much as can be served, and half of it again");
+        assert_eq!(queue.0.excess(120.0, 100.0, queue.1), 50.0);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -25,6 +25,7 @@ use poolgate_server::{
 use poolgate_throttle::{Request, Settings as ThrottleSettings};
 use sqlx::{Executor, Postgres, raw_sql};
 use tokio::{net::TcpListener, task::JoinSet, time};
+use tower::ServiceExt;
 
 const SERVER_CONNECTIONS: u32 = 5;
 /// 5 connections of 40 ms and some overhead: at most 125 requests a second.
@@ -104,8 +105,23 @@ struct Outcome {
     poolgate: Poolgate,
 }
 
-/// The app with so many connections to the pooler, and its users; they are told to slow down or not.
-async fn run(database: &'static str, app_connections: u32, tell: bool) -> Outcome {
+/// When clients are told what they may send.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Told {
+    Never,
+    Always,
+    /// Poolgate is started again in the middle of the overload.
+    Late,
+}
+
+fn start(source: PgBouncer, told: bool) -> Poolgate {
+    let mut settings = Settings::default();
+    settings.control.clients = told;
+    Poolgate::builder(source).settings(settings).start()
+}
+
+/// The app with so many connections to the pooler, and its users.
+async fn run(database: &'static str, app_connections: u32, told: Told) -> Outcome {
     let postgres = postgres().await;
     postgres.create_database(database).expect("created");
     let pooler =
@@ -118,12 +134,18 @@ async fn run(database: &'static str, app_connections: u32, tell: bool) -> Outcom
         ..PoolConfig::default()
     };
     let app_pool = PoolgatePool::<Postgres>::builder(options(&pooler.url("app", database))).config(config).build();
-    let mut settings = Settings::default();
-    settings.control.clients = tell;
-    let source = PgBouncer::new(options(&pooler.url("stats", database)));
-    let poolgate = Poolgate::builder(source).settings(settings).start();
+    let source = || PgBouncer::new(options(&pooler.url("stats", database)));
+    let mut poolgate = start(source(), told == Told::Always);
     eventually("ready", || poolgate.readiness().missing().is_none()).await;
-    let app = Router::new().route("/work", get(work)).with_state(app_pool.expect("a pool")).merge(poolgate.routes());
+    let app = Router::new().route("/work", get(work)).with_state(app_pool.expect("a pool"));
+    let routes = Arc::new(Mutex::new(poolgate.routes()));
+    let app = app.fallback({
+        let routes = Arc::clone(&routes);
+        move |request: axum::extract::Request| {
+            let routes = routes.lock().expect("nobody panics").clone();
+            routes.oneshot(request)
+        }
+    });
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let service = app.into_make_service_with_connect_info::<SocketAddr>();
@@ -134,7 +156,16 @@ async fn run(database: &'static str, app_connections: u32, tell: bool) -> Outcom
     for seed in 1..=CLIENTS {
         clients.spawn(wish(HttpClient::new(address), seed, Arc::clone(&seen)));
     }
-    time::sleep(Duration::from_secs(6)).await;
+    let mut settle = Duration::from_secs(6);
+    if told == Told::Late {
+        // Clients come back within seconds, and what has built up in the app must drain as well.
+        settle *= 2;
+        time::sleep(Duration::from_secs(3)).await;
+        poolgate.close();
+        poolgate = start(source(), true);
+        *routes.lock().expect("nobody panics") = poolgate.routes();
+    }
+    time::sleep(settle).await;
     seen.take();
     let (mut waiting, mut in_use, mut samples) = (0, 0, 0);
     let begun = Instant::now();
@@ -155,7 +186,7 @@ async fn run(database: &'static str, app_connections: u32, tell: bool) -> Outcom
     let served_per_second = served as f64 / begun.elapsed().as_secs_f64();
     let waiting = mean(waiting);
     println!(
-        "{app_connections} connections, told {tell}: {served_per_second:.0} served a second, {got_nothing} got nothing, slowest {slowest:?}, busy \
+        "{app_connections} connections, told {told:?}: {served_per_second:.0} served a second, {got_nothing} got nothing, slowest {slowest:?}, busy \
          {busy:.2}, {waiting:.1} waiting"
     );
     Outcome { served_per_second, got_nothing, slowest, busy, waiting, poolgate }
@@ -163,7 +194,7 @@ async fn run(database: &'static str, app_connections: u32, tell: bool) -> Outcom
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn browsers_of_an_app_in_another_language_share_what_its_database_can_serve() {
-    let (untold, told) = tokio::join!(run("untold", 120, false), run("told", 120, true));
+    let (untold, told) = tokio::join!(run("untold", 120, Told::Never), run("told", 120, Told::Always));
     assert!(untold.waiting > 90.0 && untold.got_nothing > 100, "this is an overload");
     assert!(told.busy > 0.8, "the database stays busy: {:.2}", told.busy);
     assert!(told.waiting < 30.0, "few wait in the pooler: {:.1}", told.waiting);
@@ -174,10 +205,12 @@ async fn browsers_of_an_app_in_another_language_share_what_its_database_can_serv
     assert!(!unlimited.enforced, "control.clients = false tells nobody");
 }
 
-/// The queue in the pooler is full at once, and the rest waits in the app: no more arrives than is served.
+/// Poolgate comes when the queue in the pooler is as long as it can be, and the rest waits in the app: no more arrives
+/// than is served.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_queue_that_stands_is_evidence_enough_where_the_rest_of_it_is_out_of_sight() {
-    let told = run("out_of_sight", 15, true).await;
+    let told = run("out_of_sight", 15, Told::Late).await;
     assert!(told.busy > 0.7, "the database stays busy: {:.2}", told.busy);
-    assert!(told.got_nothing < 10 && told.slowest < Duration::from_secs(1), "nothing waits for long in the app");
+    assert!(told.served_per_second > 80.0, "it works for users who are still there: {:.0}", told.served_per_second);
+    assert!(told.got_nothing < 60, "nearly all are served in time, not {} less", told.got_nothing);
 }
