@@ -46,6 +46,8 @@ test("the verdict is a sentence", async () => {
   );
   status.gate.waiting = 1;
   assert.match(words.verdict(status, since), /, 1 request waiting,/);
+  status.pool.waiting = status.performance.acquire_wait_ms = null;
+  assert.match(words.verdict(status, since), / connections busy$/, "what the source does not show is not said");
 });
 
 test("the reason says what each client may send", async () => {

@@ -2,6 +2,7 @@
 
 import { byId, definitionList, setText } from "./dom.js";
 import * as format from "./format.js";
+import { waiting } from "./words.js";
 
 /** @import { Status } from "../types/wire.js" */
 /** @import { State } from "./state.js" */
@@ -49,12 +50,12 @@ export function statRow() {
   const show = definitionList(byId("stats", HTMLElement), STATS);
   return ({ status, rates }) => {
     if (status === null) return;
-    const { pool, gate, performance, clients } = status;
+    const { pool, performance, clients } = status;
     show({
-      waiting: format.count(gate.waiting + pool.waiting),
+      waiting: format.count(waiting(status)),
       busy: `${pool.checked_out} / ${pool.capacity}`,
-      p95: format.milliseconds(performance.acquire_wait_ms.p95),
-      p99: format.milliseconds(performance.acquire_wait_ms.p99),
+      p95: format.milliseconds(performance.acquire_wait_ms?.p95),
+      p99: format.milliseconds(performance.acquire_wait_ms?.p99),
       rejected: format.rate(rates.rejected),
       goodput: format.rate(rates.admitted),
       clients: `${clients.in_sync} / ${clients.live}`,

@@ -1,7 +1,7 @@
 // What the page knows: the newest documents, what follows from two of them, and the last fifteen minutes.
 
 import { History } from "./history.js";
-import { LEVELS, level } from "./words.js";
+import { LEVELS, level, waiting } from "./words.js";
 
 /** @import { Status, ThrottlingConfig } from "../types/wire.js" */
 
@@ -90,15 +90,16 @@ export class State {
    * @param {Status} status
    * @param {number} at
    */
-  #record({ pool, gate, performance, throttling_level }, at) {
+  #record(status, at) {
+    const { pool, performance, throttling_level } = status;
     this.history.record(at / 1000, {
       level: LEVELS.indexOf(level(throttling_level)),
       busy: pool.checked_out,
       open: pool.checked_out + pool.idle,
       capacity: pool.capacity,
-      waiting: gate.waiting + pool.waiting,
-      p95: performance.acquire_wait_ms.p95,
-      p99: performance.acquire_wait_ms.p99,
+      waiting: waiting(status) ?? NaN,
+      p95: performance.acquire_wait_ms?.p95 ?? NaN,
+      p99: performance.acquire_wait_ms?.p99 ?? NaN,
       admitted: this.rates.admitted ?? NaN,
       rejected: this.rates.rejected ?? NaN,
     });

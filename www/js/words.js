@@ -45,16 +45,26 @@ export function level(word) {
  * @param {{ at: number, seenBegin: boolean }} since when the level was first seen, and whether its begin was
  */
 export function verdict(status, since) {
-  const { pool, gate, performance } = status;
+  const { pool, performance } = status;
   const begin = since.seenBegin
     ? `since ${format.clock(since.at)}`
     : `since ${format.clock(since.at)} or earlier`;
-  const waiting = gate.waiting + pool.waiting;
+  const requests = waiting(status);
   return [
     `${level(status.throttling_level)} ${begin} — ${pool.checked_out} of ${pool.capacity} connections busy`,
-    waiting === 0 ? "nothing waiting" : `${format.plural(waiting, "request")} waiting`,
-    `p99 wait ${format.milliseconds(performance.acquire_wait_ms.p99)}`,
-  ].join(", ");
+    requests === 0 ? "nothing waiting" : requests && `${format.plural(requests, "request")} waiting`,
+    performance.acquire_wait_ms && `p99 wait ${format.milliseconds(performance.acquire_wait_ms.p99)}`,
+  ]
+    .filter(Boolean)
+    .join(", ");
+}
+
+/**
+ * Requests that wait, at the gate or for a connection; null where the watched source does not show it.
+ * @param {Status} status
+ */
+export function waiting({ gate, pool }) {
+  return pool.waiting === null ? null : gate.waiting + pool.waiting;
 }
 
 /**

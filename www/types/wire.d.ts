@@ -23,7 +23,7 @@ export interface PoolStatus {
   overflow: number;
   connecting: number;
   available: number;
-  waiting: number;
+  waiting: number | null;
   usage_percent: number;
   generation: number;
   oldest_checkout_seconds: number | null;
@@ -57,8 +57,8 @@ export interface Status {
     requests: number;
     error_rate: number;
     response_time_ms: Percentiles;
-    acquire_wait_ms: Percentiles;
-    pool_efficiency: number;
+    acquire_wait_ms: Percentiles | null;
+    pool_efficiency: number | null;
   };
   clients: { live: number; in_sync: number };
   last_cleanup: CleanupReport | null;

@@ -15,7 +15,10 @@
 
 use std::time::Duration;
 
-use crate::{average::Average, capacity::Capacity, sample::Sample, settings::AdaptiveSettings, window::Window};
+use crate::{
+    average::Average, capacity::Capacity, sample::Sample, settings::AdaptiveSettings, standing::StandingQueue,
+    window::Window,
+};
 
 /// Largest and smallest factor per [`STEP`].
 const FASTEST_RELEASE: f64 = 1.06;
@@ -72,6 +75,7 @@ pub(crate) struct FairRate {
     settings: AdaptiveSettings,
     arrivals: Average,
     rejects: Window,
+    standing: StandingQueue,
     rate: Option<f64>,
     calm: Option<Calm>,
     guess: Option<Guess>,
@@ -100,6 +104,7 @@ impl FairRate {
             settings,
             arrivals: Average::new(ARRIVALS_TIME_CONSTANT),
             rejects: Window::default(),
+            standing: StandingQueue::default(),
             rate: None,
             calm: None,
             guess: None,
@@ -124,10 +129,12 @@ impl FairRate {
         let gate = &sample.gate;
         self.arrivals.update(gate.arrivals as f64 / elapsed.as_secs_f64(), elapsed);
         self.rejects.add(gate.rejected as f64, gate.arrivals as f64, now);
+        self.standing.update(sample, now);
 
         let (Some(arrivals), Some(capacity)) = (self.arrivals.value(), capacity.per_second()) else {
             return self.rate;
         };
+        let arrivals = arrivals + self.standing.excess(arrivals, capacity, now);
         let wanted = self.settings.overcommit * capacity;
         let equal_share = wanted / f64::from(sample.live_clients.max(1));
         if self.is_unheard(arrivals, wanted, now) {
@@ -137,10 +144,11 @@ impl FairRate {
         }
         let delay = self.loop_delay(sample);
         self.rate = match self.rate {
-            None => self.is_congested(sample, arrivals, capacity).then(|| self.guess(equal_share, arrivals, now)),
+            None => self.is_congested(sample, arrivals, capacity, now).then(|| self.guess(equal_share, arrivals, now)),
             Some(rate) => (!self.fits(arrivals, capacity, delay, now)).then(|| {
                 let mut factor = self.factor(arrivals, f64::from(gate.queued), capacity, delay, elapsed);
-                if factor < FALLING_FAST && rate > FAR_ABOVE * equal_share {
+                let falls_fast = factor < FALLING_FAST || self.standing.stands(now);
+                if falls_fast && rate > FAR_ABOVE * equal_share {
                     return self.guess(equal_share, arrivals, now);
                 }
                 if rate < EQUAL_ENOUGH * equal_share {
@@ -179,10 +187,12 @@ impl FairRate {
         true
     }
 
-    /// More arrives than is wanted, and the gate shows it. Usage alone, however high, is no evidence.
-    fn is_congested(&self, sample: &Sample, arrivals: f64, capacity: f64) -> bool {
+    /// More arrives than is wanted, and the gate shows it; where nobody is turned away, a standing queue does. Usage alone,
+    /// however high, is no evidence.
+    fn is_congested(&self, sample: &Sample, arrivals: f64, capacity: f64, now: Duration) -> bool {
         let excess = arrivals / capacity - 1.0;
-        excess > EXCESSIVE * noise(capacity) && (sample.gate.queued > 0 || sample.gate.rejected > 0)
+        let too_much = excess > EXCESSIVE * noise(capacity) && (sample.gate.queued > 0 || sample.gate.rejected > 0);
+        too_much || self.standing.stands(now)
     }
 
     /// How long it takes until a new rate shows in the arrivals, in seconds, on average over the clients.
@@ -241,20 +251,29 @@ mod tests {
         law: FairRate,
         capacity: Capacity,
         live_clients: u32,
+        patient: bool,
         now: Duration,
     }
 
     impl Gate {
         fn new() -> Self {
             let law = FairRate::new(AdaptiveSettings::default());
-            Self { law, capacity: Capacity::new(), live_clients: 100, now: Duration::ZERO }
+            Self { law, capacity: Capacity::new(), live_clients: 100, patient: false, now: Duration::ZERO }
         }
 
         fn tick(&mut self, arrivals: u64, rejected: u64, queued: u32) -> Option<f64> {
             self.now += TICK;
             let sample = Sample {
                 pool: PoolSample { capacity: 30, ..PoolSample::default() },
-                gate: GateSample { permits: 25, in_flight: 25, queued, arrivals, rejected, ..GateSample::default() },
+                gate: GateSample {
+                    permits: 25,
+                    in_flight: 25,
+                    queued,
+                    arrivals,
+                    rejected,
+                    patient: self.patient,
+                    ..GateSample::default()
+                },
                 completed: 50,
                 hold_total: Duration::from_millis(50 * 50),
                 live_clients: self.live_clients,
@@ -292,6 +311,19 @@ mod tests {
             rate = gate.tick(500, 450, 20).unwrap_or(rate);
         }
         assert!((rate / (0.1 * 1.08 * 5.0) - 1.0).abs() < 0.01, "{rate}");
+    }
+
+    #[test]
+    fn a_queue_that_stands_is_congestion_although_no_more_arrives_than_is_served() {
+        let mut gate = Gate::new();
+        gate.patient = true;
+        assert_eq!((0..600).find_map(|_| gate.tick(50, 0, 20)), None, "less than a turn of the slots");
+        let rate = (0..20).find_map(|_| gate.tick(50, 0, 200)).unwrap();
+        assert!((rate / (1.08 * 500.0 / 100.0) - 1.0).abs() < 0.05, "{rate}");
+        let still = (0..100).map(|_| gate.tick(40, 0, 200)).last().unwrap();
+        assert!(still.is_some(), "what waits is demand, though little arrives");
+        let ticks = (1..100).find(|_| gate.tick(10, 0, 0).is_none()).unwrap();
+        assert!((20..=70).contains(&ticks), "released after {ticks} ticks");
     }
 
     #[test]

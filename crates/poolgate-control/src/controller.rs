@@ -103,7 +103,8 @@ impl Controller {
         let fair_rate = if elapsed.is_zero() {
             self.publisher.config().fair_rate_per_second
         } else {
-            if self.settings.policy == Policy::Adaptive {
+            // Who turns nobody away has no gate that could be narrowed.
+            if self.settings.policy == Policy::Adaptive && !sample.gate.patient {
                 let (hold, limited) = (self.capacity.mean_hold(), self.fair_rate.is_in_force());
                 self.lowered = self.concurrency.update(sample, hold, limited, now, elapsed);
             }

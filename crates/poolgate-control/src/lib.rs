@@ -46,6 +46,7 @@
 //! | signal | what follows |
 //! |---|---|
 //! | arrivals against capacity, queue and rejects at the gate | the fair rate ([`Policy::Adaptive`]) |
+//! | a queue that does not drain, where nobody is turned away ([`GateSample::patient`]) | the same |
 //! | pool usage averaged over 2 s | health, alerts, cleanup; with [`Policy::Fixed`] also the level and its row |
 //! | rejects (over quota or not) and acquire waits over 2 s while a rate is in force | the level's word, nothing else |
 //! | no answer from the database | the circuit breaker |
@@ -68,6 +69,7 @@ mod ratio;
 mod sample;
 mod settings;
 pub mod sizing;
+mod standing;
 mod window;
 
 pub use controller::Controller;

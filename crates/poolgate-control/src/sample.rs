@@ -63,6 +63,9 @@ pub struct GateSample {
     /// Requests turned away since the previous sample because their client sent more than its share. They cost no
     /// capacity, so the fair rate does not know them; but they say that clients do not obey.
     pub over_quota: u64,
+    /// Nobody is turned away: the queue is a pooler's, or an app's, where they wait until it is their turn. Demand that
+    /// cannot be served then shows as a queue that does not drain.
+    pub patient: bool,
 }
 
 /// Acquire waits: from arrival at the gate until a connection is in hand.

@@ -26,6 +26,7 @@ fn samples() -> impl Strategy<Value = Sample> {
                 admitted: count.1,
                 rejected: count.2,
                 over_quota: count.2,
+                patient: count.0 % 2 == 0,
             },
             completed: count.1,
             hold_total: Duration::from_nanos(count.3),

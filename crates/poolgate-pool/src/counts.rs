@@ -92,7 +92,7 @@ pub struct Contact {
 }
 
 /// How a [`drain`](crate::PoolgatePool::drain) ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {
     /// Leases that were still held at the deadline.

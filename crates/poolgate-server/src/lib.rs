@@ -82,5 +82,8 @@ pub use self::{
     readiness::{Readiness, StartUpWork},
     serve::{Served, serve},
     settings::Settings,
-    watched::{ApartConnection, SupportedDatabase, WatchedPool},
+    watched::{
+        ApartConnection, BlindSpot, BoxError, Demand, Figures, PgBouncer, PostgresServer, SupportedDatabase, Traffic,
+        Upkeep, WatchedPool,
+    },
 };

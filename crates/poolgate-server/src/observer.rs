@@ -81,6 +81,11 @@ impl PoolObserver {
         }))
     }
 
+    /// One that no pool knows: it leaves no metrics of things that nobody measures.
+    pub(crate) fn unheard() -> Self {
+        metrics::with_local_recorder(&metrics::NoopRecorder, Self::default)
+    }
+
     pub(crate) fn times(&self) -> Times {
         Times {
             wait: Duration::from_nanos(self.0.wait_nanos.load(Relaxed)),

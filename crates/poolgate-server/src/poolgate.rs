@@ -23,7 +23,7 @@ use crate::{
     settings::{Policy, Settings},
     shared::Shared,
     telemetry::{MetricsRenderer, names},
-    watched::WatchedPool,
+    watched::{Demand, WatchedPool},
 };
 
 /// A running Poolgate. Clones are handles to the same one; it stops when the last is dropped, or at
@@ -112,7 +112,8 @@ impl Builder {
         self
     }
 
-    /// The observer that the pool was built with. Without it the control loop sees no acquire waits.
+    /// The observer that the pool was built with. Without it the control loop sees no acquire waits, and the status says
+    /// that they are unknown.
     pub fn observer(mut self, observer: PoolObserver) -> Self {
         self.observer = Some(observer);
         self
@@ -133,22 +134,23 @@ impl Builder {
 
     /// Starts the monitor. Must be called in a Tokio runtime.
     pub fn start(self) -> Poolgate {
-        names::register();
         let started_at = Timestamp::now();
         let epoch = u64::try_from(started_at.as_millisecond()).unwrap_or(0);
         let config = ThrottlingConfig::normal(ConfigVersion { epoch, version: 0 });
         let clients = Registry::default();
         let closing = CancellationToken::new();
-        let counts = self.pool.counts();
+        let figures = self.pool.figures();
+        names::register(self.pool.upkeep().is_some());
         let Settings { gate, server, events, cleanup, monitor, .. } = &self.settings;
         let shared = Arc::new(Shared {
             gate: Core::new(gate, clients.clone(), server.trusted_proxies.clone()),
             clients,
-            observer: self.observer.unwrap_or_default(),
+            observed: self.observer.is_some(),
+            observer: self.observer.unwrap_or_else(PoolObserver::unheard),
             contact: ContactWatch::new(self.backend),
             server_room: ServerRoom::default(),
             config: watch::Sender::new(Arc::new(ConfigDocument::new(config))),
-            status: watch::Sender::new(Arc::new(StatusDocument::starting(&counts, self.backend, gate, started_at))),
+            status: watch::Sender::new(Arc::new(StatusDocument::starting(&figures, self.backend, gate, started_at))),
             cleaner: Cleaner::new(cleanup.clone()),
             connection_test: http::ConnectionTest::default(),
             streams: Arc::new(Semaphore::new(events.max_streams as usize)),
@@ -161,19 +163,21 @@ impl Builder {
             settings: self.settings.clone(),
         });
         tracing::info!(
-            pool_size = counts.pool_size,
-            max_overflow = counts.max_overflow,
-            capacity = counts.capacity,
+            pool_size = figures.pool_size,
+            max_overflow = figures.max_overflow,
+            capacity = figures.capacity,
             backend = shared.contact.backend().as_str(),
             gate = gate.max_concurrent_requests,
             "Poolgate started"
         );
         let seed = shared.gate.jitter().bits();
-        let controller = Controller::new(control_settings(&self.settings), epoch, seed);
+        let controller = Controller::new(control_settings(&self.settings, shared.pool().demand()), epoch, seed);
         tokio::spawn(monitor::run(Arc::clone(&shared), controller));
-        let (watch, interval) = (Arc::clone(&shared), monitor.interval);
-        tokio::spawn(async move { watch.contact.run(&*watch.pool, interval, &watch.closing).await });
-        if shared.contact.backend() == Backend::Postgres {
+        if shared.pool.refresh().is_none() {
+            let (watch, interval) = (Arc::clone(&shared), monitor.interval);
+            tokio::spawn(async move { watch.contact.run(&*watch.pool, interval, &watch.closing).await });
+        }
+        if shared.pool.upkeep().is_some() && shared.contact.backend() == Backend::Postgres {
             let watch = Arc::clone(&shared);
             tokio::spawn(async move { watch.server_room.run(&watch).await });
         }
@@ -181,11 +185,18 @@ impl Builder {
     }
 }
 
-fn control_settings(settings: &Settings) -> control::Settings {
+fn control_settings(settings: &Settings, demand: Demand) -> control::Settings {
     let mut result = control::Settings::default();
-    result.policy = match settings.policy {
-        Policy::Adaptive => control::Policy::Adaptive,
-        Policy::Fixed => control::Policy::Fixed,
+    result.policy = match (settings.policy, demand) {
+        (Policy::Adaptive, Demand::Hidden) => {
+            tracing::warn!(
+                "The watched source does not show how many requests wait: clients get fixed levels by its usage, as with \
+                 policy = \"fixed\". Watch a PgBouncer (pgbouncer://…) for a rate that follows the demand"
+            );
+            control::Policy::Fixed
+        }
+        (Policy::Adaptive, Demand::Gated | Demand::Shown(_)) => control::Policy::Adaptive,
+        (Policy::Fixed, _) => control::Policy::Fixed,
     };
     result.thresholds.info_percent = settings.thresholds.info;
     result.thresholds.warning_percent = settings.thresholds.warning;

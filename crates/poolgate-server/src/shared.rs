@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) gate: Arc<Core>,
     pub(crate) clients: Registry,
     pub(crate) observer: PoolObserver,
+    /// The pool tells the observer how long callers wait.
+    pub(crate) observed: bool,
     pub(crate) contact: ContactWatch,
     pub(crate) server_room: ServerRoom,
     /// The config in force; the sender keeps it for those who read, and wakes the streams.

@@ -74,8 +74,8 @@ pub struct PoolStatus {
     pub connecting: u32,
     /// Callers that could get a connection without waiting for another to be returned: `capacity - checked_out - connecting`.
     pub available: u32,
-    /// Callers that wait for a connection.
-    pub waiting: u32,
+    /// Callers that wait for a connection; null where the source does not show it.
+    pub waiting: Option<u32>,
     /// `checked_out / capacity` in percent.
     pub usage_percent: f64,
     /// Counts disposals: connections of an older generation are closed when they come back.
@@ -114,10 +114,10 @@ pub struct Performance {
     pub error_rate: f64,
     /// From arrival at the gate to the response's head.
     pub response_time_ms: Percentiles,
-    /// From arrival at the gate until a connection was in hand.
-    pub acquire_wait_ms: Percentiles,
-    /// Use time / (use time + wait time) of connections, 0 to 1; 1 when nothing ran.
-    pub pool_efficiency: f64,
+    /// From arrival at the gate until a connection was in hand; null where nobody measures it.
+    pub acquire_wait_ms: Option<Percentiles>,
+    /// Use time / (use time + wait time) of connections, 0 to 1; 1 when nothing ran, null where nobody measures it.
+    pub pool_efficiency: Option<f64>,
 }
 
 /// Percentiles in milliseconds; 0 when nothing was measured.
@@ -167,6 +167,8 @@ pub enum AlertKind {
     DatabaseUnreachable,
     /// Automatic cleanup freed nothing and has stopped.
     CleanupIneffective,
+    /// The watched source shows only a part of what it should; the message says what to do.
+    PartialView,
 }
 
 /// Expected demand.

@@ -47,6 +47,10 @@ struct Options {
     /// The database: postgres://… or sqlite://…; DATABASE_URL is read too, and keeps a password out of the process list.
     #[arg(long, value_name = "URL", global = true)]
     database_url: Option<String>,
+    /// Watches the database of apps in any language instead of having a pool: pgbouncer://user@host:6432/DATABASE or
+    /// postgres://user@host/DATABASE; POOLGATE_WATCH__URL keeps a password out of the process list.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["database_url", "demo"], global = true)]
+    watch: Option<String>,
     /// A named set of values.
     #[arg(long, global = true)]
     profile: Option<Profile>,
@@ -110,6 +114,9 @@ impl Options {
         }
         if let Some(url) = &self.database_url {
             values.push(("database.url", url.clone()));
+        }
+        if let Some(url) = &self.watch {
+            values.push(("watch.url", url.clone()));
         }
         if self.demo {
             values.push(("demo.enabled", "true".to_owned()));

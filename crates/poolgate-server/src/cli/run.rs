@@ -17,11 +17,11 @@ use tokio::net::TcpListener;
 
 use super::shutdown;
 use crate::{
-    PoolObserver, Poolgate, app,
+    Builder, PgBouncer, PoolObserver, Poolgate, PostgresServer, app,
     demo::Demo,
     page,
     serve::{Served, serve as serve_connections},
-    settings::{DatabaseSettings, DatabaseUrl, PoolOrder, PoolSettings, Settings},
+    settings::{DatabaseSettings, DatabaseUrl, PoolOrder, PoolSettings, Settings, WatchUrl, WatchedKind},
     telemetry::{MetricsRenderer, descriptors, names},
 };
 
@@ -31,16 +31,13 @@ pub(super) async fn serve(settings: Settings) -> anyhow::Result<()> {
     let metrics = MetricsRenderer::install().context("the metrics recorder cannot be installed")?;
     // Before the pool: a port that is in use is the most common mistake.
     let (listener, address) = listen(settings.server.bind).await?;
-    let observer = PoolObserver::new(names::DEFAULT_POOL);
-    let (pool, backend) = open_pool(&settings, observer.clone())?;
-    let poolgate = Poolgate::builder(pool.clone())
-        .settings(settings.clone())
-        .observer(observer)
-        .backend(backend)
-        .metrics(metrics)
-        .start();
+    let (builder, pool) = match &settings.watch.url {
+        Some(url) => (watch(url, &settings)?, None),
+        None => open_pool(&settings).map(|(builder, pool)| (builder, Some(pool)))?,
+    };
+    let poolgate = builder.settings(settings.clone()).metrics(metrics).start();
     let mut own = page::router(settings.server.www.clone());
-    if settings.demo.enabled {
+    if let (Some(pool), true) = (pool, settings.demo.enabled) {
         own = own.merge(Demo::start(pool, address, &poolgate).router(&poolgate));
     }
     let app = app(&poolgate, own);
@@ -80,13 +77,42 @@ async fn listen(bind: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
     Ok((listener, address))
 }
 
-fn open_pool(settings: &Settings, observer: PoolObserver) -> anyhow::Result<(PoolgatePool<Any>, Backend)> {
+fn watch(url: &WatchUrl, settings: &Settings) -> anyhow::Result<Builder> {
+    let watch = &settings.watch;
+    let (kind, options) = url.parse().context("watch.url")?;
+    if settings.database.url.is_some() {
+        tracing::warn!("database.url is not used: a server that watches has no pool of its own");
+    }
+    tracing::info!(%url, "Poolgate watches; it has no pool of its own");
+    Ok(match kind {
+        WatchedKind::PgBouncer => {
+            let mut source = PgBouncer::new(options).transactions_per_request(watch.transactions_per_request);
+            if let Some(connections) = watch.capacity {
+                source = source.capacity(connections);
+            }
+            Poolgate::builder(source)
+        }
+        WatchedKind::Postgres => {
+            let mut source = PostgresServer::new(options);
+            if let Some(application) = &watch.application {
+                source = source.application(application);
+            }
+            if let Some(sessions) = watch.capacity {
+                source = source.capacity(sessions);
+            }
+            Poolgate::builder(source)
+        }
+    })
+}
+
+fn open_pool(settings: &Settings) -> anyhow::Result<(Builder, PoolgatePool<Any>)> {
     let Some(url) = &settings.database.url else {
         bail!(
             "database.url is not set: name the database with --database-url, DATABASE_URL or in the settings file, or \
-             try --demo, which brings its own"
+             try --demo, which brings its own. To watch the pool of other apps instead: --watch"
         );
     };
+    let observer = PoolObserver::new(names::DEFAULT_POOL);
     sqlx::any::install_default_drivers();
     let options: AnyConnectOptions =
         connect_url(url, settings.demo.enabled).parse().with_context(|| format!("database.url: {url}"))?;
@@ -94,9 +120,9 @@ fn open_pool(settings: &Settings, observer: PoolObserver) -> anyhow::Result<(Poo
         .config(pool_config(&settings.pool))
         .on_connect(sqlite_defaults)
         .postgres(session(&settings.database))
-        .observer(Arc::new(observer))
+        .observer(Arc::new(observer.clone()))
         .build()?;
-    Ok((pool, url.backend()))
+    Ok((Poolgate::builder(pool.clone()).observer(observer).backend(url.backend()), pool))
 }
 
 /// The demo makes its SQLite file; elsewhere a file that is missing is a mistake.

@@ -3,14 +3,13 @@
 use axum::body::Bytes;
 use http::HeaderValue;
 use jiff::Timestamp;
-use poolgate_pool::Counts;
 use poolgate_types::{
     Backend, CircuitState, Clients, GateStatus, Health, Level, Percentiles, Performance, PoolStatus, Status,
     ThrottlingConfig,
 };
 use serde::Serialize;
 
-use crate::settings::GateSettings;
+use crate::{settings::GateSettings, watched::Figures};
 
 /// The config, ready to send.
 #[derive(Debug)]
@@ -57,13 +56,13 @@ impl StatusDocument {
     }
 
     /// What holds before the first tick.
-    pub(crate) fn starting(counts: &Counts, backend: Option<Backend>, gate: &GateSettings, at: Timestamp) -> Self {
+    pub(crate) fn starting(figures: &Figures, backend: Option<Backend>, gate: &GateSettings, at: Timestamp) -> Self {
         let status = Status {
             health: Health::Healthy,
             throttling_level: Level::Normal,
             emergency_mode_active: false,
             circuit_breaker: CircuitState::Closed,
-            pool: pool_status(counts, backend.unwrap_or(Backend::Postgres)),
+            pool: pool_status(figures, backend.unwrap_or(Backend::Postgres)),
             gate: GateStatus {
                 max_concurrent_requests: gate.max_concurrent_requests,
                 in_flight: 0,
@@ -77,8 +76,8 @@ impl StatusDocument {
                 requests: 0,
                 error_rate: 0.0,
                 response_time_ms: Percentiles::default(),
-                acquire_wait_ms: Percentiles::default(),
-                pool_efficiency: 1.0,
+                acquire_wait_ms: None,
+                pool_efficiency: None,
             },
             clients: Clients::default(),
             last_cleanup: None,
@@ -93,21 +92,21 @@ impl StatusDocument {
 }
 
 /// The pool's part of a status.
-pub(super) fn pool_status(counts: &Counts, backend: Backend) -> PoolStatus {
+pub(super) fn pool_status(figures: &Figures, backend: Backend) -> PoolStatus {
     PoolStatus {
         backend,
-        pool_size: counts.pool_size,
-        max_overflow: counts.max_overflow,
-        capacity: counts.capacity,
-        checked_out: counts.checked_out,
-        idle: counts.idle,
-        overflow: counts.overflow(),
-        connecting: counts.connecting,
-        available: counts.available(),
-        waiting: counts.waiting,
-        usage_percent: percent(counts.checked_out, counts.capacity),
-        generation: counts.generation,
-        oldest_checkout_seconds: counts.oldest_checkout.map(|age| age.as_secs_f64()),
+        pool_size: figures.pool_size,
+        max_overflow: figures.max_overflow,
+        capacity: figures.capacity,
+        checked_out: figures.checked_out,
+        idle: figures.idle,
+        overflow: figures.overflow(),
+        connecting: figures.connecting,
+        available: figures.available(),
+        waiting: figures.waiting,
+        usage_percent: percent(figures.checked_out, figures.capacity),
+        generation: figures.generation,
+        oldest_checkout_seconds: figures.oldest_checkout.map(|age| age.as_secs_f64()),
     }
 }
 

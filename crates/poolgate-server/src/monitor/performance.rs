@@ -19,6 +19,8 @@ const WINDOW: u32 = 60;
 /// Sliding windows of one minute, in steps of a second.
 #[derive(Debug)]
 pub(super) struct PerformanceWindow {
+    /// Somebody measures how long callers wait for connections and use them.
+    observed: bool,
     responses: Rolling,
     waits: Rolling,
     waits_of_second: Option<Interval>,
@@ -28,9 +30,10 @@ pub(super) struct PerformanceWindow {
 }
 
 impl PerformanceWindow {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(observed: bool) -> Self {
         let none = Rolling::new(1).percentiles();
         Self {
+            observed,
             responses: Rolling::new(WINDOW as usize),
             waits: Rolling::new(WINDOW as usize),
             waits_of_second: None,
@@ -41,8 +44,8 @@ impl PerformanceWindow {
                 requests: 0,
                 error_rate: 0.0,
                 response_time_ms: none,
-                acquire_wait_ms: none,
-                pool_efficiency: 1.0,
+                acquire_wait_ms: observed.then_some(none),
+                pool_efficiency: observed.then_some(1.0),
             },
         }
     }
@@ -88,8 +91,8 @@ impl PerformanceWindow {
             // Rejected in this window may have arrived just before it.
             error_rate: if requests == 0 { 0.0 } else { (errors as f64 / requests as f64).min(1.0) },
             response_time_ms: self.responses.percentiles(),
-            acquire_wait_ms: self.waits.percentiles(),
-            pool_efficiency: if in_use + wait > 0.0 { in_use / (in_use + wait) } else { 1.0 },
+            acquire_wait_ms: self.observed.then(|| self.waits.percentiles()),
+            pool_efficiency: self.observed.then(|| if in_use + wait > 0.0 { in_use / (in_use + wait) } else { 1.0 }),
         };
     }
 }

@@ -4,12 +4,11 @@ use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge};
 use poolgate_control::{Decision, Event};
-use poolgate_pool::Counts;
 use poolgate_types::{AlertKind, CircuitState, Level, Severity};
 use serde::Serialize;
 
 use super::sampler::Reading;
-use crate::telemetry::names;
+use crate::{telemetry::names, watched::Figures};
 
 /// Writes log lines and sets metrics.
 #[derive(Debug)]
@@ -30,7 +29,7 @@ impl Reporter {
     pub(super) fn report(&mut self, decision: &Decision, reading: &Reading, critical_percent: f64) {
         for event in &decision.events {
             if !self.eases(event, decision.usage_percent) {
-                log(event, decision, &reading.counts);
+                log(event, decision, &reading.figures);
             }
         }
         self.remind(decision, reading, critical_percent);
@@ -68,7 +67,7 @@ impl Reporter {
             None => self.reminded = Some(Instant::now()),
             Some(last) if last.elapsed() >= self.interval => {
                 self.reminded = Some(Instant::now());
-                let Counts { checked_out, capacity, waiting, .. } = reading.counts;
+                let Figures { checked_out, capacity, waiting, .. } = reading.figures;
                 tracing::warn!(checked_out, capacity, waiting, "Connection pool usage high: {usage:.1}%");
             }
             Some(_) => {}
@@ -76,17 +75,19 @@ impl Reporter {
     }
 
     fn measure(&mut self, decision: &Decision, reading: &Reading) {
-        let Reading { counts, occupancy, totals, sample, .. } = reading;
+        let Reading { figures, occupancy, totals, sample, .. } = reading;
         let pool = names::DEFAULT_POOL;
-        gauge!(names::CONNECTION_COUNT, "pool" => pool, "state" => "used").set(f64::from(counts.checked_out));
-        gauge!(names::CONNECTION_COUNT, "pool" => pool, "state" => "idle").set(f64::from(counts.idle));
-        gauge!(names::CONNECTION_MAX, "pool" => pool).set(f64::from(counts.capacity));
-        gauge!(names::CONNECTION_IDLE_MAX, "pool" => pool).set(f64::from(counts.pool_size));
-        let oldest = counts.oldest_checkout.map_or(0.0, |age| age.as_secs_f64());
+        gauge!(names::CONNECTION_COUNT, "pool" => pool, "state" => "used").set(f64::from(figures.checked_out));
+        gauge!(names::CONNECTION_COUNT, "pool" => pool, "state" => "idle").set(f64::from(figures.idle));
+        gauge!(names::CONNECTION_MAX, "pool" => pool).set(f64::from(figures.capacity));
+        gauge!(names::CONNECTION_IDLE_MAX, "pool" => pool).set(f64::from(figures.pool_size));
+        let oldest = figures.oldest_checkout.map_or(0.0, |age| age.as_secs_f64());
         gauge!(names::OLDEST_CHECKOUT, "pool" => pool).set(oldest);
-        gauge!(names::CONNECTION_PENDING, "pool" => pool).set(f64::from(counts.waiting));
+        if let Some(waiting) = figures.waiting {
+            gauge!(names::CONNECTION_PENDING, "pool" => pool).set(f64::from(waiting));
+        }
         let ratio = |part: u32, whole: u32| f64::from(part) / f64::from(whole.max(1));
-        gauge!(names::USAGE_RATIO, "of" => "pool").set(ratio(counts.checked_out, counts.capacity));
+        gauge!(names::USAGE_RATIO, "of" => "pool").set(ratio(figures.checked_out, figures.capacity));
         gauge!(names::USAGE_RATIO, "of" => "gate").set(ratio(occupancy.in_flight, occupancy.permits));
         for (outcome, total) in names::OUTCOMES.into_iter().zip([totals.admitted, totals.rejected, totals.over_quota]) {
             counter!(names::REQUESTS, "outcome" => outcome).absolute(total);
@@ -114,8 +115,8 @@ impl Reporter {
     }
 }
 
-fn log(event: &Event, decision: &Decision, counts: &Counts) {
-    let (usage, waiting) = (decision.usage_percent, counts.waiting);
+fn log(event: &Event, decision: &Decision, figures: &Figures) {
+    let (usage, waiting) = (decision.usage_percent, figures.waiting);
     match event {
         Event::HealthChanged { from, to, reason } => tracing::info!(
             from = word(from),
@@ -146,7 +147,7 @@ fn log(event: &Event, decision: &Decision, counts: &Counts) {
                 (AlertKind::PoolUsage, Severity::Info | Severity::Warning) => {
                     format!("Connection pool usage: {usage:.1}%")
                 }
-                (AlertKind::DatabaseUnreachable | AlertKind::CleanupIneffective, _) => {
+                (AlertKind::DatabaseUnreachable | AlertKind::CleanupIneffective | AlertKind::PartialView, _) => {
                     format!("Database alert: {text}")
                 }
             };

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use poolgate_control::{Contact, GateSample, PoolSample, Probes, Sample, WaitSample, gate::Occupancy};
-use poolgate_pool::Counts;
 
 use crate::{
     gate::{Core, Totals},
     latency::{Interval, Rolling},
     observer::PoolObserver,
+    watched::{Demand, Figures, Traffic, WatchedPool},
 };
 
 /// The window of the acquire wait's percentile.
@@ -20,6 +20,7 @@ const STALL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Sampler {
     previous: Totals,
+    shown: Traffic,
     waits: Rolling,
     moved: Instant,
     timeouts: u64,
@@ -29,7 +30,7 @@ pub(super) struct Sampler {
 #[derive(Debug)]
 pub(super) struct Reading {
     pub(super) sample: Sample,
-    pub(super) counts: Counts,
+    pub(super) figures: Figures,
     pub(super) occupancy: Occupancy,
     pub(super) totals: Totals,
     /// Acquire waits since the previous reading.
@@ -43,6 +44,7 @@ impl Sampler {
         let slots = WAIT_WINDOW.as_millis().div_ceil(tick.as_millis().max(1));
         Self {
             previous: Totals::default(),
+            shown: Traffic::default(),
             waits: Rolling::new(usize::try_from(slots).unwrap_or(usize::MAX)),
             moved: Instant::now(),
             timeouts: 0,
@@ -53,7 +55,7 @@ impl Sampler {
         &mut self,
         gate: &Core,
         observer: &PoolObserver,
-        counts: Counts,
+        pool: &dyn WatchedPool,
         contact: Contact,
         live_clients: u32,
         streaming_clients: u32,
@@ -65,8 +67,13 @@ impl Sampler {
         let acquired = observer.take_acquire_waits();
         self.waits.push(acquired.interval.clone());
         let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-        let sample = Sample {
-            pool: PoolSample { checked_out: counts.checked_out, capacity: counts.capacity, waiting: counts.waiting },
+        let figures = pool.figures();
+        let mut sample = Sample {
+            pool: PoolSample {
+                checked_out: figures.checked_out,
+                capacity: figures.capacity,
+                waiting: figures.waiting.unwrap_or_default(),
+            },
             gate: GateSample {
                 permits: gate.limiter().permits(),
                 in_flight: occupancy.in_flight,
@@ -76,6 +83,7 @@ impl Sampler {
                 admitted: since.admitted,
                 rejected: since.rejected,
                 over_quota: since.over_quota,
+                patient: false,
             },
             completed: since.completed,
             hold_total: since.hold,
@@ -85,8 +93,30 @@ impl Sampler {
             live_clients,
             streaming_clients,
         };
+        if let Demand::Shown(traffic) = pool.demand() {
+            self.show(&mut sample, traffic);
+        }
         let doubt = contact != Contact::Answering || self.is_stuck(&since, &occupancy, observer);
-        Reading { sample, counts, occupancy, totals, acquire_waits: acquired.interval, doubt }
+        Reading { sample, figures, occupancy, totals, acquire_waits: acquired.interval, doubt }
+    }
+
+    /// Nobody passes the gate of this server: the pooler is the gate, one that turns nobody away.
+    fn show(&mut self, sample: &mut Sample, traffic: Traffic) {
+        let before = std::mem::replace(&mut self.shown, traffic);
+        let arrivals = traffic.arrivals.saturating_sub(before.arrivals);
+        sample.completed = traffic.completed.saturating_sub(before.completed);
+        sample.gate = GateSample {
+            permits: sample.pool.capacity,
+            in_flight: traffic.in_use,
+            queued: traffic.waiting,
+            oldest_wait: traffic.oldest_wait,
+            arrivals,
+            admitted: arrivals,
+            patient: true,
+            ..GateSample::default()
+        };
+        // The one that waits longest stands for the slowest.
+        sample.acquire_waits = WaitSample { p99: traffic.oldest_wait, min: Duration::ZERO };
     }
 
     fn is_stuck(&mut self, since: &Totals, occupancy: &Occupancy, observer: &PoolObserver) -> bool {

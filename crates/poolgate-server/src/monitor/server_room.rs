@@ -87,7 +87,7 @@ impl ServerRoom {
                 let count = |number: i64| u32::try_from(number).unwrap_or(0);
                 let limited = limits.into_iter().filter(|limit| limit.max >= 0);
                 let rooms = limited.map(|Limit { max, used }| Room { max: count(max), used: count(used) }).collect();
-                let own = shared.pool().counts().open();
+                let own = shared.pool().upkeep().map_or(0, |upkeep| upkeep.counts().open());
                 *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Seen { rooms, own });
                 *standing = Some(connection);
             }
@@ -97,7 +97,7 @@ impl ServerRoom {
     }
 
     fn warn(&self, shared: &Shared) {
-        let capacity = shared.pool().counts().capacity;
+        let capacity = shared.pool().figures().capacity;
         let replicas = shared.settings.sizing.replicas;
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let tightest = seen.iter().flat_map(|seen| &seen.rooms).map(|room| room.max).min();

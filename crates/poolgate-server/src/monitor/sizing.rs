@@ -39,7 +39,7 @@ impl Sizing {
     }
 
     fn look_ahead(&mut self, shared: &Shared, reading: &Reading, elapsed: Duration) {
-        let Reading { counts, totals, .. } = reading;
+        let Reading { figures, totals, .. } = reading;
         let times = shared.observer.times();
         let (totals_before, times_before) = std::mem::replace(&mut self.previous, (*totals, times));
         let since = totals.since(&totals_before);
@@ -47,10 +47,10 @@ impl Sizing {
             arrivals: since.arrivals,
             completed: since.completed,
             in_use: times.in_use.saturating_sub(times_before.in_use),
-            busy: counts.checked_out + counts.waiting,
+            busy: figures.checked_out + figures.waiting.unwrap_or(0),
         };
         self.sizer.update(&demand, elapsed);
-        let target = self.sizer.target(size_limit(shared, counts.max_overflow), shared.uptime());
+        let target = self.sizer.target(size_limit(shared, figures.max_overflow), shared.uptime());
         let horizon_seconds = shared.settings.sizing.horizon.as_secs_f64();
         let forecast = |arrivals_per_second| Forecast { horizon_seconds, arrivals_per_second };
         self.forecast = target.forecast.map(forecast);
@@ -61,15 +61,16 @@ impl Sizing {
     }
 
     fn apply(&mut self, shared: &Shared, reading: &Reading, target: &Target) {
-        let counts = &reading.counts;
-        if target.size != counts.pool_size && shared.pool().resize(target.size, counts.max_overflow) {
+        let Some(upkeep) = shared.pool().upkeep() else { return };
+        let figures = &reading.figures;
+        if target.size != figures.pool_size && upkeep.resize(target.size, figures.max_overflow) {
             // In step with the pool: a gate that stays as it was would keep the new connections idle.
             let gate = shared.gate.limiter();
-            let permits = (gate.permits() + target.size).saturating_sub(counts.pool_size).max(1);
+            let permits = (gate.permits() + target.size).saturating_sub(figures.pool_size).max(1);
             gate.set_permits(permits);
             let forecast = target.forecast.unwrap_or(0.0);
             tracing::info!(
-                from = counts.pool_size,
+                from = figures.pool_size,
                 to = target.size,
                 gate = permits,
                 "Connection pool resized for {forecast:.0} requests/s"
@@ -77,7 +78,7 @@ impl Sizing {
         }
         if target.keep_open != self.kept_open {
             self.kept_open = target.keep_open;
-            shared.pool().keep_open(target.keep_open);
+            upkeep.keep_open(target.keep_open);
         }
     }
 }

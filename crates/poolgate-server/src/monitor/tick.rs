@@ -17,7 +17,7 @@ use super::{
     sampler::{Reading, Sampler},
     sizing::Sizing,
 };
-use crate::{gate::Orders, shared::Shared};
+use crate::{gate::Orders, shared::Shared, watched::{BlindSpot, Demand}};
 
 /// While the breaker is half-open, this share of the capacity may probe.
 const PROBE_SHARE: f64 = 0.05;
@@ -30,24 +30,32 @@ const DEFAULT_HOLD: Duration = Duration::from_millis(50);
 /// Ticks until the server closes.
 pub(crate) async fn run(shared: Arc<Shared>, controller: Controller) {
     let tick = shared.settings.control.tick;
+    let source = Arc::clone(&shared);
     let mut ticks = time::interval(tick);
     // A tick that comes late is one tick: the controller knows how long it was.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut monitor = Monitor {
         sampler: Sampler::new(tick),
-        performance: PerformanceWindow::new(),
+        performance: PerformanceWindow::new(shared.observed),
         reporter: Reporter::new(shared.settings.monitor.interval),
-        sizing: Sizing::new(&shared.settings, shared.pool().counts().pool_size),
+        sizing: Sizing::new(&shared.settings, shared.pool().figures().pool_size),
         upkeep: time::interval(UPKEEP),
         controller,
         shared,
     };
     loop {
         tokio::select! {
-            () = monitor.shared.closing.cancelled() => return,
-            _ = ticks.tick() => monitor.tick(),
+            () = source.closing.cancelled() => return,
+            _ = ticks.tick() => {
+                if let Some(reading) = source.pool.refresh()
+                    && source.closing.run_until_cancelled(reading).await.is_none()
+                {
+                    return;
+                }
+                monitor.tick();
+            }
             _ = monitor.upkeep.tick() => {
-                if let Some(metrics) = &monitor.shared.metrics {
+                if let Some(metrics) = &source.metrics {
                     metrics.upkeep();
                 }
             }
@@ -74,13 +82,12 @@ impl Monitor {
         let ttl = Duration::from_secs(u64::from(in_force.config.ttl_seconds));
         let clients = shared.clients.count(in_force.config.version, ttl);
         let streaming = shared.clients.streaming();
-        let reading =
-            self.sampler.read(&shared.gate, &shared.observer, pool.counts(), contact, clients.live, streaming);
+        let reading = self.sampler.read(&shared.gate, &shared.observer, pool, contact, clients.live, streaming);
         let mut decision = self.controller.tick(&reading.sample, shared.uptime());
         if let Some(mean_hold) = decision.mean_hold {
             shared.gate.limiter().set_hold(mean_hold);
         }
-        if decision.permits != reading.occupancy.permits {
+        if pool.demand() == Demand::Gated && decision.permits != reading.occupancy.permits {
             tracing::info!(from = reading.occupancy.permits, to = decision.permits, "Gate resized");
             shared.gate.limiter().resize(decision.permits);
         }
@@ -96,7 +103,9 @@ impl Monitor {
             .performance
             .update(reading.totals, shared.observer.times(), reading.acquire_waits.clone(), shared.gate.responses())
             .clone();
-        Reporter::efficiency(performance.pool_efficiency);
+        if let Some(efficiency) = performance.pool_efficiency {
+            Reporter::efficiency(efficiency);
+        }
         let forecast = self.sizing.update(&shared, &reading);
         let status = Status { forecast, ..status(&shared, health, &decision, &reading, clients, performance) };
         shared.status.send_replace(Arc::new(StatusDocument::new(status, contact != Contact::Silent)));
@@ -106,6 +115,10 @@ impl Monitor {
     }
 
     fn clean_up(&self, decision: &Decision) {
+        // Where nothing can be done, it would only say so again and again.
+        if self.shared.pool().upkeep().is_none() {
+            return;
+        }
         if let Some(admitted) = self.shared.cleaner.admit_automatic(decision.cleanup_due, decision.usage_percent) {
             let shared = Arc::clone(&self.shared);
             tokio::spawn(async move { shared.cleaner.run(shared.pool(), admitted).await });
@@ -131,7 +144,7 @@ impl Monitor {
 /// Little's law: slots / mean hold time.
 fn capacity_per_second(decision: &Decision, reading: &Reading) -> f64 {
     let hold = decision.mean_hold.unwrap_or(DEFAULT_HOLD).as_secs_f64().max(0.001);
-    f64::from(reading.counts.capacity.min(reading.occupancy.permits)) / hold
+    f64::from(reading.figures.capacity.min(reading.occupancy.permits)) / hold
 }
 
 /// Keeps what was measured and takes back what would reach the clients.
@@ -149,13 +162,13 @@ fn status(
     clients: Clients,
     performance: Performance,
 ) -> Status {
-    let Reading { counts, occupancy, totals, .. } = reading;
+    let Reading { figures, occupancy, totals, .. } = reading;
     Status {
         health,
         throttling_level: decision.config.throttling_level,
         emergency_mode_active: decision.config.emergency_mode_active,
         circuit_breaker: decision.breaker,
-        pool: pool_status(counts, shared.contact.backend()),
+        pool: pool_status(figures, shared.contact.backend()),
         gate: GateStatus {
             max_concurrent_requests: occupancy.permits,
             in_flight: occupancy.in_flight,
@@ -196,6 +209,14 @@ fn alerts(shared: &Shared, decision: &Decision) -> Vec<Alert> {
             severity: Severity::Warning,
             message: format!("Automatic cleanup cannot help and has stopped: {}", report.summary),
             since: report.started_at,
+        });
+    }
+    if let Some(BlindSpot { message, since }) = shared.pool().blind_spot() {
+        alerts.push(Alert {
+            kind: AlertKind::PartialView,
+            severity: Severity::Warning,
+            message,
+            since: since.to_string(),
         });
     }
     alerts

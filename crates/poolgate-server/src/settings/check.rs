@@ -24,6 +24,7 @@ impl Settings {
         self.check_server()?;
         self.check_database()?;
         self.check_pool()?;
+        self.check_watch()?;
         let Self { gate, monitor, control, events, cleanup, .. } = self;
         number("gate.max_concurrent_requests", gate.max_concurrent_requests, 1..=10_000)?;
         time("gate.timeout", gate.timeout, Duration::ZERO..=MINUTE)?;
@@ -103,6 +104,21 @@ impl Settings {
         time("sizing.horizon", sizing.horizon, SECOND..=5 * MINUTE)
     }
 
+    fn check_watch(&self) -> Result<(), InvalidValue> {
+        let watch = &self.watch;
+        if watch.url.is_some() && self.demo.enabled {
+            return Err(InvalidValue {
+                key: "watch.url",
+                problem: "the demo needs a pool of its own; a server that watches has none".to_owned(),
+            });
+        }
+        within("watch.transactions_per_request", &watch.transactions_per_request, &(0.01..=1000.0))?;
+        match watch.capacity {
+            Some(capacity) => number("watch.capacity", capacity, 1..=100_000),
+            None => Ok(()),
+        }
+    }
+
     fn check_thresholds(&self) -> Result<(), InvalidValue> {
         let thresholds = &self.thresholds;
         let mut below = 0.0;
@@ -156,7 +172,7 @@ fn is_origin(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Secret;
+    use crate::settings::{Secret, WatchUrl};
 
     fn key_of(change: impl FnOnce(&mut Settings)) -> &'static str {
         let mut settings = Settings::default();
@@ -177,6 +193,13 @@ mod tests {
         assert_eq!(key_of(|s| s.cleanup.revoke_after = Duration::ZERO), "cleanup.revoke_after");
         assert_eq!(key_of(|s| s.gate.max_concurrent_requests = 0), "gate.max_concurrent_requests");
         assert_eq!(key_of(|s| s.control.tick = Duration::ZERO), "control.tick");
+        assert_eq!(key_of(|s| s.watch.capacity = Some(0)), "watch.capacity");
+        assert_eq!(key_of(|s| s.watch.transactions_per_request = f64::NAN), "watch.transactions_per_request");
+        let watching_demo = |s: &mut Settings| {
+            s.watch.url = WatchUrl::new("pgbouncer://pooler/shop").ok();
+            s.demo.enabled = true;
+        };
+        assert_eq!(key_of(watching_demo), "watch.url");
         assert_eq!(key_of(|s| s.thresholds.warning = 60.0), "thresholds.warning");
         assert_eq!(key_of(|s| s.thresholds.critical = f64::NAN), "thresholds.critical");
         assert_eq!(key_of(|s| s.server.admin_token = Some(Secret::new("short"))), "server.admin_token");

@@ -11,6 +11,7 @@ mod list;
 mod load;
 mod network;
 mod secret;
+mod watch;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -22,6 +23,7 @@ pub use self::{
     load::{Overrides, Profile, SettingsError},
     network::{InvalidNetwork, Network},
     secret::{DatabaseUrl, InvalidDatabaseUrl, Secret},
+    watch::{InvalidWatchUrl, WatchSettings, WatchUrl, WatchedKind},
 };
 
 /// All settings. `Settings::default()` is what the binary runs with when nothing is set.
@@ -35,6 +37,8 @@ pub struct Settings {
     pub server: ServerSettings,
     /// The database.
     pub database: DatabaseSettings,
+    /// Watching a source elsewhere instead of having a pool.
+    pub watch: WatchSettings,
     /// The connection pool.
     pub pool: PoolSettings,
     /// The gate in front of the pool.
@@ -128,7 +132,7 @@ impl Default for ServerSettings {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct DatabaseSettings {
-    /// `postgres://…` or `sqlite://…`; `DATABASE_URL` is read too. Needed, except in demo mode.
+    /// `postgres://…` or `sqlite://…`; `DATABASE_URL` is read too. Needed, except in demo mode and to watch.
     pub url: Option<DatabaseUrl>,
     /// The first part of the name that PostgreSQL shows for each connection (`application_name`), up to 40 letters,
     /// digits, `-`, `_` and `.`. The second, after a colon, is random and tells this process from its replicas: a

@@ -84,17 +84,22 @@ pub struct InvalidDatabaseUrl;
 
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Query parameters can hold a password as well (`?password=`), so none is shown.
-        let shown = self.0.split_once('?').map_or(self.0.as_str(), |(before, _)| before);
-        let Some((scheme, rest)) = shown.split_once("://") else { return f.write_str(shown) };
-        // A password may hold any character, `/` included when it was not escaped: up to the last `@` is user info.
-        match rest.rsplit_once('@') {
+        without_password(&self.0, f)
+    }
+}
+
+/// Writes a URL with asterisks for its password.
+pub(super) fn without_password(url: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    // Query parameters can hold a password as well (`?password=`), so none is shown.
+    let shown = url.split_once('?').map_or(url, |(before, _)| before);
+    let Some((scheme, rest)) = shown.split_once("://") else { return f.write_str(shown) };
+    // A password may hold any character, `/` included when it was not escaped: up to the last `@` is user info.
+    match rest.rsplit_once('@') {
+        None => f.write_str(shown),
+        Some((user_info, place)) => match user_info.split_once(':') {
             None => f.write_str(shown),
-            Some((user_info, place)) => match user_info.split_once(':') {
-                None => f.write_str(shown),
-                Some((user, _)) => write!(f, "{scheme}://{user}:{HIDDEN}@{place}"),
-            },
-        }
+            Some((user, _)) => write!(f, "{scheme}://{user}:{HIDDEN}@{place}"),
+        },
     }
 }
 

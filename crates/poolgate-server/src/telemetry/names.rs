@@ -44,8 +44,9 @@ pub(crate) const CLEANUP_ENDS: [&str; 3] = ["lease", "statement", "session"];
 /// All levels, in rising order.
 pub(crate) const LEVELS: [Level; 4] = [Level::Normal, Level::Moderate, Level::Aggressive, Level::Emergency];
 
-/// Describes every metric and gives each its first value, so that a dashboard finds it from the start.
-pub(crate) fn register() {
+/// Describes every metric and gives each its first value, so that a dashboard finds it from the start; those of opening and
+/// closing connections only where that is ours to do.
+pub(crate) fn register(own_pool: bool) {
     describe_gauge!(CONNECTION_COUNT, "Open connections of the pool, by state");
     describe_gauge!(CONNECTION_MAX, "Connections that the pool may open");
     describe_gauge!(CONNECTION_IDLE_MAX, "Connections that the pool keeps when nobody needs them");
@@ -79,11 +80,13 @@ pub(crate) fn register() {
     describe_gauge!(FORECAST, "Requests a second that are expected at the horizon (sizing.horizon)");
     describe_gauge!(BUILD_INFO, "1; the version is in the label");
 
-    for name in [CONNECTION_TIMEOUTS, CONNECTIONS_OPENED, CONNECTIONS_FAILED] {
-        counter!(name, "pool" => DEFAULT_POOL).absolute(0);
-    }
-    for reason in CloseReason::ALL {
-        counter!(CONNECTIONS_CLOSED, "pool" => DEFAULT_POOL, "reason" => reason.as_str()).absolute(0);
+    if own_pool {
+        for name in [CONNECTION_TIMEOUTS, CONNECTIONS_OPENED, CONNECTIONS_FAILED] {
+            counter!(name, "pool" => DEFAULT_POOL).absolute(0);
+        }
+        for reason in CloseReason::ALL {
+            counter!(CONNECTIONS_CLOSED, "pool" => DEFAULT_POOL, "reason" => reason.as_str()).absolute(0);
+        }
     }
     for outcome in OUTCOMES {
         counter!(REQUESTS, "outcome" => outcome).absolute(0);

@@ -252,7 +252,10 @@ async fn gated_responses_carry_the_config_and_rejects_say_when_to_return() {
     }
     let gate = || server.poolgate.status().gate;
     eventually("counted", || (gate().admitted_total, gate().rejected_total, gate().in_flight) == (1, 1, 0)).await;
-    eventually("measured", || server.poolgate.status().performance.acquire_wait_ms.p50 > 0.0).await;
+    eventually("measured", || {
+        server.poolgate.status().performance.acquire_wait_ms.is_some_and(|waits| waits.p50 > 0.0)
+    })
+    .await;
     let performance = server.poolgate.status().performance;
     assert_eq!((performance.requests, performance.error_rate), (2, 0.5));
     assert!(performance.response_time_ms.p99 >= 290.0, "{performance:?}");

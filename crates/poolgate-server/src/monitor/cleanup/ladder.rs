@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     settings::CleanupSettings,
-    watched::{ApartConnection, WatchedPool},
+    watched::{ApartConnection, Upkeep, WatchedPool},
 };
 
 /// Leases that one cleanup names in the log.
@@ -48,6 +48,8 @@ pub(super) struct Outcome {
 /// Which cleanup it is.
 pub(super) struct Ladder<'a> {
     pub(super) pool: &'a dyn WatchedPool,
+    /// What can be done about its connections.
+    pub(super) upkeep: &'a dyn Upkeep,
     pub(super) settings: &'a CleanupSettings,
     pub(super) reach: Reach,
     /// Whether it stops as soon as the pool is at ease: nobody has asked for more.
@@ -68,7 +70,7 @@ enum Step {
 impl Ladder<'_> {
     pub(super) async fn climb(&self) -> Outcome {
         let mut outcome = Outcome { idle_closed: self.close_idle(), ..Outcome::default() };
-        let leases = self.pool.leases();
+        let leases = self.upkeep.leases();
         let old: Vec<&LeaseInfo> = leases.iter().filter(|lease| lease.age > self.settings.leak_threshold).collect();
         outcome.leases_flagged = u32::try_from(old.len()).unwrap_or(u32::MAX);
         let mut server = Server::look(self.pool, leases.iter().filter(|lease| lease.age >= self.of_interest())).await;
@@ -102,8 +104,8 @@ impl Ladder<'_> {
     fn close_idle(&self) -> u32 {
         match (self.reach, self.settings.dispose, self.automatic) {
             // Never by itself: replacing every connection of a busy pool frees none.
-            (Reach::OptedIn, true, false) => self.pool.dispose(),
-            _ => self.pool.close_surplus_idle(),
+            (Reach::OptedIn, true, false) => self.upkeep.dispose(),
+            _ => self.upkeep.close_surplus_idle(),
         }
     }
 
@@ -139,7 +141,7 @@ impl Ladder<'_> {
     }
 
     fn usage_percent(&self) -> f64 {
-        let counts = self.pool.counts();
+        let counts = self.upkeep.counts();
         100.0 * f64::from(counts.checked_out) / f64::from(counts.capacity.max(1))
     }
 
@@ -182,18 +184,18 @@ impl Ladder<'_> {
             (Found::Ours(session), _) => session.clone(),
             // Nothing is left to end; only the place is still taken.
             (Found::Ended, Step::Revoke) => {
-                return Ok(self.pool.revoke(lease.id) && self.pool.write_off(lease.id));
+                return Ok(self.upkeep.revoke(lease.id) && self.upkeep.write_off(lease.id));
             }
             // There is the lease's age alone, and nothing but its holder is told.
-            (Found::Unknown, Step::Revoke) => return Ok(!lease.revoked && self.pool.revoke(lease.id)),
+            (Found::Unknown, Step::Revoke) => return Ok(!lease.revoked && self.upkeep.revoke(lease.id)),
             (Found::Ended | Found::Unknown | Found::Foreign, _) => return Ok(false),
         };
         let ended = match step {
             // Marked first: from then on the session is this lease's until it is closed.
             Step::Revoke => {
-                let forgotten = session.idles().is_some_and(|idle| idle >= after) && self.pool.revoke(lease.id);
+                let forgotten = session.idles().is_some_and(|idle| idle >= after) && self.upkeep.revoke(lease.id);
                 if forgotten && server.terminate(&session).await? {
-                    self.pool.write_off(lease.id);
+                    self.upkeep.write_off(lease.id);
                 }
                 forgotten
             }
@@ -204,8 +206,8 @@ impl Ladder<'_> {
             Step::Terminate => {
                 let left_open = session.idles_in_transaction().is_some_and(|idle| idle >= after);
                 let ended = left_open && server.terminate(&session).await?;
-                if ended && self.pool.revoke(lease.id) {
-                    self.pool.write_off(lease.id);
+                if ended && self.upkeep.revoke(lease.id) {
+                    self.upkeep.write_off(lease.id);
                 }
                 ended
             }
@@ -225,7 +227,7 @@ impl Ladder<'_> {
     async fn count_freed(&self, ended: &[u64]) -> u32 {
         let deadline = Instant::now() + GRACE;
         loop {
-            let held = self.pool.leases();
+            let held = self.upkeep.leases();
             let freed = ended.iter().filter(|id| held.iter().all(|lease| lease.id != **id)).count();
             if freed == ended.len() || Instant::now() >= deadline {
                 return u32::try_from(freed).unwrap_or(u32::MAX);
@@ -236,6 +238,11 @@ impl Ladder<'_> {
 }
 
 impl Outcome {
+    /// Nothing could be done.
+    pub(super) fn skipped(why: &str) -> Self {
+        Self { skipped: vec![why.to_owned()], ..Self::default() }
+    }
+
     fn skip(&mut self, step: Step, why: &str) {
         self.skipped.push(format!("{}: {why}", step.name()));
     }

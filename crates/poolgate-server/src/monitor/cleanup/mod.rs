@@ -87,10 +87,13 @@ impl Cleaner {
         let _running = Running(self);
         let Admitted { trigger, reach } = admitted;
         let (begun, started_at) = (Instant::now(), Timestamp::now().to_string());
-        let checked_out_before = pool.counts().checked_out;
+        let checked_out_before = pool.figures().checked_out;
         let automatic = trigger == CleanupTrigger::Automatic;
-        let outcome = Ladder { pool, settings: &self.settings, reach, automatic }.climb().await;
-        let checked_out_after = pool.counts().checked_out;
+        let outcome = match pool.upkeep() {
+            Some(upkeep) => Ladder { pool, upkeep, settings: &self.settings, reach, automatic }.climb().await,
+            None => Outcome::skipped("everything: these connections are not Poolgate's to close"),
+        };
+        let checked_out_after = pool.figures().checked_out;
         let summary = summary(&outcome, checked_out_after);
         let Outcome { idle_closed, leases_flagged, revoked, cancelled, terminated, freed, skipped } = outcome;
         let report = CleanupReport {

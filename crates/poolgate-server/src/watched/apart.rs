@@ -1,52 +1,8 @@
-//! What the server needs of a pool, whatever its database.
-
-use std::{fmt, time::Duration};
-
-use poolgate_pool::{AcquireError, Contact, Counts, Drained, LeaseInfo, PoolgatePool};
-use poolgate_types::Backend;
-use sqlx::{Any, AnyConnection, Connection, Database, Executor, PgConnection, Postgres, Row, Sqlite, SqliteConnection};
+//! Connections outside the pool, for asking the database itself.
 
 use futures_core::future::BoxFuture;
-
-/// A pool that can be watched and cleaned up. Implemented for every [`PoolgatePool`] of a [`SupportedDatabase`].
-pub trait WatchedPool: fmt::Debug + Send + Sync + 'static {
-    /// The kind of database, where the type tells.
-    fn backend(&self) -> Option<Backend>;
-    /// The pool's figures at this instant.
-    fn counts(&self) -> Counts;
-    /// The connections in use, the oldest lease first.
-    fn leases(&self) -> Vec<LeaseInfo>;
-    /// What the attempts to connect say about the database.
-    fn contact(&self) -> Contact;
-    /// Closes idle connections beyond the configured minimum; returns how many.
-    fn close_surplus_idle(&self) -> u32;
-    /// Takes a lease away from its holder, who learns it at the next use; false if it has come back.
-    /// A source that knows no leases has none to take away.
-    fn revoke(&self, lease: u64) -> bool {
-        let _ = lease;
-        false
-    }
-    /// Takes the place of a revoked lease back whose session has ended on the server.
-    fn write_off(&self, lease: u64) -> bool {
-        let _ = lease;
-        false
-    }
-    /// Replaces every connection, those in use when they come back; returns how many idle ones were closed.
-    fn dispose(&self) -> u32;
-    /// Changes the pool's size while it works; false: it cannot.
-    fn resize(&self, size: u32, max_overflow: u32) -> bool {
-        let _ = (size, max_overflow);
-        false
-    }
-    /// Has so many connections opened ahead of demand, up to the pool's size, if it can.
-    fn keep_open(&self, count: u32) {
-        let _ = count;
-    }
-    /// Opens a connection outside the pool and its capacity.
-    fn connect_apart(&self, timeout: Duration) -> BoxFuture<'_, Result<Box<dyn ApartConnection>, AcquireError>>;
-    /// Closes the pool and waits until its connections are closed, or `deadline` has passed.
-    fn drain(&self, deadline: Duration) -> BoxFuture<'_, Drained>;
-}
+use poolgate_types::Backend;
+use sqlx::{Any, AnyConnection, Connection, Database, Executor, PgConnection, Postgres, Sqlite, SqliteConnection};
 
 /// A connection outside the pool.
 pub trait ApartConnection: Send {
@@ -83,60 +39,13 @@ pub trait SupportedDatabase: Database {
     ) -> BoxFuture<'c, sqlx::Result<String>>;
 }
 
-impl<DB: SupportedDatabase> WatchedPool for PoolgatePool<DB> {
-    fn backend(&self) -> Option<Backend> {
-        DB::BACKEND
-    }
+pub(super) struct Apart<DB: SupportedDatabase>(DB::Connection);
 
-    fn counts(&self) -> Counts {
-        Self::counts(self)
-    }
-
-    fn leases(&self) -> Vec<LeaseInfo> {
-        Self::leases(self)
-    }
-
-    fn contact(&self) -> Contact {
-        Self::contact(self)
-    }
-
-    fn close_surplus_idle(&self) -> u32 {
-        Self::close_surplus_idle(self)
-    }
-
-    fn revoke(&self, lease: u64) -> bool {
-        Self::revoke(self, lease)
-    }
-
-    fn write_off(&self, lease: u64) -> bool {
-        Self::write_off(self, lease)
-    }
-
-    fn dispose(&self) -> u32 {
-        Self::dispose(self)
-    }
-
-    fn resize(&self, size: u32, max_overflow: u32) -> bool {
-        Self::resize(self, size, max_overflow).is_ok()
-    }
-
-    fn keep_open(&self, count: u32) {
-        Self::keep_open(self, count);
-    }
-
-    fn connect_apart(&self, timeout: Duration) -> BoxFuture<'_, Result<Box<dyn ApartConnection>, AcquireError>> {
-        Box::pin(async move {
-            let connection = Self::connect_apart(self, timeout).await?;
-            Ok(Box::new(Apart::<DB>(connection)) as Box<dyn ApartConnection>)
-        })
-    }
-
-    fn drain(&self, deadline: Duration) -> BoxFuture<'_, Drained> {
-        Box::pin(Self::drain(self, deadline))
+impl<DB: SupportedDatabase> Apart<DB> {
+    pub(super) fn boxed(connection: DB::Connection) -> Box<dyn ApartConnection> {
+        Box::new(Self(connection))
     }
 }
-
-struct Apart<DB: SupportedDatabase>(DB::Connection);
 
 impl<DB: SupportedDatabase> ApartConnection for Apart<DB> {
     fn backend(&self) -> Backend {

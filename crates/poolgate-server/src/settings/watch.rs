@@ -1,0 +1,146 @@
+//! `watch.*`: a source elsewhere, for apps in any language.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sqlx::postgres::PgConnectOptions;
+
+use super::secret::without_password;
+
+/// `watch.*`: watching a source elsewhere instead of having a pool.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct WatchSettings {
+    /// `pgbouncer://user@host:6432/DATABASE` or `postgres://user@host/DATABASE`. Default: none, the server has a pool.
+    pub url: Option<WatchUrl>,
+    /// Connections that can work at the same time, 1 to 100,000. Default: what the source allows. For PostgreSQL set it
+    /// to what the apps' pools have together.
+    pub capacity: Option<u32>,
+    /// PostgreSQL: only sessions whose `application_name` begins so count. Default: all of the database.
+    pub application: Option<String>,
+    /// PgBouncer: transactions that a browser's request makes on average, 0.01 to 1,000. Default: 1.
+    pub transactions_per_request: f64,
+}
+
+impl Default for WatchSettings {
+    fn default() -> Self {
+        Self { url: None, capacity: None, application: None, transactions_per_request: 1.0 }
+    }
+}
+
+/// Where a source is. Shown without its password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WatchUrl(String);
+
+/// What can be watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatchedKind {
+    /// The pools of a PgBouncer.
+    PgBouncer,
+    /// The sessions of a PostgreSQL server.
+    Postgres,
+}
+
+/// The URL is not one of a source. It is not repeated: it may hold a password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidWatchUrl {
+    /// Neither of the two schemes.
+    #[error("the URL must begin with pgbouncer:// or postgres:// (it is not repeated here: it may hold a password)")]
+    Scheme,
+    /// PgBouncer's console under PostgreSQL's scheme.
+    #[error(
+        "`pgbouncer` is the name of PgBouncer's console: watch it with pgbouncer://user@host:6432/DATABASE, where DATABASE \
+         is the one whose pools are watched"
+    )]
+    Console,
+    /// The rest of it cannot be read.
+    #[error("the URL cannot be read: {0}")]
+    Rest(String),
+}
+
+impl WatchUrl {
+    /// Checks it.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidWatchUrl`], which says what would be right.
+    pub fn new(url: impl Into<String>) -> Result<Self, InvalidWatchUrl> {
+        let url = Self(url.into());
+        let (kind, options) = url.parse()?;
+        match (kind, options.get_database()) {
+            (WatchedKind::Postgres, Some("pgbouncer")) => Err(InvalidWatchUrl::Console),
+            (WatchedKind::PgBouncer | WatchedKind::Postgres, _) => Ok(url),
+        }
+    }
+
+    /// What is there, and how to connect to it.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn parse(&self) -> Result<(WatchedKind, PgConnectOptions), InvalidWatchUrl> {
+        let (scheme, rest) = self.0.split_once("://").ok_or(InvalidWatchUrl::Scheme)?;
+        let kind = match scheme {
+            "pgbouncer" => WatchedKind::PgBouncer,
+            "postgres" | "postgresql" => WatchedKind::Postgres,
+            _ => return Err(InvalidWatchUrl::Scheme),
+        };
+        let options = format!("postgres://{rest}").parse();
+        options.map(|options| (kind, options)).map_err(|error: sqlx::Error| InvalidWatchUrl::Rest(error.to_string()))
+    }
+}
+
+impl fmt::Display for WatchUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        without_password(&self.0, f)
+    }
+}
+
+impl fmt::Debug for WatchUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for WatchUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for WatchUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheme_says_what_is_watched() {
+        let parse = |url: &str| WatchUrl::new(url).and_then(|url| url.parse());
+        let (kind, options) = parse("pgbouncer://stats:secret@pooler:6432/shop").expect("a PgBouncer");
+        assert_eq!((kind, options.get_database()), (WatchedKind::PgBouncer, Some("shop")));
+        assert_eq!((options.get_host(), options.get_port()), ("pooler", 6432));
+        assert_eq!(parse("postgres://watch@db/shop").expect("a PostgreSQL").0, WatchedKind::Postgres);
+    }
+
+    #[test]
+    fn what_cannot_be_watched_is_refused_with_advice_and_without_the_password() {
+        for (url, advice) in [
+            ("mysql://app:hunter2@db/shop", "pgbouncer://"),
+            ("pooler:6432", "pgbouncer://"),
+            ("postgres://stats:hunter2@pooler:6432/pgbouncer", "the one whose pools are watched"),
+            ("pgbouncer://stats:hunter2@pooler:port/shop", "cannot be read"),
+        ] {
+            let refused = WatchUrl::new(url).expect_err(url).to_string();
+            assert!(refused.contains(advice) && !refused.contains("hunter2"), "{url}: {refused}");
+        }
+        let shown = format!("{:?}", WatchUrl::new("pgbouncer://stats:hunter2@pooler/shop").expect("right"));
+        assert!(shown.contains("pooler") && !shown.contains("hunter2"), "{shown}");
+    }
+}

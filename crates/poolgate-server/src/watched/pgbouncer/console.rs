@@ -1,0 +1,190 @@
+//! What PgBouncer's console says. Columns come and go between versions, so each is read by its name.
+
+use std::time::Duration;
+
+use sqlx::{Executor, PgConnection, postgres::PgRow, raw_sql};
+
+use crate::watched::standing::{Trouble, number, text};
+
+/// The console's own database.
+const CONSOLE: &str = "pgbouncer";
+
+/// The watched pools at one instant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Reading {
+    /// Server connections that the watched pools may open, without and with the reserve.
+    pub(super) pool_size: u32,
+    pub(super) capacity: u32,
+    /// Server connections that a client uses.
+    pub(super) in_use: u32,
+    /// Others that are not free: being cancelled, tested.
+    pub(super) busy: u32,
+    pub(super) idle: u32,
+    pub(super) connecting: u32,
+    /// Clients that wait for a server connection, and how long the first has.
+    pub(super) waiting: u32,
+    pub(super) oldest_wait: Duration,
+    /// Transactions (in statement mode, queries) since PgBouncer's start, which counts them when they come, before they
+    /// wait.
+    pub(super) arrived: u64,
+    pub(super) session_mode: bool,
+    pub(super) paused: bool,
+    /// The databases that it knows.
+    pub(super) databases: Vec<String>,
+}
+
+/// Reads the pools of `database`, or all of them.
+pub(super) async fn read(connection: &mut PgConnection, database: Option<&str>) -> Result<Reading, Trouble> {
+    let pools = show(connection, "SHOW POOLS").await?;
+    let totals = show(connection, "SHOW STATS_TOTALS").await?;
+    let databases = show(connection, "SHOW DATABASES").await?;
+    let is_watched =
+        |name: &Option<String>| name.as_deref().is_some_and(|name| database.map_or(name != CONSOLE, |it| it == name));
+    let mut reading = Reading::default();
+    let mut statements = false;
+    for pool in pools.iter().filter(|row| is_watched(&text(row, "database"))) {
+        let servers = Servers::of(pool)?;
+        let mode = text(pool, "pool_mode").unwrap_or_default();
+        // A pool that nobody uses any more stays listed for a while.
+        if servers.open() == 0 && servers.clients == 0 {
+            continue;
+        }
+        reading.in_use += servers.in_use;
+        reading.busy += servers.busy;
+        reading.idle += servers.idle;
+        reading.connecting += servers.connecting;
+        reading.waiting += servers.waiting;
+        reading.oldest_wait = reading.oldest_wait.max(servers.oldest_wait);
+        reading.session_mode |= mode == "session";
+        statements |= mode == "statement";
+        let owner = databases.iter().find(|row| text(row, "name") == text(pool, "database"));
+        let size = owner.map(Size::of).unwrap_or_default();
+        reading.pool_size += size.pool;
+        reading.capacity += size.pool + size.reserve;
+    }
+    let watched = || databases.iter().filter(|row| is_watched(&text(row, "name")));
+    if reading.capacity == 0 {
+        // Nobody has come yet: as if one user had.
+        for size in watched().map(Size::of) {
+            reading.pool_size += size.pool;
+            reading.capacity += size.pool + size.reserve;
+        }
+    }
+    // `max_db_connections`, 0 for none.
+    if let Some(most) = watched().map(|row| Size::of(row).most).collect::<Option<Vec<u32>>>() {
+        let most = most.iter().sum::<u32>().max(1);
+        reading.capacity = reading.capacity.min(most);
+        reading.pool_size = reading.pool_size.min(most);
+    }
+    reading.paused = watched().any(|row| number(row, &["paused"]) == Some(1) || number(row, &["disabled"]) == Some(1));
+    let columns: &[&str] =
+        if statements { &["query_count", "total_query_count"] } else { &["xact_count", "total_xact_count"] };
+    for row in totals.iter().filter(|row| is_watched(&text(row, "database"))) {
+        reading.arrived += number(row, columns).ok_or_else(|| missing("SHOW STATS_TOTALS", "xact_count"))?;
+    }
+    reading.databases = databases.iter().filter_map(|row| text(row, "name")).filter(|name| name != CONSOLE).collect();
+    Ok(reading)
+}
+
+/// One row of `SHOW POOLS`: the connections of one user to one database.
+struct Servers {
+    clients: u32,
+    in_use: u32,
+    busy: u32,
+    idle: u32,
+    connecting: u32,
+    waiting: u32,
+    oldest_wait: Duration,
+}
+
+impl Servers {
+    fn of(row: &PgRow) -> Result<Self, Trouble> {
+        let needed = |column| count(row, column).ok_or_else(|| missing("SHOW POOLS", column));
+        let sum = |columns: &[&str]| columns.iter().filter_map(|column| count(row, column)).sum();
+        let waiting = needed("cl_waiting")?;
+        let seconds = Duration::from_secs(number(row, &["maxwait"]).unwrap_or_default());
+        let micros = Duration::from_micros(number(row, &["maxwait_us"]).unwrap_or_default());
+        Ok(Self {
+            clients: needed("cl_active")? + waiting,
+            in_use: needed("sv_active")?,
+            busy: sum(&["sv_active_cancel", "sv_being_canceled", "sv_tested"]),
+            idle: needed("sv_idle")? + sum(&["sv_used"]),
+            connecting: sum(&["sv_login"]),
+            waiting,
+            oldest_wait: seconds + micros,
+        })
+    }
+
+    fn open(&self) -> u32 {
+        self.in_use + self.busy + self.idle + self.connecting
+    }
+}
+
+/// The limits of one database in `SHOW DATABASES`, for each of its users.
+#[derive(Default)]
+struct Size {
+    pool: u32,
+    reserve: u32,
+    /// Of all its users together.
+    most: Option<u32>,
+}
+
+impl Size {
+    fn of(row: &PgRow) -> Self {
+        let limit = |columns: &[&str]| number(row, columns).and_then(|limit| u32::try_from(limit).ok());
+        Self {
+            pool: limit(&["pool_size"]).unwrap_or_default(),
+            // Called differently since 1.24.
+            reserve: limit(&["reserve_pool_size", "reserve_pool"]).unwrap_or_default(),
+            most: limit(&["max_connections"]).filter(|most| *most > 0),
+        }
+    }
+}
+
+fn count(row: &PgRow, column: &str) -> Option<u32> {
+    number(row, &[column]).and_then(|count| u32::try_from(count).ok())
+}
+
+fn missing(command: &str, column: &str) -> Trouble {
+    Trouble::Said(format!("{command} has no column `{column}`: this PgBouncer is older than 1.8, or something else"))
+}
+
+/// By the simple protocol, the only one that the console speaks.
+async fn show(connection: &mut PgConnection, command: &'static str) -> sqlx::Result<Vec<PgRow>> {
+    connection.fetch_all(raw_sql(command)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use poolgate_test_postgres::Postgres;
+    use sqlx::Connection;
+
+    use super::*;
+
+    /// Rows as other versions would send them, from a server that says whatever it is told to.
+    #[tokio::test]
+    async fn columns_are_read_by_name_whatever_the_version_adds_renames_or_widens() {
+        let postgres = Postgres::start().expect("PostgreSQL");
+        let mut connection = PgConnection::connect(&postgres.url("postgres")).await.expect("connected");
+        let mut row = async |select: &'static str| show(&mut connection, select).await.expect("a row").remove(0);
+
+        let newer = row(
+            "SELECT 1 AS load_balance_hosts, 'shop' AS database, 'transaction' AS pool_mode, 7::bigint AS cl_active, \
+             3::bigint AS cl_waiting, 2::bigint AS sv_active, 1::bigint AS sv_active_cancel, 4 AS sv_idle, \
+             2 AS maxwait, 500000::bigint AS maxwait_us",
+        )
+        .await;
+        let servers = Servers::of(&newer).map_err(|trouble| trouble.to_string()).expect("understood");
+        assert_eq!((servers.clients, servers.waiting, servers.in_use, servers.busy), (10, 3, 2, 1));
+        assert_eq!((servers.idle, servers.connecting, servers.oldest_wait), (4, 0, Duration::from_millis(2500)));
+
+        let size =
+            Size::of(&row("SELECT 20 AS pool_size, 5::bigint AS reserve_pool_size, 30 AS max_connections").await);
+        assert_eq!((size.pool, size.reserve, size.most), (20, 5, Some(30)));
+        let size = Size::of(&row("SELECT 20 AS pool_size, 4 AS reserve_pool, 0 AS max_connections").await);
+        assert_eq!((size.pool, size.reserve, size.most), (20, 4, None), "0 is no limit");
+
+        let strange = Servers::of(&row("SELECT 1 AS cl_active, 2 AS cl_waiting").await);
+        assert!(strange.err().expect("not understood").to_string().contains("`sv_active`"));
+    }
+}

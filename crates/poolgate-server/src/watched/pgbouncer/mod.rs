@@ -1,0 +1,247 @@
+//! PgBouncer, as its console shows it.
+
+mod console;
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use futures_core::future::BoxFuture;
+use poolgate_pool::{Contact, Drained};
+use poolgate_types::Backend;
+use sqlx::{Connection, PgConnection, Row, postgres::PgConnectOptions, raw_sql};
+
+use self::console::Reading;
+use super::{
+    ApartConnection, BlindSpot, BoxError, Demand, Figures, Traffic, WatchedPool,
+    standing::{Standing, Trouble},
+};
+
+/// Clients have waited for so long, and no server connection was in use: the database behind is gone.
+const STUCK: Duration = Duration::from_secs(2);
+
+/// Watches the pools of a PgBouncer on its console.
+///
+/// Everything that a fair rate needs is there: how many server connections there may be, how many are in use, how many
+/// clients wait, and how many transactions have come. It must run in transaction mode (or statement mode): in session
+/// mode those who wait are clients that connect, and only the figures are published.
+#[derive(Debug)]
+pub struct PgBouncer {
+    standing: Standing,
+    database: Option<String>,
+    capacity: Option<u32>,
+    transactions_per_request: f64,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    figures: Figures,
+    traffic: Traffic,
+    /// What the totals of the traffic are rounded from.
+    completed: f64,
+    arrivals: f64,
+    previous: Option<Reading>,
+    stuck_since: Option<Instant>,
+}
+
+impl PgBouncer {
+    /// Watches the PgBouncer at this address: the pools of the database that is named, or of all. The user must be in
+    /// its `stats_users` or `admin_users`. Nothing happens before it is read.
+    pub fn new(options: PgConnectOptions) -> Self {
+        let database = options.get_database().filter(|name| !name.is_empty()).map(str::to_owned);
+        // It refuses start-up parameters that it does not know.
+        let options = options.database("pgbouncer").extra_float_digits(None).statement_cache_capacity(0);
+        Self {
+            standing: Standing::new(options, Duration::ZERO, advice),
+            database,
+            capacity: None,
+            transactions_per_request: 1.0,
+            seen: Mutex::default(),
+        }
+    }
+
+    /// How many server connections work at the same time at the most. By default what PgBouncer may open: the pool size
+    /// and reserve of every user's pool that is in use, up to `max_db_connections`.
+    #[must_use]
+    pub fn capacity(mut self, connections: u32) -> Self {
+        self.capacity = Some(connections);
+        self
+    }
+
+    /// How many transactions a browser's request makes on average, above 0; 1 by default. The fair rate is in requests,
+    /// and PgBouncer counts transactions.
+    #[must_use]
+    pub fn transactions_per_request(mut self, transactions: f64) -> Self {
+        self.transactions_per_request = if transactions > 0.0 { transactions } else { 1.0 };
+        self
+    }
+
+    /// Takes a reading in; an error when it says that the database is gone.
+    fn take(&self, reading: Reading) -> Result<(), Trouble> {
+        self.standing.misses(self.missing(&reading));
+        let mut seen = self.seen();
+        if self.standing.is_silent() {
+            // What came meanwhile did not come in this moment.
+            seen.previous = None;
+        }
+        let capacity = self.capacity.unwrap_or(reading.capacity);
+        seen.figures = Figures {
+            pool_size: reading.pool_size.min(capacity),
+            max_overflow: capacity.saturating_sub(reading.pool_size),
+            capacity,
+            checked_out: reading.in_use + reading.busy,
+            idle: reading.idle,
+            connecting: reading.connecting,
+            waiting: Some(reading.waiting),
+            ..Figures::default()
+        };
+        seen.count(&reading, self.transactions_per_request);
+        let stuck = reading.waiting > 0 && reading.in_use == 0;
+        seen.previous = Some(reading);
+        if !stuck {
+            seen.stuck_since = None;
+        } else if seen.stuck_since.get_or_insert_with(Instant::now).elapsed() >= STUCK {
+            return Err(Trouble::Said("clients wait, and PgBouncer has no connection to the database".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn missing(&self, reading: &Reading) -> Option<String> {
+        match &self.database {
+            Some(name) if !reading.databases.contains(name) => Some(format!(
+                "PgBouncer knows no database `{name}` (yet); it has: {}",
+                reading.databases.join(", ")
+            )),
+            _ if reading.paused => {
+                Some("the database is paused or disabled in PgBouncer: RESUME or ENABLE it on the console".to_owned())
+            }
+            _ if reading.session_mode => Some(
+                "pool_mode is session: those who wait are connections, not requests, so no fair rate can be worked out. \
+                 Set pool_mode = transaction in PgBouncer, or policy = \"fixed\" here"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seen {
+    /// Adds what happened since the previous reading.
+    fn count(&mut self, reading: &Reading, transactions_per_request: f64) {
+        if reading.session_mode {
+            self.traffic = Traffic::default();
+            return;
+        }
+        // Fewer than before: PgBouncer was started again.
+        let previous = self.previous.as_ref().filter(|previous| previous.arrived <= reading.arrived);
+        if let Some(previous) = previous {
+            let inside = |reading: &Reading| f64::from(reading.in_use) + f64::from(reading.waiting);
+            let arrived = (reading.arrived - previous.arrived) as f64;
+            // Who gave up waiting is not inside any more either, and counts as served; PgBouncer does not tell.
+            let served = (arrived - (inside(reading) - inside(previous))).max(0.0);
+            self.arrivals += arrived / transactions_per_request;
+            self.completed += served / transactions_per_request;
+        }
+        self.traffic = Traffic {
+            in_use: reading.in_use,
+            waiting: (f64::from(reading.waiting) / transactions_per_request).ceil() as u32,
+            oldest_wait: reading.oldest_wait,
+            completed: self.completed as u64,
+            arrivals: self.arrivals as u64,
+        };
+    }
+}
+
+impl WatchedPool for PgBouncer {
+    fn backend(&self) -> Option<Backend> {
+        Some(Backend::Postgres)
+    }
+
+    fn figures(&self) -> Figures {
+        self.seen().figures
+    }
+
+    fn contact(&self) -> Contact {
+        self.standing.contact()
+    }
+
+    fn connect_apart(&self, timeout: Duration) -> BoxFuture<'_, Result<Box<dyn ApartConnection>, BoxError>> {
+        Box::pin(async move {
+            let connection = self.standing.connect_apart(timeout).await?;
+            Ok(Box::new(Console(connection)) as Box<dyn ApartConnection>)
+        })
+    }
+
+    fn drain(&self, deadline: Duration) -> BoxFuture<'_, Drained> {
+        Box::pin(async move {
+            self.standing.close(deadline).await;
+            Drained::default()
+        })
+    }
+
+    fn refresh(&self) -> Option<BoxFuture<'_, ()>> {
+        Some(Box::pin(async move {
+            let reading = async {
+                let mut connection = self.standing.connection().await?;
+                self.take(console::read(&mut connection, self.database.as_deref()).await?)?;
+                Ok(connection)
+            };
+            self.standing.read(reading).await;
+        }))
+    }
+
+    fn demand(&self) -> Demand {
+        let traffic = self.seen().traffic;
+        // What was going on when it fell silent is not going on for ever.
+        let silent = Traffic { completed: traffic.completed, arrivals: traffic.arrivals, ..Traffic::default() };
+        Demand::Shown(if self.standing.is_silent() { silent } else { traffic })
+    }
+
+    fn blind_spot(&self) -> Option<BlindSpot> {
+        self.standing.blind_spot()
+    }
+}
+
+/// A connection to the console. A ping would end it: it speaks the simple protocol only.
+struct Console(PgConnection);
+
+impl ApartConnection for Console {
+    fn backend(&self) -> Backend {
+        Backend::Postgres
+    }
+
+    fn ping(&mut self) -> BoxFuture<'_, sqlx::Result<()>> {
+        Box::pin(async move { self.server_version().await.map(drop) })
+    }
+
+    fn server_version(&mut self) -> BoxFuture<'_, sqlx::Result<String>> {
+        Box::pin(async move { raw_sql("SHOW VERSION").fetch_one(&mut self.0).await?.try_get(0) })
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            // It is of no more use either way.
+            let _ = self.0.close().await;
+        })
+    }
+}
+
+fn advice(error: &sqlx::Error, options: &PgConnectOptions) -> Option<String> {
+    let error = error.as_database_error()?;
+    let (message, user) = (error.message(), options.get_username());
+    if error.code().as_deref() == Some("3D000") {
+        Some("This is a PostgreSQL server, not a PgBouncer: watch it with postgres://…".to_owned())
+    } else if message.contains("not allowed") {
+        Some(format!("Add the user to PgBouncer's settings (stats_users = {user}), then RELOAD it"))
+    } else if message.contains("authentication failed") || message.contains("no such user") {
+        Some(format!("PgBouncer must know `{user}` and its password (auth_file), and list it in stats_users"))
+    } else {
+        None
+    }
+}

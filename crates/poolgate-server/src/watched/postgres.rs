@@ -1,0 +1,174 @@
+//! PostgreSQL itself, as `pg_stat_activity` shows it.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures_core::future::BoxFuture;
+use poolgate_pool::{Contact, Drained};
+use poolgate_types::Backend;
+use sqlx::{PgConnection, Postgres, postgres::PgConnectOptions};
+
+use super::{
+    Apart, ApartConnection, BlindSpot, BoxError, Demand, Figures, WatchedPool,
+    standing::{Standing, Trouble, number},
+};
+
+/// Between two looks: each costs the server some work per session.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// The sessions of this database, and how many there may be: what its own limit and the server's leave it, where those of
+/// other databases and the slots reserved for administrators are taken.
+///
+/// A role without `pg_read_all_stats` sees that there are sessions of others, but not their state.
+const SESSIONS: &str = "
+    SELECT s.busy::text, s.idle::text, s.hidden::text, s.oldest::text,
+           least(nullif(d.datconnlimit, -1),
+                 current_setting('max_connections')::int
+                   - current_setting('superuser_reserved_connections')::int
+                   - coalesce(current_setting('reserved_connections', true)::int, 0)
+                   - (SELECT coalesce(sum(numbackends), 0) FROM pg_stat_database WHERE datname <> d.datname)
+                )::text AS slots
+    FROM pg_database d,
+         (SELECT count(*) FILTER (WHERE state NOT IN ('idle', 'disabled')) AS busy,
+                 count(*) FILTER (WHERE state = 'idle') AS idle,
+                 count(*) FILTER (WHERE state IS NULL OR state = 'disabled') AS hidden,
+                 greatest(extract(epoch FROM max(clock_timestamp() - xact_start) FILTER (WHERE state <> 'idle')) * 1000,
+                          0)::bigint AS oldest
+          FROM pg_stat_activity
+          WHERE datname = current_database() AND pid <> pg_backend_pid()
+                AND coalesce(backend_type, 'client backend') = 'client backend'
+                AND application_name <> 'poolgate-watch'
+                AND ($1::text IS NULL OR starts_with(application_name, $1))) s
+    WHERE d.datname = current_database()";
+
+/// Watches a PostgreSQL server: the sessions of one database.
+///
+/// It shows how many sessions work, not how many requests wait for one in the apps, so only the fixed policy can act: the
+/// level follows the share of the capacity that is at work. Say with [`capacity`](Self::capacity) how many connections
+/// the apps' pools have together, or the share is one of all the connections that the server would take.
+#[derive(Debug)]
+pub struct PostgresServer {
+    standing: Standing,
+    application: Option<String>,
+    capacity: Option<u32>,
+    figures: Mutex<Figures>,
+}
+
+impl PostgresServer {
+    /// Watches the database at this address on one standing connection. The role needs `pg_monitor` to see the sessions
+    /// of others. Nothing happens before it is read.
+    pub fn new(options: PgConnectOptions) -> Self {
+        Self {
+            standing: Standing::new(options, INTERVAL, advice),
+            application: None,
+            capacity: None,
+            figures: Mutex::default(),
+        }
+    }
+
+    /// Watches only sessions whose `application_name` begins so. By default all of the database.
+    #[must_use]
+    pub fn application(mut self, name: impl Into<String>) -> Self {
+        self.application = Some(name.into());
+        self
+    }
+
+    /// How many sessions work at the same time at the most: what the apps' pools have together. By default what the
+    /// server would take.
+    #[must_use]
+    pub fn capacity(mut self, sessions: u32) -> Self {
+        self.capacity = Some(sessions);
+        self
+    }
+
+    async fn look(&self, connection: &mut PgConnection) -> Result<(), Trouble> {
+        // Not a prepared statement, which would not survive a pooler in between.
+        let query = sqlx::query(SESSIONS).bind(&self.application).persistent(false);
+        let row = query.fetch_one(connection).await?;
+        let count = |column| number(&row, &[column]).and_then(|count| u32::try_from(count).ok());
+        let hidden = count("hidden").unwrap_or_default();
+        self.standing.misses((hidden > 0).then(|| {
+            format!(
+                "the state of other roles' sessions is hidden, so those at work are not counted: GRANT pg_monitor TO \
+                 \"{}\" (or track_activities is off)",
+                self.standing.user()
+            )
+        }));
+        let capacity = self.capacity.or(count("slots")).unwrap_or_default();
+        *self.newest() = Figures {
+            pool_size: capacity,
+            capacity,
+            checked_out: count("busy").unwrap_or_default(),
+            idle: count("idle").unwrap_or_default(),
+            oldest_checkout: number(&row, &["oldest"]).map(Duration::from_millis),
+            ..Figures::default()
+        };
+        Ok(())
+    }
+
+    fn newest(&self) -> MutexGuard<'_, Figures> {
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl WatchedPool for PostgresServer {
+    fn backend(&self) -> Option<Backend> {
+        Some(Backend::Postgres)
+    }
+
+    fn figures(&self) -> Figures {
+        *self.newest()
+    }
+
+    fn contact(&self) -> Contact {
+        self.standing.contact()
+    }
+
+    fn connect_apart(&self, timeout: Duration) -> BoxFuture<'_, Result<Box<dyn ApartConnection>, BoxError>> {
+        Box::pin(async move { Ok(Apart::<Postgres>::boxed(self.standing.connect_apart(timeout).await?)) })
+    }
+
+    fn drain(&self, deadline: Duration) -> BoxFuture<'_, Drained> {
+        Box::pin(async move {
+            self.standing.close(deadline).await;
+            Drained::default()
+        })
+    }
+
+    fn refresh(&self) -> Option<BoxFuture<'_, ()>> {
+        Some(Box::pin(async move {
+            let reading = async {
+                let mut connection = self.standing.connection().await?;
+                self.look(&mut connection).await?;
+                Ok(connection)
+            };
+            self.standing.read(reading).await;
+        }))
+    }
+
+    fn demand(&self) -> Demand {
+        Demand::Hidden
+    }
+
+    fn blind_spot(&self) -> Option<BlindSpot> {
+        self.standing.blind_spot()
+    }
+}
+
+fn advice(error: &sqlx::Error, options: &PgConnectOptions) -> Option<String> {
+    let error = error.as_database_error()?;
+    if error.message().contains("unsupported startup parameter") {
+        return Some("This is a PgBouncer: watch its console with pgbouncer://…".to_owned());
+    }
+    let user = options.get_username();
+    match error.code().as_deref() {
+        Some("53300") => Some(format!(
+            "The server is full: from PostgreSQL 16 on GRANT pg_use_reserved_connections TO \"{user}\" keeps a place"
+        )),
+        Some("28000" | "28P01") => Some(format!("Check the user `{user}`, its password and pg_hba.conf")),
+        Some("3D000") => Some("Name a database that exists: postgres://…/DATABASE".to_owned()),
+        _ => None,
+    }
+}

@@ -1,0 +1,200 @@
+//! The one connection on which a source elsewhere is read.
+//!
+//! It is opened at the start and kept, because a new one cannot be had when the server is full. After any failure it is
+//! thrown away and, after a pause, opened anew.
+
+use std::{
+    fmt,
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use poolgate_pool::Contact;
+use sqlx::{ConnectOptions, PgConnection, Row, postgres::PgConnectOptions, postgres::PgRow};
+use tokio::time;
+
+use super::BlindSpot;
+
+/// How long a reading may take, connecting included.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Between a failure and the next attempt.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A connection that is kept, and what is known from reading on it.
+pub(super) struct Standing {
+    options: PgConnectOptions,
+    advice: Advice,
+    /// At least this long between two readings.
+    interval: Duration,
+    known: Mutex<Known>,
+}
+
+/// Says what to do about an error, where there is something.
+pub(super) type Advice = fn(&sqlx::Error, &PgConnectOptions) -> Option<String>;
+
+/// Why there is no reading.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    #[error(transparent)]
+    Sql(#[from] sqlx::Error),
+    /// The source answers, and what it says means that the database behind it does not; or it cannot be understood.
+    #[error("{0}")]
+    Said(String),
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    connection: Option<PgConnection>,
+    begun: Option<Instant>,
+    answered: Option<Instant>,
+    failed: Option<Instant>,
+    failures: u32,
+    error: Option<Arc<str>>,
+    blind_spot: Option<BlindSpot>,
+}
+
+impl Standing {
+    pub(super) fn new(options: PgConnectOptions, interval: Duration, advice: Advice) -> Self {
+        Self { options: options.application_name("poolgate-watch"), advice, interval, known: Mutex::default() }
+    }
+
+    /// One reading, if it is time for one: what reads takes the [`connection`](Self::connection), and gives it back.
+    pub(super) async fn read(&self, reading: impl Future<Output = Result<PgConnection, Trouble>>) {
+        if !self.is_due() {
+            return;
+        }
+        let late = |_| Err(Trouble::Said(format!("no answer within {} s", PATIENCE.as_secs())));
+        match time::timeout(PATIENCE, reading).await.unwrap_or_else(late) {
+            Ok(connection) => {
+                self.known().connection = Some(connection);
+                self.succeeded();
+            }
+            Err(trouble) => self.failed(&trouble),
+        }
+    }
+
+    /// The standing connection, or a new one. It is taken out: what does not answer in time is dropped, never asked again.
+    pub(super) async fn connection(&self) -> Result<PgConnection, Trouble> {
+        let standing = self.known().connection.take();
+        match standing {
+            Some(connection) => Ok(connection),
+            None => Ok(self.options.connect().await?),
+        }
+    }
+
+    /// Another connection to the same place.
+    pub(super) async fn connect_apart(&self, timeout: Duration) -> Result<PgConnection, Trouble> {
+        let late = |_| Err(Trouble::Said(format!("no answer within {:.1} s", timeout.as_secs_f64())));
+        time::timeout(timeout, async { Ok(self.options.connect().await?) }).await.unwrap_or_else(late)
+    }
+
+    pub(super) async fn close(&self, deadline: Duration) {
+        let standing = self.known().connection.take();
+        if let Some(connection) = standing {
+            // It is of no more use either way.
+            let _ = time::timeout(deadline, sqlx::Connection::close(connection)).await;
+        }
+    }
+
+    pub(super) fn contact(&self) -> Contact {
+        let known = self.known();
+        let mut contact = Contact::default();
+        contact.answered = known.answered.map(|at| at.elapsed());
+        contact.failed = known.failed.map(|at| at.elapsed());
+        contact.consecutive_failures = known.failures;
+        contact.error.clone_from(&known.error);
+        contact
+    }
+
+    /// The newest reading has failed.
+    pub(super) fn is_silent(&self) -> bool {
+        self.known().failures > 0
+    }
+
+    pub(super) fn blind_spot(&self) -> Option<BlindSpot> {
+        self.known().blind_spot.clone()
+    }
+
+    /// Notes what is missing in the newest reading.
+    pub(super) fn misses(&self, message: Option<String>) {
+        let mut known = self.known();
+        if known.blind_spot.as_ref().map(|spot| &spot.message) == message.as_ref() {
+            return;
+        }
+        match &message {
+            Some(message) => tracing::warn!(source = %self, "Watched source shows only a part: {message}"),
+            None => tracing::info!(source = %self, "Watched source shows everything again"),
+        }
+        known.blind_spot = message.map(|message| BlindSpot { message, since: Timestamp::now() });
+    }
+
+    /// The user that it is read as.
+    pub(super) fn user(&self) -> &str {
+        self.options.get_username()
+    }
+
+    fn is_due(&self) -> bool {
+        let mut known = self.known();
+        let pause = if known.failures > 0 { PAUSE.max(self.interval) } else { self.interval };
+        let due = known.begun.is_none_or(|begun| begun.elapsed() >= pause);
+        if due {
+            known.begun = Some(Instant::now());
+        }
+        due
+    }
+
+    fn succeeded(&self) {
+        let mut known = self.known();
+        if known.answered.is_none() || known.failures > 0 {
+            tracing::info!(source = %self, "Watched source answers");
+        }
+        known.answered = Some(Instant::now());
+        known.failures = 0;
+        known.error = None;
+    }
+
+    fn failed(&self, trouble: &Trouble) {
+        let advice = match trouble {
+            Trouble::Sql(error) => (self.advice)(error, &self.options),
+            Trouble::Said(_) => None,
+        };
+        let error = advice.map_or_else(|| trouble.to_string(), |advice| format!("{trouble}. {advice}"));
+        let mut known = self.known();
+        if known.error.as_deref() != Some(error.as_str()) {
+            tracing::warn!(source = %self, "Watched source cannot be read: {error}");
+        }
+        known.failed = Some(Instant::now());
+        known.failures = known.failures.saturating_add(1);
+        known.error = Some(error.into());
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where it leads to; never with a password.
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.options.get_host(), self.options.get_port())
+    }
+}
+
+impl fmt::Debug for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Standing").field(&format_args!("{self}")).finish_non_exhaustive()
+    }
+}
+
+/// A column's value, whatever its type: read as text, because types differ between versions. `None` where the column
+/// is missing or empty.
+pub(super) fn text(row: &PgRow, column: &str) -> Option<String> {
+    row.try_get_unchecked::<Option<String>, _>(column).ok().flatten()
+}
+
+/// The first of these columns that holds a number.
+pub(super) fn number(row: &PgRow, columns: &[&str]) -> Option<u64> {
+    columns.iter().find_map(|column| text(row, column)?.parse().ok())
+}

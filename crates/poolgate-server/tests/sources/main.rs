@@ -1,0 +1,8 @@
+//! Sources besides Poolgate's own pool, on the real servers.
+
+mod existing_pool;
+mod harness;
+mod overload;
+mod pgbouncer;
+mod postgres;
+mod program;

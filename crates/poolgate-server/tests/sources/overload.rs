@@ -1,0 +1,216 @@
+//! An app in another language, behind a PgBouncer, under more load than its database can take: its browsers obey what
+//! Poolgate publishes, although no request passes Poolgate's gate.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::harness::{eventually, options, pooler, postgres};
+use axum::{Router, extract::State, routing::get};
+use http::StatusCode;
+use poolgate_pool::{PoolConfig, PoolgatePool};
+use poolgate_server::{
+    PgBouncer, Poolgate, Settings,
+    demo::load::{
+        Random,
+        client::{Asked, NativeClient},
+        http::HttpClient,
+    },
+};
+use poolgate_throttle::{Request, Settings as ThrottleSettings};
+use sqlx::{Executor, Postgres, raw_sql};
+use tokio::{net::TcpListener, task::JoinSet, time};
+use tower::ServiceExt;
+
+const SERVER_CONNECTIONS: u32 = 5;
+/// 5 connections of 40 ms and some overhead: at most 125 requests a second.
+const WORK: &str = "SELECT pg_sleep(0.04)";
+const CLIENTS: u64 = 30;
+/// Each client's wishes a second: together 300, more than twice what can be served.
+const WISHES: f64 = 10.0;
+const PATIENCE: Duration = Duration::from_secs(2);
+
+async fn work(State(pool): State<PoolgatePool<Postgres>>) -> StatusCode {
+    let Ok(mut connection) = pool.acquire().await else { return StatusCode::SERVICE_UNAVAILABLE };
+    match connection.execute(raw_sql(WORK)).await {
+        Ok(_) => StatusCode::OK,
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+#[derive(Default)]
+struct Seen {
+    served: AtomicU64,
+    late: AtomicU64,
+    slowest_micros: AtomicU64,
+}
+
+impl Seen {
+    fn take(&self) -> (u64, u64, Duration) {
+        let slowest = Duration::from_micros(self.slowest_micros.swap(0, Relaxed));
+        (self.served.swap(0, Relaxed), self.late.swap(0, Relaxed), slowest)
+    }
+}
+
+/// A client with so many wishes a second, until its task is aborted.
+async fn wish(http: HttpClient, seed: u64, seen: Arc<Seen>) {
+    let client = NativeClient::new(http, ThrottleSettings::default(), seed);
+    let mut random = Random::new(seed);
+    let mut requests = JoinSet::new();
+    let wishes = async {
+        loop {
+            time::sleep(Duration::from_secs_f64(random.exponential(WISHES))).await;
+            let (client, seen) = (Arc::clone(&client), Arc::clone(&seen));
+            requests.spawn(async move {
+                let request = Request { queue_timeout: Some(Duration::from_secs(1)), ..Request::default() };
+                let ticket = match client.ask(request) {
+                    Asked::Start(ticket) => ticket,
+                    Asked::Queued(waiting) => match waiting.await {
+                        Ok(ticket) => ticket,
+                        Err(_) => return,
+                    },
+                    Asked::Rejected(_) => return,
+                };
+                let begun = Instant::now();
+                match ticket.get("/work", begun + PATIENCE).await {
+                    Ok(answer) if answer.status.is_success() => {
+                        seen.served.fetch_add(1, Relaxed);
+                        let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+                        seen.slowest_micros.fetch_max(micros, Relaxed);
+                    }
+                    _ => {
+                        seen.late.fetch_add(1, Relaxed);
+                    }
+                }
+            });
+            while requests.try_join_next().is_some() {}
+        }
+    };
+    tokio::join!(client.run(Random::new(!seed)), wishes);
+}
+
+/// What one run has shown, over the six seconds at its end.
+struct Outcome {
+    served_per_second: f64,
+    got_nothing: u64,
+    slowest: Duration,
+    /// Share of the server connections in use, and clients of the pooler that waited, on average.
+    busy: f64,
+    waiting: f64,
+    poolgate: Poolgate,
+}
+
+/// When clients are told what they may send.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Told {
+    Never,
+    Always,
+    /// Poolgate is started again in the middle of the overload.
+    Late,
+}
+
+fn start(source: PgBouncer, told: bool) -> Poolgate {
+    let mut settings = Settings::default();
+    settings.control.clients = told;
+    Poolgate::builder(source).settings(settings).start()
+}
+
+/// The app with so many connections to the pooler, and its users.
+async fn run(database: &'static str, app_connections: u32, told: Told) -> Outcome {
+    let postgres = postgres().await;
+    postgres.create_database(database).expect("created");
+    let pooler =
+        pooler(postgres, database, &["pool_mode=transaction", "default_pool_size=5", "max_client_conn=300"]).await;
+    let config = PoolConfig {
+        size: app_connections,
+        max_overflow: 0,
+        max_connecting: 50,
+        connect_rate: 10_000,
+        ..PoolConfig::default()
+    };
+    let app_pool = PoolgatePool::<Postgres>::builder(options(&pooler.url("app", database))).config(config).build();
+    let source = || PgBouncer::new(options(&pooler.url("stats", database)));
+    let mut poolgate = start(source(), told == Told::Always);
+    eventually("ready", || poolgate.readiness().missing().is_none()).await;
+    let app = Router::new().route("/work", get(work)).with_state(app_pool.expect("a pool"));
+    let routes = Arc::new(Mutex::new(poolgate.routes()));
+    let app = app.fallback({
+        let routes = Arc::clone(&routes);
+        move |request: axum::extract::Request| {
+            let routes = routes.lock().expect("nobody panics").clone();
+            routes.oneshot(request)
+        }
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let service = app.into_make_service_with_connect_info::<SocketAddr>();
+    let server = tokio::spawn(async move { axum::serve(listener, service).await });
+
+    let seen = Arc::new(Seen::default());
+    let mut clients = JoinSet::new();
+    for seed in 1..=CLIENTS {
+        clients.spawn(wish(HttpClient::new(address), seed, Arc::clone(&seen)));
+    }
+    let mut settle = Duration::from_secs(6);
+    if told == Told::Late {
+        // Clients come back within seconds, and what has built up in the app must drain as well.
+        settle *= 2;
+        time::sleep(Duration::from_secs(3)).await;
+        poolgate.close();
+        poolgate = start(source(), true);
+        *routes.lock().expect("nobody panics") = poolgate.routes();
+    }
+    time::sleep(settle).await;
+    seen.take();
+    let (mut waiting, mut in_use, mut samples) = (0, 0, 0);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(6) {
+        time::sleep(Duration::from_millis(50)).await;
+        let pool = poolgate.status().pool;
+        assert!(pool.capacity == SERVER_CONNECTIONS && pool.checked_out <= SERVER_CONNECTIONS, "{pool:?}");
+        waiting += pool.waiting.expect("PgBouncer shows it");
+        in_use += pool.checked_out;
+        samples += 1;
+    }
+    let (served, got_nothing, slowest) = seen.take();
+    clients.abort_all();
+    while clients.join_next().await.is_some() {}
+    server.abort();
+    let mean = |sum: u32| f64::from(sum) / f64::from(samples);
+    let busy = mean(in_use) / f64::from(SERVER_CONNECTIONS);
+    let served_per_second = served as f64 / begun.elapsed().as_secs_f64();
+    let waiting = mean(waiting);
+    println!(
+        "{app_connections} connections, told {told:?}: {served_per_second:.0} served a second, {got_nothing} got nothing, slowest {slowest:?}, busy \
+         {busy:.2}, {waiting:.1} waiting"
+    );
+    Outcome { served_per_second, got_nothing, slowest, busy, waiting, poolgate }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn browsers_of_an_app_in_another_language_share_what_its_database_can_serve() {
+    let (untold, told) = tokio::join!(run("untold", 120, Told::Never), run("told", 120, Told::Always));
+    assert!(untold.waiting > 90.0 && untold.got_nothing > 100, "this is an overload");
+    assert!(told.busy > 0.8, "the database stays busy: {:.2}", told.busy);
+    assert!(told.waiting < 30.0, "few wait in the pooler: {:.1}", told.waiting);
+    assert!(told.got_nothing < 10 && told.slowest < Duration::from_secs(1), "those who are sent are served soon");
+    assert!(told.served_per_second > 2.0 * untold.served_per_second, "more get an answer");
+    eventually("released", || told.poolgate.config().fair_rate_per_second.is_none()).await;
+    let unlimited = untold.poolgate.config();
+    assert!(!unlimited.enforced, "control.clients = false tells nobody");
+}
+
+/// Poolgate comes when the queue in the pooler is as long as it can be, and the rest waits in the app: no more arrives
+/// than is served.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_stands_is_evidence_enough_where_the_rest_of_it_is_out_of_sight() {
+    let told = run("out_of_sight", 15, Told::Late).await;
+    assert!(told.busy > 0.7, "the database stays busy: {:.2}", told.busy);
+    assert!(told.served_per_second > 80.0, "it works for users who are still there: {:.0}", told.served_per_second);
+    assert!(told.got_nothing < 60, "nearly all are served in time, not {} less", told.got_nothing);
+}

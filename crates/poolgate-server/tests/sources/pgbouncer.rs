@@ -1,0 +1,136 @@
+//! A PgBouncer, watched on its console.
+
+use std::time::Duration;
+
+use crate::harness::{ask, connect, eventually, options, pooler, postgres, run, trouble, watch};
+use poolgate_server::{Demand, PgBouncer, WatchedPool};
+use poolgate_test_postgres::Postgres;
+use poolgate_types::{AlertKind, CircuitState, routes};
+use sqlx::{Executor, raw_sql};
+
+const TRANSACTIONS: &[&str] = &["pool_mode=transaction", "default_pool_size=2"];
+
+#[tokio::test]
+async fn what_works_what_is_idle_and_what_waits_is_shown() {
+    let postgres = postgres().await;
+    postgres.create_database("shown").expect("created");
+    let pooler = pooler(postgres, "shown", TRANSACTIONS).await;
+    let poolgate = watch(PgBouncer::new(options(&pooler.url("stats", "shown"))));
+    eventually("ready", || poolgate.readiness().missing().is_none()).await;
+    let pool = poolgate.status().pool;
+    assert_eq!((pool.capacity, pool.checked_out, pool.waiting), (2, 0, Some(0)), "nobody has come yet");
+
+    let clients: Vec<_> = (0..5).map(|_| run(&pooler.url("app", "shown"), "SELECT pg_sleep(1)")).collect();
+    eventually("full", || {
+        let pool = poolgate.status().pool;
+        (pool.capacity, pool.checked_out, pool.idle, pool.waiting) == (2, 2, 0, Some(3))
+    })
+    .await;
+    let status = ask(&poolgate, routes::STATUS).await;
+    assert!(status["performance"]["acquire_wait_ms"].is_null(), "unknown is not zero: {status}");
+    assert_eq!(status["pool"]["backend"], "postgres");
+    let test = ask(&poolgate, routes::CONNECTION_TEST).await;
+    assert!(test["server_version"].as_str().is_some_and(|version| version.starts_with("PgBouncer")), "{test}");
+    for client in clients {
+        client.await.expect("served");
+    }
+    eventually("idle", || {
+        let pool = poolgate.status().pool;
+        (pool.checked_out, pool.idle, pool.waiting) == (0, 2, Some(0))
+    })
+    .await;
+    assert_eq!(poolgate.status().alerts.iter().filter(|alert| alert.kind == AlertKind::PartialView).count(), 0);
+}
+
+#[tokio::test]
+async fn transactions_are_counted_as_served_and_as_arrived() {
+    let postgres = postgres().await;
+    postgres.create_database("counted").expect("created");
+    let pooler = pooler(postgres, "counted", TRANSACTIONS).await;
+    let source = PgBouncer::new(options(&pooler.url("stats", "counted"))).transactions_per_request(2.0);
+    let traffic = async || {
+        source.refresh().expect("elsewhere").await;
+        match source.demand() {
+            Demand::Shown(traffic) => traffic,
+            other => panic!("{other:?}"),
+        }
+    };
+    let before = traffic().await;
+    assert_eq!((before.completed, before.arrivals), (0, 0), "what was before is not of now");
+    let mut client = connect(&pooler.url("app", "counted")).await;
+    for _ in 0..20 {
+        client.execute(raw_sql("SELECT 1")).await.expect("served");
+    }
+    let mut after = traffic().await;
+    assert_eq!((after.completed, after.arrivals), (10, 10), "two transactions make a request");
+
+    let clients: Vec<_> = (0..6).map(|_| run(&pooler.url("app", "counted"), "SELECT pg_sleep(0.5)")).collect();
+    while after.waiting < 2 || after.in_use < 2 {
+        after = traffic().await;
+    }
+    assert_eq!((after.in_use, after.waiting), (2, 2), "four transactions wait");
+    assert_eq!((after.arrivals, after.completed), (13, 10), "whoever waits has come and was not served");
+    for client in clients {
+        client.await.expect("served");
+    }
+    let end = traffic().await;
+    assert_eq!((end.arrivals, end.completed, end.in_use, end.waiting), (13, 13, 0, 0));
+}
+
+#[tokio::test]
+async fn whoever_may_not_look_is_told_what_to_do() {
+    let postgres = postgres().await;
+    let pooler = pooler(postgres, "postgres", TRANSACTIONS).await;
+    let of = |user: &str| PgBouncer::new(options(&pooler.url(user, "postgres")));
+    let refused = trouble(&of("app")).await;
+    assert!(refused.contains("stats_users = app"), "{refused}");
+    let unknown = trouble(&of("nobody")).await;
+    assert!(unknown.contains("auth_file"), "{unknown}");
+    let elsewhere = trouble(&PgBouncer::new(options(&postgres.url("postgres")))).await;
+    assert!(elsewhere.contains("not a PgBouncer"), "{elsewhere}");
+}
+
+#[tokio::test]
+async fn what_it_does_not_show_is_an_alert() {
+    let postgres = postgres().await;
+    let pooler = pooler(postgres, "postgres", &["pool_mode=session", "default_pool_size=2"]).await;
+    connect(&pooler.url("app", "postgres")).await;
+    let alert = async |database: &str| {
+        let poolgate = watch(PgBouncer::new(options(&pooler.url("stats", database))));
+        let find = || poolgate.status().alerts.into_iter().find(|alert| alert.kind == AlertKind::PartialView);
+        eventually("an alert", || find().is_some()).await;
+        find().expect("an alert").message
+    };
+    let unknown = alert("shoop").await;
+    assert!(unknown.contains("`shoop`") && unknown.contains("postgres"), "{unknown}");
+    let session = alert("postgres").await;
+    assert!(session.contains("pool_mode = transaction"), "{session}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_gone_behind_it_opens_the_breaker_until_it_is_back() {
+    let start = || {
+        let postgres = Postgres::start()?;
+        let settings = ["pool_mode=transaction", "default_pool_size=2", "server_login_retry=1"];
+        let pooler = poolgate_test_postgres::PgBouncer::start(&postgres, "postgres", &settings)?;
+        anyhow::Ok((postgres, pooler))
+    };
+    let (mut postgres, pooler) = tokio::task::spawn_blocking(start).await.expect("joined").expect("both");
+    let poolgate = watch(PgBouncer::new(options(&pooler.url("stats", "postgres"))));
+    eventually("ready", || poolgate.readiness().missing().is_none()).await;
+    let url = pooler.url("app", "postgres");
+    let app = tokio::spawn(async move {
+        loop {
+            // Those that have connected wait for as long as PgBouncer lets them.
+            let _ = tokio::time::timeout(Duration::from_secs(5), run(&url, "SELECT pg_sleep(0.1)")).await;
+        }
+    });
+    eventually("at work", || poolgate.status().pool.checked_out > 0).await;
+    assert_eq!(poolgate.status().circuit_breaker, CircuitState::Closed);
+
+    tokio::task::block_in_place(|| postgres.stop()).expect("stopped");
+    eventually("open, and clients are told", || poolgate.config().circuit_breaker_open).await;
+    tokio::task::block_in_place(|| postgres.start_again()).expect("started");
+    eventually("closed", || poolgate.status().circuit_breaker == CircuitState::Closed).await;
+    app.abort();
+}

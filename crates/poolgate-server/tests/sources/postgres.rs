@@ -1,0 +1,103 @@
+//! PostgreSQL itself, watched in `pg_stat_activity`.
+
+use std::time::Duration;
+
+use crate::harness::{ask, connect, eventually, options, postgres, run, trouble, watch};
+use poolgate_server::{PostgresServer, WatchedPool};
+use poolgate_types::{AlertKind, Level, Reason, routes};
+use sqlx::{Executor, raw_sql};
+
+/// Two sessions that work, one that holds a transaction open and one that does nothing.
+async fn four_sessions(url: &str) -> (Vec<tokio::task::JoinHandle<()>>, Vec<sqlx::PgConnection>) {
+    let working = (0..2).map(|_| run(url, "SELECT pg_sleep(60)")).collect();
+    let mut holding = connect(url).await;
+    holding.execute(raw_sql("BEGIN; SELECT 1")).await.expect("begun");
+    (working, vec![holding, connect(url).await])
+}
+
+#[tokio::test]
+async fn sessions_at_work_are_in_use_and_nobody_knows_who_waits() {
+    let postgres = postgres().await;
+    let url = postgres.create_database("at_work").expect("created");
+    postgres.sql("postgres", "CREATE ROLE watcher LOGIN; GRANT pg_monitor TO watcher").expect("created");
+    let _sessions = four_sessions(&url).await;
+    let watcher = url.replace("//postgres@", "//watcher@");
+    let poolgate = watch(PostgresServer::new(options(&watcher)));
+    eventually("seen", || {
+        let pool = poolgate.status().pool;
+        (pool.checked_out, pool.idle) == (3, 1) && pool.oldest_checkout_seconds.is_some_and(|age| age > 0.0)
+    })
+    .await;
+    let status = ask(&poolgate, routes::STATUS).await;
+    assert!(status["pool"]["waiting"].is_null() && status["performance"]["acquire_wait_ms"].is_null(), "{status}");
+    // 100, less three for superusers, less those of the other tests' databases.
+    let capacity = poolgate.status().pool.capacity;
+    assert!((20..=97).contains(&capacity), "{capacity}");
+    postgres.sql("postgres", "ALTER DATABASE at_work CONNECTION LIMIT 11").expect("altered");
+    eventually("limited", || poolgate.status().pool.capacity == 11).await;
+    assert!(poolgate.status().alerts.iter().all(|alert| alert.kind != AlertKind::PartialView));
+
+    let standing = "SELECT count(*), min(backend_start) FROM pg_stat_activity WHERE application_name = 'poolgate-watch' \
+                    AND datname = 'at_work'";
+    let before = postgres.sql("postgres", standing).expect("asked");
+    assert!(before.starts_with("1|"), "{before}");
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    assert_eq!(postgres.sql("postgres", standing).expect("asked"), before, "one connection, and always the same");
+}
+
+#[tokio::test]
+async fn without_the_privilege_it_says_so_instead_of_nothing_at_work() {
+    let postgres = postgres().await;
+    let url = postgres.create_database("hidden").expect("created");
+    postgres.sql("postgres", "CREATE ROLE plain LOGIN").expect("created");
+    let _sessions = four_sessions(&url).await;
+    let poolgate = watch(PostgresServer::new(options(&url.replace("//postgres@", "//plain@"))));
+    let find = || poolgate.status().alerts.into_iter().find(|alert| alert.kind == AlertKind::PartialView);
+    eventually("told", || find().is_some()).await;
+    let alert = find().expect("an alert");
+    assert!(alert.message.contains("GRANT pg_monitor TO \"plain\""), "{}", alert.message);
+    // Sessions keep the roles they began with until they look them up again, which the server makes them do.
+    postgres.sql("postgres", "GRANT pg_monitor TO plain").expect("granted");
+    eventually("seen", || find().is_none() && poolgate.status().pool.checked_out == 3).await;
+}
+
+#[tokio::test]
+async fn the_level_follows_the_sessions_at_work_of_one_app() {
+    let postgres = postgres().await;
+    let url = postgres.create_database("levels").expect("created");
+    let shop = format!("{url}?application_name=shop-1");
+    let source = || PostgresServer::new(options(&url)).application("shop").capacity(4);
+    let poolgate = watch(source());
+    let _other = run(&url, "SELECT pg_sleep(60)");
+    let mut working: Vec<_> = (0..3).map(|_| run(&shop, "SELECT pg_sleep(60)")).collect();
+    eventually("moderate", || poolgate.status().throttling_level == Level::Moderate).await;
+    assert_eq!(poolgate.status().pool.checked_out, 3, "of four, and the other app does not count");
+    working.push(run(&shop, "SELECT pg_sleep(60)"));
+    eventually("emergency", || poolgate.status().throttling_level == Level::Emergency).await;
+    let config = poolgate.config();
+    assert!(config.enforced && config.reason == Reason::PoolUsage && config.fair_rate_per_second.is_none());
+    for session in &working {
+        session.abort();
+    }
+    // An aborted client is gone, its session is not: PostgreSQL notices when it has something to say.
+    postgres
+        .sql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'levels'")
+        .expect("ended");
+    eventually("normal", || poolgate.status().throttling_level == Level::Normal).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_reached_is_told_with_advice() {
+    let postgres = postgres().await;
+    let nowhere = trouble(&PostgresServer::new(options(&postgres.url("nowhere")))).await;
+    assert!(nowhere.contains("nowhere") && nowhere.contains("Name a database that exists"), "{nowhere}");
+    let stranger = postgres.url("postgres").replace("//postgres@", "//stranger@");
+    let stranger = trouble(&PostgresServer::new(options(&stranger))).await;
+    assert!(stranger.contains("Check the user `stranger`"), "{stranger}");
+    let source = PostgresServer::new(options("postgres://nobody@127.0.0.1:1/nothing"));
+    source.refresh().expect("elsewhere").await;
+    let contact = source.contact();
+    assert!(contact.failed.is_some() && contact.answered.is_none() && contact.consecutive_failures == 1);
+    source.refresh().expect("elsewhere").await;
+    assert_eq!(source.contact().consecutive_failures, 1, "it is left alone for a second");
+}

@@ -1,0 +1,81 @@
+//! `poolgate serve --watch`, as operators meet it.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use crate::harness::{eventually, pooler, postgres};
+
+fn poolgate(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_poolgate"));
+    command.args(arguments).env_remove("DATABASE_URL").env("RUST_LOG", "info");
+    command
+}
+
+struct Running(Child, String);
+
+impl Running {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = poolgate(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("started");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+        let address = line.trim().strip_prefix("Poolgate listening on http://").expect("the ready line").to_owned();
+        Self(child, address)
+    }
+
+    fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.1).expect("it listens");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.1).expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_program_watches_a_pooler_and_publishes_what_it_sees() {
+    let pooler = pooler(postgres().await, "postgres", &["pool_mode=transaction", "default_pool_size=7"]).await;
+    let url = format!("pgbouncer://stats@127.0.0.1:{}/postgres", pooler.port());
+    let running = Running::start(&["serve", "--port", "0", "--watch", &url]);
+    eventually("ready", || running.get("/readyz").contains("200 OK")).await;
+    let status = running.get("/api/v1/health/database/status");
+    assert!(status.contains("\"capacity\":7") && status.contains("\"waiting\":0"), "{status}");
+    let config = running.get("/api/v1/health/database/throttling-config");
+    assert!(config.contains("\"throttling_level\":\"NORMAL\""), "{config}");
+    let metrics = running.get("/metrics");
+    assert!(metrics.contains("db_client_connection_max{pool=\"main\"} 7"), "{metrics}");
+    for unknown in
+        ["db_client_connection_timeouts_total{", "poolgate_pool_efficiency_ratio{", "wait_time_seconds_count{"]
+    {
+        assert!(!metrics.contains(unknown), "{unknown} is unknown here, not zero: {metrics}");
+    }
+}
+
+#[test]
+fn what_cannot_be_watched_stops_the_start_and_says_what_would_be_right() {
+    for (arguments, advice) in [
+        (&["--watch", "postgres://stats:hunter2@pooler:6432/pgbouncer"][..], "pgbouncer://user@host:6432/DATABASE"),
+        (&["--watch", "mysql://app:hunter2@db/shop"], "pgbouncer:// or postgres://"),
+        (&["--watch", "pgbouncer://pooler/shop", "--demo"], "cannot be used with"),
+        (&["--watch", "pgbouncer://pooler/shop", "--database-url", "sqlite::memory:"], "cannot be used with"),
+    ] {
+        let output = poolgate(arguments).output().expect("started");
+        let message = String::from_utf8(output.stderr).expect("text");
+        assert!(!output.status.success() && message.contains(advice), "{arguments:?}: {message}");
+        assert!(!message.contains("hunter2"), "{message}");
+    }
+    let printed = poolgate(&["--print-config", "--watch", "pgbouncer://stats:hunter2@pooler/shop"]).output();
+    let printed = String::from_utf8(printed.expect("started").stdout).expect("text");
+    assert!(printed.contains("[watch]") && printed.contains("pgbouncer://stats:********@pooler/shop"), "{printed}");
+}
