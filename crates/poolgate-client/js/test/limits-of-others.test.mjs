@@ -60,7 +60,7 @@ for (const [name, answer] of Object.entries({
     assert.equal(await response.text(), answer.body, "the app reads it all the same");
     await until(paused, "the pause");
     const { ms } = await ask("/other");
-    assert.ok(ms > 700 && ms < 1900, `${ms} ms`);
+    assert.ok(ms > 700 && ms < 3000, `${ms} ms`);
   });
 }
 
@@ -70,7 +70,7 @@ test("Retry-After comes before RateLimit", async (t) => {
   await ask("/rejected");
   await until(paused, "the pause");
   const { ms } = await ask("/other");
-  assert.ok(ms > 700 && ms < 1900, `${ms} ms`);
+  assert.ok(ms > 700 && ms < 3000, `${ms} ms`);
 });
 
 for (const [name, answer] of Object.entries({
@@ -110,7 +110,7 @@ test("limits of others hold their own route, where the app wants it", async (t) 
       await until(() => client.state.queued === 1, `a wait for ${path}`);
       assert.ok((await ask("/other")).ms < 500, "nothing else waits");
       const { ms } = await later;
-      assert.ok(ms > 900 && ms < 1900, `${path}: ${ms} ms`);
+      assert.ok(ms > 900 && ms < 3000, `${path}: ${ms} ms`);
       assert.equal(client.state.queued, 0);
     }
   });
@@ -123,7 +123,7 @@ test("limits of others hold their own route, where the app wants it", async (t) 
   await t.test("the policy's window is the longest that it can take", async () => {
     await ask("/window");
     const { ms } = await ask("/window");
-    assert.ok(ms > 700 && ms < 1900, `${ms} ms`);
+    assert.ok(ms > 700 && ms < 3000, `${ms} ms`);
   });
   await t.test("what is cached or malformed says nothing", async () => {
     for (const path of ["/cached", "/malformed", "/no-date"]) {

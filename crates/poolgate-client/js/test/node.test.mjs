@@ -94,16 +94,18 @@ test("no header is added to an app's request", async (t) => {
 test("a call that waits keeps its arguments as they were", async (t) => {
   const bodies = [];
   const app = async (request, response) => {
+    if (request.url === "/first") return void (free = () => response.end());
     let body = "";
     for await (const chunk of request) body += chunk;
     bodies.push({ body, type: request.headers["content-type"], x: request.headers["x-a"], url: request.url });
     response.end();
   };
-  const { client, server } = await pair(t, { app, config: () => config("moderate", { fair_rate_per_second: 20 }) });
+  let free;
+  const limits = { fair_rate_per_second: 1000, max_concurrent_requests: 1 };
+  const { client, server } = await pair(t, { app, config: () => config("moderate", limits) });
   await until(() => client.state.enforced, "limits");
-  // A newcomer may begin with enough for one request.
-  await client.fetch(server.url);
-  bodies.length = 0;
+  const first = client.fetch(`${server.url}/first`);
+  await until(() => free, "the only slot is taken");
 
   const url = new URL(`${server.url}/before`);
   const headers = new Headers({ "x-a": "before" });
@@ -122,7 +124,8 @@ test("a call that waits keeps its arguments as they were", async (t) => {
   bytes.fill(65);
   form.set("when", "after");
   upload.set("when", "after");
-  await Promise.all(calls);
+  free();
+  await Promise.all([first, ...calls]);
 
   assert.deepEqual(bodies.map((seen) => seen.x), Array(5).fill("before"));
   assert.deepEqual(bodies.map((seen) => seen.url), [...Array(4).fill("/before"), "/request"]);
