@@ -34,8 +34,8 @@ const SESSIONS: &str = "
          (SELECT count(*) FILTER (WHERE state NOT IN ('idle', 'disabled')) AS busy,
                  count(*) FILTER (WHERE state = 'idle') AS idle,
                  count(*) FILTER (WHERE state IS NULL OR state = 'disabled') AS hidden,
-                 greatest(extract(epoch FROM max(clock_timestamp() - xact_start) FILTER (WHERE state <> 'idle')) * 1000,
-                          0)::bigint AS oldest
+                 (extract(epoch FROM max(clock_timestamp() - xact_start) FILTER (WHERE state <> 'idle')) * 1000)::bigint
+                   AS oldest
           FROM pg_stat_activity
           WHERE datname = current_database() AND pid <> pg_backend_pid()
                 AND coalesce(backend_type, 'client backend') = 'client backend'

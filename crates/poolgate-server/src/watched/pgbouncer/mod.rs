@@ -40,8 +40,8 @@ struct Seen {
     figures: Figures,
     traffic: Traffic,
     /// What the totals of the traffic are rounded from.
-    completed: f64,
     arrivals: f64,
+    served: f64,
     previous: Option<Reading>,
     stuck_since: Option<Instant>,
 }
@@ -135,7 +135,8 @@ impl Seen {
     /// Adds what happened since the previous reading.
     fn count(&mut self, reading: &Reading, transactions_per_request: f64) {
         if reading.session_mode {
-            self.traffic = Traffic::default();
+            self.traffic =
+                Traffic { completed: self.traffic.completed, arrivals: self.traffic.arrivals, ..Traffic::default() };
             return;
         }
         // Fewer than before: PgBouncer was started again.
@@ -144,15 +145,16 @@ impl Seen {
             let inside = |reading: &Reading| f64::from(reading.in_use) + f64::from(reading.waiting);
             let arrived = (reading.arrived - previous.arrived) as f64;
             // Who gave up waiting is not inside any more either, and counts as served; PgBouncer does not tell.
-            let served = (arrived - (inside(reading) - inside(previous))).max(0.0);
+            let served = arrived - (inside(reading) - inside(previous));
             self.arrivals += arrived / transactions_per_request;
-            self.completed += served / transactions_per_request;
+            self.served += served / transactions_per_request;
         }
         self.traffic = Traffic {
             in_use: reading.in_use,
             waiting: (f64::from(reading.waiting) / transactions_per_request).ceil() as u32,
             oldest_wait: reading.oldest_wait,
-            completed: self.completed as u64,
+            // Who comes between the two commands of a reading seems to be served, until the next one.
+            completed: self.traffic.completed.max(self.served as u64),
             arrivals: self.arrivals as u64,
         };
     }
