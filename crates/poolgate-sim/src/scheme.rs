@@ -93,6 +93,8 @@ pub struct Orders {
     pub hold: Option<Duration>,
     /// Requests in flight, where the publisher sets the limit.
     pub permits: Option<u32>,
+    /// Clients are limited.
+    pub limited: bool,
 }
 
 /// A reading of a limiter.

@@ -84,7 +84,7 @@ impl<T> Line<T> {
     pub(super) fn observe(&mut self, rules: Rules, now: Duration) {
         if rules.order == Order::Adaptive {
             let wait = self.oldest_since().map_or(Duration::ZERO, |since| now.saturating_sub(since));
-            self.standing.observe(wait, rules.target, now);
+            self.standing.observe(wait, rules.target, rules.interval, now);
         }
     }
 

@@ -8,7 +8,7 @@
 //!
 //! 1. **Priority.** The highest first; but of the permits that are handed on while it waits, and of the queue's places,
 //!    each priority gets a tenth at least.
-//! 2. **Age.** A line is first come, first served. One that has not drained for 150 ms only adds delay: everybody who
+//! 2. **Age.** A line is first come, first served. One that has not drained for half a second only adds delay: everybody who
 //!    waits has waited too long, and the newest is the one most likely to be still wanted. It is *standing*: its order turns
 //!    to newest first (the adaptive LIFO of Facebook's "Fail at Scale", 2015), and those who have waited for too long are
 //!    turned away at once instead of at the timeout. What is long follows a target that the controller can set.
@@ -164,6 +164,12 @@ impl<T> Gate<T> {
     /// for deadlines.
     pub fn set_hold(&mut self, mean_hold: Duration) {
         self.rules = self.rules.with_hold(mean_hold);
+    }
+
+    /// Says whether clients are limited. While they are, a queue is standing after 150 ms; otherwise after 500 ms. Default:
+    /// they are not.
+    pub fn set_limited(&mut self, limited: bool) {
+        self.rules = self.rules.with_limits(limited);
     }
 
     /// What is in use, and who waits.

@@ -9,6 +9,10 @@ const TARGETS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_
 const TARGET_IN_HOLDS: f64 = 0.7;
 /// While nothing is known about hold times.
 const DEFAULT_HOLD: Duration = Duration::from_millis(50);
+/// For how long a queue must be that long to be called standing. What chance piles up in a healthy system is mostly gone after
+/// the longer one; where clients are limited, arrivals and capacity are nearly equal, and the queue must be kept short.
+const INTERVAL: Duration = Duration::from_millis(500);
+const INTERVAL_WHILE_LIMITED: Duration = Duration::from_millis(150);
 /// Who waits longer than this many targets in a standing queue is turned away.
 const MAX_AGE_IN_TARGETS: f64 = 2.25;
 
@@ -43,6 +47,8 @@ pub(super) struct Rules {
     pub(super) timeout: Duration,
     /// A line whose oldest waiter stays above this is standing.
     pub(super) target: Duration,
+    /// For so long.
+    pub(super) interval: Duration,
     /// How old a waiter of a standing line gets.
     pub(super) max_age: Duration,
     /// Who is let in with less time than this before its deadline will hardly meet it.
@@ -52,7 +58,8 @@ pub(super) struct Rules {
 impl Rules {
     pub(super) fn new(settings: &GateSettings) -> Self {
         let GateSettings { order, timeout, .. } = *settings;
-        let rules = Self { order, timeout, target: Duration::ZERO, max_age: Duration::ZERO, notice: Duration::ZERO };
+        let zero = Duration::ZERO;
+        let rules = Self { order, timeout, target: zero, interval: INTERVAL, max_age: zero, notice: zero };
         Self { notice: Duration::ZERO, ..rules.with_hold(DEFAULT_HOLD) }
     }
 
@@ -62,6 +69,11 @@ impl Rules {
         let (least, longest) = TARGETS;
         let target = mean_hold.min(2 * longest).mul_f64(TARGET_IN_HOLDS).clamp(least, longest);
         Self { target, max_age: target.mul_f64(MAX_AGE_IN_TARGETS), notice: mean_hold / 2, ..self }
+    }
+
+    /// Whether the clients are limited.
+    pub(super) fn with_limits(self, limited: bool) -> Self {
+        Self { interval: if limited { INTERVAL_WHILE_LIMITED } else { INTERVAL }, ..self }
     }
 
     /// When who has this deadline must be let in.

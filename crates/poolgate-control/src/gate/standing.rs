@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-/// For how long the oldest wait must stay above the target.
-const INTERVAL: Duration = Duration::from_millis(150);
-
 /// CoDel's test (Nichols, Jacobson: "Controlling Queue Delay", 2012): a queue whose delay does not fall below a target
 /// within an interval is standing, it only adds delay. The delay that is tested is the oldest waiter's, which unlike that
 /// of whoever is served next does not depend on the order.
@@ -20,17 +17,20 @@ impl Standing {
         self.standing
     }
 
-    /// Takes in how long the oldest has waited; zero for an empty queue.
-    pub(super) fn observe(&mut self, wait: Duration, target: Duration, now: Duration) {
+    /// Takes in how long the oldest has waited, zero for an empty queue. It is standing when that stays above the target for
+    /// an interval.
+    pub(super) fn observe(&mut self, wait: Duration, target: Duration, interval: Duration, now: Duration) {
         if wait.is_zero() {
             self.standing = false;
         }
+        // The interval may have become shorter.
+        self.interval_end = self.interval_end.min(now.saturating_add(interval));
         if now < self.interval_end {
             self.shortest_wait = self.shortest_wait.min(wait);
             return;
         }
         self.standing = !wait.is_zero() && self.shortest_wait > target;
         self.shortest_wait = wait;
-        self.interval_end = now.saturating_add(INTERVAL);
+        self.interval_end = now.saturating_add(interval);
     }
 }

@@ -138,6 +138,11 @@ impl Limiter {
         self.lock().set_hold(mean_hold);
     }
 
+    /// Tells whether clients are limited: then the queue is kept shorter.
+    pub(crate) fn set_limited(&self, limited: bool) {
+        self.lock().set_limited(limited);
+    }
+
     pub(crate) fn tally(&self) -> &Tally {
         &self.tally
     }

@@ -87,6 +87,7 @@ impl Monitor {
         if let Some(mean_hold) = decision.mean_hold {
             shared.gate.limiter().set_hold(mean_hold);
         }
+        shared.gate.limiter().set_limited(decision.config.enforced);
         if pool.demand() == Demand::Gated && decision.permits != reading.occupancy.permits {
             tracing::info!(from = reading.occupancy.permits, to = decision.permits, "Gate resized");
             shared.gate.limiter().resize(decision.permits);

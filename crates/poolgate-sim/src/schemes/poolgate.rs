@@ -106,6 +106,7 @@ impl Limiter for CoDel {
         if let Some(hold) = orders.hold {
             self.gate.set_hold(hold);
         }
+        self.gate.set_limited(orders.limited);
         if let Some(permits) = orders.permits {
             self.gate.resize(permits);
         }
@@ -138,7 +139,7 @@ impl Publisher for Document {
             self.config = Rc::new(decision.config.clone());
             tell.all.push(Message::Config(Rc::clone(&self.config)));
         }
-        Orders { hold: decision.mean_hold, permits: Some(decision.permits) }
+        Orders { hold: decision.mean_hold, permits: Some(decision.permits), limited: decision.config.enforced }
     }
 
     fn current(&mut self, _client: u32) -> Option<Message> {
