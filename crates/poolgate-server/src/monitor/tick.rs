@@ -17,7 +17,11 @@ use super::{
     sampler::{Reading, Sampler},
     sizing::Sizing,
 };
-use crate::{gate::Orders, shared::Shared, watched::{BlindSpot, Demand}};
+use crate::{
+    gate::Orders,
+    shared::Shared,
+    watched::{BlindSpot, Demand},
+};
 
 /// While the breaker is half-open, this share of the capacity may probe.
 const PROBE_SHARE: f64 = 0.05;

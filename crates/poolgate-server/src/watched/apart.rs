@@ -2,7 +2,7 @@
 
 use futures_core::future::BoxFuture;
 use poolgate_types::Backend;
-use sqlx::{Any, AnyConnection, Connection, Database, Executor, PgConnection, Postgres, Sqlite, SqliteConnection};
+use sqlx::{Any, AnyConnection, Connection, Database, Executor, PgConnection, Postgres, Row, Sqlite, SqliteConnection};
 
 /// A connection outside the pool.
 pub trait ApartConnection: Send {

@@ -223,7 +223,15 @@ impl ApartConnection for Console {
     }
 
     fn server_version(&mut self) -> BoxFuture<'_, sqlx::Result<String>> {
-        Box::pin(async move { raw_sql("SHOW VERSION").fetch_one(&mut self.0).await?.try_get(0) })
+        self.query_text("SHOW VERSION")
+    }
+
+    fn query_text(&mut self, query: &'static str) -> BoxFuture<'_, sqlx::Result<String>> {
+        Box::pin(async move { raw_sql(query).fetch_one(&mut self.0).await?.try_get(0) })
+    }
+
+    fn query_text_with(&mut self, _query: &'static str, _argument: String) -> BoxFuture<'_, sqlx::Result<String>> {
+        Box::pin(async { Err(sqlx::Error::Protocol("PgBouncer's console takes no arguments".to_owned())) })
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
