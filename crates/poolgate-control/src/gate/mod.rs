@@ -166,7 +166,7 @@ impl<T> Gate<T> {
         self.rules = self.rules.with_hold(mean_hold);
     }
 
-    /// Says whether clients are limited. While they are, a queue is standing after 150 ms; otherwise after 500 ms. Default:
+    /// Says whether clients are limited. While they are, a queue is standing after 125 ms; otherwise after 500 ms. Default:
     /// they are not.
     pub fn set_limited(&mut self, limited: bool) {
         self.rules = self.rules.with_limits(limited);

@@ -12,7 +12,7 @@ const DEFAULT_HOLD: Duration = Duration::from_millis(50);
 /// For how long a queue must be that long to be called standing. What chance piles up in a healthy system is mostly gone after
 /// the longer one; where clients are limited, arrivals and capacity are nearly equal, and the queue must be kept short.
 const INTERVAL: Duration = Duration::from_millis(500);
-const INTERVAL_WHILE_LIMITED: Duration = Duration::from_millis(150);
+const INTERVAL_WHILE_LIMITED: Duration = Duration::from_millis(125);
 /// Who waits longer than this many targets in a standing queue is turned away.
 const MAX_AGE_IN_TARGETS: f64 = 2.25;
 

@@ -124,7 +124,7 @@ impl Sizer {
         }
     }
 
-    /// The size for the time ahead. `limit` is the largest size that the server has room for ([`server_limit`]); the
+    /// The size for the time ahead. `limit` is the largest size that the server has room for ([`server_limit()`]); the
     /// floor holds even against it. `now` is a monotonic time since an origin of your choice.
     pub fn target(&mut self, limit: Option<u32>, now: Duration) -> Target {
         let SizingSettings { floor, ceiling, horizon } = self.settings;

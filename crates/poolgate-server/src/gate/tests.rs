@@ -340,7 +340,9 @@ async fn a_client_that_sends_more_than_its_share_is_told_so_by_name() {
 #[tokio::test]
 async fn a_standing_queue_turns_to_newest_first_and_sheds_the_old() {
     let served = |order| async move {
-        let gate = Gate::new(&GateSettings { order, ..settings(1, 50) });
+        let core = Core::new(&GateSettings { order, ..settings(1, 50) }, Registry::default(), Vec::new());
+        core.limiter().set_limited(true);
+        let gate = Gate::with_core(core);
         let mut tasks = JoinSet::new();
         // One at a time, 5 ms each; two come per served one.
         for number in 0..200_u32 {
