@@ -166,9 +166,11 @@ impl ConcurrencyLimit {
         if next == limit {
             return self.postpone(now);
         }
-        self.limit = next;
+        // All slots are no limit, however many there will be.
+        let before = Before { limit: self.limit, per_second };
+        self.limit = if next == slots { u32::MAX } else { next };
         let until = now.saturating_add(Duration::try_from_secs_f64(SETTLE_HOLDS * mean_hold).unwrap_or(LONGEST_COUNT));
-        self.phase = Phase::Settling { before: Before { limit, per_second }, until };
+        self.phase = Phase::Settling { before, until };
     }
 
     fn judge(&mut self, gain: f64, before: Before, now: Duration) {
@@ -297,6 +299,20 @@ mod tests {
         world.share(20);
         (0..700).for_each(|_| world.tick(2, false));
         assert_eq!(world.in_force, 20);
+    }
+
+    #[test]
+    fn a_try_that_brought_nothing_limits_no_larger_pool() {
+        let mut world = Overload::new(100);
+        world.slowdown = 4.0;
+        world.share(30);
+        let sample = Sample {
+            pool: PoolSample { capacity: 60, ..PoolSample::default() },
+            gate: GateSample { permits: 40, in_flight: 40, ..GateSample::default() },
+            completed: 20,
+            ..Sample::default()
+        };
+        assert_eq!(world.limit.update(&sample, 0.2, true, world.now + TICK, TICK), None);
     }
 
     #[test]

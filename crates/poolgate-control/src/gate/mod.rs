@@ -8,10 +8,11 @@
 //!
 //! 1. **Priority.** The highest first; but of the permits that are handed on while it waits, and of the queue's places,
 //!    each priority gets a tenth at least.
-//! 2. **Age.** A line is first come, first served. One that has not drained for half a second only adds delay: everybody who
-//!    waits has waited too long, and the newest is the one most likely to be still wanted. It is *standing*: its order turns
-//!    to newest first (the adaptive LIFO of Facebook's "Fail at Scale", 2015), and those who have waited for too long are
-//!    turned away at once instead of at the timeout. What is long follows a target that the controller can set.
+//! 2. **Age.** A line is first come, first served. One that has not drained for half a second, an eighth of one while
+//!    clients are limited, only adds delay: everybody who waits has waited too long, and the newest is the one most likely
+//!    to be still wanted. It is *standing*: its order turns to newest first (the adaptive LIFO of Facebook's "Fail at
+//!    Scale", 2015), and those who have waited for too long are turned away at once instead of at the timeout. What is long
+//!    follows a target that the controller can set.
 //! 3. **Use.** Where somebody has to lose, it is who was let in most lately: a standing line serves light callers first,
 //!    and in a full queue a lighter newcomer takes a heavy one's place. Less than 40 % more is no difference.
 //! 4. **Deadlines.** Who would be let in too late to be answered in time is turned away before it costs a permit.

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use poolgate_control::{Contact, Controller, Decision};
 use poolgate_types::{
-    Alert, AlertKind, CircuitState, Clients, ConfigVersion, GateStatus, Health, Performance, Reason, Severity, Status,
-    ThrottlingConfig,
+    Alert, AlertKind, CircuitState, Clients, ConfigVersion, GateStatus, Health, Level, Performance, Reason, Severity,
+    Status, ThrottlingConfig,
 };
 use tokio::time::{self, MissedTickBehavior};
 
@@ -91,7 +91,6 @@ impl Monitor {
         if let Some(mean_hold) = decision.mean_hold {
             shared.gate.limiter().set_hold(mean_hold);
         }
-        shared.gate.limiter().set_limited(decision.config.enforced);
         if pool.demand() == Demand::Gated && decision.permits != reading.occupancy.permits {
             tracing::info!(from = reading.occupancy.permits, to = decision.permits, "Gate resized");
             shared.gate.limiter().resize(decision.permits);
@@ -100,6 +99,9 @@ impl Monitor {
         if !shared.settings.control.clients {
             leave_clients_alone(&mut decision);
         }
+        // The fixed policy is in force always; its NORMAL row limits nobody for the database's sake.
+        let limited = decision.config.enforced && decision.config.throttling_level > Level::Normal;
+        shared.gate.limiter().set_limited(limited);
         shared.contact.doubt(reading.doubt || decision.breaker != CircuitState::Closed);
         self.clean_up(&decision);
         self.publish_config(&decision, &reading, &in_force.config);
