@@ -87,6 +87,19 @@ test("a frozen leader holds nobody up", { timeout: 60_000 }, async (t) => {
   await until("there is one stream", 5000, () => origin.open() === 1);
 });
 
+test("a frozen follower does not wait to lead", { timeout: 60_000 }, async () => {
+  const follower = await open();
+  const leader = await open();
+  await until("one leads", 5000, async () => (await transport(leader)) === "sse");
+  const waiting = () =>
+    leader.evaluate(`navigator.locks.query().then(({ pending }) => pending.filter(({ name }) => name.endsWith("leader")).length)`);
+  await until("the other one waits to", 5000, async () => (await waiting()) === 1);
+  await follower.call("Page.setWebLifecycleState", { state: "frozen" });
+  await until("it waits no more", 5000, async () => (await waiting()) === 0);
+  await follower.call("Page.setWebLifecycleState", { state: "active" });
+  await until("it waits again", 5000, async () => (await waiting()) === 1);
+});
+
 test("a hidden leader that is frozen is replaced by another hidden tab", { timeout: 90_000 }, async (t) => {
   const [first, second] = [await open(), await open()];
   await open("about:blank");
@@ -111,6 +124,25 @@ test("a page comes back from the back/forward cache and takes part again", { tim
   assert.equal(await page.evaluate(reasons), null);
   await until("it streams again", 5000, async () => (await transport(page)) === "sse");
   await send(page, 5, "back");
+  await until("it sends", 5000, () => arrived("back") === 5);
+});
+
+test("a follower, too, comes back from the back/forward cache", { timeout: 60_000 }, async () => {
+  origin.limit({ fair_rate_per_second: 50, max_concurrent_requests: 4 });
+  const follower = await open();
+  const leader = await open();
+  await until("one leads", 5000, async () => (await transport(leader)) === "sse");
+  await until("one follows", 5000, async () => (await transport(follower)) === "shared");
+  await follower.evaluate("window.kept = true");
+  await follower.call("Page.navigate", { url: `${origin.url}/elsewhere.html` });
+  await until("it is left", 5000, () => follower.evaluate("document.title === 'elsewhere'").catch(() => false));
+  await follower.evaluate("history.back()");
+  await until("it is back", 5000, () => follower.evaluate("window.client !== undefined").catch(() => false));
+  const reasons = await follower.evaluate(`performance.getEntriesByType("navigation")[0].notRestoredReasons`);
+  assert.equal(await follower.evaluate("window.kept === true"), true, JSON.stringify(reasons));
+  assert.equal(reasons, null);
+  await until("it follows again", 5000, async () => (await transport(follower)) === "shared");
+  await send(follower, 5, "back");
   await until("it sends", 5000, () => arrived("back") === 5);
 });
 

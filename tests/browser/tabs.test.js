@@ -139,6 +139,19 @@ test("whoever does not share has a stream of its own, and one without Web Locks 
   assert.deepEqual(await transports([old]), ["poll"]);
 });
 
+test("where locks are refused, each limits itself", { timeout: 60_000 }, async () => {
+  origin.limit({ fair_rate_per_second: 20, max_concurrent_requests: 2 });
+  await context.addInitScript(() => {
+    LockManager.prototype.request = () => Promise.reject(new DOMException("refused", "SecurityError"));
+  });
+  const page = await open();
+  await until("it limits", 5000, async () => (await states([page])).every(({ enforced }) => enforced));
+  await send(page, 200, "alone");
+  await sleep(2000);
+  assert.ok(arrived("alone") > 20 && arrived("alone") < 60, `${arrived("alone")} in 2 s at 20 a second`);
+  assert.ok(origin.seen.most <= 2);
+});
+
 /** A tab with a client. */
 async function open(options = {}, path = "/") {
   const page = await context.newPage();

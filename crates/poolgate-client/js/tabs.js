@@ -87,17 +87,27 @@ export class Tabs {
     if (this.#membership) return;
     const membership = (this.#membership = new AbortController());
     this.#id = Math.random().toString(36).slice(2);
-    await this.#hold(this.#lifeline(this.#id), membership.signal);
+    const lives = await this.#hold(this.#lifeline(this.#id), membership.signal);
     if (membership.signal.aborted) return;
+    if (!lives) return this.#standAlone();
     this.#channel = new BroadcastChannel(this.#name);
     this.#channel.onmessage = ({ data }) => this.#hear(data);
     this.#stand();
     this.#greet();
   }
 
+  /** Uses the limits as if there were no others: a sandboxed frame, or a page without site data, gets no locks. */
+  #standAlone() {
+    this.#membership = undefined;
+    this.#core.lead(true);
+    this.#use(0, 0, 0);
+  }
+
   /** Gives everything back, to the others or to whoever comes next. */
   leave() {
     this.#membership?.abort();
+    // A request for a lock, too, keeps a page out of the back/forward cache.
+    this.#candidacy?.abort();
     this.#channel?.close();
     this.#membership = this.#channel = this.#candidacy = undefined;
     this.#resign();
