@@ -118,6 +118,46 @@ test("a page with a client of its own is throttled once", { timeout: 90_000 }, a
   assert.equal(origin.seen.most, 1);
 });
 
+for (const [what, worker] of [
+  ["its storage fails", `caches.match = async () => { throw new Error("no storage") }; ${WORKER}`],
+  ["it cannot start", WORKER.replace("()", `({ transport: "pigeons" })`)],
+]) {
+  test(`requests are answered by a worker even where ${what}`, { timeout: 60_000 }, async () => {
+    const page = await openApp("/app.html", worker);
+    for (let count = 1; count <= 3; count += 1) {
+      assert.equal(await page.evaluate(`fetch("/app/here?page=here").then(({ status }) => status)`), 200);
+      assert.equal(arrived("here"), count);
+    }
+  });
+}
+
+test("a worker hears again of a page that was in the back/forward cache", { timeout: 60_000 }, async () => {
+  await (await openApp()).close();
+  tabs = [];
+  const own = async () => {
+    const page = await chromium.open(`${origin.url}/#{}`);
+    tabs.push(page);
+    await until("it has a client", 10_000, () => page.evaluate("Boolean(window.client?.state.config)").catch(() => false));
+    return page;
+  };
+  const stored = () =>
+    page.evaluate(`(async () => {
+      const keys = await (await caches.open((await caches.keys())[0])).keys();
+      return keys.filter(({ url }) => url.includes("own-client")).length;
+    })()`);
+  const page = await own();
+  assert.equal(await stored(), 1);
+  await page.evaluate("window.kept = true");
+  await page.call("Page.navigate", { url: `${origin.url}/app.html` });
+  await until("it is left", 5000, () => page.evaluate("document.title === 'app'").catch(() => false));
+  // What is not there any more is forgotten when another one comes.
+  await own();
+  assert.equal(await stored(), 1);
+  await page.evaluate("history.back()");
+  await until("it is back", 5000, () => page.evaluate("window.kept === true").catch(() => false));
+  await until("both are known", 5000, async () => (await stored()) === 2);
+});
+
 /** The app under a worker that controls it. */
 async function openApp(path = "/app.html", worker = WORKER) {
   origin.files["/worker.js"] = worker;

@@ -6,7 +6,7 @@
 import initialize, { Client } from "./poolgate_client.js";
 import { Coalescer } from "./coalesce.js";
 import { errorOf, isPoolgateError } from "./errors.js";
-import { announce, announceToNext } from "./own-client.js";
+import { announce, announceAgain } from "./own-client.js";
 import { Tabs, canShare } from "./tabs.js";
 
 /** How long `createClient` waits for the module; it goes on loading behind a client that passes requests through. */
@@ -139,7 +139,7 @@ class PoolgateClient extends EventTarget {
     // Before the first limit: until it has answered, a worker of ours throttles this page's requests.
     await announce();
     if (this.#closed) return;
-    announceToNext(this.#life.signal);
+    announceAgain(this.#life.signal);
     const shared = options?.shareAcrossTabs !== false && canShare();
     const core = (this.#core = new Client(options, {
       shared,

@@ -18,11 +18,14 @@ export async function announce() {
 }
 
 /**
- * Tells each further worker too.
+ * Tells each further worker too, and a worker again that may have forgotten a page in the back/forward cache.
  * @param {AbortSignal} signal
  */
-export function announceToNext(signal) {
-  container()?.addEventListener("controllerchange", announce, { signal });
+export function announceAgain(signal) {
+  const workers = container();
+  if (!workers) return;
+  workers.addEventListener("controllerchange", announce, { signal });
+  globalThis.addEventListener("pageshow", ({ persisted }) => void (persisted && announce()), { signal });
 }
 
 function container() {

@@ -19,11 +19,19 @@ export function throttleApp({ methods = ["GET", "HEAD"], destinations = [""], ..
   const counts = (/** @type {Request} */ { method, mode, destination }) =>
     mode !== "navigate" && methods.includes(method) && destinations.includes(/** @type {any} */ (destination));
   const own = new OwnClients();
-  /** @type {ReturnType<typeof createClient> | undefined} */
+  /** @type {Promise<import("./index.js").PoolgateClient | undefined> | undefined} */
   let starting;
-  const client = async () => {
-    const wasm = options.wasm ?? (await caches.match(address(), { cacheName: CACHE }));
+  const start = async () => {
+    const wasm = options.wasm ?? (await caches.match(address(), { cacheName: CACHE }).catch(() => undefined));
     return createClient({ onOpen: "respond", ...options, wasm });
+  };
+  let complained = false;
+  const failed = (/** @type {any} */ error) => {
+    // The next request tries again.
+    starting = undefined;
+    if (!complained) console.warn(`[poolgate] requests pass through: ${error?.message ?? error}`);
+    complained = true;
+    return undefined;
   };
 
   scope.addEventListener("install", (/** @type {any} */ event) => {
@@ -42,8 +50,9 @@ export function throttleApp({ methods = ["GET", "HEAD"], destinations = [""], ..
     event.respondWith(
       (async () => {
         if (await own.recalls(clientId)) return fetch(request);
-        starting ??= client();
-        return (await starting).fetch(request).catch(turnedAway);
+        starting ??= start().catch(failed);
+        const client = await starting;
+        return client ? client.fetch(request).catch(turnedAway) : fetch(request);
       })(),
     );
   });
