@@ -80,10 +80,10 @@ class Flight {
     const { referrer, referrerPolicy } = request;
     const { priority, poolgate } = init ?? {};
     const { signal } = this.#controller;
-    send(request, { referrer, referrerPolicy, priority, poolgate, signal }).then(
-      (response) => this.#resolve(response),
-      (error) => this.#reject(error),
-    );
+    send(request, { referrer, referrerPolicy, priority, poolgate, signal })
+      .then((response) => this.#resolve(response))
+      // A response that somebody has read already cannot be cloned: that fails for all, too.
+      .catch((error) => this.#reject(error));
   }
 
   /**

@@ -125,6 +125,19 @@ test("what fails fails for all", async (t) => {
   for (const call of calls) await assert.rejects(call, TypeError);
 });
 
+test("a response that cannot be cloned fails for all", { timeout: 5000 }, async (t) => {
+  const read = async (...args) => {
+    const response = await fetch(...args);
+    if (response.url.endsWith("/a")) await response.text();
+    return response;
+  };
+  const { client, arrived, answer, url } = await pair(t, { fetch: read });
+  const calls = [client.fetch(url), client.fetch(url)];
+  await arrived(1);
+  answer();
+  for (const call of calls) await assert.rejects(call, TypeError);
+});
+
 test("one place in the queue serves all", async (t) => {
   const limited = () => config("moderate", { fair_rate_per_second: 1000, max_concurrent_requests: 1 });
   const { client, server, arrived, answer, url } = await pair(t, {}, limited);
