@@ -46,7 +46,7 @@ export async function overhead(browser, { rounds, calls }) {
       Number.isNaN(times[0]) ? ["–", "–", "–"] : [
         median(times).toFixed(2),
         range(times, 2),
-        (median(times) / median(bare[kind])).toFixed(1),
+        factor(median(times) / median(bare[kind])),
       ],
     ),
   ]);
@@ -54,6 +54,11 @@ export async function overhead(browser, { rounds, calls }) {
     head: ["", "one after the other, µs", "range", "x ours", `${calls.toLocaleString("en")} at once, µs`, "range", "x ours"],
     rows,
   };
+}
+
+/** @param {number} times small ones say something, too */
+function factor(times) {
+  return times.toFixed(times < 1 ? 2 : 1);
 }
 
 /** @param {import("../../browser/node_modules/playwright-core/index.js").Browser} browser */
