@@ -51,7 +51,7 @@ pub(crate) async fn apart<DB: Database>(shared: &Shared<DB>, limit: Duration) ->
     let now = Instant::now();
     match &result {
         Ok(_) => shared.state().backoff().succeeded(now),
-        Err(error) if error.is_answer() => {}
+        Err(error) if error.is_answer() => shared.state().backoff().answered(now),
         Err(_) => shared.state().backoff().failed_apart(now),
     }
     result.map(|(connection, _)| connection)

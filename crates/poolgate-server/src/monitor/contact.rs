@@ -1,16 +1,18 @@
 //! Does the database answer? Evidence from a connection of our own, and from the pool's connects.
 
 use std::{
+    error::Error,
     sync::{Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
 use poolgate_control::Contact;
+use poolgate_pool::AcquireError;
 use poolgate_types::Backend;
 use tokio::{sync::Notify, time};
 use tokio_util::sync::CancellationToken;
 
-use crate::watched::{ApartConnection, WatchedPool};
+use crate::watched::{ApartConnection, BoxError, WatchedPool, is_answer};
 
 /// How long the database has for a sign of life.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -97,13 +99,13 @@ impl ContactWatch {
         let answer = time::timeout(PATIENCE, async {
             let mut connection = match connection {
                 Some(connection) => connection,
-                None => pool.connect_apart(PATIENCE).await.map_err(|error| error.to_string())?,
+                None => pool.connect_apart(PATIENCE).await?,
             };
-            connection.ping().await.map_err(|error| error.to_string())?;
-            Ok::<_, String>(connection)
+            connection.ping().await?;
+            Ok::<_, BoxError>(connection)
         })
         .await
-        .unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())));
+        .unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs()).into()));
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         match answer {
             Ok(connection) => {
@@ -111,9 +113,13 @@ impl ContactWatch {
                 newest.answered = Some(Instant::now());
                 *standing = Some(connection);
             }
+            Err(error) if is_alive(&*error) => {
+                newest.answered = Some(Instant::now());
+                tracing::debug!(%error, "Database lives, and answers no question");
+            }
             Err(error) => {
                 newest.failed = Some(Instant::now());
-                tracing::debug!(error, "Database gave no sign of life");
+                tracing::debug!(%error, "Database gave no sign of life");
             }
         }
     }
@@ -121,4 +127,15 @@ impl ContactWatch {
     fn newest(&self) -> Newest {
         *self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether only a server that lives would say so. That it lets nobody in with this login, or knows no such database, does
+/// not count: the pool has the same login, and is of no use with it.
+fn is_alive(error: &(dyn Error + Send + Sync + 'static)) -> bool {
+    if let Some(AcquireError::ServerFull(_)) = error.downcast_ref() {
+        return true;
+    }
+    let Some(sqlx::Error::Database(error)) = error.downcast_ref() else { return false };
+    let lets_in = |code: &str| !code.starts_with("28") && code != "3D000";
+    is_answer(&**error) && error.code().as_deref().is_some_and(lets_in)
 }

@@ -36,6 +36,12 @@ impl Figures {
         (self.checked_out + self.idle + self.connecting + self.closing).saturating_sub(self.pool_size)
     }
 
+    /// The limits alone: what went on at the last reading must limit nobody for ever.
+    pub(super) fn unseen(self) -> Self {
+        let Self { pool_size, max_overflow, capacity, .. } = self;
+        Self { pool_size, max_overflow, capacity, ..Self::default() }
+    }
+
     /// Callers that could get a connection without waiting for another to be returned.
     pub fn available(&self) -> u32 {
         self.capacity.saturating_sub(self.checked_out + self.connecting + self.closing)

@@ -23,6 +23,7 @@ use poolgate_pool::{Contact, Counts, Drained, LeaseInfo};
 use poolgate_types::Backend;
 
 use self::apart::Apart;
+pub(crate) use self::standing::is_answer;
 pub use self::{
     apart::{ApartConnection, SupportedDatabase},
     figures::Figures,

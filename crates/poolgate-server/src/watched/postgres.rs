@@ -84,7 +84,7 @@ impl PostgresServer {
     }
 
     async fn look(&self, connection: &mut PgConnection) -> Result<(), Trouble> {
-        // Not a prepared statement, which would not survive a pooler in between.
+        // Not kept prepared: it is the connection's only statement, and not a frequent one.
         let query = sqlx::query(SESSIONS).bind(&self.application).persistent(false);
         let row = query.fetch_one(connection).await?;
         let count = |column| number(&row, &[column]).and_then(|count| u32::try_from(count).ok());
@@ -119,7 +119,8 @@ impl WatchedPool for PostgresServer {
     }
 
     fn figures(&self) -> Figures {
-        *self.newest()
+        let figures = *self.newest();
+        if self.standing.is_unreadable() { figures.unseen() } else { figures }
     }
 
     fn contact(&self) -> Contact {

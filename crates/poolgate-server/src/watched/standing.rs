@@ -12,7 +12,11 @@ use std::{
 
 use jiff::Timestamp;
 use poolgate_pool::Contact;
-use sqlx::{ConnectOptions, PgConnection, Row, postgres::PgConnectOptions, postgres::PgRow};
+use sqlx::{
+    ConnectOptions, PgConnection, Row,
+    error::DatabaseError,
+    postgres::{PgConnectOptions, PgRow},
+};
 use tokio::time;
 
 use super::BlindSpot;
@@ -39,9 +43,27 @@ pub(super) type Advice = fn(&sqlx::Error, &PgConnectOptions) -> Option<String>;
 pub(super) enum Trouble {
     #[error(transparent)]
     Sql(#[from] sqlx::Error),
-    /// The source answers, and what it says means that the database behind it does not; or it cannot be understood.
+    /// It does not answer, or says that the database behind it does not.
     #[error("{0}")]
-    Said(String),
+    Silent(String),
+    /// It answers with something that cannot be understood.
+    #[error("{0}")]
+    Unclear(String),
+}
+
+impl Trouble {
+    /// Whether it is a sign that the database is gone, and not that this connection alone may not look.
+    fn is_silence(&self) -> bool {
+        // So PgBouncer says whom it refuses.
+        const PROTOCOL_VIOLATION: &str = "08P01";
+        match self {
+            Self::Sql(sqlx::Error::Database(error)) => {
+                error.code().as_deref() != Some(PROTOCOL_VIOLATION) && !is_answer(&**error)
+            }
+            Self::Sql(sqlx::Error::Io(_)) | Self::Silent(_) => true,
+            Self::Sql(_) | Self::Unclear(_) => false,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +75,8 @@ struct Known {
     failures: u32,
     error: Option<Arc<str>>,
     blind_spot: Option<BlindSpot>,
+    /// It answers, and yet there is no reading.
+    unreadable: Option<BlindSpot>,
 }
 
 impl Standing {
@@ -65,7 +89,7 @@ impl Standing {
         if !self.is_due() {
             return;
         }
-        let late = |_| Err(Trouble::Said(format!("no answer within {} s", PATIENCE.as_secs())));
+        let late = |_| Err(Trouble::Silent(format!("no answer within {} s", PATIENCE.as_secs())));
         match time::timeout(PATIENCE, reading).await.unwrap_or_else(late) {
             Ok(connection) => {
                 self.known().connection = Some(connection);
@@ -86,7 +110,7 @@ impl Standing {
 
     /// Another connection to the same place.
     pub(super) async fn connect_apart(&self, timeout: Duration) -> Result<PgConnection, Trouble> {
-        let late = |_| Err(Trouble::Said(format!("no answer within {:.1} s", timeout.as_secs_f64())));
+        let late = |_| Err(Trouble::Silent(format!("no answer within {:.1} s", timeout.as_secs_f64())));
         time::timeout(timeout, async { Ok(self.options.connect().await?) }).await.unwrap_or_else(late)
     }
 
@@ -109,12 +133,18 @@ impl Standing {
     }
 
     /// The newest reading has failed.
-    pub(super) fn is_silent(&self) -> bool {
+    pub(super) fn has_failed(&self) -> bool {
         self.known().failures > 0
     }
 
+    /// It answers, and yet the newest reading has failed: nobody knows what goes on there.
+    pub(super) fn is_unreadable(&self) -> bool {
+        self.known().unreadable.is_some()
+    }
+
     pub(super) fn blind_spot(&self) -> Option<BlindSpot> {
-        self.known().blind_spot.clone()
+        let known = self.known();
+        known.unreadable.as_ref().or(known.blind_spot.as_ref()).cloned()
     }
 
     /// Notes what is missing in the newest reading.
@@ -153,19 +183,31 @@ impl Standing {
         known.answered = Some(Instant::now());
         known.failures = 0;
         known.error = None;
+        known.unreadable = None;
     }
 
     fn failed(&self, trouble: &Trouble) {
         let advice = match trouble {
             Trouble::Sql(error) => (self.advice)(error, &self.options),
-            Trouble::Said(_) => None,
+            Trouble::Silent(_) | Trouble::Unclear(_) => None,
         };
         let error = advice.map_or_else(|| trouble.to_string(), |advice| format!("{trouble}. {advice}"));
         let mut known = self.known();
         if known.error.as_deref() != Some(error.as_str()) {
             tracing::warn!(source = %self, "Watched source cannot be read: {error}");
         }
-        known.failed = Some(Instant::now());
+        let now = Instant::now();
+        if trouble.is_silence() {
+            known.failed = Some(now);
+            known.unreadable = None;
+        } else {
+            // Alive. Yet before the first reading it is not known to be what it should be.
+            known.failed = None;
+            known.answered = known.answered.and(Some(now));
+            let message = format!("the source cannot be read: {error}");
+            let before = known.unreadable.take().filter(|before| before.message == message);
+            known.unreadable = before.or_else(|| Some(BlindSpot { message, since: Timestamp::now() }));
+        }
         known.failures = known.failures.saturating_add(1);
         known.error = Some(error.into());
     }
@@ -186,6 +228,13 @@ impl fmt::Debug for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Standing").field(&format_args!("{self}")).finish_non_exhaustive()
     }
+}
+
+/// Whether only a server that lives would say so: an SQLSTATE, but for those of a shutdown, a crash or a start (57P0x) and
+/// of a connection that has failed (08).
+pub(crate) fn is_answer(error: &dyn DatabaseError) -> bool {
+    // SQLite's codes are shorter.
+    error.code().is_some_and(|code| code.len() == 5 && !code.starts_with("57P0") && !code.starts_with("08"))
 }
 
 /// A column's value, whatever its type: read as text, because types differ between versions. `None` where the column

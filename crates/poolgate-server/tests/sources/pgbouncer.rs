@@ -91,6 +91,26 @@ async fn whoever_may_not_look_is_told_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_user_who_may_not_look_cuts_nobody_off() {
+    let postgres = postgres().await;
+    let pooler = pooler(postgres, "postgres", TRANSACTIONS).await;
+    for user in ["app", "nobody"] {
+        let poolgate = watch(PgBouncer::new(options(&pooler.url(user, "postgres"))));
+        let find = || poolgate.status().alerts.into_iter().find(|alert| alert.kind == AlertKind::PartialView);
+        eventually("told", || find().is_some()).await;
+        let alert = find().expect("an alert");
+        assert!(alert.message.contains("cannot be read") && alert.message.contains("stats_users"), "{}", alert.message);
+        // Longer than silence needs to open it.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let status = poolgate.status();
+        assert_eq!(status.circuit_breaker, CircuitState::Closed);
+        assert!(status.alerts.iter().all(|alert| alert.kind != AlertKind::DatabaseUnreachable), "{:?}", status.alerts);
+        assert_eq!(find().expect("still").since, alert.since, "one alert, not a new one with each attempt");
+        assert!(poolgate.readiness().missing().is_some(), "nothing has been read yet");
+    }
+}
+
+#[tokio::test]
 async fn what_it_does_not_show_is_an_alert() {
     let postgres = postgres().await;
     let pooler = pooler(postgres, "postgres", &["pool_mode=session", "default_pool_size=2"]).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::harness::{ask, connect, eventually, options, postgres, run, trouble, watch};
 use poolgate_server::{PostgresServer, WatchedPool};
-use poolgate_types::{AlertKind, Level, Reason, routes};
+use poolgate_types::{AlertKind, CircuitState, Level, Reason, routes};
 use sqlx::{Executor, raw_sql};
 
 /// Two sessions that work, one that holds a transaction open and one that does nothing.
@@ -84,6 +84,28 @@ async fn the_level_follows_the_sessions_at_work_of_one_app() {
         .sql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'levels'")
         .expect("ended");
     eventually("normal", || poolgate.status().throttling_level == Level::Normal).await;
+}
+
+#[tokio::test]
+async fn a_watcher_that_is_locked_out_limits_nobody_for_ever() {
+    let postgres = postgres().await;
+    let url = postgres.create_database("locked_out").expect("created");
+    postgres.sql("postgres", "CREATE ROLE leaver LOGIN; GRANT pg_monitor TO leaver").expect("created");
+    let _working = run(&url, "SELECT pg_sleep(60)");
+    let watcher = url.replace("//postgres@", "//leaver@");
+    let poolgate = watch(PostgresServer::new(options(&watcher)).capacity(1));
+    eventually("emergency", || poolgate.status().throttling_level == Level::Emergency).await;
+
+    postgres.sql("postgres", "ALTER ROLE leaver NOLOGIN").expect("altered");
+    postgres
+        .sql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'leaver'")
+        .expect("ended");
+    let told = || poolgate.status().alerts.into_iter().any(|alert| alert.kind == AlertKind::PartialView);
+    eventually("told", told).await;
+    eventually("normal", || poolgate.status().throttling_level == Level::Normal).await;
+    assert_eq!(poolgate.status().circuit_breaker, CircuitState::Closed);
+    postgres.sql("postgres", "ALTER ROLE leaver LOGIN").expect("altered");
+    eventually("seen again", || !told() && poolgate.status().pool.checked_out == 1).await;
 }
 
 #[tokio::test]

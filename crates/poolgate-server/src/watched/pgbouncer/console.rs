@@ -146,7 +146,7 @@ fn count(row: &PgRow, column: &str) -> Option<u32> {
 }
 
 fn missing(command: &str, column: &str) -> Trouble {
-    Trouble::Said(format!("{command} has no column `{column}`: this PgBouncer is older than 1.8, or something else"))
+    Trouble::Unclear(format!("{command} has no column `{column}`: this PgBouncer is older than 1.8, or something else"))
 }
 
 /// By the simple protocol, the only one that the console speaks.

@@ -82,7 +82,7 @@ impl PgBouncer {
     fn take(&self, reading: Reading) -> Result<(), Trouble> {
         self.standing.misses(self.missing(&reading));
         let mut seen = self.seen();
-        if self.standing.is_silent() {
+        if self.standing.has_failed() {
             // What came meanwhile did not come in this moment.
             seen.previous = None;
         }
@@ -103,7 +103,7 @@ impl PgBouncer {
         if !stuck {
             seen.stuck_since = None;
         } else if seen.stuck_since.get_or_insert_with(Instant::now).elapsed() >= STUCK {
-            return Err(Trouble::Said("clients wait, and PgBouncer has no connection to the database".to_owned()));
+            return Err(Trouble::Silent("clients wait, and PgBouncer has no connection to the database".to_owned()));
         }
         Ok(())
     }
@@ -166,7 +166,8 @@ impl WatchedPool for PgBouncer {
     }
 
     fn figures(&self) -> Figures {
-        self.seen().figures
+        let figures = self.seen().figures;
+        if self.standing.is_unreadable() { figures.unseen() } else { figures }
     }
 
     fn contact(&self) -> Contact {
@@ -200,9 +201,9 @@ impl WatchedPool for PgBouncer {
 
     fn demand(&self) -> Demand {
         let traffic = self.seen().traffic;
-        // What was going on when it fell silent is not going on for ever.
+        // What was going on at the last reading is not going on for ever.
         let silent = Traffic { completed: traffic.completed, arrivals: traffic.arrivals, ..Traffic::default() };
-        Demand::Shown(if self.standing.is_silent() { silent } else { traffic })
+        Demand::Shown(if self.standing.has_failed() { silent } else { traffic })
     }
 
     fn blind_spot(&self) -> Option<BlindSpot> {
