@@ -80,9 +80,8 @@ impl Schedule {
         begins
     }
 
-    /// The one that was begun has ended. True: automatic ones stop here.
+    /// What the one that was begun has achieved; it runs until it is [`over`](Self::over). True: automatic ones stop here.
     pub(super) fn ended(&mut self, trigger: CleanupTrigger, freed: u32) -> bool {
-        self.running = false;
         if freed > 0 {
             (self.ineffective, self.cooldown) = (0, self.base_cooldown);
             return false;
@@ -122,6 +121,7 @@ mod tests {
             let begins = schedule.begin_automatic(true, 95.0, Duration::from_secs(*second));
             if begins {
                 schedule.ended(CleanupTrigger::Automatic, freed);
+                schedule.over();
             }
             begins
         };
@@ -160,10 +160,14 @@ mod tests {
         assert_eq!(schedule.begin_manual(at(0)), Ok(()));
         assert!(!schedule.begin_automatic(true, 95.0, at(1)), "one is running");
         assert!(!schedule.ended(CleanupTrigger::Manual, 0));
+        assert!(!schedule.begin_automatic(true, 95.0, at(3)), "it is not over yet");
+        schedule.over();
         assert_eq!(schedule.begin_manual(at(4)), Err(at(6)));
         assert!(schedule.begin_automatic(true, 95.0, at(5)));
         assert_eq!(schedule.begin_manual(at(30)), Err(at(10)), "the automatic one is still running");
         schedule.ended(CleanupTrigger::Automatic, 0);
+        assert_eq!(schedule.begin_manual(at(31)), Err(at(10)), "it is not over yet");
+        schedule.over();
         assert_eq!(schedule.begin_manual(at(31)), Ok(()));
     }
 }
