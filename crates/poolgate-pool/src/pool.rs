@@ -90,10 +90,10 @@ impl<DB: Database> PoolgatePool<DB> {
         self.dispose()
     }
 
-    /// Closes idle connections beyond [`min_idle`](PoolConfig::min_idle), for the benefit of others who share the
-    /// database server. Returns how many.
+    /// Closes idle connections beyond [`min_idle`](PoolConfig::min_idle) and beyond what [`keep_open`](Self::keep_open)
+    /// would open again, for the benefit of others who share the database server. Returns how many.
     pub fn close_surplus_idle(&self) -> u32 {
-        let idle = self.shared.state().close_idle(self.shared.config.min_idle);
+        let idle = self.shared.state().close_surplus_idle(self.shared.config.min_idle);
         self.shared.close_all(idle, CloseReason::Surplus)
     }
 

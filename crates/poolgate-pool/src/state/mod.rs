@@ -4,7 +4,8 @@
 //! closing. Methods move it from one phase to the next and return what the caller has to do outside the lock. Nothing
 //! here waits, opens, closes or reads a clock, so the rules can be tested without a database.
 //!
-//! Rules kept here: phases add up to at most the capacity; while someone waits nothing is idle; idle connections
+//! Rules kept here: phases add up to at most the capacity (after a shrink, once what is too much has come back and is
+//! closed; until then nothing is opened); while someone waits nothing is idle; idle connections
 //! are at most `size`; waiters are served in their order; a connection of an old generation is never idle.
 
 mod moves;

@@ -58,7 +58,7 @@ impl<C, W> State<C, W> {
     /// How many connects are needed now, by those who wait or ahead of them; they count as connecting from here on.
     pub(crate) fn start_connects(&mut self, now: Instant) -> Start {
         let waiting = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
-        let ahead = self.keep_open.min(self.size).saturating_sub(self.open());
+        let ahead = self.kept_open().saturating_sub(self.open());
         let wanted = waiting.saturating_sub(self.connecting).max(ahead);
         if wanted == 0 || self.closed {
             return Start::default();
@@ -186,6 +186,13 @@ impl<C, W> State<C, W> {
         self.close_idle(0)
     }
 
+    /// Returns the idle connections beyond `min_idle`, to be closed; those are spared that would be opened again.
+    pub(crate) fn close_surplus_idle(&mut self, min_idle: u32) -> Vec<Box<Pooled<C>>> {
+        let idle = u32::try_from(self.idle.len()).unwrap_or(u32::MAX);
+        let others = self.open().saturating_sub(self.closing).saturating_sub(idle);
+        self.close_idle(min_idle.max(self.kept_open().saturating_sub(others)))
+    }
+
     /// Returns the idle connections beyond `keep`, the coldest first, to be closed.
     pub(crate) fn close_idle(&mut self, keep: u32) -> Vec<Box<Pooled<C>>> {
         let surplus = self.idle.len().saturating_sub(keep as usize);
@@ -205,6 +212,10 @@ impl<C, W> State<C, W> {
     /// From now on as many connections are opened ahead of demand, up to the size.
     pub(crate) fn keep_open(&mut self, count: u32) {
         self.keep_open = count;
+    }
+
+    fn kept_open(&self) -> u32 {
+        self.keep_open.min(self.size)
     }
 
     /// No more leases; returns those to be told and the idle connections to be closed.

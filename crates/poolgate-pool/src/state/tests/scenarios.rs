@@ -237,3 +237,21 @@ fn connections_are_opened_ahead_up_to_the_size() {
     world.connect_all();
     assert_eq!(world.state.counts(world.now).idle, 3, "what is lost is made up for");
 }
+
+#[test]
+fn what_would_be_opened_again_is_not_surplus() {
+    let mut world = World::new(config(5, 0));
+    world.state.keep_open(3);
+    world.pump();
+    while world.connecting > 0 {
+        world.connect_all();
+    }
+    assert_eq!(world.state.close_surplus_idle(1).len(), 0);
+    world.acquire().unwrap();
+    assert_eq!(world.state.close_surplus_idle(1).len(), 0, "those in use count too");
+    world.state.keep_open(2);
+    world.closing.extend(world.state.close_surplus_idle(0));
+    assert_eq!(world.closing.len(), 1);
+    world.close_ends();
+    assert_eq!((world.connecting, world.state.counts(world.now).idle), (0, 1), "none is opened again");
+}
