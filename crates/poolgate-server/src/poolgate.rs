@@ -140,7 +140,7 @@ impl Builder {
         let clients = Registry::default();
         let closing = CancellationToken::new();
         let figures = self.pool.figures();
-        names::register(self.pool.upkeep().is_some());
+        names::register(self.pool.upkeep().is_some() && self.observer.is_some());
         let Settings { gate, server, events, cleanup, monitor, .. } = &self.settings;
         let shared = Arc::new(Shared {
             gate: Core::new(gate, clients.clone(), server.trusted_proxies.clone()),

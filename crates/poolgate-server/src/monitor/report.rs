@@ -18,12 +18,21 @@ pub(super) struct Reporter {
     usage_alert: Option<Severity>,
     at_level: [Duration; names::LEVELS.len()],
     last_tick: Instant,
+    /// The source shows for how long connections have been in use.
+    ages_known: bool,
 }
 
 impl Reporter {
     /// `interval` is how often a pool that stays nearly full is mentioned again.
     pub(super) fn new(interval: Duration) -> Self {
-        Self { interval, reminded: None, usage_alert: None, at_level: Default::default(), last_tick: Instant::now() }
+        Self {
+            interval,
+            reminded: None,
+            usage_alert: None,
+            at_level: Default::default(),
+            last_tick: Instant::now(),
+            ages_known: false,
+        }
     }
 
     pub(super) fn report(&mut self, decision: &Decision, reading: &Reading, critical_percent: f64) {
@@ -80,9 +89,14 @@ impl Reporter {
         gauge!(names::CONNECTION_COUNT, "pool" => pool, "state" => "used").set(f64::from(figures.checked_out));
         gauge!(names::CONNECTION_COUNT, "pool" => pool, "state" => "idle").set(f64::from(figures.idle));
         gauge!(names::CONNECTION_MAX, "pool" => pool).set(f64::from(figures.capacity));
-        gauge!(names::CONNECTION_IDLE_MAX, "pool" => pool).set(f64::from(figures.pool_size));
-        let oldest = figures.oldest_checkout.map_or(0.0, |age| age.as_secs_f64());
-        gauge!(names::OLDEST_CHECKOUT, "pool" => pool).set(oldest);
+        if reading.own_pool {
+            gauge!(names::CONNECTION_IDLE_MAX, "pool" => pool).set(f64::from(figures.pool_size));
+        }
+        self.ages_known |= reading.own_pool || figures.oldest_checkout.is_some();
+        if self.ages_known {
+            let oldest = figures.oldest_checkout.map_or(0.0, |age| age.as_secs_f64());
+            gauge!(names::OLDEST_CHECKOUT, "pool" => pool).set(oldest);
+        }
         if let Some(waiting) = figures.waiting {
             gauge!(names::CONNECTION_PENDING, "pool" => pool).set(f64::from(waiting));
         }

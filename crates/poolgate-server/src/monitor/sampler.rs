@@ -35,6 +35,8 @@ pub(super) struct Reading {
     pub(super) totals: Totals,
     /// Acquire waits since the previous reading.
     pub(super) acquire_waits: Interval,
+    /// The pool is Poolgate's own, of which everything is known.
+    pub(super) own_pool: bool,
     /// There is reason to ask the database for a sign of life.
     pub(super) doubt: bool,
 }
@@ -97,7 +99,8 @@ impl Sampler {
             self.show(&mut sample, traffic);
         }
         let doubt = contact != Contact::Answering || self.is_stuck(&since, &occupancy, observer);
-        Reading { sample, figures, occupancy, totals, acquire_waits: acquired.interval, doubt }
+        let own_pool = pool.upkeep().is_some();
+        Reading { sample, figures, occupancy, totals, acquire_waits: acquired.interval, own_pool, doubt }
     }
 
     /// Nobody passes the gate of this server: the pooler is the gate, one that turns nobody away.

@@ -1,12 +1,18 @@
-//! The forecast, which is always shown, and the pool's size, which follows it where that is opted in.
+//! The forecast, which is shown wherever arrivals are known, and the pool's size, which follows it where that is opted in.
 
 use std::time::{Duration, Instant};
 
-use poolgate_control::sizing::{self, Demand, Sizer, Target};
+use poolgate_control::sizing::{self, Sizer, Target};
 use poolgate_types::{Backend, Forecast};
 
 use super::sampler::Reading;
-use crate::{gate::Totals, observer::Times, settings::Settings, shared::Shared, telemetry::names};
+use crate::{
+    gate::Totals,
+    settings::Settings,
+    shared::Shared,
+    telemetry::names,
+    watched::{Demand, Traffic},
+};
 
 /// Time between two looks ahead.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -15,10 +21,30 @@ const INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Sizing {
     sizer: Sizer,
-    previous: (Totals, Times),
+    previous: Passed,
     looked: Instant,
     kept_open: u32,
     forecast: Option<Forecast>,
+}
+
+/// Sums since the start.
+#[derive(Clone, Copy, Debug, Default)]
+struct Passed {
+    arrivals: u64,
+    completed: u64,
+    in_use: Duration,
+}
+
+impl Passed {
+    /// `None` where nobody can tell.
+    fn now(shared: &Shared, totals: &Totals) -> Option<Self> {
+        let in_use = shared.observer.times().in_use;
+        match shared.pool().demand() {
+            Demand::Gated => Some(Self { arrivals: totals.arrivals, completed: totals.completed, in_use }),
+            Demand::Shown(Traffic { arrivals, completed, .. }) => Some(Self { arrivals, completed, in_use }),
+            Demand::Hidden => None,
+        }
+    }
 }
 
 impl Sizing {
@@ -40,13 +66,12 @@ impl Sizing {
 
     fn look_ahead(&mut self, shared: &Shared, reading: &Reading, elapsed: Duration) {
         let Reading { figures, totals, .. } = reading;
-        let times = shared.observer.times();
-        let (totals_before, times_before) = std::mem::replace(&mut self.previous, (*totals, times));
-        let since = totals.since(&totals_before);
-        let demand = Demand {
-            arrivals: since.arrivals,
-            completed: since.completed,
-            in_use: times.in_use.saturating_sub(times_before.in_use),
+        let Some(passed) = Passed::now(shared, totals) else { return };
+        let before = std::mem::replace(&mut self.previous, passed);
+        let demand = sizing::Demand {
+            arrivals: passed.arrivals.saturating_sub(before.arrivals),
+            completed: passed.completed.saturating_sub(before.completed),
+            in_use: passed.in_use.saturating_sub(before.in_use),
             busy: figures.checked_out + figures.waiting.unwrap_or(0),
         };
         self.sizer.update(&demand, elapsed);

@@ -45,8 +45,8 @@ pub(crate) const CLEANUP_ENDS: [&str; 3] = ["lease", "statement", "session"];
 pub(crate) const LEVELS: [Level; 4] = [Level::Normal, Level::Moderate, Level::Aggressive, Level::Emergency];
 
 /// Describes every metric and gives each its first value, so that a dashboard finds it from the start; those of opening and
-/// closing connections only where that is ours to do.
-pub(crate) fn register(own_pool: bool) {
+/// closing connections only where that is ours to do and observed.
+pub(crate) fn register(observed: bool) {
     describe_gauge!(CONNECTION_COUNT, "Open connections of the pool, by state");
     describe_gauge!(CONNECTION_MAX, "Connections that the pool may open");
     describe_gauge!(CONNECTION_IDLE_MAX, "Connections that the pool keeps when nobody needs them");
@@ -80,7 +80,7 @@ pub(crate) fn register(own_pool: bool) {
     describe_gauge!(FORECAST, "Requests a second that are expected at the horizon (sizing.horizon)");
     describe_gauge!(BUILD_INFO, "1; the version is in the label");
 
-    if own_pool {
+    if observed {
         for name in [CONNECTION_TIMEOUTS, CONNECTIONS_OPENED, CONNECTIONS_FAILED] {
             counter!(name, "pool" => DEFAULT_POOL).absolute(0);
         }

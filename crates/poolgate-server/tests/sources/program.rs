@@ -7,7 +7,8 @@ use std::{
     time::Duration,
 };
 
-use crate::harness::{eventually, pooler, postgres};
+use crate::harness::{connect, eventually, pooler, postgres};
+use sqlx::{Executor, raw_sql};
 
 fn poolgate(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_poolgate"));
@@ -55,11 +56,44 @@ async fn the_program_watches_a_pooler_and_publishes_what_it_sees() {
     assert!(config.contains("\"throttling_level\":\"NORMAL\""), "{config}");
     let metrics = running.get("/metrics");
     assert!(metrics.contains("db_client_connection_max{pool=\"main\"} 7"), "{metrics}");
-    for unknown in
-        ["db_client_connection_timeouts_total{", "poolgate_pool_efficiency_ratio{", "wait_time_seconds_count{"]
-    {
+    for unknown in [
+        "db_client_connection_timeouts_total{",
+        "db_client_connection_idle_max{",
+        "poolgate_oldest_checkout_age_seconds{",
+        "poolgate_pool_efficiency_ratio{",
+        "wait_time_seconds_count{",
+    ] {
         assert!(!metrics.contains(unknown), "{unknown} is unknown here, not zero: {metrics}");
     }
+    let app = pooler.url("app", "postgres");
+    let load = tokio::spawn(async move {
+        let mut client = connect(&app).await;
+        while client.execute(raw_sql("SELECT 1")).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    let forecast = || {
+        let metrics = running.get("/metrics");
+        let line = metrics.lines().find_map(|line| line.strip_prefix("poolgate_forecast_requests_per_second "));
+        line.and_then(|number| number.parse::<f64>().ok())
+    };
+    eventually("a forecast of what comes to the pooler", || forecast().is_some_and(|rate| rate > 5.0)).await;
+    load.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_arrivals_are_hidden_there_is_no_forecast() {
+    let postgres = postgres().await;
+    let url = postgres.create_database("no_forecast").expect("created");
+    let running = Running::start(&["serve", "--port", "0", "--watch", &url]);
+    eventually("ready", || running.get("/readyz").contains("200 OK")).await;
+    // The first look ahead comes after a second.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let status = running.get("/api/v1/health/database/status");
+    assert!(status.contains("\"forecast\":null") || !status.contains("\"forecast\""), "{status}");
+    let metrics = running.get("/metrics");
+    assert!(metrics.contains("db_client_connection_max{"), "{metrics}");
+    assert!(!metrics.contains("\npoolgate_forecast_requests_per_second "), "{metrics}");
 }
 
 #[test]
