@@ -144,6 +144,22 @@ async fn each_cause_is_ended_and_others_are_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_on_the_server_that_was_left_keeps_its_place() {
+    let server = server("moved", 2, |cleanup| cleanup.revoke = true);
+    let working = runs(lease(&server).await, "SELECT pg_sleep(4)");
+    tokio::time::sleep(LONG).await;
+    let elsewhere = tokio::task::spawn_blocking(Database::start).await.expect("joined").expect("PostgreSQL");
+    server.pool.move_to(elsewhere.url("postgres").parse().expect("a URL"));
+    let newer = lease(&server).await;
+
+    let report = clean(&server, &[ADMIN]).await;
+    assert_eq!(server.pool.counts().checked_out, 2, "its session lives where nobody has asked: {report}");
+    working.await.expect("joined").expect("not ended");
+    assert_eq!(server.pool.counts().checked_out, 1);
+    drop(newer);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_ended_that_is_not_opted_in_or_asked_for_with_the_token() {
     let careful = server("careful", 3, |_| {});
     let mut held = (lease(&careful).await, in_transaction(&careful).await);

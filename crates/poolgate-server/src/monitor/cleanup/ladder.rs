@@ -265,6 +265,8 @@ struct Server {
     sessions: Vec<Session>,
     /// Which lease a process serves. After a move to another server an older one may have the same number there.
     leases: HashMap<i32, (u64, u64)>,
+    /// The pool's, after the look: connections of an older one may lead to another server, which nobody has asked.
+    generation: u64,
 }
 
 /// What serves a lease.
@@ -274,7 +276,7 @@ enum Found<'s> {
     Ended,
     /// Somebody else has its number.
     Foreign,
-    /// The database has no sessions, or a PgBouncer hides them.
+    /// The database has no sessions, a PgBouncer hides them, or it may run on a server that the pool has left.
     Unknown,
 }
 
@@ -295,12 +297,13 @@ impl Server {
             owners.entry(pid).and_modify(|newest| *newest = owner.max(*newest)).or_insert(owner);
         }
         if owners.is_empty() {
-            return Ok(Self { connection: None, sessions: Vec::new(), leases: owners });
+            return Ok(Self { connection: None, sessions: Vec::new(), leases: owners, generation: 0 });
         }
         let pids: Vec<i32> = owners.keys().copied().collect();
         let mut connection = pool.connect_apart(PATIENCE).await.map_err(|error| error.to_string())?;
         let sessions = in_time(sessions::list(&mut *connection, &pids)).await?;
-        Ok(Self { connection: Some(connection), sessions, leases: owners })
+        let generation = pool.figures().generation;
+        Ok(Self { connection: Some(connection), sessions, leases: owners, generation })
     }
 
     fn session_of(&self, lease: &LeaseInfo) -> Found<'_> {
@@ -311,7 +314,8 @@ impl Server {
         match self.sessions.iter().find(|session| session.pid == pid) {
             Some(session) if session.ours => Found::Ours(session),
             Some(_) => Found::Foreign,
-            None => Found::Ended,
+            None if lease.generation == self.generation => Found::Ended,
+            None => Found::Unknown,
         }
     }
 
