@@ -83,8 +83,8 @@ impl Settings {
 
     fn check_pool(&self) -> Result<(), InvalidValue> {
         let pool = &self.pool;
-        number("pool.size", pool.size, 1..=10_000)?;
-        number("pool.max_overflow", pool.max_overflow, 0..=10_000)?;
+        number("pool.size", pool.size, 1..=MOST_CONNECTIONS)?;
+        number("pool.max_overflow", pool.max_overflow, 0..=MOST_CONNECTIONS - pool.size)?;
         number("pool.max_connecting", pool.max_connecting, 1..=100)?;
         number("pool.connect_rate", pool.connect_rate, 1..=10_000)?;
         time("pool.timeout", pool.timeout, Duration::from_millis(1)..=HOUR)?;
@@ -98,8 +98,11 @@ impl Settings {
 
     fn check_sizing(&self) -> Result<(), InvalidValue> {
         let sizing = &self.sizing;
-        let lowest = if sizing.predictive { self.pool.size } else { 1 };
-        number("sizing.ceiling", sizing.ceiling, lowest..=10_000)?;
+        let possible = match sizing.predictive {
+            true => self.pool.size..=MOST_CONNECTIONS - self.pool.max_overflow,
+            false => 1..=MOST_CONNECTIONS,
+        };
+        number("sizing.ceiling", sizing.ceiling, possible)?;
         number("sizing.replicas", sizing.replicas, 1..=10_000)?;
         time("sizing.horizon", sizing.horizon, SECOND..=5 * MINUTE)
     }
@@ -111,6 +114,19 @@ impl Settings {
                 key: "watch.url",
                 problem: "the demo needs a pool of its own; a server that watches has none".to_owned(),
             });
+        }
+        let Self { sizing, cleanup, .. } = self;
+        for (key, opted_in) in [
+            ("sizing.predictive", sizing.predictive),
+            ("cleanup.dispose", cleanup.dispose),
+            ("cleanup.revoke", cleanup.revoke),
+            ("cleanup.cancel", cleanup.cancel),
+            ("cleanup.terminate", cleanup.terminate),
+        ] {
+            if watch.url.is_some() && opted_in {
+                let problem = "a server that watches (watch.url) has no pool of its own that this could act on";
+                return Err(InvalidValue { key, problem: problem.to_owned() });
+            }
         }
         within("watch.transactions_per_request", &watch.transactions_per_request, &(0.01..=1000.0))?;
         match watch.capacity {
@@ -137,6 +153,8 @@ impl Settings {
     }
 }
 
+/// Core size and overflow together, as `PoolConfig::check` has it.
+const MOST_CONNECTIONS: u32 = 10_000;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -200,6 +218,23 @@ mod tests {
             s.demo.enabled = true;
         };
         assert_eq!(key_of(watching_demo), "watch.url");
+        let watching = |s: &mut Settings| s.watch.url = WatchUrl::new("pgbouncer://pooler/shop").ok();
+        let key_of_watching = |opt_in: fn(&mut Settings)| {
+            key_of(|s| {
+                watching(s);
+                opt_in(s);
+            })
+        };
+        assert_eq!(key_of_watching(|s| s.sizing.predictive = true), "sizing.predictive");
+        assert_eq!(key_of_watching(|s| s.cleanup.dispose = true), "cleanup.dispose");
+        assert_eq!(key_of_watching(|s| s.cleanup.revoke = true), "cleanup.revoke");
+        assert_eq!(key_of_watching(|s| s.cleanup.cancel = true), "cleanup.cancel");
+        assert_eq!(key_of_watching(|s| s.cleanup.terminate = true), "cleanup.terminate");
+        assert_eq!(key_of(|s| s.pool.max_overflow = 9_999), "pool.max_overflow", "with the size more than 10,000");
+        let too_far = |s: &mut Settings| {
+            (s.sizing.predictive, s.sizing.ceiling, s.pool.max_overflow) = (true, 9_990, 11);
+        };
+        assert_eq!(key_of(too_far), "sizing.ceiling");
         assert_eq!(key_of(|s| s.thresholds.warning = 60.0), "thresholds.warning");
         assert_eq!(key_of(|s| s.thresholds.critical = f64::NAN), "thresholds.critical");
         assert_eq!(key_of(|s| s.server.admin_token = Some(Secret::new("short"))), "server.admin_token");
