@@ -29,7 +29,7 @@ impl StandingQueue {
             *self = Self::default();
             return;
         }
-        self.slots = sample.gate.permits.min(sample.pool.capacity).max(1);
+        self.slots = sample.slots();
         self.watched_since.get_or_insert(now);
         while self.queued.back().is_some_and(|(_, later)| *later >= sample.gate.queued) {
             self.queued.pop_back();

@@ -106,6 +106,18 @@ fn the_list_is_complete() {
 }
 
 #[test]
+fn a_scenario_without_a_command_is_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let scenario = folder.path().join("short.toml");
+    fs::write(&scenario, SCENARIO).expect("the folder is ours");
+    let scenario = scenario.display().to_string();
+    let (short, long) = (sim(&[&scenario, "--seeds", "1"]), sim(&["run", &scenario, "--seeds", "1"]));
+    assert!(short.status.success(), "{}", text(&short.stderr));
+    assert_eq!(text(&short.stdout), text(&long.stdout));
+    assert!(!sim(&[]).status.success(), "nothing was asked for");
+}
+
+#[test]
 fn mistakes_say_what_to_do() {
     for (arguments, expected) in [
         (&["run", "nowhere"][..], "built in: healthy,"),

@@ -1,6 +1,6 @@
 //! The event stream: the config at once and on every change, for as long as the client likes.
 //!
-//! Frames are encoded once for all streams. A slow reader gets the newest document when it is ready for it, never a
+//! Configs and statuses are encoded once for all streams. A slow reader gets the newest document when it is ready for it, never a
 //! backlog.
 
 use std::{convert::Infallible, pin::Pin, sync::Arc, time::Duration};

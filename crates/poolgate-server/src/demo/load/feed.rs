@@ -71,7 +71,9 @@ async fn read(mut body: hyper::body::Incoming, news: &mpsc::Sender<News>, within
         let Ok(bytes) = frame.into_data() else { continue };
         let Ok(events) = reader.read(&bytes) else { return End::NoContact };
         for event in events {
-            if let Ok(Bye { return_within_ms }) = serde_json::from_str(&event.data) {
+            if matches!(event.name.as_str(), "heartbeat" | "bye")
+                && let Ok(Bye { return_within_ms }) = serde_json::from_str(&event.data)
+            {
                 *within = Duration::from_millis(return_within_ms.into());
             }
             if event.name == "bye" {

@@ -22,23 +22,28 @@ use poolgate_sim::{scenarios, schemes};
 /// Poolgate's simulator: users, browsers, network, server and database in virtual time.
 #[derive(Parser)]
 #[command(name = "poolgate-sim", bin_name = "cargo xtask sim", disable_help_subcommand = true)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    /// Without a command: `run`.
+    #[command(flatten)]
+    run: options::Options,
 }
 
 #[derive(Subcommand)]
 enum Command {
     /// Show the built-in scenarios, the schemes and the settings of the law
     List,
-    /// Run scenarios and print a table of what came of them
+    /// Run scenarios and print a table of what came of them; the default
     Run(options::Options),
     /// Measure everything that the law promises; fails when a promise is broken
     Goals(goals::Options),
 }
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let cli = Cli::parse();
+    let done = match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::List => list().map(|()| true),
         Command::Run(options) => run(&options).map(|()| true),
         Command::Goals(options) => goals::run(&options),
@@ -54,7 +59,7 @@ fn main() -> ExitCode {
 }
 
 fn list() -> Result<()> {
-    println!("Scenarios, for `run SCENARIO`:");
+    println!("Scenarios, for `cargo xtask sim SCENARIO`:");
     for name in scenarios::names() {
         println!("  {name:<14} {}", scenarios::load(name)?.title);
     }
