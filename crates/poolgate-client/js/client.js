@@ -1,13 +1,15 @@
 // @ts-check
-// The shell around the wasm module: it loads it, dispatches its events, makes its errors and tells it when the page comes
-// and goes. Polling, the event stream and the queue are in the module; tabs.js makes all tabs act as one client. Without
-// the module, requests pass straight through. Where the module comes from is up to the entry: index.js, inline.js, node.js.
+// What an app gets: it loads the module, dispatches events and tells core.js when the page comes and goes. tabs.js makes all
+// tabs act as one client. Without the module, requests pass straight through. Where the module comes from is up to the entry:
+// index.js, inline.js, node.js.
 
-import initialize, { Client } from "./poolgate_client.js";
+import initialize from "./poolgate_client.js";
 import { Coalescer } from "./coalesce.js";
-import { errorOf, isPoolgateError } from "./errors.js";
+import { Core } from "./core.js";
+import { errorOf } from "./errors.js";
 import { announce, announceAgain } from "./own-client.js";
 import { Tabs, canShare } from "./tabs.js";
+import { warn } from "./values.js";
 
 /** How long `createClient` waits for the module; it goes on loading behind a client that passes requests through. */
 const LOAD_PATIENCE_MS = 5000;
@@ -72,7 +74,7 @@ export function entry(moduleOf) {
 }
 
 class PoolgateClient extends EventTarget {
-  /** @type {Client | undefined} */
+  /** @type {Core | undefined} */
   #core;
   /** @type {Tabs | undefined} */
   #tabs;
@@ -141,14 +143,12 @@ class PoolgateClient extends EventTarget {
     if (this.#closed) return;
     announceAgain(this.#life.signal);
     const shared = options?.shareAcrossTabs !== false && canShare();
-    const core = (this.#core = new Client(options, {
+    const core = (this.#core = new Core(options, {
       shared,
       relay: (/** @type {unknown} */ news) => this.#tabs?.relay(news),
       demand: (/** @type {[number, number, number, number]} */ ...demand) => this.#tabs?.demand(...demand),
       emit: (/** @type {string} */ type, /** @type {unknown} */ detail) => this.#emit(type, detail),
-      error: errorOf,
-      made: isPoolgateError,
-      warn,
+      failed: (/** @type {unknown} */ error) => this.#failed(error),
     }));
     if (shared) {
       this.#tabs = new Tabs(new URL(options?.baseUrl ?? location.origin).href, core);
@@ -159,7 +159,7 @@ class PoolgateClient extends EventTarget {
 
   /**
    * A page that is left gives back what it has, and takes part again if it returns from the back/forward cache.
-   * @param {Client} core
+   * @param {Core} core
    */
   #watchPage(core) {
     const { signal } = this.#life;
@@ -193,9 +193,7 @@ class PoolgateClient extends EventTarget {
       return this.#core.fetch(input, init);
     } catch (error) {
       // The module trapped. This call may have been sent, so it is not sent again; later ones pass straight through.
-      this.#core = undefined;
-      this.#abandon();
-      this.#unavailable(error);
+      this.#core.fail(error);
       return Promise.reject(error);
     }
   }
@@ -205,14 +203,19 @@ class PoolgateClient extends EventTarget {
     return Reflect.apply(this.#host, undefined, args);
   }
 
-  /** The others must not wait for a client whose module is broken. */
-  #abandon() {
+  /**
+   * The others must not wait for a client whose module is broken.
+   * @param {unknown} error
+   */
+  #failed(error) {
+    this.#core = undefined;
     this.#life.abort();
     try {
       this.#tabs?.leave();
     } catch {
       // It lets go of its locks before it calls the module.
     }
+    this.#unavailable(error);
   }
 
   #need() {
@@ -243,8 +246,3 @@ class PoolgateClient extends EventTarget {
 
 /** Once is enough for a page with many clients. */
 let complained = false;
-
-/** @param {string} message */
-function warn(message) {
-  console.warn(`[poolgate] ${message}`);
-}

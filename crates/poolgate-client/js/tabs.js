@@ -29,7 +29,7 @@ export function canShare() {
 }
 
 /**
- * @typedef {import("./poolgate_client.js").Client} Core
+ * @typedef {import("./core.js").Core} Core
  * @typedef {{ term: string, rank: number }} Leader `term` is new each time that somebody begins to lead
  * @typedef {object} Member what a leader knows of another client
  * @property {number} want

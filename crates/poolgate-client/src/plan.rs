@@ -5,8 +5,6 @@
 
 use std::time::Duration;
 
-use crate::options::Transport as Mode;
-
 /// How long a new stream may take to deliver its first event, before the route is asked instead.
 const STREAM_PATIENCE: Duration = Duration::from_secs(5);
 /// Heartbeats that may be missed before a stream counts as dead, times their spacing: 5 s while limits act, else 15 s.
@@ -30,6 +28,17 @@ const LOOK_SPACING: Duration = Duration::from_secs(5);
 const SOON: Duration = Duration::from_secs(2);
 /// Limits for `poll_after_seconds`.
 const POLL_INTERVAL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
+
+/// How the app wants configs to arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// The event stream, polling while there is none.
+    Auto,
+    /// The event stream alone.
+    Sse,
+    /// Polling alone.
+    Poll,
+}
 
 /// What the transport is to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
