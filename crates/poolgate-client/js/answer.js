@@ -22,14 +22,15 @@ export function statusOf(answer) {
 }
 
 /**
- * One header; `null` where there is none, as with `Headers.get`.
+ * One header; `null` where there is none, as with `Headers.get`, or one that is no text.
  * @param {any} answer
  * @param {string} name
  * @returns {string | null}
  */
 export function headerOf(answer, name) {
   try {
-    return answer.headers.get(name) ?? null;
+    const text = answer.headers.get(name);
+    return typeof text === "string" ? text : null;
   } catch {
     return null;
   }
@@ -41,8 +42,16 @@ export function headerOf(answer, name) {
  * @returns {{ status: number, config: string | null | undefined }}
  */
 export function headOf(answer) {
-  const hasHeaders = isObject(answer) && isObject(answer.headers);
-  return { status: statusOf(answer), config: hasHeaders ? headerOf(answer, CONFIG_HEADER) : undefined };
+  return { status: statusOf(answer), config: hasHeaders(answer) ? headerOf(answer, CONFIG_HEADER) : undefined };
+}
+
+/** @param {any} answer */
+function hasHeaders(answer) {
+  try {
+    return isObject(answer) && isObject(answer.headers);
+  } catch {
+    return false;
+  }
 }
 
 /** It comes from a cache on the way, so what it says is not news. @param {any} answer */

@@ -69,7 +69,10 @@ export class Attempts {
       try {
         ({ queueTimeoutMs, bypass } = await this.#wait(call, snapshot, route, notBefore));
       } catch (error) {
-        if (!call.signal?.aborted) throw error;
+        if (!call.signal?.aborted) {
+          snapshot.release();
+          throw error;
+        }
       }
       if (call.signal?.aborted) {
         snapshot.cancel(call.signal.reason);

@@ -102,7 +102,9 @@ export class Requests {
    */
   reject(id) {
     const waiting = this.#take(id);
-    if (waiting) this.#turnAway().then(waiting.resolve, waiting.reject);
+    if (!waiting) return;
+    waiting.snapshot.release();
+    this.#turnAway().then(waiting.resolve, waiting.reject);
   }
 
   /** The page is left: requests that may outlive it start now, or would never. */

@@ -61,8 +61,14 @@ export class Snapshot {
    * @returns {[any, any]}
    */
   arguments() {
-    this.#unlock();
+    this.release();
     return [this.#input, this.#init];
+  }
+
+  /** The call ends without a request: a stream of the app's is the app's again. */
+  release() {
+    this.#lock?.releaseLock();
+    this.#lock = undefined;
   }
 
   /**
@@ -72,7 +78,7 @@ export class Snapshot {
   cancel(reason) {
     if (this.#lock) {
       forget(this.#lock.cancel(reason));
-      this.#unlock();
+      this.release();
     } else {
       cancelBody(this.#input, reason);
     }
@@ -90,11 +96,6 @@ export class Snapshot {
   /** The request may outlive its page. */
   get isKeepalive() {
     return Boolean(this.#init?.keepalive || this.#input.keepalive);
-  }
-
-  #unlock() {
-    this.#lock?.releaseLock();
-    this.#lock = undefined;
   }
 }
 
