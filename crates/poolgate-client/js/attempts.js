@@ -88,7 +88,7 @@ export class Attempts {
       try {
         const answer = await sent;
         ended = { answer };
-        if (this.routes) void this.#requests.heed(answer, (wishes) => this.routes?.learn(route, wishes));
+        if (this.routes) void this.#requests.heed(answer, (wishes) => core.safely(() => this.routes?.learn(route, wishes)));
       } catch (thrown) {
         ended = { thrown };
       }
@@ -105,6 +105,11 @@ export class Attempts {
   /** The page is left: what may outlive it starts now, or would never. */
   startKeepalive() {
     for (const nap of this.#naps) if (nap.keepalive) nap.end(true);
+  }
+
+  /** The module does not work any more: nobody waits. */
+  passAll() {
+    for (const nap of this.#naps) nap.end(true);
   }
 
   /** The client is closed: nobody waits any more. */
@@ -126,7 +131,7 @@ export class Attempts {
     const { bypass, signal } = call;
     const deadline = (notBefore ?? performance.now()) + (call.queueTimeoutMs ?? core.options.queueTimeoutMs);
     let { queueTimeoutMs } = call;
-    const admit = () => (bypass || core.closed ? Infinity : this.routes?.admit(route) ?? Infinity);
+    const admit = () => (bypass || core.closed ? undefined : core.safely(() => this.routes?.admit(route))) ?? Infinity;
     for (let at = notBefore ?? admit(); at < Infinity; at = admit()) {
       const now = performance.now();
       const isFull = core.queued >= maxQueue;
@@ -182,6 +187,8 @@ export class Attempts {
     const { answer, thrown } = ended;
     // An error of ours: nothing was sent, and the throttle has said when to return.
     const mayBeTried = "answer" in ended ? MAY_BE_TRIED_AGAIN.includes(statusOf(answer)) : !isPoolgateError(thrown);
-    return mayBeTried ? core.throttle.retry(backoff, answer && retryAfterOf(answer), performance.now()) : Infinity;
+    if (!mayBeTried) return Infinity;
+    const asked = answer && retryAfterOf(answer);
+    return core.safely(() => core.throttle.retry(backoff, asked, performance.now())) ?? Infinity;
   }
 }

@@ -143,18 +143,37 @@ class PoolgateClient extends EventTarget {
     if (this.#closed) return;
     announceAgain(this.#life.signal);
     const shared = options?.shareAcrossTabs !== false && canShare();
-    const core = (this.#core = new Core(options, {
+    const core = this.#begin(options, {
       shared,
       relay: (/** @type {unknown} */ news) => this.#tabs?.relay(news),
       demand: (/** @type {[number, number, number, number]} */ ...demand) => this.#tabs?.demand(...demand),
       emit: (/** @type {string} */ type, /** @type {unknown} */ detail) => this.#emit(type, detail),
       failed: (/** @type {unknown} */ error) => this.#failed(error),
-    }));
+    });
+    if (!core) return;
+    this.#core = core;
     if (shared) {
       this.#tabs = new Tabs(new URL(options?.baseUrl ?? location.origin).href, core);
       this.#tabs.join();
     }
     if (globalThis.document) this.#watchPage(core);
+  }
+
+  /**
+   * @param {import("./index.js").ClientOptions} options
+   * @param {import("./core.js").Shell} shell
+   */
+  #begin(options, shell) {
+    try {
+      const core = new Core(options, shell);
+      if (!this.#closed) return core;
+      // By a listener of its first events, or because it has failed already.
+      core.close();
+    } catch (error) {
+      if (!(error instanceof WebAssembly.RuntimeError)) throw error;
+      this.#unavailable(error);
+    }
+    return undefined;
   }
 
   /**
@@ -186,16 +205,7 @@ class PoolgateClient extends EventTarget {
    * @param {RequestInit} [init]
    */
   #send(input, init) {
-    if (!this.#core) {
-      return this.#passThrough(input, init);
-    }
-    try {
-      return this.#core.fetch(input, init);
-    } catch (error) {
-      // The module trapped. This call may have been sent, so it is not sent again; later ones pass straight through.
-      this.#core.fail(error);
-      return Promise.reject(error);
-    }
+    return this.#core ? this.#core.fetch(input, init) : this.#passThrough(input, init);
   }
 
   /** @param {any[]} args */
@@ -210,11 +220,7 @@ class PoolgateClient extends EventTarget {
   #failed(error) {
     this.#core = undefined;
     this.#life.abort();
-    try {
-      this.#tabs?.leave();
-    } catch {
-      // It lets go of its locks before it calls the module.
-    }
+    this.#tabs?.leave();
     this.#unavailable(error);
   }
 

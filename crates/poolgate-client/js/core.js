@@ -119,16 +119,18 @@ export class Core {
    * @param {boolean} leads
    */
   lead(leads) {
-    if (!leads) {
-      if (this.#leading) this.#budget.save(this.throttle, performance.now());
-      this.#leading = false;
-      this.#transport.follow();
-    } else if (!this.closed && !this.#leading) {
-      this.#leading = true;
-      this.#budget.restore(this.throttle, performance.now());
-      this.#transport.lead();
-      this.pump();
-    }
+    this.safely(() => {
+      if (!leads) {
+        if (this.#leading) this.#budget.save(this.throttle, performance.now());
+        this.#leading = false;
+        this.#transport.follow();
+      } else if (!this.closed && !this.#leading) {
+        this.#leading = true;
+        this.#budget.restore(this.throttle, performance.now());
+        this.#transport.lead();
+        this.pump();
+      }
+    });
   }
 
   /** The page is left, for good or for the back/forward cache: starts what may outlive it, closes the stream. */
@@ -142,13 +144,31 @@ export class Core {
   close() {
     if (this.closed) return;
     this.closed = true;
-    this.#transport.end();
+    this.safely(() => {
+      this.#transport.end();
+      this.throttle.learn_closed(performance.now());
+    });
     this.#cleanup.end();
-    this.throttle.learn_closed(performance.now());
     this.pump();
     this.#wakeup.clear();
     this.#attempts.end();
-    this.tellContact();
+    this.safely(() => this.tellContact());
+  }
+
+  /**
+   * Does something that needs the module. `undefined`: that does not work any more.
+   * @template T
+   * @param {() => T} act
+   * @returns {T | undefined}
+   */
+  safely(act) {
+    if (this.#failed) return undefined;
+    try {
+      return act();
+    } catch (error) {
+      this.fail(error);
+      return undefined;
+    }
   }
 
   /**
@@ -162,7 +182,7 @@ export class Core {
     this.#cleanup.end();
     this.#transport.abandon();
     this.#requests.passAll();
-    this.#attempts.end();
+    this.#attempts.passAll();
     this.#shell.failed(error);
   }
 
@@ -171,11 +191,13 @@ export class Core {
    * @param {unknown} news
    */
   hear(news) {
-    const now = performance.now();
-    this.#transport.heardOf();
-    if (isConfig(news)) this.learnDocument(news);
-    else if (isVersion(news)) this.learned(this.throttle.learn_current(news.epoch, news.version, now));
-    else if (news === null) this.learned(this.throttle.learn_not_found(now));
+    this.safely(() => {
+      const now = performance.now();
+      this.#transport.heardOf();
+      if (isConfig(news)) this.learnDocument(news);
+      else if (isVersion(news)) this.learned(this.throttle.learn_current(news.epoch, news.version, now));
+      else if (news === null) this.learned(this.throttle.learn_not_found(now));
+    });
     this.pump();
   }
 
@@ -197,16 +219,18 @@ export class Core {
    */
   share(held, of, tokens, owing) {
     this.#owing = owing;
-    const given = this.throttle.set_share(held, of, tokens, performance.now());
+    const given = this.safely(() => this.throttle.set_share(held, of, tokens, performance.now()));
     this.pump();
-    return given;
+    return given ?? 0;
   }
 
   /** Tells the shell how much there is to do. */
   demand() {
-    const { inFlight, concurrency } = this.#read();
-    this.#shell.demand(inFlight, this.#requests.queued, concurrency, this.made);
-    this.made = 0;
+    this.safely(() => {
+      const { inFlight, concurrency } = this.#read();
+      this.#shell.demand(inFlight, this.#requests.queued, concurrency, this.made);
+      this.made = 0;
+    });
   }
 
   /**
@@ -295,9 +319,11 @@ export class Core {
     return this.#read().enforced;
   }
 
-  /** What the client does at the moment. @returns {import("./index.js").ClientState} */
+  /** What the client does at the moment. @returns {import("./index.js").ClientState | undefined} */
   state() {
-    const { concurrency, rate, earliest, latest, level, health, breaker, ...rest } = this.#read();
+    const state = this.safely(() => ({ ...this.#read(), transport: TRANSPORTS[this.#transport.kind] }));
+    if (!state) return undefined;
+    const { concurrency, rate, earliest, latest, level, health, breaker, ...rest } = state;
     return {
       level: LEVELS[level],
       health: HEALTHS[health],
@@ -306,7 +332,6 @@ export class Core {
       config: this.document ?? null,
       queued: this.queued,
       etaMs: earliest < Infinity ? { earliest, latest } : null,
-      transport: TRANSPORTS[this.#transport.kind],
       ratePerSecond: rate < Infinity ? rate : null,
     };
   }

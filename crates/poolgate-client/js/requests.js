@@ -65,7 +65,8 @@ export class Requests {
     const core = this.#core;
     core.made += 1;
     const now = performance.now();
-    const id = core.throttle.submit(call.priority, call.bypass, call.queueTimeoutMs, now);
+    const id = core.safely(() => core.throttle.submit(call.priority, call.bypass, call.queueTimeoutMs, now));
+    if (id === undefined) return core.pass(input, init);
     const promise =
       id > 0 ? this.#launch(id, input, init) : id < 0 ? this.#enqueue(-id, call, input, init) : this.#turnAway();
     core.pump(now);
@@ -111,7 +112,7 @@ export class Requests {
   startKeepalive() {
     for (const [id, { snapshot }] of this.#waiting) {
       if (!snapshot.isKeepalive) continue;
-      this.#core.throttle.abort(id, performance.now());
+      this.#core.safely(() => this.#core.throttle.abort(id, performance.now()));
       this.#pass(id);
     }
   }
@@ -134,7 +135,7 @@ export class Requests {
     if (isTheGates(await problem)) {
       const { retryAfterMs, quota } = wishes;
       const wait = retryAfterMs ?? (quota?.remaining === 0 ? quota.reset * 1000 : undefined);
-      core.throttle.turned_away(wait, performance.now());
+      core.safely(() => core.throttle.turned_away(wait, performance.now()));
       core.pump();
     } else {
       otherwise?.(wishes);
@@ -155,26 +156,20 @@ export class Requests {
       // A custom fetch may give any thenable; a native promise stays the same object.
       promise = Promise.resolve(fetch(input, init));
     } catch (thrown) {
-      core.throttle.complete(id, Outcome.aborted, performance.now());
+      core.safely(() => core.throttle.complete(id, Outcome.aborted, performance.now()));
       return Promise.reject(thrown);
     }
     return promise.then(
       (answer) => {
-        try {
-          this.#fulfilled(id, answer);
-        } catch (error) {
-          core.fail(error);
-        }
+        core.safely(() => this.#fulfilled(id, answer));
         return answer;
       },
       (thrown) => {
         const aborted = abortedSignal(input, init);
-        try {
-          // Arguments that the platform refuses give a TypeError too, and are no evidence about the server.
-          this.#complete(id, aborted || isRefused(input, init) ? Outcome.aborted : Outcome.failure);
-        } catch (error) {
-          core.fail(error);
-        }
+        // Arguments that the platform refuses give a TypeError too, and are no evidence about the server.
+        const outcome = aborted || isRefused(input, init) ? Outcome.aborted : Outcome.failure;
+        core.safely(() => core.throttle.complete(id, outcome, performance.now()));
+        core.pump();
         // The host's error, or the reason of the app's own signal.
         throw aborted ? aborted.reason : thrown;
       },
@@ -191,7 +186,7 @@ export class Requests {
   #enqueue(id, { signal }, input, init) {
     const snapshot = this.#snapshot(input, init);
     if (!snapshot) {
-      this.#core.throttle.abort(id, performance.now());
+      this.#core.safely(() => this.#core.throttle.abort(id, performance.now()));
       // The host says best what is wrong with arguments that cannot be copied.
       return this.#core.pass(input, init);
     }
@@ -221,9 +216,9 @@ export class Requests {
   #abort(id, reason) {
     const waiting = this.#take(id);
     if (!waiting) return;
-    this.#core.throttle.abort(id, performance.now());
     waiting.snapshot.cancel(reason);
     waiting.reject(reason);
+    this.#core.safely(() => this.#core.throttle.abort(id, performance.now()));
     this.#core.pump();
   }
 
@@ -261,15 +256,6 @@ export class Requests {
     }
     core.throttle.complete(id, outcome, now);
     core.pump(now);
-  }
-
-  /**
-   * @param {number} id
-   * @param {number} outcome
-   */
-  #complete(id, outcome) {
-    this.#core.throttle.complete(id, outcome, performance.now());
-    this.#core.pump();
   }
 
   /** The answer to the call that was rejected last: an error, or a response where the app wants one. */

@@ -271,9 +271,9 @@ export class Tabs {
     if (term !== leader.term) {
       // It does not know who leads.
       if (term === undefined) {
-        const { config } = this.#core.state();
+        const { document } = this.#core;
         this.#post({ lead: leader });
-        if (config) this.#post({ news: config });
+        if (document) this.#post({ news: document });
       }
       return;
     }

@@ -19,7 +19,7 @@ export class Transport {
   #eventsUrl;
   /** @type {EventSource | undefined} */
   #stream;
-  #timer = new Timer(() => this.#advance());
+  #timer = new Timer(() => this.#core.safely(() => this.#advance()));
   #life = new AbortController();
 
   /** @param {import("./core.js").Core} core */
@@ -82,7 +82,7 @@ export class Transport {
   /** Asks now, and takes in whatever comes of it. Rejected where no config arrived. */
   async ask() {
     const core = this.#core;
-    const message = await this.#ask();
+    const message = await this.#ask().catch((error) => core.fail(error));
     if (core.closed) throw errorOf("client_closed", "the client was closed");
     core.pump();
     core.tellContact();
@@ -141,8 +141,10 @@ export class Transport {
       () => false,
     );
     const interval = this.#core.document?.poll_after_seconds;
-    this.#plan.polled(isAnswered, interval, performance.now(), Math.random());
-    this.#advance();
+    this.#core.safely(() => {
+      this.#plan.polled(isAnswered, interval, performance.now(), Math.random());
+      this.#advance();
+    });
   }
 
   #open() {
@@ -154,7 +156,9 @@ export class Transport {
       return;
     }
     this.#stream = stream;
-    stream.addEventListener("config", (event) => {
+    const on = (/** @type {string} */ type, /** @type {(event: Event) => void} */ act) =>
+      stream.addEventListener(type, (event) => this.#core.safely(() => act(event)));
+    on("config", (event) => {
       const document = dataOf(event);
       // What is malformed or out of range is ignored; the stream lives all the same.
       if (isConfig(document)) {
@@ -163,7 +167,7 @@ export class Transport {
       }
       this.#heard();
     });
-    stream.addEventListener("heartbeat", (event) => {
+    on("heartbeat", (event) => {
       const heartbeat = dataOf(event);
       if (isVersion(heartbeat)) {
         this.#comeBackWithin(heartbeat);
@@ -174,14 +178,14 @@ export class Transport {
       this.#heard();
     });
     // The server ends it in order.
-    stream.addEventListener("bye", (event) => {
+    on("bye", (event) => {
       this.#comeBackWithin(dataOf(event));
       this.#close();
       this.#plan.stream_ended(performance.now(), Math.random());
       this.#advance();
     });
     // It broke, or was refused. The host would try again without jitter, and not at all after an error status.
-    stream.addEventListener("error", () => {
+    on("error", () => {
       this.#close();
       this.#lose();
       this.#advance();
@@ -213,9 +217,10 @@ export class Transport {
   #watchPage() {
     const { signal } = this.#life;
     const { document } = globalThis;
-    document?.addEventListener("visibilitychange", () => this.#lookedAt(document.visibilityState !== "hidden"), { signal });
+    const look = (/** @type {boolean} */ visible) => this.#core.safely(() => this.#lookedAt(visible));
+    document?.addEventListener("visibilitychange", () => look(document.visibilityState !== "hidden"), { signal });
     // Node's global object is no event target.
-    globalThis.addEventListener?.("online", () => this.#lookedAt(true), { signal });
+    globalThis.addEventListener?.("online", () => look(true), { signal });
   }
 
   /** @param {boolean} visible */
