@@ -1,0 +1,113 @@
+// What is left of the budget, from one life of a page to the next.
+
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, mock, test } from "node:test";
+
+import { load } from "./support.mjs";
+
+const { Budget } = await load("budget.js");
+const KEY = "poolgate-budget http://app.test";
+const NOW = 1_763_880_000_000;
+
+/** @type {Map<string, string>} */
+let values;
+/** @type {any} */
+let storage;
+
+beforeEach(() => {
+  mock.timers.enable({ apis: ["Date"], now: NOW });
+  values = new Map();
+  storage = {
+    getItem: (/** @type {string} */ key) => values.get(key) ?? null,
+    setItem: mock.fn((/** @type {string} */ key, /** @type {string} */ value) => void values.set(key, value)),
+    removeItem: mock.fn((/** @type {string} */ key) => void values.delete(key)),
+  };
+  globalThis.localStorage = storage;
+});
+
+afterEach(() => {
+  mock.timers.reset();
+  // @ts-expect-error Node has none of its own
+  delete globalThis.localStorage;
+});
+
+/** A throttle with savings, which tells what it is given. @param {number[]} savings */
+const throttle = (savings = []) => ({ savings: mock.fn(() => savings), restore: mock.fn() });
+const budget = () => new Budget("http://app.test");
+const given = (/** @type {ReturnType<typeof throttle>} */ throttle) => throttle.restore.mock.calls.map((call) => call.arguments);
+
+test("what one saves the next goes on with, and is told how old it is", () => {
+  budget().save(throttle([1.5, 2, 3, 4, NOW]), 100);
+  mock.timers.tick(5000);
+  const next = throttle();
+  budget().restore(next, 7);
+  assert.deepEqual(given(next), [[1.5, 2, 3, 4, NOW, 5000, 7]]);
+});
+
+test("storage is written at most once a second", () => {
+  const saver = budget();
+  for (let now = 0; now < 5000; now += 10) saver.saveIfDue(throttle([1, 2, 3, 4, 5]), now);
+  assert.equal(storage.setItem.mock.callCount(), 5);
+  saver.save(throttle([9, 2, 3, 4, 5]), 4991);
+  assert.equal(storage.setItem.mock.callCount(), 6, "but whenever the page is left");
+  saver.saveIfDue(throttle([9, 2, 3, 4, 5]), 5500);
+  assert.equal(storage.setItem.mock.callCount(), 6, "and not soon after");
+});
+
+test("who has what a newcomer has stores nothing, and removes what is there", () => {
+  const saver = budget();
+  saver.save(throttle(), 0);
+  assert.deepEqual([storage.setItem.mock.callCount(), storage.removeItem.mock.callCount()], [0, 0]);
+  saver.save(throttle([1, 2, 3, 4, 5]), 0);
+  saver.save(throttle(), 0);
+  assert.equal(values.size, 0);
+  saver.save(throttle(), 0);
+  assert.equal(storage.removeItem.mock.callCount(), 1);
+
+  values.set(KEY, JSON.stringify([NOW, 1, 2, 3, 4, 5]));
+  const next = budget();
+  next.restore(throttle(), 0);
+  next.save(throttle(), 0);
+  assert.equal(values.size, 0, "another one's too");
+});
+
+test("a clock that was set back has earned nothing", () => {
+  values.set(KEY, JSON.stringify([NOW + 60_000, 1, 2, 3, 4, 5]));
+  const next = throttle();
+  budget().restore(next, 0);
+  assert.equal(given(next)[0]?.[5], 0);
+});
+
+for (const garbage of ["", "not json", "5", "null", "{}", "[]", "[1,2,3,4,5]", "[1,2,3,4,5,6,7]", '[1,2,3,4,5,"6"]', "[1,2,null,4,5,6]"]) {
+  test(`what is not ours is ignored, and gone with the next word: ${garbage}`, () => {
+    values.set(KEY, garbage);
+    const next = throttle();
+    const saver = budget();
+    saver.restore(next, 0);
+    assert.deepEqual(given(next), []);
+    saver.save(throttle([1, 2, 3, 4, 5]), 0);
+    assert.equal(values.get(KEY), JSON.stringify([NOW, 1, 2, 3, 4, 5]));
+  });
+}
+
+test("storage that is missing, forbidden or full is done without", () => {
+  storage.getItem = storage.setItem = storage.removeItem = () => {
+    throw new Error("QuotaExceededError");
+  };
+  const use = () => {
+    const saver = budget();
+    saver.restore(throttle(), 0);
+    saver.save(throttle([1, 2, 3, 4, 5]), 0);
+    saver.save(throttle(), 0);
+  };
+  use();
+  Object.defineProperty(globalThis, "localStorage", {
+    configurable: true,
+    get() {
+      throw new Error("SecurityError");
+    },
+  });
+  use();
+  Reflect.deleteProperty(globalThis, "localStorage");
+  use();
+});
