@@ -1,0 +1,140 @@
+//! The exported classes as JavaScript sees them. All numbers are `f64` here: what JavaScript may give is not only what the
+//! classes take.
+
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen]
+extern "C" {
+    pub(crate) type Throttle;
+    #[wasm_bindgen(method)]
+    pub(crate) fn submit(this: &Throttle, priority: f64, bypass: bool, queue_timeout_ms: Option<f64>, now: f64) -> f64;
+    #[wasm_bindgen(method)]
+    pub(crate) fn complete(this: &Throttle, id: f64, outcome: f64, now: f64);
+    #[wasm_bindgen(method)]
+    pub(crate) fn abort(this: &Throttle, id: f64, now: f64);
+    #[wasm_bindgen(method)]
+    pub(crate) fn poll(this: &Throttle, now: f64) -> f64;
+    #[wasm_bindgen(method)]
+    pub(crate) fn next_wakeup(this: &Throttle) -> f64;
+    #[wasm_bindgen(method, getter)]
+    pub(crate) fn id(this: &Throttle) -> f64;
+    #[wasm_bindgen(method, getter)]
+    pub(crate) fn value(this: &Throttle) -> f64;
+    #[wasm_bindgen(method, getter)]
+    pub(crate) fn reason(this: &Throttle) -> f64;
+    #[wasm_bindgen(method, getter)]
+    pub(crate) fn retry_after(this: &Throttle) -> f64;
+    #[wasm_bindgen(method)]
+    pub(crate) fn learn_config(
+        this: &Throttle,
+        epoch: f64,
+        version: f64,
+        level: f64,
+        health: f64,
+        enforced: bool,
+        open: bool,
+        emergency: bool,
+        max_concurrent: f64,
+        max_per_minute: f64,
+        delay_ms: f64,
+        fair_rate_per_second: Option<f64>,
+        poll_after_seconds: f64,
+        ttl_seconds: f64,
+        retry_after_seconds: Option<f64>,
+        probe_fraction: Option<f64>,
+        now: f64,
+    ) -> f64;
+    #[wasm_bindgen(method)]
+    pub(crate) fn learn_header(
+        this: &Throttle,
+        epoch: f64,
+        version: f64,
+        level: f64,
+        interval_ms: Option<f64>,
+        concurrency: f64,
+        open: bool,
+        now: f64,
+    ) -> f64;
+    #[wasm_bindgen(method)]
+    pub(crate) fn learn_current(this: &Throttle, epoch: f64, version: f64, now: f64) -> f64;
+    #[wasm_bindgen(method)]
+    pub(crate) fn learn_no_contact(this: &Throttle, now: f64) -> f64;
+    #[wasm_bindgen(method)]
+    pub(crate) fn learn_not_found(this: &Throttle, now: f64) -> f64;
+    #[wasm_bindgen(method)]
+    pub(crate) fn learn_header_missing(this: &Throttle, now: f64) -> f64;
+    #[wasm_bindgen(method)]
+    pub(crate) fn learn_closed(this: &Throttle, now: f64) -> f64;
+    #[wasm_bindgen(method)]
+    pub(crate) fn turned_away(this: &Throttle, retry_after_ms: Option<f64>, now: f64);
+    #[wasm_bindgen(method)]
+    pub(crate) fn retry(this: &Throttle, last_ms: f64, retry_after_ms: Option<f64>, now: f64) -> f64;
+    #[wasm_bindgen(method, getter)]
+    pub(crate) fn backoff(this: &Throttle) -> f64;
+    #[wasm_bindgen(method)]
+    pub(crate) fn set_share(this: &Throttle, held: f64, of: f64, tokens: f64, now: f64) -> f64;
+    #[wasm_bindgen(method)]
+    pub(crate) fn savings(this: &Throttle, now: f64) -> Vec<f64>;
+    #[wasm_bindgen(method)]
+    pub(crate) fn restore(
+        this: &Throttle,
+        tokens: f64,
+        rate_per_second: f64,
+        next_cost: f64,
+        paused_for_seconds: f64,
+        epoch: f64,
+        age_ms: f64,
+        now: f64,
+    );
+    #[wasm_bindgen(method)]
+    pub(crate) fn state(this: &Throttle, now: f64) -> Vec<f64>;
+
+    pub(crate) type TransportPlan;
+    #[wasm_bindgen(method)]
+    pub(crate) fn lead(this: &TransportPlan, now: f64);
+    #[wasm_bindgen(method)]
+    pub(crate) fn follow(this: &TransportPlan);
+    #[wasm_bindgen(method)]
+    pub(crate) fn heard_of(this: &TransportPlan, now: f64);
+    #[wasm_bindgen(method)]
+    pub(crate) fn next(this: &TransportPlan, now: f64, chance: f64) -> f64;
+    #[wasm_bindgen(method)]
+    pub(crate) fn next_deadline(this: &TransportPlan) -> f64;
+    #[wasm_bindgen(method)]
+    pub(crate) fn heard(this: &TransportPlan, enforced: bool, now: f64);
+    #[wasm_bindgen(method)]
+    pub(crate) fn stream_lost(this: &TransportPlan, now: f64, chance: f64);
+    #[wasm_bindgen(method)]
+    pub(crate) fn stream_ended(this: &TransportPlan, now: f64, chance: f64);
+    #[wasm_bindgen(method)]
+    pub(crate) fn return_within(this: &TransportPlan, time_ms: f64);
+    #[wasm_bindgen(method)]
+    pub(crate) fn polled(this: &TransportPlan, answered: bool, poll_after_seconds: Option<f64>, now: f64, chance: f64);
+    #[wasm_bindgen(method)]
+    pub(crate) fn fetch_soon(this: &TransportPlan, now: f64, chance: f64);
+    #[wasm_bindgen(method)]
+    pub(crate) fn hidden(this: &TransportPlan, now: f64);
+    #[wasm_bindgen(method)]
+    pub(crate) fn shown(this: &TransportPlan, now: f64);
+    #[wasm_bindgen(method)]
+    pub(crate) fn end(this: &TransportPlan);
+    #[wasm_bindgen(method, getter)]
+    pub(crate) fn kind(this: &TransportPlan) -> f64;
+
+    pub(crate) type Routes;
+    #[wasm_bindgen(method)]
+    pub(crate) fn admit(this: &Routes, route: f64, now: f64) -> f64;
+    #[wasm_bindgen(method)]
+    pub(crate) fn learn(
+        this: &Routes,
+        route: f64,
+        retry_after_ms: Option<f64>,
+        remaining: Option<f64>,
+        reset_seconds: f64,
+        now: f64,
+    );
+}
+
+/// What no clock, app or server should say, and each of them might.
+pub(crate) const ODD: [f64; 9] =
+    [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, -0.0, 0.5, 4_294_967_296.0, 1e300, f64::MIN_POSITIVE];
