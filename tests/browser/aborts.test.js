@@ -26,6 +26,20 @@ const PAGE = `<!doctype html><title>aborts</title><script type="module">
       : native(input, init);
   const client = await createClient({ fetch: host, maxQueue: 2000, queueTimeoutMs: 600_000, autoCleanup: false });
   window.client = client;
+  /** Calls with one signal, of which one has started: who listens while they wait, start, and end. */
+  window.listening = async () => {
+    const { signal } = new AbortController();
+    const own = listeners;
+    const calls = Array.from({ length: 4 }, (_, n) => client.fetch("/app/" + n, { signal }));
+    const seen = [listeners - own];
+    while (seen.length <= calls.length) {
+      for (const flight of flights) flights.delete(flight) && flight.resolve(new Response());
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      seen.push(listeners - own);
+    }
+    await Promise.all(calls);
+    return seen;
+  };
   window.giveUp = async (calls) => {
     const own = listeners;
     const living = [];
@@ -84,6 +98,15 @@ before(async () => {
 after(async () => {
   await browser?.close();
   await origin?.stop();
+});
+
+test("only what waits listens", { timeout: 60_000 }, async () => {
+  origin.limit({ fair_rate_per_second: 1000, max_concurrent_requests: 1 });
+  const page = await browser.newPage();
+  await page.goto(origin.url);
+  await page.waitForFunction("window.client?.state.enforced");
+  assert.deepEqual(await page.evaluate("window.listening()"), [3, 2, 1, 0, 0]);
+  await page.close();
 });
 
 test("nothing is in flight, nothing waits, nobody listens", { timeout: 120_000 }, async (t) => {

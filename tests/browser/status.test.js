@@ -144,6 +144,71 @@ test("what is announced is in the page before, and so is the end", { timeout: 60
   await until("the end is announced", 25_000, async () => (await region.textContent()) === "Back to normal");
 });
 
+test("a level is shown when it has lasted, by a sign and words beside its color", { timeout: 60_000 }, async () => {
+  const page = await open();
+  await page.evaluate(() => void /** @type {any} */ (globalThis).show({}, {}));
+  const base = page.locator("poolgate-status .base");
+  assert.equal(await base.isVisible(), false, "there is nothing to say");
+  await page.evaluate("last.setAttribute('always', '')");
+  assert.equal(await base.isVisible(), true);
+  await set(page, { level: "AGGRESSIVE", queued: 3 });
+  assert.equal(await base.getAttribute("data-state"), "normal", "it may pass");
+  await until("it has lasted", 4000, async () => (await base.getAttribute("data-state")) === "aggressive");
+  assert.match(await text(page), /^\u25b2.*3 waiting/);
+  assert.equal(await base.evaluate((element) => getComputedStyle(element).color), "rgb(184, 79, 0)");
+});
+
+test("what passes quickly is not shown", { timeout: 60_000 }, async () => {
+  const page = await open();
+  await page.evaluate(() => void /** @type {any} */ (globalThis).show({}, {}));
+  await set(page, { level: "EMERGENCY" });
+  await new Promise((later) => setTimeout(later, 100));
+  await set(page, { level: "NORMAL" });
+  await new Promise((later) => setTimeout(later, 2200));
+  assert.equal(await page.locator("poolgate-status .base").getAttribute("data-state"), "normal");
+});
+
+test("without a client it asks the server itself, and takes each answer for what it is", { timeout: 60_000 }, async () => {
+  const page = await open();
+  const answers = /** @type {const} */ ([
+    [await golden("moderate"), "moderate", /Slightly slower/],
+    [await golden("open"), "emergency", /not responding/],
+    [await golden("malformed"), "normal", /^/],
+    ["not json", "unknown", /Status unknown/],
+    ["null", "unknown", /Status unknown/],
+  ]);
+  for (const [answer, state, words] of answers) {
+    origin.files["/answer"] = (_, response) => response.writeHead(200, { "content-type": "application/json" }).end(answer);
+    await page.evaluate(() => {
+      const element = document.createElement("poolgate-status");
+      for (const [name, value] of [["src", "/answer"], ["announce", "off"]]) element.setAttribute(name, value);
+      document.querySelector("main")?.replaceChildren(element);
+    });
+    const base = page.locator("poolgate-status .base");
+    await until(state, 4000, async () => (await base.getAttribute("data-state")) === state && words.test(await text(page)), () => text(page));
+  }
+});
+
+test("it never throws, whatever it is given", { timeout: 60_000 }, async () => {
+  const page = await open();
+  /** @type {unknown[]} */
+  const errors = [];
+  page.on("pageerror", (error) => errors.push(error));
+  const seen = await page.evaluate(() =>
+    [null, undefined, "x", 7, {}, { addEventListener: 1, state: null }].map((source) => {
+      const element = document.createElement("poolgate-status");
+      for (const [name, value] of [["variant", "nonsense"], ["poll", "-1"], ["src", "http://["]]) element.setAttribute(name, value);
+      Object.assign(element, { source, labels: { unknown: 7, other: null } });
+      document.querySelector("main")?.append(element);
+      const base = element.shadowRoot?.querySelector(".base");
+      return [/** @type {any} */ (element).source, base?.getAttribute("data-variant")];
+    }),
+  );
+  await new Promise((later) => setTimeout(later, 200));
+  assert.deepEqual(seen, Array(6).fill([null, "badge"]));
+  assert.deepEqual(errors, []);
+});
+
 test("with a real client it tells what the server says", { timeout: 60_000 }, async () => {
   const page = await open();
   await page.evaluate(async () => {
@@ -157,6 +222,11 @@ test("with a real client it tells what the server says", { timeout: 60_000 }, as
   origin.limit({ throttling_level: "AGGRESSIVE" });
   await until("it is busy", 6000, async () => /We are busy/.test(await text(page)));
 });
+
+/** @param {string} name */
+function golden(name) {
+  return readFile(new URL(`../fixtures/config-${name}.json`, import.meta.url), "utf8");
+}
 
 /** @param {import("playwright-core").BrowserContextOptions} [options] */
 async function open(options = {}) {
