@@ -27,3 +27,8 @@ mod time;
 mod transport;
 
 pub use self::{routes::Routes, throttle::Throttle, transport::TransportPlan};
+
+/// Smaller than the standard library's: 2 KB less for every page to load (brotli).
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
