@@ -178,11 +178,9 @@ fn bindgen(project: &Project) -> Result<PathBuf> {
         let mut bindgen = Bindgen::new();
         bindgen.web(true)?.input_module(NAME, without_panics(&compiled)?).typescript(true).omit_default_module_path(true);
         let mut output = bindgen.generate_output().context("making the JavaScript glue")?;
-        let names = shorten(&mut output);
+        let script = shorten(&mut output);
         output.emit(&glue)?;
-        let script = glue.join(format!("{NAME}.js"));
-        let text = fs::read_to_string(&script)?;
-        fs::write(&script, names.iter().fold(text, |text, (long, short)| text.replace(long, short)))?;
+        fs::write(glue.join(format!("{NAME}.js")), script)?;
         write_inline(&glue.join(WASM), &glue)?;
     }
     Ok(glue)
@@ -215,23 +213,24 @@ fn without_panics(compiled: &Path) -> Result<Module> {
     Ok(module)
 }
 
-/// Names what crosses between JavaScript and WebAssembly without hashes: they are a few kilobytes in the script and the
-/// same again in the module, and no compression makes them smaller. Gives what the script must be told.
-fn shorten(output: &mut Output) -> Vec<(String, String)> {
-    let mut names = Vec::new();
-    let mut shorten = |name: &mut String| {
-        let (words, hash) = name.rsplit_once(['_', 'h']).unwrap_or_default();
-        if hash.len() != 16 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return;
-        }
-        let word = words.trim_end_matches('_').rsplit("__").next().unwrap_or_default().trim_start_matches("wbg_");
-        let short = format!("{word}_{}", names.len());
-        names.push((std::mem::replace(name, short.clone()), short));
-    };
+/// Gives what crosses between JavaScript and WebAssembly the shortest names: they are in the script and in the module, and
+/// no compression makes them smaller.
+fn shorten(output: &mut Output) -> String {
+    let mut script = output.js().to_owned();
     let module = output.wasm_mut();
-    module.imports.iter_mut().for_each(|import| shorten(&mut import.name));
-    module.exports.iter_mut().for_each(|export| shorten(&mut export.name));
-    names
+    for (number, export) in module.exports.iter_mut().enumerate().filter(|(_, export)| export.name != "memory") {
+        let short = format!("e{number}");
+        for end in ["(", ";"] {
+            script = script.replace(&format!("wasm.{}{end}", export.name), &format!("wasm.{short}{end}"));
+        }
+        export.name = short;
+    }
+    for (number, import) in module.imports.iter_mut().enumerate() {
+        let short = format!("i{number}");
+        script = script.replace(&format!("{}:", import.name), &format!("{short}:"));
+        import.name = short;
+    }
+    script
 }
 
 /// Base64, because a string is parsed faster than a list of numbers.
