@@ -6,7 +6,7 @@ import { Throttle } from "./poolgate_client.js";
 import { AutoCleanup, cleanUp } from "./auto-cleanup.js";
 import { Attempts } from "./attempts.js";
 import { Budget } from "./budget.js";
-import { CIRCUITS, HEALTHS, LEVELS, Learned, TRANSPORTS } from "./codes.js";
+import { CIRCUITS, HEALTHS, LEVELS, Learned } from "./codes.js";
 import { readCall } from "./call.js";
 import { isConfig, isVersion, levelOf } from "./config.js";
 import { readOptions } from "./options.js";
@@ -14,6 +14,10 @@ import { Requests } from "./requests.js";
 import { Scope } from "./scope.js";
 import { Timer } from "./timer.js";
 import { Transport } from "./transport.js";
+import { seed } from "./values.js";
+
+/** @type {import("./index.js").ClientState["transport"]} */
+const NO_CONTACT = "none";
 
 /** What the throttle tells. */
 const Event = { none: 0, start: 1, reject: 2, level: 3, breaker: 4, stale: 5 };
@@ -46,7 +50,7 @@ export class Core {
   /** The others wait for slots that requests in flight still hold. */
   #owing = false;
   /** What listeners were told last. */
-  #told = { level: 0, breaker: 0, stale: false, transport: 0, queued: 0 };
+  #told = { level: 0, breaker: 0, stale: false, transport: NO_CONTACT, queued: 0 };
 
   /**
    * A client that has begun to look for its config. Throws a `TypeError` that names the option that is wrong.
@@ -256,7 +260,7 @@ export class Core {
   learnHeader({ epoch, version, level, interval, concurrency, open }, now) {
     const learned = this.throttle.learn_header(epoch, version, levelOf(level), interval, concurrency, open, now);
     // A header says less than the document, which a stream is about to bring.
-    const isBehind = learned === Learned.applied && TRANSPORTS[this.#transport.kind] !== "sse";
+    const isBehind = learned === Learned.applied && this.#transport.kind !== "sse";
     if (isBehind || learned === Learned.missed) this.#transport.askSoon();
   }
 
@@ -270,10 +274,11 @@ export class Core {
     try {
       // Whatever is done about an event may take a while.
       for (let event; (event = throttle.poll(now)); now = performance.now()) this.#act(event, now);
-      this.#wakeup.hold(this.#requests.queued > 0);
-      if (!this.closed) this.#wakeup.set(throttle.next_wakeup(), now);
+      const waits = this.#requests.queued > 0;
+      this.#wakeup.hold(waits);
+      if (waits && !this.closed) this.#wakeup.set(throttle.next_wakeup(), now);
       if (this.#leading) this.#budget.saveIfDue(throttle, now);
-      if (this.#shell.shared && (this.#requests.queued > 0 || this.#owing)) this.demand();
+      if (this.#shell.shared && (waits || this.#owing)) this.demand();
       this.#tellQueue();
     } catch (error) {
       this.fail(error);
@@ -306,7 +311,7 @@ export class Core {
       config: this.document ?? null,
       queued: this.queued,
       etaMs: earliest < Infinity ? { earliest, latest } : null,
-      transport: TRANSPORTS[this.#transport.kind],
+      transport: this.#transport.kind,
       ratePerSecond: rate < Infinity ? rate : null,
     };
   }
@@ -330,7 +335,7 @@ export class Core {
 
   #tellSync() {
     const { stale, transport } = this.#told;
-    this.#emit("syncchange", { stale, transport: TRANSPORTS[transport] });
+    this.#emit("syncchange", { stale, transport });
   }
 
   /**
@@ -385,6 +390,3 @@ export class Core {
     this.#shell.emit(type, detail);
   }
 }
-
-/** From the host's generator: no two clients may draw the same jitter. */
-export const seed = () => Math.floor(Math.random() * Number.MAX_SAFE_INTEGER);

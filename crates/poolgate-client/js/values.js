@@ -35,6 +35,9 @@ export function whole(what, value, [least, most]) {
   return value;
 }
 
+/** From the host's generator: no two clients may draw the same jitter. */
+export const seed = () => Math.floor(Math.random() * Number.MAX_SAFE_INTEGER);
+
 /** Tells developers something on the console. @param {string} message */
 export const warn = (message) => console.warn(`[poolgate] ${message}`);
 
