@@ -37,7 +37,10 @@ mod tests {
         for id in [3, 1, 2, 5] {
             table.insert(id, id * 10);
         }
-        assert_eq!((table.remove(2), table.remove(2), table.remove(5), table.remove(4)), (Some(20), None, Some(50), None));
+        assert_eq!(
+            (table.remove(2), table.remove(2), table.remove(5), table.remove(4)),
+            (Some(20), None, Some(50), None)
+        );
         table.insert(7, 70);
         assert_eq!((table.remove(1), table.remove(3), table.remove(7)), (Some(10), Some(30), Some(70)));
     }
