@@ -8,7 +8,7 @@ import { Attempts } from "./attempts.js";
 import { Budget } from "./budget.js";
 import { CIRCUITS, HEALTHS, LEVELS, Learned } from "./codes.js";
 import { readCall } from "./call.js";
-import { isConfig, isVersion, levelOf } from "./config.js";
+import { isConfig, isVersion, levelOf, readHeader } from "./config.js";
 import { readOptions } from "./options.js";
 import { Requests } from "./requests.js";
 import { Scope } from "./scope.js";
@@ -124,7 +124,7 @@ export class Core {
    */
   lead(leads) {
     if (!leads) {
-      if (this.#leading) this.#budget.save(this.throttle, performance.now());
+      if (this.#leading) this.#save(performance.now());
       this.#leading = false;
       this.#transport.follow();
     } else if (!this.closed && !this.#leading) {
@@ -177,7 +177,9 @@ export class Core {
   hear(news) {
     const now = performance.now();
     this.#transport.heardOf();
-    if (isConfig(news)) this.learnDocument(news);
+    const header = typeof news === "string" ? readHeader(news) : undefined;
+    if (header) this.learnHeader(header, now);
+    else if (isConfig(news)) this.learnDocument(news);
     else if (isVersion(news)) this.learned(this.throttle.learn_current(news.epoch, news.version, now));
     else if (news === null) this.learned(this.throttle.learn_not_found(now));
     this.pump();
@@ -256,12 +258,14 @@ export class Core {
    * Takes in the header of a response; then pump.
    * @param {import("./config.js").Header} header
    * @param {number} now
+   * @returns {boolean} it was news
    */
   learnHeader({ epoch, version, level, interval, concurrency, open }, now) {
     const learned = this.throttle.learn_header(epoch, version, levelOf(level), interval, concurrency, open, now);
     // A header says less than the document, which a stream is about to bring.
     const isBehind = learned === Learned.applied && this.#transport.kind !== "sse";
     if (isBehind || learned === Learned.missed) this.#transport.askSoon();
+    return learned === Learned.applied;
   }
 
   /**
@@ -277,7 +281,7 @@ export class Core {
       const waits = this.#requests.queued > 0;
       this.#wakeup.hold(waits);
       if (waits && !this.closed) this.#wakeup.set(throttle.next_wakeup(), now);
-      if (this.#leading) this.#budget.saveIfDue(throttle, now);
+      if (this.#leading && this.#budget.isDue(now)) this.#save(now);
       if (this.#shell.shared && (waits || this.#owing)) this.demand();
       this.#tellQueue();
     } catch (error) {
@@ -324,6 +328,12 @@ export class Core {
       told.transport = kind;
       this.#tellSync();
     }
+  }
+
+  /** @param {number} now */
+  #save(now) {
+    const saved = this.#budget.save(this.throttle, now);
+    if (saved) this.relay(saved);
   }
 
   #tellQueue() {
