@@ -1,7 +1,8 @@
 // @ts-check
 // The budget between one life of a page and the next: what the throttle saves, kept in `localStorage`.
 //
-// Of all tabs only the one that leads writes. Whoever leads next, after a reload or in another tab, goes on with it.
+// Of all tabs only the one that leads writes. Whoever leads next, after a reload or in another tab, goes on with it. A worker
+// has no storage: while one leads, it tells the pages, and one of them writes.
 
 import { storage } from "./values.js";
 
@@ -38,29 +39,32 @@ export class Budget {
     }
   }
 
-  /**
-   * @param {Throttle} throttle
-   * @param {number} now
-   */
-  saveIfDue(throttle, now) {
-    if (now >= this.#nextSave) this.save(throttle, now);
+  /** Whether it is time to save again. @param {number} now */
+  isDue(now) {
+    return now >= this.#nextSave;
   }
 
   /**
-   * Stores what the throttle has left, or forgets it where a newcomer would have no more.
+   * Stores what the throttle has left, or forgets it where a newcomer would have no more. Without storage: gives the key and
+   * the text for a page to store.
    * @param {Throttle} throttle
    * @param {number} now
+   * @returns {[string, string] | undefined}
    */
   save(throttle, now) {
     this.#nextSave = now + SPACING_MS;
     const savings = throttle.savings(now);
-    if (savings.length === 0 && !this.#isStored) return;
+    if (savings.length === 0 && !this.#isStored) return undefined;
     this.#isStored = savings.length > 0;
+    const text = JSON.stringify([Date.now(), ...savings]);
+    const place = storage();
+    if (!place) return this.#isStored ? [this.#key, text] : undefined;
     try {
-      if (this.#isStored) storage()?.setItem(this.#key, JSON.stringify([Date.now(), ...savings]));
-      else storage()?.removeItem(this.#key);
+      if (this.#isStored) place.setItem(this.#key, text);
+      else place.removeItem(this.#key);
     } catch {
       // Full or forbidden: then a reload begins as a newcomer does.
     }
+    return undefined;
   }
 }

@@ -3,10 +3,10 @@
 // tabs act as one client. Without the module, requests pass straight through. Where the module comes from is up to the entry:
 // index.js, inline.js, node.js.
 
-import initialize from "./poolgate_client.js";
 import { Coalescer } from "./coalesce.js";
 import { Core } from "./core.js";
 import { errorOf } from "./errors.js";
+import { instantiate } from "./module.js";
 import { announce, announceAgain } from "./own-client.js";
 import { Tabs, canShare } from "./tabs.js";
 import { warn } from "./values.js";
@@ -38,19 +38,7 @@ const UNKNOWN = Object.freeze({
  * @returns {Pick<typeof import("./index.js"), "init" | "createClient" | "createThrottledFetch">}
  */
 export function entry(moduleOf) {
-  /** @type {Promise<void> | undefined} */
-  let loading;
-  const init = (/** @type {ModuleSource | undefined} */ source) => {
-    loading ??= instantiate(source).catch((error) => {
-      // The next one tries again.
-      loading = undefined;
-      throw error;
-    });
-    return loading;
-  };
-  const instantiate = async (/** @type {ModuleSource | undefined} */ source) => {
-    await initialize({ module_or_path: await moduleOf(source) });
-  };
+  const init = (/** @type {ModuleSource | undefined} */ given) => instantiate(() => moduleOf(given));
   return {
     init,
     async createClient(options) {

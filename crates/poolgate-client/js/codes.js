@@ -7,10 +7,6 @@ export const LEVELS = ["NORMAL", "MODERATE", "AGGRESSIVE", "EMERGENCY"];
 export const HEALTHS = ["HEALTHY", "DEGRADED", "CRITICAL"];
 /** @type {import("./index.js").CircuitState[]} */
 export const CIRCUITS = ["closed", "open", "half_open"];
-/** How configs arrive at the moment. @type {import("./index.js").ClientState["transport"][]} */
-export const TRANSPORTS = ["none", "sse", "poll", "shared"];
-/** How the app wants them to. */
-export const MODES = ["auto", "sse", "poll"];
 export const PRIORITIES = ["low", "normal", "high", "critical"];
 
 export const NORMAL = 1;

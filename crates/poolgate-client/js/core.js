@@ -6,14 +6,18 @@ import { Throttle } from "./poolgate_client.js";
 import { AutoCleanup, cleanUp } from "./auto-cleanup.js";
 import { Attempts } from "./attempts.js";
 import { Budget } from "./budget.js";
-import { CIRCUITS, HEALTHS, LEVELS, Learned, TRANSPORTS } from "./codes.js";
+import { CIRCUITS, HEALTHS, LEVELS, Learned } from "./codes.js";
 import { readCall } from "./call.js";
-import { isConfig, isVersion, levelOf } from "./config.js";
+import { isConfig, isVersion, levelOf, readHeader } from "./config.js";
 import { readOptions } from "./options.js";
 import { Requests } from "./requests.js";
 import { Scope } from "./scope.js";
 import { Timer } from "./timer.js";
 import { Transport } from "./transport.js";
+import { seed } from "./values.js";
+
+/** @type {import("./index.js").ClientState["transport"]} */
+const NO_CONTACT = "none";
 
 /** What the throttle tells. */
 const Event = { none: 0, start: 1, reject: 2, level: 3, breaker: 4, stale: 5 };
@@ -46,7 +50,7 @@ export class Core {
   /** The others wait for slots that requests in flight still hold. */
   #owing = false;
   /** What listeners were told last. */
-  #told = { level: 0, breaker: 0, stale: false, transport: 0, queued: 0 };
+  #told = { level: 0, breaker: 0, stale: false, transport: NO_CONTACT, queued: 0 };
 
   /**
    * A client that has begun to look for its config. Throws a `TypeError` that names the option that is wrong.
@@ -121,7 +125,7 @@ export class Core {
   lead(leads) {
     this.safely(() => {
       if (!leads) {
-        if (this.#leading) this.#budget.save(this.throttle, performance.now());
+        if (this.#leading) this.#save(performance.now());
         this.#leading = false;
         this.#transport.follow();
       } else if (!this.closed && !this.#leading) {
@@ -194,7 +198,9 @@ export class Core {
     this.safely(() => {
       const now = performance.now();
       this.#transport.heardOf();
-      if (isConfig(news)) this.learnDocument(news);
+      const header = typeof news === "string" ? readHeader(news) : undefined;
+      if (header) this.learnHeader(header, now);
+      else if (isConfig(news)) this.learnDocument(news);
       else if (isVersion(news)) this.learned(this.throttle.learn_current(news.epoch, news.version, now));
       else if (news === null) this.learned(this.throttle.learn_not_found(now));
     });
@@ -276,12 +282,14 @@ export class Core {
    * Takes in the header of a response; then pump.
    * @param {import("./config.js").Header} header
    * @param {number} now
+   * @returns {boolean} it was news
    */
   learnHeader({ epoch, version, level, interval, concurrency, open }, now) {
     const learned = this.throttle.learn_header(epoch, version, levelOf(level), interval, concurrency, open, now);
     // A header says less than the document, which a stream is about to bring.
-    const isBehind = learned === Learned.applied && TRANSPORTS[this.#transport.kind] !== "sse";
+    const isBehind = learned === Learned.applied && this.#transport.kind !== "sse";
     if (isBehind || learned === Learned.missed) this.#transport.askSoon();
+    return learned === Learned.applied;
   }
 
   /**
@@ -294,10 +302,11 @@ export class Core {
     try {
       // Whatever is done about an event may take a while.
       for (let event; (event = throttle.poll(now)); now = performance.now()) this.#act(event, now);
-      this.#wakeup.hold(this.#requests.queued > 0);
-      if (!this.closed) this.#wakeup.set(throttle.next_wakeup(), now);
-      if (this.#leading) this.#budget.saveIfDue(throttle, now);
-      if (this.#shell.shared && (this.#requests.queued > 0 || this.#owing)) this.demand();
+      const waits = this.#requests.queued > 0;
+      this.#wakeup.hold(waits);
+      if (waits && !this.closed) this.#wakeup.set(throttle.next_wakeup(), now);
+      if (this.#leading && this.#budget.isDue(now)) this.#save(now);
+      if (this.#shell.shared && (waits || this.#owing)) this.demand();
       this.#tellQueue();
     } catch (error) {
       this.fail(error);
@@ -321,7 +330,7 @@ export class Core {
 
   /** What the client does at the moment. @returns {import("./index.js").ClientState | undefined} */
   state() {
-    const state = this.safely(() => ({ ...this.#read(), transport: TRANSPORTS[this.#transport.kind] }));
+    const state = this.safely(() => this.#read());
     if (!state) return undefined;
     const { concurrency, rate, earliest, latest, level, health, breaker, ...rest } = state;
     return {
@@ -332,6 +341,7 @@ export class Core {
       config: this.document ?? null,
       queued: this.queued,
       etaMs: earliest < Infinity ? { earliest, latest } : null,
+      transport: this.#transport.kind,
       ratePerSecond: rate < Infinity ? rate : null,
     };
   }
@@ -346,6 +356,12 @@ export class Core {
     }
   }
 
+  /** @param {number} now */
+  #save(now) {
+    const saved = this.#budget.save(this.throttle, now);
+    if (saved) this.relay(saved);
+  }
+
   #tellQueue() {
     const { queued } = this;
     if (this.#told.queued === queued) return;
@@ -355,7 +371,7 @@ export class Core {
 
   #tellSync() {
     const { stale, transport } = this.#told;
-    this.#emit("syncchange", { stale, transport: TRANSPORTS[transport] });
+    this.#emit("syncchange", { stale, transport });
   }
 
   /**
@@ -410,6 +426,3 @@ export class Core {
     this.#shell.emit(type, detail);
   }
 }
-
-/** From the host's generator: no two clients may draw the same jitter. */
-export const seed = () => Math.floor(Math.random() * Number.MAX_SAFE_INTEGER);

@@ -1,7 +1,6 @@
 // @ts-check
 // What the app chose, read and checked once.
 
-import { MODES } from "./codes.js";
 import { isObject, warn, whole, wrong } from "./values.js";
 
 /** @type {(keyof import("./index.js").ClientOptions)[]} */
@@ -22,6 +21,8 @@ const NAMES = [
   "wasm",
 ];
 
+/** @type {("auto" | "sse" | "poll")[]} */
+const MODES = ["auto", "sse", "poll"];
 /** @type {[number, number]} */
 export const QUEUE_TIMEOUT_MS = [0, 600_000];
 /** @type {[number, number]} */
@@ -63,13 +64,13 @@ export function readOptions(given, shared) {
     return at;
   };
 
-  const mode = choice("transport", MODES);
+  const mode = MODES[choice("transport", MODES)];
   // As many streams as tabs would use up the browser's connections.
   const alone = flag("shareAcrossTabs", true) && !shared;
   flag("coalesce", false);
   return {
     ...readBase(given.baseUrl),
-    mode: alone && mode === 0 ? MODES.indexOf("poll") : mode,
+    mode: alone && mode === "auto" ? "poll" : mode,
     pollIntervalMs: number("pollIntervalMs", [1_000, 3_600_000], 30_000),
     /** @type {((url: URL) => boolean) | undefined} */
     throttles: fn("throttles"),

@@ -251,7 +251,8 @@ export class Requests {
       else if (status >= 200 && status < 300) core.learned(core.throttle.learn_header_missing(now));
     } else if (config !== undefined && !isCached(answer)) {
       if (this.#last.text !== config) this.#last = { text: config, header: readHeader(config) };
-      if (this.#last.header) core.learnHeader(this.#last.header, now);
+      // Whoever divides the limits must know them: the header of one tab's answer is news to all.
+      if (this.#last.header && core.learnHeader(this.#last.header, now)) core.relay(config);
       if (!core.listensToOthers && (status === 429 || status === 503)) void this.heed(answer);
     }
     core.throttle.complete(id, outcome, now);

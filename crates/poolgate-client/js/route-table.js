@@ -4,12 +4,13 @@
 
 import { Routes } from "./poolgate_client.js";
 import { urlOf } from "./scope.js";
+import { seed } from "./values.js";
 
 /** More than the module remembers; a route that is forgotten gets another number. */
 const MOST_ROUTES = 1000;
 
 export class RouteTable {
-  #routes = new Routes(Math.floor(Math.random() * Number.MAX_SAFE_INTEGER));
+  #routes = new Routes(seed());
   /** @type {Map<string, number>} */
   #numbers = new Map();
   #last = 0;

@@ -1,16 +1,14 @@
 // @ts-check
 // How configs arrive: pushed by the event stream, asked for while there is no stream. (The third way is the header of the
-// app's own responses.) Which of them when is the module's decision.
+// app's own responses.) Which of them when is the plan's decision.
 
-import { TransportPlan } from "./poolgate_client.js";
 import { jsonOf, statusOf } from "./answer.js";
 import { isConfig, isVersion, returnWithin } from "./config.js";
 import { errorOf } from "./errors.js";
-import { Timer } from "./timer.js";
 import { send } from "./own-request.js";
-
-/** What the plan says is to be done. */
-const Action = { openStream: 1, closeStream: 2, ask: 3 };
+import { Timer } from "./timer.js";
+import { TransportPlan } from "./transport-plan.js";
+import { seed } from "./values.js";
 
 export class Transport {
   #core;
@@ -29,12 +27,11 @@ export class Transport {
     this.#plan = new TransportPlan(mode, typeof globalThis.EventSource === "function", pollIntervalMs);
     this.#configUrl = `${base}/api/v1/health/database/throttling-config`;
     // Tells this client's stream from others; no secret, and sent nowhere else.
-    const id = crypto.getRandomValues(new Uint32Array(2)).reduce((id, half) => id + half.toString(16).padStart(8, "0"), "");
-    this.#eventsUrl = `${base}/api/v1/health/database/events?client=${id}`;
+    this.#eventsUrl = `${base}/api/v1/health/database/events?client=${seed().toString(36)}`;
     this.#watchPage();
   }
 
-  /** How the client learns of configs, as a code. */
+  /** How the client learns of configs. */
   get kind() {
     return this.#plan.kind;
   }
@@ -56,13 +53,13 @@ export class Transport {
 
   /** That client has said something. */
   heardOf() {
-    this.#plan.heard_of(performance.now());
+    this.#plan.heardOf(performance.now());
     this.#core.tellContact();
   }
 
   /** Something newer than the document is known. */
   askSoon() {
-    this.#plan.fetch_soon(performance.now(), Math.random());
+    this.#plan.askSoon(performance.now(), Math.random());
     this.#advance();
   }
 
@@ -127,11 +124,11 @@ export class Transport {
   /** Does what is due and sets the timer for what comes next. */
   #advance() {
     for (let action; (action = this.#plan.next(performance.now(), Math.random())); ) {
-      if (action === Action.openStream) this.#open();
-      else if (action === Action.closeStream) this.#close();
+      if (action === "openStream") this.#open();
+      else if (action === "closeStream") this.#close();
       else void this.#poll();
     }
-    this.#timer.set(this.#plan.next_deadline(), performance.now());
+    this.#timer.set(this.#plan.nextDeadline, performance.now());
     this.#core.tellContact();
   }
 
@@ -142,7 +139,7 @@ export class Transport {
     );
     const interval = this.#core.document?.poll_after_seconds;
     this.#core.safely(() => {
-      this.#plan.polled(isAnswered, interval, performance.now(), Math.random());
+      this.#plan.asked(isAnswered, interval && interval * 1000, performance.now(), Math.random());
       this.#advance();
     });
   }
@@ -181,7 +178,7 @@ export class Transport {
     on("bye", (event) => {
       this.#comeBackWithin(dataOf(event));
       this.#close();
-      this.#plan.stream_ended(performance.now(), Math.random());
+      this.#plan.streamEnded(performance.now(), Math.random());
       this.#advance();
     });
     // It broke, or was refused. The host would try again without jitter, and not at all after an error status.
@@ -193,7 +190,7 @@ export class Transport {
   }
 
   #lose() {
-    this.#plan.stream_lost(performance.now(), Math.random());
+    this.#plan.streamLost(performance.now(), Math.random());
   }
 
   #heard() {
@@ -205,7 +202,7 @@ export class Transport {
   /** @param {unknown} said by a heartbeat or a goodbye */
   #comeBackWithin(said) {
     const time = returnWithin(said);
-    if (time !== undefined) this.#plan.return_within(time);
+    if (time !== undefined) this.#plan.returnWithin(time);
   }
 
   #close() {

@@ -8,6 +8,13 @@
 export const isObject = (value) => typeof value === "object" && value !== null;
 
 /**
+ * Whether it is a `Request`; there may be no such class, where an app brings its own fetch.
+ * @param {unknown} input
+ * @returns {input is Request}
+ */
+export const isRequest = (input) => typeof Request === "function" && input instanceof Request;
+
+/**
  * A whole number within the range.
  * @param {unknown} value
  * @param {number} least
@@ -34,6 +41,9 @@ export function whole(what, value, [least, most]) {
   if (!isWhole(value, least, most)) throw wrong(`${what} must be a whole number from ${least} to ${most}`);
   return value;
 }
+
+/** From the host's generator: no two clients may draw the same jitter. */
+export const seed = () => Math.floor(Math.random() * Number.MAX_SAFE_INTEGER);
 
 /** Tells developers something on the console. @param {string} message */
 export const warn = (message) => console.warn(`[poolgate] ${message}`);

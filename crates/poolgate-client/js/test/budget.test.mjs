@@ -46,11 +46,12 @@ test("what one saves the next goes on with, and is told how old it is", () => {
 
 test("storage is written at most once a second", () => {
   const saver = budget();
-  for (let now = 0; now < 5000; now += 10) saver.saveIfDue(throttle([1, 2, 3, 4, 5]), now);
+  const saveIfDue = (/** @type {number} */ now) => saver.isDue(now) && saver.save(throttle([1, 2, 3, 4, 5]), now);
+  for (let now = 0; now < 5000; now += 10) saveIfDue(now);
   assert.equal(storage.setItem.mock.callCount(), 5);
   saver.save(throttle([9, 2, 3, 4, 5]), 4991);
   assert.equal(storage.setItem.mock.callCount(), 6, "but whenever the page is left");
-  saver.saveIfDue(throttle([9, 2, 3, 4, 5]), 5500);
+  saveIfDue(5500);
   assert.equal(storage.setItem.mock.callCount(), 6, "and not soon after");
 });
 
@@ -89,6 +90,13 @@ for (const garbage of ["", "not json", "5", "null", "{}", "[]", "[1,2,3,4,5]", "
     assert.equal(values.get(KEY), JSON.stringify([NOW, 1, 2, 3, 4, 5]));
   });
 }
+
+test("without storage it says what a page has to store, as long as there is something", () => {
+  Reflect.deleteProperty(globalThis, "localStorage");
+  const saver = budget();
+  assert.equal(saver.save(throttle(), 0), undefined);
+  assert.deepEqual(saver.save(throttle([1, 2, 3, 4, 5]), 0), [KEY, JSON.stringify([NOW, 1, 2, 3, 4, 5])]);
+});
 
 test("storage that is missing, forbidden or full is done without", () => {
   storage.getItem = storage.setItem = storage.removeItem = () => {

@@ -8,7 +8,7 @@ import { ONE_AT_A_TIME, world } from "./host.mjs";
 import { config, load, until } from "./support.mjs";
 
 await (await load()).init();
-const { Routes, Throttle, TransportPlan } = await load("poolgate_client.js");
+const { Routes, Throttle } = await load("poolgate_client.js");
 
 /** A module that has one function, whose only instruction is `unreachable`. */
 const BYTES = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 0x66, 0, 0, 0x0a, 5, 1, 3, 0, 0, 0x0b];
@@ -100,8 +100,7 @@ const MOMENTS = [
     controller.abort();
   }],
   ["the app asks for the state", Throttle, "state", ({ client }) => client.state],
-  ["the next config is due", TransportPlan, "next", () => {}],
-  ["a config was asked for", TransportPlan, "polled", () => {}],
+  ["a config is asked for by itself", Throttle, "learn_config", () => {}],
 ];
 for (const [when, type, method, act] of MOMENTS) {
   test(`it fails when ${when}`, async (t) => {
@@ -169,8 +168,8 @@ test("retries fail: the answer that there is counts", async (t) => {
 
 test("it fails before there is a client", async () => {
   const { createClient } = await load();
-  for (const [type, method] of /** @type {const} */ ([[Throttle, "poll"], [TransportPlan, "lead"]])) {
-    const broken = breakMethod(type, method);
+  for (const method of ["poll", "savings"]) {
+    const broken = breakMethod(Throttle, method);
     const client = await createClient({ baseUrl: "http://app.test", fetch: async () => new Response() });
     const event = /** @type {any} */ (await new Promise((heard) => client.addEventListener("syncchange", heard, { once: true })));
     assert.ok(event.detail.error instanceof WebAssembly.RuntimeError);

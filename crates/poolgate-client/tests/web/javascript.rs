@@ -89,38 +89,6 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub(crate) fn state(this: &Throttle, now: f64) -> Vec<f64>;
 
-    pub(crate) type TransportPlan;
-    #[wasm_bindgen(method)]
-    pub(crate) fn lead(this: &TransportPlan, now: f64);
-    #[wasm_bindgen(method)]
-    pub(crate) fn follow(this: &TransportPlan);
-    #[wasm_bindgen(method)]
-    pub(crate) fn heard_of(this: &TransportPlan, now: f64);
-    #[wasm_bindgen(method)]
-    pub(crate) fn next(this: &TransportPlan, now: f64, chance: f64) -> f64;
-    #[wasm_bindgen(method)]
-    pub(crate) fn next_deadline(this: &TransportPlan) -> f64;
-    #[wasm_bindgen(method)]
-    pub(crate) fn heard(this: &TransportPlan, enforced: bool, now: f64);
-    #[wasm_bindgen(method)]
-    pub(crate) fn stream_lost(this: &TransportPlan, now: f64, chance: f64);
-    #[wasm_bindgen(method)]
-    pub(crate) fn stream_ended(this: &TransportPlan, now: f64, chance: f64);
-    #[wasm_bindgen(method)]
-    pub(crate) fn return_within(this: &TransportPlan, time_ms: f64);
-    #[wasm_bindgen(method)]
-    pub(crate) fn polled(this: &TransportPlan, answered: bool, poll_after_seconds: Option<f64>, now: f64, chance: f64);
-    #[wasm_bindgen(method)]
-    pub(crate) fn fetch_soon(this: &TransportPlan, now: f64, chance: f64);
-    #[wasm_bindgen(method)]
-    pub(crate) fn hidden(this: &TransportPlan, now: f64);
-    #[wasm_bindgen(method)]
-    pub(crate) fn shown(this: &TransportPlan, now: f64);
-    #[wasm_bindgen(method)]
-    pub(crate) fn end(this: &TransportPlan);
-    #[wasm_bindgen(method, getter)]
-    pub(crate) fn kind(this: &TransportPlan) -> f64;
-
     pub(crate) type Routes;
     #[wasm_bindgen(method)]
     pub(crate) fn admit(this: &Routes, route: f64, now: f64) -> f64;

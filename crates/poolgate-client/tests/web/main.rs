@@ -9,6 +9,5 @@ mod header;
 mod javascript;
 mod routes;
 mod throttle;
-mod transport;
 
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_browser);
