@@ -25,8 +25,8 @@ use crate::{
 
 /// Leases that one cleanup names in the log.
 const NAMED_LEASES: usize = 20;
-/// Leases, statements and sessions that one cleanup ends, of each at most.
-const MOST_ENDED: u32 = 2;
+/// Leases, statements and sessions that one cleanup ends, all together: a cleanup that is wrong does little harm.
+const MOST_ENDED: usize = 2;
 /// How long the connection to the server may take, and each statement on it.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long holders have to give back what was ended.
@@ -43,6 +43,8 @@ pub(super) struct Outcome {
     pub(super) terminated: u32,
     pub(super) freed: u32,
     pub(super) skipped: Vec<String>,
+    /// The leases whose work was ended.
+    ended: Vec<u64>,
 }
 
 /// Which cleanup it is.
@@ -78,11 +80,10 @@ impl Ladder<'_> {
             name(lease, server.as_ref().ok().and_then(|server| server.session_of(lease).ours()));
         }
         self.explain_dispose(&mut outcome);
-        let mut ended = Vec::new();
         for step in [Step::Revoke, Step::Cancel, Step::Terminate] {
             match self.may(step) {
                 Ok(after) => match &mut server {
-                    Ok(server) => self.take(step, after, &leases, server, &mut outcome, &mut ended).await,
+                    Ok(server) => self.take(step, after, &leases, server, &mut outcome).await,
                     Err(why) => outcome.skip(step, why),
                 },
                 Err(why) => outcome.skip(step, &why),
@@ -91,7 +92,7 @@ impl Ladder<'_> {
         if let Ok(server) = server {
             server.close().await;
         }
-        outcome.freed = self.count_freed(&ended).await;
+        outcome.freed = self.count_freed(&outcome.ended).await;
         outcome
     }
 
@@ -152,75 +153,79 @@ impl Ladder<'_> {
         leases: &[LeaseInfo],
         server: &mut Server,
         outcome: &mut Outcome,
-        ended: &mut Vec<u64>,
     ) {
-        let mut found = 0;
+        let before = outcome.ended.len();
         for lease in leases.iter().filter(|lease| lease.age >= after) {
-            if found == MOST_ENDED {
-                outcome.skip(step, "2 are ended at once, others are left for the next run");
-                break;
+            if outcome.ended.len() == MOST_ENDED {
+                return outcome.skip(step, "2 are ended at once, others are left for the next run");
             }
-            match self.end(step, after, lease, server).await {
-                Ok(true) => {
-                    found += 1;
-                    ended.push(lease.id);
-                }
-                Ok(false) => {}
-                Err(why) => return outcome.skip(step, &why),
+            if let Err(why) = self.end(step, after, lease, server, outcome).await {
+                return outcome.skip(step, &why);
             }
         }
-        match step {
-            Step::Revoke => outcome.revoked = found,
-            Step::Cancel => outcome.cancelled = found,
-            Step::Terminate => outcome.terminated = found,
-        }
-        if found == 0 {
+        if outcome.ended.len() == before {
             outcome.skip(step, &format!("nothing of ours that it is for, for {} s", after.as_secs()));
         }
     }
 
-    async fn end(&self, step: Step, after: Duration, lease: &LeaseInfo, server: &mut Server) -> Result<bool, String> {
+    /// Ends what holds the lease, if the step is for it.
+    async fn end(
+        &self,
+        step: Step,
+        after: Duration,
+        lease: &LeaseInfo,
+        server: &mut Server,
+        outcome: &mut Outcome,
+    ) -> Result<(), String> {
         let session = match (server.session_of(lease), step) {
             (Found::Ours(session), _) => session.clone(),
             // Nothing is left to end; only the place is still taken.
             (Found::Ended, Step::Revoke) => {
-                return Ok(self.upkeep.revoke(lease.id) && self.upkeep.write_off(lease.id));
+                if self.upkeep.revoke(lease.id) && self.upkeep.write_off(lease.id) {
+                    outcome.count(step, lease, None);
+                }
+                return Ok(());
             }
             // There is the lease's age alone, and nothing but its holder is told.
-            (Found::Unknown, Step::Revoke) => return Ok(!lease.revoked && self.upkeep.revoke(lease.id)),
-            (Found::Ended | Found::Unknown | Found::Foreign, _) => return Ok(false),
-        };
-        let ended = match step {
-            // Marked first: from then on the session is this lease's until it is closed.
-            Step::Revoke => {
-                let forgotten = session.idles().is_some_and(|idle| idle >= after) && self.upkeep.revoke(lease.id);
-                if forgotten && server.terminate(&session).await? {
-                    self.upkeep.write_off(lease.id);
+            (Found::Unknown, Step::Revoke) => {
+                if !lease.revoked && self.upkeep.revoke(lease.id) {
+                    outcome.count(step, lease, None);
                 }
-                forgotten
+                return Ok(());
+            }
+            (Found::Ended | Found::Unknown | Found::Foreign, _) => return Ok(()),
+        };
+        match step {
+            Step::Revoke => {
+                // Marked first: from then on the session is this lease's until it is closed.
+                if session.idles().is_none_or(|idle| idle < after) || !self.upkeep.revoke(lease.id) {
+                    return Ok(());
+                }
+                outcome.count(step, lease, Some(&session));
+                let goes_on = |why: &str| format!("the session of lease {} goes on: {why}", lease.id);
+                match server.terminate(&session).await {
+                    Ok(true) => drop(self.upkeep.write_off(lease.id)),
+                    Ok(false) => outcome.skip(step, &goes_on("it did not end within a second")),
+                    Err(why) => return Err(goes_on(&why)),
+                }
             }
             Step::Cancel => {
                 let stuck = !session.waits_for_lock && session.works().is_some_and(|time| time >= after);
-                stuck && server.cancel(&session).await?
+                if stuck && server.cancel(&session).await? {
+                    outcome.count(step, lease, Some(&session));
+                }
             }
             Step::Terminate => {
                 let left_open = session.idles_in_transaction().is_some_and(|idle| idle >= after);
-                let ended = left_open && server.terminate(&session).await?;
-                if ended && self.upkeep.revoke(lease.id) {
-                    self.upkeep.write_off(lease.id);
+                if left_open && server.terminate(&session).await? {
+                    outcome.count(step, lease, Some(&session));
+                    if self.upkeep.revoke(lease.id) {
+                        self.upkeep.write_off(lease.id);
+                    }
                 }
-                ended
             }
-        };
-        if ended {
-            let (place, held_seconds, state) = (lease.place, lease.age.as_secs_f64(), session.state.as_str());
-            let route = lease.purpose.as_ref().map(Purpose::route);
-            tracing::warn!(
-                step = step.name(), lease = lease.id, pid = session.pid, state, held_seconds, %place, route,
-                "Connection pool cleanup has ended what held a connection"
-            );
         }
-        Ok(ended)
+        Ok(())
     }
 
     /// Of the leases whose work was ended, those that are back, or whose places are.
@@ -241,6 +246,23 @@ impl Outcome {
     /// Nothing could be done.
     pub(super) fn skipped(why: &str) -> Self {
         Self { skipped: vec![why.to_owned()], ..Self::default() }
+    }
+
+    /// What holds the lease was ended; `session` is what served it, where that is known.
+    fn count(&mut self, step: Step, lease: &LeaseInfo, session: Option<&Session>) {
+        match step {
+            Step::Revoke => self.revoked += 1,
+            Step::Cancel => self.cancelled += 1,
+            Step::Terminate => self.terminated += 1,
+        }
+        self.ended.push(lease.id);
+        let (id, place, held_seconds) = (lease.id, lease.place, lease.age.as_secs_f64());
+        let (pid, state) = (lease.server_pid, session.map(|session| session.state.as_str()));
+        let route = lease.purpose.as_ref().map(Purpose::route);
+        tracing::warn!(
+            step = step.name(), lease = id, pid, state, held_seconds, %place, route,
+            "Connection pool cleanup has ended what held a connection"
+        );
     }
 
     fn skip(&mut self, step: Step, why: &str) {
