@@ -104,7 +104,10 @@ impl Sampler {
     }
 
     /// Nobody passes the gate of this server: the pooler is the gate, one that turns nobody away.
-    fn show(&mut self, sample: &mut Sample, traffic: Traffic) {
+    fn show(&mut self, sample: &mut Sample, traffic: Option<Traffic>) {
+        // What went on at the last reading does not go on for ever.
+        let Traffic { arrivals, completed, .. } = self.shown;
+        let traffic = traffic.unwrap_or(Traffic { arrivals, completed, ..Traffic::default() });
         let before = std::mem::replace(&mut self.shown, traffic);
         let arrivals = traffic.arrivals.saturating_sub(before.arrivals);
         sample.completed = traffic.completed.saturating_sub(before.completed);

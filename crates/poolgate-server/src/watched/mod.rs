@@ -94,8 +94,8 @@ pub trait Upkeep: Send + Sync {
 pub enum Demand {
     /// Through this server's gate, which counts them.
     Gated,
-    /// Past it, but the source shows them.
-    Shown(Traffic),
+    /// Past it, but the source shows them; `None` while it has not been read, or cannot be.
+    Shown(Option<Traffic>),
     /// Past it, and nobody can tell how many are waiting: only the fixed policy can act.
     Hidden,
 }

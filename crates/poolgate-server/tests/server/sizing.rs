@@ -1,14 +1,17 @@
 //! The forecast, and a pool that follows it on a real PostgreSQL with little room.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::harness::{Server, eventually, server};
 use axum::{Router, routing::get};
 use http::StatusCode;
-use poolgate_pool::{PoolConfig, PoolgatePool, PostgresSession};
+use poolgate_pool::{PoolConfig, PoolgatePool, PostgresSession, sqlite_options};
 use poolgate_server::{PoolObserver, Poolgate, Settings};
 use poolgate_test_postgres::Postgres as Database;
-use sqlx::{Executor, Postgres};
+use sqlx::{Executor, Postgres, Sqlite};
 use tokio::task::JoinSet;
 
 /// 13 connections, 3 of them for superusers, one of the others left alone: 9, of which two watch.
@@ -83,6 +86,46 @@ async fn the_pool_follows_the_forecast_up_to_what_the_server_has_room_for() {
     assert_eq!(status.gate.max_concurrent_requests, status.pool.pool_size, "the gate goes with it");
     assert_eq!(server.pool.contact().consecutive_failures, 0, "the server was never full");
     assert!(served * 100 > served_fixed * 160, "{served} of 160, {served_fixed} of 100");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gate_and_pool_stay_in_step_when_the_app_resizes_the_pool_as_well() {
+    let database = tokio::task::spawn_blocking(Database::start).await.expect("joined").expect("PostgreSQL");
+    let server = serve(&database, true).await;
+    let sizes = || (server.pool.counts().pool_size, server.poolgate.status().gate.max_concurrent_requests);
+    for size in [7, 1, 5] {
+        server.pool.resize(size, 0).expect("possible");
+        eventually("back at what the forecast asks for", || sizes() == (2, 2)).await;
+    }
+    demand(&server, 20, 4).await;
+    assert!(sizes().0 > 2, "{:?}", sizes());
+    eventually("in step", || sizes().0 == sizes().1).await;
+}
+
+#[tokio::test]
+async fn whoever_an_open_breaker_turns_away_is_no_demand() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let absent = sqlite_options(folder.path().join("absent.db")).create_if_missing(false);
+    let pool = PoolgatePool::<Sqlite>::builder(absent).build().expect("a pool");
+    let mut settings = Settings::default();
+    settings.gate.max_concurrent_requests = 2;
+    let poolgate = Poolgate::builder(pool.clone()).settings(settings).start();
+    let work = {
+        let pool = pool.clone();
+        async move || pool.acquire().await.map(drop).map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
+    };
+    let app = Router::new().route("/work", get(work)).layer(poolgate.gate());
+    let app = poolgate_server::app(&poolgate, app);
+    let server = Server::new(poolgate, pool, app, folder);
+    eventually("open", || server.poolgate.config().circuit_breaker_open).await;
+    let (begun, mut turned_away) = (Instant::now(), 0);
+    while begun.elapsed() < Duration::from_secs(3) {
+        turned_away += u32::from(server.get("/work").await.status == StatusCode::SERVICE_UNAVAILABLE);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let forecast = server.poolgate.status().forecast.expect("looked ahead").arrivals_per_second;
+    // Probes are let in, two a second at the most.
+    assert!(turned_away > 200 && forecast < 10.0, "{turned_away} turned away in 3 s, {forecast} a second expected");
 }
 
 #[tokio::test]

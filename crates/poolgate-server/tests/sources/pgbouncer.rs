@@ -51,7 +51,7 @@ async fn transactions_are_counted_as_served_and_as_arrived() {
     let traffic = async || {
         source.refresh().expect("elsewhere").await;
         match source.demand() {
-            Demand::Shown(traffic) => traffic,
+            Demand::Shown(Some(traffic)) => traffic,
             other => panic!("{other:?}"),
         }
     };
@@ -125,6 +125,21 @@ async fn what_it_does_not_show_is_an_alert() {
     assert!(unknown.contains("`shoop`") && unknown.contains("postgres"), "{unknown}");
     let session = alert("postgres").await;
     assert!(session.contains("pool_mode = transaction"), "{session}");
+}
+
+#[tokio::test]
+async fn connections_that_wait_in_session_mode_are_no_requests_to_forecast() {
+    let postgres = postgres().await;
+    let pooler = pooler(postgres, "postgres", &["pool_mode=session", "default_pool_size=2"]).await;
+    let mut client = connect(&pooler.url("app", "postgres")).await;
+    client.execute(raw_sql("SELECT 1")).await.expect("served");
+    let poolgate = watch(PgBouncer::new(options(&pooler.url("stats", "postgres"))));
+    eventually("seen", || poolgate.status().pool.checked_out == 1).await;
+    for _ in 0..25 {
+        client.execute(raw_sql("SELECT 1")).await.expect("served");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(poolgate.status().forecast, None, "unknown, and not zero");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -38,10 +38,12 @@ pub struct PgBouncer {
 #[derive(Debug, Default)]
 struct Seen {
     figures: Figures,
-    traffic: Traffic,
+    /// `None` where those who wait are no requests.
+    traffic: Option<Traffic>,
     /// What the totals of the traffic are rounded from.
     arrivals: f64,
     served: f64,
+    completed: u64,
     previous: Option<Reading>,
     stuck_since: Option<Instant>,
 }
@@ -135,8 +137,7 @@ impl Seen {
     /// Adds what happened since the previous reading.
     fn count(&mut self, reading: &Reading, transactions_per_request: f64) {
         if reading.session_mode {
-            self.traffic =
-                Traffic { completed: self.traffic.completed, arrivals: self.traffic.arrivals, ..Traffic::default() };
+            self.traffic = None;
             return;
         }
         // Fewer than before: PgBouncer was started again.
@@ -149,14 +150,15 @@ impl Seen {
             self.arrivals += arrived / transactions_per_request;
             self.served += served / transactions_per_request;
         }
-        self.traffic = Traffic {
+        // Who comes between the two commands of a reading seems to be served, until the next one.
+        self.completed = self.completed.max(self.served as u64);
+        self.traffic = Some(Traffic {
             in_use: reading.in_use,
             waiting: (f64::from(reading.waiting) / transactions_per_request).ceil() as u32,
             oldest_wait: reading.oldest_wait,
-            // Who comes between the two commands of a reading seems to be served, until the next one.
-            completed: self.traffic.completed.max(self.served as u64),
+            completed: self.completed,
             arrivals: self.arrivals as u64,
-        };
+        });
     }
 }
 
@@ -200,10 +202,7 @@ impl WatchedPool for PgBouncer {
     }
 
     fn demand(&self) -> Demand {
-        let traffic = self.seen().traffic;
-        // What was going on at the last reading is not going on for ever.
-        let silent = Traffic { completed: traffic.completed, arrivals: traffic.arrivals, ..Traffic::default() };
-        Demand::Shown(if self.standing.has_failed() { silent } else { traffic })
+        Demand::Shown(if self.standing.has_failed() { None } else { self.seen().traffic })
     }
 
     fn blind_spot(&self) -> Option<BlindSpot> {
