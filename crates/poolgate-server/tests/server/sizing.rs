@@ -9,7 +9,7 @@ use crate::harness::{Server, eventually, server};
 use axum::{Router, routing::get};
 use http::StatusCode;
 use poolgate_pool::{PoolConfig, PoolgatePool, PostgresSession, sqlite_options};
-use poolgate_server::{PoolObserver, Poolgate, Settings};
+use poolgate_server::{PoolObserver, Poolgate, Settings, settings::SizingSettings};
 use poolgate_test_postgres::Postgres as Database;
 use sqlx::{Executor, Postgres, Sqlite};
 use tokio::task::JoinSet;
@@ -18,14 +18,18 @@ use tokio::task::JoinSet;
 const MAX_CONNECTIONS: u32 = 13;
 
 async fn serve(database: &Database, predictive: bool) -> Server<PoolgatePool<Postgres>> {
+    serve_at(&database.url("postgres"), |sizing| sizing.predictive = predictive).await
+}
+
+async fn serve_at(url: &str, change: impl FnOnce(&mut SizingSettings)) -> Server<PoolgatePool<Postgres>> {
     let mut settings = Settings::default();
     (settings.pool.size, settings.pool.max_overflow) = (2, 0);
     settings.gate.max_concurrent_requests = 2;
-    settings.sizing.predictive = predictive;
     settings.sizing.horizon = Duration::from_secs(2);
+    change(&mut settings.sizing);
     settings.check().expect("possible settings");
     let observer = PoolObserver::default();
-    let pool = PoolgatePool::<Postgres>::builder(database.url("postgres").parse().expect("a URL"))
+    let pool = PoolgatePool::<Postgres>::builder(url.parse().expect("a URL"))
         .config(PoolConfig { size: 2, max_overflow: 0, ..PoolConfig::default() })
         .postgres(PostgresSession::default())
         .observer(Arc::new(observer.clone()))
@@ -86,6 +90,47 @@ async fn the_pool_follows_the_forecast_up_to_what_the_server_has_room_for() {
     assert_eq!(status.gate.max_concurrent_requests, status.pool.pool_size, "the gate goes with it");
     assert_eq!(server.pool.contact().consecutive_failures, 0, "the server was never full");
     assert!(served * 100 > served_fixed * 160, "{served} of 160, {served_fixed} of 100");
+}
+
+/// A database and a role with limits, and how large a pool becomes there that would like to be much larger.
+async fn grown(server: &Database, name: &str, role: &str, limits: &str, replicas: u32) -> u32 {
+    let url = server.create_database(name).expect("created").replace("//postgres@", &format!("//{role}@"));
+    server.sql("postgres", limits).expect("altered");
+    let change = |sizing: &mut SizingSettings| {
+        (sizing.predictive, sizing.ceiling, sizing.replicas) = (true, 12, replicas);
+    };
+    let server = serve_at(&url, change).await;
+    // 15 in use at the same time.
+    demand(&server, 50, 5).await;
+    let counts = server.pool.counts();
+    assert!(counts.open() <= counts.pool_size, "{counts:?}");
+    assert!(server.pool.contact().error.is_none(), "the server was never full: {:?}", server.pool.contact());
+    server.poolgate.shutdown(Duration::from_secs(5)).await;
+    counts.pool_size
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_grows_to_what_the_role_the_database_and_its_replicas_leave_it() {
+    let database = tokio::task::spawn_blocking(Database::start).await.expect("joined").expect("PostgreSQL");
+    let grown = |name, role, limits, replicas| grown(&database, name, role, limits, replicas);
+    let (free, by_role, by_database, shared, superuser) = tokio::join!(
+        grown("free", "free", "CREATE ROLE free LOGIN", 1),
+        grown("by_role", "few", "CREATE ROLE few LOGIN; ALTER ROLE few CONNECTION LIMIT 10", 1),
+        grown("by_database", "many", "CREATE ROLE many LOGIN; ALTER DATABASE by_database CONNECTION LIMIT 12", 1),
+        grown("shared", "three", "CREATE ROLE three LOGIN; ALTER ROLE three CONNECTION LIMIT 20", 3),
+        grown(
+            "unlimited",
+            "admin",
+            "CREATE ROLE admin LOGIN SUPERUSER CONNECTION LIMIT 3; ALTER DATABASE unlimited CONNECTION LIMIT 3",
+            1
+        ),
+    );
+    assert_eq!(free, 12, "sizing.ceiling");
+    // Two connections watch; the second may be opened after the question.
+    assert!(matches!(by_role, 7 | 8), "of ten, less one that is left alone: {by_role}");
+    assert!(matches!(by_database, 8 | 9), "of twelve, less two that are left alone: {by_database}");
+    assert_eq!(shared, 6, "of twenty, less two that are left alone, a third");
+    assert_eq!(superuser, 12, "such limits do not hold for superusers");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
