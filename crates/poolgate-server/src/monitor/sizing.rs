@@ -6,13 +6,7 @@ use poolgate_control::sizing::{self, Sizer, Target};
 use poolgate_types::{Backend, Forecast};
 
 use super::sampler::Reading;
-use crate::{
-    gate::Totals,
-    settings::Settings,
-    shared::Shared,
-    telemetry::names,
-    watched::{Demand, Traffic},
-};
+use crate::{settings::Settings, shared::Shared, telemetry::names};
 
 /// Time between two looks ahead.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -37,24 +31,6 @@ struct Passed {
     in_use: Duration,
 }
 
-impl Passed {
-    /// `None` where nobody can tell.
-    fn now(shared: &Shared, totals: &Totals) -> Option<Self> {
-        let in_use = shared.observer.times().in_use;
-        match shared.pool().demand() {
-            Demand::Gated => {
-                // Whoever comes while the database is away comes again and again, and no connection would help.
-                let arrivals = totals.arrivals.saturating_sub(totals.shut_out);
-                Some(Self { arrivals, completed: totals.completed, in_use })
-            }
-            Demand::Shown(traffic) => {
-                traffic.map(|Traffic { arrivals, completed, .. }| Self { arrivals, completed, in_use })
-            }
-            Demand::Hidden => None,
-        }
-    }
-}
-
 impl Sizing {
     pub(super) fn new(settings: &Settings, floor: u32) -> Self {
         let ceiling = if settings.sizing.predictive { settings.sizing.ceiling } else { floor };
@@ -73,8 +49,16 @@ impl Sizing {
     }
 
     fn look_ahead(&mut self, shared: &Shared, reading: &Reading, elapsed: Duration) {
-        let Reading { figures, totals, .. } = reading;
-        let Some(passed) = Passed::now(shared, totals) else { return self.forget() };
+        let Reading { figures, totals, demand, .. } = reading;
+        if !demand.is_known() {
+            return self.forget();
+        }
+        let passed = Passed {
+            // Whoever comes while the database is away comes again and again, and no connection would help.
+            arrivals: totals.arrivals.saturating_sub(totals.shut_out),
+            completed: totals.completed,
+            in_use: shared.observer.times().in_use,
+        };
         let before = std::mem::replace(&mut self.previous, passed);
         let demand = sizing::Demand {
             arrivals: passed.arrivals.saturating_sub(before.arrivals),

@@ -100,6 +100,13 @@ pub enum Demand {
     Hidden,
 }
 
+impl Demand {
+    /// Whether it is known at present how many requests come.
+    pub(crate) fn is_known(&self) -> bool {
+        matches!(self, Self::Gated | Self::Shown(Some(_)))
+    }
+}
+
 /// Requests that do not pass this server's gate, as a source shows them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {

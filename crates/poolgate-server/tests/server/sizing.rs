@@ -52,6 +52,12 @@ async fn serve_at(url: &str, change: impl FnOnce(&mut SizingSettings)) -> Server
     server
 }
 
+/// The size of the pool, and that of the gate.
+fn sizes(server: &Server<PoolgatePool<Postgres>>) -> (u32, u32) {
+    let gate = server.poolgate.status().gate.expect("requests pass it");
+    (server.pool.counts().pool_size, gate.max_concurrent_requests)
+}
+
 /// Requests that come evenly whatever becomes of them; how many were served.
 async fn demand(server: &Server<PoolgatePool<Postgres>>, per_second: u32, seconds: u32) -> u32 {
     let mut requests = JoinSet::new();
@@ -76,8 +82,8 @@ async fn the_pool_follows_the_forecast_up_to_what_the_server_has_room_for() {
     let database = database.await.expect("joined").expect("PostgreSQL");
     let fixed = serve(&database, false).await;
     let served_fixed = demand(&fixed, 20, 5).await;
+    assert_eq!(sizes(&fixed), (2, 2), "off by default");
     let status = fixed.poolgate.status();
-    assert_eq!((status.pool.pool_size, status.gate.max_concurrent_requests), (2, 2), "off by default");
     let forecast = status.forecast.expect("shown all the same");
     assert!((10.0..40.0).contains(&forecast.arrivals_per_second), "{forecast:?}");
     fixed.poolgate.shutdown(Duration::from_secs(5)).await;
@@ -87,7 +93,7 @@ async fn the_pool_follows_the_forecast_up_to_what_the_server_has_room_for() {
     let status = server.poolgate.status();
     println!("{served_fixed} of 100 served by a fixed pool, {served} of 160 by one of {}", status.pool.pool_size);
     assert!((5..=9).contains(&status.pool.pool_size), "{:?}", status.pool);
-    assert_eq!(status.gate.max_concurrent_requests, status.pool.pool_size, "the gate goes with it");
+    assert_eq!(sizes(&server), (status.pool.pool_size, status.pool.pool_size), "the gate goes with it");
     assert_eq!(server.pool.contact().consecutive_failures, 0, "the server was never full");
     assert!(served * 100 > served_fixed * 160, "{served} of 160, {served_fixed} of 100");
 }
@@ -137,14 +143,17 @@ async fn a_pool_grows_to_what_the_role_the_database_and_its_replicas_leave_it() 
 async fn gate_and_pool_stay_in_step_when_the_app_resizes_the_pool_as_well() {
     let database = tokio::task::spawn_blocking(Database::start).await.expect("joined").expect("PostgreSQL");
     let server = serve(&database, true).await;
-    let sizes = || (server.pool.counts().pool_size, server.poolgate.status().gate.max_concurrent_requests);
     for size in [7, 1, 5] {
         server.pool.resize(size, 0).expect("possible");
-        eventually("back at what the forecast asks for", || sizes() == (2, 2)).await;
+        eventually("back at what the forecast asks for", || sizes(&server) == (2, 2)).await;
     }
     demand(&server, 20, 4).await;
-    assert!(sizes().0 > 2, "{:?}", sizes());
-    eventually("in step", || sizes().0 == sizes().1).await;
+    assert!(sizes(&server).0 > 2, "{:?}", sizes(&server));
+    let in_step = || {
+        let (pool, gate) = sizes(&server);
+        pool == gate
+    };
+    eventually("in step", in_step).await;
 }
 
 #[tokio::test]

@@ -52,6 +52,9 @@ async fn the_program_watches_a_pooler_and_publishes_what_it_sees() {
     eventually("ready", || running.get("/readyz").contains("200 OK")).await;
     let status = running.get("/api/v1/health/database/status");
     assert!(status.contains("\"capacity\":7") && status.contains("\"waiting\":0"), "{status}");
+    for unknown in ["gate", "error_rate", "response_time_ms"] {
+        assert!(status.contains(&format!("\"{unknown}\":null")), "{unknown}: {status}");
+    }
     let config = running.get("/api/v1/health/database/throttling-config");
     assert!(config.contains("\"throttling_level\":\"NORMAL\""), "{config}");
     let metrics = running.get("/metrics");
@@ -62,6 +65,8 @@ async fn the_program_watches_a_pooler_and_publishes_what_it_sees() {
         "poolgate_oldest_checkout_age_seconds{",
         "poolgate_pool_efficiency_ratio{",
         "wait_time_seconds_count{",
+        "poolgate_requests_total{",
+        "poolgate_usage_ratio{of=\"gate\"}",
     ] {
         assert!(!metrics.contains(unknown), "{unknown} is unknown here, not zero: {metrics}");
     }
@@ -78,6 +83,9 @@ async fn the_program_watches_a_pooler_and_publishes_what_it_sees() {
         line.and_then(|number| number.parse::<f64>().ok())
     };
     eventually("a forecast of what comes to the pooler", || forecast().is_some_and(|rate| rate > 5.0)).await;
+    let status = running.get("/api/v1/health/database/status");
+    let requests = status.split("\"requests\":").nth(1).and_then(|rest| rest.split(',').next()?.parse::<u64>().ok());
+    assert!(requests.is_some_and(|requests| requests > 5), "{status}");
     load.abort();
 }
 

@@ -37,7 +37,6 @@ pub struct PgBouncer {
 
 #[derive(Debug, Default)]
 struct Seen {
-    figures: Figures,
     /// `None` where those who wait are no requests.
     traffic: Option<Traffic>,
     /// What the totals of the traffic are rounded from.
@@ -80,6 +79,11 @@ impl PgBouncer {
         self
     }
 
+    async fn look(&self, mut connection: PgConnection) -> Result<PgConnection, Trouble> {
+        self.take(console::read(&mut connection, self.database.as_deref()).await?)?;
+        Ok(connection)
+    }
+
     /// Takes a reading in; an error when it says that the database is gone.
     fn take(&self, reading: Reading) -> Result<(), Trouble> {
         self.standing.misses(self.missing(&reading));
@@ -89,7 +93,7 @@ impl PgBouncer {
             seen.previous = None;
         }
         let capacity = self.capacity.unwrap_or(reading.capacity);
-        seen.figures = Figures {
+        self.standing.shows(Figures {
             pool_size: reading.pool_size.min(capacity),
             max_overflow: capacity.saturating_sub(reading.pool_size),
             capacity,
@@ -98,7 +102,7 @@ impl PgBouncer {
             connecting: reading.connecting,
             waiting: Some(reading.waiting),
             ..Figures::default()
-        };
+        });
         seen.count(&reading, self.transactions_per_request);
         let stuck = reading.waiting > 0 && reading.in_use == 0;
         seen.previous = Some(reading);
@@ -168,8 +172,7 @@ impl WatchedPool for PgBouncer {
     }
 
     fn figures(&self) -> Figures {
-        let figures = self.seen().figures;
-        if self.standing.is_unreadable() { figures.unseen() } else { figures }
+        self.standing.figures()
     }
 
     fn contact(&self) -> Contact {
@@ -184,21 +187,11 @@ impl WatchedPool for PgBouncer {
     }
 
     fn drain(&self, deadline: Duration) -> BoxFuture<'_, Drained> {
-        Box::pin(async move {
-            self.standing.close(deadline).await;
-            Drained::default()
-        })
+        Box::pin(self.standing.drain(deadline))
     }
 
     fn refresh(&self) -> Option<BoxFuture<'_, ()>> {
-        Some(Box::pin(async move {
-            let reading = async {
-                let mut connection = self.standing.connection().await?;
-                self.take(console::read(&mut connection, self.database.as_deref()).await?)?;
-                Ok(connection)
-            };
-            self.standing.read(reading).await;
-        }))
+        Some(Box::pin(self.standing.read(|connection| self.look(connection))))
     }
 
     fn demand(&self) -> Demand {
