@@ -5,10 +5,7 @@
 //! holder, a statement that runs for minutes is stuck, a transaction that does nothing was left open. Work that waits
 //! for a lock is the victim and is left alone.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use poolgate_pool::{LeaseInfo, Purpose};
 use tokio::time;
@@ -16,19 +13,18 @@ use tokio::time;
 use super::{
     Reach,
     schedule::CALM_PERCENT,
-    sessions::{self, Session},
+    server::{Found, Server},
+    sessions::Session,
 };
 use crate::{
     settings::CleanupSettings,
-    watched::{ApartConnection, Upkeep, WatchedPool},
+    watched::{Upkeep, WatchedPool},
 };
 
 /// Leases that one cleanup names in the log.
 const NAMED_LEASES: usize = 20;
 /// Leases, statements and sessions that one cleanup ends, all together: a cleanup that is wrong does little harm.
 const MOST_ENDED: usize = 2;
-/// How long the connection to the server may take, and each statement on it.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// How long holders have to give back what was ended.
 const GRACE: Duration = Duration::from_secs(1);
 const GRACE_STEP: Duration = Duration::from_millis(20);
@@ -71,15 +67,14 @@ enum Step {
 
 impl Ladder<'_> {
     pub(super) async fn climb(&self) -> Outcome {
-        let mut outcome = Outcome { idle_closed: self.close_idle(), ..Outcome::default() };
-        let leases = self.upkeep.leases();
+        let mut outcome = Outcome { idle_closed: self.upkeep.close_surplus_idle(), ..Outcome::default() };
+        let (leases, seen) = (self.upkeep.leases(), Instant::now());
         let old: Vec<&LeaseInfo> = leases.iter().filter(|lease| lease.age > self.settings.leak_threshold).collect();
         outcome.leases_flagged = u32::try_from(old.len()).unwrap_or(u32::MAX);
-        let mut server = Server::look(self.pool, leases.iter().filter(|lease| lease.age >= self.of_interest())).await;
+        let mut server = Server::look(self.pool, &leases, seen, self.of_interest()).await;
         for lease in old.iter().take(NAMED_LEASES) {
             name(lease, server.as_ref().ok().and_then(|server| server.session_of(lease).ours()));
         }
-        self.explain_dispose(&mut outcome);
         for step in [Step::Revoke, Step::Cancel, Step::Terminate] {
             match self.may(step) {
                 Ok(after) => match &mut server {
@@ -92,6 +87,7 @@ impl Ladder<'_> {
         if let Ok(server) = server {
             server.close().await;
         }
+        self.dispose(&mut outcome);
         outcome.freed = self.count_freed(&outcome.ended).await;
         outcome
     }
@@ -102,20 +98,17 @@ impl Ladder<'_> {
         leak_threshold.min(revoke_after).min(cancel_after).min(terminate_after)
     }
 
-    fn close_idle(&self) -> u32 {
-        match (self.reach, self.settings.dispose, self.automatic) {
-            // Never by itself: replacing every connection of a busy pool frees none.
-            (Reach::OptedIn, true, false) => self.upkeep.dispose(),
-            _ => self.upkeep.close_surplus_idle(),
-        }
-    }
-
-    fn explain_dispose(&self, outcome: &mut Outcome) {
+    /// Comes last: what was looked at is of the generation that it ends.
+    fn dispose(&self, outcome: &mut Outcome) {
         let why = match (self.settings.dispose, self.automatic, self.reach) {
             (false, _, _) => "not enabled (cleanup.dispose)",
+            // Replacing every connection of a busy pool frees none.
             (true, true, _) => "never by itself",
             (true, false, Reach::Safe) => "needs the admin token",
-            (true, false, Reach::OptedIn) => return,
+            (true, false, Reach::OptedIn) => {
+                outcome.idle_closed += self.upkeep.dispose();
+                return;
+            }
         };
         outcome.skipped.push(format!("dispose: {why}"));
     }
@@ -278,92 +271,6 @@ impl Step {
             Self::Terminate => "terminate",
         }
     }
-}
-
-/// The server's view of the leases that have lasted for long.
-struct Server {
-    /// `None`: no process is known behind any of them, and there is nobody to ask.
-    connection: Option<Box<dyn ApartConnection>>,
-    sessions: Vec<Session>,
-    /// Which lease a process serves. After a move to another server an older one may have the same number there.
-    leases: HashMap<i32, (u64, u64)>,
-    /// The pool's, after the look: connections of an older one may lead to another server, which nobody has asked.
-    generation: u64,
-}
-
-/// What serves a lease.
-enum Found<'s> {
-    Ours(&'s Session),
-    /// It was ended, by the server's own timeout or by an administrator.
-    Ended,
-    /// Somebody else has its number.
-    Foreign,
-    /// The database has no sessions, a PgBouncer hides them, or it may run on a server that the pool has left.
-    Unknown,
-}
-
-impl<'s> Found<'s> {
-    fn ours(self) -> Option<&'s Session> {
-        match self {
-            Self::Ours(session) => Some(session),
-            Self::Ended | Self::Foreign | Self::Unknown => None,
-        }
-    }
-}
-
-impl Server {
-    async fn look(pool: &dyn WatchedPool, leases: impl Iterator<Item = &LeaseInfo>) -> Result<Self, String> {
-        let mut owners = HashMap::new();
-        for (pid, lease) in leases.filter_map(|lease| Some((lease.server_pid?, lease))) {
-            let owner = (lease.generation, lease.id);
-            owners.entry(pid).and_modify(|newest| *newest = owner.max(*newest)).or_insert(owner);
-        }
-        if owners.is_empty() {
-            return Ok(Self { connection: None, sessions: Vec::new(), leases: owners, generation: 0 });
-        }
-        let pids: Vec<i32> = owners.keys().copied().collect();
-        let mut connection = pool.connect_apart(PATIENCE).await.map_err(|error| error.to_string())?;
-        let sessions = in_time(sessions::list(&mut *connection, &pids)).await?;
-        let generation = pool.figures().generation;
-        Ok(Self { connection: Some(connection), sessions, leases: owners, generation })
-    }
-
-    fn session_of(&self, lease: &LeaseInfo) -> Found<'_> {
-        let Some(pid) = lease.server_pid else { return Found::Unknown };
-        if self.leases.get(&pid).is_none_or(|(_, owner)| *owner != lease.id) {
-            return Found::Foreign;
-        }
-        match self.sessions.iter().find(|session| session.pid == pid) {
-            Some(session) if session.ours => Found::Ours(session),
-            Some(_) => Found::Foreign,
-            None if lease.generation == self.generation => Found::Ended,
-            None => Found::Unknown,
-        }
-    }
-
-    async fn cancel(&mut self, session: &Session) -> Result<bool, String> {
-        match &mut self.connection {
-            Some(connection) => in_time(sessions::cancel(&mut **connection, session)).await,
-            None => Ok(false),
-        }
-    }
-
-    async fn terminate(&mut self, session: &Session) -> Result<bool, String> {
-        match &mut self.connection {
-            Some(connection) => in_time(sessions::terminate(&mut **connection, session)).await,
-            None => Ok(false),
-        }
-    }
-
-    async fn close(self) {
-        if let Some(connection) = self.connection {
-            let _ = time::timeout(PATIENCE, connection.close()).await;
-        }
-    }
-}
-
-async fn in_time<T>(asked: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err("the database server does not answer".to_owned()))
 }
 
 fn name(lease: &LeaseInfo, session: Option<&Session>) {

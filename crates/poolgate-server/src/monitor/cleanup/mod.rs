@@ -7,6 +7,7 @@
 
 mod ladder;
 mod schedule;
+mod server;
 mod sessions;
 
 use std::{
