@@ -197,7 +197,9 @@ impl Ladder<'_> {
                 outcome.count(step, lease, Some(&session));
                 let goes_on = |why: &str| format!("the session of lease {} goes on: {why}", lease.id);
                 match server.terminate(&session).await {
-                    Ok(true) => drop(self.upkeep.write_off(lease.id)),
+                    Ok(true) => {
+                        self.upkeep.write_off(lease.id);
+                    }
                     Ok(false) => outcome.skip(step, &goes_on("it did not end within a second")),
                     Err(why) => return Err(goes_on(&why)),
                 }
