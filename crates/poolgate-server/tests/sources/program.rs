@@ -104,6 +104,21 @@ async fn where_arrivals_are_hidden_there_is_no_forecast() {
     assert!(!metrics.contains("\npoolgate_forecast_requests_per_second "), "{metrics}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_has_figures_once_the_source_has_been_read() {
+    let pooler = pooler(postgres().await, "postgres", &["pool_mode=transaction", "default_pool_size=7"]).await;
+    let url = format!("pgbouncer://stats@127.0.0.1:{}/postgres", pooler.port());
+    let mut command = poolgate(&["serve", "--port", "0", "--watch", &url]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("started");
+    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines().map(|line| line.expect("text"));
+    let _running = Running(child, String::new());
+    let mut line = |message: &str| lines.find(|line| line.contains(message)).expect("logged");
+    let started = line("Poolgate started");
+    assert!(!started.contains("capacity") && !started.contains("gate\":"), "unknown yet: {started}");
+    let read = line("Watched source answers");
+    assert!(read.contains("\"capacity\":7"), "{read}");
+}
+
 #[test]
 fn what_cannot_be_watched_stops_the_start_and_says_what_would_be_right() {
     for (arguments, advice) in [
