@@ -47,8 +47,8 @@ const feed = new Feed({
   onStatus(status) {
     const before = state.observe(status);
     driver.observe(status);
-    if (before === null) setText(byId("origin", HTMLElement), origin(status));
-    else log.add(...changes(before, status, words.cause(state.config)));
+    setText(byId("origin", HTMLElement), origin(status));
+    if (before !== null) log.add(...changes(before, status, words.cause(state.config)));
     if (before !== null && before.throttling_level !== status.throttling_level)
       announce(words.verdict(status, state.since));
     drawSoon();

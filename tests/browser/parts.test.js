@@ -50,6 +50,20 @@ test("the verdict is a sentence", async () => {
   assert.match(words.verdict(status, since), / connections busy$/, "what the source does not show is not said");
 });
 
+test("a server that watches has no gate, and the page makes up no figures for it", async () => {
+  const status = await golden("status-watched.json");
+  const state = new State();
+  state.observe(status);
+  const later = { ...status, sampled_at: "2026-11-23T14:02:16.300Z", throttling_level: "MODERATE" };
+  const before = state.observe(later);
+  assert.deepEqual(state.rates, { admitted: null, rejected: null });
+  assert.equal(words.waiting(later), 0, "of the pool alone");
+  assert.deepEqual(
+    changes(before, later, "").map(({ text }) => text),
+    ["NORMAL → MODERATE (pool 24 %)."],
+  );
+});
+
 test("the reason says what each client may send", async () => {
   assert.equal(words.reason(null), "");
   assert.equal(
@@ -59,6 +73,11 @@ test("the reason says what each client may send", async () => {
   assert.equal(
     words.reason(await golden("config-moderate.json")),
     "More arrives than the database can serve. Each client may send 2.4 a second, 3 at a time.",
+  );
+  assert.equal(
+    words.reason({ ...(await golden("config-normal.json")), enforced: true }),
+    "Demand is below capacity. Each client may send 100 a minute, 10 at a time, 100 ms apart.",
+    "the fixed policy limits always",
   );
   assert.match(
     words.reason(await golden("config-fixed-aggressive.json")),

@@ -84,7 +84,7 @@ export function isStatus(body) {
   return (
     typeof body?.throttling_level === "string" &&
     Number.isFinite(body.pool?.capacity) &&
-    Number.isFinite(body.gate?.max_concurrent_requests) &&
+    (body.gate === null || Number.isFinite(body.gate?.max_concurrent_requests)) &&
     typeof body.performance === "object" &&
     Array.isArray(body.alerts) &&
     !Number.isNaN(Date.parse(body.sampled_at))

@@ -71,7 +71,7 @@ export class Driver {
 
   /** @param {Status} status */
   observe({ gate }) {
-    if (gate.max_concurrent_requests === this.#gatePermits) return;
+    if (gate === null || gate.max_concurrent_requests === this.#gatePermits) return;
     this.#gatePermits = gate.max_concurrent_requests;
     setText(byId("gate-size", HTMLElement), String(gate.max_concurrent_requests));
     this.#describeDemand();

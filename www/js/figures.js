@@ -53,7 +53,7 @@ export function statRow() {
     const { pool, performance, clients } = status;
     show({
       waiting: format.count(waiting(status)),
-      busy: `${pool.checked_out} / ${pool.capacity}`,
+      busy: pool.capacity === 0 ? format.UNKNOWN : `${pool.checked_out} / ${pool.capacity}`,
       p95: format.milliseconds(performance.acquire_wait_ms?.p95),
       p99: format.milliseconds(performance.acquire_wait_ms?.p99),
       rejected: format.rate(rates.rejected),
@@ -69,21 +69,25 @@ export function statRow() {
 export function gauges() {
   const pool = track("pool");
   const gate = track("gate");
+  const panel = byId("capacity", HTMLElement);
   return ({ status }) => {
     if (status === null) return;
     const { pool: p, gate: g } = status;
     // One scale for both: a gate of 25 before a pool of 30 ends, visibly, at five sixths of it.
-    const scale = Math.max(p.capacity, g.max_concurrent_requests, 1);
+    const scale = Math.max(p.capacity, g?.max_concurrent_requests ?? 0, 1);
     const unopened = Math.max(0, p.capacity - p.checked_out - p.idle - p.connecting);
+    const share = (/** @type {number} */ connections) => connections / Math.max(1, p.capacity);
     pool.show(p.capacity / scale, {
-      busy: p.checked_out / p.capacity,
-      idle: p.idle / p.capacity,
-      connecting: p.connecting / p.capacity,
+      busy: share(p.checked_out),
+      idle: share(p.idle),
+      connecting: share(p.connecting),
     });
     pool.say(
       `${p.checked_out} busy, ${p.idle} idle, ${p.connecting} connecting, ${unopened} unopened of ${p.capacity} ` +
         `(${format.share(p.usage_percent / 100)})`,
     );
+    panel.dataset["gate"] = String(g !== null);
+    if (g === null) return gate.say(`${format.UNKNOWN} (this server watches: requests do not pass it)`);
     gate.show(g.max_concurrent_requests / scale, {
       flight: g.in_flight / Math.max(1, g.max_concurrent_requests),
     });
@@ -94,7 +98,7 @@ export function gauges() {
 /** @param {Status} status */
 export function origin({ pool }) {
   const kind = pool.backend === "postgres" ? "PostgreSQL" : "SQLite";
-  return `${kind}, pool of ${pool.pool_size} + ${pool.max_overflow}`;
+  return pool.capacity === 0 ? kind : `${kind}, pool of ${pool.pool_size} + ${pool.max_overflow}`;
 }
 
 /** @param {"pool" | "gate"} name */

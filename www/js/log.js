@@ -24,11 +24,14 @@ export function changes(before, after, reason) {
   /** @type {LogEvent[]} */
   const events = [];
   if (before.throttling_level !== after.throttling_level) {
-    const usage = `pool ${after.pool.usage_percent.toFixed(0)} %, gate ${after.gate.usage_percent.toFixed(0)} %`;
+    const usage = [
+      `pool ${after.pool.usage_percent.toFixed(0)} %`,
+      after.gate && `gate ${after.gate.usage_percent.toFixed(0)} %`,
+    ].filter(Boolean);
     events.push({
       at,
       kind: "level",
-      text: `${before.throttling_level} → ${after.throttling_level} (${usage}). ${reason}`.trim(),
+      text: `${before.throttling_level} → ${after.throttling_level} (${usage.join(", ")}). ${reason}`.trim(),
     });
   }
   if (before.circuit_breaker !== after.circuit_breaker) {

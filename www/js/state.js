@@ -63,6 +63,10 @@ export class State {
    * @param {number} at
    */
   #measureRates({ gate }, at) {
+    if (gate === null) {
+      this.rates = { admitted: null, rejected: null };
+      return;
+    }
     const newest = { at, admitted: gate.admitted_total, rejected: gate.rejected_total };
     const last = this.#totals.at(-1);
     // Totals that shrink are those of a server that was started again.

@@ -2,7 +2,7 @@
 
 import * as format from "./format.js";
 
-/** @import { CircuitState, Level, Status, ThrottlingConfig } from "../types/wire.js" */
+/** @import { CircuitState, Level, PoolStatus, Status, ThrottlingConfig } from "../types/wire.js" */
 
 /**
  * The levels from calm to worst; a level's index is its figure in the history.
@@ -51,7 +51,7 @@ export function verdict(status, since) {
     : `since ${format.clock(since.at)} or earlier`;
   const requests = waiting(status);
   return [
-    `${level(status.throttling_level)} ${begin} — ${pool.checked_out} of ${pool.capacity} connections busy`,
+    `${level(status.throttling_level)} ${begin} — ${connections(pool)}`,
     requests === 0 ? "nothing waiting" : requests && `${format.plural(requests, "request")} waiting`,
     performance.acquire_wait_ms && `p99 wait ${format.milliseconds(performance.acquire_wait_ms.p99)}`,
   ]
@@ -60,11 +60,21 @@ export function verdict(status, since) {
 }
 
 /**
+ * A pool without room is one that has not been seen yet.
+ * @param {PoolStatus} pool
+ */
+function connections({ checked_out, capacity }) {
+  return capacity === 0
+    ? "the watched source has not been read yet"
+    : `${checked_out} of ${capacity} connections busy`;
+}
+
+/**
  * Requests that wait, at the gate or for a connection; null where the watched source does not show it.
  * @param {Status} status
  */
 export function waiting({ gate, pool }) {
-  return pool.waiting === null ? null : gate.waiting + pool.waiting;
+  return pool.waiting === null ? null : (gate?.waiting ?? 0) + pool.waiting;
 }
 
 /**
@@ -80,6 +90,7 @@ export function reason(config) {
  * @param {ThrottlingConfig | null} config
  */
 export function cause(config) {
+  if (config?.reason === "healthy" && config.enforced) return "Demand is below capacity.";
   return config === null ? "" : (REASONS[config.reason] ?? `Reason: ${config.reason}.`);
 }
 

@@ -51,12 +51,13 @@ export interface Status {
   emergency_mode_active: boolean;
   circuit_breaker: CircuitState;
   pool: PoolStatus;
-  gate: GateStatus;
+  /** Null where the server only watches. */
+  gate: GateStatus | null;
   performance: {
     window_seconds: number;
-    requests: number;
-    error_rate: number;
-    response_time_ms: Percentiles;
+    requests: number | null;
+    error_rate: number | null;
+    response_time_ms: Percentiles | null;
     acquire_wait_ms: Percentiles | null;
     pool_efficiency: number | null;
   };

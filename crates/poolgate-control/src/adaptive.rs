@@ -16,7 +16,7 @@
 use std::time::Duration;
 
 use crate::{
-    average::Average, capacity::Capacity, sample::Sample, settings::AdaptiveSettings, standing::StandingQueue,
+    average::Average, capacity::Capacity, sample::Sample, settings::AdaptiveSettings, standing_queue::StandingQueue,
     window::Window,
 };
 

@@ -69,7 +69,7 @@ mod ratio;
 mod sample;
 mod settings;
 pub mod sizing;
-mod standing;
+mod standing_queue;
 mod window;
 
 pub use controller::Controller;

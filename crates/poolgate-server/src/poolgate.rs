@@ -140,17 +140,21 @@ impl Builder {
         let clients = Registry::default();
         let closing = CancellationToken::new();
         let figures = self.pool.figures();
-        names::register(self.pool.upkeep().is_some() && self.observer.is_some());
+        let gated = self.pool.demand() == Demand::Gated;
+        names::register(self.pool.upkeep().is_some() && self.observer.is_some(), gated);
         let Settings { gate, server, events, cleanup, monitor, .. } = &self.settings;
+        let core = Core::new(gate, clients.clone(), server.trusted_proxies.clone());
+        let occupancy = gated.then(|| core.occupancy());
+        let status = StatusDocument::starting(&figures, self.backend, occupancy.as_ref(), started_at);
         let shared = Arc::new(Shared {
-            gate: Core::new(gate, clients.clone(), server.trusted_proxies.clone()),
+            gate: core,
             clients,
             observed: self.observer.is_some(),
             observer: self.observer.unwrap_or_else(PoolObserver::unheard),
             contact: ContactWatch::new(self.backend),
             server_room: ServerRoom::default(),
             config: watch::Sender::new(Arc::new(ConfigDocument::new(config))),
-            status: watch::Sender::new(Arc::new(StatusDocument::starting(&figures, self.backend, gate, started_at))),
+            status: watch::Sender::new(Arc::new(status)),
             cleaner: Cleaner::new(cleanup.clone()),
             connection_test: http::ConnectionTest::default(),
             streams: Arc::new(Semaphore::new(events.max_streams as usize)),
@@ -162,18 +166,21 @@ impl Builder {
             pool: self.pool,
             settings: self.settings.clone(),
         });
+        let is_elsewhere = shared.pool.refresh().is_some();
+        // Nobody has looked yet.
+        let known = (!is_elsewhere).then_some(figures);
         tracing::info!(
-            pool_size = figures.pool_size,
-            max_overflow = figures.max_overflow,
-            capacity = figures.capacity,
+            pool_size = known.map(|figures| figures.pool_size),
+            max_overflow = known.map(|figures| figures.max_overflow),
+            capacity = known.map(|figures| figures.capacity),
             backend = shared.contact.backend().as_str(),
-            gate = gate.max_concurrent_requests,
+            gate = gated.then_some(gate.max_concurrent_requests),
             "Poolgate started"
         );
         let seed = shared.gate.jitter().bits();
         let controller = Controller::new(control_settings(&self.settings, shared.pool().demand()), epoch, seed);
         tokio::spawn(monitor::run(Arc::clone(&shared), controller));
-        if shared.pool.refresh().is_none() {
+        if !is_elsewhere {
             let (watch, interval) = (Arc::clone(&shared), monitor.interval);
             tokio::spawn(async move { watch.contact.run(&*watch.pool, interval, &watch.closing).await });
         }

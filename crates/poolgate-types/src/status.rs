@@ -32,9 +32,9 @@ pub struct Status {
     pub circuit_breaker: CircuitState,
     /// The connection pool.
     pub pool: PoolStatus,
-    /// The gate in front of it.
-    pub gate: GateStatus,
-    /// What gated requests met lately.
+    /// The gate in front of it; null where requests do not pass this server, which then only watches.
+    pub gate: Option<GateStatus>,
+    /// What requests met lately.
     pub performance: Performance,
     /// The clients that listen.
     pub clients: Clients,
@@ -102,18 +102,18 @@ pub struct GateStatus {
     pub rejected_total: u64,
 }
 
-/// What gated requests met during the last [`window_seconds`](Self::window_seconds).
+/// What requests met during the last [`window_seconds`](Self::window_seconds).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Performance {
     /// Length of the window in seconds.
     pub window_seconds: u32,
-    /// Requests that arrived in the window, rejected ones included.
-    pub requests: u64,
-    /// Share of them, 0 to 1, that were rejected or answered 5xx.
-    pub error_rate: f64,
-    /// From arrival at the gate to the response's head.
-    pub response_time_ms: Percentiles,
+    /// Requests that arrived in the window, rejected ones included; null where the watched source does not show them.
+    pub requests: Option<u64>,
+    /// Share of them, 0 to 1, that were rejected or answered 5xx; null without a gate.
+    pub error_rate: Option<f64>,
+    /// From arrival at the gate to the response's head; null without a gate.
+    pub response_time_ms: Option<Percentiles>,
     /// From arrival at the gate until a connection was in hand; null where nobody measures it.
     pub acquire_wait_ms: Option<Percentiles>,
     /// Use time / (use time + wait time) of connections, 0 to 1; 1 when nothing ran, null where nobody measures it.

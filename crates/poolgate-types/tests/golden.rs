@@ -14,6 +14,7 @@ fn every_document_survives_reading_and_writing() {
         assert_survives::<ThrottlingConfig>(name);
     }
     assert_survives::<Status>("status");
+    assert_survives::<Status>("status-watched");
     assert_survives::<CleanupReport>("cleanup");
     assert_survives::<Problem>("problem");
 }

@@ -8,7 +8,7 @@ use std::{
 use super::{
     arrival::Reason,
     settings::{Order, Rules},
-    standing::Standing,
+    standing_wait::StandingWait,
     usage::Weight,
 };
 
@@ -21,7 +21,7 @@ pub(super) struct Line<T> {
     weights: BTreeSet<(Weight, u64)>,
     /// Of those who have one.
     deadlines: BTreeSet<(Duration, u64)>,
-    standing: Standing,
+    standing: StandingWait,
 }
 
 /// One who waits.
@@ -119,7 +119,7 @@ impl<T> Default for Line<T> {
             waiting: BTreeMap::new(),
             weights: BTreeSet::new(),
             deadlines: BTreeSet::new(),
-            standing: Standing::default(),
+            standing: StandingWait::default(),
         }
     }
 }

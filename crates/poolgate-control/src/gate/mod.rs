@@ -39,7 +39,7 @@ mod line;
 mod quota;
 mod recent;
 mod settings;
-mod standing;
+mod standing_wait;
 mod usage;
 
 #[cfg(test)]

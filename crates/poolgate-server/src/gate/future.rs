@@ -98,7 +98,7 @@ where
         loop {
             let next = match this.state.as_mut().project() {
                 StateProjection::Rejected { reject } => {
-                    let mut response = reject.response(this.core.jitter());
+                    let mut response = reject.response(this.core.jitter(), || this.core.occupancy());
                     this.core.stamp(response.headers_mut());
                     return Poll::Ready(Ok(response));
                 }

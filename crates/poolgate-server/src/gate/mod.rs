@@ -1,5 +1,5 @@
 //! The gate in front of the pool: so many requests are in flight, so many wait, for so long, and the rest is turned away
-//! at once, cheaply.
+//! at once, cheaply, with a problem document that says how full it is (`max_concurrent_requests`, `in_flight`, `waiting`).
 //!
 //! A permit is held until the response's body has ended or is dropped, or, where the body is a stream of its own
 //! (`101 Switching Protocols`, `text/event-stream`), until its head. A client that vanishes gives it back.

@@ -1,7 +1,9 @@
-//! How a request is turned away: cheaply. The bodies are constants; a reject touches no pool and allocates next to nothing.
+//! How a request is turned away: cheaply. The bodies are constants, but for how full the gate is; a reject touches no pool
+//! and allocates next to nothing.
 
 use axum::body::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
+use poolgate_control::gate::Occupancy;
 use poolgate_types::Problem;
 
 use super::{body::GateBody, jitter::Jitter};
@@ -20,14 +22,15 @@ pub(super) enum Reject {
 }
 
 impl Reject {
-    pub(super) fn response<B>(self, jitter: &Jitter) -> Response<GateBody<B>> {
+    /// `occupancy` is the gate's at this moment, for those who could not be let in because it is full.
+    pub(super) fn response<B>(self, jitter: &Jitter, occupancy: impl FnOnce() -> Occupancy) -> Response<GateBody<B>> {
         let (status, body) = match self {
-            Self::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, QUEUE_FULL),
-            Self::Timeout => (StatusCode::SERVICE_UNAVAILABLE, TIMEOUT),
-            Self::CircuitOpen { .. } => (StatusCode::SERVICE_UNAVAILABLE, CIRCUIT_OPEN),
-            Self::OverQuota { .. } => (StatusCode::TOO_MANY_REQUESTS, OVER_QUOTA),
+            Self::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, diagnosed(QUEUE_FULL, occupancy())),
+            Self::Timeout => (StatusCode::SERVICE_UNAVAILABLE, diagnosed(TIMEOUT, occupancy())),
+            Self::CircuitOpen { .. } => (StatusCode::SERVICE_UNAVAILABLE, Bytes::from_static(CIRCUIT_OPEN.as_bytes())),
+            Self::OverQuota { .. } => (StatusCode::TOO_MANY_REQUESTS, Bytes::from_static(OVER_QUOTA.as_bytes())),
         };
-        let mut response = Response::new(GateBody::full(Bytes::from_static(body.as_bytes())));
+        let mut response = Response::new(GateBody::full(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(Problem::CONTENT_TYPE));
@@ -51,6 +54,14 @@ impl Reject {
         // `as` is exact: the bound is a u32.
         least + jitter.below(u64::from(least) + 2) as u32
     }
+}
+
+/// The document with the figures as members of their own, named as in the status.
+fn diagnosed(problem: &str, Occupancy { permits, in_flight, queued, .. }: Occupancy) -> Bytes {
+    let members = problem.strip_suffix('}').unwrap_or(problem);
+    let diagnosed =
+        format!(r#"{members},"max_concurrent_requests":{permits},"in_flight":{in_flight},"waiting":{queued}}}"#);
+    diagnosed.into()
 }
 
 /// RFC 9457 as constants; a test compares them with [`Problem`].

@@ -52,7 +52,7 @@ where
         let probe = match self.core.check_circuit(now) {
             Ok(probe) => probe,
             Err(reject) => {
-                tally.rejected();
+                tally.shut_out();
                 return ResponseFuture::rejected(Arc::clone(&self.core), reject);
             }
         };

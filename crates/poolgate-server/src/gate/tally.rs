@@ -11,6 +11,7 @@ pub(crate) struct Tally {
     arrivals: AtomicU64,
     admitted: AtomicU64,
     rejected: AtomicU64,
+    shut_out: AtomicU64,
     over_quota: AtomicU64,
     completed: AtomicU64,
     hold_nanos: AtomicU64,
@@ -28,6 +29,8 @@ pub(crate) struct Totals {
     pub(crate) admitted: u64,
     /// Requests turned away.
     pub(crate) rejected: u64,
+    /// Those of them that came while the breaker was not closed, and were no probes.
+    pub(crate) shut_out: u64,
     /// Requests turned away because their client sent more than its share.
     pub(crate) over_quota: u64,
     /// Permits given back.
@@ -55,6 +58,11 @@ impl Tally {
         self.rejected.fetch_add(1, Relaxed);
     }
 
+    pub(super) fn shut_out(&self) {
+        self.rejected();
+        self.shut_out.fetch_add(1, Relaxed);
+    }
+
     pub(super) fn over_quota(&self) {
         self.over_quota.fetch_add(1, Relaxed);
     }
@@ -77,6 +85,7 @@ impl Tally {
             arrivals: self.arrivals.load(Relaxed),
             admitted: self.admitted.load(Relaxed),
             rejected: self.rejected.load(Relaxed),
+            shut_out: self.shut_out.load(Relaxed),
             over_quota: self.over_quota.load(Relaxed),
             completed: self.completed.load(Relaxed),
             hold: Duration::from_nanos(self.hold_nanos.load(Relaxed)),
@@ -94,6 +103,7 @@ impl Totals {
             arrivals: self.arrivals.saturating_sub(earlier.arrivals),
             admitted: self.admitted.saturating_sub(earlier.admitted),
             rejected: self.rejected.saturating_sub(earlier.rejected),
+            shut_out: self.shut_out.saturating_sub(earlier.shut_out),
             over_quota: self.over_quota.saturating_sub(earlier.over_quota),
             completed: self.completed.saturating_sub(earlier.completed),
             hold: self.hold.saturating_sub(earlier.hold),

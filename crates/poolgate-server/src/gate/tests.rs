@@ -103,6 +103,28 @@ async fn who_is_not_let_in_in_time_is_told_when_to_come_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_is_turned_away_is_told_how_full_the_gate_is() {
+    let (gate, go) = (Gate::new(&settings(2, 1)), Arc::new(Semaphore::new(0)));
+    let service = held(&gate, &go);
+    let mut tasks = JoinSet::new();
+    for _ in 0..3 {
+        tasks.spawn(service.clone().oneshot(request()));
+    }
+    while (gate.in_flight(), gate.queued()) != (2, 1) {
+        tokio::task::yield_now().await;
+    }
+    let figures = async |answer: Answer| {
+        let bytes = answer.expect("infallible").into_body().collect().await.expect("a body").to_bytes();
+        let document: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
+        ["max_concurrent_requests", "in_flight", "waiting"].map(|name| document[name].as_u64())
+    };
+    let at_once = figures(service.oneshot(request()).await).await;
+    assert_eq!(at_once, [Some(2), Some(2), Some(1)], "the queue is full");
+    let late = tasks.join_next().await.expect("three").expect("no panic");
+    assert_eq!(figures(late).await, [Some(2), Some(2), Some(0)], "who waits no more is not counted");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_caller_with_a_deadline_does_not_wait_beyond_it() {
     let (gate, go) = (Gate::new(&settings(1, 10)), Arc::new(Semaphore::new(0)));
     let service = held(&gate, &go);

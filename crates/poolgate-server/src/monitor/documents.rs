@@ -3,13 +3,12 @@
 use axum::body::Bytes;
 use http::HeaderValue;
 use jiff::Timestamp;
-use poolgate_types::{
-    Backend, CircuitState, Clients, GateStatus, Health, Level, Percentiles, Performance, PoolStatus, Status,
-    ThrottlingConfig,
-};
+use poolgate_control::gate::Occupancy;
+use poolgate_types::{Backend, CircuitState, Clients, GateStatus, Health, Level, PoolStatus, Status, ThrottlingConfig};
 use serde::Serialize;
 
-use crate::{settings::GateSettings, watched::Figures};
+use super::performance;
+use crate::{gate::Totals, watched::Figures};
 
 /// The config, ready to send.
 #[derive(Debug)]
@@ -55,30 +54,21 @@ impl StatusDocument {
         Self { event: frame("status", &json), json, status, answering }
     }
 
-    /// What holds before the first tick.
-    pub(crate) fn starting(figures: &Figures, backend: Option<Backend>, gate: &GateSettings, at: Timestamp) -> Self {
+    /// What holds before the first tick; `gate` where requests pass one.
+    pub(crate) fn starting(
+        figures: &Figures,
+        backend: Option<Backend>,
+        gate: Option<&Occupancy>,
+        at: Timestamp,
+    ) -> Self {
         let status = Status {
             health: Health::Healthy,
             throttling_level: Level::Normal,
             emergency_mode_active: false,
             circuit_breaker: CircuitState::Closed,
             pool: pool_status(figures, backend.unwrap_or(Backend::Postgres)),
-            gate: GateStatus {
-                max_concurrent_requests: gate.max_concurrent_requests,
-                in_flight: 0,
-                waiting: 0,
-                usage_percent: 0.0,
-                admitted_total: 0,
-                rejected_total: 0,
-            },
-            performance: Performance {
-                window_seconds: 60,
-                requests: 0,
-                error_rate: 0.0,
-                response_time_ms: Percentiles::default(),
-                acquire_wait_ms: None,
-                pool_efficiency: None,
-            },
+            gate: gate.map(|occupancy| gate_status(occupancy, &Totals::default())),
+            performance: performance::nothing_yet(false, gate.is_some()),
             clients: Clients::default(),
             last_cleanup: None,
             alerts: Vec::new(),
@@ -110,7 +100,19 @@ pub(super) fn pool_status(figures: &Figures, backend: Backend) -> PoolStatus {
     }
 }
 
-pub(super) fn percent(part: u32, whole: u32) -> f64 {
+/// The gate's part of a status.
+pub(super) fn gate_status(occupancy: &Occupancy, totals: &Totals) -> GateStatus {
+    GateStatus {
+        max_concurrent_requests: occupancy.permits,
+        in_flight: occupancy.in_flight,
+        waiting: occupancy.queued,
+        usage_percent: percent(occupancy.in_flight, occupancy.permits),
+        admitted_total: totals.admitted,
+        rejected_total: totals.rejected + totals.over_quota,
+    }
+}
+
+fn percent(part: u32, whole: u32) -> f64 {
     f64::from(part) / f64::from(whole.max(1)) * 100.0
 }
 

@@ -1,16 +1,18 @@
-//! What gated requests met during the last minute.
+//! What requests met during the last minute.
 
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
-use poolgate_types::Performance;
+use poolgate_types::{Percentiles, Performance};
 
+use super::sampler::Reading;
 use crate::{
     gate::Totals,
     latency::{Interval, Latency, Rolling},
     observer::Times,
+    watched::Demand,
 };
 
 /// Length of the window in seconds, and in slots.
@@ -30,8 +32,7 @@ pub(super) struct PerformanceWindow {
 }
 
 impl PerformanceWindow {
-    pub(super) fn new(observed: bool) -> Self {
-        let none = Rolling::new(1).percentiles();
+    pub(super) fn new(observed: bool, gated: bool) -> Self {
         Self {
             observed,
             responses: Rolling::new(WINDOW as usize),
@@ -39,25 +40,13 @@ impl PerformanceWindow {
             waits_of_second: None,
             readings: VecDeque::from([(Totals::default(), Times::default())]),
             second_ends: Instant::now() + Duration::from_secs(1),
-            newest: Performance {
-                window_seconds: WINDOW,
-                requests: 0,
-                error_rate: 0.0,
-                response_time_ms: none,
-                acquire_wait_ms: observed.then_some(none),
-                pool_efficiency: observed.then_some(1.0),
-            },
+            newest: nothing_yet(observed, gated),
         }
     }
 
     /// Takes in one tick; the figures are worked out once a second.
-    pub(super) fn update(
-        &mut self,
-        totals: Totals,
-        times: Times,
-        acquire_waits: Interval,
-        responses: &Latency,
-    ) -> &Performance {
+    pub(super) fn update(&mut self, reading: &Reading, times: Times, responses: &Latency) -> &Performance {
+        let acquire_waits = reading.acquire_waits.clone();
         match &mut self.waits_of_second {
             // All intervals have the same bounds, so adding cannot fail.
             Some(waits) => drop(waits.add(acquire_waits)),
@@ -69,30 +58,44 @@ impl PerformanceWindow {
                 self.waits.push(waits);
             }
             self.responses.push(responses.take());
-            self.readings.push_back((totals, times));
+            self.readings.push_back((reading.totals, times));
             if self.readings.len() > WINDOW as usize + 1 {
                 self.readings.pop_front();
             }
-            self.work_out(totals, times);
+            self.work_out(reading, times);
         }
         &self.newest
     }
 
-    fn work_out(&mut self, totals: Totals, times: Times) {
+    fn work_out(&mut self, Reading { totals, demand, .. }: &Reading, times: Times) {
         let (first, first_times) = self.readings.front().copied().unwrap_or_default();
         let since = totals.since(&first);
         let requests = since.arrivals + since.over_quota;
         let errors = since.rejected + since.over_quota + since.server_errors;
         let wait = times.wait.saturating_sub(first_times.wait).as_secs_f64();
         let in_use = times.in_use.saturating_sub(first_times.in_use).as_secs_f64();
+        let gated = *demand == Demand::Gated;
         self.newest = Performance {
             window_seconds: WINDOW,
-            requests,
+            requests: demand.is_known().then_some(requests),
             // Rejected in this window may have arrived just before it.
-            error_rate: if requests == 0 { 0.0 } else { (errors as f64 / requests as f64).min(1.0) },
-            response_time_ms: self.responses.percentiles(),
+            error_rate: gated.then(|| if requests == 0 { 0.0 } else { (errors as f64 / requests as f64).min(1.0) }),
+            response_time_ms: gated.then(|| self.responses.percentiles()),
             acquire_wait_ms: self.observed.then(|| self.waits.percentiles()),
             pool_efficiency: self.observed.then(|| if in_use + wait > 0.0 { in_use / (in_use + wait) } else { 1.0 }),
         };
+    }
+}
+
+/// What holds before the first second has passed.
+pub(super) fn nothing_yet(observed: bool, gated: bool) -> Performance {
+    let none = Percentiles::default();
+    Performance {
+        window_seconds: WINDOW,
+        requests: gated.then_some(0),
+        error_rate: gated.then_some(0.0),
+        response_time_ms: gated.then_some(none),
+        acquire_wait_ms: observed.then_some(none),
+        pool_efficiency: observed.then_some(1.0),
     }
 }

@@ -8,7 +8,10 @@ use poolgate_types::{AlertKind, CircuitState, Level, Severity};
 use serde::Serialize;
 
 use super::sampler::Reading;
-use crate::{telemetry::names, watched::Figures};
+use crate::{
+    telemetry::names,
+    watched::{Demand, Figures},
+};
 
 /// Writes log lines and sets metrics.
 #[derive(Debug)]
@@ -84,7 +87,7 @@ impl Reporter {
     }
 
     fn measure(&mut self, decision: &Decision, reading: &Reading) {
-        let Reading { figures, occupancy, totals, sample, .. } = reading;
+        let Reading { figures, sample, .. } = reading;
         let pool = names::DEFAULT_POOL;
         gauge!(names::CONNECTION_COUNT, "pool" => pool, "state" => "used").set(f64::from(figures.checked_out));
         gauge!(names::CONNECTION_COUNT, "pool" => pool, "state" => "idle").set(f64::from(figures.idle));
@@ -102,9 +105,13 @@ impl Reporter {
         }
         let ratio = |part: u32, whole: u32| f64::from(part) / f64::from(whole.max(1));
         gauge!(names::USAGE_RATIO, "of" => "pool").set(ratio(figures.checked_out, figures.capacity));
-        gauge!(names::USAGE_RATIO, "of" => "gate").set(ratio(occupancy.in_flight, occupancy.permits));
-        for (outcome, total) in names::OUTCOMES.into_iter().zip([totals.admitted, totals.rejected, totals.over_quota]) {
-            counter!(names::REQUESTS, "outcome" => outcome).absolute(total);
+        if reading.demand == Demand::Gated {
+            let Reading { occupancy, totals, .. } = reading;
+            gauge!(names::USAGE_RATIO, "of" => "gate").set(ratio(occupancy.in_flight, occupancy.permits));
+            let ends = [totals.admitted, totals.rejected, totals.over_quota];
+            for (outcome, total) in names::OUTCOMES.into_iter().zip(ends) {
+                counter!(names::REQUESTS, "outcome" => outcome).absolute(total);
+            }
         }
         gauge!(names::CLIENTS).set(f64::from(sample.live_clients));
         gauge!(names::FAIR_RATE).set(decision.config.fair_rate_per_second.unwrap_or(0.0));

@@ -32,7 +32,9 @@ pub(super) struct Reading {
     pub(super) sample: Sample,
     pub(super) figures: Figures,
     pub(super) occupancy: Occupancy,
+    /// Requests since the start: at the gate, or as far as the source shows them.
     pub(super) totals: Totals,
+    pub(super) demand: Demand,
     /// Acquire waits since the previous reading.
     pub(super) acquire_waits: Interval,
     /// The pool is Poolgate's own, of which everything is known.
@@ -62,7 +64,7 @@ impl Sampler {
         live_clients: u32,
         streaming_clients: u32,
     ) -> Reading {
-        let totals = gate.limiter().tally().totals();
+        let mut totals = gate.limiter().tally().totals();
         let occupancy = gate.occupancy();
         let since = totals.since(&self.previous);
         self.previous = totals;
@@ -95,16 +97,22 @@ impl Sampler {
             live_clients,
             streaming_clients,
         };
-        if let Demand::Shown(traffic) = pool.demand() {
+        let demand = pool.demand();
+        if let Demand::Shown(traffic) = demand {
             self.show(&mut sample, traffic);
+            let Traffic { arrivals, completed, .. } = self.shown;
+            totals = Totals { arrivals, completed, ..Totals::default() };
         }
         let doubt = contact != Contact::Answering || self.is_stuck(&since, &occupancy, observer);
         let own_pool = pool.upkeep().is_some();
-        Reading { sample, figures, occupancy, totals, acquire_waits: acquired.interval, own_pool, doubt }
+        Reading { sample, figures, occupancy, totals, demand, acquire_waits: acquired.interval, own_pool, doubt }
     }
 
     /// Nobody passes the gate of this server: the pooler is the gate, one that turns nobody away.
-    fn show(&mut self, sample: &mut Sample, traffic: Traffic) {
+    fn show(&mut self, sample: &mut Sample, traffic: Option<Traffic>) {
+        // What went on at the last reading does not go on for ever.
+        let Traffic { arrivals, completed, .. } = self.shown;
+        let traffic = traffic.unwrap_or(Traffic { arrivals, completed, ..Traffic::default() });
         let before = std::mem::replace(&mut self.shown, traffic);
         let arrivals = traffic.arrivals.saturating_sub(before.arrivals);
         sample.completed = traffic.completed.saturating_sub(before.completed);

@@ -15,19 +15,21 @@ use crate::{shared::Shared, watched::ApartConnection};
 const INTERVAL: Duration = Duration::from_secs(15);
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The limits of the server, of the database and of the role; -1 stands for none.
+/// The limits of the server, of the database and of the role; -1 stands for none. Those of the last two do not hold for
+/// superusers, and no parallel worker counts towards the role's.
 const QUESTION: &str = "SELECT json_build_array(
         json_build_object(
             'max', current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
                    - coalesce(current_setting('reserved_connections', true)::int, 0),
             'used', (SELECT coalesce(sum(numbackends), 0) FROM pg_stat_database)),
         json_build_object(
-            'max', d.datconnlimit,
+            'max', CASE WHEN r.rolsuper THEN -1 ELSE d.datconnlimit END,
             'used', (SELECT numbackends FROM pg_stat_database WHERE datid = d.oid)),
         json_build_object(
-            'max', r.rolconnlimit,
-            'used', (SELECT count(*) FROM pg_stat_activity WHERE usesysid = r.oid)))::text
-    FROM pg_database d, pg_roles r WHERE d.datname = current_database() AND r.rolname = current_user";
+            'max', CASE WHEN r.rolsuper THEN -1 ELSE r.rolconnlimit END,
+            'used', (SELECT count(*) FROM pg_stat_activity
+                     WHERE usesysid = r.oid AND backend_type = 'client backend')))::text
+    FROM pg_database d, pg_roles r WHERE d.datname = current_database() AND r.rolname = session_user";
 
 /// The server's newest answer.
 #[derive(Debug, Default)]

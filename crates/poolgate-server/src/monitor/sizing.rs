@@ -6,13 +6,7 @@ use poolgate_control::sizing::{self, Sizer, Target};
 use poolgate_types::{Backend, Forecast};
 
 use super::sampler::Reading;
-use crate::{
-    gate::Totals,
-    settings::Settings,
-    shared::Shared,
-    telemetry::names,
-    watched::{Demand, Traffic},
-};
+use crate::{settings::Settings, shared::Shared, telemetry::names};
 
 /// Time between two looks ahead.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -20,6 +14,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Looks ahead once a second.
 #[derive(Debug)]
 pub(super) struct Sizing {
+    /// The pool's size at the start, for which the gate's is set.
+    floor: u32,
     sizer: Sizer,
     previous: Passed,
     looked: Instant,
@@ -35,23 +31,11 @@ struct Passed {
     in_use: Duration,
 }
 
-impl Passed {
-    /// `None` where nobody can tell.
-    fn now(shared: &Shared, totals: &Totals) -> Option<Self> {
-        let in_use = shared.observer.times().in_use;
-        match shared.pool().demand() {
-            Demand::Gated => Some(Self { arrivals: totals.arrivals, completed: totals.completed, in_use }),
-            Demand::Shown(Traffic { arrivals, completed, .. }) => Some(Self { arrivals, completed, in_use }),
-            Demand::Hidden => None,
-        }
-    }
-}
-
 impl Sizing {
     pub(super) fn new(settings: &Settings, floor: u32) -> Self {
         let ceiling = if settings.sizing.predictive { settings.sizing.ceiling } else { floor };
         let sizer = Sizer::new(sizing::SizingSettings { floor, ceiling, horizon: settings.sizing.horizon });
-        Self { sizer, previous: Default::default(), looked: Instant::now(), kept_open: 0, forecast: None }
+        Self { floor, sizer, previous: Default::default(), looked: Instant::now(), kept_open: 0, forecast: None }
     }
 
     /// Called with every tick.
@@ -65,8 +49,16 @@ impl Sizing {
     }
 
     fn look_ahead(&mut self, shared: &Shared, reading: &Reading, elapsed: Duration) {
-        let Reading { figures, totals, .. } = reading;
-        let Some(passed) = Passed::now(shared, totals) else { return };
+        let Reading { figures, totals, demand, .. } = reading;
+        if !demand.is_known() {
+            return self.forget();
+        }
+        let passed = Passed {
+            // Whoever comes while the database is away comes again and again, and no connection would help.
+            arrivals: totals.arrivals.saturating_sub(totals.shut_out),
+            completed: totals.completed,
+            in_use: shared.observer.times().in_use,
+        };
         let before = std::mem::replace(&mut self.previous, passed);
         let demand = sizing::Demand {
             arrivals: passed.arrivals.saturating_sub(before.arrivals),
@@ -77,26 +69,37 @@ impl Sizing {
         self.sizer.update(&demand, elapsed);
         let target = self.sizer.target(size_limit(shared, figures.max_overflow), shared.uptime());
         let horizon_seconds = shared.settings.sizing.horizon.as_secs_f64();
-        let forecast = |arrivals_per_second| Forecast { horizon_seconds, arrivals_per_second };
-        self.forecast = target.forecast.map(forecast);
-        metrics::gauge!(names::FORECAST).set(target.forecast.unwrap_or(0.0));
+        self.forecast = target.forecast.map(|arrivals_per_second| {
+            metrics::gauge!(names::FORECAST).set(arrivals_per_second);
+            Forecast { horizon_seconds, arrivals_per_second }
+        });
         if shared.settings.sizing.predictive {
-            self.apply(shared, reading, &target);
+            self.apply(shared, &target);
         }
     }
 
-    fn apply(&mut self, shared: &Shared, reading: &Reading, target: &Target) {
+    /// Arrivals do not show any more. A metric that was published cannot be taken back; Prometheus has a value for that.
+    fn forget(&mut self) {
+        if self.forecast.take().is_some() {
+            metrics::gauge!(names::FORECAST).set(f64::NAN);
+        }
+    }
+
+    fn apply(&mut self, shared: &Shared, target: &Target) {
         let Some(upkeep) = shared.pool().upkeep() else { return };
-        let figures = &reading.figures;
-        if target.size != figures.pool_size && upkeep.resize(target.size, figures.max_overflow) {
-            // In step with the pool: a gate that stays as it was would keep the new connections idle.
-            let gate = shared.gate.limiter();
-            let permits = (gate.permits() + target.size).saturating_sub(figures.pool_size).max(1);
-            gate.set_permits(permits);
+        let before = upkeep.counts();
+        let resized = target.size != before.pool_size && upkeep.resize(target.size, before.max_overflow);
+        let size = if resized { target.size } else { before.pool_size };
+        // In step with the pool: a gate that stays as it was would keep the new connections idle. By the pool's size and
+        // not by its change, for the app may change it too.
+        let configured = shared.settings.gate.max_concurrent_requests;
+        let permits = configured.saturating_add(size).saturating_sub(self.floor).max(1);
+        shared.gate.limiter().set_permits(permits);
+        if resized {
             let forecast = target.forecast.unwrap_or(0.0);
             tracing::info!(
-                from = figures.pool_size,
-                to = target.size,
+                from = before.pool_size,
+                to = size,
                 gate = permits,
                 "Connection pool resized for {forecast:.0} requests/s"
             );

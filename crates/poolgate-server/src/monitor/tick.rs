@@ -5,13 +5,13 @@ use std::{sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use poolgate_control::{Contact, Controller, Decision};
 use poolgate_types::{
-    Alert, AlertKind, CircuitState, Clients, ConfigVersion, GateStatus, Health, Level, Performance, Reason, Severity,
-    Status, ThrottlingConfig,
+    Alert, AlertKind, CircuitState, Clients, ConfigVersion, Health, Level, Performance, Reason, Severity, Status,
+    ThrottlingConfig,
 };
 use tokio::time::{self, MissedTickBehavior};
 
 use super::{
-    documents::{ConfigDocument, StatusDocument, percent, pool_status},
+    documents::{ConfigDocument, StatusDocument, gate_status, pool_status},
     performance::PerformanceWindow,
     report::Reporter,
     sampler::{Reading, Sampler},
@@ -40,7 +40,7 @@ pub(crate) async fn run(shared: Arc<Shared>, controller: Controller) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut monitor = Monitor {
         sampler: Sampler::new(tick),
-        performance: PerformanceWindow::new(shared.observed),
+        performance: PerformanceWindow::new(shared.observed, shared.pool().demand() == Demand::Gated),
         reporter: Reporter::new(shared.settings.monitor.interval),
         sizing: Sizing::new(&shared.settings, shared.pool().figures().pool_size),
         upkeep: time::interval(UPKEEP),
@@ -91,7 +91,7 @@ impl Monitor {
         if let Some(mean_hold) = decision.mean_hold {
             shared.gate.limiter().set_hold(mean_hold);
         }
-        if pool.demand() == Demand::Gated && decision.permits != reading.occupancy.permits {
+        if reading.demand == Demand::Gated && decision.permits != reading.occupancy.permits {
             tracing::info!(from = reading.occupancy.permits, to = decision.permits, "Gate resized");
             shared.gate.limiter().resize(decision.permits);
         }
@@ -106,10 +106,7 @@ impl Monitor {
         self.clean_up(&decision);
         self.publish_config(&decision, &reading, &in_force.config);
         self.reporter.report(&decision, &reading, shared.settings.thresholds.critical);
-        let performance = self
-            .performance
-            .update(reading.totals, shared.observer.times(), reading.acquire_waits.clone(), shared.gate.responses())
-            .clone();
+        let performance = self.performance.update(&reading, shared.observer.times(), shared.gate.responses()).clone();
         if let Some(efficiency) = performance.pool_efficiency {
             Reporter::efficiency(efficiency);
         }
@@ -169,21 +166,14 @@ fn status(
     clients: Clients,
     performance: Performance,
 ) -> Status {
-    let Reading { figures, occupancy, totals, .. } = reading;
+    let Reading { figures, occupancy, totals, demand, .. } = reading;
     Status {
         health,
         throttling_level: decision.config.throttling_level,
         emergency_mode_active: decision.config.emergency_mode_active,
         circuit_breaker: decision.breaker,
         pool: pool_status(figures, shared.contact.backend()),
-        gate: GateStatus {
-            max_concurrent_requests: occupancy.permits,
-            in_flight: occupancy.in_flight,
-            waiting: occupancy.queued,
-            usage_percent: percent(occupancy.in_flight, occupancy.permits),
-            admitted_total: totals.admitted,
-            rejected_total: totals.rejected + totals.over_quota,
-        },
+        gate: (*demand == Demand::Gated).then(|| gate_status(occupancy, totals)),
         performance,
         clients,
         last_cleanup: shared.cleaner.newest(),

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::duration;
 
 /// `cleanup.*`: cleaning the pool up. What takes a connection away from its holder is off unless it is opted in; then
-/// automatic cleanups do it, and those that are asked for with `server.admin_token`: at most two of each at a time, and
-/// only sessions of this process.
+/// automatic cleanups do it, and those that are asked for with `server.admin_token`: at most two leases, statements and
+/// sessions all together at a time, and only those of this process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]

@@ -45,8 +45,8 @@ pub(crate) const CLEANUP_ENDS: [&str; 3] = ["lease", "statement", "session"];
 pub(crate) const LEVELS: [Level; 4] = [Level::Normal, Level::Moderate, Level::Aggressive, Level::Emergency];
 
 /// Describes every metric and gives each its first value, so that a dashboard finds it from the start; those of opening and
-/// closing connections only where that is ours to do and observed.
-pub(crate) fn register(observed: bool) {
+/// closing connections only where that is ours to do and observed, those of the gate only where requests pass it.
+pub(crate) fn register(observed: bool, gated: bool) {
     describe_gauge!(CONNECTION_COUNT, "Open connections of the pool, by state");
     describe_gauge!(CONNECTION_MAX, "Connections that the pool may open");
     describe_gauge!(CONNECTION_IDLE_MAX, "Connections that the pool keeps when nobody needs them");
@@ -88,8 +88,10 @@ pub(crate) fn register(observed: bool) {
             counter!(CONNECTIONS_CLOSED, "pool" => DEFAULT_POOL, "reason" => reason.as_str()).absolute(0);
         }
     }
-    for outcome in OUTCOMES {
-        counter!(REQUESTS, "outcome" => outcome).absolute(0);
+    if gated {
+        for outcome in OUTCOMES {
+            counter!(REQUESTS, "outcome" => outcome).absolute(0);
+        }
     }
     for level in LEVELS {
         counter!(THROTTLE_LEVEL_SECONDS, "level" => level.as_str()).absolute(0);

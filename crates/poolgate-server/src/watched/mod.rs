@@ -94,10 +94,17 @@ pub trait Upkeep: Send + Sync {
 pub enum Demand {
     /// Through this server's gate, which counts them.
     Gated,
-    /// Past it, but the source shows them.
-    Shown(Traffic),
+    /// Past it, but the source shows them; `None` while it has not been read, or cannot be.
+    Shown(Option<Traffic>),
     /// Past it, and nobody can tell how many are waiting: only the fixed policy can act.
     Hidden,
+}
+
+impl Demand {
+    /// Whether it is known at present how many requests come.
+    pub(crate) fn is_known(&self) -> bool {
+        matches!(self, Self::Gated | Self::Shown(Some(_)))
+    }
 }
 
 /// Requests that do not pass this server's gate, as a source shows them.

@@ -1,9 +1,6 @@
 //! PostgreSQL itself, as `pg_stat_activity` shows it.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 use poolgate_pool::{Contact, Drained};
@@ -53,19 +50,13 @@ pub struct PostgresServer {
     standing: Standing,
     application: Option<String>,
     capacity: Option<u32>,
-    figures: Mutex<Figures>,
 }
 
 impl PostgresServer {
     /// Watches the database at this address on one standing connection. The role needs `pg_monitor` to see the sessions
     /// of others. Nothing happens before it is read.
     pub fn new(options: PgConnectOptions) -> Self {
-        Self {
-            standing: Standing::new(options, INTERVAL, advice),
-            application: None,
-            capacity: None,
-            figures: Mutex::default(),
-        }
+        Self { standing: Standing::new(options, INTERVAL, advice), application: None, capacity: None }
     }
 
     /// Watches only sessions whose `application_name` begins so. By default all of the database.
@@ -83,10 +74,10 @@ impl PostgresServer {
         self
     }
 
-    async fn look(&self, connection: &mut PgConnection) -> Result<(), Trouble> {
+    async fn look(&self, mut connection: PgConnection) -> Result<PgConnection, Trouble> {
         // Not kept prepared: it is the connection's only statement, and not a frequent one.
         let query = sqlx::query(SESSIONS).bind(&self.application).persistent(false);
-        let row = query.fetch_one(connection).await?;
+        let row = query.fetch_one(&mut connection).await?;
         let count = |column| number(&row, &[column]).and_then(|count| u32::try_from(count).ok());
         let hidden = count("hidden").unwrap_or_default();
         self.standing.misses((hidden > 0).then(|| {
@@ -97,19 +88,15 @@ impl PostgresServer {
             )
         }));
         let capacity = self.capacity.or(count("slots")).unwrap_or_default();
-        *self.newest() = Figures {
+        self.standing.shows(Figures {
             pool_size: capacity,
             capacity,
             checked_out: count("busy").unwrap_or_default(),
             idle: count("idle").unwrap_or_default(),
             oldest_checkout: number(&row, &["oldest"]).map(Duration::from_millis),
             ..Figures::default()
-        };
-        Ok(())
-    }
-
-    fn newest(&self) -> MutexGuard<'_, Figures> {
-        self.figures.lock().unwrap_or_else(PoisonError::into_inner)
+        });
+        Ok(connection)
     }
 }
 
@@ -119,8 +106,7 @@ impl WatchedPool for PostgresServer {
     }
 
     fn figures(&self) -> Figures {
-        let figures = *self.newest();
-        if self.standing.is_unreadable() { figures.unseen() } else { figures }
+        self.standing.figures()
     }
 
     fn contact(&self) -> Contact {
@@ -132,21 +118,11 @@ impl WatchedPool for PostgresServer {
     }
 
     fn drain(&self, deadline: Duration) -> BoxFuture<'_, Drained> {
-        Box::pin(async move {
-            self.standing.close(deadline).await;
-            Drained::default()
-        })
+        Box::pin(self.standing.drain(deadline))
     }
 
     fn refresh(&self) -> Option<BoxFuture<'_, ()>> {
-        Some(Box::pin(async move {
-            let reading = async {
-                let mut connection = self.standing.connection().await?;
-                self.look(&mut connection).await?;
-                Ok(connection)
-            };
-            self.standing.read(reading).await;
-        }))
+        Some(Box::pin(self.standing.read(|connection| self.look(connection))))
     }
 
     fn demand(&self) -> Demand {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use poolgate_pool::Contact;
+use poolgate_pool::{Contact, Drained};
 use sqlx::{
     ConnectOptions, PgConnection, Row,
     error::DatabaseError,
@@ -19,7 +19,7 @@ use sqlx::{
 };
 use tokio::time;
 
-use super::BlindSpot;
+use super::{BlindSpot, Figures};
 
 /// How long a reading may take, connecting included.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -70,6 +70,7 @@ impl Trouble {
 struct Known {
     connection: Option<PgConnection>,
     begun: Option<Instant>,
+    figures: Figures,
     answered: Option<Instant>,
     failed: Option<Instant>,
     failures: u32,
@@ -84,11 +85,15 @@ impl Standing {
         Self { options: options.application_name("poolgate-watch"), advice, interval, known: Mutex::default() }
     }
 
-    /// One reading, if it is time for one: what reads takes the [`connection`](Self::connection), and gives it back.
-    pub(super) async fn read(&self, reading: impl Future<Output = Result<PgConnection, Trouble>>) {
+    /// One reading, if it is time for one: `look` takes the connection, and gives it back.
+    pub(super) async fn read<Look>(&self, look: impl FnOnce(PgConnection) -> Look)
+    where
+        Look: Future<Output = Result<PgConnection, Trouble>>,
+    {
         if !self.is_due() {
             return;
         }
+        let reading = async { look(self.connection().await?).await };
         let late = |_| Err(Trouble::Silent(format!("no answer within {} s", PATIENCE.as_secs())));
         match time::timeout(PATIENCE, reading).await.unwrap_or_else(late) {
             Ok(connection) => {
@@ -100,7 +105,7 @@ impl Standing {
     }
 
     /// The standing connection, or a new one. It is taken out: what does not answer in time is dropped, never asked again.
-    pub(super) async fn connection(&self) -> Result<PgConnection, Trouble> {
+    async fn connection(&self) -> Result<PgConnection, Trouble> {
         let standing = self.known().connection.take();
         match standing {
             Some(connection) => Ok(connection),
@@ -114,12 +119,25 @@ impl Standing {
         time::timeout(timeout, async { Ok(self.options.connect().await?) }).await.unwrap_or_else(late)
     }
 
-    pub(super) async fn close(&self, deadline: Duration) {
+    /// Ends the reading. The connections that are watched are not ours to close.
+    pub(super) async fn drain(&self, deadline: Duration) -> Drained {
         let standing = self.known().connection.take();
         if let Some(connection) = standing {
             // It is of no more use either way.
             let _ = time::timeout(deadline, sqlx::Connection::close(connection)).await;
         }
+        Drained::default()
+    }
+
+    /// The newest figures; while it cannot be read, no more than the limits.
+    pub(super) fn figures(&self) -> Figures {
+        let known = self.known();
+        if known.unreadable.is_some() { known.figures.unseen() } else { known.figures }
+    }
+
+    /// Notes what the newest reading has shown.
+    pub(super) fn shows(&self, figures: Figures) {
+        self.known().figures = figures;
     }
 
     pub(super) fn contact(&self) -> Contact {
@@ -135,11 +153,6 @@ impl Standing {
     /// The newest reading has failed.
     pub(super) fn has_failed(&self) -> bool {
         self.known().failures > 0
-    }
-
-    /// It answers, and yet the newest reading has failed: nobody knows what goes on there.
-    pub(super) fn is_unreadable(&self) -> bool {
-        self.known().unreadable.is_some()
     }
 
     pub(super) fn blind_spot(&self) -> Option<BlindSpot> {
@@ -178,7 +191,8 @@ impl Standing {
     fn succeeded(&self) {
         let mut known = self.known();
         if known.answered.is_none() || known.failures > 0 {
-            tracing::info!(source = %self, "Watched source answers");
+            let Figures { pool_size, max_overflow, capacity, .. } = known.figures;
+            tracing::info!(source = %self, pool_size, max_overflow, capacity, "Watched source answers");
         }
         known.answered = Some(Instant::now());
         known.failures = 0;

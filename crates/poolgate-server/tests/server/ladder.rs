@@ -28,6 +28,10 @@ static DATABASE: LazyLock<Database> = LazyLock::new(|| Database::start().expect(
 
 /// A server whose pool the database knows by `name`, and which calls a second long.
 fn server(name: &str, size: u32, opt_in: impl FnOnce(&mut CleanupSettings)) -> Server<PoolgatePool<Any>> {
+    server_at(&DATABASE.url("postgres"), name, size, opt_in)
+}
+
+fn server_at(url: &str, name: &str, size: u32, opt_in: impl FnOnce(&mut CleanupSettings)) -> Server<PoolgatePool<Any>> {
     sqlx::any::install_default_drivers();
     let mut settings = Settings::default();
     settings.server.admin_token = Some(Secret::new(TOKEN));
@@ -35,10 +39,11 @@ fn server(name: &str, size: u32, opt_in: impl FnOnce(&mut CleanupSettings)) -> S
     let cleanup = &mut settings.cleanup;
     (cleanup.leak_threshold, cleanup.revoke_after) = (second, second);
     (cleanup.cancel_after, cleanup.terminate_after) = (second, second);
+    cleanup.manual_cooldown = second;
     opt_in(cleanup);
     let observer = PoolObserver::default();
     let session = PostgresSession { application_name: Some(name.to_owned()), ..PostgresSession::default() };
-    let pool = PoolgatePool::<Any>::builder(DATABASE.url("postgres").parse().expect("a URL"))
+    let pool = PoolgatePool::<Any>::builder(url.parse().expect("a URL"))
         .config(PoolConfig { size, max_overflow: 0, ..PoolConfig::default() })
         .postgres(session)
         .observer(Arc::new(observer.clone()))
@@ -114,19 +119,42 @@ async fn each_cause_is_ended_and_others_are_left_alone() {
     let mut young = lease(&server).await;
 
     let report = clean(&server, &[ADMIN]).await;
-    for (what, count) in [
-        ("leases_flagged", 3),
-        ("revoked", 1),
-        ("cancelled", 1),
-        ("terminated", 1),
-        ("freed", 3),
-        ("checked_out_before", 4),
-        ("checked_out_after", 1),
-    ] {
-        assert_eq!(report[what], count, "{what}: {report}");
-    }
+    let expect = |report: &Value, expected: [(&str, u32); 7]| {
+        for (what, count) in expected {
+            assert_eq!(report[what], count, "{what}: {report}");
+        }
+    };
+    expect(
+        &report,
+        [
+            ("leases_flagged", 3),
+            ("revoked", 1),
+            ("cancelled", 1),
+            ("terminated", 0),
+            ("freed", 2),
+            ("checked_out_before", 4),
+            ("checked_out_after", 2),
+        ],
+    );
     let summary = report["summary"].as_str().expect("text");
-    assert!(summary.starts_with("3 freed, 1 leases busy, 3 suspiciously old"), "{summary}");
+    assert!(summary.starts_with("2 freed, 2 leases busy, 3 suspiciously old"), "{summary}");
+    assert!(report["skipped"].to_string().contains("terminate: 2 are ended at once"), "{report}");
+
+    tokio::time::sleep(LONG).await;
+    young.execute("SELECT 1").await.expect("not forgotten");
+    let report = clean(&server, &[ADMIN]).await;
+    expect(
+        &report,
+        [
+            ("leases_flagged", 2),
+            ("revoked", 0),
+            ("cancelled", 0),
+            ("terminated", 1),
+            ("freed", 1),
+            ("checked_out_before", 2),
+            ("checked_out_after", 1),
+        ],
+    );
 
     assert!(Revoked::caused(&forgotten.execute("SELECT 1").await.expect_err("revoked")));
     assert!(left_open.execute("SELECT 1").await.is_err());
@@ -211,7 +239,7 @@ async fn the_place_of_a_session_that_has_ended_is_taken_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_of_each_are_ended_at_once_and_no_more() {
+async fn two_are_ended_at_once_and_no_more() {
     let server = server("many", 4, everything);
     let mut forgotten = Vec::new();
     for _ in 0..4 {
@@ -221,6 +249,30 @@ async fn two_of_each_are_ended_at_once_and_no_more() {
     let report = clean(&server, &[ADMIN]).await;
     assert_eq!((report["revoked"].as_u64(), report["freed"].as_u64()), (Some(2), Some(2)), "{report}");
     assert!(report["skipped"].to_string().contains("revoke: 2 are ended at once"), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_whose_session_cannot_be_ended_is_revoked_and_reported() {
+    let url = DATABASE.create_database("no_signals").expect("created");
+    DATABASE
+        .sql(
+            "no_signals",
+            "CREATE ROLE powerless LOGIN; REVOKE EXECUTE ON FUNCTION pg_terminate_backend(int, bigint) FROM PUBLIC",
+        )
+        .expect("revoked");
+    let url = url.replace("//postgres@", "//powerless@");
+    let server = server_at(&url, "powerless", 2, |cleanup| cleanup.revoke = true);
+    let mut forgotten = lease(&server).await;
+    tokio::time::sleep(LONG).await;
+    let report = clean(&server, &[ADMIN]).await;
+    assert_eq!((report["revoked"].as_u64(), report["freed"].as_u64()), (Some(1), Some(0)), "{report}");
+    assert_eq!(report["summary"], "0 freed, 1 leases busy, 1 suspiciously old, 1 revoked");
+    let skipped = report["skipped"].to_string();
+    let why = format!("revoke: the session of lease {} goes on: ", forgotten.id());
+    assert!(skipped.contains(&why) && skipped.contains("permission denied"), "{skipped}");
+    assert!(Revoked::caused(&forgotten.execute("SELECT 1").await.expect_err("revoked")));
+    drop(forgotten);
+    assert_eq!(server.pool.counts().checked_out, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,28 +1,35 @@
 //! The forecast, and a pool that follows it on a real PostgreSQL with little room.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::harness::{Server, eventually, server};
 use axum::{Router, routing::get};
 use http::StatusCode;
-use poolgate_pool::{PoolConfig, PoolgatePool, PostgresSession};
-use poolgate_server::{PoolObserver, Poolgate, Settings};
+use poolgate_pool::{PoolConfig, PoolgatePool, PostgresSession, sqlite_options};
+use poolgate_server::{PoolObserver, Poolgate, Settings, settings::SizingSettings};
 use poolgate_test_postgres::Postgres as Database;
-use sqlx::{Executor, Postgres};
+use sqlx::{Executor, Postgres, Sqlite};
 use tokio::task::JoinSet;
 
 /// 13 connections, 3 of them for superusers, one of the others left alone: 9, of which two watch.
 const MAX_CONNECTIONS: u32 = 13;
 
 async fn serve(database: &Database, predictive: bool) -> Server<PoolgatePool<Postgres>> {
+    serve_at(&database.url("postgres"), |sizing| sizing.predictive = predictive).await
+}
+
+async fn serve_at(url: &str, change: impl FnOnce(&mut SizingSettings)) -> Server<PoolgatePool<Postgres>> {
     let mut settings = Settings::default();
     (settings.pool.size, settings.pool.max_overflow) = (2, 0);
     settings.gate.max_concurrent_requests = 2;
-    settings.sizing.predictive = predictive;
     settings.sizing.horizon = Duration::from_secs(2);
+    change(&mut settings.sizing);
     settings.check().expect("possible settings");
     let observer = PoolObserver::default();
-    let pool = PoolgatePool::<Postgres>::builder(database.url("postgres").parse().expect("a URL"))
+    let pool = PoolgatePool::<Postgres>::builder(url.parse().expect("a URL"))
         .config(PoolConfig { size: 2, max_overflow: 0, ..PoolConfig::default() })
         .postgres(PostgresSession::default())
         .observer(Arc::new(observer.clone()))
@@ -43,6 +50,12 @@ async fn serve(database: &Database, predictive: bool) -> Server<PoolgatePool<Pos
     let server = Server::new(poolgate, pool, app, tempfile::TempDir::new().expect("a folder"));
     eventually("ready", || server.poolgate.readiness().missing().is_none()).await;
     server
+}
+
+/// The size of the pool, and that of the gate.
+fn sizes(server: &Server<PoolgatePool<Postgres>>) -> (u32, u32) {
+    let gate = server.poolgate.status().gate.expect("requests pass it");
+    (server.pool.counts().pool_size, gate.max_concurrent_requests)
 }
 
 /// Requests that come evenly whatever becomes of them; how many were served.
@@ -69,8 +82,8 @@ async fn the_pool_follows_the_forecast_up_to_what_the_server_has_room_for() {
     let database = database.await.expect("joined").expect("PostgreSQL");
     let fixed = serve(&database, false).await;
     let served_fixed = demand(&fixed, 20, 5).await;
+    assert_eq!(sizes(&fixed), (2, 2), "off by default");
     let status = fixed.poolgate.status();
-    assert_eq!((status.pool.pool_size, status.gate.max_concurrent_requests), (2, 2), "off by default");
     let forecast = status.forecast.expect("shown all the same");
     assert!((10.0..40.0).contains(&forecast.arrivals_per_second), "{forecast:?}");
     fixed.poolgate.shutdown(Duration::from_secs(5)).await;
@@ -80,9 +93,93 @@ async fn the_pool_follows_the_forecast_up_to_what_the_server_has_room_for() {
     let status = server.poolgate.status();
     println!("{served_fixed} of 100 served by a fixed pool, {served} of 160 by one of {}", status.pool.pool_size);
     assert!((5..=9).contains(&status.pool.pool_size), "{:?}", status.pool);
-    assert_eq!(status.gate.max_concurrent_requests, status.pool.pool_size, "the gate goes with it");
+    assert_eq!(sizes(&server), (status.pool.pool_size, status.pool.pool_size), "the gate goes with it");
     assert_eq!(server.pool.contact().consecutive_failures, 0, "the server was never full");
     assert!(served * 100 > served_fixed * 160, "{served} of 160, {served_fixed} of 100");
+}
+
+/// A database and a role with limits, and how large a pool becomes there that would like to be much larger.
+async fn grown(server: &Database, name: &str, role: &str, limits: &str, replicas: u32) -> u32 {
+    let url = server.create_database(name).expect("created").replace("//postgres@", &format!("//{role}@"));
+    server.sql("postgres", limits).expect("altered");
+    let change = |sizing: &mut SizingSettings| {
+        (sizing.predictive, sizing.ceiling, sizing.replicas) = (true, 12, replicas);
+    };
+    let server = serve_at(&url, change).await;
+    // 15 in use at the same time.
+    demand(&server, 50, 5).await;
+    let counts = server.pool.counts();
+    assert!(counts.open() <= counts.pool_size, "{counts:?}");
+    assert!(server.pool.contact().error.is_none(), "the server was never full: {:?}", server.pool.contact());
+    server.poolgate.shutdown(Duration::from_secs(5)).await;
+    counts.pool_size
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_grows_to_what_the_role_the_database_and_its_replicas_leave_it() {
+    let database = tokio::task::spawn_blocking(Database::start).await.expect("joined").expect("PostgreSQL");
+    let grown = |name, role, limits, replicas| grown(&database, name, role, limits, replicas);
+    let (free, by_role, by_database, shared, superuser) = tokio::join!(
+        grown("free", "free", "CREATE ROLE free LOGIN", 1),
+        grown("by_role", "few", "CREATE ROLE few LOGIN; ALTER ROLE few CONNECTION LIMIT 10", 1),
+        grown("by_database", "many", "CREATE ROLE many LOGIN; ALTER DATABASE by_database CONNECTION LIMIT 12", 1),
+        grown("shared", "three", "CREATE ROLE three LOGIN; ALTER ROLE three CONNECTION LIMIT 20", 3),
+        grown(
+            "unlimited",
+            "admin",
+            "CREATE ROLE admin LOGIN SUPERUSER CONNECTION LIMIT 3; ALTER DATABASE unlimited CONNECTION LIMIT 3",
+            1
+        ),
+    );
+    assert_eq!(free, 12, "sizing.ceiling");
+    // Two connections watch; the second may be opened after the question.
+    assert!(matches!(by_role, 7 | 8), "of ten, less one that is left alone: {by_role}");
+    assert!(matches!(by_database, 8 | 9), "of twelve, less two that are left alone: {by_database}");
+    assert_eq!(shared, 6, "of twenty, less two that are left alone, a third");
+    assert_eq!(superuser, 12, "such limits do not hold for superusers");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gate_and_pool_stay_in_step_when_the_app_resizes_the_pool_as_well() {
+    let database = tokio::task::spawn_blocking(Database::start).await.expect("joined").expect("PostgreSQL");
+    let server = serve(&database, true).await;
+    for size in [7, 1, 5] {
+        server.pool.resize(size, 0).expect("possible");
+        eventually("back at what the forecast asks for", || sizes(&server) == (2, 2)).await;
+    }
+    demand(&server, 20, 4).await;
+    assert!(sizes(&server).0 > 2, "{:?}", sizes(&server));
+    let in_step = || {
+        let (pool, gate) = sizes(&server);
+        pool == gate
+    };
+    eventually("in step", in_step).await;
+}
+
+#[tokio::test]
+async fn whoever_an_open_breaker_turns_away_is_no_demand() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let absent = sqlite_options(folder.path().join("absent.db")).create_if_missing(false);
+    let pool = PoolgatePool::<Sqlite>::builder(absent).build().expect("a pool");
+    let mut settings = Settings::default();
+    settings.gate.max_concurrent_requests = 2;
+    let poolgate = Poolgate::builder(pool.clone()).settings(settings).start();
+    let work = {
+        let pool = pool.clone();
+        async move || pool.acquire().await.map(drop).map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
+    };
+    let app = Router::new().route("/work", get(work)).layer(poolgate.gate());
+    let app = poolgate_server::app(&poolgate, app);
+    let server = Server::new(poolgate, pool, app, folder);
+    eventually("open", || server.poolgate.config().circuit_breaker_open).await;
+    let (begun, mut turned_away) = (Instant::now(), 0);
+    while begun.elapsed() < Duration::from_secs(3) {
+        turned_away += u32::from(server.get("/work").await.status == StatusCode::SERVICE_UNAVAILABLE);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let forecast = server.poolgate.status().forecast.expect("looked ahead").arrivals_per_second;
+    // Probes are let in, two a second at the most.
+    assert!(turned_away > 200 && forecast < 10.0, "{turned_away} turned away in 3 s, {forecast} a second expected");
 }
 
 #[tokio::test]

@@ -42,6 +42,41 @@ async fn what_works_what_is_idle_and_what_waits_is_shown() {
     assert_eq!(poolgate.status().alerts.iter().filter(|alert| alert.kind == AlertKind::PartialView).count(), 0);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_database_has_its_own_limit_or_none() {
+    let postgres = postgres().await;
+    postgres.create_database("narrow").expect("created");
+    postgres.create_database("wide").expect("created");
+    let start = || {
+        let server = format!("host=127.0.0.1 port={} user=postgres", postgres.port());
+        let [narrow, wide] = [format!("narrow = {server} max_db_connections=3"), format!("wide = {server}")];
+        let settings = ["pool_mode=transaction", "default_pool_size=5", "reserve_pool_size=2"];
+        let settings = [&settings[..], &["[databases]", &narrow, &wide]].concat();
+        poolgate_test_postgres::PgBouncer::start(postgres, "postgres", &settings)
+    };
+    let pooler = tokio::task::block_in_place(start).expect("PgBouncer");
+    let watch = |database: &str| watch(PgBouncer::new(options(&pooler.url("stats", database))));
+    let (all, narrow, wide) = (watch(""), watch("narrow"), watch("wide"));
+    let sizes = |poolgate: &poolgate_server::Poolgate| {
+        let pool = poolgate.status().pool;
+        (pool.capacity, pool.max_overflow)
+    };
+    eventually("one user for each", || sizes(&all) == (7 + 3 + 7, 2 + 2)).await;
+    assert_eq!((sizes(&narrow), sizes(&wide)), ((3, 0), (7, 2)));
+    let client = connect(&pooler.url("app", "narrow")).await;
+    eventually("in use", || sizes(&all) == (3, 0)).await;
+    let clients = (0..8).map(|_| run(&pooler.url("app", "narrow"), "SELECT pg_sleep(1)"));
+    let clients: Vec<_> =
+        clients.chain((0..8).map(|_| run(&pooler.url("app", "wide"), "SELECT pg_sleep(1)"))).collect();
+    eventually("both in use", || sizes(&all) == (3 + 7, 2)).await;
+    eventually("no more than allowed", || narrow.status().pool.waiting == Some(5)).await;
+    assert_eq!(narrow.status().pool.checked_out, 3, "so many, and PgBouncer opens no more");
+    drop(client);
+    for client in clients {
+        client.await.expect("served");
+    }
+}
+
 #[tokio::test]
 async fn transactions_are_counted_as_served_and_as_arrived() {
     let postgres = postgres().await;
@@ -51,7 +86,7 @@ async fn transactions_are_counted_as_served_and_as_arrived() {
     let traffic = async || {
         source.refresh().expect("elsewhere").await;
         match source.demand() {
-            Demand::Shown(traffic) => traffic,
+            Demand::Shown(Some(traffic)) => traffic,
             other => panic!("{other:?}"),
         }
     };
@@ -125,6 +160,21 @@ async fn what_it_does_not_show_is_an_alert() {
     assert!(unknown.contains("`shoop`") && unknown.contains("postgres"), "{unknown}");
     let session = alert("postgres").await;
     assert!(session.contains("pool_mode = transaction"), "{session}");
+}
+
+#[tokio::test]
+async fn connections_that_wait_in_session_mode_are_no_requests_to_forecast() {
+    let postgres = postgres().await;
+    let pooler = pooler(postgres, "postgres", &["pool_mode=session", "default_pool_size=2"]).await;
+    let mut client = connect(&pooler.url("app", "postgres")).await;
+    client.execute(raw_sql("SELECT 1")).await.expect("served");
+    let poolgate = watch(PgBouncer::new(options(&pooler.url("stats", "postgres"))));
+    eventually("seen", || poolgate.status().pool.checked_out == 1).await;
+    for _ in 0..25 {
+        client.execute(raw_sql("SELECT 1")).await.expect("served");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(poolgate.status().forecast, None, "unknown, and not zero");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -52,6 +52,9 @@ async fn the_program_watches_a_pooler_and_publishes_what_it_sees() {
     eventually("ready", || running.get("/readyz").contains("200 OK")).await;
     let status = running.get("/api/v1/health/database/status");
     assert!(status.contains("\"capacity\":7") && status.contains("\"waiting\":0"), "{status}");
+    for unknown in ["gate", "error_rate", "response_time_ms"] {
+        assert!(status.contains(&format!("\"{unknown}\":null")), "{unknown}: {status}");
+    }
     let config = running.get("/api/v1/health/database/throttling-config");
     assert!(config.contains("\"throttling_level\":\"NORMAL\""), "{config}");
     let metrics = running.get("/metrics");
@@ -62,6 +65,8 @@ async fn the_program_watches_a_pooler_and_publishes_what_it_sees() {
         "poolgate_oldest_checkout_age_seconds{",
         "poolgate_pool_efficiency_ratio{",
         "wait_time_seconds_count{",
+        "poolgate_requests_total{",
+        "poolgate_usage_ratio{of=\"gate\"}",
     ] {
         assert!(!metrics.contains(unknown), "{unknown} is unknown here, not zero: {metrics}");
     }
@@ -78,6 +83,9 @@ async fn the_program_watches_a_pooler_and_publishes_what_it_sees() {
         line.and_then(|number| number.parse::<f64>().ok())
     };
     eventually("a forecast of what comes to the pooler", || forecast().is_some_and(|rate| rate > 5.0)).await;
+    let status = running.get("/api/v1/health/database/status");
+    let requests = status.split("\"requests\":").nth(1).and_then(|rest| rest.split(',').next()?.parse::<u64>().ok());
+    assert!(requests.is_some_and(|requests| requests > 5), "{status}");
     load.abort();
 }
 
@@ -94,6 +102,21 @@ async fn where_arrivals_are_hidden_there_is_no_forecast() {
     let metrics = running.get("/metrics");
     assert!(metrics.contains("db_client_connection_max{"), "{metrics}");
     assert!(!metrics.contains("\npoolgate_forecast_requests_per_second "), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_has_figures_once_the_source_has_been_read() {
+    let pooler = pooler(postgres().await, "postgres", &["pool_mode=transaction", "default_pool_size=7"]).await;
+    let url = format!("pgbouncer://stats@127.0.0.1:{}/postgres", pooler.port());
+    let mut command = poolgate(&["serve", "--port", "0", "--watch", &url]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("started");
+    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines().map(|line| line.expect("text"));
+    let _running = Running(child, String::new());
+    let mut line = |message: &str| lines.find(|line| line.contains(message)).expect("logged");
+    let started = line("Poolgate started");
+    assert!(!started.contains("capacity") && !started.contains("gate\":"), "unknown yet: {started}");
+    let read = line("Watched source answers");
+    assert!(read.contains("\"capacity\":7"), "{read}");
 }
 
 #[test]

@@ -132,7 +132,7 @@ async fn measure(plan: Plan, arguments: &Arguments, database: &str, seed: u64) -
     while load.is_running() {
         let status = server.status().await?;
         pool_peak = pool_peak.max(status.pool.usage_percent);
-        gate_peak = gate_peak.max(status.gate.usage_percent);
+        gate_peak = gate_peak.max(status.gate.context("requests pass it")?.usage_percent);
         tokio::select! {
             () = load.ended() => {}
             () = tokio::time::sleep(LOOK) => {}
@@ -151,7 +151,7 @@ async fn measure(plan: Plan, arguments: &Arguments, database: &str, seed: u64) -
             max_overflow: status.pool.max_overflow,
             capacity: status.pool.capacity,
             pool_timeout: text("pool.timeout")?,
-            max_concurrent_requests: status.gate.max_concurrent_requests,
+            max_concurrent_requests: status.gate.context("requests pass it")?.max_concurrent_requests,
             gate_timeout: text("gate.timeout")?,
         },
         offered_per_second: plan.rate,

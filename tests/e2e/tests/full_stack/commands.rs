@@ -20,7 +20,7 @@ async fn the_runbooks_commands_answer() -> Result<()> {
         assert_eq!((status.health, status.throttling_level), (Health::Healthy, Level::Normal));
         let pool = &status.pool;
         assert_eq!((pool.backend, pool.pool_size, pool.max_overflow, pool.capacity), (backend, 20, 10, 30));
-        assert_eq!(status.gate.max_concurrent_requests, 25);
+        assert_eq!(status.gate.map(|gate| gate.max_concurrent_requests), Some(25));
 
         let answer = server.get(routes::THROTTLING_CONFIG).await?;
         let config = server.config().await?;

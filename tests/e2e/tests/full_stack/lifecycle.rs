@@ -56,7 +56,9 @@ async fn a_shutdown_ends_streams_first_and_answers_what_is_in_flight() -> Result
     }
     let client = server.client().clone();
     let in_flight = tokio::spawn(async move { client.get("/api/v1/lab/hold?hold_ms=700").await });
-    let held = async |server: &Server| server.status().await.is_ok_and(|status| status.gate.in_flight == 1);
+    let held = async |server: &Server| {
+        server.status().await.is_ok_and(|status| status.gate.is_some_and(|gate| gate.in_flight == 1))
+    };
     assert!(server.wait_until(Duration::from_secs(5), held).await);
 
     let ending = tokio::task::spawn_blocking(move || server.terminate());

@@ -44,8 +44,8 @@ async fn on_both(test: impl AsyncFn(&Server, Backend) -> Result<()>) -> Result<(
 async fn comes_to_rest(server: &Server) -> Result<()> {
     let at_rest = async |server: &Server| {
         server.status().await.is_ok_and(|status| {
-            (status.gate.in_flight, status.gate.waiting, status.pool.checked_out, status.pool.waiting)
-                == (0, 0, 0, Some(0))
+            status.gate.is_some_and(|gate| (gate.in_flight, gate.waiting) == (0, 0))
+                && (status.pool.checked_out, status.pool.waiting) == (0, Some(0))
                 && status.fair_rate_per_second.is_none()
         })
     };

@@ -5,10 +5,7 @@
 //! holder, a statement that runs for minutes is stuck, a transaction that does nothing was left open. Work that waits
 //! for a lock is the victim and is left alone.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use poolgate_pool::{LeaseInfo, Purpose};
 use tokio::time;
@@ -16,19 +13,18 @@ use tokio::time;
 use super::{
     Reach,
     schedule::CALM_PERCENT,
-    sessions::{self, Session},
+    server::{Found, Server},
+    sessions::Session,
 };
 use crate::{
     settings::CleanupSettings,
-    watched::{ApartConnection, Upkeep, WatchedPool},
+    watched::{Upkeep, WatchedPool},
 };
 
 /// Leases that one cleanup names in the log.
 const NAMED_LEASES: usize = 20;
-/// Leases, statements and sessions that one cleanup ends, of each at most.
-const MOST_ENDED: u32 = 2;
-/// How long the connection to the server may take, and each statement on it.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Leases, statements and sessions that one cleanup ends, all together: a cleanup that is wrong does little harm.
+const MOST_ENDED: usize = 2;
 /// How long holders have to give back what was ended.
 const GRACE: Duration = Duration::from_secs(1);
 const GRACE_STEP: Duration = Duration::from_millis(20);
@@ -43,6 +39,8 @@ pub(super) struct Outcome {
     pub(super) terminated: u32,
     pub(super) freed: u32,
     pub(super) skipped: Vec<String>,
+    /// The leases whose work was ended.
+    ended: Vec<u64>,
 }
 
 /// Which cleanup it is.
@@ -69,20 +67,18 @@ enum Step {
 
 impl Ladder<'_> {
     pub(super) async fn climb(&self) -> Outcome {
-        let mut outcome = Outcome { idle_closed: self.close_idle(), ..Outcome::default() };
-        let leases = self.upkeep.leases();
+        let mut outcome = Outcome { idle_closed: self.upkeep.close_surplus_idle(), ..Outcome::default() };
+        let (leases, seen) = (self.upkeep.leases(), Instant::now());
         let old: Vec<&LeaseInfo> = leases.iter().filter(|lease| lease.age > self.settings.leak_threshold).collect();
         outcome.leases_flagged = u32::try_from(old.len()).unwrap_or(u32::MAX);
-        let mut server = Server::look(self.pool, leases.iter().filter(|lease| lease.age >= self.of_interest())).await;
+        let mut server = Server::look(self.pool, &leases, seen, self.of_interest()).await;
         for lease in old.iter().take(NAMED_LEASES) {
             name(lease, server.as_ref().ok().and_then(|server| server.session_of(lease).ours()));
         }
-        self.explain_dispose(&mut outcome);
-        let mut ended = Vec::new();
         for step in [Step::Revoke, Step::Cancel, Step::Terminate] {
             match self.may(step) {
                 Ok(after) => match &mut server {
-                    Ok(server) => self.take(step, after, &leases, server, &mut outcome, &mut ended).await,
+                    Ok(server) => self.take(step, after, &leases, server, &mut outcome).await,
                     Err(why) => outcome.skip(step, why),
                 },
                 Err(why) => outcome.skip(step, &why),
@@ -91,7 +87,8 @@ impl Ladder<'_> {
         if let Ok(server) = server {
             server.close().await;
         }
-        outcome.freed = self.count_freed(&ended).await;
+        self.dispose(&mut outcome);
+        outcome.freed = self.count_freed(&outcome.ended).await;
         outcome
     }
 
@@ -101,20 +98,17 @@ impl Ladder<'_> {
         leak_threshold.min(revoke_after).min(cancel_after).min(terminate_after)
     }
 
-    fn close_idle(&self) -> u32 {
-        match (self.reach, self.settings.dispose, self.automatic) {
-            // Never by itself: replacing every connection of a busy pool frees none.
-            (Reach::OptedIn, true, false) => self.upkeep.dispose(),
-            _ => self.upkeep.close_surplus_idle(),
-        }
-    }
-
-    fn explain_dispose(&self, outcome: &mut Outcome) {
+    /// Comes last: what was looked at is of the generation that it ends.
+    fn dispose(&self, outcome: &mut Outcome) {
         let why = match (self.settings.dispose, self.automatic, self.reach) {
             (false, _, _) => "not enabled (cleanup.dispose)",
+            // Replacing every connection of a busy pool frees none.
             (true, true, _) => "never by itself",
             (true, false, Reach::Safe) => "needs the admin token",
-            (true, false, Reach::OptedIn) => return,
+            (true, false, Reach::OptedIn) => {
+                outcome.idle_closed += self.upkeep.dispose();
+                return;
+            }
         };
         outcome.skipped.push(format!("dispose: {why}"));
     }
@@ -152,75 +146,81 @@ impl Ladder<'_> {
         leases: &[LeaseInfo],
         server: &mut Server,
         outcome: &mut Outcome,
-        ended: &mut Vec<u64>,
     ) {
-        let mut found = 0;
+        let before = outcome.ended.len();
         for lease in leases.iter().filter(|lease| lease.age >= after) {
-            if found == MOST_ENDED {
-                outcome.skip(step, "2 are ended at once, others are left for the next run");
-                break;
+            if outcome.ended.len() == MOST_ENDED {
+                return outcome.skip(step, "2 are ended at once, others are left for the next run");
             }
-            match self.end(step, after, lease, server).await {
-                Ok(true) => {
-                    found += 1;
-                    ended.push(lease.id);
-                }
-                Ok(false) => {}
-                Err(why) => return outcome.skip(step, &why),
+            if let Err(why) = self.end(step, after, lease, server, outcome).await {
+                return outcome.skip(step, &why);
             }
         }
-        match step {
-            Step::Revoke => outcome.revoked = found,
-            Step::Cancel => outcome.cancelled = found,
-            Step::Terminate => outcome.terminated = found,
-        }
-        if found == 0 {
+        if outcome.ended.len() == before {
             outcome.skip(step, &format!("nothing of ours that it is for, for {} s", after.as_secs()));
         }
     }
 
-    async fn end(&self, step: Step, after: Duration, lease: &LeaseInfo, server: &mut Server) -> Result<bool, String> {
+    /// Ends what holds the lease, if the step is for it.
+    async fn end(
+        &self,
+        step: Step,
+        after: Duration,
+        lease: &LeaseInfo,
+        server: &mut Server,
+        outcome: &mut Outcome,
+    ) -> Result<(), String> {
         let session = match (server.session_of(lease), step) {
             (Found::Ours(session), _) => session.clone(),
             // Nothing is left to end; only the place is still taken.
             (Found::Ended, Step::Revoke) => {
-                return Ok(self.upkeep.revoke(lease.id) && self.upkeep.write_off(lease.id));
+                if self.upkeep.revoke(lease.id) && self.upkeep.write_off(lease.id) {
+                    outcome.count(step, lease, None);
+                }
+                return Ok(());
             }
             // There is the lease's age alone, and nothing but its holder is told.
-            (Found::Unknown, Step::Revoke) => return Ok(!lease.revoked && self.upkeep.revoke(lease.id)),
-            (Found::Ended | Found::Unknown | Found::Foreign, _) => return Ok(false),
-        };
-        let ended = match step {
-            // Marked first: from then on the session is this lease's until it is closed.
-            Step::Revoke => {
-                let forgotten = session.idles().is_some_and(|idle| idle >= after) && self.upkeep.revoke(lease.id);
-                if forgotten && server.terminate(&session).await? {
-                    self.upkeep.write_off(lease.id);
+            (Found::Unknown, Step::Revoke) => {
+                if !lease.revoked && self.upkeep.revoke(lease.id) {
+                    outcome.count(step, lease, None);
                 }
-                forgotten
+                return Ok(());
+            }
+            (Found::Ended | Found::Unknown | Found::Foreign, _) => return Ok(()),
+        };
+        match step {
+            Step::Revoke => {
+                // Marked first: from then on the session is this lease's until it is closed.
+                if session.idles().is_none_or(|idle| idle < after) || !self.upkeep.revoke(lease.id) {
+                    return Ok(());
+                }
+                outcome.count(step, lease, Some(&session));
+                let goes_on = |why: &str| format!("the session of lease {} goes on: {why}", lease.id);
+                match server.terminate(&session).await {
+                    Ok(true) => {
+                        self.upkeep.write_off(lease.id);
+                    }
+                    Ok(false) => outcome.skip(step, &goes_on("it did not end within a second")),
+                    Err(why) => return Err(goes_on(&why)),
+                }
             }
             Step::Cancel => {
                 let stuck = !session.waits_for_lock && session.works().is_some_and(|time| time >= after);
-                stuck && server.cancel(&session).await?
+                if stuck && server.cancel(&session).await? {
+                    outcome.count(step, lease, Some(&session));
+                }
             }
             Step::Terminate => {
                 let left_open = session.idles_in_transaction().is_some_and(|idle| idle >= after);
-                let ended = left_open && server.terminate(&session).await?;
-                if ended && self.upkeep.revoke(lease.id) {
-                    self.upkeep.write_off(lease.id);
+                if left_open && server.terminate(&session).await? {
+                    outcome.count(step, lease, Some(&session));
+                    if self.upkeep.revoke(lease.id) {
+                        self.upkeep.write_off(lease.id);
+                    }
                 }
-                ended
             }
-        };
-        if ended {
-            let (place, held_seconds, state) = (lease.place, lease.age.as_secs_f64(), session.state.as_str());
-            let route = lease.purpose.as_ref().map(Purpose::route);
-            tracing::warn!(
-                step = step.name(), lease = lease.id, pid = session.pid, state, held_seconds, %place, route,
-                "Connection pool cleanup has ended what held a connection"
-            );
         }
-        Ok(ended)
+        Ok(())
     }
 
     /// Of the leases whose work was ended, those that are back, or whose places are.
@@ -243,6 +243,23 @@ impl Outcome {
         Self { skipped: vec![why.to_owned()], ..Self::default() }
     }
 
+    /// What holds the lease was ended; `session` is what served it, where that is known.
+    fn count(&mut self, step: Step, lease: &LeaseInfo, session: Option<&Session>) {
+        match step {
+            Step::Revoke => self.revoked += 1,
+            Step::Cancel => self.cancelled += 1,
+            Step::Terminate => self.terminated += 1,
+        }
+        self.ended.push(lease.id);
+        let (id, place, held_seconds) = (lease.id, lease.place, lease.age.as_secs_f64());
+        let (pid, state) = (lease.server_pid, session.map(|session| session.state.as_str()));
+        let route = lease.purpose.as_ref().map(Purpose::route);
+        tracing::warn!(
+            step = step.name(), lease = id, pid, state, held_seconds, %place, route,
+            "Connection pool cleanup has ended what held a connection"
+        );
+    }
+
     fn skip(&mut self, step: Step, why: &str) {
         self.skipped.push(format!("{}: {why}", step.name()));
     }
@@ -256,92 +273,6 @@ impl Step {
             Self::Terminate => "terminate",
         }
     }
-}
-
-/// The server's view of the leases that have lasted for long.
-struct Server {
-    /// `None`: no process is known behind any of them, and there is nobody to ask.
-    connection: Option<Box<dyn ApartConnection>>,
-    sessions: Vec<Session>,
-    /// Which lease a process serves. After a move to another server an older one may have the same number there.
-    leases: HashMap<i32, (u64, u64)>,
-    /// The pool's, after the look: connections of an older one may lead to another server, which nobody has asked.
-    generation: u64,
-}
-
-/// What serves a lease.
-enum Found<'s> {
-    Ours(&'s Session),
-    /// It was ended, by the server's own timeout or by an administrator.
-    Ended,
-    /// Somebody else has its number.
-    Foreign,
-    /// The database has no sessions, a PgBouncer hides them, or it may run on a server that the pool has left.
-    Unknown,
-}
-
-impl<'s> Found<'s> {
-    fn ours(self) -> Option<&'s Session> {
-        match self {
-            Self::Ours(session) => Some(session),
-            Self::Ended | Self::Foreign | Self::Unknown => None,
-        }
-    }
-}
-
-impl Server {
-    async fn look(pool: &dyn WatchedPool, leases: impl Iterator<Item = &LeaseInfo>) -> Result<Self, String> {
-        let mut owners = HashMap::new();
-        for (pid, lease) in leases.filter_map(|lease| Some((lease.server_pid?, lease))) {
-            let owner = (lease.generation, lease.id);
-            owners.entry(pid).and_modify(|newest| *newest = owner.max(*newest)).or_insert(owner);
-        }
-        if owners.is_empty() {
-            return Ok(Self { connection: None, sessions: Vec::new(), leases: owners, generation: 0 });
-        }
-        let pids: Vec<i32> = owners.keys().copied().collect();
-        let mut connection = pool.connect_apart(PATIENCE).await.map_err(|error| error.to_string())?;
-        let sessions = in_time(sessions::list(&mut *connection, &pids)).await?;
-        let generation = pool.figures().generation;
-        Ok(Self { connection: Some(connection), sessions, leases: owners, generation })
-    }
-
-    fn session_of(&self, lease: &LeaseInfo) -> Found<'_> {
-        let Some(pid) = lease.server_pid else { return Found::Unknown };
-        if self.leases.get(&pid).is_none_or(|(_, owner)| *owner != lease.id) {
-            return Found::Foreign;
-        }
-        match self.sessions.iter().find(|session| session.pid == pid) {
-            Some(session) if session.ours => Found::Ours(session),
-            Some(_) => Found::Foreign,
-            None if lease.generation == self.generation => Found::Ended,
-            None => Found::Unknown,
-        }
-    }
-
-    async fn cancel(&mut self, session: &Session) -> Result<bool, String> {
-        match &mut self.connection {
-            Some(connection) => in_time(sessions::cancel(&mut **connection, session)).await,
-            None => Ok(false),
-        }
-    }
-
-    async fn terminate(&mut self, session: &Session) -> Result<bool, String> {
-        match &mut self.connection {
-            Some(connection) => in_time(sessions::terminate(&mut **connection, session)).await,
-            None => Ok(false),
-        }
-    }
-
-    async fn close(self) {
-        if let Some(connection) = self.connection {
-            let _ = time::timeout(PATIENCE, connection.close()).await;
-        }
-    }
-}
-
-async fn in_time<T>(asked: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err("the database server does not answer".to_owned()))
 }
 
 fn name(lease: &LeaseInfo, session: Option<&Session>) {

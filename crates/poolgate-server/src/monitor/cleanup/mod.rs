@@ -7,6 +7,7 @@
 
 mod ladder;
 mod schedule;
+mod server;
 mod sessions;
 
 use std::{
@@ -95,7 +96,7 @@ impl Cleaner {
         };
         let checked_out_after = pool.figures().checked_out;
         let summary = summary(&outcome, checked_out_after);
-        let Outcome { idle_closed, leases_flagged, revoked, cancelled, terminated, freed, skipped } = outcome;
+        let Outcome { idle_closed, leases_flagged, revoked, cancelled, terminated, freed, skipped, .. } = outcome;
         let report = CleanupReport {
             trigger,
             started_at,

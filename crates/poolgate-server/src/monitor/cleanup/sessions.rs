@@ -23,6 +23,7 @@ const LIST: &str = concat!(
     "SELECT coalesce(json_agg(listed), '[]')::text FROM (
         SELECT s.pid, s.backend_start::text, s.state_change::text, coalesce(s.state, '') AS state,
                coalesce(extract(epoch FROM clock_timestamp() - s.state_change), 0)::float8 AS seconds,
+               coalesce(extract(epoch FROM clock_timestamp() - s.backend_start), 0)::float8 AS lifetime_seconds,
                coalesce(s.wait_event_type = 'Lock', false) AS waits_for_lock, ",
     ours!(),
     " AS ours
@@ -59,6 +60,8 @@ pub(super) struct Session {
     pub(super) state: String,
     /// How long it has been in its state.
     seconds: f64,
+    /// How long it has been there.
+    lifetime_seconds: f64,
     pub(super) waits_for_lock: bool,
     /// Of this process.
     pub(super) ours: bool,
@@ -78,6 +81,10 @@ impl Session {
     /// It waits for its client and holds nothing.
     pub(super) fn idles(&self) -> Option<Duration> {
         (self.state == "idle").then(|| self.age())
+    }
+
+    pub(super) fn lifetime(&self) -> Duration {
+        Duration::try_from_secs_f64(self.lifetime_seconds).unwrap_or_default()
     }
 
     fn age(&self) -> Duration {

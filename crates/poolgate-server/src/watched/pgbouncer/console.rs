@@ -42,6 +42,7 @@ pub(super) async fn read(connection: &mut PgConnection, database: Option<&str>) 
         |name: &Option<String>| name.as_deref().is_some_and(|name| database.map_or(name != CONSOLE, |it| it == name));
     let mut reading = Reading::default();
     let mut statements = false;
+    let mut in_use = Vec::new();
     for pool in pools.iter().filter(|row| is_watched(&text(row, "database"))) {
         let servers = Servers::of(pool)?;
         let mode = text(pool, "pool_mode").unwrap_or_default();
@@ -57,24 +58,13 @@ pub(super) async fn read(connection: &mut PgConnection, database: Option<&str>) 
         reading.oldest_wait = reading.oldest_wait.max(servers.oldest_wait);
         reading.session_mode |= mode == "session";
         statements |= mode == "statement";
-        let owner = databases.iter().find(|row| text(row, "name") == text(pool, "database"));
-        let size = owner.map(Size::of).unwrap_or_default();
-        reading.pool_size += size.pool;
-        reading.capacity += size.pool + size.reserve;
+        in_use.push(text(pool, "database"));
     }
     let watched = || databases.iter().filter(|row| is_watched(&text(row, "name")));
-    if reading.capacity == 0 {
-        // Nobody has come yet: as if one user had.
-        for size in watched().map(Size::of) {
-            reading.pool_size += size.pool;
-            reading.capacity += size.pool + size.reserve;
-        }
-    }
-    // `max_db_connections`, 0 for none.
-    if let Some(most) = watched().map(|row| Size::of(row).most).collect::<Option<Vec<u32>>>() {
-        let most = most.iter().sum::<u32>().max(1);
-        reading.capacity = reading.capacity.min(most);
-        reading.pool_size = reading.pool_size.min(most);
+    for database in watched() {
+        let users = in_use.iter().filter(|name| **name == text(database, "name")).count();
+        // As long as nobody has come to any: as if one user had, to each.
+        reading.make_room(&Size::of(database), if in_use.is_empty() { 1 } else { users });
     }
     reading.paused = watched().any(|row| number(row, &["paused"]) == Some(1) || number(row, &["disabled"]) == Some(1));
     let columns: &[&str] =
@@ -84,6 +74,16 @@ pub(super) async fn read(connection: &mut PgConnection, database: Option<&str>) 
     }
     reading.databases = databases.iter().filter_map(|row| text(row, "name")).filter(|name| name != CONSOLE).collect();
     Ok(reading)
+}
+
+impl Reading {
+    /// Adds what so many users of a database may have there.
+    fn make_room(&mut self, size: &Size, users: usize) {
+        let users = u32::try_from(users).unwrap_or(u32::MAX);
+        let most = size.most.unwrap_or(u32::MAX);
+        self.pool_size += size.pool.saturating_mul(users).min(most);
+        self.capacity += (size.pool + size.reserve).saturating_mul(users).min(most);
+    }
 }
 
 /// One row of `SHOW POOLS`: the connections of one user to one database.
@@ -121,11 +121,10 @@ impl Servers {
 }
 
 /// The limits of one database in `SHOW DATABASES`, for each of its users.
-#[derive(Default)]
 struct Size {
     pool: u32,
     reserve: u32,
-    /// Of all its users together.
+    /// Of all its users together (`max_db_connections`); `None` without such a limit.
     most: Option<u32>,
 }
 

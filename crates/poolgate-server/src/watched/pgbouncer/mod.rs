@@ -37,11 +37,12 @@ pub struct PgBouncer {
 
 #[derive(Debug, Default)]
 struct Seen {
-    figures: Figures,
-    traffic: Traffic,
+    /// `None` where those who wait are no requests.
+    traffic: Option<Traffic>,
     /// What the totals of the traffic are rounded from.
     arrivals: f64,
     served: f64,
+    completed: u64,
     previous: Option<Reading>,
     stuck_since: Option<Instant>,
 }
@@ -78,6 +79,11 @@ impl PgBouncer {
         self
     }
 
+    async fn look(&self, mut connection: PgConnection) -> Result<PgConnection, Trouble> {
+        self.take(console::read(&mut connection, self.database.as_deref()).await?)?;
+        Ok(connection)
+    }
+
     /// Takes a reading in; an error when it says that the database is gone.
     fn take(&self, reading: Reading) -> Result<(), Trouble> {
         self.standing.misses(self.missing(&reading));
@@ -87,7 +93,7 @@ impl PgBouncer {
             seen.previous = None;
         }
         let capacity = self.capacity.unwrap_or(reading.capacity);
-        seen.figures = Figures {
+        self.standing.shows(Figures {
             pool_size: reading.pool_size.min(capacity),
             max_overflow: capacity.saturating_sub(reading.pool_size),
             capacity,
@@ -96,7 +102,7 @@ impl PgBouncer {
             connecting: reading.connecting,
             waiting: Some(reading.waiting),
             ..Figures::default()
-        };
+        });
         seen.count(&reading, self.transactions_per_request);
         let stuck = reading.waiting > 0 && reading.in_use == 0;
         seen.previous = Some(reading);
@@ -135,8 +141,7 @@ impl Seen {
     /// Adds what happened since the previous reading.
     fn count(&mut self, reading: &Reading, transactions_per_request: f64) {
         if reading.session_mode {
-            self.traffic =
-                Traffic { completed: self.traffic.completed, arrivals: self.traffic.arrivals, ..Traffic::default() };
+            self.traffic = None;
             return;
         }
         // Fewer than before: PgBouncer was started again.
@@ -149,14 +154,15 @@ impl Seen {
             self.arrivals += arrived / transactions_per_request;
             self.served += served / transactions_per_request;
         }
-        self.traffic = Traffic {
+        // Who comes between the two commands of a reading seems to be served, until the next one.
+        self.completed = self.completed.max(self.served as u64);
+        self.traffic = Some(Traffic {
             in_use: reading.in_use,
             waiting: (f64::from(reading.waiting) / transactions_per_request).ceil() as u32,
             oldest_wait: reading.oldest_wait,
-            // Who comes between the two commands of a reading seems to be served, until the next one.
-            completed: self.traffic.completed.max(self.served as u64),
+            completed: self.completed,
             arrivals: self.arrivals as u64,
-        };
+        });
     }
 }
 
@@ -166,8 +172,7 @@ impl WatchedPool for PgBouncer {
     }
 
     fn figures(&self) -> Figures {
-        let figures = self.seen().figures;
-        if self.standing.is_unreadable() { figures.unseen() } else { figures }
+        self.standing.figures()
     }
 
     fn contact(&self) -> Contact {
@@ -182,28 +187,15 @@ impl WatchedPool for PgBouncer {
     }
 
     fn drain(&self, deadline: Duration) -> BoxFuture<'_, Drained> {
-        Box::pin(async move {
-            self.standing.close(deadline).await;
-            Drained::default()
-        })
+        Box::pin(self.standing.drain(deadline))
     }
 
     fn refresh(&self) -> Option<BoxFuture<'_, ()>> {
-        Some(Box::pin(async move {
-            let reading = async {
-                let mut connection = self.standing.connection().await?;
-                self.take(console::read(&mut connection, self.database.as_deref()).await?)?;
-                Ok(connection)
-            };
-            self.standing.read(reading).await;
-        }))
+        Some(Box::pin(self.standing.read(|connection| self.look(connection))))
     }
 
     fn demand(&self) -> Demand {
-        let traffic = self.seen().traffic;
-        // What was going on at the last reading is not going on for ever.
-        let silent = Traffic { completed: traffic.completed, arrivals: traffic.arrivals, ..Traffic::default() };
-        Demand::Shown(if self.standing.has_failed() { silent } else { traffic })
+        Demand::Shown(if self.standing.has_failed() { None } else { self.seen().traffic })
     }
 
     fn blind_spot(&self) -> Option<BlindSpot> {

@@ -1,4 +1,4 @@
-//! Whether a queue drains.
+//! Whether a queue drains, by how long its oldest has waited (in requests: [`StandingQueue`](crate::standing_queue)).
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use std::time::Duration;
 /// within an interval is standing, it only adds delay. The delay that is tested is the oldest waiter's, which unlike that
 /// of whoever is served next does not depend on the order.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Standing {
+pub(super) struct StandingWait {
     standing: bool,
     shortest_wait: Duration,
     interval_end: Duration,
 }
 
-impl Standing {
+impl StandingWait {
     pub(super) fn is_standing(&self) -> bool {
         self.standing
     }

@@ -1,4 +1,4 @@
-//! A queue that does not drain.
+//! A queue that does not drain, by how many requests are in it.
 //!
 //! Where nobody is turned away, everyone who can wait does, and what arrives is what is served: the arrivals do not show
 //! the excess, only the queue does. A queue that comes and goes is chance. One that never was shorter than this for a
