@@ -31,10 +31,6 @@ struct Arguments {
     /// Lets the crowds come to our pool alone.
     #[arg(long)]
     ours: bool,
-    /// Acquires and releases a hot SQLite connection of our pool this many times and does nothing else: what callgrind
-    /// counts instructions of.
-    #[arg(long, value_name = "TIMES")]
-    count: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -53,10 +49,6 @@ enum Measurement {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    if let Some(times) = arguments.count {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        return runtime.block_on(hot::repeat(times));
-    }
     // Six pools of 20 at most.
     let server = Postgres::start_with_max_connections(200)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
