@@ -8,6 +8,7 @@ mod contender;
 mod crowd;
 mod hot;
 mod impatience;
+mod recovery;
 mod silence;
 mod sizing;
 mod table;
@@ -41,6 +42,8 @@ enum Measurement {
     Crowd,
     /// A peer that goes silent with connections in use.
     Silence,
+    /// Faults, and how soon the pool works again after each; two minutes.
+    Recovery,
     /// Callers who give up while connections are opened.
     Impatience,
     /// A wave of demand on pools of a fixed size and on one that follows a forecast; a minute.
@@ -65,6 +68,9 @@ async fn measure(arguments: &Arguments, server: &Postgres) -> Result<()> {
     }
     if wanted(Measurement::Silence) {
         silence::measure(server).await?;
+    }
+    if wanted(Measurement::Recovery) {
+        recovery::measure(server).await?;
     }
     if wanted(Measurement::Impatience) {
         impatience::measure(server).await?;
