@@ -20,9 +20,18 @@ pub(crate) fn spawn<DB: Database>(shared: &Arc<Shared<DB>>) {
     // Made here and not in the task: a task that never runs must give its place back too.
     let opening = Opening { shared: Arc::clone(shared), open: true };
     shared.spawn(async move {
-        let generation = opening.shared.state().generation();
-        let started = Instant::now();
-        match establish(&opening.shared, opening.shared.config.connect_timeout).await {
+        let limit = opening.shared.config.connect_timeout;
+        let (generation, started, result) = loop {
+            // Made before the generation is read: it hears of every move from here on.
+            let moved = opening.shared.moved.notified();
+            let (generation, started) = (opening.shared.state().generation(), Instant::now());
+            tokio::select! {
+                result = establish(&opening.shared, limit) => break (generation, started, result),
+                // The database that was left may never answer.
+                () = moved => {}
+            }
+        };
+        match result {
             Ok((connection, server_pid)) => {
                 opening.shared.observer.created(started.elapsed());
                 opening.succeed(connection, server_pid, generation);
@@ -46,12 +55,19 @@ pub(crate) fn retry_after<DB: Database>(shared: &Arc<Shared<DB>>, pause: Duratio
 }
 
 /// Opens a connection that is not the pool's; what it learns about the database is kept.
-pub(crate) async fn apart<DB: Database>(shared: &Shared<DB>, limit: Duration) -> Result<DB::Connection, AcquireError> {
+pub(crate) async fn apart<DB: Database>(
+    shared: &Arc<Shared<DB>>,
+    limit: Duration,
+) -> Result<DB::Connection, AcquireError> {
     let result = establish(shared, limit).await;
     let now = Instant::now();
     match &result {
-        Ok(_) => shared.state().backoff().succeeded(now),
-        Err(error) if error.is_answer() => shared.state().backoff().answered(now),
+        Ok(_) => {
+            shared.state().backoff().succeeded(now);
+            shared.connect_for_waiters();
+        }
+        // It is full for the pool as well, which need not ask to know.
+        Err(error) if error.is_answer() => shared.state().backoff().failed(error.clone(), now, random()),
         Err(_) => shared.state().backoff().failed_apart(now),
     }
     result.map(|(connection, _)| connection)

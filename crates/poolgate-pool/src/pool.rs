@@ -81,13 +81,17 @@ impl<DB: Database> PoolgatePool<DB> {
     }
 
     /// Sends all new connections to the database that `options` reach, such as the new primary after a failover, and
-    /// replaces the old ones as [`dispose`](Self::dispose) does. Returns how many idle ones it closes. (A new address
-    /// behind the same host name needs `dispose` alone: the name is looked up for each connection.)
+    /// replaces the old ones as [`dispose`](Self::dispose) does. Connects in progress begin anew there at once, whatever
+    /// became of those before. Returns how many idle ones it closes. (A new address behind the same host name: move to
+    /// the same options; the name is looked up for each connection.)
     pub fn move_to(&self, options: ConnectOptions<DB>) -> u32 {
         let options = Arc::new(adapted(options, self.shared.session.as_deref()));
         *self.shared.options.lock().unwrap_or_else(PoisonError::into_inner) = options;
         // Afterwards: a connect of the new generation finds the new address, and one of the old is closed.
-        self.dispose()
+        let idle = self.shared.state().moved();
+        self.shared.moved.notify_waiters();
+        self.shared.connect_for_waiters();
+        self.shared.close_all(idle, CloseReason::Disposed)
     }
 
     /// Closes idle connections beyond [`min_idle`](PoolConfig::min_idle) and beyond what [`keep_open`](Self::keep_open)
@@ -146,7 +150,8 @@ impl<DB: Database> PoolgatePool<DB> {
     }
 
     /// Opens a connection outside the pool and its capacity, with the same `on_connect` hook, within `timeout`: for
-    /// probes that must work when the pool is exhausted. The caller bounds how many there are, and closes them.
+    /// probes that must work when the pool is exhausted. The caller bounds how many there are, and closes them. What it
+    /// meets, the pool learns: after a full server it pauses, after a success it connects for those who wait.
     ///
     /// # Errors
     /// [`AcquireError::Connect`], [`ConnectTimeout`](AcquireError::ConnectTimeout) or
@@ -202,6 +207,8 @@ pub(crate) struct Shared<DB: Database> {
     pub(crate) observer: Arc<dyn Observer>,
     /// Notified when a closed pool's last connection is gone.
     pub(crate) emptied: Notify,
+    /// Notified when the pool was moved to another database.
+    pub(crate) moved: Notify,
     state: Mutex<State<DB::Connection, Reply<DB>>>,
     /// As [`State::revoked`]: as long as it is zero, using a lease needs no look at the state.
     revoked: AtomicU32,
@@ -220,8 +227,9 @@ impl<DB: Database> Shared<DB> {
     ) -> Self {
         let state = Mutex::new(State::new(&config));
         let options = Mutex::new(Arc::new(adapted(options, session.as_deref())));
-        let (emptied, revoked, runtime) = (Notify::new(), AtomicU32::new(0), OnceLock::new());
-        Self { options, config, on_connect, session, reset, observer, emptied, state, revoked, runtime }
+        let (emptied, moved, revoked) = (Notify::new(), Notify::new(), AtomicU32::new(0));
+        let runtime = OnceLock::new();
+        Self { options, config, on_connect, session, reset, observer, emptied, moved, state, revoked, runtime }
     }
 
     /// How to reach the database at this moment.

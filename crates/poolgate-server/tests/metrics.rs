@@ -23,16 +23,27 @@ async fn ask(poolgate: &Poolgate) -> (StatusCode, String) {
 async fn metrics_have_their_names_from_the_start() {
     let renderer = MetricsRenderer::install().expect("the only one in this process");
     let folder = tempfile::TempDir::new().expect("a folder");
-    let observer = PoolObserver::default();
-    let config = PoolConfig { size: 2, max_overflow: 1, ..PoolConfig::default() };
-    let pool = PoolgatePool::<Sqlite>::builder(sqlite_options(folder.path().join("test.db")))
-        .config(config)
-        .observer(Arc::new(observer.clone()))
-        .build()
-        .expect("a pool");
-    let without = Poolgate::builder(pool.clone()).start();
+    let builder = || {
+        let config = PoolConfig { size: 2, max_overflow: 1, ..PoolConfig::default() };
+        PoolgatePool::<Sqlite>::builder(sqlite_options(folder.path().join("test.db"))).config(config)
+    };
+    let without = Poolgate::builder(builder().build().expect("a pool")).start();
     assert_eq!(ask(&without).await.0, StatusCode::NOT_FOUND, "none was given");
     without.close();
+
+    // What nobody observes has no value, not even 0.
+    let unobserved = Poolgate::builder(builder().build().expect("a pool")).metrics(renderer.clone()).start();
+    let (_, text) = ask(&unobserved).await;
+    for name in
+        ["poolgate_connections_", "db_client_connection_timeouts_total", "db_client_connection_wait_time_seconds"]
+    {
+        assert!(!text.contains(name), "{name}\n{text}");
+    }
+    assert!(text.contains("poolgate_requests_total{outcome=\"admitted\"} 0"), "{text}");
+    unobserved.close();
+
+    let observer = PoolObserver::default();
+    let pool = builder().observer(Arc::new(observer.clone())).build().expect("a pool");
     let poolgate = Poolgate::builder(pool.clone()).observer(observer).metrics(renderer).start();
     drop(pool.acquire().await.expect("a connection"));
     // A few ticks, so that every gauge has been set.

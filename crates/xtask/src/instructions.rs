@@ -1,34 +1,24 @@
-//! How many instructions a program takes for one more turn: exact where the clock is noise.
+//! Counts of instructions: the same on a busy machine, where the clock is noise.
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::apt;
 use crate::process::{find, run};
+use crate::project::Project;
+use crate::tools;
 
-const FEW: u64 = 2_000;
-const MANY: u64 = 12_000;
+/// Runs a benchmark of gungraun's; it fails where it exceeds the limit that it sets itself.
+pub(crate) fn count(project: &Project, package: &str, bench: &str) -> Result<()> {
+    find_or_install_valgrind()?;
+    let runner = tools::GUNGRAUN_RUNNER.program(project)?;
+    let mut cargo = project.cargo();
+    run(cargo.args(["bench", "--quiet", "--package", package, "--bench", bench]).env("GUNGRAUN_RUNNER", runner))
+}
 
-/// Instructions of one turn of `program --count N`: two runs under valgrind's callgrind, and their difference without
-/// what both have done besides. Installs valgrind where that is possible; fails where it is not.
-pub(crate) fn per_turn(program: &Path, folder: &Path) -> Result<u64> {
+/// Makes sure that there is valgrind.
+pub(crate) fn find_or_install_valgrind() -> Result<()> {
     if find("valgrind").is_none() {
         apt::install(&["valgrind"], "install valgrind")?;
     }
-    fs::create_dir_all(folder)?;
-    let (few, many) = (total(program, folder, FEW)?, total(program, folder, MANY)?);
-    Ok(many.saturating_sub(few) / (MANY - FEW))
-}
-
-fn total(program: &Path, folder: &Path, turns: u64) -> Result<u64> {
-    let profile = folder.join(format!("callgrind.{turns}"));
-    let mut valgrind = Command::new("valgrind");
-    valgrind.args(["--quiet", "--tool=callgrind"]).arg(format!("--callgrind-out-file={}", profile.display()));
-    run(valgrind.arg(program).args(["--count", &turns.to_string()]))?;
-    let profile = fs::read_to_string(profile)?;
-    let total = profile.lines().find_map(|line| line.strip_prefix("totals: "));
-    Ok(total.context("callgrind wrote no totals")?.trim().parse()?)
+    Ok(())
 }

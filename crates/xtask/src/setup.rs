@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::chromium::Chromium;
+use crate::instructions;
 use crate::node::Node;
 use crate::postgres;
 use crate::project::Project;
@@ -14,9 +15,10 @@ pub(crate) fn run(project: &Project) -> Result<()> {
     tools::lint_components(project)?;
     postgres::find_or_install()?;
     postgres::find_or_install_pooler()?;
+    instructions::find_or_install_valgrind()?;
     Chromium::find_or_install()?;
     Node::find_or_install(project)?.tools(project)?;
-    for tool in [&tools::CARGO_DENY, &tools::WASM_PACK, &tools::WASM_BINDGEN, &tools::TRUNK] {
+    for tool in [&tools::CARGO_DENY, &tools::WASM_PACK, &tools::WASM_BINDGEN, &tools::TRUNK, &tools::GUNGRAUN_RUNNER] {
         tool.folder(project)?;
     }
     println!("Everything is there; the tools are in {}", project.tools.display());

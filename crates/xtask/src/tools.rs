@@ -43,6 +43,15 @@ pub(crate) const CARGO_DENY: CargoTool = CargoTool {
     takes: "1-2 min",
 };
 
+/// Runs gungraun's benchmarks. The version is that of the library in the workspace, to the last digit: it accepts no other.
+pub(crate) const GUNGRAUN_RUNNER: CargoTool = CargoTool {
+    name: "gungraun-runner",
+    version: "0.20.0",
+    binary: "gungraun-runner",
+    arguments: &["--locked"],
+    takes: "1-2 min",
+};
+
 /// Another `cargo xtask` may be installing; how long to wait for it.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
 

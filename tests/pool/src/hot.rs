@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use poolgate_pool::{PoolConfig, PoolgatePool, sqlite_options};
+use poolgate_pool::sqlite_options;
 use poolgate_test_postgres::Postgres;
 use sqlx::{Database, Sqlite};
 
@@ -93,16 +93,4 @@ async fn one_round(pool: &impl Contender, tasks: u32, round: Duration) -> Result
         return Err(anyhow!("a round of {round:?} was too short"));
     }
     Ok(started.elapsed().as_nanos() as f64 / turns as f64)
-}
-
-/// The hot path of our pool and nothing else.
-pub(crate) async fn repeat(times: u64) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let limits = PoolConfig { pre_ping_idle: Duration::from_secs(3600), ..PoolConfig::default() };
-    let options = sqlite_options(folder.path().join("count.db"));
-    let pool = PoolgatePool::<Sqlite>::builder(options).config(limits).build()?;
-    for _ in 0..times {
-        pool.turn(Duration::ZERO).await?;
-    }
-    Ok(())
 }

@@ -8,6 +8,7 @@ mod contender;
 mod crowd;
 mod hot;
 mod impatience;
+mod recovery;
 mod silence;
 mod sizing;
 mod table;
@@ -31,10 +32,6 @@ struct Arguments {
     /// Lets the crowds come to our pool alone.
     #[arg(long)]
     ours: bool,
-    /// Acquires and releases a hot SQLite connection of our pool this many times and does nothing else: what callgrind
-    /// counts instructions of.
-    #[arg(long, value_name = "TIMES")]
-    count: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -45,6 +42,8 @@ enum Measurement {
     Crowd,
     /// A peer that goes silent with connections in use.
     Silence,
+    /// Faults, and how soon the pool works again after each; two minutes.
+    Recovery,
     /// Callers who give up while connections are opened.
     Impatience,
     /// A wave of demand on pools of a fixed size and on one that follows a forecast; a minute.
@@ -53,10 +52,6 @@ enum Measurement {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    if let Some(times) = arguments.count {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        return runtime.block_on(hot::repeat(times));
-    }
     // Six pools of 20 at most.
     let server = Postgres::start_with_max_connections(200)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -73,6 +68,9 @@ async fn measure(arguments: &Arguments, server: &Postgres) -> Result<()> {
     }
     if wanted(Measurement::Silence) {
         silence::measure(server).await?;
+    }
+    if wanted(Measurement::Recovery) {
+        recovery::measure(server).await?;
     }
     if wanted(Measurement::Impatience) {
         impatience::measure(server).await?;

@@ -229,7 +229,9 @@ impl Postgres {
         self.folder.join("data")
     }
 
-    fn log(&self) -> String {
+    /// What the server has written to its log since it was last started.
+    #[must_use]
+    pub fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 }

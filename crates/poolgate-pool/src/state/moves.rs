@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{CheckOut, Held, Issued, Opened, Placement, Pooled, Start, State, Verdict, Waiter};
+use crate::backoff::Backoff;
 use crate::config::Order;
 use crate::error::AcquireError;
 use crate::observer::CloseReason;
@@ -184,6 +185,12 @@ impl<C, W> State<C, W> {
     pub(crate) fn dispose(&mut self) -> Vec<Box<Pooled<C>>> {
         self.generation += 1;
         self.close_idle(0)
+    }
+
+    /// As [`dispose`](Self::dispose); what is known about the database does not hold for the one that takes its place.
+    pub(crate) fn moved(&mut self) -> Vec<Box<Pooled<C>>> {
+        self.backoff = Backoff::default();
+        self.dispose()
     }
 
     /// Returns the idle connections beyond `min_idle`, to be closed; those are spared that would be opened again.

@@ -31,7 +31,7 @@ async fn a_server_that_was_killed_is_found_again() -> Result {
     assert!(attempts < 20, "{attempts} attempts");
 
     server.start_again()?;
-    found_again(&pool, 3000 * MS).await?;
+    found_again(&pool, LONGEST_PAUSE + SLACK).await?;
     assert_eq!(pool.contact().consecutive_failures, 0);
     whole(&pool).await
 }
@@ -71,23 +71,61 @@ async fn a_full_server_is_named_as_such() -> Result {
     let error = other.acquire().await.unwrap_err();
     assert!(matches!(error, AcquireError::ServerFull(_)), "{error}");
     drop(held);
-    found_again(&other, 6000 * MS).await?;
+    found_again(&other, LONGEST_PAUSE_FULL + SLACK).await?;
     whole(&other).await
 }
 
+/// Whoever finds the server full, it is left alone for a while: by the pool, and by those who ask apart from it.
 #[tokio::test]
-async fn a_server_that_never_answers_is_given_up_on() -> Result {
-    // Connections are accepted by the system; nobody ever reads from them.
-    let silent = TcpListener::bind("127.0.0.1:0")?;
-    let url = format!("postgres://postgres@{}/postgres", silent.local_addr()?);
+async fn a_full_server_is_not_hammered() -> Result {
+    let server = Server::start_with_max_connections(5)?;
+    let holder = pool(&server, "holder", config(5, 0))?;
+    let mut held = Vec::new();
+    for _ in 0..5 {
+        held.push(holder.acquire().await?);
+    }
+    for apart in [false, true] {
+        let pool = pool(&server, "full", config(3, 0))?;
+        let (before, began) = (refusals(&server), Instant::now());
+        if apart {
+            let error = pool.connect_apart(5000 * MS).await.unwrap_err();
+            assert!(matches!(error, AcquireError::ServerFull(_)), "{error}");
+        }
+        let mut refused = 0;
+        while began.elapsed() < 1200 * MS {
+            let error = pool.acquire().await.unwrap_err();
+            assert!(matches!(error, AcquireError::ServerFull(_)), "{error}");
+            refused += 1;
+            sleep(MS).await;
+        }
+        // The pauses are half of 1, 2, 4 and 5 s at least.
+        let allowed = 1 + [500, 1500, 3500, 6000].iter().filter(|at| began.elapsed() >= **at * MS).count();
+        let attempts = refusals(&server) - before;
+        println!("{refused} callers were refused, {attempts} attempts reached the server");
+        assert!((1..=allowed).contains(&attempts) && refused > allowed, "{attempts} attempts, {refused} callers");
+    }
+    Ok(())
+}
+
+/// Attempts to connect that the server has turned away, by its own log.
+fn refusals(server: &Server) -> usize {
+    server.log().matches("sorry, too many clients already").count()
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_given_up_on_and_found_again() -> Result {
+    let proxy = Proxy::to(SERVER.port()).await?;
+    proxy.silence();
     let limits = PoolConfig { connect_timeout: 100 * MS, ..config(2, 0) };
-    let pool = PoolgatePool::<Postgres>::builder(url.parse()?).config(limits).build()?;
+    let pool = PoolgatePool::<Postgres>::builder(proxy.url("postgres").parse()?).config(limits.clone()).build()?;
     let started = Instant::now();
     let error = pool.acquire().await.unwrap_err();
     assert!(matches!(error, AcquireError::ConnectTimeout { .. }), "{error}");
-    assert!(started.elapsed() < 1000 * MS);
+    assert!(started.elapsed() < limits.connect_timeout + SLACK);
     assert_eq!(pool.counts().open(), 0);
-    Ok(())
+    proxy.restore();
+    found_again(&pool, limits.connect_timeout + LONGEST_PAUSE + SLACK).await?;
+    whole(&pool).await
 }
 
 #[tokio::test]
@@ -137,18 +175,24 @@ async fn a_pool_can_be_moved_to_another_server() -> Result {
     pool.move_to(old.url("postgres").parse()?);
     assert!(matches!(pool.acquire().await, Err(AcquireError::Connect(_))));
     pool.move_to(address);
-    found_again(&pool, 3000 * MS).await?;
+    found_again(&pool, SLACK).await?;
     assert_eq!(served_by(&mut pool.acquire().await?).await?, new.port());
     whole(&pool).await
 }
 
-/// Somebody who asks again and again gets a connection before the limit has passed.
-async fn found_again(pool: &PoolgatePool<Postgres>, limit: Duration) -> Result {
-    let back = Instant::now();
-    while pool.acquire().await.is_err() {
-        assert!(back.elapsed() < limit, "still away");
-        sleep(10 * MS).await;
+/// A caller waits while a connect hangs; as soon as the pool has another address, it is served from there.
+#[tokio::test]
+async fn a_move_does_not_wait_for_the_server_that_was_left() -> Result {
+    let silent = TcpListener::bind("127.0.0.1:0")?;
+    let url = format!("postgres://postgres@{}/postgres", silent.local_addr()?);
+    // The caller leaves before the connect gives up.
+    let limits = PoolConfig { timeout: 20_000 * MS, connect_timeout: 60_000 * MS, ..config(2, 0) };
+    let pool = PoolgatePool::<Postgres>::builder(url.parse()?).config(limits).build()?;
+    let caller = tokio::spawn(pool.acquire());
+    while pool.counts().connecting == 0 {
+        sleep(MS).await;
     }
-    println!("found again {:?} after it was back", back.elapsed());
-    Ok(())
+    pool.move_to(SERVER.url("postgres").parse()?);
+    assert!(is_fresh(&mut caller.await??).await?);
+    whole(&pool).await
 }

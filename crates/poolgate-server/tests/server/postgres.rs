@@ -1,15 +1,18 @@
 //! PostgreSQL that goes away, comes back, or accepts connections and never answers.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use crate::harness::{Server, eventually};
+use crate::harness::{PATIENCE, Server, eventually};
 use axum::{Router, routing::get};
 use http::StatusCode;
-use poolgate_pool::{PoolConfig, PoolgatePool};
+use poolgate_pool::{AcquireError, PoolConfig, PoolgatePool};
 use poolgate_server::{PoolObserver, Poolgate, Settings, WatchedPool};
 use poolgate_test_postgres::Postgres;
 use poolgate_types::{Backend, CircuitState, routes};
-use sqlx::{Any, Connection, postgres::PgConnectOptions};
+use sqlx::{Any, Connection, PgConnection, postgres::PgConnectOptions};
 
 fn start(pool: impl WatchedPool + Clone, own: Router, observer: PoolObserver) -> (Poolgate, Server<()>) {
     let poolgate = Poolgate::builder(pool).settings(Settings::default()).observer(observer).start();
@@ -68,6 +71,52 @@ async fn a_database_that_goes_away_and_comes_back() {
         })
         .expect("PostgreSQL again")
         .await;
+}
+
+/// A full server lives: the breaker for a dead one stays closed. The monitor asks no faster for that, and the pool learns
+/// it from the monitor.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_server_is_not_hammered_by_those_who_look_after_it() {
+    const SLOTS: usize = 4;
+    let postgres = tokio::task::spawn_blocking(|| Postgres::start_with_max_connections(SLOTS as u32));
+    let postgres = postgres.await.expect("joined").expect("PostgreSQL");
+    let mut others = Vec::new();
+    for _ in 0..SLOTS {
+        others.push(PgConnection::connect(&postgres.url("postgres")).await.expect("a slot"));
+    }
+    let attempts = || postgres.log().matches("sorry, too many clients already").count();
+    let before = attempts();
+    let pool = PoolgatePool::<sqlx::Postgres>::builder(postgres.url("postgres").parse().expect("a URL"))
+        .build()
+        .expect("a pool");
+    let work = {
+        let pool = pool.clone();
+        async move || match pool.acquire().await {
+            Ok(_lease) => StatusCode::OK,
+            Err(AcquireError::ServerFull(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let began = Instant::now();
+    let (poolgate, server) = start(pool, Router::new().route("/work", get(work)), PoolObserver::default());
+    let mut refused = 0;
+    while began.elapsed() < Duration::from_secs(4) {
+        assert_eq!(server.get("/work").await.status, StatusCode::SERVICE_UNAVAILABLE);
+        refused += 1;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Both of the monitor's questions at the start, the first of the pool, and one a second of the monitor or the pool.
+    let (asked, allowed) = (attempts() - before, 3 + began.elapsed().as_secs() as usize);
+    println!("{refused} requests were refused, {asked} attempts reached the server");
+    assert!(asked <= allowed && refused > allowed, "{asked} attempts for {refused} requests");
+    assert_eq!(poolgate.status().circuit_breaker, CircuitState::Closed);
+
+    drop(others);
+    let back = Instant::now();
+    while server.get("/work").await.status != StatusCode::OK {
+        assert!(back.elapsed() < PATIENCE, "no room was found");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test]

@@ -5,9 +5,10 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 
 use super::count::{Count, Counts};
 use crate::process;
@@ -57,6 +58,19 @@ impl Transcript {
             bail!("ended with {status}");
         }
         Ok(())
+    }
+
+    /// Runs two commands at the same time; in the file the output of `other` comes last.
+    pub(super) fn run_both(&mut self, command: &mut Command, other: &mut Command) -> Result<()> {
+        let mut aside = Self { path: self.path.with_extension("other.log"), skipped: None };
+        fs::write(&aside.path, "")?;
+        let (result, result_of_other) = thread::scope(|scope| {
+            let running = scope.spawn(|| aside.run(other));
+            (self.run(command), running.join())
+        });
+        self.note(&aside.text()?)?;
+        fs::remove_file(&aside.path)?;
+        result.and(result_of_other.map_err(|_| anyhow!("the thread that ran it panicked"))?)
     }
 
     /// Says that this machine cannot run the step; it counts neither way.
@@ -178,6 +192,21 @@ mod tests {
         let outcome = transcript.outcome(Counts::Itself, Ok(())).unwrap();
         assert_eq!(outcome.count, Count::default());
         assert_eq!(outcome.skipped.as_deref(), Some("no network"));
+    }
+
+    #[test]
+    fn of_two_commands_both_count() {
+        let mut transcript = transcript("both");
+        let says = |text: &str, code: u8| {
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("echo 'test result: {text};'; exit {code}")]);
+            command
+        };
+        let (mut well, mut ill) = (says("ok. 3 passed; 0 failed", 0), says("FAILED. 1 passed; 1 failed", 101));
+        let result = transcript.run_both(&mut well, &mut ill);
+        assert!(result.is_err());
+        let outcome = transcript.outcome(Counts::RustTests, result).unwrap();
+        assert_eq!(outcome.count, Count { passed: 4, failed: 1 });
     }
 
     #[test]
