@@ -7,7 +7,7 @@ import initialize, { Client } from "./poolgate_client.js";
 import { Coalescer } from "./coalesce.js";
 import { errorOf, isPoolgateError } from "./errors.js";
 import { announce, announceAgain } from "./own-client.js";
-import { Tabs, canShare } from "./tabs.js";
+import { canShare, tabsOf } from "./tabs.js";
 
 /** How long `createClient` waits for the module; it goes on loading behind a client that passes requests through. */
 const LOAD_PATIENCE_MS = 5000;
@@ -74,7 +74,7 @@ export function entry(moduleOf) {
 class PoolgateClient extends EventTarget {
   /** @type {Client | undefined} */
   #core;
-  /** @type {Tabs | undefined} */
+  /** @type {import("./tabs.js").Tabs | undefined} */
   #tabs;
   /** Ends with the client. */
   #life = new AbortController();
@@ -151,7 +151,7 @@ class PoolgateClient extends EventTarget {
       warn,
     }));
     if (shared) {
-      this.#tabs = new Tabs(new URL(options?.baseUrl ?? location.origin).href, core);
+      this.#tabs = tabsOf(new URL(options?.baseUrl ?? location.origin).href, core);
       this.#tabs.join();
     }
     if (globalThis.document) this.#watchPage(core);
