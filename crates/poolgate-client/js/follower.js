@@ -3,7 +3,7 @@
 // them back when it is idle. A leader that does not answer, or says nothing for long, is replaced; one that is not looked
 // at, by one that is.
 
-import { RANK, rank } from "./rank.js";
+import { HIDDEN, VISIBLE, rank } from "./rank.js";
 
 /** How long a leader may take to answer. */
 const PATIENCE_MS = 300;
@@ -46,7 +46,7 @@ export function follow(core, part, post, usurp) {
 
   /** Takes the lead from one that is looked at less. */
   const challenge = () => {
-    if (leader && leader.rank < rank() && rank() === RANK.visible) usurp();
+    if (leader && leader.rank < rank() && rank() === VISIBLE) usurp();
   };
 
   /** @param {{ term: string, rank: number }} told */
@@ -67,7 +67,7 @@ export function follow(core, part, post, usurp) {
     slots.held = Math.min(slots.held, Math.max(slots.keep, part.inFlight));
     const { held, seq } = slots;
     const { want } = part;
-    post({ report: { term: leader?.term, asks, want, front: rank() > RANK.hidden, held, seq, tokens } });
+    post({ report: { term: leader?.term, asks, want, front: rank() > HIDDEN, held, seq, tokens } });
     if (asks) {
       clearTimeout(patience);
       patience = setTimeout(usurp, PATIENCE_MS);

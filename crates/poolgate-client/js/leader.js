@@ -2,7 +2,7 @@
 // The tab that leads: it has the event stream and owns the budget. It divides the slots among all that want some, each
 // with its part of the rate, and takes back what those held that are gone.
 
-import { RANK, rank } from "./rank.js";
+import { HIDDEN, rank } from "./rank.js";
 import { divide } from "./slots.js";
 
 /** How long a new leader waits for the members to say what they hold. */
@@ -41,6 +41,8 @@ export function lead(core, part, post, lifelines, self) {
   let owed = 0;
   let purse = 0;
   let turn = 0;
+  /** @type {unknown} what is left of the budget, where this is a worker and cannot store it */
+  let savings;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let tick;
 
@@ -98,6 +100,7 @@ export function lead(core, part, post, lifelines, self) {
     if (theirs === undefined) {
       // It does not know who leads, or whether anybody does.
       const { config } = core.state();
+      if (savings) post({ news: savings });
       declare();
       if (config) post({ news: config });
     }
@@ -120,7 +123,7 @@ export function lead(core, part, post, lifelines, self) {
     const { limit, inFlight, queued } = part.measure();
     part.want = Math.min(inFlight + queued, limit);
     const others = [...members];
-    const everybody = [{ want: part.want, front: rank() > RANK.hidden }, ...others.map(([, member]) => member)];
+    const everybody = [{ want: part.want, front: rank() > HIDDEN }, ...others.map(([, member]) => member)];
     const [due, ...dues] = divide(limit, everybody, turn);
     const away = () => others.reduce((sum, [, { held }]) => sum + held, 0);
     let free = Math.max(0, limit - away() - Math.max(inFlight, due));
@@ -145,7 +148,7 @@ export function lead(core, part, post, lifelines, self) {
       Object.assign(member, { allowed: slots, seq: member.seq + 1, asks: false });
       const { held, seq } = member;
       // Of nothing would be all.
-      const share = { term, slots, of: limit || 1, held, seq, tokens: grants[index] > 0 ? grants[index] * tokensPerSlot : 0 };
+      const share = { term, slots, of: limit || 1, held, seq, tokens: grants[index] && grants[index] * tokensPerSlot };
       post({ to: id, share });
     });
     if (granted > 0) purse -= granted * tokensPerSlot;
@@ -174,9 +177,10 @@ export function lead(core, part, post, lifelines, self) {
       declare();
       share();
     },
-    relayed() {
+    relayed(news) {
+      if (Array.isArray(news)) savings = news;
       // The limit may be another one, once the client has taken it in.
-      if (members.size > 0) queueMicrotask(share);
+      else if (members.size > 0) queueMicrotask(share);
     },
     end() {
       reign.abort();

@@ -10,12 +10,15 @@ import { lead } from "./leader.js";
 import { hold } from "./locks.js";
 import { partOf } from "./part.js";
 
+/** What was saved at so nearly the same time is the same: a worker saves once a second. */
+const SAVED_WITHIN_MS = 500;
+
 /**
  * @typedef {object} Role
  * @property {(message: any) => void} hear another member has said something
  * @property {(rises: boolean) => void} press requests wait, or have ended that others wait for; `rises`: it wants more
  * @property {() => void} look the page is looked at, or no more
- * @property {() => void} relayed the others were told what the server said
+ * @property {(news: unknown) => void} relayed the others were told this
  * @property {() => void} end
  */
 
@@ -24,6 +27,19 @@ export function canShare() {
   return Boolean(
     globalThis.isSecureContext && globalThis.navigator?.locks && typeof globalThis.BroadcastChannel === "function",
   );
+}
+
+/**
+ * Stores what a worker that leads has saved. However many pages hear it, one of them writes.
+ * @param {string[]} saved
+ */
+function keep([key, text]) {
+  const savedAt = (/** @type {string} */ list) => JSON.parse(list)[0];
+  try {
+    if (savedAt(text) - savedAt(localStorage[key] ?? "[0]") > SAVED_WITHIN_MS) localStorage[key] = text;
+  } catch {
+    // Full, forbidden, or a worker too.
+  }
 }
 
 /** @typedef {ReturnType<typeof tabsOf>} Tabs */
@@ -90,7 +106,8 @@ export function tabsOf(server, core) {
       if (lives) {
         channel = new BroadcastChannel(name);
         channel.onmessage = ({ data }) => {
-          if (data.news !== undefined) core.hear(data.news);
+          if (Array.isArray(data.news)) keep(data.news);
+          else if (data.news !== undefined) core.hear(data.news);
           if (data.to === undefined || data.to === id) role?.hear(data);
         };
         take();
@@ -115,12 +132,12 @@ export function tabsOf(server, core) {
       role?.look();
     },
     /**
-     * Hands on what the server said.
+     * Hands on what the server said, or what a worker has saved.
      * @param {unknown} news
      */
     relay(news) {
       post({ news });
-      role?.relayed();
+      role?.relayed(news);
     },
     /**
      * What this client has to do.

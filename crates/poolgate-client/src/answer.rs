@@ -64,7 +64,13 @@ impl Reader {
         Head { news: self.header(text).map(News::Header), rejects: matches!(status, 429 | 503), ..silent }
     }
 
-    fn header(&mut self, text: JsValue) -> Option<ConfigHeader> {
+    /// The last header, as it came.
+    pub(crate) fn last_header(&self) -> JsValue {
+        self.last.as_ref().map_or(JsValue::UNDEFINED, |(text, _)| text.clone())
+    }
+
+    /// Reads a header.
+    pub(crate) fn header(&mut self, text: JsValue) -> Option<ConfigHeader> {
         match &self.last {
             Some((last, header)) if *last == text => *header,
             _ => {

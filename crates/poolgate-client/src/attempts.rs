@@ -57,7 +57,11 @@ impl Attempts {
         }
         let mut not_before = None;
         loop {
-            let admitted = self.wait(not_before).await;
+            let mut admitted = self.wait(not_before, taken.is_keepalive()).await;
+            if admitted.as_ref().is_err_and(JsValue::is_undefined) {
+                // The page was left: now, or never.
+                admitted = Ok(Request { bypass: true, ..self.call.request });
+            }
             if let Some(reason) = self.call.aborted() {
                 taken.cancel(&reason);
                 return Err(reason);
@@ -88,7 +92,7 @@ impl Attempts {
 
     /// Waits until then, and until the route is free, as long as the call may wait at all; gives what it may still wait for
     /// its turn.
-    async fn wait(&self, mut not_before: Option<Duration>) -> Result<Request, JsValue> {
+    async fn wait(&self, mut not_before: Option<Duration>, keepalive: bool) -> Result<Request, JsValue> {
         let (core, request) = (&self.core, self.call.request);
         let began = not_before.unwrap_or_else(clock::now);
         let deadline = began + request.queue_timeout.unwrap_or(core.queue_timeout);
@@ -101,7 +105,7 @@ impl Attempts {
                 let rejection = Rejection { reason, retry_after: Some(at.saturating_sub(now)) };
                 return Err(error::rejection(&core.shell, rejection));
             }
-            core.nap(at.min(deadline), &self.call.signal).await?;
+            core.nap(at.min(deadline), &self.call.signal, keepalive).await?;
             waited = true;
         }
         let left = deadline.saturating_sub(clock::now());

@@ -1,6 +1,7 @@
 //! The budget between one life of a page and the next: what the throttle saves, kept in `localStorage`.
 //!
-//! Of all tabs only the one that leads writes. Whoever leads next, after a reload or in another tab, goes on with it.
+//! Of all tabs only the one that leads writes. Whoever leads next, after a reload or in another tab, goes on with it. A
+//! worker has no storage: while one leads, it tells the pages, and one of them writes.
 
 use std::{cell::Cell, time::Duration};
 
@@ -39,20 +40,24 @@ impl Budget {
         now >= self.next_save.get()
     }
 
-    /// Stores what the throttle has left, or forgets it where a newcomer would have no more.
-    pub(crate) fn save(&self, savings: Option<Savings>, now: Duration) {
+    /// Stores what the throttle has left, or forgets it where a newcomer would have no more. Without storage: gives the key and
+    /// the text for a page to store.
+    pub(crate) fn save(&self, savings: Option<Savings>, now: Duration) -> Option<Array> {
         self.next_save.set(now + SPACING);
         if savings.is_none() && !self.stored.get() {
-            return;
+            return None;
         }
         self.stored.set(savings.is_some());
-        if let Some(storage) = host::storage() {
-            // Full or forbidden: then a reload begins as a newcomer does.
-            let _ = match savings {
-                Some(savings) => storage.set_item(&self.key, &written(&savings)),
-                None => storage.remove_item(&self.key),
-            };
-        }
+        let text = savings.map(|savings| written(&savings));
+        let Some(storage) = host::storage() else {
+            return text.map(|text| Array::of2(&self.key.as_str().into(), &text.into()));
+        };
+        // Full or forbidden: then a reload begins as a newcomer does.
+        let _ = match text {
+            Some(text) => storage.set_item(&self.key, &text),
+            None => storage.remove_item(&self.key),
+        };
+        None
     }
 }
 

@@ -147,10 +147,13 @@ impl Core {
     /// Takes in what another client of this browser has heard.
     pub(crate) fn hear(self: &Rc<Self>, news: &JsValue) {
         self.transport.heard_of(self);
+        let header = if news.is_string() { self.reader.borrow_mut().header(news.clone()) } else { None };
         if let Some(document) = Document::read(news) {
             self.learn_document(document);
         } else if let Some(at) = document::version(news) {
             self.learn(&News::Current(at));
+        } else if let Some(header) = header {
+            self.learn(&News::Header(header));
         } else if news.is_null() {
             self.learn(&News::NotFound);
         }
@@ -183,7 +186,9 @@ impl Core {
     fn save(&self) {
         let now = clock::now();
         let savings = self.throttle.borrow().savings(now);
-        self.budget.save(savings, now);
+        if let Some(saved) = self.budget.save(savings, now) {
+            self.relay(&saved);
+        }
     }
 
     /// Takes in a document; then [`pump`](Self::pump). `false`: it was out of range, and is ignored.
@@ -204,8 +209,8 @@ impl Core {
         self.learn_at(news, clock::now());
     }
 
-    /// The same by somebody who has just asked for the time; then [`pump_at`](Self::pump_at).
-    pub(crate) fn learn_at(self: &Rc<Self>, news: &News, now: Duration) {
+    /// The same by somebody who has just asked for the time; then [`pump_at`](Self::pump_at). Gives whether it was news.
+    pub(crate) fn learn_at(self: &Rc<Self>, news: &News, now: Duration) -> bool {
         let configured = self.throttle.borrow_mut().configure(news, now);
         let behind = match (configured, news) {
             // A header says less than the document, which a stream is about to bring.
@@ -217,6 +222,7 @@ impl Core {
         if behind {
             self.transport.fetch_soon(self);
         }
+        configured == Ok(Configured::Applied)
     }
 
     /// Does what the throttle says is due, tells listeners, and sets the next wake-up.
@@ -333,7 +339,7 @@ impl Core {
         self.pump();
         self.wakeup.clear();
         self.requests.close();
-        self.end_naps();
+        self.end_naps(false);
         self.announce_transport();
     }
 

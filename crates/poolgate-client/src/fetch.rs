@@ -6,7 +6,7 @@
 use std::{cell::RefCell, rc::Rc};
 
 use js_sys::{Function, Promise};
-use poolgate_throttle::{Outcome, Permit, RejectReason, Rejection, Request, RequestId, RouteSignal, Submitted};
+use poolgate_throttle::{News, Outcome, Permit, RejectReason, Rejection, Request, RequestId, RouteSignal, Submitted};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
@@ -138,6 +138,7 @@ impl Core {
 
     /// The page is left: requests that may outlive it start now, or would never.
     pub(crate) fn start_keepalive(self: &Rc<Self>) {
+        self.end_naps(true);
         let leaving = self.requests.waiting.borrow_mut().extract_if(|waiting| waiting.call.is_keepalive());
         for mut waiting in leaving {
             self.throttle.borrow_mut().abort(waiting.id, clock::now());
@@ -251,7 +252,11 @@ impl Core {
             let head = self.reader.borrow_mut().read(answer);
             let now = clock::now();
             if let Some(news) = head.news {
-                self.learn_at(&news, now);
+                // Whoever divides the limits must know them: the header of one tab's answer is news to all.
+                if self.learn_at(&news, now) && matches!(news, News::Header(_)) {
+                    let header = self.reader.borrow().last_header();
+                    self.relay(&header);
+                }
             }
             self.throttle.borrow_mut().complete(flight.permit, head.outcome, now);
             self.pump_at(now);

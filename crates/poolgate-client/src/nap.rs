@@ -21,6 +21,8 @@ pub(crate) struct Naps {
 
 #[derive(Debug)]
 struct Nap {
+    /// The call may outlive the page.
+    keepalive: bool,
     reject: Function,
     _timer: Timer,
     /// Dropped with the nap, and so removed from the app's signal.
@@ -41,8 +43,14 @@ impl Naps {
 }
 
 impl Core {
-    /// Waits until then. `Err`: the reason of the call's signal, or that the client was closed.
-    pub(crate) async fn nap(self: &Rc<Self>, until: Duration, signal: &JsValue) -> Result<(), JsValue> {
+    /// Waits until then. `Err`: the reason of the call's signal, or that the client was closed; `undefined`: the page was left,
+    /// which a call that may outlive it does not wait out.
+    pub(crate) async fn nap(
+        self: &Rc<Self>,
+        until: Duration,
+        signal: &JsValue,
+        keepalive: bool,
+    ) -> Result<(), JsValue> {
         let mut functions = None;
         let promise = Promise::new(&mut |resolve, reject| functions = Some((resolve, reject)));
         let Some((resolve, reject)) = functions else { return Ok(()) };
@@ -58,7 +66,7 @@ impl Core {
             }
         };
         let abort = signal.is_object().then(|| Listener::new(signal, "abort", abort).ok()).flatten();
-        let id = self.naps.begin(Nap { reject, _timer: timer, _abort: abort });
+        let id = self.naps.begin(Nap { keepalive, reject, _timer: timer, _abort: abort });
         self.pump();
         let ended = JsFuture::from(promise).await;
         let nap = self.naps.sleeping.borrow_mut().remove(id);
@@ -67,11 +75,12 @@ impl Core {
         ended.map(drop)
     }
 
-    /// The client is closed: nobody waits any more.
-    pub(crate) fn end_naps(&self) {
-        let naps = self.naps.sleeping.borrow_mut().extract_if(|_| true);
+    /// The client is closed: nobody waits any more; or the page is left: calls that may outlive it do not.
+    pub(crate) fn end_naps(&self, left: bool) {
+        let naps = self.naps.sleeping.borrow_mut().extract_if(|nap| nap.keepalive || !left);
+        let why = if left { JsValue::UNDEFINED } else { error::closed(&self.shell) };
         for nap in naps {
-            let _ = nap.reject.call1(&JsValue::UNDEFINED, &error::closed(&self.shell));
+            let _ = nap.reject.call1(&JsValue::UNDEFINED, &why);
         }
     }
 }

@@ -36,9 +36,16 @@ impl<T> Table<T> {
 
     /// Removes those that are wanted.
     pub(crate) fn extract_if(&mut self, wanted: impl Fn(&T) -> bool) -> Vec<T> {
-        let (wanted, rest): (Vec<_>, _) = self.0.drain(..).partition(|(_, value)| wanted(value));
-        self.0 = rest.into();
-        wanted.into_iter().map(|(_, value)| value).collect()
+        let mut extracted = Vec::new();
+        let mut at = 0;
+        while let Some((_, value)) = self.0.get(at) {
+            if wanted(value) {
+                extracted.extend(self.0.remove(at).map(|(_, value)| value));
+            } else {
+                at += 1;
+            }
+        }
+        extracted
     }
 
     pub(crate) fn len(&self) -> usize {
