@@ -132,14 +132,21 @@ test("a hidden leader that is frozen is replaced by another hidden tab", { timeo
   t.diagnostic(`after ${Date.now() - at} ms`);
 });
 
-for (const end of /** @type {const} */ (["crashes", "hangs"])) {
-  test(`a hidden leader that ${end} is replaced by another hidden tab`, { timeout: 90_000 }, async (t) => {
-    const [first, second] = [await open(), await open()];
-    await open("about:blank");
-    await until("the second leads", 5000, async () => (await transport(second)) === "sse");
+for (const [what, end] of /** @type {[string, (leader: Tab) => Promise<unknown>][]} */ ([
+  ["crashes", async (leader) => void leader.call("Page.crash").catch(() => {})],
+  ["hangs", (leader) => leader.evaluate("setTimeout(() => { for (;;); }, 0)")],
+  ["is frozen unawares", (leader) => leader.call("Page.setWebLifecycleState", { state: "frozen" })],
+])) {
+  test(`a hidden leader that ${what} is replaced by another hidden tab`, { timeout: 90_000 }, async (t) => {
+    const first = await open();
+    const second = await open("about:blank");
+    const source = `document.addEventListener("freeze", (event) => event.stopImmediatePropagation(), true)`;
+    await second.call("Page.addScriptToEvaluateOnNewDocument", { source });
+    await second.call("Page.navigate", { url: `${origin.url}/#{}` });
+    await until("the second leads", 5000, async () => (await transport(second).catch(() => "")) === "sse");
     await until("the first follows", 5000, async () => (await transport(first)) === "shared");
-    if (end === "crashes") second.call("Page.crash").catch(() => {});
-    else await second.evaluate("setTimeout(() => { for (;;); }, 0)");
+    await open("about:blank");
+    await end(second);
     const at = Date.now();
     await until("the first leads", 65_000, async () => /sse|poll/.test(await transport(first)));
     t.diagnostic(`after ${Date.now() - at} ms`);

@@ -7,8 +7,10 @@ import { HIDDEN, VISIBLE, rank } from "./rank.js";
 
 /** How long a leader may take to answer. */
 const PATIENCE_MS = 300;
-/** A leader that was silent for so long is asked whether it lives: it hears from the server every 15 s or sooner. */
+/** A leader that was silent for so long is asked whether it lives. One with a stream hears something every 15 s or sooner. */
 const SILENCE_MS = 20_000;
+/** How long it may take then: timers of a page that is not looked at fire once a second. */
+const PROOF_MS = 1500;
 /** Who has had nothing to do for so long gives its slots back. */
 const IDLE_MS = 1000;
 
@@ -31,17 +33,17 @@ export function follow(core, part, post, usurp) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let tick;
 
-  /** Asks who leads, and leads where nobody answers. */
-  const greet = () => {
-    post({ report: {} });
+  /** Asks who leads, or whether the leader still does, and leads where nobody answers. */
+  const greet = (doubts = false) => {
+    post({ report: { doubts } });
     clearTimeout(silence);
-    silence = setTimeout(usurp, PATIENCE_MS);
+    silence = setTimeout(usurp, doubts ? PROOF_MS : PATIENCE_MS);
   };
 
   /** The leader lives. */
   const heard = () => {
     clearTimeout(silence);
-    silence = setTimeout(greet, SILENCE_MS);
+    silence = setTimeout(() => greet(true), SILENCE_MS);
   };
 
   /** Takes the lead from one that is looked at less. */

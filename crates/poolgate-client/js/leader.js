@@ -48,6 +48,15 @@ export function lead(core, part, post, lifelines, self) {
 
   const declare = () => post({ lead: { term, rank: rank() } });
 
+  /** Tells who does not know who leads, and all that a newcomer has missed. */
+  const introduce = () => {
+    if (signal.aborted) return;
+    const { config } = core.state();
+    if (savings) post({ news: savings });
+    declare();
+    if (config) post({ news: config });
+  };
+
   const callTheRoll = async () => {
     const { held = [] } = await navigator.locks.query();
     if (signal.aborted) return;
@@ -96,14 +105,10 @@ export function lead(core, part, post, lifelines, self) {
    * @param {string} from
    * @param {any} report
    */
-  const note = (from, { term: theirs, asks, want, front, held, seq, tokens }) => {
-    if (theirs === undefined) {
-      // It does not know who leads, or whether anybody does.
-      const { config } = core.state();
-      if (savings) post({ news: savings });
-      declare();
-      if (config) post({ news: config });
-    }
+  const note = (from, { term: theirs, doubts, asks, want, front, held, seq, tokens }) => {
+    // A frozen page hears and answers, but none of its timers fires and no news reaches it.
+    if (doubts) setTimeout(introduce);
+    else if (theirs === undefined) introduce();
     const member = theirs === term && memberOf(from);
     if (!member) return;
     if (seq === member.seq) {
