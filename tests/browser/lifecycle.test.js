@@ -153,6 +153,37 @@ for (const [what, end] of /** @type {[string, (leader: Tab) => Promise<unknown>]
   });
 }
 
+test("a page that nobody looks at and that has nothing to do holds no lock", { timeout: 60_000 }, async () => {
+  const page = await open("about:blank");
+  // A minute is a second here.
+  const source = `{ const set = setTimeout; setTimeout = (act, ms, ...rest) => set(act, ms === 60_000 ? 1000 : ms, ...rest); }`;
+  await page.call("Page.addScriptToEvaluateOnNewDocument", { source });
+  await page.call("Page.navigate", { url: `${origin.url}/#{}` });
+  await until("it leads", 5000, async () => (await transport(page).catch(() => "")) === "sse");
+  const locks = () => page.evaluate("navigator.locks.query().then(({ held, pending }) => held.length + pending.length)");
+  const front = await open("about:blank");
+  await page.evaluate(`window.busy = setInterval(() => void client.fetch("/app/" + Math.random()), 100)`);
+  await sleep(2500);
+  assert.equal(await locks(), 2, "it has something to do");
+  await page.evaluate("clearInterval(busy)");
+  await until("it has left", 10_000, async () => (await locks()) === 0);
+  await until("its stream is closed", 5000, () => origin.open() === 0);
+
+  origin.limit({ fair_rate_per_second: 50, max_concurrent_requests: 1 });
+  await send(page, 1, "wakes it");
+  await until("a request brings it back", 10_000, async () => (await locks()) === 2);
+  await until("it knows the limit", 5000, () => page.evaluate("client.state.enforced"));
+  origin.reset();
+  await send(page, 20, "woken");
+  await until("all are sent", 10_000, () => arrived("woken") === 20);
+  assert.equal(origin.seen.most, 1);
+  await until("it has left again", 10_000, async () => (await locks()) === 0);
+  await front.close();
+  await page.show();
+  await until("it leads again", 5000, async () => (await transport(page)) === "sse");
+  assert.equal(await locks(), 2);
+});
+
 test("a page comes back from the back/forward cache and takes part again", { timeout: 60_000 }, async () => {
   origin.limit({ fair_rate_per_second: 50, max_concurrent_requests: 4 });
   const page = await open();

@@ -100,8 +100,8 @@ test("a leader whose script hangs is replaced", { timeout: 60_000 }, async (t) =
   t.diagnostic(`${Date.now() - at} ms for 20 requests`);
   assert.ok(Date.now() - at < 2000);
   await hanging;
-  await until("one stream is left", 5000, async () => `${(await transports(pages)).sort()}` === "shared,sse");
-  assert.equal(origin.open(), 1);
+  await until("one leads, one follows", 5000, async () => `${(await transports(pages)).sort()}` === "shared,sse");
+  await until("one stream is left", 5000, () => origin.open() === 1);
 });
 
 test("a leader that hangs for good is replaced by a tab that wants nothing", { timeout: 90_000 }, async (t) => {

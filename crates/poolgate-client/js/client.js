@@ -151,7 +151,8 @@ class PoolgateClient extends EventTarget {
       warn,
     }));
     if (shared) {
-      this.#tabs = tabsOf(new URL(options?.baseUrl ?? location.origin).href, core);
+      const { baseUrl = location.origin, transport = "auto" } = options ?? {};
+      this.#tabs = tabsOf(new URL(baseUrl).href, core, transport === "auto");
       this.#tabs.join();
     }
     if (globalThis.document) this.#watchPage(core);
@@ -190,6 +191,7 @@ class PoolgateClient extends EventTarget {
       return this.#passThrough(input, init);
     }
     try {
+      this.#tabs?.wake();
       return this.#core.fetch(input, init);
     } catch (error) {
       // The module trapped. This call may have been sent, so it is not sent again; later ones pass straight through.

@@ -11,8 +11,9 @@ export function partOf(core) {
     queued: 0,
     /** The slots of all together; 0: nothing limits. */
     limit: 0,
-    /** Requests since somebody has looked at it. */
+    /** Requests since somebody has looked at it, and all. */
     made: 0,
+    total: 0,
     /** Slots that it wants, as the others were told. */
     want: 0,
     /** The client is at it: what it says meanwhile is no news. */
@@ -25,7 +26,7 @@ export function partOf(core) {
      * @param {number} made since it last said so
      */
     note(inFlight, queued, limit, made) {
-      Object.assign(part, { inFlight, queued, limit, made: part.made + made });
+      Object.assign(part, { inFlight, queued, limit, made: part.made + made, total: part.total + made });
     },
     /** Asks the client what it does now. */
     measure() {

@@ -3,13 +3,17 @@
 // others follow (follower.js). Here is who does what.
 //
 // A Web Lock says who leads, and another one, of each member, that it lives: whoever closes or crashes lets go of both,
-// and its slots are free. A page that is frozen or left for the back/forward cache leaves in order.
+// and its slots are free. A page that is frozen or left for the back/forward cache leaves in order, and so does one that
+// nobody looks at and that has nothing to do: browsers do not freeze a page that holds a lock.
 
 import { follow } from "./follower.js";
 import { lead } from "./leader.js";
 import { hold } from "./locks.js";
 import { partOf } from "./part.js";
+import { HIDDEN, rank } from "./rank.js";
 
+/** A page that nobody looks at leaves when it has had nothing to do for so long. */
+const DOZE_MS = 60_000;
 /** What was saved at so nearly the same time is the same: a worker saves once a second. */
 const SAVED_WITHIN_MS = 500;
 
@@ -47,8 +51,9 @@ function keep([key, text]) {
 /**
  * @param {string} server clients of the same server share
  * @param {import("./part.js").Core} core
+ * @param {boolean} mayDoze nobody wants news in a page that is not looked at and has nothing to do
  */
-export function tabsOf(server, core) {
+export function tabsOf(server, core, mayDoze) {
   const name = `poolgate ${server}`;
   const lifelines = `${name} member `;
   const part = partOf(core);
@@ -61,6 +66,10 @@ export function tabsOf(server, core) {
   let channel;
   /** @type {Role | undefined} */
   let role;
+  /** It has left, and comes back when it has something to do. */
+  let dozes = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let drowsy;
 
   const post = (/** @type {object} */ message) => channel?.postMessage({ from: id, ...message });
 
@@ -95,41 +104,72 @@ export function tabsOf(server, core) {
     return follower;
   };
 
+  const join = async () => {
+    if (membership) return;
+    dozes = false;
+    const { signal } = (membership = new AbortController());
+    id = Math.random().toString(36).slice(2);
+    const lives = await hold(lifelines + id, signal);
+    if (signal.aborted) return;
+    if (lives) {
+      channel = new BroadcastChannel(name);
+      channel.onmessage = ({ data }) => {
+        if (Array.isArray(data.news)) keep(data.news);
+        else if (data.news !== undefined) core.hear(data.news);
+        if (data.to === undefined || data.to === id) role?.hear(data);
+      };
+      take();
+      watch();
+    } else {
+      // As if there were no others: a sandboxed frame, or a page without site data, gets no locks.
+      membership = undefined;
+      core.lead(true);
+      part.use(0, 0, 0);
+    }
+  };
+
+  const leave = () => {
+    clearTimeout(drowsy);
+    dozes = false;
+    membership?.abort();
+    // A request for a lock, too, keeps a page out of the back/forward cache.
+    candidacy?.abort();
+    channel?.close();
+    membership = candidacy = channel = undefined;
+    become();
+  };
+
+  /** Sees to it that a page which nobody looks at leaves when it has nothing to do, and comes back. */
+  const watch = () => {
+    clearTimeout(drowsy);
+    if (rank() > HIDDEN) {
+      wake();
+    } else if (mayDoze && channel) {
+      const { total } = part.measure();
+      drowsy = setTimeout(() => {
+        const { inFlight, queued, total: later } = part.measure();
+        if (inFlight + queued > 0 || later > total) return watch();
+        leave();
+        dozes = true;
+      }, DOZE_MS);
+    }
+  };
+
+  const wake = () => {
+    if (dozes) join();
+  };
+
   return {
     /** Becomes a member; asks to lead, and follows until then. */
-    async join() {
-      if (membership) return;
-      const { signal } = (membership = new AbortController());
-      id = Math.random().toString(36).slice(2);
-      const lives = await hold(lifelines + id, signal);
-      if (signal.aborted) return;
-      if (lives) {
-        channel = new BroadcastChannel(name);
-        channel.onmessage = ({ data }) => {
-          if (Array.isArray(data.news)) keep(data.news);
-          else if (data.news !== undefined) core.hear(data.news);
-          if (data.to === undefined || data.to === id) role?.hear(data);
-        };
-        take();
-      } else {
-        // As if there were no others: a sandboxed frame, or a page without site data, gets no locks.
-        membership = undefined;
-        core.lead(true);
-        part.use(0, 0, 0);
-      }
-    },
+    join,
     /** Gives everything back, to the others or to whoever comes next. */
-    leave() {
-      membership?.abort();
-      // A request for a lock, too, keeps a page out of the back/forward cache.
-      candidacy?.abort();
-      channel?.close();
-      membership = candidacy = channel = undefined;
-      become();
-    },
+    leave,
+    /** The app has something to send. */
+    wake,
     /** The page is looked at, or no more. */
     look() {
       role?.look();
+      watch();
     },
     /**
      * Hands on what the server said, or what a worker has saved.
