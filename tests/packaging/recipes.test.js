@@ -9,6 +9,7 @@ import * as esbuild from "esbuild";
 
 import { launch } from "../browser/support/browser.js";
 import { until } from "../browser/support/until.js";
+import { startGraphql } from "./graphql.js";
 import { settle, startLimited } from "./stranger.js";
 
 const MINUTE = 60_000;
@@ -21,6 +22,8 @@ const SOONEST_MS = 350;
 let stranger;
 /** @type {Awaited<ReturnType<typeof startLimited>>} */
 let server;
+/** @type {Awaited<ReturnType<typeof startGraphql>>} */
+let graphql;
 /** @type {Awaited<ReturnType<typeof launch>>} */
 let browser;
 /** @type {Map<string, string>} */
@@ -29,6 +32,7 @@ let recipes;
 before(async () => {
   stranger = await settle();
   server = await startLimited(stranger);
+  graphql = await startGraphql(server.url);
   browser = await launch();
   const readme = await readFile(join(stranger.project, "node_modules/@poolgate/client/README.md"), "utf8");
   const section = readme.slice(readme.indexOf("## Recipes"), readme.indexOf("## Getting it"));
@@ -38,15 +42,16 @@ before(async () => {
 
 after(async () => {
   await browser?.close();
+  await graphql?.stop();
   await server?.stop();
   await stranger?.leave();
 });
 
 test("these are the recipes", () => {
-  assert.deepEqual([...recipes.keys()], ["ky", "axios", "ofetch", "TanStack Query", "React"]);
+  assert.deepEqual([...recipes.keys()], ["ky", "axios", "ofetch", "Apollo Client", "TanStack Query", "React"]);
 });
 
-for (const name of ["ky", "axios", "ofetch", "TanStack Query"]) {
+for (const name of ["ky", "axios", "ofetch", "Apollo Client", "TanStack Query"]) {
   test(`the recipe for ${name} takes its turn`, { timeout: MINUTE }, async () => {
     const recipe = recipeOf(name);
     const last = /^const (\S+|\{.+\}) = await ((?:(?!^const )[^])+);\s*$/m.exec(recipe);
@@ -62,7 +67,7 @@ for (const name of ["ky", "axios", "ofetch", "TanStack Query"]) {
         }));
         return performance.now() - at;
       };
-    `);
+    `, origin(name));
     await until("it has run", 10_000, () => page.evaluate("window.again !== undefined"));
     assert.match(await page.evaluate("JSON.stringify(window.products)"), /"name"/);
     await until("five requests take their turn", 10_000, async () => (await page.evaluate("again()")) > SOONEST_MS);
@@ -92,15 +97,19 @@ function recipeOf(name) {
   const recipe = recipes.get(name) ?? "";
   return recipe
     .replaceAll("https://api.example/products", `${server.url}/api/v1/shop/products`)
-    .replaceAll("https://api.example", server.url)
+    .replaceAll("https://api.example", origin(name))
     .replaceAll('"/products"', '"/api/v1/shop/products"');
 }
+
+/** Where the recipe's page and server are. @param {string} name */
+const origin = (name) => (name === "Apollo Client" ? graphql.url : server.url);
 
 /**
  * A page that runs a script.
  * @param {string} code
+ * @param {string} at
  */
-async function open(code) {
+async function open(code, at = server.url) {
   const folder = `recipe-${Math.random().toString(36).slice(2)}`;
   const entry = await stranger.write(`${folder}/app.jsx`, code);
   const outdir = join(stranger.project, folder);
@@ -108,6 +117,6 @@ async function open(code) {
   await copyFile(join(stranger.project, "node_modules/@poolgate/client", MODULE), join(outdir, MODULE));
   await stranger.write(`${folder}/index.html`, `<!doctype html><body><script type="module" src="app.js"></script>`);
   const page = await (await browser.newContext()).newPage();
-  await page.goto(`${server.url}/${folder}/index.html`);
+  await page.goto(`${at}/${folder}/index.html`);
   return page;
 }

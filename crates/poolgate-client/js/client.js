@@ -1,13 +1,15 @@
 // @ts-check
-// The shell around the wasm module: it loads it, dispatches its events, makes its errors and tells it when the page comes
-// and goes. Polling, the event stream and the queue are in the module; tabs.js makes all tabs act as one client. Without
-// the module, requests pass straight through. Where the module comes from is up to the entry: index.js, inline.js, node.js.
+// What an app gets: it loads the module, dispatches events and tells core.js when the page comes and goes. tabs.js makes all
+// tabs act as one client. Without the module, requests pass straight through. Where the module comes from is up to the entry:
+// index.js, inline.js, node.js.
 
-import initialize, { Client } from "./poolgate_client.js";
 import { Coalescer } from "./coalesce.js";
-import { errorOf, isPoolgateError } from "./errors.js";
+import { Core } from "./core.js";
+import { errorOf } from "./errors.js";
+import { instantiate } from "./module.js";
 import { announce, announceAgain } from "./own-client.js";
 import { canShare, tabsOf } from "./tabs.js";
+import { warn } from "./values.js";
 
 /** How long `createClient` waits for the module; it goes on loading behind a client that passes requests through. */
 const LOAD_PATIENCE_MS = 5000;
@@ -36,19 +38,7 @@ const UNKNOWN = Object.freeze({
  * @returns {Pick<typeof import("./index.js"), "init" | "createClient" | "createThrottledFetch">}
  */
 export function entry(moduleOf) {
-  /** @type {Promise<void> | undefined} */
-  let loading;
-  const init = (/** @type {ModuleSource | undefined} */ source) => {
-    loading ??= instantiate(source).catch((error) => {
-      // The next one tries again.
-      loading = undefined;
-      throw error;
-    });
-    return loading;
-  };
-  const instantiate = async (/** @type {ModuleSource | undefined} */ source) => {
-    await initialize({ module_or_path: await moduleOf(source) });
-  };
+  const init = (/** @type {ModuleSource | undefined} */ given) => instantiate(() => moduleOf(given));
   return {
     init,
     async createClient(options) {
@@ -72,7 +62,7 @@ export function entry(moduleOf) {
 }
 
 class PoolgateClient extends EventTarget {
-  /** @type {Client | undefined} */
+  /** @type {Core | undefined} */
   #core;
   /** @type {import("./tabs.js").Tabs | undefined} */
   #tabs;
@@ -141,14 +131,12 @@ class PoolgateClient extends EventTarget {
     if (this.#closed) return;
     announceAgain(this.#life.signal);
     const shared = options?.shareAcrossTabs !== false && canShare();
-    const core = (this.#core = new Client(options, {
+    const core = (this.#core = new Core(options, {
       shared,
       relay: (/** @type {unknown} */ news) => this.#tabs?.relay(news),
       demand: (/** @type {[number, number, number, number]} */ ...demand) => this.#tabs?.demand(...demand),
       emit: (/** @type {string} */ type, /** @type {unknown} */ detail) => this.#emit(type, detail),
-      error: errorOf,
-      made: isPoolgateError,
-      warn,
+      failed: (/** @type {unknown} */ error) => this.#failed(error),
     }));
     if (shared) {
       const { baseUrl = location.origin, transport = "auto" } = options ?? {};
@@ -160,7 +148,7 @@ class PoolgateClient extends EventTarget {
 
   /**
    * A page that is left gives back what it has, and takes part again if it returns from the back/forward cache.
-   * @param {Client} core
+   * @param {Core} core
    */
   #watchPage(core) {
     const { signal } = this.#life;
@@ -195,9 +183,7 @@ class PoolgateClient extends EventTarget {
       return this.#core.fetch(input, init);
     } catch (error) {
       // The module trapped. This call may have been sent, so it is not sent again; later ones pass straight through.
-      this.#core = undefined;
-      this.#abandon();
-      this.#unavailable(error);
+      this.#core.fail(error);
       return Promise.reject(error);
     }
   }
@@ -207,14 +193,19 @@ class PoolgateClient extends EventTarget {
     return Reflect.apply(this.#host, undefined, args);
   }
 
-  /** The others must not wait for a client whose module is broken. */
-  #abandon() {
+  /**
+   * The others must not wait for a client whose module is broken.
+   * @param {unknown} error
+   */
+  #failed(error) {
+    this.#core = undefined;
     this.#life.abort();
     try {
       this.#tabs?.leave();
     } catch {
       // It lets go of its locks before it calls the module.
     }
+    this.#unavailable(error);
   }
 
   #need() {
@@ -245,8 +236,3 @@ class PoolgateClient extends EventTarget {
 
 /** Once is enough for a page with many clients. */
 let complained = false;
-
-/** @param {string} message */
-function warn(message) {
-  console.warn(`[poolgate] ${message}`);
-}

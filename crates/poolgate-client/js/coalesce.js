@@ -2,6 +2,8 @@
 // Identical GETs in flight share one request. Each caller gets a Response of its own and may give up by itself: the request
 // ends when all have.
 
+import { signalOf } from "./call.js";
+
 /** Members of `init` whose meaning is known; with any other a request is not shared. */
 const KNOWN = new Set([
   "method",
@@ -25,7 +27,7 @@ const KNOWN = new Set([
  * @typedef {object} Caller
  * @property {(response: Response) => void} resolve
  * @property {(reason: unknown) => void} reject
- * @property {AbortSignal | null} signal
+ * @property {AbortSignal | null | undefined} signal
  * @property {() => void} giveUp
  */
 
@@ -87,7 +89,7 @@ class Flight {
   }
 
   /**
-   * @param {AbortSignal | null} signal
+   * @param {AbortSignal | null | undefined} signal
    * @returns {Promise<Response>}
    */
   join(signal) {
@@ -161,13 +163,4 @@ function keyOf(request, init) {
   const { url, headers, mode, credentials, cache, redirect, referrer, referrerPolicy, integrity, keepalive } = request;
   const heads = [url, mode, credentials, cache, redirect, referrer, referrerPolicy, integrity, keepalive];
   return JSON.stringify([...heads, [...headers], init?.priority, init?.poolgate]);
-}
-
-/**
- * @param {any} input
- * @param {any} init
- * @returns {AbortSignal | null}
- */
-function signalOf(input, init) {
-  return init?.signal !== undefined ? init.signal : input instanceof Request ? input.signal : null;
 }

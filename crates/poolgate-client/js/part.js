@@ -1,7 +1,7 @@
 // @ts-check
 // The part of the budget that is this tab's: what its client has to do, and what it may use.
 
-/** @typedef {import("./poolgate_client.js").Client} Core */
+/** @typedef {import("./core.js").Core} Core */
 /** @typedef {ReturnType<typeof partOf>} Part */
 
 /** @param {Core} core */

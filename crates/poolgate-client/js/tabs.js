@@ -14,8 +14,6 @@ import { HIDDEN, rank } from "./rank.js";
 
 /** A page that nobody looks at leaves when it has had nothing to do for so long. */
 const DOZE_MS = 60_000;
-/** What was saved at so nearly the same time is the same: a worker saves once a second. */
-const SAVED_WITHIN_MS = 500;
 
 /**
  * @typedef {object} Role
@@ -31,19 +29,6 @@ export function canShare() {
   return Boolean(
     globalThis.isSecureContext && globalThis.navigator?.locks && typeof globalThis.BroadcastChannel === "function",
   );
-}
-
-/**
- * Stores what a worker that leads has saved. However many pages hear it, one of them writes.
- * @param {string[]} saved
- */
-function keep([key, text]) {
-  const savedAt = (/** @type {string} */ list) => JSON.parse(list)[0];
-  try {
-    if (savedAt(text) - savedAt(localStorage[key] ?? "[0]") > SAVED_WITHIN_MS) localStorage[key] = text;
-  } catch {
-    // Full, forbidden, or a worker too.
-  }
 }
 
 /** @typedef {ReturnType<typeof tabsOf>} Tabs */
@@ -114,8 +99,7 @@ export function tabsOf(server, core, mayDoze) {
     if (lives) {
       channel = new BroadcastChannel(name);
       channel.onmessage = ({ data }) => {
-        if (Array.isArray(data.news)) keep(data.news);
-        else if (data.news !== undefined) core.hear(data.news);
+        if (data.news !== undefined) core.hear(data.news);
         if (data.to === undefined || data.to === id) role?.hear(data);
       };
       take();

@@ -135,6 +135,13 @@ impl RequestId {
     }
 }
 
+impl From<u64> for RequestId {
+    /// The id that was this [number](RequestId::as_u64). One that no request has names none.
+    fn from(id: u64) -> Self {
+        Self(id)
+    }
+}
+
 impl Permit {
     /// The request it is for.
     pub const fn id(&self) -> RequestId {

@@ -31,7 +31,8 @@ pub(crate) struct RetryBudget {
 /// How long one request has waited between its attempts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Backoff {
-    last: Duration,
+    /// The last wait as it was drawn, without what the server asked for; zero before the first one.
+    pub last: Duration,
 }
 
 impl RetryBudget {

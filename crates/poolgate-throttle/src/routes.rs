@@ -12,10 +12,10 @@ const MOST_ROUTES: usize = 100;
 /// The widest spread of releases.
 const WIDEST_SPREAD: Duration = Duration::from_secs(10);
 
-/// The limits of single routes. Like the throttle it has no clock: time comes in.
+/// The limits of single routes, which the caller names as it likes. Like the throttle it has no clock: time comes in.
 #[derive(Debug)]
-pub struct RouteLimits {
-    routes: Vec<(String, Route)>,
+pub struct RouteLimits<Name> {
+    routes: Vec<(Name, Route)>,
     rng: Rng,
 }
 
@@ -47,7 +47,7 @@ struct Route {
     counted_until: Duration,
 }
 
-impl RouteLimits {
+impl<Name: PartialEq> RouteLimits<Name> {
     /// No limits yet. `seed` feeds the jitter.
     pub const fn new(seed: u64) -> Self {
         Self { routes: Vec::new(), rng: Rng::new(seed) }
@@ -55,13 +55,12 @@ impl RouteLimits {
 
     /// Takes in what a response of this route said. A pause lasts for a minute at most, and a shorter one does not shorten
     /// one that is on.
-    pub fn learn(&mut self, route: &str, signal: RouteSignal, now: Duration) {
+    pub fn learn(&mut self, route: Name, signal: RouteSignal, now: Duration) {
         let pause = match signal {
             RouteSignal { retry_after: Some(wait), .. } => Some(wait),
             RouteSignal { quota: Some(Quota { remaining: 0, reset }), .. } => Some(reset),
             RouteSignal { quota: Some(Quota { remaining, reset }), .. } => {
-                self.route(route, now).count(remaining, reset, now);
-                None
+                return self.route(route, now).count(remaining, reset, now);
             }
             RouteSignal { retry_after: None, quota: None } => None,
         };
@@ -72,7 +71,7 @@ impl RouteLimits {
 
     /// Asks to start a request now. `None`: it may, and counts. Otherwise when to ask again: after the pause, at a random
     /// moment, so that all who wait do not start together.
-    pub fn admit(&mut self, route: &str, now: Duration) -> Option<Duration> {
+    pub fn admit(&mut self, route: &Name, now: Duration) -> Option<Duration> {
         let (_, limits) = self.routes.iter_mut().find(|(name, _)| name == route)?;
         let (end, spread) = if limits.paused_until > now {
             (limits.paused_until, limits.spread)
@@ -88,8 +87,8 @@ impl RouteLimits {
     }
 
     /// The limits of a route, which takes the place of one that limits nothing any more, or will the soonest.
-    fn route(&mut self, name: &str, now: Duration) -> &mut Route {
-        let known = self.routes.iter().position(|(known, _)| known == name);
+    fn route(&mut self, name: Name, now: Duration) -> &mut Route {
+        let known = self.routes.iter().position(|(known, _)| *known == name);
         let place = known.unwrap_or_else(|| {
             self.routes.retain(|(_, route)| route.ends() > now);
             if self.routes.len() >= MOST_ROUTES {
@@ -97,7 +96,7 @@ impl RouteLimits {
                 let first = first.map_or(0, |(place, _)| place);
                 self.routes.swap_remove(first);
             }
-            self.routes.push((name.to_owned(), Route::default()));
+            self.routes.push((name, Route::default()));
             self.routes.len() - 1
         });
         #[expect(clippy::indexing_slicing, reason = "found or just pushed")]
@@ -154,17 +153,17 @@ mod tests {
     fn a_pause_holds_its_own_route_and_no_other() {
         let mut limits = RouteLimits::new(1);
         limits.learn("/login", retry_after(4), secs(10));
-        let at = limits.admit("/login", secs(11)).unwrap();
+        let at = limits.admit(&"/login", secs(11)).unwrap();
         assert!(at >= secs(14) && at <= secs(16), "{at:?}");
-        assert_eq!(limits.admit("/orders", secs(11)), None);
-        assert_eq!(limits.admit("/login", at), None);
+        assert_eq!(limits.admit(&"/orders", secs(11)), None);
+        assert_eq!(limits.admit(&"/login", at), None);
     }
 
     #[test]
     fn who_waits_is_released_one_by_one() {
         let mut limits = RouteLimits::new(1);
         limits.learn("/", retry_after(10), secs(0));
-        let mut ends: Vec<_> = (0..100).map(|_| limits.admit("/", secs(1)).unwrap()).collect();
+        let mut ends: Vec<_> = (0..100).map(|_| limits.admit(&"/", secs(1)).unwrap()).collect();
         ends.sort();
         assert!(ends[0] >= secs(10) && ends[99] <= secs(15) && ends[90] - ends[10] > secs(3));
     }
@@ -175,21 +174,21 @@ mod tests {
         limits.learn("/", retry_after(30), secs(0));
         limits.learn("/", retry_after(1), secs(1));
         limits.learn("/", RouteSignal { retry_after: Some(Duration::ZERO), quota: None }, secs(1));
-        assert!(limits.admit("/", secs(29)).is_some());
+        assert!(limits.admit(&"/", secs(29)).is_some());
         limits.learn("/", RouteSignal { retry_after: Some(Duration::MAX), quota: None }, secs(100));
-        assert!(limits.admit("/", secs(159)).is_some() && limits.admit("/", secs(160)).is_none());
+        assert!(limits.admit(&"/", secs(159)).is_some() && limits.admit(&"/", secs(160)).is_none());
     }
 
     #[test]
     fn a_quota_is_not_exceeded_before_its_reset() {
         let mut limits = RouteLimits::new(1);
         limits.learn("/", quota(3, 20), secs(0));
-        assert_eq!((0..3).filter_map(|_| limits.admit("/", secs(1))).count(), 0);
-        let at = limits.admit("/", secs(1)).unwrap();
+        assert_eq!((0..3).filter_map(|_| limits.admit(&"/", secs(1))).count(), 0);
+        let at = limits.admit(&"/", secs(1)).unwrap();
         assert!(at >= secs(20) && at <= secs(30), "{at:?}");
-        assert_eq!(limits.admit("/", secs(20)), None);
+        assert_eq!(limits.admit(&"/", secs(20)), None);
         assert_eq!(
-            (0..100).filter_map(|_| limits.admit("/", secs(20))).count(),
+            (0..100).filter_map(|_| limits.admit(&"/", secs(20))).count(),
             0,
             "of the next window nothing is known"
         );
@@ -200,29 +199,29 @@ mod tests {
         let mut limits = RouteLimits::new(1);
         limits.learn("/", quota(2, 20), secs(0));
         limits.learn("/", quota(3, 20), secs(1));
-        assert_eq!((0..9).filter_map(|_| limits.admit("/", secs(1))).count(), 7);
+        assert_eq!((0..9).filter_map(|_| limits.admit(&"/", secs(1))).count(), 7);
         limits.learn("/", quota(5, 20), secs(21));
-        assert_eq!((0..9).filter_map(|_| limits.admit("/", secs(21))).count(), 4);
+        assert_eq!((0..9).filter_map(|_| limits.admit(&"/", secs(21))).count(), 4);
     }
 
     #[test]
     fn an_exhausted_quota_is_a_pause_and_retry_after_comes_before_it() {
         let mut limits = RouteLimits::new(1);
         limits.learn("/a", quota(0, 8), secs(0));
-        assert!(limits.admit("/a", secs(7)).unwrap() >= secs(8));
+        assert!(limits.admit(&"/a", secs(7)).unwrap() >= secs(8));
         let both = RouteSignal { quota: Some(Quota { remaining: 0, reset: secs(50) }), ..retry_after(2) };
         limits.learn("/b", both, secs(0));
-        assert!(limits.admit("/b", secs(1)).unwrap() <= secs(3) && limits.admit("/b", secs(2)).is_none());
+        assert!(limits.admit(&"/b", secs(1)).unwrap() <= secs(3) && limits.admit(&"/b", secs(2)).is_none());
     }
 
     #[test]
     fn a_thousand_routes_take_no_more_room_than_a_hundred() {
         let mut limits = RouteLimits::new(1);
         for number in 0..1000 {
-            limits.learn(&format!("/{number}"), retry_after(10 + number % 50), secs(0));
+            limits.learn(number, retry_after(10 + number % 50), secs(0));
         }
-        assert!(limits.routes.len() == MOST_ROUTES && limits.admit("/49", secs(1)).is_some(), "the longest stay");
-        limits.learn("/late", retry_after(1), secs(100));
+        assert!(limits.routes.len() == MOST_ROUTES && limits.admit(&49, secs(1)).is_some(), "the longest stay");
+        limits.learn(1000, retry_after(1), secs(100));
         assert_eq!(limits.routes.len(), 1, "what is over is forgotten");
     }
 
@@ -231,8 +230,8 @@ mod tests {
         let mut limits = RouteLimits::new(1);
         for signal in [retry_after(u64::MAX), quota(0, u64::MAX), quota(u32::MAX, u64::MAX)] {
             limits.learn("/", signal, Duration::MAX);
-            let _ = limits.admit("/", Duration::MAX);
-            let _ = limits.admit("/", Duration::ZERO);
+            let _ = limits.admit(&"/", Duration::MAX);
+            let _ = limits.admit(&"/", Duration::ZERO);
         }
     }
 }

@@ -25,15 +25,13 @@ const PURE: [(&str, &[&str]); 3] =
     [("poolgate-types", &["serde", "utoipa"]), ("poolgate-control", &["serde"]), ("poolgate-throttle", &["serde"])];
 
 /// Libraries that only some crates may name, and those.
-const RESERVED: [(&str, &[&str]); 9] = [
+const RESERVED: [(&str, &[&str]); 7] = [
     ("sqlx", &["poolgate-pool", "poolgate-server"]),
     ("axum", &["poolgate-server"]),
     ("wasm-bindgen", &["poolgate-client"]),
     ("wasm-bindgen-futures", &["poolgate-client"]),
     ("js-sys", &["poolgate-client"]),
     ("web-sys", &["poolgate-client"]),
-    ("gloo-net", &["poolgate-client"]),
-    ("gloo-timers", &["poolgate-client"]),
     ("wasm-bindgen-cli-support", &["xtask"]),
 ];
 

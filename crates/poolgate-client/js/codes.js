@@ -1,0 +1,20 @@
+// @ts-check
+// Words as they cross the border to the module: as their places in these lists. The other side is `src/codes.rs`.
+
+/** @type {import("./index.js").ThrottlingLevel[]} */
+export const LEVELS = ["NORMAL", "MODERATE", "AGGRESSIVE", "EMERGENCY"];
+/** @type {import("./index.js").Health[]} */
+export const HEALTHS = ["HEALTHY", "DEGRADED", "CRITICAL"];
+/** @type {import("./index.js").CircuitState[]} */
+export const CIRCUITS = ["closed", "open", "half_open"];
+export const PRIORITIES = ["low", "normal", "high", "critical"];
+
+export const NORMAL = 1;
+export const AGGRESSIVE = 2;
+
+/** Why a request is rejected. */
+export const Reason = { full: 0, timeout: 1, open: 2, closed: 3 };
+/** What became of a request. */
+export const Outcome = { success: 0, failure: 1, aborted: 2 };
+/** What became of a config. */
+export const Learned = { applied: 0, missed: 1, unchanged: 2, invalid: 3 };

@@ -1,0 +1,325 @@
+// @ts-check
+// The app's requests: submitted, queued, started, settled.
+//
+// The host's `fetch` gets the app's own arguments and its `Response` is handed on as it is. Only the head is read on the
+// way.
+
+import { headOf, isCached, isTheGates, problemOf, wishesOf } from "./answer.js";
+import { signalOf } from "./call.js";
+import { Outcome, Reason } from "./codes.js";
+import { readHeader } from "./config.js";
+import { errorOf } from "./errors.js";
+import { urlOf } from "./scope.js";
+import { Snapshot, judge } from "./snapshot.js";
+
+const REJECTIONS = [
+  ["queue_full", "too many requests wait already"],
+  ["queue_timeout", "the request waited longer than it may"],
+  ["circuit_open", "the database does not answer; requests are held back"],
+  ["client_closed", "the client was closed while the request waited"],
+];
+
+/**
+ * The error of a call that is rejected.
+ * @param {number} reason
+ * @param {number} [retryAfterMs]
+ */
+export function rejectionOf(reason, retryAfterMs = Infinity) {
+  const [code, message] = REJECTIONS[reason];
+  return errorOf(code, message, retryAfterMs < Infinity ? retryAfterMs : null);
+}
+
+/**
+ * @typedef {object} Waiting a call whose promise the app has, and nothing else yet
+ * @property {Snapshot} snapshot
+ * @property {(answer: unknown) => void} resolve
+ * @property {(reason: unknown) => void} reject
+ * @property {any} signal
+ * @property {() => void} giveUp
+ */
+
+export class Requests {
+  #core;
+  /** @type {Map<number, Waiting>} */
+  #waiting = new Map();
+  /** The last header, read: most say the same as the one before. */
+  #last = { text: "", header: readHeader("") };
+
+  /** @param {import("./core.js").Core} core */
+  constructor(core) {
+    this.#core = core;
+  }
+
+  get queued() {
+    return this.#waiting.size;
+  }
+
+  /**
+   * Sends a request now, queues it, or turns it away.
+   * @param {import("./call.js").Call} call
+   * @param {any} input
+   * @param {any} init
+   * @returns {Promise<any>}
+   */
+  submit(call, input, init) {
+    const core = this.#core;
+    core.made += 1;
+    const now = performance.now();
+    const id = core.throttle.submit(call.priority, call.bypass, call.queueTimeoutMs, now);
+    const promise =
+      id > 0 ? this.#launch(id, input, init) : id < 0 ? this.#enqueue(-id, call, input, init) : this.#turnAway();
+    core.pump(now);
+    return promise;
+  }
+
+  /**
+   * Ends a call that was aborted before it was made. Its body counts as used all the same, and what is wrong with its
+   * arguments is said first.
+   * @param {import("./call.js").Call} call
+   * @param {any} input
+   * @param {any} init
+   * @returns {Promise<any>}
+   */
+  rejectAborted({ signal: { reason } }, input, init) {
+    const snapshot = this.#snapshot(input, init);
+    snapshot?.cancel(reason);
+    return snapshot ? Promise.reject(reason) : this.#core.pass(input, init);
+  }
+
+  /**
+   * The wait is over: sends the request.
+   * @param {number} id
+   */
+  start(id) {
+    const waiting = this.#take(id);
+    if (waiting) waiting.resolve(this.#launch(id, ...waiting.snapshot.arguments()));
+    else this.#core.throttle.complete(id, Outcome.aborted, performance.now());
+  }
+
+  /**
+   * Ends a wait without a request.
+   * @param {number} id
+   */
+  reject(id) {
+    const waiting = this.#take(id);
+    if (waiting) this.#turnAway().then(waiting.resolve, waiting.reject);
+  }
+
+  /** The page is left: requests that may outlive it start now, or would never. */
+  startKeepalive() {
+    for (const [id, { snapshot }] of this.#waiting) {
+      if (!snapshot.isKeepalive) continue;
+      this.#core.throttle.abort(id, performance.now());
+      this.#pass(id);
+    }
+  }
+
+  /** Whatever waits starts now, past the throttle. */
+  passAll() {
+    for (const id of this.#waiting.keys()) this.#pass(id);
+  }
+
+  /**
+   * Pauses everything if it is the gate that has rejected a request; else tells what whoever did wishes.
+   * @param {any} answer
+   * @param {(wishes: ReturnType<typeof wishesOf>) => void} [otherwise]
+   */
+  async heed(answer, otherwise) {
+    const core = this.#core;
+    const problem = problemOf(answer);
+    if (!problem && !otherwise) return;
+    const wishes = wishesOf(answer);
+    if (isTheGates(await problem)) {
+      const { retryAfterMs, quota } = wishes;
+      const wait = retryAfterMs ?? (quota?.remaining === 0 ? quota.reset * 1000 : undefined);
+      core.throttle.turned_away(wait, performance.now());
+      core.pump();
+    } else {
+      otherwise?.(wishes);
+    }
+  }
+
+  /**
+   * @param {number} id
+   * @param {any} input
+   * @param {any} init
+   * @returns {Promise<any>}
+   */
+  #launch(id, input, init) {
+    const core = this.#core;
+    const { fetch } = core.options;
+    let promise;
+    try {
+      // A custom fetch may give any thenable; a native promise stays the same object.
+      promise = Promise.resolve(fetch(input, init));
+    } catch (thrown) {
+      core.throttle.complete(id, Outcome.aborted, performance.now());
+      return Promise.reject(thrown);
+    }
+    return promise.then(
+      (answer) => {
+        try {
+          this.#fulfilled(id, answer);
+        } catch (error) {
+          core.fail(error);
+        }
+        return answer;
+      },
+      (thrown) => {
+        const aborted = abortedSignal(input, init);
+        try {
+          // Arguments that the platform refuses give a TypeError too, and are no evidence about the server.
+          this.#complete(id, aborted || isRefused(input, init) ? Outcome.aborted : Outcome.failure);
+        } catch (error) {
+          core.fail(error);
+        }
+        // The host's error, or the reason of the app's own signal.
+        throw aborted ? aborted.reason : thrown;
+      },
+    );
+  }
+
+  /**
+   * @param {number} id
+   * @param {import("./call.js").Call} call
+   * @param {any} input
+   * @param {any} init
+   * @returns {Promise<any>}
+   */
+  #enqueue(id, { signal }, input, init) {
+    const snapshot = this.#snapshot(input, init);
+    if (!snapshot) {
+      this.#core.throttle.abort(id, performance.now());
+      // The host says best what is wrong with arguments that cannot be copied.
+      return this.#core.pass(input, init);
+    }
+    return new Promise((resolve, reject) => {
+      const giveUp = () => this.#abort(id, signal.reason);
+      this.#waiting.set(id, { snapshot, resolve, reject, signal, giveUp });
+      signal?.addEventListener?.("abort", giveUp);
+    });
+  }
+
+  /**
+   * @param {any} input
+   * @param {any} init
+   */
+  #snapshot(input, init) {
+    try {
+      return new Snapshot(input, init);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /**
+   * @param {number} id
+   * @param {unknown} reason
+   */
+  #abort(id, reason) {
+    const waiting = this.#take(id);
+    if (!waiting) return;
+    this.#core.throttle.abort(id, performance.now());
+    waiting.snapshot.cancel(reason);
+    waiting.reject(reason);
+    this.#core.pump();
+  }
+
+  /** @param {number} id */
+  #take(id) {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    waiting?.signal?.removeEventListener?.("abort", waiting.giveUp);
+    return waiting;
+  }
+
+  /** @param {number} id */
+  #pass(id) {
+    const waiting = this.#take(id);
+    if (waiting) waiting.resolve(this.#core.pass(...waiting.snapshot.arguments()));
+  }
+
+  /**
+   * @param {number} id
+   * @param {any} answer
+   */
+  #fulfilled(id, answer) {
+    const core = this.#core;
+    const { status, config } = headOf(answer);
+    const now = performance.now();
+    let outcome = Outcome.success;
+    if (config === null) {
+      // A gateway in front of the server did not reach it.
+      if (status === 502 || status === 504) outcome = Outcome.failure;
+      else if (status >= 200 && status < 300) core.learned(core.throttle.learn_header_missing(now));
+    } else if (config !== undefined && !isCached(answer)) {
+      if (this.#last.text !== config) this.#last = { text: config, header: readHeader(config) };
+      // Whoever divides the limits must know them: the header of one tab's answer is news to all.
+      if (core.learnHeader(this.#last.header, now)) core.relay(config);
+      if (!core.listensToOthers && (status === 429 || status === 503)) void this.heed(answer);
+    }
+    core.throttle.complete(id, outcome, now);
+    core.pump(now);
+  }
+
+  /**
+   * @param {number} id
+   * @param {number} outcome
+   */
+  #complete(id, outcome) {
+    this.#core.throttle.complete(id, outcome, performance.now());
+    this.#core.pump();
+  }
+
+  /** The answer to the call that was rejected last: an error, or a response where the app wants one. */
+  async #turnAway() {
+    const { reason, retry_after: wait } = this.#core.throttle;
+    if (reason !== Reason.open || !this.#core.options.responds) throw rejectionOf(reason, wait);
+    return serviceUnavailable(wait);
+  }
+}
+
+/**
+ * The signal of a call that the app has aborted.
+ * @param {any} input
+ * @param {any} init
+ * @returns {{ reason: unknown } | undefined}
+ */
+function abortedSignal(input, init) {
+  try {
+    const signal = signalOf(input, init);
+    return signal?.aborted ? signal : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * @param {any} input
+ * @param {any} init
+ */
+function isRefused(input, init) {
+  try {
+    judge(/** @type {URL} */ (urlOf(input)).href, init);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+/** What the server's gate would say. @param {number} wait milliseconds */
+function serviceUnavailable(wait) {
+  const seconds = Math.max(1, Math.ceil((wait < Infinity ? wait : 1000) / 1000));
+  const problem = {
+    type: "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
+    title: "The database does not answer",
+    status: 503,
+    detail: "answered by the client: requests are held back until the database answers again",
+    code: "database_unavailable",
+  };
+  return new Response(JSON.stringify(problem), {
+    status: 503,
+    statusText: "Service Unavailable",
+    headers: { "content-type": "application/problem+json", "retry-after": String(seconds) },
+  });
+}

@@ -1,0 +1,236 @@
+// @ts-check
+// How configs arrive: pushed by the event stream, asked for while there is no stream. (The third way is the header of the
+// app's own responses.) Which of them when is the plan's decision.
+
+import { jsonOf, statusOf } from "./answer.js";
+import { isConfig, isVersion, returnWithin } from "./config.js";
+import { errorOf } from "./errors.js";
+import { send } from "./own-request.js";
+import { Timer } from "./timer.js";
+import { TransportPlan } from "./transport-plan.js";
+
+export class Transport {
+  #core;
+  #plan;
+  #configUrl;
+  #eventsUrl;
+  /** @type {EventSource | undefined} */
+  #stream;
+  #timer = new Timer(() => this.#advance());
+  #life = new AbortController();
+
+  /** @param {import("./core.js").Core} core */
+  constructor(core) {
+    const { base, mode, pollIntervalMs } = core.options;
+    this.#core = core;
+    this.#plan = new TransportPlan(mode, typeof globalThis.EventSource === "function", pollIntervalMs);
+    this.#configUrl = `${base}/api/v1/health/database/throttling-config`;
+    // Tells this client's stream from others; no secret, and sent nowhere else.
+    const id = crypto.getRandomValues(new Uint32Array(2)).reduce((id, half) => id + half.toString(16).padStart(8, "0"), "");
+    this.#eventsUrl = `${base}/api/v1/health/database/events?client=${id}`;
+    this.#watchPage();
+  }
+
+  /** How the client learns of configs. */
+  get kind() {
+    return this.#plan.kind;
+  }
+
+  /** Looks for configs from now on. */
+  lead() {
+    const now = performance.now();
+    this.#plan.lead(now);
+    if (globalThis.document?.visibilityState === "hidden") this.#plan.hidden(now);
+    this.#advance();
+  }
+
+  /** Leaves it to another client of this browser. */
+  follow() {
+    this.#plan.follow();
+    this.#close();
+    this.#advance();
+  }
+
+  /** That client has said something. */
+  heardOf() {
+    this.#plan.heardOf(performance.now());
+    this.#core.tellContact();
+  }
+
+  /** Something newer than the document is known. */
+  askSoon() {
+    this.#plan.askSoon(performance.now(), Math.random());
+    this.#advance();
+  }
+
+  /** Stops for good: the client is closed, or the server has no config for anybody. */
+  end() {
+    this.#plan.end();
+    this.abandon();
+  }
+
+  /** The same where the module does not work any more. */
+  abandon() {
+    this.#close();
+    this.#life.abort();
+    this.#timer.clear();
+  }
+
+  /** Asks now, and takes in whatever comes of it. Rejected where no config arrived. */
+  async ask() {
+    const core = this.#core;
+    const message = await this.#ask();
+    if (core.closed) throw errorOf("client_closed", "the client was closed");
+    core.pump();
+    core.tellContact();
+    if (message || !core.document) {
+      throw errorOf("config_unavailable", message || "there is no throttling config yet");
+    }
+    return core.document;
+  }
+
+  /** @returns {Promise<string>} what is wrong, if anything */
+  async #ask() {
+    const core = this.#core;
+    // Revalidates what the browser's cache has, so that an unchanged config costs a 304.
+    const answer = await send(core.options.fetch, this.#configUrl, { cache: "no-cache" }).catch(() => undefined);
+    const status = statusOf(answer);
+    const isRead = status >= 200 && status < 300;
+    const document = isRead ? await jsonOf(answer).catch(() => undefined) : undefined;
+    const now = performance.now();
+    if (core.closed) return "";
+    if (isRead) {
+      if (!isConfig(document)) return MALFORMED;
+      core.relay(document);
+      return core.learnDocument(document) ? "" : MALFORMED;
+    }
+    if (status === 304) {
+      const { document } = core;
+      if (!document) return "the server sent 304 to a client without a config";
+      core.relay(document);
+      core.learned(core.throttle.learn_current(document.epoch, document.version, now));
+      return "";
+    }
+    if (status === 404 || status === 501) {
+      core.relay(null);
+      this.end();
+      core.learned(core.throttle.learn_not_found(now));
+      return "the server has no throttling config; requests pass through";
+    }
+    core.learned(core.throttle.learn_no_contact(now));
+    return "the throttling config could not be fetched";
+  }
+
+  /** Does what is due and sets the timer for what comes next. */
+  #advance() {
+    for (let action; (action = this.#plan.next(performance.now(), Math.random())); ) {
+      if (action === "openStream") this.#open();
+      else if (action === "closeStream") this.#close();
+      else void this.#poll();
+    }
+    this.#timer.set(this.#plan.nextDeadline, performance.now());
+    this.#core.tellContact();
+  }
+
+  async #poll() {
+    const isAnswered = await this.ask().then(
+      () => true,
+      () => false,
+    );
+    const interval = this.#core.document?.poll_after_seconds;
+    this.#plan.asked(isAnswered, interval && interval * 1000, performance.now(), Math.random());
+    this.#advance();
+  }
+
+  #open() {
+    let stream;
+    try {
+      stream = new EventSource(this.#eventsUrl);
+    } catch {
+      this.#lose();
+      return;
+    }
+    this.#stream = stream;
+    stream.addEventListener("config", (event) => {
+      const document = dataOf(event);
+      // What is malformed or out of range is ignored; the stream lives all the same.
+      if (isConfig(document)) {
+        this.#core.relay(document);
+        this.#core.learnDocument(document);
+      }
+      this.#heard();
+    });
+    stream.addEventListener("heartbeat", (event) => {
+      const heartbeat = dataOf(event);
+      if (isVersion(heartbeat)) {
+        this.#comeBackWithin(heartbeat);
+        this.#core.relay(heartbeat);
+        const { throttle } = this.#core;
+        this.#core.learned(throttle.learn_current(heartbeat.epoch, heartbeat.version, performance.now()));
+      }
+      this.#heard();
+    });
+    // The server ends it in order.
+    stream.addEventListener("bye", (event) => {
+      this.#comeBackWithin(dataOf(event));
+      this.#close();
+      this.#plan.streamEnded(performance.now(), Math.random());
+      this.#advance();
+    });
+    // It broke, or was refused. The host would try again without jitter, and not at all after an error status.
+    stream.addEventListener("error", () => {
+      this.#close();
+      this.#lose();
+      this.#advance();
+    });
+  }
+
+  #lose() {
+    this.#plan.streamLost(performance.now(), Math.random());
+  }
+
+  #heard() {
+    this.#plan.heard(this.#core.isEnforced, performance.now());
+    this.#advance();
+    this.#core.pump();
+  }
+
+  /** @param {unknown} said by a heartbeat or a goodbye */
+  #comeBackWithin(said) {
+    const time = returnWithin(said);
+    if (time !== undefined) this.#plan.returnWithin(time);
+  }
+
+  #close() {
+    this.#stream?.close();
+    this.#stream = undefined;
+  }
+
+  /** Listens for a page that is shown or hidden, and a network that is back. */
+  #watchPage() {
+    const { signal } = this.#life;
+    const { document } = globalThis;
+    document?.addEventListener("visibilitychange", () => this.#lookedAt(document.visibilityState !== "hidden"), { signal });
+    // Node's global object is no event target.
+    globalThis.addEventListener?.("online", () => this.#lookedAt(true), { signal });
+  }
+
+  /** @param {boolean} visible */
+  #lookedAt(visible) {
+    const now = performance.now();
+    if (visible) this.#plan.shown(now);
+    else this.#plan.hidden(now);
+    this.#advance();
+  }
+}
+
+const MALFORMED = "the server's throttling config is malformed and is ignored";
+
+/** @param {Event} event */
+function dataOf(event) {
+  try {
+    return JSON.parse(/** @type {MessageEvent} */ (event).data);
+  } catch {
+    return undefined;
+  }
+}
