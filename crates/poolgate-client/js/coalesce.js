@@ -3,6 +3,7 @@
 // ends when all have.
 
 import { signalOf } from "./call.js";
+import { isRequest } from "./values.js";
 
 /** Members of `init` whose meaning is known; with any other a request is not shared. */
 const KNOWN = new Set([
@@ -145,7 +146,7 @@ const bodies = new FinalizationRegistry(([signal, giveUp]) => signal.deref()?.re
  */
 function sharable(input, init) {
   try {
-    const given = input instanceof Request ? input : undefined;
+    const given = isRequest(input) ? input : undefined;
     const method = String(init?.method ?? given?.method ?? "GET").toUpperCase();
     const unknown = Object.keys(init ?? {}).some((name) => !KNOWN.has(name));
     if (method !== "GET" || unknown || init?.body != null || init?.poolgate?.bypass) return undefined;

@@ -1,7 +1,7 @@
 // @ts-check
 // Which requests are throttled, and the address of each.
 
-import { warn } from "./values.js";
+import { isRequest, warn } from "./values.js";
 
 export class Scope {
   #origin;
@@ -64,7 +64,7 @@ export class Scope {
  */
 export function urlOf(input) {
   try {
-    return input instanceof Request ? new URL(input.url) : new URL(input, baseAddress());
+    return isRequest(input) ? new URL(input.url) : new URL(input, baseAddress());
   } catch {
     return undefined;
   }

@@ -5,7 +5,7 @@
 // address another meaning; none of it may reach a request that starts later.
 
 import { urlOf } from "./scope.js";
-import { isObject } from "./values.js";
+import { isObject, isRequest } from "./values.js";
 
 /** Members that native `fetch` reads even where they are inherited, as those of a `Request` used as `init` are. */
 const MEMBERS = [
@@ -42,7 +42,7 @@ export class Snapshot {
    */
   constructor(input, init) {
     this.#init = isObject(init) ? copyInit(init) : init;
-    if (input instanceof Request) {
+    if (isRequest(input)) {
       this.#input = new Request(input, this.#init);
       if (isObject(init)) {
         // Header list and body are in the request now, with the content type that belongs to the body.

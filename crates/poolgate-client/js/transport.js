@@ -8,6 +8,7 @@ import { errorOf } from "./errors.js";
 import { send } from "./own-request.js";
 import { Timer } from "./timer.js";
 import { TransportPlan } from "./transport-plan.js";
+import { seed } from "./values.js";
 
 export class Transport {
   #core;
@@ -26,8 +27,7 @@ export class Transport {
     this.#plan = new TransportPlan(mode, typeof globalThis.EventSource === "function", pollIntervalMs);
     this.#configUrl = `${base}/api/v1/health/database/throttling-config`;
     // Tells this client's stream from others; no secret, and sent nowhere else.
-    const id = crypto.getRandomValues(new Uint32Array(2)).reduce((id, half) => id + half.toString(16).padStart(8, "0"), "");
-    this.#eventsUrl = `${base}/api/v1/health/database/events?client=${id}`;
+    this.#eventsUrl = `${base}/api/v1/health/database/events?client=${seed().toString(36)}`;
     this.#watchPage();
   }
 

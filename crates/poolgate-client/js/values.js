@@ -8,6 +8,13 @@
 export const isObject = (value) => typeof value === "object" && value !== null;
 
 /**
+ * Whether it is a `Request`; there may be no such class, where an app brings its own fetch.
+ * @param {unknown} input
+ * @returns {input is Request}
+ */
+export const isRequest = (input) => typeof Request === "function" && input instanceof Request;
+
+/**
  * A whole number within the range.
  * @param {unknown} value
  * @param {number} least
