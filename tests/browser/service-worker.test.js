@@ -158,6 +158,25 @@ test("a worker hears again of a page that was in the back/forward cache", { time
   await until("both are known", 5000, async () => (await stored()) === 2);
 });
 
+test("a page does not wait for a worker that is not ours, and never answers", { timeout: 60_000 }, async (t) => {
+  const page = await openApp("/app.html", "addEventListener('fetch', () => {});");
+  const took = [];
+  for (let load = 0; load < 3; load += 1) {
+    took.push(
+      await page.evaluate(`(async () => {
+        const { createClient } = await import("/pkg/index.js");
+        const at = performance.now();
+        await createClient();
+        return performance.now() - at;
+      })()`),
+    );
+    await page.call("Page.reload");
+    await until("the worker controls the page", 10_000, () => page.evaluate("window.ready === true").catch(() => false));
+  }
+  t.diagnostic(`${took.map(Math.round)} ms`);
+  assert.ok(Math.min(...took) < 900, "ours would have had 1000 ms");
+});
+
 /** The app under a worker that controls it. */
 async function openApp(path = "/app.html", worker = WORKER) {
   origin.files["/worker.js"] = worker;

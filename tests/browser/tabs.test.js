@@ -100,8 +100,54 @@ test("a leader whose script hangs is replaced", { timeout: 60_000 }, async (t) =
   t.diagnostic(`${Date.now() - at} ms for 20 requests`);
   assert.ok(Date.now() - at < 2000);
   await hanging;
-  await until("one stream is left", 5000, async () => `${(await transports(pages)).sort()}` === "shared,sse");
-  assert.equal(origin.open(), 1);
+  await until("one leads, one follows", 5000, async () => `${(await transports(pages)).sort()}` === "shared,sse");
+  await until("one stream is left", 5000, () => origin.open() === 1);
+});
+
+test("a leader that hangs for good is replaced by a tab that wants nothing", { timeout: 90_000 }, async (t) => {
+  origin.limit({ fair_rate_per_second: 100, max_concurrent_requests: 4 });
+  const pages = [await open(), await open()];
+  await settled(pages);
+  const [leader, follower] = /** @type {[Page, Page]} */ (await leaderFirst(pages));
+  await hang(leader);
+  const at = Date.now();
+  await until("the other one leads", 40_000, async () => `${await transports([follower])}` === "sse");
+  t.diagnostic(`after ${Date.now() - at} ms`);
+  origin.limit({ fair_rate_per_second: 50, max_concurrent_requests: 4 });
+  await until("it hears what is new", 5000, async () => (await states([follower]))[0]?.ratePerSecond === 50);
+  await send(follower, 20, "goes on");
+  await until("it sends", 5000, () => arrived("goes on") === 20);
+});
+
+test("tabs that wait for an open breaker leave the lead where it is", { timeout: 60_000 }, async (t) => {
+  const pages = [await open(), await open(), await open()];
+  await settled(pages);
+  const talk = await listen();
+  origin.limit({ throttling_level: "EMERGENCY", circuit_breaker_open: true, max_concurrent_requests: 1 });
+  await until("all know", 5000, async () => (await states(pages)).every(({ breaker }) => breaker === "open"));
+  for (const page of pages) await keepSending(page);
+  const { leaders, perSecond } = await talk.during(4000);
+  t.diagnostic(`${leaders} leaders, ${perSecond} messages a second`);
+  assert.ok(leaders <= 1, `${leaders} leaders`);
+  assert.ok(perSecond < 50, `${perSecond} messages a second`);
+});
+
+test("a leader that does not know the limit yet is not replaced by tabs that do", { timeout: 60_000 }, async (t) => {
+  // Without a stream each hears of it by the header of an answer of its own, and the leader has none.
+  const pages = [await open({ transport: "poll" }), await open({ transport: "poll" }), await open({ transport: "poll" })];
+  await until("one leads", 5000, async () => `${(await transports(pages)).sort()}` === "poll,shared,shared");
+  const followers = (await transports(pages)).flatMap((kind, index) => (kind === "shared" ? [pages[index]] : []));
+  const talk = await listen();
+  // Nor can it ask: the header is all there is.
+  origin.files["/api/v1/health/database/throttling-config"] = () => {};
+  origin.limit({ fair_rate_per_second: 20, max_concurrent_requests: 2 });
+  for (const page of followers) await keepSending(/** @type {Page} */ (page));
+  const { leaders, perSecond } = await talk.during(4000);
+  t.diagnostic(`${leaders} leaders, ${perSecond} messages a second, ${origin.seen.app.length} requests in 4 s at 20 a second`);
+  assert.equal(leaders, 0, "nobody else has begun to lead");
+  assert.ok(perSecond < 50, `${perSecond} messages a second`);
+  assert.ok(origin.seen.app.length > 40 && origin.seen.app.length < 130, `${origin.seen.app.length} requests`);
+  assert.ok((await states(pages)).every(({ enforced }) => enforced), "all know");
 });
 
 test("a worker shares with its page", { timeout: 60_000 }, async () => {
@@ -216,6 +262,51 @@ async function crash(page) {
   const crashed = page.waitForEvent("crash");
   devtools.send("Page.crash").catch(() => {});
   await crashed;
+}
+
+/**
+ * Blocks the page's script, for as long as there is one.
+ * @param {Page} page
+ */
+async function hang(page) {
+  await page.evaluate(() => void setTimeout(() => { for (;;); }, 0));
+}
+
+/**
+ * Has more to send than may be sent, and goes on whatever comes of it.
+ * @param {Page} page
+ */
+function keepSending(page) {
+  return page.evaluate(() => {
+    const { client } = /** @type {any} */ (window);
+    setInterval(() => void client.fetch(`/app/${Math.random()}`).catch(() => {}), 20);
+  });
+}
+
+/** Hears what the tabs say to each other. */
+async function listen() {
+  origin.files["/listen.html"] = "<!doctype html><title>listens</title>";
+  const page = await context.newPage();
+  await page.goto(`${origin.url}/listen.html`);
+  await page.evaluate((server) => {
+    /** @type {any[]} */
+    const heard = [];
+    const channel = new BroadcastChannel(`poolgate ${server}/`);
+    channel.onmessage = ({ data }) => heard.push(data);
+    Object.assign(window, { channel, heard });
+  }, origin.url);
+  return {
+    /**
+     * How many have said that they lead, and how much was said.
+     * @param {number} ms
+     */
+    async during(ms) {
+      await sleep(ms);
+      const heard = /** @type {any[]} */ (await page.evaluate("heard"));
+      const terms = new Set(heard.flatMap(({ lead }) => (lead ? [lead.term] : [])));
+      return { leaders: terms.size, perSecond: Math.round((heard.length * 1000) / ms) };
+    },
+  };
 }
 
 /** @param {Page[]} pages */

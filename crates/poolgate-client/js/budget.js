@@ -28,7 +28,7 @@ export class Budget {
    */
   restore(throttle, now) {
     try {
-      const stored = JSON.parse(storage()?.getItem(this.#key) ?? "");
+      const stored = this.#read();
       this.#isStored = true;
       const [at, tokens, rate, cost, paused, epoch] = stored;
       if (stored.length !== 6 || !stored.every((/** @type {unknown} */ number) => typeof number === "number")) return;
@@ -45,26 +45,47 @@ export class Budget {
   }
 
   /**
-   * Stores what the throttle has left, or forgets it where a newcomer would have no more. Without storage: gives the key and
-   * the text for a page to store.
+   * Stores what the throttle has left, or forgets it where a newcomer would have no more.
    * @param {Throttle} throttle
    * @param {number} now
-   * @returns {[string, string] | undefined}
+   * @returns {number[] | undefined} what a page is to keep, where there is no storage
    */
   save(throttle, now) {
     this.#nextSave = now + SPACING_MS;
     const savings = throttle.savings(now);
     if (savings.length === 0 && !this.#isStored) return undefined;
     this.#isStored = savings.length > 0;
-    const text = JSON.stringify([Date.now(), ...savings]);
-    const place = storage();
-    if (!place) return this.#isStored ? [this.#key, text] : undefined;
+    const list = [Date.now(), ...savings];
+    if (this.#isStored && !storage()) return list;
+    this.#write(this.#isStored ? list : undefined);
+    return undefined;
+  }
+
+  /**
+   * Stores what a worker that leads has saved. However many pages hear it, one of them writes.
+   * @param {number[]} list
+   */
+  keep(list) {
     try {
-      if (this.#isStored) place.setItem(this.#key, text);
-      else place.removeItem(this.#key);
+      // What was saved at nearly the same time is the same.
+      if (list[0] - this.#read()[0] < SPACING_MS / 2) return;
+    } catch {
+      // Nothing there, or nothing of ours.
+    }
+    this.#write(list);
+  }
+
+  #read() {
+    return JSON.parse(storage()?.getItem(this.#key) ?? "");
+  }
+
+  /** @param {number[] | undefined} list */
+  #write(list) {
+    try {
+      if (list) storage()?.setItem(this.#key, JSON.stringify(list));
+      else storage()?.removeItem(this.#key);
     } catch {
       // Full or forbidden: then a reload begins as a newcomer does.
     }
-    return undefined;
   }
 }

@@ -8,7 +8,7 @@ import { Core } from "./core.js";
 import { errorOf } from "./errors.js";
 import { instantiate } from "./module.js";
 import { announce, announceAgain } from "./own-client.js";
-import { Tabs, canShare } from "./tabs.js";
+import { canShare, tabsOf } from "./tabs.js";
 import { warn } from "./values.js";
 
 /** How long `createClient` waits for the module; it goes on loading behind a client that passes requests through. */
@@ -64,7 +64,7 @@ export function entry(moduleOf) {
 class PoolgateClient extends EventTarget {
   /** @type {Core | undefined} */
   #core;
-  /** @type {Tabs | undefined} */
+  /** @type {import("./tabs.js").Tabs | undefined} */
   #tabs;
   /** Ends with the client. */
   #life = new AbortController();
@@ -141,7 +141,8 @@ class PoolgateClient extends EventTarget {
     if (!core) return;
     this.#core = core;
     if (shared) {
-      this.#tabs = new Tabs(new URL(options?.baseUrl ?? location.origin).href, core);
+      const { baseUrl = location.origin, transport = "auto" } = options ?? {};
+      this.#tabs = tabsOf(new URL(baseUrl).href, core, transport === "auto");
       this.#tabs.join();
     }
     if (globalThis.document) this.#watchPage(core);
@@ -193,6 +194,7 @@ class PoolgateClient extends EventTarget {
    * @param {RequestInit} [init]
    */
   #send(input, init) {
+    this.#tabs?.wake();
     return this.#core ? this.#core.fetch(input, init) : this.#passThrough(input, init);
   }
 

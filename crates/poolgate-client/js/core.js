@@ -25,7 +25,7 @@ const Event = { none: 0, start: 1, reject: 2, level: 3, breaker: 4, stale: 5 };
 /**
  * @typedef {object} Shell
  * @property {boolean} shared other clients of this browser act with this one as a single client
- * @property {(news: unknown) => void} relay hands on what the server said; `null`: it has no config
+ * @property {(news: unknown) => void} relay hands on what the others are to hear
  * @property {(inFlight: number, queued: number, limit: number, made: number) => void} demand how much there is to do;
  *   `limit`: requests in flight that all together may have (0: any number); `made`: requests since it was last told
  * @property {(type: string, detail: unknown) => void} emit
@@ -195,20 +195,21 @@ export class Core {
    * @param {unknown} news
    */
   hear(news) {
+    if (Array.isArray(news)) return this.#budget.keep(news);
     this.safely(() => {
       const now = performance.now();
       this.#transport.heardOf();
-      const header = typeof news === "string" ? readHeader(news) : undefined;
-      if (header) this.learnHeader(header, now);
-      else if (isConfig(news)) this.learnDocument(news);
+      if (isConfig(news)) this.learnDocument(news);
       else if (isVersion(news)) this.learned(this.throttle.learn_current(news.epoch, news.version, now));
+      else if (typeof news === "string") this.learnHeader(readHeader(news), now);
       else if (news === null) this.learned(this.throttle.learn_not_found(now));
     });
     this.pump();
   }
 
   /**
-   * Hands on what the server said.
+   * Hands on what the server said: a document, a version, a header, `null` where it has no config; or what is left of the
+   * budget, where this is a worker and cannot store it.
    * @param {unknown} news
    */
   relay(news) {
@@ -280,11 +281,13 @@ export class Core {
 
   /**
    * Takes in the header of a response; then pump.
-   * @param {import("./config.js").Header} header
+   * @param {import("./config.js").Header | undefined} header
    * @param {number} now
-   * @returns {boolean} it was news
+   * @returns {boolean} whether it was news
    */
-  learnHeader({ epoch, version, level, interval, concurrency, open }, now) {
+  learnHeader(header, now) {
+    if (!header) return false;
+    const { epoch, version, level, interval, concurrency, open } = header;
     const learned = this.throttle.learn_header(epoch, version, levelOf(level), interval, concurrency, open, now);
     // A header says less than the document, which a stream is about to bring.
     const isBehind = learned === Learned.applied && this.#transport.kind !== "sse";
@@ -358,8 +361,8 @@ export class Core {
 
   /** @param {number} now */
   #save(now) {
-    const saved = this.#budget.save(this.throttle, now);
-    if (saved) this.relay(saved);
+    const told = this.#budget.save(this.throttle, now);
+    if (told) this.relay(told);
   }
 
   #tellQueue() {

@@ -252,7 +252,7 @@ export class Requests {
     } else if (config !== undefined && !isCached(answer)) {
       if (this.#last.text !== config) this.#last = { text: config, header: readHeader(config) };
       // Whoever divides the limits must know them: the header of one tab's answer is news to all.
-      if (this.#last.header && core.learnHeader(this.#last.header, now)) core.relay(config);
+      if (core.learnHeader(this.#last.header, now)) core.relay(config);
       if (!core.listensToOthers && (status === 429 || status === 503)) void this.heed(answer);
     }
     core.throttle.complete(id, outcome, now);

@@ -4,7 +4,7 @@
 
 import { entry } from "./client.js";
 import { isPoolgateError } from "./public-errors.js";
-import { OWN_CLIENT } from "./own-client.js";
+import { CACHES, OWN_CLIENT } from "./own-client.js";
 
 /** An old worker goes on with its own module while a new one is installed. */
 const CACHE = "poolgate 0.1.0";
@@ -35,7 +35,8 @@ export function throttleApp({ methods = ["GET", "HEAD"], destinations = [""], ..
   };
 
   scope.addEventListener("install", (/** @type {any} */ event) => {
-    event.waitUntil(options.wasm ? undefined : caches.open(CACHE).then((cache) => cache.add(address())));
+    // Even where it stays empty: pages tell by it that the worker is one of ours.
+    event.waitUntil(caches.open(CACHE).then((cache) => (options.wasm ? undefined : cache.add(address()))));
   });
   scope.addEventListener("activate", (/** @type {any} */ event) => event.waitUntil(forgetOldModules()));
   scope.addEventListener("message", (/** @type {any} */ event) => {
@@ -100,7 +101,7 @@ function keyOf(id) {
 
 async function forgetOldModules() {
   const names = await caches.keys();
-  await Promise.all(names.filter((name) => name.startsWith("poolgate ") && name !== CACHE).map((name) => caches.delete(name)));
+  await Promise.all(names.filter((name) => name.startsWith(CACHES) && name !== CACHE).map((name) => caches.delete(name)));
 }
 
 /**

@@ -9,14 +9,17 @@ const REQUEST_EVERY_MS = 100;
 /** What a client without a stream is told while a limit is in force. */
 const POLL_AFTER = { poll_after_seconds: 5 };
 
-/** `everyMs`: how often it may learn, so that a change comes at any moment between. */
-/** @typedef {{ name: string, options: object, requests: boolean, changes: number, tabs: number, everyMs: number }} Way */
+/**
+ * `everyMs`: how often it may learn, so that a change comes at any moment between; `follows`: there is another tab, which leads.
+ * @typedef {{ name: string, options: object, requests?: boolean, follows?: boolean, changes: number, tabs: number, everyMs: number }} Way
+ */
 
 /** @type {(scale: number) => Way[]} */
 const WAYS = (scale) => [
-  { name: "event stream", options: { transport: "sse" }, requests: false, changes: 100 * scale, tabs: 4, everyMs: 10 },
+  { name: "event stream", options: { transport: "sse" }, changes: 100 * scale, tabs: 4, everyMs: 10 },
+  { name: "event stream of another tab", options: { transport: "sse" }, follows: true, changes: 100 * scale, tabs: 4, everyMs: 10 },
   { name: "header, 10 requests a second", options: { transport: "poll" }, requests: true, changes: 100 * scale, tabs: 4, everyMs: 100 },
-  { name: "asking every 5 s", options: { transport: "poll" }, requests: false, changes: 10 * scale, tabs: 8, everyMs: 5000 },
+  { name: "asking every 5 s", options: { transport: "poll" }, changes: 10 * scale, tabs: 8, everyMs: 5000 },
 ];
 
 /**
@@ -37,7 +40,7 @@ export async function enforcement(browser, { scale }) {
  * @param {import("../../browser/node_modules/playwright-core/index.js").Browser} browser
  * @param {Way} way
  */
-async function delaysOf(browser, { options, requests, changes, tabs, everyMs }) {
+async function delaysOf(browser, { options, requests = false, follows = false, changes, tabs, everyMs }) {
   const origin = await startOrigin();
   origin.work.ms = 1;
   origin.limit({ ...POLL_AFTER, fair_rate_per_second: 1000 });
@@ -48,9 +51,15 @@ async function delaysOf(browser, { options, requests, changes, tabs, everyMs }) 
     for (let index = 0; index < tabs; index += 1) {
       const context = await browser.newContext();
       contexts.push(context);
-      const page = await context.newPage();
-      await page.goto(`${origin.url}/#${encodeURIComponent(JSON.stringify({ ...options, shareAcrossTabs: false }))}`);
-      await page.evaluate(prepare, requests ? REQUEST_EVERY_MS : 0);
+      const open = async () => {
+        const page = await context.newPage();
+        await page.goto(`${origin.url}/#${encodeURIComponent(JSON.stringify({ ...options, shareAcrossTabs: follows }))}`);
+        await page.evaluate(prepare, requests ? REQUEST_EVERY_MS : 0);
+        return page;
+      };
+      if (follows) await open();
+      const page = await open();
+      if (follows) await page.waitForFunction(`client.state.transport === "shared"`);
       pages.push(page);
     }
     const delays = [];

@@ -7,6 +7,7 @@ import { parseArgs } from "node:util";
 import { launch } from "../../browser/support/browser.js";
 import { enforcement } from "./enforcement.js";
 import { markdown } from "./figures.js";
+import { handover } from "./handover.js";
 import { memory } from "./memory.js";
 import { overhead } from "./overhead.js";
 import { sizes } from "./sizes.js";
@@ -28,6 +29,7 @@ const tables = {
   overhead: () => overhead(browser, quick ? { rounds: 2, calls: 1000 } : { rounds: 15, calls: 10_000 }),
   memory: () => memory(browser, { rounds: quick ? 1 : 5 }),
   enforcement: () => enforcement(browser, { scale: quick ? 0.1 : 1 }),
+  handover: () => handover(browser, { times: quick ? 2 : 20 }),
   sizes,
 };
 try {
