@@ -95,7 +95,15 @@ test("without storage it says what a page has to store, as long as there is some
   Reflect.deleteProperty(globalThis, "localStorage");
   const saver = budget();
   assert.equal(saver.save(throttle(), 0), undefined);
-  assert.deepEqual(saver.save(throttle([1, 2, 3, 4, 5]), 0), [KEY, JSON.stringify([NOW, 1, 2, 3, 4, 5])]);
+  assert.deepEqual(saver.save(throttle([1, 2, 3, 4, 5]), 0), [NOW, 1, 2, 3, 4, 5]);
+});
+
+test("of many pages that hear what a worker has left, one writes it", () => {
+  const written = storage.setItem;
+  for (let page = 0; page < 5; page += 1) budget().keep([NOW + page, 1, 2, 3, 4, 5]);
+  assert.deepEqual(written.mock.calls.map((call) => call.arguments), [[KEY, JSON.stringify([NOW, 1, 2, 3, 4, 5])]]);
+  budget().keep([NOW + 1000, 1, 2, 3, 4, 5]);
+  assert.equal(written.mock.callCount(), 2);
 });
 
 test("storage that is missing, forbidden or full is done without", () => {
