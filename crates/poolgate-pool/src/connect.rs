@@ -26,9 +26,10 @@ pub(crate) fn spawn<DB: Database>(shared: &Arc<Shared<DB>>) {
             let moved = opening.shared.moved.notified();
             let (generation, started) = (opening.shared.state().generation(), Instant::now());
             tokio::select! {
-                result = establish(&opening.shared, limit) => break (generation, started, result),
-                // The database that was left may never answer.
+                biased;
+                // The database that was left may never answer, and its errors are no longer of interest.
                 () = moved => {}
+                result = establish(&opening.shared, limit) => break (generation, started, result),
             }
         };
         match result {
