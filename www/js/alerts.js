@@ -63,7 +63,10 @@ export function cleanupPanel(onReport) {
       button.disabled = false;
     }
   });
+  const panel = byId("cleanup-panel", HTMLElement);
   return ({ status }) => {
+    // Where requests do not pass this server the connections are not its own to close.
+    panel.hidden = status?.gate === null;
     if (status?.last_cleanup) show(facts(status.last_cleanup));
   };
 }

@@ -36,6 +36,8 @@ export class Core {
   /** Requests that the app has made since the others were last told. */
   made = 0;
   closed = false;
+  /** How many calls are being taken in, after which somebody pumps. */
+  pauses = 0;
   /** @type {import("./config.js").Config | undefined} the newest whole document; a header may have been newer */
   document;
   #shell;
@@ -300,7 +302,8 @@ export class Core {
    * @param {number} [now] of whoever has just asked for the time: that is a good part of what a call costs
    */
   pump(now = performance.now()) {
-    if (this.#failed) return;
+    if (this.#failed) return this.#requests.passAll();
+    if (this.pauses > 0) return;
     const { throttle } = this;
     try {
       // Whatever is done about an event may take a while.

@@ -184,11 +184,15 @@ export class Requests {
    * @returns {Promise<any>}
    */
   #enqueue(id, { signal }, input, init) {
+    const core = this.#core;
+    // The app's getters run here and may call the client, which must not start what is not there yet.
+    core.pauses += 1;
     const snapshot = this.#snapshot(input, init);
+    core.pauses -= 1;
     if (!snapshot) {
-      this.#core.safely(() => this.#core.throttle.abort(id, performance.now()));
+      core.safely(() => core.throttle.abort(id, performance.now()));
       // The host says best what is wrong with arguments that cannot be copied.
-      return this.#core.pass(input, init);
+      return core.pass(input, init);
     }
     return new Promise((resolve, reject) => {
       const giveUp = () => this.#abort(id, signal.reason);

@@ -75,6 +75,18 @@ test("the app may close the client from within its listeners", async (t) => {
   await assert.rejects(ask("/second"), { code: "client_closed" });
 });
 
+test("the app may close the client while its arguments are read", async (t) => {
+  const { client, ask } = await world(t, config("moderate", ONE_AT_A_TIME));
+  void ask("/first");
+  const init = {
+    get headers() {
+      client.close();
+      return {};
+    },
+  };
+  await assert.rejects(ask("/second", init), { code: "client_closed" });
+});
+
 test("the app's own fetch may call the client again", async (t) => {
   const sent = [];
   const client = await createClient({

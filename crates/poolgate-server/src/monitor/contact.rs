@@ -36,6 +36,12 @@ struct Newest {
     in_doubt: bool,
 }
 
+/// The connection that is asked, and the pool's generation when it was opened.
+struct Standing {
+    connection: Box<dyn ApartConnection>,
+    generation: u64,
+}
+
 impl ContactWatch {
     pub(crate) fn new(backend: Option<Backend>) -> Self {
         let watch = Self::default();
@@ -88,17 +94,23 @@ impl ContactWatch {
                 () = self.doubt.notified() => {}
             }
         }
-        if let Some(connection) = standing {
+        if let Some(Standing { connection, .. }) = standing {
             let _ = time::timeout(PATIENCE, connection.close()).await;
         }
     }
 
-    async fn ask(&self, pool: &dyn WatchedPool, standing: &mut Option<Box<dyn ApartConnection>>) {
+    async fn ask(&self, pool: &dyn WatchedPool, standing: &mut Option<Standing>) {
+        let generation = pool.figures().generation;
         // Taken out while it is asked: what does not answer in time is dropped, never asked again.
-        let connection = standing.take();
+        let known = standing.take();
         let answer = time::timeout(PATIENCE, async {
-            let mut connection = match connection {
-                Some(connection) => connection,
+            let mut connection = match known {
+                Some(known) if known.generation == generation => known.connection,
+                // The pool may have moved to another server since: this one's word says nothing about it.
+                Some(known) => {
+                    let (_, connection) = tokio::join!(known.connection.close(), pool.connect_apart(PATIENCE));
+                    connection?
+                }
                 None => pool.connect_apart(PATIENCE).await?,
             };
             connection.ping().await?;
@@ -111,7 +123,7 @@ impl ContactWatch {
             Ok(connection) => {
                 let _ = self.backend.set(connection.backend());
                 newest.answered = Some(Instant::now());
-                *standing = Some(connection);
+                *standing = Some(Standing { connection, generation });
             }
             Err(error) if is_alive(&*error) => {
                 newest.answered = Some(Instant::now());

@@ -133,3 +133,21 @@ async fn a_database_that_accepts_and_never_answers() {
     assert!(begun.elapsed() < Duration::from_millis(2500), "bounded: {:?}", begun.elapsed());
     drop(listener);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_is_asked_where_the_pool_has_moved_to() {
+    let postgres = tokio::task::spawn_blocking(Postgres::start).await.expect("joined").expect("PostgreSQL");
+    let elsewhere = postgres.create_database("elsewhere").expect("a database");
+    sqlx::any::install_default_drivers();
+    let pool = PoolgatePool::<Any>::builder(postgres.url("postgres").parse().expect("a URL")).build().expect("a pool");
+    let (poolgate, _server) = start(pool.clone(), Router::new(), PoolObserver::default());
+    eventually("ready", || poolgate.readiness().missing().is_none()).await;
+    let asked_in = || {
+        let own = "pid <> pg_backend_pid() AND backend_type = 'client backend'";
+        postgres.sql("postgres", &format!("SELECT datname FROM pg_stat_activity WHERE {own}")).expect("the sessions")
+    };
+    assert_eq!(asked_in().trim(), "postgres", "one session, which is asked");
+
+    pool.move_to(elsewhere.parse().expect("a URL"));
+    eventually("asked elsewhere, and nowhere else", || asked_in().trim() == "elsewhere").await;
+}
