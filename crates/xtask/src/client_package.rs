@@ -31,8 +31,17 @@ const ENTRIES: [&str; 5] = ["index.js", "inline.js", "node.js", "service-worker.
 /// Of the package's sources, what is for its developers alone.
 const NOT_SHIPPED: [&str; 4] = ["test", "node_modules", "tsconfig.json", "package-lock.json"];
 
-/// Size first, again and again until nothing more is found.
-const WASM_OPT: [&str; 4] = ["-Oz", "--converge", "--strip-debug", "--strip-producers"];
+/// Size first, again and again until nothing more is found, and nothing in it that is for tools.
+const WASM_OPT: [&str; 8] = [
+    "-Oz",
+    "--generate-global-effects",
+    "-Oz",
+    "--converge",
+    "--reorder-functions",
+    "--strip-debug",
+    "--strip-producers",
+    "--strip-target-features",
+];
 
 /// What rustc may emit and every browser since 2023 understands; Binaryen wants to be told.
 const WASM_FEATURES: [&str; 6] = [

@@ -16,12 +16,14 @@ export async function memory(browser, { rounds }) {
   try {
     const page = await context.newPage();
     await page.addInitScript(() => {
-      const instantiate = WebAssembly.instantiateStreaming;
-      WebAssembly.instantiateStreaming = async (...args) => {
-        const result = await instantiate(...args);
-        Object.assign(globalThis, { wasm: result.instance.exports.memory });
-        return result;
-      };
+      const { instantiate } = WebAssembly;
+      Object.assign(WebAssembly, {
+        async instantiate(/** @type {[BufferSource, WebAssembly.Imports]} */ ...args) {
+          const result = await instantiate(...args);
+          Object.assign(globalThis, { wasm: result.instance.exports.memory });
+          return result;
+        },
+      });
     });
     const options = { maxQueue: REQUESTS, queueTimeoutMs: 600_000, shareAcrossTabs: false };
     await page.goto(`${origin.url}/#${encodeURIComponent(JSON.stringify(options))}`);

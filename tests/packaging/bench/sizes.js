@@ -1,4 +1,4 @@
-// What a page loads for each library: minified by esbuild, and as gzip and brotli send it.
+// What a page loads for each library: ours as it is shipped, the others minified by esbuild, and as gzip and brotli send it.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -25,16 +25,27 @@ const IMPORTS = [
 
 export async function sizes() {
   const module = await readFile(join(PACKAGE, "poolgate_client_bg.wasm"));
-  const [page, inline, status] = await Promise.all(["index", "inline", "status"].map((entry) => bundled(`export * from "./${entry}.js"`, PACKAGE)));
+  const [page, inline, status] = await Promise.all(["index.js", "inline.js", "status.js"].map(shipped));
   const rows = [
-    row("**@poolgate/client**, everything", [page, module]),
+    row("**@poolgate/client**, everything", [...page, module]),
     row("its WebAssembly", [module]),
-    row("its JavaScript", [page]),
-    row("@poolgate/client/inline", [inline]),
-    row("@poolgate/client/status", [status]),
+    row("its JavaScript", page),
+    row("@poolgate/client/inline", inline),
+    row("@poolgate/client/status", status),
   ];
   for (const [name, code] of IMPORTS) rows.push(row(name, [await bundled(code, PEERS)]));
   return { head: ["", "bytes", "gzip", "brotli"], rows };
+}
+
+/**
+ * A script of ours and all that it imports, as they are.
+ * @param {string} file
+ * @returns {Promise<Uint8Array[]>}
+ */
+async function shipped(file) {
+  const script = await readFile(join(PACKAGE, file));
+  const imports = Array.from(script.toString().matchAll(/from\s*"\.\/([^"]+)"/g), ([, name]) => name);
+  return [script, ...(await Promise.all([...new Set(imports)].map(shipped))).flat()];
 }
 
 /** @param {string} contents @param {string} resolveDir */
