@@ -1,10 +1,9 @@
 //! The browser's side as WebAssembly: the decisions of the npm package `@poolgate/client`, whose README and `index.d.ts`
 //! say how to use it.
 //!
-//! Which request starts when is up to [`poolgate_throttle`], how the client learns of configs up to the crate's own
-//! `plan`. Both are pure, and so is what is exported here: it has neither clock nor I/O, calls nothing of JavaScript, and
-//! only numbers cross the border. The shell in `js/` does what it is told: it calls the host's `fetch`, listens, waits,
-//! reads and writes. `js/core.js` is where the two meet.
+//! Which request starts when is up to [`poolgate_throttle`], which is exported here as it is: it has neither clock nor I/O,
+//! calls nothing of JavaScript, and only numbers cross the border. The shell in `js/` does what it is told: it calls the
+//! host's `fetch`, listens, waits, reads and writes. `js/core.js` is where the two meet.
 //!
 //! - [`Throttle`]: submits, queues, starts and rejects requests, and says what is in force.
 //! - [`Routes`]: the limits of single routes that other limiters than the gate tell about.
