@@ -1,7 +1,7 @@
 // The npm tarball in a stranger's project: it installs, imports, type-checks and throttles against a real server.
 
 import assert from "node:assert/strict";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -77,6 +77,17 @@ test("what a page loads is no more than it was", async (t) => {
   t.diagnostic(JSON.stringify(sizes));
   for (const name of /** @type {const} */ (["page", "status"])) {
     assert.ok(sizes[name] <= MOST_BYTES[name], `${name}: ${sizes[name]}`);
+  }
+});
+
+test("a debugger finds what each script was made of", async () => {
+  const folder = join(project, "node_modules/@poolgate/client");
+  const maps = (await readdir(folder)).filter((file) => file.endsWith(".js.map"));
+  assert.ok(maps.length >= 4, `${maps}`);
+  for (const file of maps) {
+    const { sources, sourcesContent = [] } = JSON.parse(await readFile(join(folder, file), "utf8"));
+    assert.ok(sources.length > 0 && sources.length === sourcesContent.length && sourcesContent.every(Boolean), file);
+    assert.match(await readFile(join(folder, file.slice(0, -4)), "utf8"), new RegExp(`//# sourceMappingURL=${file}\\s*$`));
   }
 });
 

@@ -129,7 +129,7 @@ fn squeeze(project: &Project, node: &Node, script: &Path) -> Result<()> {
     let name = map.file_name().unwrap_or_default().display();
     let mut terser = node.tool(project, "terser")?;
     terser.arg(script).args(["--module", "--compress", "passes=3,ecma=2020", "--mangle", "--source-map"]);
-    terser.arg(format!("content='{}',url='{name}'", map.display())).arg("--output").arg(script);
+    terser.arg(format!("content='{}',url='{name}',includeSources", map.display())).arg("--output").arg(script);
     output(&mut terser).map(drop)
 }
 
