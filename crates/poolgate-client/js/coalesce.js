@@ -3,25 +3,11 @@
 // ends when all have.
 
 import { signalOf } from "./call.js";
+import { MEMBERS } from "./snapshot.js";
 import { isRequest } from "./values.js";
 
 /** Members of `init` whose meaning is known; with any other a request is not shared. */
-const KNOWN = new Set([
-  "method",
-  "headers",
-  "body",
-  "referrer",
-  "referrerPolicy",
-  "mode",
-  "credentials",
-  "cache",
-  "redirect",
-  "integrity",
-  "keepalive",
-  "signal",
-  "priority",
-  "poolgate",
-]);
+const KNOWN = new Set([...MEMBERS, "poolgate"]);
 
 /**
  * @typedef {(input: any, init?: any) => Promise<Response>} Send

@@ -8,7 +8,7 @@ import { urlOf } from "./scope.js";
 import { isObject, isRequest } from "./values.js";
 
 /** Members that native `fetch` reads even where they are inherited, as those of a `Request` used as `init` are. */
-const MEMBERS = [
+export const MEMBERS = [
   "method",
   "headers",
   "body",

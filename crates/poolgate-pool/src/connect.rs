@@ -21,23 +21,13 @@ pub(crate) fn spawn<DB: Database>(shared: &Arc<Shared<DB>>) {
     let opening = Opening { shared: Arc::clone(shared), open: true };
     shared.spawn(async move {
         let limit = opening.shared.config.connect_timeout;
-        let (generation, started, result) = loop {
-            // Made before the generation is read: it hears of every move from here on.
-            let moved = opening.shared.moved.notified();
-            let (generation, started) = (opening.shared.state().generation(), Instant::now());
-            tokio::select! {
-                biased;
-                // The database that was left may never answer, and its errors are no longer of interest.
-                () = moved => {}
-                result = establish(&opening.shared, limit) => break (generation, started, result),
-            }
-        };
+        let Attempt { generation, moves, started, result } = attempt(&opening.shared, limit).await;
         match result {
             Ok((connection, server_pid)) => {
                 opening.shared.observer.created(started.elapsed());
                 opening.succeed(connection, server_pid, generation);
             }
-            Err(error) => opening.fail(&error),
+            Err(error) => opening.fail(&error, moves),
         }
     });
 }
@@ -60,18 +50,50 @@ pub(crate) async fn apart<DB: Database>(
     shared: &Arc<Shared<DB>>,
     limit: Duration,
 ) -> Result<DB::Connection, AcquireError> {
-    let result = establish(shared, limit).await;
+    let Attempt { moves, result, .. } = attempt(shared, limit).await;
     let now = Instant::now();
+    let mut state = shared.state();
+    // Of a database that was left since nobody needs to know.
+    let is_news = moves == state.moves();
     match &result {
-        Ok(_) => {
-            shared.state().backoff().succeeded(now);
+        Ok(_) if is_news => {
+            state.backoff().succeeded(now);
+            drop(state);
             shared.connect_for_waiters();
         }
         // It is full for the pool as well, which need not ask to know.
-        Err(error) if error.is_answer() => shared.state().backoff().failed(error.clone(), now, random()),
-        Err(_) => shared.state().backoff().failed_apart(now),
+        Err(error) if is_news && error.is_answer() => state.backoff().failed(error.clone(), now, random()),
+        Err(_) if is_news => state.backoff().failed_apart(now),
+        _ => {}
     }
     result.map(|(connection, _)| connection)
+}
+
+/// What became of connecting, to which database: as the state counted when it began.
+struct Attempt<DB: Database> {
+    generation: u64,
+    moves: u64,
+    started: Instant,
+    result: Result<Established<DB>, AcquireError>,
+}
+
+/// Connects, and begins anew where the pool moves meanwhile: the database that was left may never answer, and its errors are
+/// no longer of interest.
+async fn attempt<DB: Database>(shared: &Shared<DB>, limit: Duration) -> Attempt<DB> {
+    loop {
+        // Made before the state is read: it hears of every move from here on.
+        let moved = shared.moved.notified();
+        let (generation, moves) = {
+            let state = shared.state();
+            (state.generation(), state.moves())
+        };
+        let started = Instant::now();
+        tokio::select! {
+            biased;
+            () = moved => {}
+            result = establish(shared, limit) => break Attempt { generation, moves, started, result },
+        }
+    }
 }
 
 /// A connection, and the server process behind it where that is known.
@@ -131,16 +153,16 @@ impl<DB: Database> Opening<DB> {
         self.shared.connect_for_waiters();
     }
 
-    fn fail(mut self, error: &AcquireError) {
+    fn fail(mut self, error: &AcquireError, moves: u64) {
         self.open = false;
         tracing::debug!(%error, "a connection could not be opened");
         self.shared.observer.connect_failed(error);
-        self.tell(error);
+        self.tell(error, moves);
         self.shared.connect_for_waiters();
     }
 
-    fn tell(&self, error: &AcquireError) {
-        let told = self.shared.state().connect_failed(error, Instant::now(), random());
+    fn tell(&self, error: &AcquireError, moves: u64) {
+        let told = self.shared.state().connect_failed(error, moves, Instant::now(), random());
         for reply in told {
             // A caller that has just left needs no answer.
             let _ = reply.send(Err(error.clone()));
@@ -154,7 +176,8 @@ impl<DB: Database> Drop for Opening<DB> {
     fn drop(&mut self) {
         if self.open {
             let ended = sqlx::Error::Protocol("the connecting task ended early".to_owned());
-            self.tell(&AcquireError::from_connect(ended));
+            let moves = self.shared.state().moves();
+            self.tell(&AcquireError::from_connect(ended), moves);
         }
     }
 }

@@ -31,6 +31,8 @@ pub struct Counts {
     pub waiting: u32,
     /// Raised by every [`dispose`](crate::PoolgatePool::dispose); connections of an older one are not used again.
     pub generation: u64,
+    /// Raised by every [`move_to`](crate::PoolgatePool::move_to): what was learned of the database before holds no more.
+    pub moves: u64,
     /// How long the connection has been in use that has been in use for longest.
     pub oldest_checkout: Option<Duration>,
 }

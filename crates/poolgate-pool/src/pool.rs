@@ -74,7 +74,8 @@ impl<DB: Database> PoolgatePool<DB> {
 
     /// Replaces every connection: idle ones are closed now, in the background, and those in use when they come back.
     /// New connections take their places one by one, so there are never more than the capacity. Returns how many
-    /// idle ones it closes. Use it after a failover or a change of credentials; it does not free a busy pool.
+    /// idle ones it closes. It does not free a busy pool; after a failover or a change of credentials
+    /// [`move_to`](Self::move_to) does more.
     pub fn dispose(&self) -> u32 {
         let idle = self.shared.state().dispose();
         self.shared.close_all(idle, CloseReason::Disposed)

@@ -213,8 +213,6 @@ fn bindgen(project: &Project) -> Result<PathBuf> {
     Ok(glue)
 }
 
-/// The module with panics that trap at once. A panic would be told to nobody: WebAssembly has no standard error. So the code
-/// that formats its message, a fifth of the whole, is left out.
 /// Functions that panics go through, by a part of their mangled names.
 const PANICS: [&str; 6] = [
     "4core9panicking",
@@ -225,6 +223,8 @@ const PANICS: [&str; 6] = [
     "18handle_alloc_error",
 ];
 
+/// The module with panics that trap at once. A panic would be told to nobody: WebAssembly has no standard error. So the code
+/// that formats its message, a fifth of the whole, is left out.
 fn without_panics(compiled: &Path) -> Result<Module> {
     let mut module = Module::from_file(compiled).with_context(|| format!("reading {}", compiled.display()))?;
     let mut found = 0;

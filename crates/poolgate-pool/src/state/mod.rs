@@ -71,6 +71,8 @@ pub(crate) struct State<C, W> {
     /// By ticket number, so the first has waited longest.
     waiting: BTreeMap<u64, Waiter<W>>,
     generation: u64,
+    /// Databases that were left.
+    moves: u64,
     /// Connections that were last used before this instant are pinged first: something has failed since.
     trusted_since: Option<Instant>,
     backoff: Backoff,
@@ -166,6 +168,7 @@ impl<C, W> State<C, W> {
             keep_open: 0,
             waiting: BTreeMap::new(),
             generation: 0,
+            moves: 0,
             trusted_since: None,
             backoff: Backoff::default(),
             pace: Pace::new(config.connect_rate, config.capacity()),
@@ -181,6 +184,10 @@ impl<C, W> State<C, W> {
 
     pub(crate) fn generation(&self) -> u64 {
         self.generation
+    }
+
+    pub(crate) fn moves(&self) -> u64 {
+        self.moves
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -222,6 +229,7 @@ impl<C, W> State<C, W> {
             closing: self.closing + self.verifying,
             waiting: u32::try_from(self.waiting.len()).unwrap_or(u32::MAX),
             generation: self.generation,
+            moves: self.moves,
             oldest_checkout: self.leases.front().map(|held| held.age(now)),
         }
     }

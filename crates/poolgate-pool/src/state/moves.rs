@@ -94,9 +94,13 @@ impl<C, W> State<C, W> {
     }
 
     /// A connect has failed; returns the callers to be told. They are all who wait when there is nothing left to wait
-    /// for; else the one who has waited longest, unless the server is merely full: then a return may still help.
-    pub(crate) fn connect_failed(&mut self, error: &AcquireError, now: Instant, jitter: f64) -> Vec<W> {
+    /// for; else the one who has waited longest, unless the server is merely full: then a return may still help. `moves`:
+    /// when it began; of a database that was left since nobody needs to hear.
+    pub(crate) fn connect_failed(&mut self, error: &AcquireError, moves: u64, now: Instant, jitter: f64) -> Vec<W> {
         self.connecting = self.connecting.saturating_sub(1);
+        if moves < self.moves {
+            return Vec::new();
+        }
         self.backoff.failed(error.clone(), now, jitter);
         if self.open() == 0 {
             return self.dismiss_all();
@@ -189,7 +193,10 @@ impl<C, W> State<C, W> {
 
     /// As [`dispose`](Self::dispose); what is known about the database does not hold for the one that takes its place.
     pub(crate) fn moved(&mut self) -> Vec<Box<Pooled<C>>> {
+        self.moves += 1;
         self.backoff = Backoff::default();
+        // One that is planned may be for much later than the first pause after a new failure.
+        self.retry_planned = false;
         self.dispose()
     }
 

@@ -12,7 +12,8 @@ use poolgate_types::Backend;
 use tokio::{sync::Notify, time};
 use tokio_util::sync::CancellationToken;
 
-use crate::watched::{ApartConnection, BoxError, WatchedPool, is_answer};
+use super::standing::Standing;
+use crate::watched::{BoxError, WatchedPool, is_answer};
 
 /// How long the database has for a sign of life.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -34,12 +35,6 @@ struct Newest {
     answered: Option<Instant>,
     failed: Option<Instant>,
     in_doubt: bool,
-}
-
-/// The connection that is asked, and the pool's generation when it was opened.
-struct Standing {
-    connection: Box<dyn ApartConnection>,
-    generation: u64,
 }
 
 impl ContactWatch {
@@ -84,7 +79,7 @@ impl ContactWatch {
 
     /// Asks until `closing`.
     pub(crate) async fn run(&self, pool: &dyn WatchedPool, interval: Duration, closing: &CancellationToken) {
-        let mut standing = None;
+        let mut standing = Standing::default();
         loop {
             self.ask(pool, &mut standing).await;
             let pause = if self.newest().in_doubt { DOUBT_INTERVAL } else { interval.min(CALM_INTERVAL) };
@@ -94,36 +89,29 @@ impl ContactWatch {
                 () = self.doubt.notified() => {}
             }
         }
-        if let Some(Standing { connection, .. }) = standing {
-            let _ = time::timeout(PATIENCE, connection.close()).await;
-        }
+        standing.close().await;
     }
 
-    async fn ask(&self, pool: &dyn WatchedPool, standing: &mut Option<Standing>) {
-        let generation = pool.figures().generation;
-        // Taken out while it is asked: what does not answer in time is dropped, never asked again.
-        let known = standing.take();
+    async fn ask(&self, pool: &dyn WatchedPool, standing: &mut Standing) {
+        let moves = pool.figures().moves;
+        // What does not answer in time is dropped, never asked again.
         let answer = time::timeout(PATIENCE, async {
-            let mut connection = match known {
-                Some(known) if known.generation == generation => known.connection,
-                // The pool may have moved to another server since: this one's word says nothing about it.
-                Some(known) => {
-                    let (_, connection) = tokio::join!(known.connection.close(), pool.connect_apart(PATIENCE));
-                    connection?
-                }
-                None => pool.connect_apart(PATIENCE).await?,
-            };
+            let mut connection = standing.take(pool, PATIENCE).await?;
             connection.ping().await?;
             Ok::<_, BoxError>(connection)
         })
         .await
         .unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs()).into()));
+        if pool.figures().moves != moves {
+            // It is about a database that was left meanwhile: the other is asked at once.
+            return self.doubt.notify_one();
+        }
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         match answer {
             Ok(connection) => {
                 let _ = self.backend.set(connection.backend());
                 newest.answered = Some(Instant::now());
-                *standing = Some(Standing { connection, generation });
+                standing.keep(moves, connection);
             }
             Err(error) if is_alive(&*error) => {
                 newest.answered = Some(Instant::now());

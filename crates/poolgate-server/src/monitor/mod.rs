@@ -12,6 +12,7 @@ mod report;
 mod sampler;
 pub(crate) mod server_room;
 mod sizing;
+mod standing;
 mod tick;
 
 pub(crate) use self::{

@@ -9,7 +9,8 @@ use poolgate_control::sizing::{Room, server_limit};
 use serde::Deserialize;
 use tokio::time;
 
-use crate::{shared::Shared, watched::ApartConnection};
+use super::standing::Standing;
+use crate::shared::Shared;
 
 /// Time between two questions. They look at every process of the server, so they are not for every second.
 const INTERVAL: Duration = Duration::from_secs(15);
@@ -40,6 +41,8 @@ struct Seen {
     rooms: Vec<Room>,
     /// Connections of ours that are in the answer.
     own: u32,
+    /// How often the pool had moved: it is no answer of any other server.
+    moves: u64,
 }
 
 #[derive(Deserialize)]
@@ -49,16 +52,16 @@ struct Limit {
 }
 
 impl ServerRoom {
-    /// The most connections that this pool may have; `None` before the first answer.
-    pub(crate) fn limit(&self, replicas: u32) -> Option<u32> {
+    /// The most connections that a pool that has moved so often may have; `None` before the first answer.
+    pub(crate) fn limit(&self, moves: u64, replicas: u32) -> Option<u32> {
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Seen { rooms, own } = seen.as_ref()?;
+        let Seen { rooms, own, .. } = seen.as_ref().filter(|seen| seen.moves == moves)?;
         server_limit(rooms, *own, replicas)
     }
 
     /// Asks once, and warns if the pool does not fit; then, for a pool that changes its size, until the server closes.
     pub(crate) async fn run(&self, shared: &Shared) {
-        let mut standing = None;
+        let mut standing = Standing::default();
         self.ask(shared, &mut standing).await;
         self.warn(shared);
         if shared.settings.sizing.predictive {
@@ -66,18 +69,13 @@ impl ServerRoom {
                 self.ask(shared, &mut standing).await;
             }
         }
-        if let Some(connection) = standing {
-            let _ = time::timeout(PATIENCE, connection.close()).await;
-        }
+        standing.close().await;
     }
 
-    async fn ask(&self, shared: &Shared, standing: &mut Option<Box<dyn ApartConnection>>) {
-        let connection = standing.take();
+    async fn ask(&self, shared: &Shared, standing: &mut Standing) {
+        let moves = shared.pool().figures().moves;
         let answer = time::timeout(PATIENCE, async {
-            let mut connection = match connection {
-                Some(connection) => connection,
-                None => shared.pool().connect_apart(PATIENCE).await.map_err(|error| error.to_string())?,
-            };
+            let mut connection = standing.take(shared.pool(), PATIENCE).await.map_err(|error| error.to_string())?;
             let answer = connection.query_text(QUESTION).await.map_err(|error| error.to_string())?;
             let limits: Vec<Limit> = serde_json::from_str(&answer).map_err(|error| error.to_string())?;
             Ok::<_, String>((connection, limits))
@@ -90,8 +88,8 @@ impl ServerRoom {
                 let limited = limits.into_iter().filter(|limit| limit.max >= 0);
                 let rooms = limited.map(|Limit { max, used }| Room { max: count(max), used: count(used) }).collect();
                 let own = shared.pool().upkeep().map_or(0, |upkeep| upkeep.counts().open());
-                *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Seen { rooms, own });
-                *standing = Some(connection);
+                *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Seen { rooms, own, moves });
+                standing.keep(moves, connection);
             }
             // What was known stays known: a server that is full refuses this connection as any other.
             Err(error) => tracing::debug!(error, "Database was not asked for its limits"),
@@ -111,5 +109,18 @@ impl ServerRoom {
                 "Connection pool is larger than what the database server allows: callers will meet a full server"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_of_a_server_that_was_left_says_nothing() {
+        let room = ServerRoom::default();
+        assert_eq!(room.limit(0, 1), None, "nobody has answered");
+        *room.0.lock().unwrap() = Some(Seen { rooms: vec![Room { max: 100, used: 10 }], own: 10, moves: 0 });
+        assert_eq!((room.limit(0, 1), room.limit(1, 1)), (Some(90), None));
     }
 }

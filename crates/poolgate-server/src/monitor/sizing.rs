@@ -116,7 +116,8 @@ fn size_limit(shared: &Shared, max_overflow: u32) -> Option<u32> {
     match shared.contact.backend() {
         Backend::Sqlite => None,
         Backend::Postgres => {
-            let limit = shared.server_room.limit(shared.settings.sizing.replicas).unwrap_or(0);
+            let limit =
+                shared.server_room.limit(shared.pool().figures().moves, shared.settings.sizing.replicas).unwrap_or(0);
             Some(limit.saturating_sub(max_overflow))
         }
     }

@@ -26,6 +26,8 @@ pub struct Figures {
     pub waiting: Option<u32>,
     /// Counts disposals; 0 where there are none.
     pub generation: u64,
+    /// Counts the databases that were left for another; 0 where there are none.
+    pub moves: u64,
     /// How long the connection has been in use that has been in use for longest.
     pub oldest_checkout: Option<Duration>,
 }
@@ -60,6 +62,7 @@ impl From<Counts> for Figures {
             closing: counts.closing,
             waiting: Some(counts.waiting),
             generation: counts.generation,
+            moves: counts.moves,
             oldest_checkout: counts.oldest_checkout,
         }
     }

@@ -121,7 +121,8 @@ impl World {
                 self.settle(placement);
             }
             Err(error) => {
-                for caller in self.state.connect_failed(&error, self.now, 0.0) {
+                let moves = self.state.moves();
+                for caller in self.state.connect_failed(&error, moves, self.now, 0.0) {
                     assert_eq!(self.queue.pop_front().map(|(_, first)| first), Some(caller));
                     self.dismissed.push(caller);
                 }

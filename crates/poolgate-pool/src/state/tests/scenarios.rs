@@ -255,3 +255,34 @@ fn what_would_be_opened_again_is_not_surplus() {
     world.close_ends();
     assert_eq!((world.connecting, world.state.counts(world.now).idle), (0, 1), "none is opened again");
 }
+
+#[test]
+fn what_became_of_a_database_that_was_left_is_nobodys_business() {
+    let mut world = World::new(config(2, 0));
+    assert!(!world.acquire().unwrap(), "it waits for a connect");
+    let before = world.state.moves();
+    assert!(world.state.moved().is_empty());
+    assert_eq!(world.state.counts(world.now).moves, before + 1);
+    assert!(world.state.connect_failed(&refused(), before, world.now, 0.0).is_empty(), "nobody is told");
+    let start = world.state.start_connects(world.now);
+    assert_eq!((start.connects, start.retry_in), (1, None), "and there is no pause");
+}
+
+#[test]
+fn after_a_move_the_retry_that_was_planned_is_not_waited_for() {
+    let mut world = World::new(config(2, 0));
+    world.acquire().unwrap();
+    world.connect_all();
+    world.acquire().unwrap();
+    world.acquire().unwrap();
+    world.connect_ends(Err(full()));
+    assert!(world.retry_at.is_some(), "the server that is full is asked later");
+    let _ = world.state.moved();
+    // As long as it takes to be allowed another connect, and not until the retry.
+    world.now += Duration::from_millis(100);
+    assert_eq!(world.state.start_connects(world.now).connects, 1, "the other one at once");
+    let moves = world.state.moves();
+    let told = world.state.connect_failed(&refused(), moves, world.now, 0.5);
+    assert_eq!(told.len(), 1, "the first of two");
+    assert!(world.state.start_connects(world.now).retry_in.is_some(), "a pause of its own");
+}

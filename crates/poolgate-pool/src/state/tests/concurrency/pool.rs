@@ -209,7 +209,11 @@ impl Pool {
         let now = self.now();
         if thread_rng().gen_range(0..4) == 0 {
             let error = if thread_rng().r#gen() { refused() } else { full() };
-            let told = self.state().connect_failed(&error, now, 0.0);
+            let told = {
+                let mut state = self.state();
+                let moves = state.moves();
+                state.connect_failed(&error, moves, now, 0.0)
+            };
             self.tell_all(told, &error);
         } else {
             let session = self.server().begin();
