@@ -196,6 +196,18 @@ test("where locks are refused, each limits itself", { timeout: 60_000 }, async (
   await sleep(2000);
   assert.ok(arrived("alone") > 20 && arrived("alone") < 60, `${arrived("alone")} in 2 s at 20 a second`);
   assert.ok(origin.seen.most <= 2);
+  await page.close();
+
+  const back = await open();
+  await until("it limits", 5000, async () => (await states([back])).every(({ enforced }) => enforced));
+  await back.evaluate(() => {
+    void (/** @type {any} */ (window).client.fetch("/app/on-its-way"));
+    for (const type of ["freeze", "resume", "visibilitychange"]) document.dispatchEvent(new Event(type));
+  });
+  // Long enough for a tab that follows to give back what it does not need.
+  await sleep(3500);
+  await send(back, 2, "later");
+  await until("one that was frozen goes on", 5000, () => arrived("later") === 2);
 });
 
 /** A tab with a client. */

@@ -68,7 +68,7 @@ export class Budget {
   keep(list) {
     try {
       // What was saved at nearly the same time is the same.
-      if (list[0] - this.#read()[0] < SPACING_MS / 2) return;
+      if (Math.abs(list[0] - this.#read()[0]) < SPACING_MS / 2) return;
     } catch {
       // Nothing there, or nothing of ours.
     }

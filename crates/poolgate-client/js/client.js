@@ -7,6 +7,7 @@ import { Coalescer } from "./coalesce.js";
 import { Core } from "./core.js";
 import { errorOf } from "./errors.js";
 import { instantiate } from "./module.js";
+import { readOptions } from "./options.js";
 import { announce, announceAgain } from "./own-client.js";
 import { canShare, tabsOf } from "./tabs.js";
 import { warn } from "./values.js";
@@ -79,7 +80,7 @@ class PoolgateClient extends EventTarget {
    */
   constructor(init, options = {}) {
     super();
-    this.#host = options?.fetch ?? globalThis.fetch;
+    this.#host = typeof options?.fetch === "function" ? options.fetch : globalThis.fetch;
     if (options?.coalesce === true) this.#coalescer = new Coalescer((input, init) => this.#send(input, init));
     // An own property and not a method, so that it can be passed around.
     const client = this;
@@ -120,6 +121,9 @@ class PoolgateClient extends EventTarget {
    * @param {import("./index.js").ClientOptions} options
    */
   async #start(init, options) {
+    const shared = options?.shareAcrossTabs !== false && canShare();
+    // What is wrong with them is said whatever becomes of the module.
+    const read = readOptions(options, shared);
     try {
       await init(options?.wasm);
     } catch (error) {
@@ -130,8 +134,7 @@ class PoolgateClient extends EventTarget {
     await announce();
     if (this.#closed) return;
     announceAgain(this.#life.signal);
-    const shared = options?.shareAcrossTabs !== false && canShare();
-    const core = this.#begin(options, {
+    const core = this.#begin(read, {
       shared,
       relay: (/** @type {unknown} */ news) => this.#tabs?.relay(news),
       demand: (/** @type {[number, number, number, number]} */ ...demand) => this.#tabs?.demand(...demand),
@@ -149,7 +152,7 @@ class PoolgateClient extends EventTarget {
   }
 
   /**
-   * @param {import("./index.js").ClientOptions} options
+   * @param {import("./options.js").Options} options
    * @param {import("./core.js").Shell} shell
    */
   #begin(options, shell) {

@@ -9,7 +9,6 @@ import { Budget } from "./budget.js";
 import { CIRCUITS, HEALTHS, LEVELS, Learned } from "./codes.js";
 import { readCall } from "./call.js";
 import { isConfig, isVersion, levelOf, readHeader } from "./config.js";
-import { readOptions } from "./options.js";
 import { Requests } from "./requests.js";
 import { Scope } from "./scope.js";
 import { Timer } from "./timer.js";
@@ -49,19 +48,20 @@ export class Core {
   #wakeup = new Timer(() => this.pump());
   #leading = false;
   #failed = false;
+  #telling = false;
   /** The others wait for slots that requests in flight still hold. */
   #owing = false;
   /** What listeners were told last. */
   #told = { level: 0, breaker: 0, stale: false, transport: NO_CONTACT, queued: 0 };
 
   /**
-   * A client that has begun to look for its config. Throws a `TypeError` that names the option that is wrong.
-   * @param {unknown} options
+   * A client that has begun to look for its config.
+   * @param {import("./options.js").Options} options
    * @param {Shell} shell
    */
   constructor(options, shell) {
     this.#shell = shell;
-    this.options = readOptions(options, shell.shared);
+    this.options = options;
     this.throttle = new Throttle(this.options.maxQueue, this.options.queueTimeoutMs, seed());
     this.scope = new Scope(this.options);
     this.#requests = new Requests(this);
@@ -200,7 +200,7 @@ export class Core {
     if (Array.isArray(news)) return this.#budget.keep(news);
     this.safely(() => {
       const now = performance.now();
-      this.#transport.heardOf();
+      if (news !== null) this.#transport.heardOf();
       if (isConfig(news)) this.learnDocument(news);
       else if (isVersion(news)) this.learned(this.throttle.learn_current(news.epoch, news.version, now));
       else if (typeof news === "string") this.learnHeader(readHeader(news), now);
@@ -369,10 +369,15 @@ export class Core {
   }
 
   #tellQueue() {
-    const { queued } = this;
-    if (this.#told.queued === queued) return;
-    this.#told.queued = queued;
-    this.#emit("queuechange", { queued, inFlight: this.#read().inFlight });
+    // A listener that makes a call changes it again; others hear of that later.
+    if (this.#telling) return;
+    this.#telling = true;
+    while (this.#told.queued !== this.queued) {
+      const { queued } = this;
+      this.#told.queued = queued;
+      this.#emit("queuechange", { queued, inFlight: this.#read().inFlight });
+    }
+    this.#telling = false;
   }
 
   #tellSync() {

@@ -6,8 +6,10 @@ import { readFile } from "node:fs/promises";
 import { entry } from "./client.js";
 
 export const { init, createClient, createThrottledFetch } = entry(
-  (source = new URL("poolgate_client_bg.wasm", import.meta.url)) =>
-    source instanceof URL && source.protocol === "file:" ? readFile(source) : source,
+  (source = new URL("poolgate_client_bg.wasm", import.meta.url)) => {
+    const isAddress = typeof source === "string" || source instanceof URL;
+    return isAddress && String(source).startsWith("file:") ? readFile(new URL(source)) : source;
+  },
 );
 
 export * from "./public-errors.js";

@@ -198,6 +198,8 @@ export class Requests {
       const giveUp = () => this.#abort(id, signal.reason);
       this.#waiting.set(id, { snapshot, resolve, reject, signal, giveUp });
       signal?.addEventListener?.("abort", giveUp);
+      // By one of those getters.
+      if (signal?.aborted) giveUp();
     });
   }
 

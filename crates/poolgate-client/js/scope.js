@@ -7,6 +7,7 @@ export class Scope {
   #origin;
   #healthPrefix;
   #throttles;
+  #mayBePlain;
   // What tells of a text that it is an address which counts, whatever a parser would make of the rest of it: parsing costs
   // more than all the rest of a call.
   #relative;
@@ -19,6 +20,8 @@ export class Scope {
     this.#origin = origin;
     this.#healthPrefix = healthPrefix;
     this.#throttles = throttles;
+    // A text may have what is encoded in a URL.
+    this.#mayBePlain = !throttles && !healthPrefix.includes("%");
     // A path that begins with one slash, without anything that a parser removes, decodes or resolves, and not of the health
     // API. Its query and fragment may be anything.
     const path = String.raw`(?!${quoted(healthPrefix)})/(?:[\w-](?:[^?#%\\\s/]|/(?!\.))*)?(?:[?#]|$)`;
@@ -31,7 +34,7 @@ export class Scope {
    * @param {unknown} input
    */
   covers(input) {
-    if (!this.#throttles && typeof input === "string" && this.#isPlain(input)) return true;
+    if (this.#mayBePlain && typeof input === "string" && this.#isPlain(input)) return true;
     const url = urlOf(input);
     if (!url) return undefined;
     // What is in memory asks no server, though the origin of a blob is the page's.

@@ -143,7 +143,10 @@ function copyInit(init) {
 /** Copies what can change; strings and blobs cannot, and a stream is taken over as it is. @param {any} body */
 function copyBody(body) {
   if (body instanceof ArrayBuffer) return body.slice(0);
-  if (ArrayBuffer.isView(body)) return new Uint8Array(body.buffer, body.byteOffset, body.byteLength).slice();
+  // What is shared with others fetch refuses.
+  if (ArrayBuffer.isView(body) && body.buffer instanceof ArrayBuffer) {
+    return new Uint8Array(body.buffer, body.byteOffset, body.byteLength).slice();
+  }
   if (body instanceof URLSearchParams) return new URLSearchParams(body);
   if (!(body instanceof FormData)) return body;
   const copy = new FormData();

@@ -107,6 +107,8 @@ export function tabsOf(server, core, mayDoze) {
     } else {
       // As if there were no others: a sandboxed frame, or a page without site data, gets no locks.
       membership = undefined;
+      role?.end();
+      role = undefined;
       core.lead(true);
       part.use(0, 0, 0);
     }
@@ -132,7 +134,8 @@ export function tabsOf(server, core, mayDoze) {
       const { total } = part.measure();
       drowsy = setTimeout(() => {
         const { inFlight, queued, total: later } = part.measure();
-        if (inFlight + queued > 0 || later > total) return watch();
+        // What waits for its route, or for another attempt, will want slots.
+        if (inFlight + queued + core.queued > 0 || later > total) return watch();
         leave();
         dozes = true;
       }, DOZE_MS);

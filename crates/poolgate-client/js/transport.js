@@ -111,7 +111,8 @@ export class Transport {
       core.learned(core.throttle.learn_current(document.epoch, document.version, now));
       return "";
     }
-    if (status === 404 || status === 501) {
+    // Once it had one, that is a proxy's word, as while the app is being replaced.
+    if ((status === 404 || status === 501) && !core.document) {
       core.relay(null);
       this.end();
       core.learned(core.throttle.learn_not_found(now));
@@ -217,7 +218,12 @@ export class Transport {
     const look = (/** @type {boolean} */ visible) => this.#core.safely(() => this.#lookedAt(visible));
     document?.addEventListener("visibilitychange", () => look(document.visibilityState !== "hidden"), { signal });
     // Node's global object is no event target.
-    globalThis.addEventListener?.("online", () => look(true), { signal });
+    const back = () => {
+      look(true);
+      // The network is back; nobody looks at the page for that.
+      if (document?.visibilityState === "hidden") look(false);
+    };
+    globalThis.addEventListener?.("online", back, { signal });
   }
 
   /** @param {boolean} visible */
