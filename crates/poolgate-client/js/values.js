@@ -5,7 +5,7 @@
  * @param {unknown} value
  * @returns {value is any}
  */
-export const isObject = (value) => Object(value) === value;
+export const isObject = (value) => typeof value === "object" && value !== null;
 
 /**
  * Whether it is a `Request`; there may be no such class, where an app brings its own fetch.
