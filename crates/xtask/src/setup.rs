@@ -15,12 +15,13 @@ pub(crate) fn run(project: &Project) -> Result<()> {
     tools::lint_components(project)?;
     postgres::find_or_install()?;
     postgres::find_or_install_pooler()?;
-    instructions::find_or_install_valgrind()?;
     Chromium::find_or_install()?;
     Node::find_or_install(project)?.tools(project)?;
     for tool in [&tools::CARGO_DENY, &tools::WASM_PACK, &tools::WASM_BINDGEN, &tools::TRUNK, &tools::GUNGRAUN_RUNNER] {
         tool.folder(project)?;
     }
+    // Last: only a benchmark needs it, and there are machines without it.
+    instructions::find_or_install_valgrind()?;
     println!("Everything is there; the tools are in {}", project.tools.display());
     Ok(())
 }
