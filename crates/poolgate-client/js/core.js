@@ -18,8 +18,8 @@ import { seed } from "./values.js";
 /** @type {import("./index.js").ClientState["transport"]} */
 const NO_CONTACT = "none";
 
-/** What the throttle tells. */
-const Event = { none: 0, start: 1, reject: 2, level: 3, breaker: 4, stale: 5 };
+/** What the throttle tells; 0 is nothing. */
+const Event = { start: 1, reject: 2, level: 3, breaker: 4, stale: 5 };
 
 /**
  * @typedef {object} Shell

@@ -217,12 +217,12 @@ export class Transport {
     const { document } = globalThis;
     const look = (/** @type {boolean} */ visible) => this.#core.safely(() => this.#lookedAt(visible));
     document?.addEventListener("visibilitychange", () => look(document.visibilityState !== "hidden"), { signal });
-    // Node's global object is no event target.
     const back = () => {
       look(true);
       // The network is back; nobody looks at the page for that.
       if (document?.visibilityState === "hidden") look(false);
     };
+    // Node's global object is no event target.
     globalThis.addEventListener?.("online", back, { signal });
   }
 

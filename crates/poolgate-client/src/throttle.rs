@@ -19,9 +19,9 @@ pub struct Throttle {
     throttle: poolgate_throttle::Throttle,
     /// Of requests on their way.
     permits: Table<Permit>,
-    /// What the last event was about.
+    /// The request that the last event was about.
     id: u64,
-    /// What the last event, or configuration, brought.
+    /// What the last event changed to.
     value: u8,
     /// The last rejection.
     rejection: Rejection,
