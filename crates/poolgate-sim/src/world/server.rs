@@ -84,7 +84,7 @@ impl World<'_> {
             }
             let outcome = if answered { Outcome::Served } else { Outcome::NoContact };
             self.reply(number, outcome);
-            if let Some(next) = self.limiter.release(held, answered, self.now) {
+            if let Some(next) = self.limiter.release(Some(request.client), held, answered, self.now) {
                 self.start(next);
             }
             self.shed();
