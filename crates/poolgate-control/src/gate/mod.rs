@@ -62,7 +62,7 @@ use self::{
 };
 pub use self::{
     arrival::{Admission, Arrival, Occupancy, Priority, Reason, Ticket},
-    quota::{OverQuota, Quota},
+    quota::{Crowd, OverQuota, Quota, Standing},
     settings::{GateSettings, Order},
 };
 

@@ -72,6 +72,7 @@ impl Sampler {
         self.waits.push(acquired.interval.clone());
         let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let figures = pool.figures();
+        gate.set_connections(figures.checked_out);
         let mut sample = Sample {
             pool: PoolSample {
                 checked_out: figures.checked_out,
@@ -81,11 +82,12 @@ impl Sampler {
             gate: GateSample {
                 permits: gate.limiter().permits(),
                 in_flight: occupancy.in_flight,
-                queued: occupancy.queued,
+                // What is in excess of an allowance and not let in is no demand that the clients could be told about.
+                queued: occupancy.queued.saturating_sub(occupancy.excess),
                 oldest_wait: occupancy.oldest_wait,
-                arrivals: since.arrivals,
+                arrivals: since.arrivals.saturating_sub(since.excess_rejected),
                 admitted: since.admitted,
-                rejected: since.rejected,
+                rejected: since.rejected.saturating_sub(since.excess_rejected),
                 over_quota: since.over_quota,
                 patient: false,
             },

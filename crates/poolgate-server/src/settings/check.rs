@@ -29,9 +29,11 @@ impl Settings {
         number("gate.max_concurrent_requests", gate.max_concurrent_requests, 1..=10_000)?;
         time("gate.timeout", gate.timeout, Duration::ZERO..=MINUTE)?;
         number("gate.max_queue", gate.max_queue, 0..=100_000)?;
+        number("gate.max_clients_per_address", gate.max_clients_per_address, 1..=1_000_000)?;
         time("monitor.interval", monitor.interval, SECOND..=HOUR)?;
         time("control.tick", control.tick, Duration::from_millis(10)..=SECOND)?;
         number("events.max_streams", events.max_streams, 1..=1_000_000)?;
+        number("events.max_streams_per_address", events.max_streams_per_address, 1..=1_000_000)?;
         time("cleanup.cooldown", cleanup.cooldown, SECOND..=HOUR)?;
         time("cleanup.manual_cooldown", cleanup.manual_cooldown, SECOND..=HOUR)?;
         time("cleanup.leak_threshold", cleanup.leak_threshold, SECOND..=24 * HOUR)?;
@@ -45,9 +47,11 @@ impl Settings {
     fn check_server(&self) -> Result<(), InvalidValue> {
         let server = &self.server;
         number("server.max_connections", server.max_connections, 1..=1_000_000)?;
+        number("server.max_connections_per_address", server.max_connections_per_address, 1..=1_000_000)?;
         number("server.max_body_bytes", server.max_body_bytes, 0..=64 << 20)?;
         number("server.max_header_bytes", server.max_header_bytes, 1 << 10..=256 << 10)?;
         time("server.header_timeout", server.header_timeout, SECOND..=HOUR)?;
+        time("server.body_timeout", server.body_timeout, SECOND..=HOUR)?;
         time("server.request_timeout", server.request_timeout, SECOND..=HOUR)?;
         time("server.write_timeout", server.write_timeout, SECOND..=HOUR)?;
         time("server.drain_timeout", server.drain_timeout, Duration::ZERO..=HOUR)?;

@@ -80,7 +80,9 @@ pub struct ServerSettings {
     /// Origins of other sites whose pages may read the API and send state-changing requests. Default: none.
     #[serde(deserialize_with = "list::deserialize")]
     pub allowed_origins: Vec<String>,
-    /// Proxies whose `X-Forwarded-For` is believed: addresses or networks (`10.0.0.0/8`). Default: none.
+    /// Proxies whose `X-Forwarded-For` is believed, or where there is none `Forwarded`: addresses or networks
+    /// (`10.0.0.0/8`). They have to add to the header or replace it, and the limits for each address are not for them.
+    /// Default: none.
     #[serde(deserialize_with = "list::deserialize")]
     pub trusted_proxies: Vec<Network>,
     /// Token that unlocks the cleanup steps that are opted in; at least 16 characters. Default: none, which locks them.
@@ -89,6 +91,9 @@ pub struct ServerSettings {
     pub www: Option<PathBuf>,
     /// Open connections, streams included, 1 to 1,000,000. Default: 25,000.
     pub max_connections: u32,
+    /// Of them from one address (IPv6: one /64), 1 to 1,000,000, and never more than three quarters of `max_connections`;
+    /// the next closes the one that has been idle for longest, or is refused. Not for `trusted_proxies`. Default: 4,000.
+    pub max_connections_per_address: u32,
     /// Bytes of a request's body, up to 64 MiB. Default: 1 MiB.
     pub max_body_bytes: u32,
     /// Bytes of a request's head (names and values), 1 KiB to 256 KiB. Default: 16 KiB.
@@ -96,6 +101,11 @@ pub struct ServerSettings {
     /// How long a request's head may take to arrive. Default: 10 s.
     #[serde(with = "duration")]
     pub header_timeout: Duration,
+    /// How long a request's body may take to arrive, up to 64 KiB, 1 s to 1 h; of a larger one, or one whose length is not
+    /// announced, how long the next piece may take. For gated routes; until a small body is there, it takes no permit.
+    /// Default: 30 s.
+    #[serde(with = "duration")]
+    pub body_timeout: Duration,
     /// How long a response's head may take. Longer than `pool.timeout`, or nobody learns why. Default: 60 s.
     #[serde(with = "duration")]
     pub request_timeout: Duration,
@@ -117,9 +127,11 @@ impl Default for ServerSettings {
             admin_token: None,
             www: None,
             max_connections: 25_000,
+            max_connections_per_address: 4_000,
             max_body_bytes: 1 << 20,
             max_header_bytes: 16 << 10,
             header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(10),
@@ -242,6 +254,9 @@ pub struct GateSettings {
     pub max_queue: u32,
     /// Who is let in first, and when waiting is given up early. Default: adaptive.
     pub order: QueueOrder,
+    /// Clients that count at one address, 1 to 1,000,000, for its share while others wait and its allowance while a fair
+    /// rate is in force. What more of them send comes after all others. Default: 16.
+    pub max_clients_per_address: u32,
 }
 
 /// In which order waiting requests of one priority are let in.
@@ -263,6 +278,7 @@ impl Default for GateSettings {
             timeout: Duration::from_millis(500),
             max_queue: 100,
             order: QueueOrder::Adaptive,
+            max_clients_per_address: 16,
         }
     }
 }
@@ -328,11 +344,15 @@ impl Default for ThresholdSettings {
 pub struct EventSettings {
     /// Streams open at the same time, 1 to 1,000,000; the next gets 503. Default: 20,000.
     pub max_streams: u32,
+    /// Of them from one address (IPv6: one /64), 1 to 1,000,000, and never more than half of `server.max_connections`; the
+    /// next gets 503 and polls. Behind a proxy that is not in `server.trusted_proxies` all clients are one address.
+    /// Default: 1,000.
+    pub max_streams_per_address: u32,
 }
 
 impl Default for EventSettings {
     fn default() -> Self {
-        Self { max_streams: 20_000 }
+        Self { max_streams: 20_000, max_streams_per_address: 1_000 }
     }
 }
 

@@ -9,4 +9,5 @@ mod postgres;
 mod recovery;
 mod routes;
 mod sizing;
+mod slow;
 mod stream;
