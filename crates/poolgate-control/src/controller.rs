@@ -6,16 +6,18 @@ use poolgate_types::{CircuitState, Health, Level, Reason, SixFields};
 
 use crate::{
     adaptive::FairRate,
-    alerts::Alerts,
-    breaker::{Breaker, Situation, Verdict},
+    alerts::{self, Alerts},
+    breaker::{self, Breaker, Verdict},
     capacity::Capacity,
     concurrency::ConcurrencyLimit,
+    contact::Contact,
     decision::{Decision, Event},
     ladder::{Dwell, Ladder},
     publish::{Draft, Limits, Publisher},
     sample::Sample,
     settings::{Policy, Settings},
     window::{WINDOW, Window},
+    writes::Writes,
 };
 
 /// Rejects, over quota or not, as a share of all that came over two seconds, that make the level AGGRESSIVE and EMERGENCY.
@@ -51,6 +53,7 @@ pub struct Controller {
     level: Dwell<Level>,
     level_label: Level,
     alerts: Alerts,
+    writes: Writes,
     critical_since: Option<Duration>,
     publisher: Publisher,
 }
@@ -83,6 +86,7 @@ impl Controller {
             level: Dwell::new(Level::Normal),
             level_label: Level::Normal,
             alerts: Alerts::new(thresholds),
+            writes: Writes::default(),
             critical_since: None,
             publisher: Publisher::new(epoch),
             settings,
@@ -112,23 +116,31 @@ impl Controller {
             self.fair_rate.update(sample, &self.capacity, now, elapsed)
         };
         let breaker = self.update_breaker(sample, now, &mut events);
+        self.writes.update(&sample.work, now);
         let (level, reason, limits) = match self.settings.policy {
             Policy::Fixed => self.fixed(usage_percent, breaker, now),
             Policy::Adaptive => self.adaptive(sample, fair_rate, breaker, now),
         };
-        let health = self.update_health(usage_percent, breaker, reason, now, &mut events);
+        let reason = match (reason, self.writes.hindrance()) {
+            (Reason::Healthy, Some(hindrance)) => hindrance.reason(),
+            (reason, _) => reason,
+        };
+        let health = self.update_health(sample.contact, usage_percent, breaker, reason, now, &mut events);
         if level != self.level_label {
             events.push(Event::LevelChanged { from: self.level_label, to: level, reason });
             self.level_label = level;
         }
-        self.alerts.update(usage_percent, breaker.state, now, &mut events);
+        let permits = self.lowered.unwrap_or(sample.gate.permits);
+        let (breaker_state, writes) = (breaker.state, &self.writes);
+        let situation = alerts::Situation { sample, usage_percent, breaker: breaker_state, reason, permits, writes };
+        self.alerts.update(situation, now, &mut events);
 
         let config_changed = self.publisher.publish(Draft { health, level, reason, limits, breaker }, now);
         Decision {
             config: self.publisher.config().clone(),
             config_changed,
             usage_percent,
-            permits: self.lowered.unwrap_or(sample.gate.permits),
+            permits,
             mean_hold: Duration::try_from_secs_f64(self.capacity.mean_hold()).ok().filter(|hold| !hold.is_zero()),
             breaker: breaker.state,
             alerts: self.alerts.active().to_vec(),
@@ -147,7 +159,7 @@ impl Controller {
     }
 
     fn update_breaker(&mut self, sample: &Sample, now: Duration, events: &mut Vec<Event>) -> Verdict {
-        let situation = Situation {
+        let situation = breaker::Situation {
             contact: sample.contact,
             live_clients: sample.live_clients,
             capacity: self.capacity.per_second(),
@@ -206,16 +218,19 @@ impl Controller {
 
     fn update_health(
         &mut self,
+        contact: Contact,
         usage_percent: f64,
         breaker: Verdict,
         reason: Reason,
         now: Duration,
         events: &mut Vec<Event>,
     ) -> Health {
-        // A silent database is as bad as a full pool; what follows it falls with the same calm.
-        let silent = breaker.state == CircuitState::Open;
-        let reached = self.health.update(if silent { 100.0 } else { usage_percent }, now);
-        let health = match reached {
+        // A database that nobody can use is as bad as a full pool; what follows it falls with the same calm.
+        let lost =
+            breaker.state == CircuitState::Open || (breaker.state == CircuitState::HalfOpen && contact.is_lost());
+        let in_part = contact == Contact::Paused || self.writes.hindrance().is_some();
+        let health = match self.health.update(if lost { 100.0 } else { usage_percent }, now) {
+            0 if in_part => Health::Degraded,
             0 => Health::Healthy,
             1 => Health::Degraded,
             _ => Health::Critical,

@@ -44,7 +44,7 @@ impl World {
 /// a second.
 fn usage(checked_out: u32) -> Sample {
     Sample {
-        pool: PoolSample { checked_out, capacity: 30, waiting: 0 },
+        pool: PoolSample { checked_out, capacity: 30, waiting: 0, open: 0 },
         gate: GateSample { permits: 25, in_flight: 10, arrivals: 20, admitted: 20, ..GateSample::default() },
         completed: 20,
         hold_total: 20 * Duration::from_millis(50),
@@ -201,7 +201,7 @@ fn a_silent_database_is_critical_and_opens_the_breaker_and_all_recovers() {
         assert_eq!(decision.config.throttling_level, Level::Emergency);
         assert_eq!(decision.config.six_fields(), SixFields::EMERGENCY);
         assert!(decision.config.circuit_breaker_open && decision.config.retry_after_seconds.is_some());
-        assert!(decision.alerts.iter().any(|alert| alert.kind == AlertKind::DatabaseUnreachable));
+        assert!(decision.alerts.iter().any(|alert| alert.kind == AlertKind::DatabaseSilent));
 
         let probing = world.run(0.3, &usage(5));
         assert_eq!(probing.breaker, CircuitState::HalfOpen);

@@ -77,6 +77,7 @@ impl Sampler {
                 checked_out: figures.checked_out,
                 capacity: figures.capacity,
                 waiting: figures.waiting.unwrap_or_default(),
+                open: figures.checked_out + figures.idle,
             },
             gate: GateSample {
                 permits: gate.limiter().permits(),
@@ -96,6 +97,7 @@ impl Sampler {
             probes: Probes { succeeded: count(since.probes_succeeded), failed: count(since.probes_failed) },
             live_clients,
             streaming_clients,
+            ..Sample::default()
         };
         let demand = pool.demand();
         if let Demand::Shown(traffic) = demand {

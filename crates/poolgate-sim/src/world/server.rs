@@ -156,6 +156,7 @@ impl World<'_> {
                 checked_out: occupancy.in_flight,
                 capacity: self.scenario.database.connections,
                 waiting: 0,
+                open: self.scenario.database.connections,
             },
             gate: GateSample {
                 permits: self.scenario.database.connections,
