@@ -100,7 +100,9 @@ impl Alerts {
             (Contact::LoginRefused, AlertKind::LoginRefused),
             (Contact::ServerFull, AlertKind::ServerFull),
         ] {
-            let warned = self.calm(kind, (sample.connects == contact).then_some(Severity::Warning), now);
+            // What is lost altogether is about to be critical.
+            let warns = sample.connects == contact && !sample.contact.is_lost();
+            let warned = self.calm(kind, warns.then_some(Severity::Warning), now);
             let severity = match breaker {
                 CircuitState::Closed => warned,
                 CircuitState::Open | CircuitState::HalfOpen => (self.lost == contact).then_some(Severity::Critical),

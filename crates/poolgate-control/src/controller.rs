@@ -28,6 +28,10 @@ const EMERGENCY_REJECTS: f64 = 0.5;
 /// more than the time.
 const AGGRESSIVE_WAIT: Duration = Duration::from_millis(100);
 const AGGRESSIVE_WAIT_IN_HOLDS: f64 = 3.0;
+/// While the database is paused clients may send this share of what it could serve, and no client more than the other,
+/// requests a second: what they send waits, and is to be served soon after the pause.
+const PAUSED_SHARE: f64 = 0.1;
+const PAUSED_RATE: f64 = 1.0;
 /// How long the pool must be critically full before a cleanup is due.
 const CLEANUP_AFTER: Duration = Duration::from_secs(5);
 
@@ -104,8 +108,11 @@ impl Controller {
         let usage_percent = self.average_usage(sample, now, elapsed);
         let over_quota = sample.gate.over_quota as f64;
         self.rejects.add(sample.gate.rejected as f64 + over_quota, sample.gate.arrivals as f64 + over_quota, now);
-        let fair_rate = if elapsed.is_zero() {
-            self.publisher.config().fair_rate_per_second
+        let fair_rate = if sample.contact == Contact::Paused {
+            // A pause says nothing about capacity and demand: what is known of them is kept for when it ends.
+            self.fair_rate.skip()
+        } else if elapsed.is_zero() {
+            self.fair_rate.in_force()
         } else {
             // Who turns nobody away has no gate that could be narrowed.
             if self.settings.policy == Policy::Adaptive && !sample.gate.patient {
@@ -118,7 +125,7 @@ impl Controller {
         let breaker = self.update_breaker(sample, now, &mut events);
         self.writes.update(&sample.work, now);
         let (level, reason, limits) = match self.settings.policy {
-            Policy::Fixed => self.fixed(usage_percent, breaker, now),
+            Policy::Fixed => self.fixed(sample, usage_percent, breaker, now),
             Policy::Adaptive => self.adaptive(sample, fair_rate, breaker, now),
         };
         let reason = match (reason, self.writes.hindrance()) {
@@ -174,7 +181,13 @@ impl Controller {
     }
 
     /// Four rows by the pool's usage, always enforced.
-    fn fixed(&mut self, usage_percent: f64, breaker: Verdict, now: Duration) -> (Level, Reason, Limits) {
+    fn fixed(
+        &mut self,
+        sample: &Sample,
+        usage_percent: f64,
+        breaker: Verdict,
+        now: Duration,
+    ) -> (Level, Reason, Limits) {
         let by_usage = match self.usage_level.update(usage_percent, now) {
             0 => Level::Normal,
             1 => Level::Moderate,
@@ -183,6 +196,7 @@ impl Controller {
         };
         let (level, reason) = match breaker.reason {
             Some(reason) => (Level::Emergency, reason),
+            None if sample.contact == Contact::Paused => (by_usage.max(Level::Moderate), Reason::DatabasePaused),
             None if by_usage == Level::Normal => (by_usage, Reason::Healthy),
             None => (by_usage, Reason::PoolUsage),
         };
@@ -197,6 +211,10 @@ impl Controller {
         breaker: Verdict,
         now: Duration,
     ) -> (Level, Reason, Limits) {
+        if sample.contact == Contact::Paused && breaker.reason.is_none() {
+            let limits = self.paused(sample.live_clients);
+            return (self.level.update(Level::Moderate, now), Reason::DatabasePaused, limits);
+        }
         let rejects = self.rejects.ratio(now).unwrap_or_default();
         let (wanted, reason) = match (breaker.reason, fair_rate) {
             (Some(reason), _) => (Level::Emergency, reason),
@@ -209,6 +227,12 @@ impl Controller {
         let limits = fair_rate
             .map_or(Limits::None, |per_second| Limits::FairRate { per_second, mean_hold: self.capacity.mean_hold() });
         (self.level.update(wanted, now), reason, limits)
+    }
+
+    fn paused(&self, clients: u32) -> Limits {
+        let share = self.capacity.per_second().map(|capacity| PAUSED_SHARE * capacity / f64::from(clients.max(1)));
+        let per_second = share.unwrap_or(PAUSED_RATE).min(PAUSED_RATE);
+        Limits::FairRate { per_second, mean_hold: self.capacity.mean_hold() }
     }
 
     fn is_wait_high(&self, sample: &Sample) -> bool {
