@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use poolgate_pool::{InvalidAddress, postgres_options};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sqlx::postgres::PgConnectOptions;
 
@@ -56,8 +57,8 @@ pub enum InvalidWatchUrl {
     )]
     Console,
     /// The rest of it cannot be read.
-    #[error("the URL cannot be read: {0}")]
-    Rest(String),
+    #[error(transparent)]
+    Rest(InvalidAddress),
 }
 
 impl WatchUrl {
@@ -87,8 +88,8 @@ impl WatchUrl {
             "postgres" | "postgresql" => WatchedKind::Postgres,
             _ => return Err(InvalidWatchUrl::Scheme),
         };
-        let options = format!("postgres://{rest}").parse();
-        options.map(|options| (kind, options)).map_err(|error: sqlx::Error| InvalidWatchUrl::Rest(error.to_string()))
+        let options = postgres_options(&format!("postgres://{rest}"));
+        options.map(|options| (kind, options)).map_err(InvalidWatchUrl::Rest)
     }
 }
 
