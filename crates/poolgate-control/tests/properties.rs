@@ -16,7 +16,13 @@ fn samples() -> impl Strategy<Value = Sample> {
         (contact, 0..50_u32, 0..50_u32, 0..10_000_u64),
     )
         .prop_map(|(gauge, count, rest)| Sample {
-            pool: PoolSample { checked_out: gauge.0, capacity: gauge.1, waiting: gauge.2 },
+            pool: PoolSample {
+                checked_out: gauge.0,
+                idle: gauge.5,
+                closing: gauge.4,
+                capacity: gauge.1,
+                waiting: gauge.2,
+            },
             gate: GateSample {
                 permits: gauge.3,
                 in_flight: gauge.4,

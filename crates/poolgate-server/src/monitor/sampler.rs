@@ -75,6 +75,8 @@ impl Sampler {
         let mut sample = Sample {
             pool: PoolSample {
                 checked_out: figures.checked_out,
+                idle: figures.idle,
+                closing: figures.closing,
                 capacity: figures.capacity,
                 waiting: figures.waiting.unwrap_or_default(),
             },
