@@ -131,6 +131,8 @@ impl FairRate {
         self.rejects.add(gate.rejected as f64, gate.arrivals as f64, now);
         self.standing.update(sample, now);
 
+        let (growth, at_best) = (capacity.growth(), capacity.at_best());
+        let doubt = self.arrivals.noise(at_best).hypot(capacity.noise());
         let (Some(arrivals), Some(capacity)) = (self.arrivals.value(), capacity.per_second()) else {
             return self.rate;
         };
@@ -144,8 +146,13 @@ impl FairRate {
         }
         let delay = self.loop_delay(sample);
         self.rate = match self.rate {
-            None => self.is_congested(sample, arrivals, capacity, now).then(|| self.guess(equal_share, arrivals, now)),
+            None => {
+                let excess = arrivals / at_best - 1.0;
+                self.is_congested(sample, excess, doubt, now).then(|| self.guess(equal_share, arrivals, now))
+            }
             Some(rate) => (!self.fits(arrivals, capacity, delay, now)).then(|| {
+                // Connections that were opened or lost are known to the number: their share is given or taken at once.
+                let rate = rate * growth;
                 let mut factor = self.factor(arrivals, f64::from(gate.queued), capacity, delay, elapsed);
                 let falls_fast = factor < FALLING_FAST || self.standing.stands(now);
                 if falls_fast && rate > FAR_ABOVE * equal_share {
@@ -189,9 +196,8 @@ impl FairRate {
 
     /// More arrives than is wanted, and the gate shows it; where nobody is turned away, a standing queue does. Usage alone,
     /// however high, is no evidence.
-    fn is_congested(&self, sample: &Sample, arrivals: f64, capacity: f64, now: Duration) -> bool {
-        let excess = arrivals / capacity - 1.0;
-        let too_much = excess > EXCESSIVE * noise(capacity) && (sample.gate.queued > 0 || sample.gate.rejected > 0);
+    fn is_congested(&self, sample: &Sample, excess: f64, doubt: f64, now: Duration) -> bool {
+        let too_much = excess > EXCESSIVE * doubt && (sample.gate.queued > 0 || sample.gate.rejected > 0);
         too_much || self.standing.stands(now)
     }
 
@@ -280,7 +286,7 @@ mod tests {
                 streaming_clients: self.live_clients,
                 ..Sample::default()
             };
-            self.capacity.update(&sample, 25, TICK);
+            self.capacity.update(&sample, 25, self.now, TICK);
             self.law.update(&sample, &self.capacity, self.now, TICK)
         }
     }

@@ -37,10 +37,27 @@ impl Sample {
 pub struct PoolSample {
     /// Connections in use.
     pub checked_out: u32,
+    /// Open connections that nobody uses.
+    pub idle: u32,
+    /// Connections being closed, or checked after they came back in doubt: their places are taken.
+    pub closing: u32,
     /// Connections that may be open: size + overflow.
     pub capacity: u32,
     /// Callers that wait for a connection.
     pub waiting: u32,
+}
+
+impl PoolSample {
+    /// Connections that are open and fit for use.
+    pub(crate) fn open(&self) -> u32 {
+        self.checked_out.saturating_add(self.idle)
+    }
+
+    /// Callers who wait for a connection that is yet to be opened: there is a place for it. The others wait for one to come
+    /// back.
+    pub(crate) fn unserved(&self) -> u32 {
+        self.waiting.min(self.capacity.saturating_sub(self.open()).saturating_sub(self.closing))
+    }
 }
 
 /// Gauges and counters of the gate.

@@ -258,7 +258,14 @@ impl Scenario {
 
 impl Default for Database {
     fn default() -> Self {
-        Self { connections: 20, mean_ms: 50.0, distribution: Distribution::default(), knee: None, connect_ms: 0.0, warm: false }
+        Self {
+            connections: 20,
+            mean_ms: 50.0,
+            distribution: Distribution::default(),
+            knee: None,
+            connect_ms: 0.0,
+            warm: false,
+        }
     }
 }
 
