@@ -117,6 +117,17 @@ impl FairRate {
         self.rate.is_some()
     }
 
+    /// Takes no notice of a time in which nothing could be served; returns the rate in force, which is kept.
+    pub(crate) fn skip(&mut self) -> Option<f64> {
+        self.standing = StandingQueue::default();
+        self.in_force()
+    }
+
+    /// The rate in force.
+    pub(crate) const fn in_force(&self) -> Option<f64> {
+        self.rate
+    }
+
     /// Takes in what happened during `elapsed`, which must not be zero, and says the rate in force: requests a second and
     /// client, positive and finite.
     pub(crate) fn update(

@@ -29,7 +29,7 @@ struct Growth {
 
 impl Places {
     pub(crate) fn update(&mut self, pool: &PoolSample, now: Duration) {
-        let open = pool.open();
+        let open = pool.open;
         if self.reached.is_some_and(|reached| open > reached) {
             // The server takes connections again: more may follow.
             self.reached = Some(further(open));
@@ -79,7 +79,7 @@ mod tests {
         fn slots(&mut self, ticks: u32, open: u32, waiting: u32) -> u32 {
             for _ in 0..ticks {
                 self.now += TICK;
-                let pool = PoolSample { checked_out: open, capacity: 30, waiting, ..PoolSample::default() };
+                let pool = PoolSample { checked_out: open, open, capacity: 30, waiting, ..PoolSample::default() };
                 self.places.update(&pool, self.now);
             }
             self.places.of(25)

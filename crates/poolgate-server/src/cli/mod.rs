@@ -9,14 +9,14 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
-use crate::settings::{DatabaseUrl, Overrides, Profile, Settings};
+use crate::settings::{DatabaseUrl, Flag, Overrides, Profile, Settings};
 
 /// Where the demo keeps its data when no database is named.
 const DEMO_DATABASE: &str = "sqlite://poolgate-demo.db";
 
 /// Keeps a database working at its peak when demand passes what its connection pool can serve.
 #[derive(Debug, Parser)]
-#[command(name = "poolgate", version, about)]
+#[command(name = "poolgate", version)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -36,7 +36,7 @@ enum Command {
 #[derive(Debug, Args)]
 struct Options {
     /// Settings file (TOML).
-    #[arg(long, value_name = "FILE", env = "POOLGATE_CONFIG_FILE", global = true)]
+    #[arg(long, value_name = "FILE", env = "POOLGATE_CONFIG_FILE", hide_env_values = true, global = true)]
     config: Option<PathBuf>,
     /// Address and port to listen on.
     #[arg(long, value_name = "ADDR:PORT", global = true)]
@@ -105,25 +105,27 @@ impl Options {
     }
 
     fn overrides(&self) -> anyhow::Result<Overrides> {
-        let mut values = Vec::new();
+        let mut flags = Vec::new();
+        let mut set = |name, key, value: &str| flags.push(Flag { name, key, value: value.to_owned() });
         if let Some(bind) = &self.bind {
-            values.push(("server.bind", bind.clone()));
+            set("--bind", "server.bind", bind);
         }
         if let Some(port) = self.port {
-            values.push(("server.bind", format!("127.0.0.1:{port}")));
+            set("--port", "server.bind", &format!("127.0.0.1:{port}"));
         }
         if let Some(url) = &self.database_url {
-            values.push(("database.url", url.clone()));
+            set("--database-url", "database.url", url);
         }
         if let Some(url) = &self.watch {
-            values.push(("watch.url", url.clone()));
+            set("--watch", "watch.url", url);
         }
         if self.demo {
-            values.push(("demo.enabled", "true".to_owned()));
+            set("--demo", "demo.enabled", "true");
         }
         if let Some(www) = &self.www {
-            values.push(("server.www", www.to_str().context("--www: the folder's name is not Unicode")?.to_owned()));
+            let www = www.to_str().context("--www: the folder's name is not Unicode")?;
+            set("--www", "server.www", www);
         }
-        Ok(Overrides { profile: self.profile, values })
+        Ok(Overrides { profile: self.profile, flags })
     }
 }

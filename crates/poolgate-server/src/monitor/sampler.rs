@@ -75,10 +75,10 @@ impl Sampler {
         let mut sample = Sample {
             pool: PoolSample {
                 checked_out: figures.checked_out,
-                idle: figures.idle,
-                closing: figures.closing,
                 capacity: figures.capacity,
                 waiting: figures.waiting.unwrap_or_default(),
+                open: figures.checked_out + figures.idle,
+                closing: figures.closing,
             },
             gate: GateSample {
                 permits: gate.limiter().permits(),
@@ -98,6 +98,7 @@ impl Sampler {
             probes: Probes { succeeded: count(since.probes_succeeded), failed: count(since.probes_failed) },
             live_clients,
             streaming_clients,
+            ..Sample::default()
         };
         let demand = pool.demand();
         if let Demand::Shown(traffic) = demand {

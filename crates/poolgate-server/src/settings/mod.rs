@@ -9,8 +9,13 @@ mod cleanup;
 mod duration;
 mod list;
 mod load;
+mod mask;
 mod network;
+mod scheme;
 mod secret;
+mod socket;
+mod source;
+mod value;
 mod watch;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -20,7 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     check::InvalidValue,
     cleanup::CleanupSettings,
-    load::{Overrides, Profile, SettingsError},
+    load::{Flag, Overrides, Profile, SettingsError},
     network::{InvalidNetwork, Network},
     secret::{DatabaseUrl, InvalidDatabaseUrl, Secret},
     watch::{InvalidWatchUrl, WatchSettings, WatchUrl, WatchedKind},
@@ -76,6 +81,7 @@ pub enum Policy {
 #[non_exhaustive]
 pub struct ServerSettings {
     /// Address and port to listen on; port 0 lets the system choose. Default: `127.0.0.1:8000`.
+    #[serde(deserialize_with = "socket::deserialize")]
     pub bind: SocketAddr,
     /// Origins of other sites whose pages may read the API and send state-changing requests. Default: none.
     #[serde(deserialize_with = "list::deserialize")]

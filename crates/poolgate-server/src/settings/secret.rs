@@ -2,10 +2,13 @@
 
 use std::fmt;
 
+use poolgate_types::Backend;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// What is shown instead of a secret.
-const HIDDEN: &str = "********";
+use super::{
+    mask::{self, HIDDEN},
+    scheme,
+};
 
 /// A token. `Debug`, `Serialize` and every message show asterisks.
 #[derive(Clone, PartialEq, Eq)]
@@ -43,63 +46,66 @@ impl<'de> Deserialize<'de> for Secret {
 
 /// Where the database is: `postgres://user:password@host/name` or `sqlite://file.db`. Shown without its password.
 #[derive(Clone, PartialEq, Eq)]
-pub struct DatabaseUrl(String);
+pub struct DatabaseUrl {
+    backend: Backend,
+    /// As the database's driver reads it.
+    url: String,
+}
 
 impl DatabaseUrl {
-    /// Checks the scheme; the rest is for the database's own driver to read.
+    /// Checks the scheme; the rest is for the database's own driver to read. The name of another language's driver in
+    /// it (`postgresql+psycopg://`) is dropped.
     ///
     /// # Errors
     ///
     /// [`InvalidDatabaseUrl`] when the scheme is not one that this server can talk to.
-    pub fn new(url: impl Into<String>) -> Result<Self, InvalidDatabaseUrl> {
-        let url = Self(url.into());
-        url.scheme().map(|_| ()).ok_or(InvalidDatabaseUrl)?;
-        Ok(url)
+    pub fn new(url: impl AsRef<str>) -> Result<Self, InvalidDatabaseUrl> {
+        let (scheme, rest) = url.as_ref().trim().split_once(':').ok_or(InvalidDatabaseUrl::Scheme)?;
+        let backend = scheme::backend(scheme).ok_or(InvalidDatabaseUrl::Scheme)?;
+        let url = match backend {
+            Backend::Postgres if rest.starts_with("//") => format!("postgres:{rest}"),
+            Backend::Postgres => return Err(InvalidDatabaseUrl::Slashes),
+            Backend::Sqlite => format!("sqlite:{}", sqlite_path(scheme, rest)),
+        };
+        Ok(Self { backend, url })
     }
 
     /// The kind of database.
-    pub fn backend(&self) -> poolgate_types::Backend {
-        // Checked by `new`, the only way to make one.
-        self.scheme().unwrap_or(poolgate_types::Backend::Sqlite)
+    pub fn backend(&self) -> Backend {
+        self.backend
     }
 
     /// The URL with its password; for connecting, not for showing.
     pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    fn scheme(&self) -> Option<poolgate_types::Backend> {
-        match self.0.split_once(':')?.0 {
-            "postgres" | "postgresql" => Some(poolgate_types::Backend::Postgres),
-            "sqlite" => Some(poolgate_types::Backend::Sqlite),
-            _ => None,
-        }
+        &self.url
     }
 }
 
-/// The database URL's scheme is unknown. The URL itself is not repeated: it may hold a password.
+/// SQLAlchemy, whose drivers stand behind a `+`, writes `///` before a relative path and `////` before an absolute one.
+fn sqlite_path<'a>(scheme: &str, rest: &'a str) -> &'a str {
+    if scheme.contains('+') { rest.strip_prefix("///").unwrap_or(rest) } else { rest }
+}
+
+/// The URL is none of a database that this server can talk to. It is not repeated: it may hold a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the database URL must begin with postgres:// or sqlite:// (it is not repeated here: it may hold a password)")]
-pub struct InvalidDatabaseUrl;
+#[non_exhaustive]
+pub enum InvalidDatabaseUrl {
+    /// The scheme is another.
+    #[error(
+        "the database URL must begin with postgres:// or sqlite:// (it is not repeated here: it may hold a password)"
+    )]
+    Scheme,
+    /// The scheme is right, but what follows it is not.
+    #[error(
+        "the database URL must have `//` behind its scheme: postgres://user@host/name (it is not repeated here: it may \
+         hold a password)"
+    )]
+    Slashes,
+}
 
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        without_password(&self.0, f)
-    }
-}
-
-/// Writes a URL with asterisks for its password.
-pub(super) fn without_password(url: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    // Query parameters can hold a password as well (`?password=`), so none is shown.
-    let shown = url.split_once('?').map_or(url, |(before, _)| before);
-    let Some((scheme, rest)) = shown.split_once("://") else { return f.write_str(shown) };
-    // A password may hold any character, `/` included when it was not escaped: up to the last `@` is user info.
-    match rest.rsplit_once('@') {
-        None => f.write_str(shown),
-        Some((user_info, place)) => match user_info.split_once(':') {
-            None => f.write_str(shown),
-            Some((user, _)) => write!(f, "{scheme}://{user}:{HIDDEN}@{place}"),
-        },
+        mask::url(&self.url, f)
     }
 }
 
@@ -127,24 +133,39 @@ mod tests {
 
     #[test]
     fn a_password_is_never_shown() {
-        for url in [
-            "postgres://app:hunter2@db:5432/shop",
-            "postgres://app:hunter2@db/shop?password=hunter2",
-            "postgres://app:a/b@hunter2@db/shop",
-            "postgres://db/shop?user=app&password=hunter2",
-        ] {
-            let url = DatabaseUrl::new(url).expect("a PostgreSQL URL");
-            let shown = format!("{url} {url:?} {}", serde_json::to_string(&url).expect("a string"));
-            assert!(!shown.contains("hunter2"), "{shown}");
-            assert!(shown.contains("db"), "the place is shown: {shown}");
-        }
+        let url = DatabaseUrl::new("postgres://app:hunter2@db:5432/shop").expect("a PostgreSQL URL");
+        let shown = format!("{url} {url:?} {}", serde_json::to_string(&url).expect("a string"));
+        assert!(!shown.contains("hunter2") && shown.contains("db:5432"), "{shown}");
         assert!(!format!("{:?}", Secret::new("hunter2")).contains("hunter2"));
     }
 
     #[test]
-    fn an_unknown_scheme_is_refused_without_repeating_the_url() {
-        let refused = DatabaseUrl::new("mysql://app:hunter2@db/shop").expect_err("not supported");
-        assert!(!refused.to_string().contains("hunter2"));
-        assert_eq!(DatabaseUrl::new("shop.db"), Err(InvalidDatabaseUrl));
+    fn what_is_no_url_of_a_database_is_refused_without_repeating_it() {
+        for (url, expected) in [
+            ("mysql://app:hunter2@db/shop", InvalidDatabaseUrl::Scheme),
+            ("shop.db", InvalidDatabaseUrl::Scheme),
+            ("postgres:/app:hunter2@db/shop", InvalidDatabaseUrl::Slashes),
+            ("postgres:app:hunter2@db/shop", InvalidDatabaseUrl::Slashes),
+        ] {
+            let refused = DatabaseUrl::new(url).expect_err(url);
+            assert_eq!(refused, expected, "{url}");
+            assert!(!refused.to_string().contains("hunter2"), "{url}");
+        }
+    }
+
+    #[test]
+    fn the_driver_of_another_language_is_dropped() {
+        for (url, expected) in [
+            ("postgresql+asyncpg://app@db/shop", "postgres://app@db/shop"),
+            ("postgresql+psycopg2://app@db/shop", "postgres://app@db/shop"),
+            ("POSTGRESQL://app@db/shop", "postgres://app@db/shop"),
+            (" postgres://app@db/shop\n", "postgres://app@db/shop"),
+            ("sqlite+aiosqlite:///shop.db", "sqlite:shop.db"),
+            ("sqlite+pysqlite:////var/lib/shop.db", "sqlite:/var/lib/shop.db"),
+            ("sqlite:///var/lib/shop.db", "sqlite:///var/lib/shop.db"),
+            ("sqlite::memory:", "sqlite::memory:"),
+        ] {
+            assert_eq!(DatabaseUrl::new(url).expect(url).expose(), expected, "{url}");
+        }
     }
 }

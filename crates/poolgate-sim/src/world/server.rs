@@ -181,10 +181,10 @@ impl World<'_> {
         Sample {
             pool: PoolSample {
                 checked_out: self.pool.in_use(),
-                idle: self.pool.idle(),
-                closing: 0,
                 capacity: self.pool.capacity(),
                 waiting: self.pool.waiting(),
+                open: self.pool.in_use() + self.pool.idle(),
+                closing: 0,
             },
             gate: GateSample {
                 permits: self.scenario.database.connections,
