@@ -267,6 +267,7 @@ mod tests {
     struct Gate {
         law: FairRate,
         capacity: Capacity,
+        permits: u32,
         live_clients: u32,
         patient: bool,
         now: Duration,
@@ -275,7 +276,7 @@ mod tests {
     impl Gate {
         fn new() -> Self {
             let law = FairRate::new(AdaptiveSettings::default());
-            Self { law, capacity: Capacity::new(), live_clients: 100, patient: false, now: Duration::ZERO }
+            Self { law, capacity: Capacity::new(), permits: 25, live_clients: 100, patient: false, now: Duration::ZERO }
         }
 
         fn tick(&mut self, arrivals: u64, rejected: u64, queued: u32) -> Option<f64> {
@@ -283,21 +284,21 @@ mod tests {
             let sample = Sample {
                 pool: PoolSample { capacity: 30, ..PoolSample::default() },
                 gate: GateSample {
-                    permits: 25,
-                    in_flight: 25,
+                    permits: self.permits,
+                    in_flight: self.permits,
                     queued,
                     arrivals,
                     rejected,
                     patient: self.patient,
                     ..GateSample::default()
                 },
-                completed: 50,
+                completed: 2 * u64::from(self.permits),
                 hold_total: Duration::from_millis(50 * 50),
                 live_clients: self.live_clients,
                 streaming_clients: self.live_clients,
                 ..Sample::default()
             };
-            self.capacity.update(&sample, 25, self.now, TICK);
+            self.capacity.update(&sample, u32::MAX, self.now, TICK);
             self.law.update(&sample, &self.capacity, self.now, TICK)
         }
     }
@@ -352,6 +353,17 @@ mod tests {
         // As soon as what arrives can be the answer to the first guess.
         let rate = (0..10).map(|_| gate.tick(400, 300, 20).unwrap()).fold(f64::INFINITY, f64::min);
         assert!(rate < 2.0 * 1.08 * 5.0, "{rate}");
+    }
+
+    #[test]
+    fn slots_that_are_new_are_given_away_at_once() {
+        let mut gate = Gate::new();
+        gate.permits = 5;
+        while gate.tick(80, 60, 5).is_none() {}
+        let before = (0..50).map(|_| gate.tick(11, 1, 0).unwrap()).last().unwrap();
+        gate.permits = 25;
+        let after = gate.tick(11, 0, 0).unwrap();
+        assert!((after / before / 5.0 - 1.0).abs() < 0.1, "{before}, {after}");
     }
 
     #[test]

@@ -79,6 +79,11 @@ impl Capacity {
         self.growth
     }
 
+    /// Requests wait for connects, and those get on.
+    pub(crate) fn is_filling(&self) -> bool {
+        self.places.are_filling()
+    }
+
     /// Mean time that a gate permit is held, waits for a connect apart, in seconds; zero while unknown.
     pub(crate) fn mean_hold(&self) -> f64 {
         self.hold.value().map_or(0.0, |hold| hold.max(LEAST_HOLD))
@@ -111,6 +116,49 @@ mod tests {
         // Two in flight, 40 end in a second: 50 ms each.
         let per_second = run(&mut capacity, 100, &tick(2, 4)).unwrap();
         assert!((per_second - 500.0).abs() < 1.0, "{per_second}");
+    }
+
+    /// 25 in flight, of which so many wait for a connect, as there are so few connections.
+    fn filling(open: u32, completed: u64) -> Sample {
+        let mut sample = tick(25, completed);
+        sample.pool = PoolSample { checked_out: open, open, waiting: 25 - open, ..sample.pool };
+        sample
+    }
+
+    #[test]
+    fn a_wait_for_a_connect_is_no_hold() {
+        let mut capacity = Capacity::new();
+        // Five connections, 50 ms each.
+        let per_second = run(&mut capacity, 10, &filling(5, 10)).unwrap();
+        assert!((per_second - 500.0).abs() < 30.0, "{per_second}");
+        assert!(capacity.is_filling());
+    }
+
+    #[test]
+    fn a_wait_for_connections_that_others_have_is_a_hold() {
+        let mut capacity = Capacity::new();
+        let mut sample = filling(5, 10);
+        sample.pool = PoolSample { checked_out: 30, open: 30, waiting: 20, ..sample.pool };
+        let per_second = run(&mut capacity, 100, &sample).unwrap();
+        assert!((per_second - 100.0).abs() < 1.0, "{per_second}");
+        assert!(!capacity.is_filling());
+    }
+
+    #[test]
+    fn a_database_that_is_slow_while_connections_are_opened_shows() {
+        let mut capacity = Capacity::new();
+        run(&mut capacity, 10, &filling(10, 20));
+        let per_second = run(&mut capacity, 10, &filling(20, 0)).unwrap();
+        assert!(per_second < 50.0, "{per_second}");
+    }
+
+    #[test]
+    fn a_gate_that_is_wider_than_the_pool_counts_no_slot_twice() {
+        let mut capacity = Capacity::new();
+        let mut sample = tick(25, 10);
+        sample.pool = PoolSample { checked_out: 5, open: 5, capacity: 5, waiting: 20, ..sample.pool };
+        let per_second = run(&mut capacity, 100, &sample).unwrap();
+        assert!((per_second - 100.0).abs() < 1.0, "{per_second}");
     }
 
     #[test]

@@ -149,6 +149,7 @@ impl Controller {
             usage_percent,
             permits,
             mean_hold: Duration::try_from_secs_f64(self.capacity.mean_hold()).ok().filter(|hold| !hold.is_zero()),
+            filling: self.capacity.is_filling(),
             breaker: breaker.state,
             alerts: self.alerts.active().to_vec(),
             cleanup_due: self.is_cleanup_due(usage_percent, now),

@@ -48,6 +48,11 @@ impl Places {
         self.reached = self.reached.filter(|reached| *reached < pool.capacity);
     }
 
+    /// Requests wait for more connections, and all of them can be counted on.
+    pub(crate) fn are_filling(&self) -> bool {
+        self.growth.is_some() && self.reached.is_none()
+    }
+
     /// Of so many slots, how many have a connection that can be counted on; at least one.
     pub(crate) fn of(&self, slots: u32) -> u32 {
         self.reached.map_or(slots, |reached| slots.min(reached)).max(1)

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use crate::{random::seconds, scenario::Database as Settings};
 
 /// Connections that are opened at the same time at first; each that succeeds lets one more be opened, as in the real pool.
-const AT_ONCE_AT_FIRST: u32 = 2;
+const AT_ONCE_AT_FIRST: u32 = 4;
 const AT_ONCE_AT_MOST: u32 = 16;
 
 /// The pool between the gate and the database.
@@ -13,6 +13,8 @@ const AT_ONCE_AT_MOST: u32 = 16;
 pub(crate) struct Pool {
     /// Connections that may be open.
     capacity: u32,
+    /// Connections that the server takes.
+    room: u32,
     connect_time: Duration,
     /// Whether connections are opened before a request needs them.
     ahead: bool,
@@ -32,6 +34,7 @@ impl Pool {
         let is_warm = settings.warm || connect_time.is_zero();
         Self {
             capacity: settings.connections,
+            room: settings.room.unwrap_or(u32::MAX),
             connect_time,
             ahead: settings.warm,
             idle: if is_warm { settings.connections } else { 0 },
@@ -67,7 +70,7 @@ impl Pool {
     /// Connections that begin to open now; each is [`connected`](Self::connected) after [`connect_time`](Self::connect_time).
     pub(crate) fn connects(&mut self) -> u32 {
         let open = self.idle + self.in_use + self.connecting;
-        let room = self.capacity.saturating_sub(open);
+        let room = self.capacity.min(self.room).saturating_sub(open);
         let waiting = (self.waiting.len() as u32).saturating_sub(self.connecting);
         let wanted = if self.ahead { room } else { waiting.min(room) };
         let begun = wanted.min(self.at_once.saturating_sub(self.connecting));

@@ -67,6 +67,8 @@ pub struct Database {
     pub knee: Option<u32>,
     /// Time that a connection takes to open, in milliseconds. Default 0: they are there.
     pub connect_ms: f64,
+    /// Connections that the database server takes, where others have the rest. By default as many as the pool may open.
+    pub room: Option<u32>,
     /// Whether connections are opened before the server takes requests, and ahead of requests from then on. Default: no,
     /// the pool starts empty and opens what requests wait for.
     pub warm: bool,
@@ -264,6 +266,7 @@ impl Default for Database {
             distribution: Distribution::default(),
             knee: None,
             connect_ms: 0.0,
+            room: None,
             warm: false,
         }
     }
