@@ -119,7 +119,7 @@ impl Controller {
                 let (hold, limited) = (self.capacity.mean_hold(), self.fair_rate.is_in_force());
                 self.lowered = self.concurrency.update(sample, hold, limited, now, elapsed);
             }
-            self.capacity.update(sample, self.concurrency.proven().min(sample.slots()), elapsed);
+            self.capacity.update(sample, self.concurrency.proven(), now, elapsed);
             self.fair_rate.update(sample, &self.capacity, now, elapsed)
         };
         let breaker = self.update_breaker(sample, now, &mut events);
@@ -149,6 +149,7 @@ impl Controller {
             usage_percent,
             permits,
             mean_hold: Duration::try_from_secs_f64(self.capacity.mean_hold()).ok().filter(|hold| !hold.is_zero()),
+            filling: self.capacity.is_filling(),
             breaker: breaker.state,
             alerts: self.alerts.active().to_vec(),
             cleanup_due: self.is_cleanup_due(usage_percent, now),

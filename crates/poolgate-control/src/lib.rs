@@ -18,7 +18,7 @@
 //! let mut tick = |arrivals, rejected| {
 //!     now += Duration::from_millis(100);
 //!     let sample = Sample {
-//!         pool: PoolSample { checked_out: 25, capacity: 30, waiting: 0, open: 25 },
+//!         pool: PoolSample { checked_out: 25, open: 25, capacity: 30, ..Default::default() },
 //!         gate: GateSample { permits: 25, in_flight: 25, queued: 9, arrivals, rejected, ..Default::default() },
 //!         completed: 50,
 //!         hold_total: Duration::from_millis(50 * 50), // 25 permits / 50 ms: 500 requests a second can be served
@@ -68,6 +68,7 @@ mod decision;
 mod full_gate;
 pub mod gate;
 mod ladder;
+mod places;
 mod publish;
 mod ratio;
 mod sample;

@@ -54,6 +54,16 @@ pub struct PoolSample {
     pub waiting: u32,
     /// Connections that are open: in use or idle.
     pub open: u32,
+    /// Connections being closed, or checked after they came back in doubt: their places are taken.
+    pub closing: u32,
+}
+
+impl PoolSample {
+    /// Callers who wait for a connection that is yet to be opened: there is a place for it. The others wait for one to come
+    /// back.
+    pub(crate) fn unserved(&self) -> u32 {
+        self.waiting.min(self.capacity.saturating_sub(self.open.max(self.checked_out)).saturating_sub(self.closing))
+    }
 }
 
 /// Gauges and counters of the gate.

@@ -44,7 +44,7 @@ impl World {
 /// a second.
 fn usage(checked_out: u32) -> Sample {
     Sample {
-        pool: PoolSample { checked_out, capacity: 30, waiting: 0, open: 0 },
+        pool: PoolSample { checked_out, capacity: 30, ..Default::default() },
         gate: GateSample { permits: 25, in_flight: 10, arrivals: 20, admitted: 20, ..GateSample::default() },
         completed: 20,
         hold_total: 20 * Duration::from_millis(50),

@@ -25,7 +25,13 @@ fn samples() -> impl Strategy<Value = Sample> {
         (contact.clone(), contact, 0..50_u32, 0..50_u32, 0..10_000_u64),
     )
         .prop_map(|(gauge, count, rest)| Sample {
-            pool: PoolSample { checked_out: gauge.0, capacity: gauge.1, waiting: gauge.2, open: gauge.4 },
+            pool: PoolSample {
+                checked_out: gauge.0,
+                capacity: gauge.1,
+                waiting: gauge.2,
+                open: gauge.4,
+                closing: gauge.5,
+            },
             gate: GateSample {
                 permits: gauge.3,
                 in_flight: gauge.4,

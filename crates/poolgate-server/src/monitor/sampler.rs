@@ -78,6 +78,7 @@ impl Sampler {
                 capacity: figures.capacity,
                 waiting: figures.waiting.unwrap_or_default(),
                 open: figures.checked_out + figures.idle,
+                closing: figures.closing,
             },
             gate: GateSample {
                 permits: gate.limiter().permits(),
