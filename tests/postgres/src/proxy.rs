@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -13,6 +15,7 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
+    target: Arc<AtomicU16>,
     silent: watch::Sender<bool>,
 }
 
@@ -25,18 +28,25 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let (silent, watched) = watch::channel(false);
+        let target = Arc::new(AtomicU16::new(port));
+        let current = Arc::clone(&target);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(connect(client, port, watched.clone()));
+                tokio::spawn(connect(client, current.load(Relaxed), watched.clone()));
             }
         });
-        Ok(Self { address, silent })
+        Ok(Self { address, target, silent })
     }
 
     /// The address of a database behind it.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@{}/{database}", self.address)
+    }
+
+    /// From now on new connections lead to another port, as a name does after a failover; those that are open stay.
+    pub fn lead_to(&self, port: u16) {
+        self.target.store(port, Relaxed);
     }
 
     /// Cuts all connections; neither end is told. New ones are accepted, and nothing more.
