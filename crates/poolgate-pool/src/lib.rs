@@ -112,6 +112,7 @@
 
 mod acquire;
 mod address;
+mod backend;
 mod backoff;
 mod bouncer;
 mod builder;
@@ -121,12 +122,16 @@ mod connect;
 mod counts;
 mod error;
 mod executor;
+mod hooks;
 mod janitor;
 mod lease;
 mod observer;
 mod pace;
 mod pool;
 mod purpose;
+mod remedy;
+mod renewal;
+mod reset;
 mod revoked;
 mod session;
 mod sqlite;
@@ -136,10 +141,12 @@ mod transaction;
 mod work;
 
 pub use address::{InvalidAddress, any_options, postgres_options};
+pub use backend::Backend;
 pub use builder::{Builder, ConnectOptions};
-pub use config::{InvalidConfig, Order, PoolConfig};
+pub use config::{InvalidConfig, Order, PoolConfig, Reset};
 pub use counts::{Contact, Counts, Drained, LeaseInfo};
 pub use error::{AcquireError, Diagnosis};
+pub use hooks::ConnectionTimes;
 pub use lease::Lease;
 pub use observer::{CloseReason, Observer};
 pub use pool::PoolgatePool;

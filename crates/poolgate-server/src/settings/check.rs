@@ -90,9 +90,9 @@ impl Settings {
         time("pool.timeout", pool.timeout, Duration::from_millis(1)..=HOUR)?;
         time("pool.connect_timeout", pool.connect_timeout, Duration::from_millis(1)..=MINUTE)?;
         time("pool.pre_ping_idle", pool.pre_ping_idle, Duration::ZERO..=HOUR)?;
-        match pool.recycle {
-            Some(recycle) => time("pool.recycle", recycle, SECOND..=24 * HOUR),
-            None => Ok(()),
+        match pool.max_lifetime {
+            Duration::ZERO => Ok(()),
+            age => time("pool.max_lifetime", age, SECOND..=24 * HOUR),
         }
     }
 
@@ -206,6 +206,7 @@ mod tests {
     #[test]
     fn what_is_not_possible_names_its_key() {
         assert_eq!(key_of(|s| s.pool.size = 0), "pool.size");
+        assert_eq!(key_of(|s| s.pool.max_lifetime = Duration::from_millis(1)), "pool.max_lifetime");
         assert_eq!(key_of(|s| s.database.application_name = "my app".to_owned()), "database.application_name");
         assert_eq!(key_of(|s| s.database.lock_timeout = 25 * HOUR), "database.lock_timeout");
         assert_eq!(key_of(|s| s.cleanup.revoke_after = Duration::ZERO), "cleanup.revoke_after");

@@ -197,9 +197,11 @@ pub struct PoolSettings {
     pub max_connecting: u32,
     /// Connections opened a second on average, beyond a first fill, 1 to 10,000. Default: 20.
     pub connect_rate: u32,
-    /// Age at which a connection is replaced. Default: never.
-    #[serde(with = "duration::optional")]
-    pub recycle: Option<Duration>,
+    /// Age at which a connection is replaced, up to 24 h; shortened by up to a quarter at random. 0 s: never. Default: 30 min.
+    #[serde(with = "duration")]
+    pub max_lifetime: Duration,
+    /// When the session of a connection that comes back is put back to what it was at the start. Default: auto.
+    pub reset: PoolReset,
     /// Idle time after which a connection is tested before it is used. Default: 1 s.
     #[serde(with = "duration")]
     pub pre_ping_idle: Duration,
@@ -218,6 +220,19 @@ pub enum PoolOrder {
     Fifo,
 }
 
+/// When the session of a connection that comes back is put back to what it was at the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PoolReset {
+    /// When a statement left something in it, or nobody can tell.
+    #[default]
+    Auto,
+    /// Each time: a round trip in the background.
+    Always,
+    /// Never: what one user sets, the next one finds.
+    Never,
+}
+
 impl Default for PoolSettings {
     fn default() -> Self {
         Self {
@@ -227,7 +242,8 @@ impl Default for PoolSettings {
             connect_timeout: Duration::from_secs(5),
             max_connecting: 2,
             connect_rate: 20,
-            recycle: None,
+            max_lifetime: Duration::from_secs(30 * 60),
+            reset: PoolReset::Auto,
             pre_ping_idle: Duration::from_secs(1),
             order: PoolOrder::Lifo,
         }
