@@ -284,7 +284,7 @@ impl<C, W> State<C, W> {
             id: held.lease,
             age: held.age(now),
             place: held.taker.place,
-            purpose: held.taker.purpose.clone(),
+            purpose: held.taker.purpose().cloned(),
             connection: held.connection,
             generation: held.generation,
             server_pid: held.server_pid,
@@ -306,7 +306,7 @@ impl<C, W> State<C, W> {
             waiting: counts.waiting,
             capacity: counts.capacity,
             oldest_lease: oldest.map(|held| (held.age(now), held.taker.place)),
-            oldest_purpose: oldest.and_then(|held| held.taker.purpose.clone()),
+            oldest_purpose: oldest.and_then(|held| held.taker.purpose().cloned()),
             connect_error: self.backoff.contact(now).error,
         }
     }
