@@ -110,6 +110,7 @@
 //! - An app that uses sqlx's `macros` feature turns on this crate's feature of that name, too.
 
 mod acquire;
+mod address;
 mod backoff;
 mod bouncer;
 mod builder;
@@ -132,6 +133,7 @@ mod state;
 mod statement;
 mod transaction;
 
+pub use address::{InvalidAddress, any_options, postgres_options};
 pub use builder::{Builder, ConnectOptions};
 pub use config::{InvalidConfig, Order, PoolConfig};
 pub use counts::{Contact, Counts, Drained, LeaseInfo};

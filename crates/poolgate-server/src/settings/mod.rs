@@ -9,7 +9,7 @@ mod cleanup;
 mod duration;
 mod list;
 mod load;
-mod mask;
+pub(crate) mod mask;
 mod network;
 mod scheme;
 mod secret;
@@ -27,7 +27,7 @@ pub use self::{
     cleanup::CleanupSettings,
     load::{Flag, Overrides, Profile, SettingsError},
     network::{InvalidNetwork, Network},
-    secret::{DatabaseUrl, InvalidDatabaseUrl, Secret},
+    secret::{DatabaseUrl, Secret},
     watch::{InvalidWatchUrl, WatchSettings, WatchUrl, WatchedKind},
 };
 

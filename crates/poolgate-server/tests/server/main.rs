@@ -8,5 +8,7 @@ mod ladder;
 mod postgres;
 mod recovery;
 mod routes;
+#[cfg(unix)]
+mod secrets;
 mod sizing;
 mod stream;
