@@ -93,7 +93,14 @@ impl Cli {
             return Ok(());
         }
         if self.options.check_config {
-            println!("The settings are fine.");
+            let advice = settings.advice();
+            println!(
+                "{}",
+                if advice.is_empty() { "The settings are fine." } else { "The settings are possible, but:" }
+            );
+            for advice in advice {
+                println!("- {advice}");
+            }
             return Ok(());
         }
         match self.command.unwrap_or_default() {

@@ -39,7 +39,8 @@ impl Serialize for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Self)
+        // Files that hold a secret end in a line break.
+        String::deserialize(deserializer).map(|token| Self(token.trim().to_owned()))
     }
 }
 
@@ -120,7 +121,9 @@ mod tests {
 
     #[test]
     fn what_is_no_url_of_a_database_is_refused_without_repeating_it() {
-        for url in ["mysql://app:hunter2@db/shop", "shop.db", "postgres:/app:hunter2@db/shop", "postgres:app:hunter2@db/d"] {
+        for url in
+            ["mysql://app:hunter2@db/shop", "shop.db", "postgres:/app:hunter2@db/shop", "postgres:app:hunter2@db/d"]
+        {
             let refused = DatabaseUrl::new(url).expect_err(url).to_string();
             assert!(refused.contains("postgres://") && !refused.contains("hunter2"), "{url}: {refused}");
         }

@@ -5,7 +5,9 @@ mod cleanup;
 mod cli;
 mod harness;
 mod ladder;
+mod other_sites;
 mod postgres;
+mod proxies;
 mod recovery;
 mod routes;
 #[cfg(unix)]
