@@ -14,7 +14,9 @@ use http::{HeaderMap, request::Parts};
 use poolgate_control::gate::{Arrival, Occupancy, Quota};
 use poolgate_types::{CONFIG_HEADER, CircuitState};
 
-use super::{jitter::Jitter, layer::Hooks, limiter::Limiter, orders::Orders, reject::Reject, signals};
+use super::{
+    jitter::Jitter, layer::Hooks, limiter::Limiter, orders::Orders, preflight::Preflights, reject::Reject, signals,
+};
 use crate::{
     address::AddressKey,
     clients::Registry,
@@ -29,6 +31,7 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Core {
     limiter: Arc<Limiter>,
+    preflights: Preflights,
     orders: ArcSwap<Orders>,
     hasher: RandomState,
     quota: Mutex<Quota>,
@@ -55,6 +58,7 @@ impl Core {
         let now = Instant::now();
         Arc::new(Self {
             limiter: Limiter::new(settings),
+            preflights: Preflights::new(settings.max_concurrent_requests),
             orders: ArcSwap::default(),
             hasher: RandomState::new(),
             quota: Mutex::default(),
@@ -75,6 +79,10 @@ impl Core {
 
     pub(crate) fn limiter(&self) -> &Arc<Limiter> {
         &self.limiter
+    }
+
+    pub(super) fn preflights(&self) -> &Preflights {
+        &self.preflights
     }
 
     pub(crate) fn occupancy(&self) -> Occupancy {

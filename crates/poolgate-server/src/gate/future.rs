@@ -19,6 +19,7 @@ use super::{
     core::Core,
     limiter::Waiter,
     permit::Permit,
+    preflight::PreflightPlace,
     reject::Reject,
     trace::{RequestTrace, Traced},
 };
@@ -44,6 +45,7 @@ pin_project! {
         S: Service<R>,
     {
         Rejected { reject: Reject },
+        Passing { #[pin] response: S::Future, place: PreflightPlace },
         Waiting { waiter: Waiter, #[pin] timeout: Sleep, call: Option<(S, (R, Purpose))> },
         Running { #[pin] response: Traced<S::Future>, permit: Option<Permit> },
     }
@@ -52,6 +54,11 @@ pin_project! {
 impl<S: Service<R>, R> ResponseFuture<S, R> {
     pub(super) fn rejected(core: Arc<Core>, reject: Reject) -> Self {
         Self { core, arrival: Instant::now(), probe: false, state: State::Rejected { reject } }
+    }
+
+    pub(super) fn passing(core: Arc<Core>, mut inner: S, request: R, place: PreflightPlace) -> Self {
+        let state = State::Passing { response: inner.call(request), place };
+        Self { core, arrival: Instant::now(), probe: false, state }
     }
 
     pub(super) fn waiting(
@@ -101,6 +108,10 @@ where
                     let mut response = reject.response(this.core.jitter(), || this.core.occupancy());
                     this.core.stamp(response.headers_mut());
                     return Poll::Ready(Ok(response));
+                }
+                StateProjection::Passing { response, place: _ } => {
+                    let answer = ready!(response.poll(context));
+                    return Poll::Ready(answer.map(|response| response.map(|body| GateBody::new(body, None))));
                 }
                 StateProjection::Waiting { waiter, timeout, call } => {
                     // A permit that came in time counts, even when the timeout has passed by now.
@@ -154,6 +165,7 @@ impl<S: Service<R>, R> fmt::Debug for ResponseFuture<S, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
             State::Rejected { .. } => "rejected",
+            State::Passing { .. } => "passing",
             State::Waiting { .. } => "waiting",
             State::Running { .. } => "running",
         };

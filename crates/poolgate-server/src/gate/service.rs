@@ -41,6 +41,10 @@ where
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         let now = Instant::now();
         let (parts, body) = request.into_parts();
+        if let Some(place) = self.core.preflights().admit(&parts) {
+            let request = Request::from_parts(parts, body);
+            return ResponseFuture::passing(Arc::clone(&self.core), take_ready(&mut self.inner), request, place);
+        }
         let arrival = self.core.arrival(&parts, &self.hooks, now);
         let purpose = purpose(&parts);
         let request = Request::from_parts(parts, body);
@@ -56,9 +60,7 @@ where
                 return ResponseFuture::rejected(Arc::clone(&self.core), reject);
             }
         };
-        // The service that was found ready is the one to be called; its clone takes its place.
-        let clone = self.inner.clone();
-        let inner = mem::replace(&mut self.inner, clone);
+        let inner = take_ready(&mut self.inner);
         match self.core.limiter().ask(arrival, now) {
             Admission::Granted { permit, occupancy } => {
                 self.core.warn_when_nearly_full(occupancy);
@@ -73,6 +75,12 @@ where
             }
         }
     }
+}
+
+/// The service that was found ready is the one to be called; its clone takes its place.
+fn take_ready<S: Clone>(service: &mut S) -> S {
+    let clone = service.clone();
+    mem::replace(service, clone)
 }
 
 impl<S> std::fmt::Debug for GateService<S> {
