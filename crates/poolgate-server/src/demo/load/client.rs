@@ -151,6 +151,7 @@ impl NativeClient {
             match event {
                 Event::Start(id, permit) => decided.push((state.waiting.remove(&id), Ok(self.ticket(permit)))),
                 Event::Rejected(id, rejection) => decided.push((state.waiting.remove(&id), Err(rejection))),
+                Event::Ask => state.missed = true,
                 _ => {}
             }
         }
@@ -182,13 +183,14 @@ impl Ticket {
     /// [`NoAnswer`] when there was none in time.
     pub async fn get(mut self, path: &str, deadline: Instant) -> Result<Answer, NoAnswer> {
         let answer = self.client.http.get(path, deadline).await;
-        if let Some(permit) = self.permit.take() {
-            self.client.complete(permit, outcome(&answer));
-        }
+        // Before the outcome: of several servers it is the one that was heard last who turned a request away.
         match &answer {
             Ok(Answer { config: Some(header), .. }) => self.client.hear(&News::Header(*header)),
             Ok(Answer { status, .. }) if status.is_success() => self.client.hear(&News::HeaderMissing),
             _ => {}
+        }
+        if let Some(permit) = self.permit.take() {
+            self.client.complete(permit, outcome(&answer));
         }
         answer
     }
