@@ -6,7 +6,7 @@ import { Throttle } from "./poolgate_client.js";
 import { AutoCleanup, cleanUp } from "./auto-cleanup.js";
 import { Attempts } from "./attempts.js";
 import { Budget } from "./budget.js";
-import { CIRCUITS, HEALTHS, LEVELS, Learned } from "./codes.js";
+import { CIRCUITS, Detail, Event, HEALTHS, LEVELS, Learned, News } from "./codes.js";
 import { readCall } from "./call.js";
 import { isConfig, isVersion, levelOf, readHeader } from "./config.js";
 import { Requests } from "./requests.js";
@@ -17,9 +17,6 @@ import { seed } from "./values.js";
 
 /** @type {import("./index.js").ClientState["transport"]} */
 const NO_CONTACT = "none";
-
-/** What the throttle tells; 0 is nothing. */
-const Event = { start: 1, reject: 2, level: 3, breaker: 4, stale: 5 };
 
 /**
  * @typedef {object} Shell
@@ -152,7 +149,7 @@ export class Core {
     this.closed = true;
     this.safely(() => {
       this.#transport.end();
-      this.throttle.learn_closed(performance.now());
+      this.throttle.learn(News.closed, performance.now());
     });
     this.#cleanup.end();
     this.pump();
@@ -204,7 +201,7 @@ export class Core {
       if (isConfig(news)) this.learnDocument(news);
       else if (isVersion(news)) this.learned(this.throttle.learn_current(news.epoch, news.version, now));
       else if (typeof news === "string") this.learnHeader(readHeader(news), now);
-      else if (news === null) this.learned(this.throttle.learn_not_found(now));
+      else if (news === null) this.learned(this.throttle.learn(News.notFound, now));
     });
     this.pump();
   }
@@ -390,11 +387,10 @@ export class Core {
    * @param {number} now
    */
   #act(event, now) {
-    const { throttle } = this;
     const told = this.#told;
-    const { id, value } = throttle;
-    if (event === Event.start) this.#requests.start(id);
-    else if (event === Event.reject) this.#requests.reject(id);
+    const value = this.throttle.detail(Detail.subject);
+    if (event === Event.start) this.#requests.start(value);
+    else if (event === Event.reject) this.#requests.reject(value);
     else if (event === Event.level) {
       const from = LEVELS[told.level];
       told.level = value;
@@ -407,13 +403,16 @@ export class Core {
     } else if (event === Event.stale) {
       told.stale = value > 0;
       this.#tellSync();
+    } else if (event === Event.ask) {
+      this.#transport.askSoon();
     }
   }
 
   #read() {
-    const state = this.throttle.state(performance.now());
-    const [level, health, breaker, enforced, stale, passes, inFlight, oldestWaitMs, earliest, latest] = state;
-    const [rate, concurrency] = state.subarray(10);
+    const { throttle } = this;
+    throttle.read(performance.now());
+    const [level, health, breaker, enforced, stale, passes, inFlight, oldestWaitMs, earliest, latest, rate, concurrency] =
+      Array.from({ length: 12 }, (_, index) => throttle.detail(Detail.reading + index));
     return {
       level,
       health,

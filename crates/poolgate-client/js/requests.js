@@ -4,10 +4,10 @@
 // The host's `fetch` gets the app's own arguments and its `Response` is handed on as it is. Only the head is read on the
 // way.
 
-import { headOf, isCached, isTheGates, problemOf, wishesOf } from "./answer.js";
+import { headOf, headerOf, isCached, isTheGates, problemOf, wishesOf } from "./answer.js";
 import { signalOf } from "./call.js";
-import { Outcome, Reason } from "./codes.js";
-import { readHeader } from "./config.js";
+import { Detail, News, Outcome, Reason } from "./codes.js";
+import { CONFIG_HEADER, readHeader } from "./config.js";
 import { errorOf } from "./errors.js";
 import { urlOf } from "./scope.js";
 import { Snapshot, judge } from "./snapshot.js";
@@ -135,7 +135,8 @@ export class Requests {
     if (isTheGates(await problem)) {
       const { retryAfterMs, quota } = wishes;
       const wait = retryAfterMs ?? (quota?.remaining === 0 ? quota.reset * 1000 : undefined);
-      core.safely(() => core.throttle.turned_away(wait, performance.now()));
+      const epoch = readHeader(headerOf(answer, CONFIG_HEADER) ?? "")?.epoch ?? 0;
+      core.safely(() => core.throttle.turned_away(wait, epoch, performance.now()));
       core.pump();
     } else {
       otherwise?.(wishes);
@@ -254,7 +255,7 @@ export class Requests {
     if (config === null) {
       // A gateway in front of the server did not reach it.
       if (status === 502 || status === 504) outcome = Outcome.failure;
-      else if (status >= 200 && status < 300) core.learned(core.throttle.learn_header_missing(now));
+      else if (status >= 200 && status < 300) core.learned(core.throttle.learn(News.headerMissing, now));
     } else if (config !== undefined && !isCached(answer)) {
       if (this.#last.text !== config) this.#last = { text: config, header: readHeader(config) };
       // Whoever divides the limits must know them: the header of one tab's answer is news to all.
@@ -267,7 +268,8 @@ export class Requests {
 
   /** The answer to the call that was rejected last: an error, or a response where the app wants one. */
   async #turnAway() {
-    const { reason, retry_after: wait } = this.#core.throttle;
+    const { throttle } = this.#core;
+    const [reason, wait] = [Detail.reason, Detail.retryAfter].map((place) => throttle.detail(place));
     if (reason !== Reason.open || !this.#core.options.responds) throw rejectionOf(reason, wait);
     return serviceUnavailable(wait);
   }

@@ -3,6 +3,7 @@
 // app's own responses.) Which of them when is the plan's decision.
 
 import { jsonOf, statusOf } from "./answer.js";
+import { News } from "./codes.js";
 import { isConfig, isVersion, returnWithin } from "./config.js";
 import { errorOf } from "./errors.js";
 import { send } from "./own-request.js";
@@ -115,10 +116,10 @@ export class Transport {
     if ((status === 404 || status === 501) && !core.document) {
       core.relay(null);
       this.end();
-      core.learned(core.throttle.learn_not_found(now));
+      core.learned(core.throttle.learn(News.notFound, now));
       return "the server has no throttling config; requests pass through";
     }
-    core.learned(core.throttle.learn_no_contact(now));
+    core.learned(core.throttle.learn(News.noContact, now));
     return "the throttling config could not be fetched";
   }
 

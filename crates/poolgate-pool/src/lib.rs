@@ -49,7 +49,8 @@
 //! 6. **Every wait ends.** Acquiring, connecting, pinging, putting right and closing have a limit each, in
 //!    [`PoolConfig`]. Errors say which limit it was and who held the connections ([`AcquireError`]).
 //! 7. **A database that is away is not stormed.** After a failed connect no other is begun for a random part of 50 ms,
-//!    growing to 1 s, and then one alone; a server that is full is left alone for 0.5 s at least, growing to 5 s.
+//!    growing to 1 s, and then one alone; a server that is full is left alone for 0.5 s at least, growing to 5 s, one that
+//!    refuses the login for as long, growing to 30 s.
 //!    Callers who have nothing else to wait for get the error at once.
 //!
 //! # What comes back, and in what condition
@@ -110,6 +111,8 @@
 //! - An app that uses sqlx's `macros` feature turns on this crate's feature of that name, too.
 
 mod acquire;
+mod address;
+mod backend;
 mod backoff;
 mod bouncer;
 mod builder;
@@ -119,23 +122,31 @@ mod connect;
 mod counts;
 mod error;
 mod executor;
+mod hooks;
 mod janitor;
 mod lease;
 mod observer;
 mod pace;
 mod pool;
 mod purpose;
+mod remedy;
+mod renewal;
+mod reset;
 mod revoked;
 mod session;
 mod sqlite;
 mod state;
 mod statement;
 mod transaction;
+mod work;
 
+pub use address::{InvalidAddress, any_options, postgres_options};
+pub use backend::Backend;
 pub use builder::{Builder, ConnectOptions};
-pub use config::{InvalidConfig, Order, PoolConfig};
+pub use config::{InvalidConfig, Order, PoolConfig, Reset};
 pub use counts::{Contact, Counts, Drained, LeaseInfo};
 pub use error::{AcquireError, Diagnosis};
+pub use hooks::ConnectionTimes;
 pub use lease::Lease;
 pub use observer::{CloseReason, Observer};
 pub use pool::PoolgatePool;
@@ -144,3 +155,4 @@ pub use revoked::Revoked;
 pub use session::PostgresSession;
 pub use sqlite::{sqlite_defaults, sqlite_options};
 pub use transaction::Transaction;
+pub use work::{Work, WriteTrouble};

@@ -4,11 +4,19 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
+use sqlx::error::DatabaseError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AnyConnection, Executor};
 
 /// How long a writer waits for another one to finish.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// `SQLITE_READONLY`, with whatever reason: the file was opened for reading, or may not be written.
+fn is_read_only(error: &sqlx::Error) -> bool {
+    const SQLITE_READONLY: u32 = 8;
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == SQLITE_READONLY)
+}
 
 /// Options for the database file at `path`, created if missing: write-ahead log, `synchronous = NORMAL`, foreign keys
 /// checked, and up to 2 s of waiting for another writer. Begin what writes with `BEGIN IMMEDIATE`
@@ -43,9 +51,13 @@ pub fn sqlite_defaults(connection: &mut AnyConnection) -> BoxFuture<'_, sqlx::Re
         if connection.backend_name() == "SQLite" {
             // The timeout first: setting the journal mode may have to wait already.
             connection.execute("PRAGMA busy_timeout = 2000").await?;
-            connection
-                .execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON")
-                .await?;
+            connection.execute("PRAGMA foreign_keys = ON").await?;
+            match connection.execute("PRAGMA journal_mode = WAL").await {
+                Ok(_) => drop(connection.execute("PRAGMA synchronous = NORMAL").await?),
+                // Who cannot write needs no log to write to.
+                Err(error) if is_read_only(&error) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     })

@@ -70,7 +70,8 @@ fn sender(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
         nearest = address.unwrap_or(nearest);
         address.is_some()
     };
-    let lines = |name: HeaderName| headers.get_all(name).iter().rev().map(|line| String::from_utf8_lossy(line.as_bytes()));
+    let lines =
+        |name: HeaderName| headers.get_all(name).iter().rev().map(|line| String::from_utf8_lossy(line.as_bytes()));
     if headers.contains_key(X_FORWARDED_FOR) {
         for line in lines(X_FORWARDED_FOR) {
             if !line.rsplit(',').map(str::trim).filter(|hop| !hop.is_empty()).all(&mut follow) {
@@ -92,7 +93,8 @@ fn sender(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
 /// The value of `for` in one element of `Forwarded`, without quotes; empty where there is none.
 fn forwarded_for(element: &str) -> String {
     let pairs = unquoted_parts(element, ';').into_iter().filter_map(|pair| pair.split_once('='));
-    let value = pairs.into_iter().find(|(name, _)| name.trim().eq_ignore_ascii_case("for")).map(|(_, value)| value.trim());
+    let value =
+        pairs.into_iter().find(|(name, _)| name.trim().eq_ignore_ascii_case("for")).map(|(_, value)| value.trim());
     let value = value.unwrap_or_default();
     let Some(quoted) = value.strip_prefix('"') else { return value.to_owned() };
     let mut text = String::new();

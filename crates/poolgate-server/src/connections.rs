@@ -91,8 +91,7 @@ impl Connections {
             let crowded = open.by_address.iter().max_by_key(|(_, here)| here.len()).map(|(address, _)| *address)?;
             open.evict(crowded)?;
         }
-        let activity =
-            Arc::new(Activity { idle_since: AtomicU64::new(self.now()), evicted: CancellationToken::new() });
+        let activity = Arc::new(Activity { idle_since: AtomicU64::new(self.now()), evicted: CancellationToken::new() });
         let number = open.next;
         open.next += 1;
         open.total += 1;

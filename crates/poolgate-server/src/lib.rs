@@ -75,6 +75,7 @@ mod serve;
 pub mod settings;
 mod shared;
 pub mod telemetry;
+mod turns;
 mod watched;
 
 pub use self::{

@@ -87,9 +87,14 @@ impl Poolgate {
         &self.shared.closing
     }
 
+    /// Announces the shutdown: `/readyz` answers 503 from now on, and all else goes on as before.
+    pub fn announce_shutdown(&self) {
+        self.shared.readiness.draining();
+    }
+
     /// Begins the shutdown: `/readyz` answers 503, event streams end with a `bye`, the monitor stops. Requests still flow.
     pub fn close(&self) {
-        self.shared.readiness.draining();
+        self.announce_shutdown();
         self.shared.closing.cancel();
     }
 

@@ -2,7 +2,7 @@
 //!
 //! hyper is driven directly because `axum::serve` bounds neither heads, nor their time, nor connections.
 
-use std::{convert::Infallible, net::SocketAddr, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, time::Duration};
 
 use axum::{Router, body::Body, extract::ConnectInfo};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -12,7 +12,7 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    time,
+    time::{self, Instant},
 };
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
@@ -21,12 +21,16 @@ use tower::ServiceExt;
 use crate::{
     connections::{Connections, Place},
     settings::ServerSettings,
+    turns::{LastWord, Turn, TurnLimits, TurnStream},
 };
 
 /// The connection's own limit lies this far above the one that is explained to the client.
 const HEAD_SLACK: usize = 16 * 1024;
 /// Pause after an accept that failed for want of resources (descriptors), which accepting again at once would only burn.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Time between two warnings about connections that cannot be accepted.
+const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How serving ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +49,11 @@ pub async fn serve(listener: TcpListener, app: Router, settings: &ServerSettings
     let graceful = GracefulShutdown::new();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(settings.header_timeout)
+        // It would run between two requests as well; `TurnStream` tells these times apart.
+        .header_read_timeout(None)
         .max_buf_size(settings.max_header_bytes as usize + HEAD_SLACK);
+    let turns = TurnLimits { head: settings.header_timeout, idle: settings.keep_alive_timeout };
+    let mut failures = AcceptFailures::default();
     loop {
         let accepted = tokio::select! {
             biased;
@@ -57,11 +64,11 @@ pub async fn serve(listener: TcpListener, app: Router, settings: &ServerSettings
             Ok((stream, peer)) => {
                 // Where there is no room it is closed at once.
                 let Some(place) = connections.admit(peer.ip()) else { continue };
-                let connection = Connection { stream, peer, write_timeout: settings.write_timeout, place };
+                let connection = Connection { stream, peer, turns, write_timeout: settings.write_timeout, place };
                 tokio::spawn(answer(http.clone(), connection, app.clone(), graceful.watcher()));
             }
             Err(error) => {
-                tracing::warn!(%error, "Accepting a connection failed");
+                failures.tell(&error);
                 time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -74,31 +81,53 @@ pub async fn serve(listener: TcpListener, app: Router, settings: &ServerSettings
     }
 }
 
+/// Warns of connections that cannot be accepted, but not each time: where descriptors are used up that is ten times a
+/// second.
+#[derive(Default)]
+struct AcceptFailures {
+    warned: Option<Instant>,
+    untold: u64,
+}
+
+impl AcceptFailures {
+    fn tell(&mut self, error: &io::Error) {
+        if self.warned.is_some_and(|warned| warned.elapsed() < WARNING_INTERVAL) {
+            self.untold += 1;
+            return;
+        }
+        tracing::warn!(%error, more_before = self.untold, "Accepting a connection failed");
+        *self = Self { warned: Some(Instant::now()), untold: 0 };
+    }
+}
+
 /// A connection that was accepted.
 struct Connection {
     stream: TcpStream,
     peer: SocketAddr,
+    turns: TurnLimits,
     write_timeout: Duration,
     place: Place,
 }
 
 async fn answer(http: http1::Builder, connection: Connection, app: Router, watcher: Watcher) {
-    let Connection { stream, peer, write_timeout, place } = connection;
+    let Connection { stream, peer, turns, write_timeout, place } = connection;
     // Small answers go out at once. Where it fails they go out a little later.
     let _ = stream.set_nodelay(true);
     give_up_on_the_dead(&stream, write_timeout);
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(write_timeout));
+    let turn = Turn::default();
+    let stream = TurnStream::new(Box::pin(stream), turn.clone(), turns);
     let evicted = place.evicted();
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        let (app, in_progress) = (app.clone(), place.request());
+        let (app, turn, in_progress) = (app.clone(), turn.take(), place.request());
         async move {
             let response = app.oneshot(request.map(Body::new)).await.unwrap_or_else(|never| match never {});
-            Ok::<_, Infallible>(response.map(|body| in_progress.until_the_end_of(body)))
+            Ok::<_, Infallible>(response.map(|body| LastWord::new(in_progress.until_the_end_of(body), turn)))
         }
     });
-    let connection = watcher.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), service));
+    let connection = watcher.watch(http.serve_connection(TokioIo::new(stream), service));
     // Clients vanish and talk nonsense all the time.
     match evicted.run_until_cancelled(connection).await {
         Some(Ok(())) => {}

@@ -96,6 +96,8 @@ pub struct Orders {
     pub permits: Option<u32>,
     /// Clients are limited.
     pub limited: bool,
+    /// Connections are being opened that requests wait for.
+    pub filling: bool,
 }
 
 /// A reading of a limiter.

@@ -98,9 +98,10 @@ test("wrong arguments are the platform's TypeError, and no evidence about the se
 
 test("no contact opens the breaker, without a word from the server", async (t) => {
   const { server, client } = await pair(t, (request) => request.socket.destroy());
+  server.routes.config = () => "";
   let failures = 0;
   while (client.state.breaker === "closed") {
-    assert.ok(failures < 12, "twelve failures in more than a second, and the breaker is still closed");
+    assert.ok(failures < 40, "forty failures in five seconds, and the breaker is still closed");
     await assert.rejects(client.fetch(server.url, { method: "POST" }), TypeError);
     failures += 1;
     await sleep(130);
@@ -108,3 +109,23 @@ test("no contact opens the breaker, without a word from the server", async (t) =
   await assert.rejects(client.fetch(server.url), { code: "circuit_open" });
   assert.equal(server.seen.app.length, failures);
 });
+
+for (const [what, app] of /** @type {const} */ ([
+  ["gets no answer", (request) => request.socket.destroy()],
+  ["is a dead service behind the same proxy", (_, response) => response.writeHead(502).end()],
+])) {
+  test(`one path that ${what} holds back no other, while the server answers`, async (t) => {
+    const { server, client } = await pair(t, (request, response) =>
+      request.url === "/dead" ? app(request, response) : response.end(),
+    );
+    const { config: asked } = server.seen;
+    for (let count = 0; count < 24; count += 1) {
+      await client.fetch(`${server.url}/dead`, { method: "POST" }).catch((error) => assert.ok(error instanceof TypeError));
+      await sleep(130);
+    }
+    assert.equal((await client.fetch(`${server.url}/orders`)).status, 200);
+    assert.equal(client.state.breaker, "closed");
+    const questions = server.seen.config - asked;
+    assert.ok(questions > 0 && questions < 6, `${questions} questions for 24 failures`);
+  });
+}

@@ -83,7 +83,9 @@ impl<T> Line<T> {
 
     /// Decides whether the line is standing.
     pub(super) fn observe(&mut self, rules: Rules, now: Duration) {
-        if rules.order == Order::Adaptive {
+        if rules.filling {
+            self.standing.restart(rules.interval, now);
+        } else if rules.order == Order::Adaptive {
             let wait = self.oldest_since().map_or(Duration::ZERO, |since| now.saturating_sub(since));
             self.standing.observe(wait, rules.target, rules.interval, now);
         }

@@ -214,6 +214,12 @@ impl<T> Gate<T> {
         self.rules = self.rules.with_limits(limited);
     }
 
+    /// Says whether connections are being opened that those who were let in wait for. A queue drains when they are there,
+    /// so until then none is standing. Default: no.
+    pub fn set_filling(&mut self, filling: bool) {
+        self.rules = self.rules.with_filling(filling);
+    }
+
     /// What is in use, and who waits.
     pub fn occupancy(&self, now: Duration) -> Occupancy {
         Occupancy {

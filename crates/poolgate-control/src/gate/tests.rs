@@ -127,6 +127,26 @@ fn a_standing_queue_turns_to_newest_first_and_sheds_the_old() {
 }
 
 #[test]
+fn no_queue_is_standing_while_connections_are_being_opened() {
+    let mut gate = gate(1, 99);
+    let _ = arrive(&mut gate, 0, ms(0));
+    let _ = arrive(&mut gate, 1, ms(0));
+    let served = |gate: &mut Gate<u64>, waiter: u64, now| {
+        let _ = arrive(gate, waiter, now);
+        assert_eq!(shed(gate, now), []);
+        gate.release(now)
+    };
+    gate.set_filling(true);
+    for number in 1..=90 {
+        assert_eq!(served(&mut gate, number + 1, ms(number * 40)), Some(number), "first come, first served");
+        // Each has waited for 40 ms, more than the target of 35.
+    }
+    gate.set_filling(false);
+    let turned = (91..110).find(|number| served(&mut gate, number + 1, ms(number * 40)) != Some(*number));
+    assert!(turned.is_some_and(|number| (number - 90) * 40 >= 500), "half a second later at the earliest: {turned:?}");
+}
+
+#[test]
 fn what_counts_as_long_follows_the_hold_time() {
     for (mean_hold, oldest) in [(0, 12), (5, 12), (100, 158), (200, 315), (900, 450)] {
         let shed = overload(Order::Adaptive, ms(mean_hold)).shed;

@@ -194,7 +194,7 @@ async fn idle_connections_can_be_given_up_and_sizes_changed() -> Result {
 #[tokio::test]
 async fn old_connections_are_replaced() -> Result {
     let database = Database::new()?;
-    let pool = database.builder(PoolConfig { recycle: Some(40 * MS), ..config(1, 0) }).build()?;
+    let pool = database.builder(PoolConfig { max_lifetime: Some(40 * MS), ..config(1, 0) }).build()?;
     drop(pool.acquire().await?);
     let first = connection_number(&pool).await?;
     assert_eq!(connection_number(&pool).await?, first);

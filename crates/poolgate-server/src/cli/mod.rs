@@ -7,16 +7,19 @@ mod shutdown;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, Parser, Subcommand,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
-use crate::settings::{DatabaseUrl, Overrides, Profile, Settings};
+use crate::settings::{DatabaseUrl, Flag, Overrides, Profile, Settings, mask};
 
 /// Where the demo keeps its data when no database is named.
 const DEMO_DATABASE: &str = "sqlite://poolgate-demo.db";
 
 /// Keeps a database working at its peak when demand passes what its connection pool can serve.
 #[derive(Debug, Parser)]
-#[command(name = "poolgate", version, about)]
+#[command(name = "poolgate", version)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -36,7 +39,7 @@ enum Command {
 #[derive(Debug, Args)]
 struct Options {
     /// Settings file (TOML).
-    #[arg(long, value_name = "FILE", env = "POOLGATE_CONFIG_FILE", global = true)]
+    #[arg(long, value_name = "FILE", env = "POOLGATE_CONFIG_FILE", hide_env_values = true, global = true)]
     config: Option<PathBuf>,
     /// Address and port to listen on.
     #[arg(long, value_name = "ADDR:PORT", global = true)]
@@ -69,6 +72,15 @@ struct Options {
 }
 
 impl Cli {
+    /// Reads the command line. Where it is wrong the process ends with a message, which repeats plain words only: a URL in
+    /// the wrong place may hold a password.
+    pub fn from_command_line() -> Self {
+        Self::try_parse().unwrap_or_else(|mut error| {
+            hide_values(&mut error);
+            error.exit()
+        })
+    }
+
     /// Does what the command line says.
     ///
     /// # Errors
@@ -81,12 +93,31 @@ impl Cli {
             return Ok(());
         }
         if self.options.check_config {
-            println!("The settings are fine.");
+            let advice = settings.advice();
+            println!(
+                "{}",
+                if advice.is_empty() { "The settings are fine." } else { "The settings are possible, but:" }
+            );
+            for advice in advice {
+                println!("- {advice}");
+            }
             return Ok(());
         }
         match self.command.unwrap_or_default() {
             Command::Serve => run::serve(settings).await,
             Command::Healthcheck => healthcheck::ask(settings.server.bind).await,
+        }
+    }
+}
+
+fn hide_values(error: &mut clap::Error) {
+    let mut given = vec![ContextKind::InvalidValue, ContextKind::InvalidSubcommand];
+    if error.kind() == ErrorKind::UnknownArgument {
+        given.push(ContextKind::InvalidArg);
+    }
+    for kind in given {
+        if matches!(error.get(kind), Some(ContextValue::String(text)) if mask::word(text).is_none()) {
+            error.insert(kind, ContextValue::String(mask::HIDDEN.to_owned()));
         }
     }
 }
@@ -105,25 +136,27 @@ impl Options {
     }
 
     fn overrides(&self) -> anyhow::Result<Overrides> {
-        let mut values = Vec::new();
+        let mut flags = Vec::new();
+        let mut set = |name, key, value: &str| flags.push(Flag { name, key, value: value.to_owned() });
         if let Some(bind) = &self.bind {
-            values.push(("server.bind", bind.clone()));
+            set("--bind", "server.bind", bind);
         }
         if let Some(port) = self.port {
-            values.push(("server.bind", format!("127.0.0.1:{port}")));
+            set("--port", "server.bind", &format!("127.0.0.1:{port}"));
         }
         if let Some(url) = &self.database_url {
-            values.push(("database.url", url.clone()));
+            set("--database-url", "database.url", url);
         }
         if let Some(url) = &self.watch {
-            values.push(("watch.url", url.clone()));
+            set("--watch", "watch.url", url);
         }
         if self.demo {
-            values.push(("demo.enabled", "true".to_owned()));
+            set("--demo", "demo.enabled", "true");
         }
         if let Some(www) = &self.www {
-            values.push(("server.www", www.to_str().context("--www: the folder's name is not Unicode")?.to_owned()));
+            let www = www.to_str().context("--www: the folder's name is not Unicode")?;
+            set("--www", "server.www", www);
         }
-        Ok(Overrides { profile: self.profile, values })
+        Ok(Overrides { profile: self.profile, flags })
     }
 }

@@ -16,8 +16,8 @@ use poolgate_control::gate::{Arrival, Crowd, Occupancy, Quota, Standing};
 use poolgate_types::{CONFIG_HEADER, CircuitState};
 
 use super::{
-    jitter::Jitter, layer::Hooks, limiter::Limiter, orders::Orders, reject::Reject, signals, streams::Streams,
-    upload::Readers,
+    jitter::Jitter, layer::Hooks, limiter::Limiter, orders::Orders, preflight::Preflights, reject::Reject, signals,
+    streams::Streams, upload::Readers,
 };
 use crate::{
     address::Sender,
@@ -37,6 +37,7 @@ pub(crate) struct Core {
     streams: Arc<Streams>,
     readers: Arc<Readers>,
     body_timeout: Duration,
+    preflights: Preflights,
     orders: ArcSwap<Orders>,
     hasher: RandomState,
     quota: Mutex<Quota>,
@@ -69,6 +70,7 @@ impl Core {
             limiter,
             readers: Arc::default(),
             body_timeout: server.body_timeout,
+            preflights: Preflights::new(settings.max_concurrent_requests),
             orders: ArcSwap::default(),
             hasher: RandomState::new(),
             quota: Mutex::default(),
@@ -91,6 +93,10 @@ impl Core {
 
     pub(crate) fn limiter(&self) -> &Arc<Limiter> {
         &self.limiter
+    }
+
+    pub(super) fn preflights(&self) -> &Preflights {
+        &self.preflights
     }
 
     pub(super) fn streams(&self) -> &Arc<Streams> {

@@ -21,6 +21,7 @@ use super::{
     hold::Hold,
     limiter::{Admission, Waiter},
     permit::Permit,
+    preflight::PreflightPlace,
     reject::Reject,
     trace::{RequestTrace, Traced, purpose},
     upload::{Pieces, Reading, Upload},
@@ -48,6 +49,7 @@ pin_project! {
         S: Service<Request<Body>>,
     {
         Rejected { reject: Reject },
+        Passing { #[pin] response: S::Future, place: PreflightPlace },
         Reading { reading: Reading, entry: Option<Entry<S>> },
         Waiting { waiter: Waiter, #[pin] timeout: Sleep, entry: Option<Entry<S>> },
         Running { #[pin] response: Traced<S::Future>, hold: Arc<Hold>, method: Method },
@@ -64,6 +66,11 @@ pub(super) struct Entry<S> {
 impl<S: Service<Request<Body>>> ResponseFuture<S> {
     pub(super) fn rejected(core: Arc<Core>, reject: Reject) -> Self {
         Self { core, arrival: Instant::now(), probe: false, state: State::Rejected { reject } }
+    }
+
+    pub(super) fn passing(core: Arc<Core>, mut inner: S, request: Request<Body>, place: PreflightPlace) -> Self {
+        let state = State::Passing { response: inner.call(request), place };
+        Self { core, arrival: Instant::now(), probe: false, state }
     }
 
     /// Asks for a permit, after a small body was read.
@@ -144,19 +151,21 @@ where
                     this.core.stamp(response.headers_mut());
                     return Poll::Ready(Ok(response));
                 }
-                StateProjection::Reading { reading, entry } => {
-                    match (ready!(reading.poll(context)), entry.take()) {
-                        (Ok(body), Some(mut entry)) => {
-                            *entry.request.body_mut() = body;
-                            *this.arrival = Instant::now();
-                            let (state, probe) = State::enter(this.core, entry, *this.arrival);
-                            *this.probe = probe;
-                            state
-                        }
-                        (Err(reject), _) => State::Rejected { reject },
-                        (Ok(_), None) => State::Rejected { reject: Reject::BodyTimeout },
-                    }
+                StateProjection::Passing { response, place: _ } => {
+                    let answer = ready!(response.poll(context));
+                    return Poll::Ready(answer.map(|response| response.map(GateBody::free)));
                 }
+                StateProjection::Reading { reading, entry } => match (ready!(reading.poll(context)), entry.take()) {
+                    (Ok(body), Some(mut entry)) => {
+                        *entry.request.body_mut() = body;
+                        *this.arrival = Instant::now();
+                        let (state, probe) = State::enter(this.core, entry, *this.arrival);
+                        *this.probe = probe;
+                        state
+                    }
+                    (Err(reject), _) => State::Rejected { reject },
+                    (Ok(_), None) => State::Rejected { reject: Reject::BodyTimeout },
+                },
                 StateProjection::Waiting { waiter, timeout, entry } => {
                     // A permit that came in time counts, even when the timeout has passed by now.
                     let granted = match Pin::new(&mut waiter.permit).poll(context) {
@@ -226,6 +235,7 @@ impl<S: Service<Request<Body>>> fmt::Debug for ResponseFuture<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
             State::Rejected { .. } => "rejected",
+            State::Passing { .. } => "passing",
             State::Reading { .. } => "reading",
             State::Waiting { .. } => "waiting",
             State::Running { .. } => "running",

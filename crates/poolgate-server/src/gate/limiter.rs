@@ -162,6 +162,11 @@ impl Limiter {
         self.lock().set_limited(limited);
     }
 
+    /// Tells whether connections are being opened: then a queue will drain.
+    pub(crate) fn set_filling(&self, filling: bool) {
+        self.lock().set_filling(filling);
+    }
+
     pub(crate) fn tally(&self) -> &Tally {
         &self.tally
     }

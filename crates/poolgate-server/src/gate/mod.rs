@@ -12,6 +12,9 @@
 //! not all can be, and nobody whose own deadline (`Poolgate-Deadline-Ms`) would be missed.
 //!
 //! Every response carries `Poolgate-Config`, rejects included, so that clients learn from each answer what they may send.
+//! CORS preflights pass uncounted. For pages of other origins to read rejects, the layer that adds the CORS headers must be
+//! outside of the gate, which in axum is the one added later: `.layer(poolgate.gate()).layer(cors)`.
+//!
 //! While the breaker is open nothing passes but a few probes; while a fair rate is in force, a client that sends more
 //! than its share is answered 429.
 
@@ -24,6 +27,7 @@ mod layer;
 mod limiter;
 mod orders;
 mod permit;
+mod preflight;
 mod reject;
 mod service;
 mod signals;

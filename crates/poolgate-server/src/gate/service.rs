@@ -55,16 +55,23 @@ where
         let now = Instant::now();
         let (parts, body) = request.into_parts();
         let core = Arc::clone(&self.core);
+        if let Some(place) = core.preflights().admit(&parts) {
+            let request = Request::from_parts(parts, Body::new(body));
+            return ResponseFuture::passing(core, take_ready(&mut self.inner), request, place);
+        }
         let arrival = match core.arrival(&parts, &self.hooks, now) {
             Ok(arrival) => arrival,
             Err(reject) => return ResponseFuture::rejected(core, reject),
         };
         let request = Request::from_parts(parts, Body::new(body));
-        // The service that was found ready is the one to be called; its clone takes its place.
-        let clone = self.inner.clone();
-        let inner = mem::replace(&mut self.inner, clone);
-        ResponseFuture::begin(core, Entry { inner, request, arrival })
+        ResponseFuture::begin(core, Entry { inner: take_ready(&mut self.inner), request, arrival })
     }
+}
+
+/// The service that was found ready is the one to be called; its clone takes its place.
+fn take_ready<S: Clone>(service: &mut S) -> S {
+    let clone = service.clone();
+    mem::replace(service, clone)
 }
 
 impl<S> std::fmt::Debug for GateService<S> {

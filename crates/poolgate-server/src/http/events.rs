@@ -112,8 +112,9 @@ pub(super) async fn events(
     let mut response = Body::from_stream(frames).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // nginx would collect events until its buffer is full.
+    // Proxies that compress collect events until a block is full, unless they are told not to touch them.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
+    // nginx would collect them until its buffer is full.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
 }

@@ -78,6 +78,8 @@ impl Sampler {
                 checked_out: figures.checked_out,
                 capacity: figures.capacity,
                 waiting: figures.waiting.unwrap_or_default(),
+                open: figures.checked_out + figures.idle,
+                closing: figures.closing,
             },
             gate: GateSample {
                 permits: gate.limiter().permits(),
@@ -98,6 +100,8 @@ impl Sampler {
             probes: Probes { succeeded: count(since.probes_succeeded), failed: count(since.probes_failed) },
             live_clients,
             streaming_clients,
+            proxy_untrusted: gate.untrusted_proxy().is_some(),
+            ..Sample::default()
         };
         let demand = pool.demand();
         if let Demand::Shown(traffic) = demand {

@@ -102,6 +102,7 @@ impl Monitor {
         // The fixed policy is in force always; its NORMAL row limits nobody for the database's sake.
         let limited = decision.config.enforced && decision.config.throttling_level > Level::Normal;
         shared.gate.limiter().set_limited(limited);
+        shared.gate.limiter().set_filling(decision.filling);
         shared.contact.doubt(reading.doubt || decision.breaker != CircuitState::Closed);
         self.clean_up(&decision);
         self.publish_config(&decision, &reading, &in_force.config);

@@ -2,20 +2,37 @@
 
 use std::path::{Path, PathBuf};
 
-use config::{Config, Environment, File, FileFormat, Map, Value, ValueKind};
-
-use super::{InvalidValue, Settings};
-
-/// Every setting's environment variable begins with this.
-const PREFIX: &str = "POOLGATE_";
+use super::{
+    InvalidValue, Settings, mask,
+    source::{self, Given, Origin},
+    value,
+};
 
 /// What flags say. They win over everything else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// A named set of values, applied over file and environment.
     pub profile: Option<Profile>,
-    /// Keys as in the file (`server.bind`), and their values.
-    pub values: Vec<(&'static str, String)>,
+    /// The flags themselves.
+    pub flags: Vec<Flag>,
+}
+
+/// A flag that sets a value.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Flag {
+    /// As it was given: `--bind`.
+    pub name: &'static str,
+    /// The key, as in the file: `server.bind`.
+    pub key: &'static str,
+    /// What it is set to.
+    pub value: String,
+}
+
+/// Without the value, which may hold a password.
+impl std::fmt::Debug for Flag {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Flag").field("name", &self.name).field("key", &self.key).finish_non_exhaustive()
+    }
 }
 
 /// A named set of values.
@@ -26,24 +43,28 @@ pub enum Profile {
     Before,
 }
 
-/// Why the settings could not be read. Secrets are not repeated.
+/// Why the settings could not be read. No message repeats a secret, nor any text in which one may stand.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SettingsError {
     /// The file cannot be opened.
-    #[error("settings file {path}: {source}", path = path.display())]
+    #[error("settings file {path}: {reason}", path = mask::path(path))]
     File {
         /// The file.
         path: PathBuf,
         /// Why not.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// The file is not TOML.
-    #[error("settings file {path}: {problem}", path = path.display())]
+    #[error("settings file {path}, line {line}, column {column}: {problem}", path = mask::path(path))]
     Syntax {
         /// The file.
         path: PathBuf,
-        /// Where, and what was expected.
+        /// From 1.
+        line: usize,
+        /// From 1.
+        column: usize,
+        /// What was expected.
         problem: String,
     },
     /// A key that does not exist.
@@ -55,8 +76,15 @@ pub enum SettingsError {
         origin: String,
     },
     /// A value of the wrong kind.
-    #[error("{0}")]
-    WrongKind(String),
+    #[error("{key}: {problem} ({origin})")]
+    WrongKind {
+        /// The key, as in the file: `pool.size`.
+        key: String,
+        /// What is wrong, and what would be right.
+        problem: String,
+        /// Where it stands: the file, the environment variable's name, or the flag.
+        origin: String,
+    },
     /// A value that is not possible.
     #[error(transparent)]
     Invalid(#[from] InvalidValue),
@@ -64,6 +92,9 @@ pub enum SettingsError {
 
 impl Settings {
     /// Reads the defaults, `file`, the `environment` and `overrides`, in this order, and checks the result.
+    ///
+    /// `DATABASE_URL` comes before the variables of this program. Platforms set it for other programs as well: where
+    /// something else names the database, or none is needed, it is ignored with a warning if it is of another kind.
     ///
     /// # Errors
     ///
@@ -73,26 +104,24 @@ impl Settings {
         environment: impl IntoIterator<Item = (String, String)>,
         overrides: &Overrides,
     ) -> Result<Self, SettingsError> {
-        let mut sources = Config::builder();
+        let mut given = Given::default();
         if let Some(path) = file {
-            sources = sources.add_source(parse(path)?);
+            given.file(path)?;
         }
-        let (variables, database_url) = relevant(environment);
-        if let Some(url) = database_url {
-            sources = sources.add_source(Config::builder().set_override("database.url", url)?.build()?);
+        let (variables, database_url) = source::relevant(environment);
+        for (name, value) in variables {
+            given.variable(&name, value);
         }
-        sources = sources.add_source(
-            Environment::with_prefix("POOLGATE").prefix_separator("_").separator("__").source(Some(variables)),
-        );
         for (key, value) in overrides.profile.map(Profile::values).unwrap_or_default() {
-            sources = sources.set_override(*key, *value)?;
+            given.set(key, *value, Origin::Profile);
         }
-        for (key, value) in &overrides.values {
-            sources = sources.set_override(*key, value.as_str())?;
+        for Flag { name, key, value } in &overrides.flags {
+            given.set(key, value.as_str(), Origin::Flag(name));
         }
-        let sources = sources.build()?;
-        refuse_unknown_keys(&sources)?;
-        let settings: Self = sources.try_deserialize()?;
+        if let Some(url) = database_url {
+            given.database_url(url);
+        }
+        let settings = value::read(&given)?;
         settings.check()?;
         Ok(settings)
     }
@@ -137,73 +166,6 @@ impl Profile {
     }
 }
 
-fn parse(path: &Path) -> Result<File<config::FileSourceString, FileFormat>, SettingsError> {
-    let text = std::fs::read_to_string(path).map_err(|source| SettingsError::File { path: path.to_owned(), source })?;
-    let source = || File::from_str(&text, FileFormat::Toml);
-    match Config::builder().add_source(source()).build() {
-        Ok(_) => Ok(source()),
-        Err(error) => Err(SettingsError::Syntax { path: path.to_owned(), problem: without_excerpt(&error) }),
-    }
-}
-
-/// The parser shows the line that it did not understand; there may be a secret in it.
-fn without_excerpt(error: &config::ConfigError) -> String {
-    let text = error.to_string();
-    let lines = text.lines().filter(|line| !line.contains('|')).map(str::trim).filter(|line| !line.is_empty());
-    lines.collect::<Vec<_>>().join(": ")
-}
-
-/// The variables that are settings, and `DATABASE_URL`. Container platforms add variables for a service that happens to
-/// be named like this program (`POOLGATE_SERVICE_HOST`, `POOLGATE_PORT_8000_TCP`); those are not settings.
-fn relevant(environment: impl IntoIterator<Item = (String, String)>) -> (Map<String, String>, Option<String>) {
-    let mut database_url = None;
-    let mut variables = Map::new();
-    for (name, value) in environment {
-        if name == "DATABASE_URL" && !value.is_empty() {
-            database_url = Some(value);
-        } else if let Some(key) = name.strip_prefix(PREFIX) {
-            let of_the_platform =
-                !key.contains("__") && ["SERVICE_", "PORT"].iter().any(|prefix| key.starts_with(prefix));
-            if !of_the_platform {
-                variables.insert(name, value);
-            }
-        }
-    }
-    (variables, database_url)
-}
-
-fn refuse_unknown_keys(sources: &Config) -> Result<(), SettingsError> {
-    let known = serde_json::to_value(Settings::default()).unwrap_or_default();
-    let ValueKind::Table(ref table) = sources.cache.kind else { return Ok(()) };
-    walk(table, &known, "")
-}
-
-fn walk(table: &Map<String, Value>, known: &serde_json::Value, path: &str) -> Result<(), SettingsError> {
-    for (name, value) in table {
-        let key = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        match (known.get(name), &value.kind) {
-            (None, _) => {
-                let origin = match value.origin() {
-                    Some(origin) if origin.contains("env") => {
-                        format!("{PREFIX}{} in the environment", key.to_uppercase().replace('.', "__"))
-                    }
-                    _ => "in the settings file".to_owned(),
-                };
-                return Err(SettingsError::UnknownKey { key, origin });
-            }
-            (Some(inner), ValueKind::Table(table)) if inner.is_object() => walk(table, inner, &key)?,
-            (Some(_), _) => {}
-        }
-    }
-    Ok(())
-}
-
-impl From<config::ConfigError> for SettingsError {
-    fn from(error: config::ConfigError) -> Self {
-        Self::WrongKind(error.to_string())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{io::Write, time::Duration};
@@ -230,7 +192,8 @@ mod tests {
             ("POOLGATE_GATE__TIMEOUT", "50ms"),
             ("POOLGATE_SERVER__ADMIN_TOKEN", "0123456789012345"),
         ];
-        let flags = Overrides { values: vec![("server.bind", "127.0.0.1:0".to_owned())], profile: None };
+        let bind = Flag { name: "--bind", key: "server.bind", value: "127.0.0.1:0".to_owned() };
+        let flags = Overrides { flags: vec![bind], profile: None };
         let settings = load(file, &environment, &flags).expect("read");
         assert_eq!((settings.pool.size, settings.pool.max_overflow), (8, 3));
         assert_eq!(settings.pool.timeout, Duration::from_secs(2));
@@ -302,7 +265,7 @@ mod tests {
     #[test]
     fn the_printed_settings_can_be_read_again_and_hide_secrets() {
         let environment = [("DATABASE_URL", "postgres://app:hunter2@db/shop")];
-        let flags = Overrides { profile: Some(Profile::Before), values: Vec::new() };
+        let flags = Overrides { profile: Some(Profile::Before), flags: Vec::new() };
         let settings = load("", &environment, &flags).expect("read");
         let printed = settings.to_toml();
         assert!(!printed.contains("hunter2"), "{printed}");

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use poolgate_pool::{InvalidAddress, any_options};
+use poolgate_types::Backend;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use tracing::subscriber::NoSubscriber;
 
-/// What is shown instead of a secret.
-const HIDDEN: &str = "********";
+use super::mask::{self, HIDDEN};
 
 /// A token. `Debug`, `Serialize` and every message show asterisks.
 #[derive(Clone, PartialEq, Eq)]
@@ -37,69 +39,53 @@ impl Serialize for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Self)
+        // Files that hold a secret end in a line break.
+        String::deserialize(deserializer).map(|token| Self(token.trim().to_owned()))
     }
 }
 
 /// Where the database is: `postgres://user:password@host/name` or `sqlite://file.db`. Shown without its password.
 #[derive(Clone, PartialEq, Eq)]
-pub struct DatabaseUrl(String);
+pub struct DatabaseUrl {
+    backend: Backend,
+    url: String,
+}
 
 impl DatabaseUrl {
-    /// Checks the scheme; the rest is for the database's own driver to read.
+    /// Checks it as [`any_options`] reads it.
     ///
     /// # Errors
     ///
-    /// [`InvalidDatabaseUrl`] when the scheme is not one that this server can talk to.
-    pub fn new(url: impl Into<String>) -> Result<Self, InvalidDatabaseUrl> {
-        let url = Self(url.into());
-        url.scheme().map(|_| ()).ok_or(InvalidDatabaseUrl)?;
-        Ok(url)
+    /// [`InvalidAddress`], which says what would be right and repeats no password.
+    pub fn new(url: impl AsRef<str>) -> Result<Self, InvalidAddress> {
+        let url = url.as_ref().trim().to_owned();
+        let options = quietly(|| any_options(&url))?;
+        let backend = match options.database_url.scheme() {
+            "sqlite" => Backend::Sqlite,
+            _ => Backend::Postgres,
+        };
+        Ok(Self { backend, url })
     }
 
     /// The kind of database.
-    pub fn backend(&self) -> poolgate_types::Backend {
-        // Checked by `new`, the only way to make one.
-        self.scheme().unwrap_or(poolgate_types::Backend::Sqlite)
+    pub fn backend(&self) -> Backend {
+        self.backend
     }
 
     /// The URL with its password; for connecting, not for showing.
     pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    fn scheme(&self) -> Option<poolgate_types::Backend> {
-        match self.0.split_once(':')?.0 {
-            "postgres" | "postgresql" => Some(poolgate_types::Backend::Postgres),
-            "sqlite" => Some(poolgate_types::Backend::Sqlite),
-            _ => None,
-        }
+        &self.url
     }
 }
 
-/// The database URL's scheme is unknown. The URL itself is not repeated: it may hold a password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the database URL must begin with postgres:// or sqlite:// (it is not repeated here: it may hold a password)")]
-pub struct InvalidDatabaseUrl;
+/// Checks without the warnings that come when the URL is used.
+pub(super) fn quietly<T>(check: impl FnOnce() -> T) -> T {
+    tracing::subscriber::with_default(NoSubscriber::default(), check)
+}
 
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        without_password(&self.0, f)
-    }
-}
-
-/// Writes a URL with asterisks for its password.
-pub(super) fn without_password(url: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    // Query parameters can hold a password as well (`?password=`), so none is shown.
-    let shown = url.split_once('?').map_or(url, |(before, _)| before);
-    let Some((scheme, rest)) = shown.split_once("://") else { return f.write_str(shown) };
-    // A password may hold any character, `/` included when it was not escaped: up to the last `@` is user info.
-    match rest.rsplit_once('@') {
-        None => f.write_str(shown),
-        Some((user_info, place)) => match user_info.split_once(':') {
-            None => f.write_str(shown),
-            Some((user, _)) => write!(f, "{scheme}://{user}:{HIDDEN}@{place}"),
-        },
+        mask::url(&self.url, f)
     }
 }
 
@@ -127,24 +113,19 @@ mod tests {
 
     #[test]
     fn a_password_is_never_shown() {
-        for url in [
-            "postgres://app:hunter2@db:5432/shop",
-            "postgres://app:hunter2@db/shop?password=hunter2",
-            "postgres://app:a/b@hunter2@db/shop",
-            "postgres://db/shop?user=app&password=hunter2",
-        ] {
-            let url = DatabaseUrl::new(url).expect("a PostgreSQL URL");
-            let shown = format!("{url} {url:?} {}", serde_json::to_string(&url).expect("a string"));
-            assert!(!shown.contains("hunter2"), "{shown}");
-            assert!(shown.contains("db"), "the place is shown: {shown}");
-        }
+        let url = DatabaseUrl::new("postgres://app:hunter2@db:5432/shop").expect("a PostgreSQL URL");
+        let shown = format!("{url} {url:?} {}", serde_json::to_string(&url).expect("a string"));
+        assert!(!shown.contains("hunter2") && shown.contains("db:5432"), "{shown}");
         assert!(!format!("{:?}", Secret::new("hunter2")).contains("hunter2"));
     }
 
     #[test]
-    fn an_unknown_scheme_is_refused_without_repeating_the_url() {
-        let refused = DatabaseUrl::new("mysql://app:hunter2@db/shop").expect_err("not supported");
-        assert!(!refused.to_string().contains("hunter2"));
-        assert_eq!(DatabaseUrl::new("shop.db"), Err(InvalidDatabaseUrl));
+    fn what_is_no_url_of_a_database_is_refused_without_repeating_it() {
+        for url in
+            ["mysql://app:hunter2@db/shop", "shop.db", "postgres:/app:hunter2@db/shop", "postgres:app:hunter2@db/d"]
+        {
+            let refused = DatabaseUrl::new(url).expect_err(url).to_string();
+            assert!(refused.contains("postgres://") && !refused.contains("hunter2"), "{url}: {refused}");
+        }
     }
 }

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use poolgate_pool::{InvalidAddress, postgres_options};
+use poolgate_types::Backend;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sqlx::postgres::PgConnectOptions;
 
-use super::secret::without_password;
+use super::{mask, scheme, secret};
 
 /// `watch.*`: watching a source elsewhere instead of having a pool.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,8 +58,8 @@ pub enum InvalidWatchUrl {
     )]
     Console,
     /// The rest of it cannot be read.
-    #[error("the URL cannot be read: {0}")]
-    Rest(String),
+    #[error(transparent)]
+    Rest(InvalidAddress),
 }
 
 impl WatchUrl {
@@ -67,8 +69,8 @@ impl WatchUrl {
     ///
     /// [`InvalidWatchUrl`], which says what would be right.
     pub fn new(url: impl Into<String>) -> Result<Self, InvalidWatchUrl> {
-        let url = Self(url.into());
-        let (kind, options) = url.parse()?;
+        let url = Self(url.into().trim().to_owned());
+        let (kind, options) = secret::quietly(|| url.parse())?;
         match (kind, options.get_database()) {
             (WatchedKind::Postgres, Some("pgbouncer")) => Err(InvalidWatchUrl::Console),
             (WatchedKind::PgBouncer | WatchedKind::Postgres, _) => Ok(url),
@@ -82,19 +84,19 @@ impl WatchUrl {
     /// As [`new`](Self::new).
     pub fn parse(&self) -> Result<(WatchedKind, PgConnectOptions), InvalidWatchUrl> {
         let (scheme, rest) = self.0.split_once("://").ok_or(InvalidWatchUrl::Scheme)?;
-        let kind = match scheme {
-            "pgbouncer" => WatchedKind::PgBouncer,
-            "postgres" | "postgresql" => WatchedKind::Postgres,
-            _ => return Err(InvalidWatchUrl::Scheme),
+        let kind = match scheme::backend(scheme) {
+            Some(Backend::Postgres) => WatchedKind::Postgres,
+            None if scheme::is_pgbouncer(scheme) => WatchedKind::PgBouncer,
+            Some(Backend::Sqlite) | None => return Err(InvalidWatchUrl::Scheme),
         };
-        let options = format!("postgres://{rest}").parse();
-        options.map(|options| (kind, options)).map_err(|error: sqlx::Error| InvalidWatchUrl::Rest(error.to_string()))
+        let options = postgres_options(&format!("postgres://{rest}"));
+        options.map(|options| (kind, options)).map_err(InvalidWatchUrl::Rest)
     }
 }
 
 impl fmt::Display for WatchUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        without_password(&self.0, f)
+        mask::url(&self.0, f)
     }
 }
 

@@ -5,9 +5,13 @@ mod cleanup;
 mod cli;
 mod harness;
 mod ladder;
+mod other_sites;
 mod postgres;
+mod proxies;
 mod recovery;
 mod routes;
+#[cfg(unix)]
+mod secrets;
 mod sizing;
 mod slow;
 mod stream;

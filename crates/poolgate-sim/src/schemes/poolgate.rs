@@ -107,6 +107,7 @@ impl Limiter for CoDel {
             self.gate.set_hold(hold);
         }
         self.gate.set_limited(orders.limited);
+        self.gate.set_filling(orders.filling);
         if let Some(permits) = orders.permits {
             self.gate.resize(permits);
         }
@@ -139,7 +140,12 @@ impl Publisher for Document {
             self.config = Rc::new(decision.config.clone());
             tell.all.push(Message::Config(Rc::clone(&self.config)));
         }
-        Orders { hold: decision.mean_hold, permits: Some(decision.permits), limited: decision.config.enforced }
+        Orders {
+            hold: decision.mean_hold,
+            permits: Some(decision.permits),
+            limited: decision.config.enforced,
+            filling: decision.filling,
+        }
     }
 
     fn current(&mut self, _client: u32) -> Option<Message> {
