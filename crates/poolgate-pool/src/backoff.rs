@@ -16,11 +16,18 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const FIRST_PAUSE_FULL: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE_FULL: Duration = Duration::from_secs(5);
 
+/// Connections that nobody waits for are not tried again for so long. Callers, and whoever asks the database for a sign of
+/// life, notice sooner that it is back; and a full server has others to serve.
+const PAUSE_AHEAD: Duration = Duration::from_secs(5);
+const PAUSE_AHEAD_FULL: Duration = Duration::from_secs(30);
+
 /// Failures since the last success, and until when no new attempt is made.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
     failures: u32,
     until: Option<Instant>,
+    /// The same for connections that nobody waits for.
+    until_ahead: Option<Instant>,
     error: Option<AcquireError>,
     answered: Option<Instant>,
     failed: Option<Instant>,
@@ -31,6 +38,7 @@ impl Backoff {
     pub(crate) fn succeeded(&mut self, now: Instant) {
         self.failures = 0;
         self.until = None;
+        self.until_ahead = None;
         self.error = None;
         self.answered = Some(now);
     }
@@ -43,6 +51,7 @@ impl Backoff {
             if full { (FIRST_PAUSE_FULL, LONGEST_PAUSE_FULL, 0.5) } else { (FIRST_PAUSE, LONGEST_PAUSE, 1.0) };
         let pause = first.saturating_mul(1 << self.failures.min(10)).min(longest);
         self.until = Some(now + pause.mul_f64(1.0 - reach * jitter.clamp(0.0, 1.0)).max(SHORTEST_PAUSE));
+        self.until_ahead = Some(now + if full { PAUSE_AHEAD_FULL } else { PAUSE_AHEAD });
         self.failures = self.failures.saturating_add(1);
         if full {
             self.answered = Some(now);
@@ -64,8 +73,12 @@ impl Backoff {
 
     /// How long no new attempt is to be made.
     pub(crate) fn remaining(&self, now: Instant) -> Option<Duration> {
-        let remaining = self.until?.saturating_duration_since(now);
-        (!remaining.is_zero()).then_some(remaining)
+        remaining(self.until, now)
+    }
+
+    /// How long no connection is to be tried that nobody waits for.
+    pub(crate) fn remaining_ahead(&self, now: Instant) -> Option<Duration> {
+        remaining(self.until_ahead, now)
     }
 
     /// The newest failure, if nothing has succeeded since.
@@ -82,6 +95,11 @@ impl Backoff {
             error: self.error.as_ref().map(|error| Arc::from(error.to_string())),
         }
     }
+}
+
+fn remaining(until: Option<Instant>, now: Instant) -> Option<Duration> {
+    let remaining = until?.saturating_duration_since(now);
+    (!remaining.is_zero()).then_some(remaining)
 }
 
 #[cfg(test)]
@@ -103,8 +121,9 @@ mod tests {
         assert_eq!(backoff.remaining(now), Some(SHORTEST_PAUSE), "full jitter");
         assert_eq!(backoff.contact(now).consecutive_failures, 7);
 
+        assert_eq!(backoff.remaining_ahead(now), Some(PAUSE_AHEAD));
         backoff.succeeded(now);
-        assert_eq!(backoff.remaining(now), None);
+        assert_eq!((backoff.remaining(now), backoff.remaining_ahead(now)), (None, None));
         assert!(backoff.error().is_none());
         assert_eq!(backoff.contact(now + limit).answered, Some(limit));
     }
@@ -120,6 +139,7 @@ mod tests {
             pauses.push(backoff.remaining(now).unwrap().as_millis());
         }
         assert_eq!(pauses, [1000, 1000, 4000, 5000]);
+        assert_eq!(backoff.remaining_ahead(now), Some(PAUSE_AHEAD_FULL));
         assert_eq!(backoff.contact(now).failed, None, "it has answered");
     }
 }
