@@ -3,6 +3,7 @@
 use crate::observer::CloseReason;
 use crate::state::Verdict;
 use crate::statement::Effect;
+use crate::work::{Work, WriteTrouble};
 
 /// Starts clean; every operation marks it before it begins and unmarks it when it has ended well, so that an operation
 /// whose future is dropped half-way leaves its mark.
@@ -15,24 +16,40 @@ pub(crate) struct Condition {
     /// Something may have happened that nobody saw.
     unverified: bool,
     unusable: Option<CloseReason>,
+    /// The operation that has begun means to change something.
+    writes: bool,
+    work: Work,
 }
 
 impl Condition {
     /// An operation begins.
     pub(crate) fn begin(&mut self, effect: Effect) {
         self.busy = true;
+        self.writes = false;
         self.in_transaction |= effect == Effect::Opens;
+    }
+
+    /// The operation that has begun means to change something.
+    pub(crate) fn writes(&mut self) {
+        self.writes = true;
     }
 
     /// The operation has ended well. The database answers in order, so anything before it has ended too.
     pub(crate) fn complete(&mut self, effect: Effect) {
         self.busy = false;
         self.in_transaction &= effect != Effect::Ends;
+        self.work.answered = true;
+        if self.writes {
+            self.work.write = Some(Ok(()));
+        }
     }
 
     /// The operation has ended with an error.
     pub(crate) fn fail(&mut self, error: &sqlx::Error) {
         use sqlx::Error;
+        if let Some(trouble) = WriteTrouble::of(error) {
+            self.work.write = Some(Err(trouble));
+        }
         match error {
             // Found on this side, after the database had answered or before it was asked.
             Error::RowNotFound | Error::InvalidArgument(_) | Error::Encode(_) => self.busy = false,
@@ -60,6 +77,11 @@ impl Condition {
     /// The connection is not to be used again.
     pub(crate) fn discard(&mut self, reason: CloseReason) {
         self.unusable.get_or_insert(reason);
+    }
+
+    /// What the operations have met.
+    pub(crate) fn work(&self) -> Work {
+        self.work
     }
 
     pub(crate) fn verdict(&self) -> Verdict {

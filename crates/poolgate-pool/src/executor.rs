@@ -16,6 +16,7 @@ use crate::condition::Condition;
 use crate::lease::{InUse, Lease};
 use crate::statement::{self, Effect};
 use crate::transaction::Transaction;
+use crate::work::is_write;
 
 /// One implementation for each database and not one for all: with a generic one the compiler, asked whether some
 /// `&mut _` is an executor, would look for ever at leases of leases.
@@ -36,6 +37,9 @@ macro_rules! executor {
                 let (query, effect) = Parts::of(query, !title.is_bounced());
                 let alone = query.is_prepared() && title.is_bounced() && !in_transaction(connection, condition);
                 condition.begin(effect);
+                if query.writes {
+                    condition.writes();
+                }
                 let inner = match alone {
                     true => bouncer::fetch_many::<$database, _>(connection, query),
                     false => connection.fetch_many(query),
@@ -58,6 +62,9 @@ macro_rules! executor {
                 let (query, effect) = Parts::of(query, !title.is_bounced());
                 let alone = query.is_prepared() && title.is_bounced() && !in_transaction(connection, condition);
                 condition.begin(effect);
+                if query.writes {
+                    condition.writes();
+                }
                 Box::pin(async move {
                     let fetched = match alone {
                         true => bouncer::fetch_optional::<$database, _>(connection, query).await,
@@ -150,6 +157,7 @@ struct Parts<DB: Database> {
     statement: Option<DB::Statement>,
     arguments: Result<Option<DB::Arguments>, BoxDynError>,
     persistent: bool,
+    writes: bool,
 }
 
 impl<DB: Database> Parts<DB> {
@@ -159,7 +167,8 @@ impl<DB: Database> Parts<DB> {
         let persistent = keeps_statements && query.persistent();
         let sql = query.sql();
         let effect = statement::effect(sql.as_str());
-        (Self { sql, statement, arguments, persistent }, effect)
+        let writes = is_write(sql.as_str());
+        (Self { sql, statement, arguments, persistent, writes }, effect)
     }
 }
 

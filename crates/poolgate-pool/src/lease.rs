@@ -217,6 +217,7 @@ impl<DB: Database> Drop for Lease<DB> {
         self.shared.check_in(self.id, pooled, verdict, now);
         if self.accepted {
             self.shared.observer.released(now.saturating_duration_since(self.since));
+            self.shared.observer.worked(self.condition.work());
         }
     }
 }

@@ -50,7 +50,8 @@
 //! 6. **Every wait ends.** Acquiring, connecting, pinging, putting right and closing have a limit each, in
 //!    [`PoolConfig`]. Errors say which limit it was and who held the connections ([`AcquireError`]).
 //! 7. **A database that is away is not stormed.** After a failed connect no other is begun for a random part of 50 ms,
-//!    growing to 1 s, and then one alone; a server that is full is left alone for 0.5 s at least, growing to 5 s.
+//!    growing to 1 s, and then one alone; a server that is full is left alone for 0.5 s at least, growing to 5 s, one that
+//!    refuses the login for as long, growing to 30 s.
 //!    Callers who have nothing else to wait for get the error at once.
 //!
 //! # What comes back, and in what condition
@@ -111,6 +112,7 @@
 //! - An app that uses sqlx's `macros` feature turns on this crate's feature of that name, too.
 
 mod acquire;
+mod address;
 mod backoff;
 mod bouncer;
 mod builder;
@@ -132,7 +134,9 @@ mod sqlite;
 mod state;
 mod statement;
 mod transaction;
+mod work;
 
+pub use address::{InvalidAddress, any_options, postgres_options};
 pub use builder::{Builder, ConnectOptions};
 pub use config::{InvalidConfig, Order, PoolConfig};
 pub use counts::{Contact, Counts, Drained, LeaseInfo};
@@ -145,3 +149,4 @@ pub use revoked::Revoked;
 pub use session::PostgresSession;
 pub use sqlite::{sqlite_defaults, sqlite_options};
 pub use transaction::Transaction;
+pub use work::{Work, WriteTrouble};

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::AcquireError;
+use crate::work::Work;
 
 /// Is told of what happens in the pool. Calls come from the task where it happens, outside the pool's
 /// lock, and must return at once: record, do not work.
@@ -14,6 +15,10 @@ pub trait Observer: Send + Sync + 'static {
     /// A connection came back after being in use this long.
     fn released(&self, use_time: Duration) {
         let _ = use_time;
+    }
+    /// A connection came back, and its user's statements have met this.
+    fn worked(&self, work: Work) {
+        let _ = work;
     }
     /// A connection was opened, which took this long.
     fn created(&self, duration: Duration) {

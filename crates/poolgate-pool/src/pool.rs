@@ -159,8 +159,8 @@ impl<DB: Database> PoolgatePool<DB> {
     /// meets, the pool learns: after a full server it pauses, after a success it connects for those who wait.
     ///
     /// # Errors
-    /// [`AcquireError::Connect`], [`ConnectTimeout`](AcquireError::ConnectTimeout) or
-    /// [`ServerFull`](AcquireError::ServerFull).
+    /// [`AcquireError::Connect`], [`ConnectTimeout`](AcquireError::ConnectTimeout),
+    /// [`LoginRefused`](AcquireError::LoginRefused) or [`ServerFull`](AcquireError::ServerFull).
     pub async fn connect_apart(&self, timeout: Duration) -> Result<DB::Connection, AcquireError> {
         connect::apart(&self.shared, timeout).await
     }

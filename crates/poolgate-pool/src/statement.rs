@@ -54,7 +54,7 @@ fn is_chained(statement: &str) -> bool {
     words.nth(1).is_some_and(|word| is(word, "CHAIN"))
 }
 
-fn words(statement: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn words(statement: &str) -> impl Iterator<Item = &str> {
     statement.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|w| !w.is_empty())
 }
 
@@ -63,7 +63,7 @@ fn is(word: &str, keyword: &str) -> bool {
 }
 
 /// The statement from its first word on.
-fn without_comments(mut text: &str) -> &str {
+pub(crate) fn without_comments(mut text: &str) -> &str {
     loop {
         text = text.trim_start();
         let after = if text.starts_with("--") {

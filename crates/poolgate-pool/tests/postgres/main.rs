@@ -3,6 +3,7 @@
 mod bouncer;
 mod conditions;
 mod crowds;
+mod logins;
 mod outages;
 mod sessions;
 mod silence;

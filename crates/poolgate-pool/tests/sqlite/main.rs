@@ -4,6 +4,7 @@ mod conditions;
 mod limits;
 mod stress;
 mod traces;
+mod work;
 
 use std::error::Error as _;
 use std::sync::Arc;

@@ -10,9 +10,9 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use poolgate_pool::{Order, PoolConfig, PoolgatePool, PostgresSession, sqlite_defaults};
+use poolgate_pool::{Order, PoolConfig, PoolgatePool, PostgresSession, any_options, sqlite_defaults};
 use poolgate_types::Backend;
-use sqlx::{Any, any::AnyConnectOptions};
+use sqlx::Any;
 use tokio::net::TcpListener;
 
 use super::shutdown;
@@ -114,8 +114,8 @@ fn open_pool(settings: &Settings) -> anyhow::Result<(Builder, PoolgatePool<Any>)
     };
     let observer = PoolObserver::new(names::DEFAULT_POOL);
     sqlx::any::install_default_drivers();
-    let options: AnyConnectOptions =
-        connect_url(url, settings.demo.enabled).parse().with_context(|| format!("database.url: {url}"))?;
+    // The error repeats no part of the address, and neither does its context: it may be one that hides no password.
+    let options = any_options(&connect_url(url, settings.demo.enabled)).context("database.url")?;
     let pool = PoolgatePool::<Any>::builder(options)
         .config(pool_config(&settings.pool))
         .on_connect(sqlite_defaults)

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use poolgate_pool::{InvalidAddress, postgres_options};
 use poolgate_types::Backend;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sqlx::postgres::PgConnectOptions;
@@ -57,8 +58,8 @@ pub enum InvalidWatchUrl {
     )]
     Console,
     /// The rest of it cannot be read.
-    #[error("the URL cannot be read: {0}")]
-    Rest(String),
+    #[error(transparent)]
+    Rest(InvalidAddress),
 }
 
 impl WatchUrl {
@@ -88,12 +89,8 @@ impl WatchUrl {
             None if scheme::is_pgbouncer(scheme) => WatchedKind::PgBouncer,
             Some(Backend::Sqlite) | None => return Err(InvalidWatchUrl::Scheme),
         };
-        let options = format!("postgres://{rest}").parse();
-        options.map(|options| (kind, options)).map_err(|error: sqlx::Error| {
-            // What stands in quotes is a part of the URL.
-            let text = error.to_string();
-            InvalidWatchUrl::Rest(text.split('"').next().unwrap_or_default().trim_end().to_owned())
-        })
+        let options = postgres_options(&format!("postgres://{rest}"));
+        options.map(|options| (kind, options)).map_err(InvalidWatchUrl::Rest)
     }
 }
 

@@ -1,0 +1,414 @@
+//! Database addresses as people write them, made into what sqlx connects with.
+//!
+//! sqlx reads more than one spelling wrongly: it passes the brackets of an IPv6 address to the resolver, ignores parameters
+//! that say which server is wanted, and writes the values of those it does not know into the log. Here each of these is
+//! put right or refused. No error repeats any part of the address that may be a secret.
+
+use std::net::Ipv6Addr;
+use std::str::FromStr;
+
+use sqlx::any::AnyConnectOptions;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
+
+/// Reads an address for a pool of [`sqlx::Any`]: `postgres://user:password@host:5432/name?sslmode=require` or
+/// `sqlite:shop.db`.
+///
+/// - `postgresql://` is the same as `postgres://`. The name of a driver is dropped: `postgresql+asyncpg://`,
+///   `sqlite+aiosqlite:///shop.db` (where three slashes mean a relative path, as in SQLAlchemy).
+/// - An IPv6 host may have its brackets: `postgres://app@[::1]:5432/shop`, with a zone as well (`[fe80::1%25eth0]`).
+/// - `ssl=require` is read as `sslmode=require`. `sslrootcert=system` is what holds anyway: the system's certificates.
+/// - Several hosts, `target_session_attrs` other than `any`, `load_balance_hosts` and `service` are refused: nothing here
+///   acts on them, and to ignore them would mean to connect to a server that was not asked for.
+/// - Other parameters that nothing here knows are left out, with a warning that names them and not their values.
+///
+/// # Errors
+/// [`InvalidAddress`], which says what would be right. It repeats no user, password, host or value.
+///
+/// ```
+/// let options = poolgate_pool::any_options("postgresql+asyncpg://app:secret@[::1]:5432/shop").unwrap();
+/// assert_eq!(options.database_url.scheme(), "postgres");
+/// let refused = poolgate_pool::any_options("postgres://app@a,b/shop").unwrap_err();
+/// assert!(refused.to_string().contains("several hosts"));
+/// ```
+pub fn any_options(address: &str) -> Result<AnyConnectOptions, InvalidAddress> {
+    match Scheme::of(address)? {
+        (Scheme::Postgres, rest) => postgres(rest).map(|(options, _)| options),
+        (Scheme::Sqlite { python }, rest) => sqlite(python, rest),
+    }
+}
+
+/// The same for PostgreSQL alone, with sqlx's own options: for a pool of [`sqlx::Postgres`] or a connection.
+///
+/// # Errors
+/// As [`any_options`], and for the address of another database.
+pub fn postgres_options(address: &str) -> Result<PgConnectOptions, InvalidAddress> {
+    match Scheme::of(address)? {
+        (Scheme::Postgres, rest) => postgres(rest).map(|(_, options)| options),
+        (Scheme::Sqlite { .. }, _) => Err(InvalidAddress::NotPostgres),
+    }
+}
+
+/// Why an address cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidAddress {
+    /// It begins with no scheme, or with that of something else.
+    #[error(
+        "the address must begin with postgres://, postgresql:// or sqlite:{hint} (it is not repeated: it may hold a password)"
+    )]
+    Scheme {
+        /// What to write instead, where that can be told.
+        hint: &'static str,
+    },
+    /// A PostgreSQL is needed here.
+    #[error("the address must begin with postgres:// or postgresql:// (it is not repeated: it may hold a password)")]
+    NotPostgres,
+    /// `postgres:` without the two slashes.
+    #[error("the address must have two slashes after the scheme: postgres://user:password@host/name")]
+    Slashes,
+    /// The password holds a character that ends it.
+    #[error(
+        "the address is ambiguous: write `/` in a password as %2F, `?` as %3F, `#` as %23, `@` as %40 and `:` as %3A"
+    )]
+    Ambiguous,
+    /// Several hosts, or several ports.
+    #[error(
+        "the address names several hosts or ports, of which one would have to be chosen: name one (parameter `{parameter}`)"
+    )]
+    SeveralHosts {
+        /// Where they stand: `host` for the address itself.
+        parameter: &'static str,
+    },
+    /// A parameter that says which server is wanted.
+    #[error("the parameter `{parameter}` is not supported: {instead}")]
+    Parameter {
+        /// Its name.
+        parameter: &'static str,
+        /// What to do instead.
+        instead: &'static str,
+    },
+    /// What stands in brackets is no IPv6 address.
+    #[error("the host in brackets is not an IPv6 address such as [::1]")]
+    Brackets,
+    /// The rest of it.
+    #[error("the address cannot be read: {0}")]
+    Unreadable(String),
+}
+
+enum Scheme {
+    Postgres,
+    /// `python`: with a driver, as SQLAlchemy has it.
+    Sqlite {
+        python: bool,
+    },
+}
+
+impl Scheme {
+    /// The kind of database, and what follows the scheme's colon.
+    fn of(address: &str) -> Result<(Self, &str), InvalidAddress> {
+        let address = address.trim();
+        let Some((scheme, rest)) = address.split_once(':') else {
+            return Err(InvalidAddress::Scheme { hint: "" });
+        };
+        let scheme = scheme.to_ascii_lowercase();
+        let (name, driver) =
+            scheme.split_once('+').map_or((scheme.as_str(), None), |(name, driver)| (name, Some(driver)));
+        match name {
+            "postgres" | "postgresql" => Ok((Self::Postgres, rest)),
+            "sqlite" => Ok((Self::Sqlite { python: driver.is_some() }, rest)),
+            other => Err(InvalidAddress::Scheme { hint: hint(other) }),
+        }
+    }
+}
+
+fn hint(scheme: &str) -> &'static str {
+    match scheme {
+        "postgis" => "; postgis:// is GeoDjango's name for postgres://",
+        "pgsql" | "psql" | "pg" | "timescale" | "timescalegis" => "; for a PostgreSQL write postgres://",
+        "jdbc" => "; leave out `jdbc:` and put user and password before the host",
+        "file" => "; for a SQLite file write sqlite:path",
+        "sqlite3" | "spatialite" => "; for a SQLite file write sqlite:path",
+        _ => "",
+    }
+}
+
+/// Parameters that sqlx acts on, under each of their names.
+const KNOWN: [&str; 19] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+    "ssl",
+];
+
+/// Parameters that say which server is wanted, and what to do instead.
+const REFUSED: [(&str, &str); 4] = [
+    ("target_session_attrs", "name the host of the server that is wanted, such as the one that follows the primary"),
+    ("load_balance_hosts", "name one host; a name with several addresses is tried in the resolver's order"),
+    ("service", "write host, port, user and database out"),
+    ("servicefile", "write host, port, user and database out"),
+];
+
+/// `rest`: what follows `postgres:`.
+fn postgres(rest: &str) -> Result<(AnyConnectOptions, PgConnectOptions), InvalidAddress> {
+    let rest = rest.strip_prefix("//").ok_or(InvalidAddress::Slashes)?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, tail) = rest.split_at(end);
+    let (user_info, place) = authority.rsplit_once('@').map_or(("", authority), |(user, place)| (user, place));
+    if user_info.is_empty() && is_cut_short(tail) || tail.contains('#') {
+        return Err(InvalidAddress::Ambiguous);
+    }
+    if place.contains(',') {
+        return Err(InvalidAddress::SeveralHosts { parameter: "host" });
+    }
+    let (place, bracketed) = without_brackets(place)?;
+    let at = if authority.contains('@') { "@" } else { "" };
+    let unreadable = |error: sqlx::Error| InvalidAddress::Unreadable(plain(&error));
+    let mut any =
+        AnyConnectOptions::from_str(&format!("postgres://{user_info}{at}{place}{tail}")).map_err(unreadable)?;
+    let mut pairs = parameters(any.database_url.query_pairs())?;
+    let names_host = pairs.iter().any(|(key, _)| key == "host" || key == "hostaddr");
+    if let (Some(host), false) = (bracketed, names_host) {
+        // It wins over what stands in the address, where sqlx keeps the brackets.
+        pairs.push(("host".to_owned(), host));
+    }
+    any.database_url.set_query(None);
+    if !pairs.is_empty() {
+        any.database_url.query_pairs_mut().extend_pairs(&pairs);
+    }
+    let options = any.database_url.as_str().parse::<PgConnectOptions>().map_err(unreadable)?;
+    Ok((any, options))
+}
+
+/// Whether what follows the host shows that the host was a user, cut off by a character of the password.
+fn is_cut_short(tail: &str) -> bool {
+    let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
+    let nameless = query.split('&').any(|pair| !pair.contains('=') && pair.contains('@'));
+    path.contains('@') || nameless
+}
+
+/// `[::1]:5432`: as the address keeps it, and the host to look up.
+fn without_brackets(place: &str) -> Result<(String, Option<String>), InvalidAddress> {
+    let Some(inside) = place.strip_prefix('[') else { return Ok((place.to_owned(), None)) };
+    let (inside, port) = inside.split_once(']').ok_or(InvalidAddress::Brackets)?;
+    let host = inside.replace("%25", "%");
+    let (address, zone) = host.split_once('%').map_or((host.as_str(), ""), |(address, zone)| (address, zone));
+    if address.parse::<Ipv6Addr>().is_err()
+        || zone.contains(['/', '@', ':'])
+        || !(port.is_empty() || port.starts_with(':'))
+    {
+        return Err(InvalidAddress::Brackets);
+    }
+    Ok((format!("[{address}]{port}"), Some(host)))
+}
+
+type Pair = (String, String);
+
+/// The parameters that sqlx acts on, each in the form that it reads rightly.
+fn parameters<'u>(
+    given: impl Iterator<Item = (impl Into<String>, impl Into<String>)> + 'u,
+) -> Result<Vec<Pair>, InvalidAddress> {
+    let mut kept = Vec::new();
+    for (key, value) in given {
+        let (key, value): Pair = (key.into(), value.into());
+        if let Some((parameter, instead)) = REFUSED.into_iter().find(|(name, _)| *name == key) {
+            if key == "target_session_attrs" && value == "any" {
+                continue;
+            }
+            return Err(InvalidAddress::Parameter { parameter, instead });
+        }
+        match key.as_str() {
+            "host" | "hostaddr" | "port" if value.contains(',') => {
+                let parameter = if key == "port" { "port" } else { "host" };
+                return Err(InvalidAddress::SeveralHosts { parameter });
+            }
+            "host" if value.starts_with('[') => {
+                let (_, host) = without_brackets(&value)?;
+                kept.extend(host.map(|host| (key, host)));
+            }
+            "ssl" => kept.extend(sslmode(&value).map(|mode| ("sslmode".to_owned(), mode.to_owned()))),
+            "sslrootcert" if value == "system" => {}
+            name if KNOWN.contains(&name) || name.starts_with("options[") => kept.push((key, value)),
+            _ => {
+                tracing::warn!(parameter = %key, "the database address has a parameter that is not known here; it is left out")
+            }
+        }
+    }
+    Ok(kept)
+}
+
+/// What other drivers mean by `ssl=`.
+fn sslmode(value: &str) -> Option<&str> {
+    match value {
+        "true" | "1" | "on" | "yes" => Some("require"),
+        "false" | "0" | "off" | "no" => Some("disable"),
+        "" => None,
+        mode => Some(mode),
+    }
+}
+
+fn sqlite(python: bool, rest: &str) -> Result<AnyConnectOptions, InvalidAddress> {
+    // SQLAlchemy has an empty host between the second and the third slash; after it comes the path.
+    let rest = match rest.strip_prefix("///") {
+        Some(path) if python => path,
+        Some(_) | None => rest,
+    };
+    let text = format!("sqlite:{rest}");
+    let unreadable = |error: sqlx::Error| InvalidAddress::Unreadable(plain(&error));
+    SqliteConnectOptions::from_str(&text).map_err(unreadable)?;
+    AnyConnectOptions::from_str(&text).map_err(unreadable)
+}
+
+/// The cause alone: sqlx puts `error with configuration:` before it.
+fn plain(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Configuration(cause) => cause.to_string(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(address: &str) -> PgConnectOptions {
+        let any = any_options(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+        let through_any: PgConnectOptions = any.database_url.as_str().parse().expect(address);
+        let options = postgres_options(address).expect(address);
+        assert_eq!(
+            (through_any.get_host(), through_any.get_port(), through_any.get_database(), through_any.get_username()),
+            (options.get_host(), options.get_port(), options.get_database(), options.get_username()),
+            "{address}"
+        );
+        options
+    }
+
+    fn refused(address: &str) -> String {
+        let error = any_options(address).err().unwrap_or_else(|| panic!("{address} was taken"));
+        error.to_string()
+    }
+
+    #[test]
+    fn every_spelling_of_a_host_is_read() {
+        for (address, host, port) in [
+            ("postgres://app:secret@db/shop", "db", 5432),
+            ("postgresql://app@db:6432/shop?sslmode=require", "db", 6432),
+            ("postgresql+asyncpg://app@db/shop", "db", 5432),
+            ("postgres+psycopg2://app@db/shop", "db", 5432),
+            ("POSTGRES://app@db/shop", "db", 5432),
+            (" postgres://app@db/shop\n", "db", 5432),
+            ("postgres://app@[::1]:5433/shop", "::1", 5433),
+            ("postgres://app:se%2Fcret@[2001:db8::7]/shop?sslmode=disable", "2001:db8::7", 5432),
+            ("postgres://[::1]/shop?user=app", "::1", 5432),
+            ("postgres://app@[fe80::1%25eth0]/shop", "fe80::1%eth0", 5432),
+            ("postgres://app@db/shop?host=[::1]", "::1", 5432),
+            ("postgres://app@[::1]/shop?host=db", "db", 5432),
+            ("postgres://app@db/shop?target_session_attrs=any", "db", 5432),
+            (
+                "postgres://app@db/shop?ssl=require&sslrootcert=system&channel_binding=require&pgbouncer=true",
+                "db",
+                5432,
+            ),
+        ] {
+            let options = read(address);
+            assert_eq!((options.get_host(), options.get_port()), (host, port), "{address}");
+            assert_eq!((options.get_username(), options.get_database()), ("app", Some("shop")), "{address}");
+        }
+        assert_eq!(read("postgres://user%40server:p%40ss@db/shop").get_username(), "user@server");
+        assert_eq!(
+            read("postgres:///shop?host=/run/postgresql&user=app").get_socket().map(|path| path.as_os_str()),
+            Some("/run/postgresql".as_ref())
+        );
+    }
+
+    #[test]
+    fn other_names_for_encryption_do_not_switch_it_off() {
+        use sqlx::postgres::PgSslMode;
+        let mode = |query: &str| read(&format!("postgres://app@db/shop?{query}")).get_ssl_mode();
+        assert!(matches!(mode("ssl=require"), PgSslMode::Require));
+        assert!(matches!(mode("ssl=true"), PgSslMode::Require));
+        assert!(matches!(mode("ssl=verify-full"), PgSslMode::VerifyFull));
+        assert!(matches!(mode("sslmode=verify-full&sslrootcert=system"), PgSslMode::VerifyFull));
+        assert!(refused("postgres://app@db/shop?ssl=perhaps").contains("cannot be read"));
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_refused_by_name_and_repeats_no_secret() {
+        for (address, advice) in [
+            ("postgres://app:hunter2@a,b/shop", "several hosts"),
+            ("postgres://app:hunter2@a:5432,b:5433/shop", "several hosts"),
+            ("postgres://app:hunter2@db/shop?host=a,b", "`host`"),
+            ("postgres://app:hunter2@db/shop?port=1,2", "`port`"),
+            ("postgres://app:hunter2@db/shop?target_session_attrs=read-write", "`target_session_attrs`"),
+            ("postgres://app:hunter2@db/shop?load_balance_hosts=random", "`load_balance_hosts`"),
+            ("postgres://app:hunter2@db/shop?service=shop", "`service`"),
+            ("postgis://app:hunter2@db/shop", "GeoDjango"),
+            ("mysql2://app:hunter2@db/shop", "postgres://"),
+            ("jdbc:postgresql://app:hunter2@db/shop", "jdbc:"),
+            ("file:./hunter2.db", "sqlite:path"),
+            ("hunter2", "postgres://"),
+            ("postgres:app:hunter2@db/shop", "two slashes"),
+            ("postgres:/app:hunter2@db/shop", "two slashes"),
+            ("postgres://app:12/hunter2@db/shop", "%2F"),
+            ("postgres://app:12?hunter2@db/shop", "%3F"),
+            ("postgres://app:hunter2#@db/shop", "%23"),
+            ("postgres://app:hunter2?x@db/shop", "%3F"),
+            ("postgres://app:hunter2@[::1/shop", "IPv6"),
+            ("postgres://app:hunter2@[db]/shop", "IPv6"),
+            ("postgres://app:hunter2@db:port/shop", "cannot be read"),
+            ("postgres://app:hunter2@db/shop?sslmode=perhaps", "cannot be read"),
+            ("sqlite:shop.db?mode=perhaps", "cannot be read"),
+        ] {
+            let refused = refused(address);
+            assert!(refused.contains(advice) && !refused.contains("hunter2"), "{address}: {refused}");
+        }
+        assert_eq!(postgres_options("sqlite:shop.db").err(), Some(InvalidAddress::NotPostgres));
+    }
+
+    #[test]
+    fn files_are_found_where_their_spelling_says() {
+        for (address, file) in [
+            ("sqlite:shop.db", "shop.db"),
+            ("sqlite://shop.db?mode=ro", "shop.db"),
+            ("sqlite:///var/shop.db", "/var/shop.db"),
+            ("sqlite+aiosqlite:///shop.db", "shop.db"),
+            ("sqlite+pysqlite:////var/shop.db", "/var/shop.db"),
+        ] {
+            let url = any_options(address).expect(address).database_url;
+            let options = SqliteConnectOptions::from_str(url.as_str()).expect(address);
+            assert_eq!(options.get_filename(), std::path::Path::new(file), "{address}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_or_refused_without_its_password(password in "[ -~]{8,20}", shape in 0_usize..6) {
+            let address = match shape {
+                0 => format!("postgres://app:{password}@db:5432/shop"),
+                1 => format!("postgres://app:{password}@[::1]/shop?sslmode=require"),
+                2 => format!("postgresql:/app:{password}@db/shop"),
+                3 => format!("postgres://db/shop?password={password}"),
+                4 => format!("mysql://app:{password}@db/shop"),
+                _ => password.clone(),
+            };
+            if let Err(error) = any_options(&address) {
+                proptest::prop_assert!(!error.to_string().contains(&password), "{}", error);
+            }
+        }
+    }
+}
