@@ -101,7 +101,11 @@ fn find<DB: Database>(shared: &Arc<Shared<DB>>, taker: &Taker, now: Instant) -> 
         shared.close_all(found.expired, CloseReason::Recycled);
         return Ok(Found::Queue(Queued { shared: Arc::clone(shared), ticket: ticket? }, answer));
     };
+    let is_short = state.is_short();
     drop(state);
+    if is_short {
+        shared.connect_for_waiters();
+    }
     shared.close_all(found.expired, CloseReason::Recycled);
     let lease = Lease::new(Arc::clone(shared), issued);
     Ok(if suspect { Found::Suspect(lease) } else { Found::Lease(lease) })

@@ -95,6 +95,8 @@ pub(crate) struct State<C, W> {
     max_overflow: u32,
     max_connecting: u32,
     max_waiting: u32,
+    /// Connections to have idle before anyone asks for them.
+    min_idle: u32,
     pre_ping_idle: Duration,
     order: Order,
 
@@ -106,6 +108,8 @@ pub(crate) struct State<C, W> {
     /// Revoked leases that have not come back, those whose places were taken back included.
     revoked: u32,
     connecting: u32,
+    /// Connections that may be opened at the same time for now.
+    at_once: u32,
     verifying: u32,
     closing: u32,
     /// Connections to have open before anyone asks for them.
@@ -121,7 +125,9 @@ pub(crate) struct State<C, W> {
     roles: Roles,
     backoff: Backoff,
     pace: Pace,
-    retry_planned: bool,
+    /// When connects are asked for again, if that is planned: those that callers wait for, and those ahead of demand.
+    retry_needed: Option<Instant>,
+    retry_ahead: Option<Instant>,
     closed: bool,
     next_number: u64,
 }
@@ -191,8 +197,11 @@ pub(crate) enum Placement<C, W> {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Start {
     pub(crate) connects: u32,
-    pub(crate) retry_in: Option<Duration>,
+    pub(crate) retry_at: Option<Instant>,
 }
+
+/// Connections that are opened at the same time before anything is known about the server.
+const AT_ONCE_AT_FIRST: u32 = 4;
 
 impl<C, W> State<C, W> {
     pub(crate) fn new(config: &PoolConfig) -> Self {
@@ -201,12 +210,14 @@ impl<C, W> State<C, W> {
             max_overflow: config.max_overflow,
             max_connecting: config.max_connecting,
             max_waiting: config.max_waiting,
+            min_idle: config.min_idle,
             pre_ping_idle: config.pre_ping_idle,
             order: config.order,
             idle: VecDeque::new(),
             leases: VecDeque::new(),
             revoked: 0,
             connecting: 0,
+            at_once: AT_ONCE_AT_FIRST.min(config.max_connecting),
             verifying: 0,
             closing: 0,
             keep_open: 0,
@@ -217,7 +228,8 @@ impl<C, W> State<C, W> {
             roles: Roles::default(),
             backoff: Backoff::default(),
             pace: Pace::new(config.connect_rate, config.capacity()),
-            retry_planned: false,
+            retry_needed: None,
+            retry_ahead: None,
             closed: false,
             next_number: 0,
         }
@@ -273,6 +285,7 @@ impl<C, W> State<C, W> {
             connecting: self.connecting,
             closing: self.closing + self.verifying,
             waiting: u32::try_from(self.waiting.len()).unwrap_or(u32::MAX),
+            lacking: self.lacking(),
             generation: self.generation,
             moves: self.moves,
             oldest_checkout: self.leases.front().map(|held| held.age(now)),

@@ -14,6 +14,7 @@ pub(crate) mod server_room;
 mod sizing;
 mod standing;
 mod tick;
+mod warm_up;
 
 pub(crate) use self::{
     documents::{ConfigDocument, StatusDocument, event},

@@ -1,6 +1,9 @@
 //! The loop itself.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::{SignedDuration, Timestamp};
 use poolgate_control::{Contact, Controller, Decision};
@@ -16,6 +19,7 @@ use super::{
     report::Reporter,
     sampler::{Reading, Sampler},
     sizing::Sizing,
+    warm_up::WarmUp,
 };
 use crate::{
     gate::Orders,
@@ -43,6 +47,7 @@ pub(crate) async fn run(shared: Arc<Shared>, controller: Controller) {
         performance: PerformanceWindow::new(shared.observed, shared.pool().demand() == Demand::Gated),
         reporter: Reporter::new(shared.settings.monitor.interval),
         sizing: Sizing::new(&shared.settings, shared.pool().figures().pool_size),
+        warm_up: WarmUp::new(&shared.readiness),
         upkeep: time::interval(UPKEEP),
         controller,
         shared,
@@ -74,6 +79,7 @@ struct Monitor {
     performance: PerformanceWindow,
     reporter: Reporter,
     sizing: Sizing,
+    warm_up: WarmUp,
     upkeep: time::Interval,
 }
 
@@ -114,7 +120,9 @@ impl Monitor {
         let forecast = self.sizing.update(&shared, &reading);
         let status = Status { forecast, ..status(&shared, health, &decision, &reading, clients, performance) };
         shared.status.send_replace(Arc::new(StatusDocument::new(status, contact != Contact::Silent)));
-        if contact == Contact::Answering {
+        let answers = contact == Contact::Answering;
+        self.warm_up.update(&reading.figures, answers, Instant::now());
+        if answers {
             shared.readiness.sampled();
         }
     }

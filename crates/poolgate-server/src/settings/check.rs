@@ -103,6 +103,7 @@ impl Settings {
         let pool = &self.pool;
         number("pool.size", pool.size, 1..=MOST_CONNECTIONS)?;
         number("pool.max_overflow", pool.max_overflow, 0..=MOST_CONNECTIONS - pool.size)?;
+        number("pool.min_idle", pool.min_idle.unwrap_or(0), 0..=pool.size)?;
         number("pool.max_connecting", pool.max_connecting, 1..=100)?;
         number("pool.connect_rate", pool.connect_rate, 1..=10_000)?;
         time("pool.timeout", pool.timeout, Duration::from_millis(1)..=HOUR)?;
@@ -249,6 +250,7 @@ mod tests {
         assert_eq!(key_of_watching(|s| s.cleanup.revoke = true), "cleanup.revoke");
         assert_eq!(key_of_watching(|s| s.cleanup.cancel = true), "cleanup.cancel");
         assert_eq!(key_of_watching(|s| s.cleanup.terminate = true), "cleanup.terminate");
+        assert_eq!(key_of(|s| s.pool.min_idle = Some(21)), "pool.min_idle", "more than the size");
         assert_eq!(key_of(|s| s.pool.max_overflow = 9_999), "pool.max_overflow", "with the size more than 10,000");
         let too_far = |s: &mut Settings| {
             (s.sizing.predictive, s.sizing.ceiling, s.pool.max_overflow) = (true, 9_990, 11);

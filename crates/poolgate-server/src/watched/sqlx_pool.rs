@@ -21,7 +21,8 @@ impl<DB: SupportedDatabase> WatchedPool for Pool<DB> {
         let capacity = self.options().get_max_connections();
         let (checked_out, idle) = split(self.size(), self.num_idle());
         // Every connection is kept until it has been idle for `idle_timeout`: none is overflow.
-        Figures { pool_size: capacity, capacity, checked_out, idle, ..Figures::default() }
+        let lacking = self.options().get_min_connections().saturating_sub(self.size());
+        Figures { pool_size: capacity, capacity, checked_out, idle, lacking, ..Figures::default() }
     }
 
     fn contact(&self) -> Contact {
