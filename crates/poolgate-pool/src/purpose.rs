@@ -3,7 +3,7 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use tokio::task::futures::TaskLocalFuture;
+use tokio::task::{self, futures::TaskLocalFuture};
 
 tokio::task_local! {
     static PURPOSE: Purpose;
@@ -62,12 +62,20 @@ impl Purpose {
 pub(crate) struct Taker {
     pub(crate) place: &'static Location<'static>,
     pub(crate) purpose: Option<Purpose>,
+    task: Option<task::Id>,
 }
 
 impl Taker {
     /// The caller's own function, in the scope of the current task.
     #[track_caller]
     pub(crate) fn caller() -> Self {
-        Self { place: Location::caller(), purpose: PURPOSE.try_with(Purpose::clone).ok() }
+        Self { place: Location::caller(), purpose: PURPOSE.try_with(Purpose::clone).ok(), task: task::try_id() }
+    }
+
+    /// Whether both are the same work, as far as that is known: one task, or one trace.
+    pub(crate) fn is_same_work(&self, other: &Self) -> bool {
+        let trace = |taker: &Self| taker.purpose.as_ref().and_then(|purpose| purpose.trace_id.clone());
+        (self.task.is_some() && self.task == other.task)
+            || trace(self).is_some_and(|own| trace(other).is_some_and(|other| own == other))
     }
 }
