@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use tokio::task::futures::TaskLocalFuture;
+use tokio::task::{self, futures::TaskLocalFuture};
 
 tokio::task_local! {
     static PURPOSE: Purpose;
@@ -87,6 +87,7 @@ impl Eq for Purpose {}
 pub(crate) struct Taker {
     pub(crate) place: &'static Location<'static>,
     purpose: Option<Taking>,
+    task: Option<task::Id>,
 }
 
 /// Counts as a taker of its purpose for as long as it exists.
@@ -97,7 +98,14 @@ impl Taker {
     /// The caller's own function, in the scope of the current task.
     #[track_caller]
     pub(crate) fn caller() -> Self {
-        Self { place: Location::caller(), purpose: PURPOSE.try_with(Taking::new).ok() }
+        Self { place: Location::caller(), purpose: PURPOSE.try_with(Taking::new).ok(), task: task::try_id() }
+    }
+
+    /// Whether both are the same work, as far as that is known: one task, or one trace.
+    pub(crate) fn is_same_work(&self, other: &Self) -> bool {
+        let trace = |taker: &Self| taker.purpose().and_then(|purpose| purpose.trace_id.clone());
+        (self.task.is_some() && self.task == other.task)
+            || trace(self).is_some_and(|own| trace(other).is_some_and(|other| own == other))
     }
 
     pub(crate) fn purpose(&self) -> Option<&Purpose> {

@@ -28,6 +28,9 @@ use crate::purpose::Taker;
 
 use self::roles::Roles;
 
+/// Waiting callers who are looked at to find holders among them: with more of them a lock would be held for long.
+const MOST_COMPARED: usize = 256;
+
 /// A connection with what the pool knows about it. It lives in a box: it is handed from one to the next all the time.
 #[derive(Debug)]
 pub(crate) struct Pooled<C> {
@@ -307,8 +310,13 @@ impl<C, W> State<C, W> {
     }
 
     /// Why a caller who waited this long, and has left, got nothing.
-    pub(crate) fn diagnose(&self, waited: Duration, now: Instant) -> Diagnosis {
+    pub(crate) fn diagnose(&self, taker: &Taker, waited: Duration, now: Instant) -> Diagnosis {
         let counts = self.counts(now);
+        let waits = |held: &&Held| {
+            let others = self.waiting.values().take(MOST_COMPARED).map(|waiter| &waiter.taker);
+            std::iter::once(taker).chain(others).any(|waiting| waiting.is_same_work(&held.taker))
+        };
+        let holders_waiting = u32::try_from(self.leases.iter().filter(waits).count()).unwrap_or(u32::MAX);
         let oldest = self.leases.front();
         Diagnosis {
             waited,
@@ -320,6 +328,7 @@ impl<C, W> State<C, W> {
             capacity: counts.capacity,
             oldest_lease: oldest.map(|held| (held.age(now), held.taker.place)),
             oldest_purpose: oldest.and_then(|held| held.taker.purpose().cloned()),
+            holders_waiting,
             connect_error: self.backoff.contact(now).error,
         }
     }

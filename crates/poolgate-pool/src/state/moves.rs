@@ -208,6 +208,12 @@ impl<C, W> State<C, W> {
         self.close(pooled, reason)
     }
 
+    /// A connection is in order, and only a new one in its place is clean: that is no connect more, and not paced.
+    pub(crate) fn replace(&mut self, pooled: Box<Pooled<C>>) -> Placement<C, W> {
+        self.pace.give_back();
+        self.verify_rejected(pooled, CloseReason::Dirty)
+    }
+
     /// A verification was cut off by the end of its runtime, and the connection with it.
     pub(crate) fn verify_abandoned(&mut self) {
         self.verifying = self.verifying.saturating_sub(1);
