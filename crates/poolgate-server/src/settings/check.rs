@@ -30,6 +30,7 @@ impl Settings {
         time("gate.timeout", gate.timeout, Duration::ZERO..=MINUTE)?;
         number("gate.max_queue", gate.max_queue, 0..=100_000)?;
         time("monitor.interval", monitor.interval, SECOND..=HOUR)?;
+        time("monitor.unready_after", monitor.unready_after, Duration::ZERO..=HOUR)?;
         time("control.tick", control.tick, Duration::from_millis(10)..=SECOND)?;
         number("events.max_streams", events.max_streams, 1..=1_000_000)?;
         time("cleanup.cooldown", cleanup.cooldown, SECOND..=HOUR)?;
