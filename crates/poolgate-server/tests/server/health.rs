@@ -142,6 +142,8 @@ async fn shop(max_connections: u32) -> Postgres {
 fn create_shop(postgres: &Postgres) {
     postgres.sql("postgres", "CREATE DATABASE shop OWNER app").expect("created");
     postgres.sql("shop", "CREATE TABLE t (x int); GRANT ALL ON t TO app").expect("created");
+    // The harness's server forgets in a crash what it has not written.
+    postgres.sql("postgres", "CHECKPOINT").expect("written");
 }
 
 fn app(postgres: &Postgres, password: &str) -> poolgate_pool::Builder<sqlx::Postgres> {
