@@ -103,9 +103,12 @@ impl Taker {
 
     /// Whether both are the same work, as far as that is known: one task, or one trace.
     pub(crate) fn is_same_work(&self, other: &Self) -> bool {
-        let trace = |taker: &Self| taker.purpose().and_then(|purpose| purpose.trace_id.clone());
         (self.task.is_some() && self.task == other.task)
-            || trace(self).is_some_and(|own| trace(other).is_some_and(|other| own == other))
+            || self.trace_id().is_some_and(|own| other.trace_id() == Some(own))
+    }
+
+    fn trace_id(&self) -> Option<&str> {
+        self.purpose().and_then(Purpose::trace_id)
     }
 
     pub(crate) fn purpose(&self) -> Option<&Purpose> {

@@ -31,6 +31,7 @@ impl Settings {
         number("gate.max_queue", gate.max_queue, 0..=100_000)?;
         number("gate.max_clients_per_address", gate.max_clients_per_address, 1..=1_000_000)?;
         time("monitor.interval", monitor.interval, SECOND..=HOUR)?;
+        time("monitor.unready_after", monitor.unready_after, Duration::ZERO..=HOUR)?;
         time("control.tick", control.tick, Duration::from_millis(10)..=SECOND)?;
         number("events.max_streams", events.max_streams, 1..=1_000_000)?;
         number("events.max_streams_per_address", events.max_streams_per_address, 1..=1_000_000)?;

@@ -391,11 +391,15 @@ pub struct MonitorSettings {
     /// sign of life as often, but at least every 5 s, and every second while it is in doubt.
     #[serde(with = "duration")]
     pub interval: Duration,
+    /// For how long nobody must have been able to use the database before `/readyz` answers 503, so that a balancer sends
+    /// requests to a replica that still reaches it; up to 1 h. `"0s"`: never, for a server without replicas. Default: 10 s.
+    #[serde(with = "duration")]
+    pub unready_after: Duration,
 }
 
 impl Default for MonitorSettings {
     fn default() -> Self {
-        Self { interval: Duration::from_secs(30) }
+        Self { interval: Duration::from_secs(30), unready_after: Duration::from_secs(10) }
     }
 }
 

@@ -4,6 +4,7 @@ mod cleanup;
 #[cfg(unix)]
 mod cli;
 mod harness;
+mod health;
 mod ladder;
 mod other_sites;
 mod postgres;
