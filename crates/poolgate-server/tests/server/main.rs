@@ -5,6 +5,7 @@ mod cleanup;
 mod cli;
 mod harness;
 mod ladder;
+mod malformed;
 mod other_sites;
 mod postgres;
 mod proxies;
