@@ -56,7 +56,7 @@ pub(super) struct Wishes {
     tag = "health",
     params(Wishes),
     responses(
-        (status = 200, description = "The stream", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "The stream", body = Vec<StreamEvent>, content_type = "text/event-stream"),
         (status = 400, description = "A topic or client id that cannot be", body = Problem),
         (status = 503, description = "As many streams are open as may be, in all or from this address", body = Problem),
     )
@@ -117,6 +117,28 @@ pub(super) async fn events(
     // nginx would collect them until its buffer is full.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
+}
+
+/// One event of the stream, as an `EventSource` hands it out.
+#[derive(Debug, utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes what is written as bytes")]
+struct StreamEvent {
+    event: StreamEventKind,
+    /// JSON: a ThrottlingConfig for `config`, a Status for `status`, `epoch`, `version` and `return_within_ms` for
+    /// `heartbeat`, `return_within_ms` for `bye`.
+    data: String,
+    /// With the first event: milliseconds after which to connect again.
+    retry: Option<u64>,
+}
+
+#[derive(Debug, utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes what is written as bytes")]
+enum StreamEventKind {
+    Config,
+    Status,
+    Heartbeat,
+    Bye,
 }
 
 impl Wishes {

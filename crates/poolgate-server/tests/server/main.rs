@@ -6,6 +6,7 @@ mod cli;
 mod harness;
 mod health;
 mod ladder;
+mod malformed;
 mod other_sites;
 mod postgres;
 mod proxies;
