@@ -1,7 +1,7 @@
 //! How a connection goes from one phase to the next.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{
     AT_ONCE_AT_FIRST, CheckOut, Held, Issued, Opened, Placement, Pooled, Start, State, Upkeep, Verdict, Waiter,

@@ -13,7 +13,7 @@ use poolgate_pool::{PoolConfig, PoolgatePool, sqlite_options};
 use poolgate_server::{PoolObserver, Poolgate, Settings, SupportedDatabase};
 use poolgate_test_postgres::Postgres;
 use poolgate_types::{Alert, AlertKind, CircuitState, Health, Level, Reason, Severity, routes};
-use sqlx::{Connection, Database, Executor, PgConnection, SqliteConnection, postgres::PgConnectOptions};
+use sqlx::{Connection, Executor, PgConnection, SqliteConnection, postgres::PgConnectOptions};
 
 use crate::harness::Server;
 
@@ -29,8 +29,7 @@ struct World {
 impl World {
     fn new<DB>(builder: poolgate_pool::Builder<DB>, change: impl FnOnce(&mut Settings)) -> Self
     where
-        DB: SupportedDatabase + Database,
-        for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+        DB: SupportedDatabase + poolgate_pool::Backend,
         for<'l> &'l mut poolgate_pool::Lease<DB>: Executor<'l, Database = DB>,
     {
         let observer = PoolObserver::default();
