@@ -23,6 +23,7 @@ mod project;
 mod server;
 mod setup;
 mod sim;
+mod soak;
 mod step;
 mod test;
 mod tools;
@@ -58,6 +59,8 @@ enum Command {
     Bench(bench::Options),
     /// Simulate overload in virtual time: `run SCENARIO`; `list` shows scenarios and schemes
     Sim(sim::Options),
+    /// Run the program among faults, honest, slow and hostile clients: `--minutes 30 --seed 1`; `--help` lists the rest
+    Soak(soak::Options),
     /// Write docs/openapi.json as the server describes itself
     Openapi,
     /// Serve the page with reload on change (Trunk), beside a running demo
@@ -91,6 +94,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Package => package::run(&project)?,
         Command::Bench(options) => bench::run(&project, &options)?,
         Command::Sim(options) => return sim::run(&project, &options),
+        Command::Soak(options) => return soak::run(&project, &options),
         Command::Openapi => openapi::run(&project)?,
         Command::Dev => dev::run(&project)?,
         Command::OpenBrowser(options) => options.run()?,
