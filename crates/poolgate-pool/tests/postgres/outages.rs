@@ -74,6 +74,7 @@ async fn a_full_server_is_named_as_such() -> Result {
     let fifth = self::pool(&server, "holder", config(1, 0))?;
     found_again(&fifth, LONGEST_PAUSE_FULL + SLACK).await?;
     held.push(fifth.acquire().await?);
+    drop(fifth);
     let error = other.acquire().await.unwrap_err();
     assert!(matches!(error, AcquireError::ServerFull(_)), "{error}");
     drop(held);
