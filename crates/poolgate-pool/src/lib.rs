@@ -154,6 +154,6 @@ pub use pool::PoolgatePool;
 pub use purpose::Purpose;
 pub use revoked::Revoked;
 pub use session::PostgresSession;
-pub use sqlite::{sqlite_defaults, sqlite_options};
+pub use sqlite::{sqlite_defaults, sqlite_options, sqlite_read_options};
 pub use transaction::Transaction;
 pub use work::{Work, WriteTrouble};

@@ -88,6 +88,9 @@ async fn a_file_that_is_opened_for_reading_is_read_in_any_mode() -> Result {
         let mut lease = pool.acquire().await?;
         let read: i64 = sqlx::query_scalar("SELECT n FROM t").fetch_one(&mut lease).await?;
         assert_eq!(read, 7, "{mode}");
+        let typed = PoolgatePool::<Sqlite>::builder(poolgate_pool::sqlite_read_options(&path)).build()?;
+        let read: i64 = sqlx::query_scalar("SELECT n FROM t").fetch_one(&mut typed.acquire().await?).await?;
+        assert_eq!(read, 7, "{mode}");
         let refused = lease.execute("INSERT INTO t VALUES (8)").await.expect_err("read only");
         assert!(refused.to_string().contains("readonly"), "{refused}");
     }
