@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{cause::Failure, standing::Standing};
 use crate::{
     observer::PoolObserver,
-    watched::{ApartConnection, BoxError, WatchedPool, is_answer},
+    watched::{ApartConnection, BoxError, Upkeep, WatchedPool, is_answer},
 };
 
 /// How long the database has for a sign of life.
@@ -105,7 +105,7 @@ impl ContactWatch {
                 .min(),
             failed: newest.as_ref().map(|(ago, contact, _)| (*ago, *contact)),
             connects: failing.or(known.connects.map(|(since, contact)| (since.elapsed(), contact))),
-            open: pool.upkeep().map(|upkeep| upkeep.counts()).map(|counts| counts.checked_out + counts.idle),
+            open: pool.upkeep().map(Upkeep::counts).map(|counts| counts.checked_out + counts.idle),
         };
         let contact = match evidence.contact() {
             Contact::Answering if pool.is_paused() => Contact::Paused,
