@@ -124,7 +124,7 @@ impl PoolObserver {
             read_only: take(&self.0.read_only),
             storage_full: take(&self.0.storage_full),
             blocked: take(&self.0.blocked),
-            read_only_mode: None,
+            ..WorkSample::default()
         }
     }
 

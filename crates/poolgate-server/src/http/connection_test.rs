@@ -48,7 +48,7 @@ pub(super) struct Answer {
     tag = "health",
     responses(
         (status = 200, description = "The database answers", body = Answer),
-        (status = 503, description = "It does not, or not within 2 s", body = Problem),
+        (status = 503, description = "It does not, or not within 2 s; `detail` says why", body = Problem),
     )
 )]
 pub(super) async fn connection_test(State(poolgate): State<Poolgate>) -> Response {

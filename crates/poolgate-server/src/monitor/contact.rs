@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{cause::Failure, standing::Standing};
 use crate::{
     observer::PoolObserver,
-    watched::{ApartConnection, BoxError, WatchedPool, is_answer},
+    watched::{ApartConnection, BoxError, Upkeep, WatchedPool, is_answer},
 };
 
 /// How long the database has for a sign of life.
@@ -28,6 +28,13 @@ const CALM_INTERVAL: Duration = Duration::from_secs(5);
 /// at least.
 const FIRST_LOGIN_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_LOGIN_PAUSE: Duration = Duration::from_secs(30);
+
+/// What PostgreSQL says of itself: whether it is read-only, and how many sessions of ours have waited for a lock for long.
+const QUESTION: &str = "SELECT current_setting('transaction_read_only') || ' ' ||
+    (SELECT count(*) FROM pg_stat_activity
+     WHERE datname = current_database() AND usename = current_user
+       AND application_name = current_setting('application_name') AND wait_event_type = 'Lock'
+       AND query_start < clock_timestamp() - interval '2 s')";
 
 /// What is known from asking.
 #[derive(Debug, Default)]
@@ -48,6 +55,7 @@ struct Known {
     not_before: Option<Instant>,
     read_only: Option<bool>,
     was_writable: bool,
+    waiting_for_locks: u32,
     in_doubt: bool,
 }
 
@@ -62,6 +70,8 @@ pub(crate) struct Reach {
     pub(crate) cause: Option<Arc<str>>,
     /// Whether it says of itself that it is read-only.
     pub(crate) read_only: Option<bool>,
+    /// Sessions of ours that have waited for a lock for long.
+    pub(crate) waiting_for_locks: u32,
 }
 
 impl ContactWatch {
@@ -95,14 +105,15 @@ impl ContactWatch {
                 .min(),
             failed: newest.as_ref().map(|(ago, contact, _)| (*ago, *contact)),
             connects: failing.or(known.connects.map(|(since, contact)| (since.elapsed(), contact))),
-            open: pool.upkeep().map(|upkeep| upkeep.counts()).map(|counts| counts.checked_out + counts.idle),
+            open: pool.upkeep().map(Upkeep::counts).map(|counts| counts.checked_out + counts.idle),
         };
         let contact = match evidence.contact() {
             Contact::Answering if pool.is_paused() => Contact::Paused,
             contact => contact,
         };
         let cause = newest.map(|(.., cause)| cause).filter(|cause| !cause.is_empty());
-        Reach { contact, connects: evidence.connects(), cause, read_only: known.read_only }
+        let Known { read_only, waiting_for_locks, .. } = *known;
+        Reach { contact, connects: evidence.connects(), cause, read_only, waiting_for_locks }
     }
 
     /// Asks at once, and every second until the doubt is over. Level-triggered: called with every tick.
@@ -170,23 +181,25 @@ impl ContactWatch {
     /// The newest word of an open connection.
     async fn question(&self, mut connection: Box<dyn ApartConnection>) -> Result<Answer, BoxError> {
         let backend = connection.backend();
-        let read_only = time::timeout(PATIENCE, async {
+        let word = time::timeout(PATIENCE, async {
             match backend {
-                Backend::Postgres => Ok(Some(connection.query_text("SHOW transaction_read_only").await? == "on")),
+                Backend::Postgres => connection.query_text(QUESTION).await.map(Some),
                 Backend::Sqlite => connection.ping().await.map(|()| None),
             }
         });
-        let read_only = read_only.await.map_err(|_| late())??;
-        Ok(Answer { connection, read_only })
+        let word = word.await.map_err(|_| late())??;
+        let (read_only, waiting) = word.as_deref().and_then(|word| word.split_once(' ')).unzip();
+        let waiting_for_locks = waiting.and_then(|waiting| waiting.parse().ok()).unwrap_or_default();
+        Ok(Answer { read_only: read_only.map(|word| word == "on"), connection, waiting_for_locks })
     }
 
     /// Notes an answer; the connection, if it is to be asked again.
     fn heard(&self, answer: Result<Answer, BoxError>) -> Option<Box<dyn ApartConnection>> {
         let mut known = self.known();
         match answer {
-            Ok(Answer { connection, read_only }) => {
+            Ok(Answer { connection, read_only, waiting_for_locks }) => {
                 known.answered = Some(Instant::now());
-                known.read_only = read_only;
+                (known.read_only, known.waiting_for_locks) = (read_only, waiting_for_locks);
                 known.was_writable |= read_only == Some(false);
                 // After a failover an old session still leads to what was the primary: a new one finds the new primary.
                 (read_only != Some(true) || !known.was_writable).then_some(connection)
@@ -196,6 +209,7 @@ impl ContactWatch {
                 None
             }
             Err(error) => {
+                (known.read_only, known.waiting_for_locks) = (None, 0);
                 known.failed = Some((Instant::now(), Failure::silent(&*error)));
                 None
             }
@@ -248,6 +262,7 @@ impl ContactWatch {
 struct Answer {
     connection: Box<dyn ApartConnection>,
     read_only: Option<bool>,
+    waiting_for_locks: u32,
 }
 
 fn late() -> BoxError {

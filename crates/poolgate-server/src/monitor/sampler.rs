@@ -101,7 +101,11 @@ impl Sampler {
             contact: reach.contact,
             connects: reach.connects,
             cause: reach.cause.clone(),
-            work: WorkSample { read_only_mode: reach.read_only, ..observer.take_work() },
+            work: WorkSample {
+                read_only_mode: reach.read_only,
+                waiting_for_locks: reach.waiting_for_locks,
+                ..observer.take_work()
+            },
             probes: Probes { succeeded: count(since.probes_succeeded), failed: count(since.probes_failed) },
             live_clients,
             streaming_clients,

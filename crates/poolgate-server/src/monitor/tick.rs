@@ -128,7 +128,7 @@ impl Monitor {
 
     fn publish_reach(&mut self, status: Status, reach: &Reach) {
         let shared = &self.shared;
-        let trouble = reach.contact.is_lost().then(|| trouble(reach));
+        let trouble = reach.contact.is_lost().then(|| reach.contact.trouble(reach.cause.as_deref()));
         if trouble.is_none() {
             self.lost_since = None;
         } else {
@@ -205,16 +205,6 @@ fn status(
         config_version: decision.config.version,
         sampled_at: Timestamp::now().to_string(),
     }
-}
-
-/// What is wrong with a database that nobody can use.
-fn trouble(reach: &Reach) -> String {
-    let what = match reach.contact {
-        Contact::LoginRefused => "the database refuses this server's login",
-        Contact::ServerFull => "the database server has no free connection",
-        Contact::Unknown | Contact::Answering | Contact::Paused | Contact::Silent => "the database does not answer",
-    };
-    reach.cause.as_ref().map_or_else(|| what.to_owned(), |cause| format!("{what}: {cause}"))
 }
 
 fn alerts(shared: &Shared, decision: &Decision) -> Vec<Alert> {

@@ -182,7 +182,7 @@ async fn a_pool_that_lost_its_connections_to_a_server_that_has_filled_up_is_shut
     while world.alert(AlertKind::ServerFull).is_none_or(|alert| alert.severity != Severity::Critical) {
         assert!(begun.elapsed() < PATIENCE, "{:?}", world.poolgate.status());
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app' AND query NOT LIKE \
-                   'SHOW transaction_read_only' AND query NOT LIKE '%json_build_array%'";
+                   '%transaction_read_only%' AND query NOT LIKE '%json_build_array%'";
         if let Some(connection) = others.first_mut() {
             let _ = connection.execute(end).await;
         }
@@ -224,6 +224,45 @@ async fn a_wrong_password_is_named_everywhere_without_the_password_and_tried_eve
     // Who asks for a test need not wait for the next attempt.
     assert_eq!(world.server.get(routes::CONNECTION_TEST).await.status, StatusCode::OK);
     world.is_well_again().await;
+}
+
+/// Ends the process when the test ends, however that is.
+struct Child(std::process::Child);
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_says_once_why_the_database_cannot_be_used() {
+    let postgres = shop(100).await;
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let with_password = postgres.url("shop").replace("postgres@", "app:hunter2wrong@");
+    let missing = format!("sqlite://{}?mode=rw", folder.path().join("no/such/folder.db").display());
+    for (url, cause) in [(with_password, "password authentication failed for user"), (missing, "unable to open")] {
+        let log = folder.path().join("log");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_poolgate"));
+        command.args(["--port", "0", "--database-url", &url]).env_remove("DATABASE_URL").env("RUST_LOG", "info");
+        command.stdout(Stdio::null()).stderr(std::fs::File::create(&log).expect("a file"));
+        let _child = Child(command.spawn().expect("started"));
+        let begun = Instant::now();
+        let text = loop {
+            assert!(begun.elapsed() < PATIENCE, "{:?}", std::fs::read_to_string(&log));
+            let text = std::fs::read_to_string(&log).expect("the log");
+            // Open, half-open, open, half-open, open.
+            if text.matches("circuit breaker changed").count() >= 5 {
+                break text;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        let told: Vec<_> = text.lines().filter(|line| line.contains(cause)).collect();
+        assert_eq!(told.len(), 1, "{text}");
+        assert!(told[0].contains("\"level\":\"ERROR\""), "{}", told[0]);
+        assert!(!text.contains("hunter2"), "{text}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -285,7 +324,7 @@ async fn a_replica_that_has_lost_its_database_is_unready_until_it_is_back() {
     world.under_load("/read", "unready", |world| world.poolgate.readiness().missing().is_some()).await;
     let ready = world.server.get(routes::READYZ).await;
     assert_eq!((ready.status, ready.problem().code.as_str()), (StatusCode::SERVICE_UNAVAILABLE, "not_ready"));
-    assert!(ready.problem().detail.contains("does not answer"), "{}", ready.body);
+    assert!(ready.problem().detail.contains("cannot be reached"), "{}", ready.body);
     assert_eq!(world.server.get(routes::LIVEZ).await.status, StatusCode::OK);
     tokio::task::block_in_place(|| postgres.start_again()).expect("started");
     world.is_well_again().await;
@@ -354,6 +393,30 @@ async fn a_database_that_turns_read_only_is_told_before_anybody_writes() {
     world.under_load("/read", "told", |world| world.alert(AlertKind::ReadOnly).is_some()).await;
     assert_eq!(world.poolgate.config().health, Health::Degraded);
     assert_eq!(world.alert(AlertKind::ReadOnly).map(|alert| alert.severity), Some(Severity::Warning));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statements_that_wait_for_somebody_elses_lock_are_told_while_they_wait() {
+    let postgres = shop(100).await;
+    let world = World::new(app(&postgres, "hunter2secret"), |settings| {
+        settings.monitor.interval = Duration::from_secs(1);
+    });
+    world.is_well_again().await;
+    let mut other = PgConnection::connect(&postgres.url("shop")).await.expect("connected");
+    other.execute("BEGIN; LOCK TABLE t IN EXCLUSIVE MODE").await.expect("locked");
+    let blocked = async {
+        let begun = Instant::now();
+        while world.alert(AlertKind::WritesBlocked).is_none() {
+            assert!(begun.elapsed() < PATIENCE, "{:?}", world.poolgate.status());
+            assert!(world.is_ok("/read").await, "reads work");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(world.poolgate.config().health, Health::Degraded);
+        other.execute("ROLLBACK").await.expect("unlocked");
+    };
+    let (one, two, ()) = tokio::join!(world.server.get("/write"), world.server.get("/write"), blocked);
+    assert_eq!((one.status, two.status), (StatusCode::OK, StatusCode::OK));
+    world.is_well_again().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

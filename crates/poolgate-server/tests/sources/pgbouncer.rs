@@ -209,7 +209,7 @@ async fn a_database_that_is_gone_behind_it_opens_the_breaker_until_it_is_back() 
 async fn a_pause_makes_clients_wait_and_is_no_outage() {
     let postgres = postgres().await;
     postgres.create_database("paused").expect("created");
-    let pooler = pooler(postgres, "paused", TRANSACTIONS).await;
+    let pooler = pooler(postgres, "paused", &["pool_mode=transaction", "default_pool_size=20"]).await;
     let poolgate = watch(PgBouncer::new(options(&pooler.url("stats", "paused"))));
     let url = pooler.url("app", "paused");
     let apps: Vec<_> = (0..4)

@@ -161,7 +161,7 @@ fn missing(command: &str, column: &str) -> Trouble {
     Trouble::Unclear(format!("{command} has no column `{column}`: this PgBouncer is older than 1.8, or something else"))
 }
 
-/// Whether it was paused with all of its databases, which the list of them does not show. Versions before 1.19 do not tell.
+/// Whether it was paused with all of its databases, which the list of them does not show. Old versions (1.18) do not tell.
 async fn is_paused_as_a_whole(connection: &mut PgConnection) -> sqlx::Result<bool> {
     match show(connection, "SHOW STATE").await {
         Ok(rows) => Ok(rows.iter().any(|row| {
