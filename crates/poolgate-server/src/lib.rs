@@ -44,6 +44,9 @@
 //! 2. The app's handler acquires a connection; the [`PoolObserver`] learns how long that took since the arrival.
 //! 3. The response gets the `Poolgate-Config` header. Its body gives the permit back when it ends or is dropped.
 //!
+//! An app that is called by pages of other origins adds its CORS layer outside of the gate, so that these pages can read
+//! rejects: `.layer(poolgate.gate()).layer(cors)`. Preflights pass the gate uncounted.
+//!
 //! # What happens ten times a second
 //!
 //! The monitor reads pool, gate and observer, asks the controller, and publishes one config and one status document, each

@@ -11,6 +11,7 @@ mod chromium;
 mod client_package;
 mod demo;
 mod dev;
+mod fuzz;
 mod http;
 mod instructions;
 mod node;
@@ -58,6 +59,8 @@ enum Command {
     Bench(bench::Options),
     /// Simulate overload in virtual time: `run SCENARIO`; `list` shows scenarios and schemes
     Sim(sim::Options),
+    /// Try inputs that nobody thought of: schemathesis on the demo, then each target in fuzz/
+    Fuzz(fuzz::Options),
     /// Write docs/openapi.json as the server describes itself
     Openapi,
     /// Serve the page with reload on change (Trunk), beside a running demo
@@ -91,6 +94,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Package => package::run(&project)?,
         Command::Bench(options) => bench::run(&project, &options)?,
         Command::Sim(options) => return sim::run(&project, &options),
+        Command::Fuzz(options) => fuzz::fuzz(&project, &options)?,
         Command::Openapi => openapi::run(&project)?,
         Command::Dev => dev::run(&project)?,
         Command::OpenBrowser(options) => options.run()?,
