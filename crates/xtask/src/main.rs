@@ -11,6 +11,7 @@ mod chromium;
 mod client_package;
 mod demo;
 mod dev;
+mod fuzz;
 mod http;
 mod instructions;
 mod node;
@@ -61,6 +62,8 @@ enum Command {
     Sim(sim::Options),
     /// Run the program among faults, honest, slow and hostile clients: `--minutes 30 --seed 1`; `--help` lists the rest
     Soak(soak::Options),
+    /// Try inputs that nobody thought of: schemathesis on the demo, then each target in fuzz/
+    Fuzz(fuzz::Options),
     /// Write docs/openapi.json as the server describes itself
     Openapi,
     /// Serve the page with reload on change (Trunk), beside a running demo
@@ -95,6 +98,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Bench(options) => bench::run(&project, &options)?,
         Command::Sim(options) => return sim::run(&project, &options),
         Command::Soak(options) => return soak::run(&project, &options),
+        Command::Fuzz(options) => fuzz::fuzz(&project, &options)?,
         Command::Openapi => openapi::run(&project)?,
         Command::Dev => dev::run(&project)?,
         Command::OpenBrowser(options) => options.run()?,

@@ -125,7 +125,7 @@ fn describe_failures(operation: &mut Value) {
     for response in responses.values_mut() {
         let Some(content) = response.get_mut("content").and_then(Value::as_object_mut) else { continue };
         let is_problem = content.get("application/json").is_some_and(|json| json["schema"]["$ref"] == PROBLEM_SCHEMA);
-        if let (true, Some(problem)) = (is_problem, content.remove("application/json")) {
+        if is_problem && let Some(problem) = content.remove("application/json") {
             content.insert(Problem::CONTENT_TYPE.to_owned(), problem);
         }
     }
@@ -166,6 +166,7 @@ mod tests {
             }
         }
         let order = &document["paths"]["/api/v1/shop/orders"]["post"]["responses"];
+        assert_eq!(order["201"]["content"]["application/json"]["schema"]["$ref"], "#/components/schemas/Order");
         assert!(["201", "408", "413", "422", "429", "503"].iter().all(|status| order.get(status).is_some()), "{order}");
         let cleanup = &document["paths"][poolgate_types::routes::FORCE_CLEANUP]["post"]["security"];
         assert_eq!(*cleanup, json!([{}, { "admin_token": [] }]));

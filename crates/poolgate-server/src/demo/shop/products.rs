@@ -21,9 +21,9 @@ const LONGEST_SEARCH: usize = 64;
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(in crate::demo) struct Search {
-    /// Part of the name, in any case; all products when empty. Up to 64 bytes.
+    /// Part of the name, in any case; all products when empty. Up to 64 characters.
     #[serde(default)]
-    #[param(max_length = 16, pattern = "^[^\u{0}]*$")]
+    #[param(max_length = 64, pattern = "^[^\u{0}]*$")]
     search: String,
     #[serde(default = "first_page")]
     #[param(minimum = 1, maximum = 10000)]
@@ -165,8 +165,8 @@ pub(in crate::demo) async fn page(
 
 fn check(search: &str, page: i64) -> Result<(), Failure> {
     let refuse = |detail: String| Err(Failure::Malformed(http::StatusCode::BAD_REQUEST, detail));
-    if search.len() > LONGEST_SEARCH {
-        return refuse(format!("`search` may have at most {LONGEST_SEARCH} bytes."));
+    if search.chars().count() > LONGEST_SEARCH {
+        return refuse(format!("`search` may have at most {LONGEST_SEARCH} characters."));
     }
     // PostgreSQL cannot store it, so nothing can be found with it.
     if search.contains('\0') {
