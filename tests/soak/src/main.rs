@@ -7,7 +7,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, ValueEnum};
 use poolgate_soak::{
     clients::{self, Others},
@@ -18,6 +18,10 @@ use poolgate_soak::{
     verdict::{self, Verdict},
 };
 use serde_json::{Value, json};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+};
 
 /// Runs the program for a long time among faults, honest, slow and hostile clients, and judges it.
 #[derive(Debug, Parser)]
@@ -76,24 +80,40 @@ async fn main() -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     poolgate_e2e::binary()?;
-    let others = options.others;
-    let mut running = Vec::new();
+    let mut running = JoinSet::new();
     for through in lanes.iter().copied() {
         let folder = fresh(&options.out.join(report::through(through)))?;
-        running.push(tokio::spawn(async move {
-            lane::run(through, seed, course, &course.faults(seed, through), others, &folder).await
-        }));
+        let others = options.others;
+        running.spawn(async move {
+            (through, lane::run(through, seed, course, &course.faults(seed, through), others, &folder).await)
+        });
     }
     let (mut records, mut errors) = (Vec::new(), Vec::new());
-    for (lane, through) in running.into_iter().zip(lanes) {
-        match lane.await? {
-            Ok(record) => records.push(record),
-            Err(error) => errors.push(format!("{}: {error:#}", report::through(*through))),
+    loop {
+        tokio::select! {
+            stopped = asked_to_stop() => {
+                // Everything that was started ends with the lanes.
+                running.shutdown().await;
+                bail!("stopped by {}", stopped?);
+            }
+            ended = running.join_next() => match ended.transpose()? {
+                Some((_, Ok(record))) => records.push(record),
+                Some((through, Err(error))) => errors.push(format!("{}: {error:#}", report::through(through))),
+                None => break,
+            },
         }
     }
     let code = conclude(&options, &records)?;
     ensure!(errors.is_empty(), "a lane came to no end: {}", errors.join("; "));
     Ok(code)
+}
+
+async fn asked_to_stop() -> Result<&'static str> {
+    let [mut interrupt, mut terminate] = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
+    Ok(tokio::select! {
+        _ = interrupt.recv() => "SIGINT",
+        _ = terminate.recv() => "SIGTERM",
+    })
 }
 
 fn conclude(options: &Options, records: &[Record]) -> Result<ExitCode> {

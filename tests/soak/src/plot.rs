@@ -5,11 +5,7 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 use plotters::{prelude::*, style::RGBColor};
 
-use crate::{
-    lane::Record,
-    report,
-    tally::{Class, Second},
-};
+use crate::{lane::Record, report, tally::Class};
 
 const SIZE: (u32, u32) = (1200, 420);
 const FONT: &str = "sans-serif";
@@ -17,8 +13,6 @@ const OBEYING: RGBColor = RGBColor(0x0b, 0x6e, 0x4f);
 const PLAIN: RGBColor = RGBColor(0x3a, 0x5f, 0xb3);
 const FAULT: RGBColor = RGBColor(0xb3, 0x3a, 0x3a);
 const RECOVERY: RGBColor = RGBColor(0xe0, 0xa0, 0x50);
-/// Each point is the mean over this many seconds.
-const SMOOTH: usize = 3;
 
 /// Draws it.
 ///
@@ -55,10 +49,8 @@ pub fn draw(record: &Record, file: &Path) -> Result<()> {
         .draw()
         .map_err(failed)?;
     for (class, color) in [(Class::Plain, PLAIN), (Class::Obeying, OBEYING)] {
-        let points = record.seconds.windows(SMOOTH).enumerate().map(|(second, rows)| {
-            let sum = Second::sum(rows.iter().map(|row| &row[class as usize]));
-            ((second + SMOOTH / 2) as f64, sum.share() * 100.0)
-        });
+        let points = record.seconds.iter().enumerate();
+        let points = points.map(|(second, row)| (second as f64, row[class as usize].share() * 100.0));
         chart
             .draw_series(LineSeries::new(points, color.stroke_width(1)))
             .map_err(failed)?

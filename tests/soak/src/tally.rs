@@ -6,7 +6,7 @@ use std::{
 };
 
 use poolgate_server::demo::load::http::{Answer, NoAnswer};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// Seconds that are kept: three hours.
 const MOST_SECONDS: usize = 3 * 3_600;
@@ -67,8 +67,8 @@ pub struct Second {
     pub no_contact: u32,
     /// No answer in time.
     pub late: u32,
-    /// Of those that were served.
-    #[serde(skip)]
+    /// Of those that were served; written as the p50 and the p99.
+    #[serde(rename = "latency_ms", serialize_with = "quantiles")]
     pub latencies_ms: Vec<f32>,
 }
 
@@ -170,11 +170,19 @@ impl Second {
     /// A quantile, 0 to 1, of the latencies in milliseconds; `None` when nothing was served.
     #[must_use]
     pub fn latency_ms(&self, quantile: f64) -> Option<f32> {
-        let mut sorted = self.latencies_ms.clone();
-        sorted.sort_unstable_by(f32::total_cmp);
-        let rank = (quantile * sorted.len() as f64).ceil() as usize;
-        sorted.get(rank.saturating_sub(1)).copied()
+        value_at(&self.latencies_ms, quantile)
     }
+}
+
+fn value_at(values: &[f32], quantile: f64) -> Option<f32> {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f32::total_cmp);
+    let rank = (quantile * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).copied()
+}
+
+fn quantiles<S: Serializer>(latencies: &[f32], serializer: S) -> Result<S::Ok, S::Error> {
+    [value_at(latencies, 0.5), value_at(latencies, 0.99)].serialize(serializer)
 }
 
 impl Tally {

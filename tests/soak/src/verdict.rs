@@ -14,7 +14,7 @@ use crate::{
 
 /// Lines a second that a log may have on average, one in every five of the honest's requests in an outage included.
 const MOST_LOG_LINES: f64 = 20.0;
-/// Share of `/livez` that may be late.
+/// Share of `/livez` that may take longer than 2 s, beside one.
 const LATE_LIVEZ: f64 = 0.005;
 /// Seconds after which growth can be told from noise.
 const GROWTH_SECONDS: usize = 240;
@@ -236,9 +236,9 @@ fn lives(record: &Record) -> Verdict {
     let late = looks.iter().filter(|vital| !vital.lives).count();
     Verdict {
         about: "livez".to_owned(),
-        holds: (!looks.is_empty()).then_some(late as f64 <= looks.len() as f64 * LATE_LIVEZ),
-        found: format!("{late} of {} late or not answered", looks.len()),
-        asked: format!("at most {} % in 2 s, outside of deploys", LATE_LIVEZ * 100.0),
+        holds: (!looks.is_empty()).then_some(late as f64 <= 1.0 + looks.len() as f64 * LATE_LIVEZ),
+        found: format!("{late} of {} later than 2 s or not answered", looks.len()),
+        asked: format!("at most one and {} %, outside of deploys", LATE_LIVEZ * 100.0),
     }
 }
 
