@@ -245,7 +245,7 @@ fn parameters<'u>(
             "sslrootcert" if value == "system" => {}
             name if KNOWN.contains(&name) || name.starts_with("options[") => kept.push((key, value)),
             _ => {
-                tracing::warn!(parameter = %key, "the database address has a parameter that is not known here; it is left out")
+                tracing::warn!(parameter = %key, "the database address has a parameter that is not known here; it is left out");
             }
         }
     }
