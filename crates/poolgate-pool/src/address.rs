@@ -181,7 +181,9 @@ fn postgres(rest: &str) -> Result<(AnyConnectOptions, PgConnectOptions), Invalid
     let unreadable = |error: sqlx::Error| InvalidAddress::Unreadable(plain(&error));
     let mut any =
         AnyConnectOptions::from_str(&format!("postgres://{user_info}{at}{place}{tail}")).map_err(unreadable)?;
-    let mut pairs = parameters(any.database_url.query_pairs())?;
+    // Then the name of a parameter may be a part of a password.
+    let is_doubtful = user_info.is_empty() && tail.contains('@');
+    let mut pairs = parameters(any.database_url.query_pairs(), is_doubtful)?;
     let names_host = pairs.iter().any(|(key, _)| key == "host" || key == "hostaddr");
     if let (Some(host), false) = (bracketed, names_host) {
         // It wins over what stands in the address, where sqlx keeps the brackets.
@@ -222,6 +224,7 @@ type Pair = (String, String);
 /// The parameters that sqlx acts on, each in the form that it reads rightly.
 fn parameters<'u>(
     given: impl Iterator<Item = (impl Into<String>, impl Into<String>)> + 'u,
+    is_doubtful: bool,
 ) -> Result<Vec<Pair>, InvalidAddress> {
     let mut kept = Vec::new();
     for (key, value) in given {
@@ -244,6 +247,7 @@ fn parameters<'u>(
             "ssl" => kept.extend(sslmode(&value).map(|mode| ("sslmode".to_owned(), mode.to_owned()))),
             "sslrootcert" if value == "system" => {}
             name if KNOWN.contains(&name) || name.starts_with("options[") => kept.push((key, value)),
+            _ if is_doubtful => return Err(InvalidAddress::Ambiguous),
             _ => {
                 tracing::warn!(parameter = %key, "the database address has a parameter that is not known here; it is left out")
             }
@@ -274,12 +278,13 @@ fn sqlite(python: bool, rest: &str) -> Result<AnyConnectOptions, InvalidAddress>
     AnyConnectOptions::from_str(&text).map_err(unreadable)
 }
 
-/// The cause alone: sqlx puts `error with configuration:` before it.
+/// The cause alone, up to what it quotes: that is a part of the address. sqlx puts `error with configuration:` before it.
 fn plain(error: &sqlx::Error) -> String {
-    match error {
+    let text = match error {
         sqlx::Error::Configuration(cause) => cause.to_string(),
         other => other.to_string(),
-    }
+    };
+    text.split(['"', '`']).next().unwrap_or_default().trim_end().to_owned()
 }
 
 #[cfg(test)]

@@ -29,9 +29,13 @@ pub struct PoolConfig {
     pub connect_rate: u32,
     /// Callers that may wait for a connection; one more is refused at once. Default 10,000.
     pub max_waiting: u32,
-    /// Age at which an idle connection is closed instead of being handed out again, shortened by up to a
-    /// quarter at random so that connections of one age do not all end together. Default `None`: never.
-    pub recycle: Option<Duration>,
+    /// Age at which a connection is closed, when nobody uses it; shortened by up to a quarter at random so that connections
+    /// of one age do not all end together. What a session gathers in the server, and a change that nobody has noticed (an
+    /// address, a role, a certificate), ends with it. Default 30 min; `None` is never. A SQLite database in memory lives as
+    /// long as its connection: `None` there.
+    pub max_lifetime: Option<Duration>,
+    /// When the session of a connection that comes back is put back to what it was at the start. Default [`Reset::Auto`].
+    pub reset: Reset,
     /// A connection that was idle for longer is pinged before it is handed out. Default 1 s.
     pub pre_ping_idle: Duration,
     /// Longest wait for a ping, and for the rollback of a connection that came back in doubt. Default 1 s.
@@ -57,6 +61,23 @@ pub enum Order {
     Fifo,
 }
 
+/// When the session of a connection that comes back is put back to what it was at the start: settings, role, locks, temporary
+/// tables, notifications, cursors and prepared statements of its last user. That takes a round trip in the background (and
+/// those of the [`on_connect`](crate::Builder::on_connect) hook, which runs again). SQLite's connections are replaced
+/// instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reset {
+    /// When the text of a statement shows, or does not rule out, that it left something behind: a `SET`, a call of a function
+    /// that is not known to be harmless, a `DO`, anything done on `&mut *lease`. Plain queries cost nothing. What no text
+    /// shows is not seen: a trigger, a default, a view or a policy whose function changes its session.
+    #[default]
+    Auto,
+    /// Each time.
+    Always,
+    /// Never; what one user sets, the next one finds.
+    Never,
+}
+
 /// A limit that cannot work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("pool.{key} {requirement}")]
@@ -78,7 +99,8 @@ impl Default for PoolConfig {
             max_connecting: 16,
             connect_rate: 20,
             max_waiting: 10_000,
-            recycle: None,
+            max_lifetime: Some(Duration::from_secs(30 * 60)),
+            reset: Reset::default(),
             pre_ping_idle: Duration::from_secs(1),
             verify_timeout: Duration::from_secs(1),
             close_timeout: Duration::from_secs(5),
@@ -108,7 +130,7 @@ impl PoolConfig {
         check(self.capacity() <= 10_000, "size", "and max_overflow must be at most 10,000 together")?;
         check(self.max_connecting > 0, "max_connecting", "must be at least 1")?;
         check((1..=10_000).contains(&self.connect_rate), "connect_rate", "must be 1 to 10,000")?;
-        check(self.recycle.is_none_or(|age| !age.is_zero()), "recycle", "must be longer than zero")?;
+        check(self.max_lifetime.is_none_or(|age| !age.is_zero()), "max_lifetime", "must be longer than zero")?;
         positive("timeout", self.timeout)?;
         positive("connect_timeout", self.connect_timeout)?;
         positive("verify_timeout", self.verify_timeout)?;

@@ -51,12 +51,19 @@ pub enum CloseReason {
     Recycled,
     /// The pool was disposed of, and it was opened before.
     Disposed,
-    /// It came back in doubt (a query cut short, a transaction left open) and could not be put right in time.
+    /// It came back in doubt (a query cut short, a transaction left open) and could not be put right in time; or its user
+    /// left something in it that only a new connection is free of.
     Dirty,
     /// It failed while in use, or its user discarded it.
     Broken,
     /// It did not answer a ping after lying idle.
     Silent,
+    /// It led to a server that takes no writes any more.
+    ReadOnly,
+    /// Its session kept to a schema that has changed.
+    Stale,
+    /// A hook of the app did not want it.
+    Rejected,
     /// Its lease was revoked.
     Revoked,
     /// The pool is closed.
@@ -65,13 +72,16 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// All reasons, for those who count each.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Surplus,
         Self::Recycled,
         Self::Disposed,
         Self::Dirty,
         Self::Broken,
         Self::Silent,
+        Self::ReadOnly,
+        Self::Stale,
+        Self::Rejected,
         Self::Revoked,
         Self::PoolClosed,
     ];
@@ -86,6 +96,9 @@ impl CloseReason {
             Self::Dirty => "dirty",
             Self::Broken => "broken",
             Self::Silent => "silent",
+            Self::ReadOnly => "read_only",
+            Self::Stale => "stale",
+            Self::Rejected => "rejected",
             Self::Revoked => "revoked",
             Self::PoolClosed => "pool_closed",
         }

@@ -6,23 +6,24 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_core::future::BoxFuture;
 use sqlx::Database;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
 use crate::acquire;
-use crate::builder::{Builder, ConnectOptions, OnConnect};
-use crate::config::PoolConfig;
+use crate::backend::Care;
+use crate::builder::{Builder, ConnectOptions};
+use crate::config::{PoolConfig, Reset};
 use crate::connect;
 use crate::counts::{Contact, Counts, Drained, LeaseInfo};
 use crate::error::AcquireError;
+use crate::hooks::Hooks;
 use crate::janitor;
 use crate::lease::Lease;
 use crate::observer::{CloseReason, Observer};
 use crate::purpose::Taker;
 use crate::session::Session;
-use crate::state::{Placement, Pooled, State, Verdict};
+use crate::state::{Placement, Pooled, State, Upkeep, Verdict};
 
 /// Idle connections that are no surplus, so that the next callers need not connect.
 const SPARED_IDLE: u32 = 2;
@@ -199,16 +200,13 @@ impl<DB: Database> fmt::Debug for PoolgatePool<DB> {
 /// How a waiting caller is answered.
 pub(crate) type Reply<DB> = oneshot::Sender<Result<Lease<DB>, AcquireError>>;
 
-/// Puts a connection in doubt right, or fails.
-pub(crate) type Reset<DB> = fn(&mut <DB as Database>::Connection) -> BoxFuture<'_, sqlx::Result<()>>;
-
 /// What the handles, the leases and the background tasks of one pool share.
 pub(crate) struct Shared<DB: Database> {
     options: Mutex<Arc<ConnectOptions<DB>>>,
     pub(crate) config: PoolConfig,
-    pub(crate) on_connect: Option<Arc<OnConnect<DB>>>,
+    pub(crate) hooks: Hooks<DB>,
     pub(crate) session: Option<Arc<dyn Session<DB>>>,
-    pub(crate) reset: Reset<DB>,
+    pub(crate) care: Care<DB>,
     pub(crate) observer: Arc<dyn Observer>,
     /// Notified when a closed pool's last connection is gone.
     pub(crate) emptied: Notify,
@@ -225,16 +223,16 @@ impl<DB: Database> Shared<DB> {
     pub(crate) fn new(
         options: ConnectOptions<DB>,
         config: PoolConfig,
-        on_connect: Option<Arc<OnConnect<DB>>>,
+        hooks: Hooks<DB>,
         session: Option<Arc<dyn Session<DB>>>,
-        reset: Reset<DB>,
+        care: Care<DB>,
         observer: Arc<dyn Observer>,
     ) -> Self {
         let state = Mutex::new(State::new(&config));
         let options = Mutex::new(Arc::new(adapted(options, session.as_deref())));
         let (emptied, moved, revoked) = (Notify::new(), Notify::new(), AtomicU32::new(0));
         let runtime = OnceLock::new();
-        Self { options, config, on_connect, session, reset, observer, emptied, moved, state, revoked, runtime }
+        Self { options, config, hooks, session, care, observer, emptied, moved, state, revoked, runtime }
     }
 
     /// How to reach the database at this moment.
@@ -300,6 +298,17 @@ impl<DB: Database> Shared<DB> {
     /// Whether a PgBouncer may give the session to others between two transactions.
     pub(crate) fn is_bounced(&self) -> bool {
         self.session.as_ref().is_some_and(|session| session.is_bounced())
+    }
+
+    /// Whether sessions are reset at all: behind a PgBouncer they are not the pool's own.
+    pub(crate) fn resets(&self) -> bool {
+        self.config.reset != Reset::Never && !self.is_bounced()
+    }
+
+    /// What is done for a connection that comes back, of what its use asks for.
+    pub(crate) fn upkeep(&self, asked: Upkeep) -> Upkeep {
+        let reset = self.resets() && (asked.reset || self.config.reset == Reset::Always);
+        Upkeep { reset, ..asked }
     }
 
     /// Does what `placement` asks for.

@@ -1,7 +1,5 @@
 //! What statements say about the database's health: whether it answers, and whether it writes.
 
-use crate::statement::{without_comments, words};
-
 /// What a caller's statements met, told to the [`Observer`](crate::Observer) when the connection comes back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -61,18 +59,6 @@ impl WriteTrouble {
     }
 }
 
-/// Whether a statement means to change something: by its first word, or, after `WITH`, by any.
-pub(crate) fn is_write(sql: &str) -> bool {
-    const CHANGES: [&str; 10] =
-        ["INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE", "CREATE", "ALTER", "DROP", "TRUNCATE", "COPY"];
-    let mut words = words(without_comments(sql));
-    let changes = |word: &str| CHANGES.iter().any(|change| word.eq_ignore_ascii_case(change));
-    match words.next() {
-        Some(first) if first.eq_ignore_ascii_case("WITH") => words.any(changes),
-        first => first.is_some_and(changes),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,24 +84,6 @@ mod tests {
             ("99999999999", None),
         ] {
             assert_eq!(WriteTrouble::of_code(code), trouble, "{code}");
-        }
-    }
-
-    #[test]
-    fn statements_that_change_something_are_seen() {
-        for sql in [
-            "INSERT INTO t VALUES (1)",
-            "  update t SET a = 1",
-            "/* why */ -- how\n DELETE FROM t",
-            "WITH gone AS (DELETE FROM t RETURNING a) SELECT a FROM gone",
-            "CREATE INDEX i ON t (a)",
-        ] {
-            assert!(is_write(sql), "{sql}");
-        }
-        for sql in
-            ["", "SELECT 1", "SELECT * FROM t FOR UPDATE", "WITH x AS (SELECT 1) SELECT * FROM x", "BEGIN", "SHOW all"]
-        {
-            assert!(!is_write(sql), "{sql}");
         }
     }
 }

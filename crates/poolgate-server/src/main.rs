@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use poolgate_server::{Cli, telemetry};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::from_command_line();
     telemetry::init_logs();
     match cli.run().await {
         Ok(()) => ExitCode::SUCCESS,

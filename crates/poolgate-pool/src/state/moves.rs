@@ -1,13 +1,18 @@
 //! How a connection goes from one phase to the next.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::{AT_ONCE_AT_FIRST, CheckOut, Held, Issued, Opened, Placement, Pooled, Start, State, Verdict, Waiter};
+use super::{
+    AT_ONCE_AT_FIRST, CheckOut, Held, Issued, Opened, Placement, Pooled, Start, State, Upkeep, Verdict, Waiter,
+};
 use crate::backoff::Backoff;
 use crate::config::Order;
 use crate::error::AcquireError;
 use crate::observer::CloseReason;
 use crate::purpose::Taker;
+
+use super::roles::Roles;
 
 impl<C, W> State<C, W> {
     /// A caller wants a connection. When none is idle it has to [`wait`](Self::wait), under the same lock.
@@ -17,7 +22,7 @@ impl<C, W> State<C, W> {
         }
         let mut found = CheckOut { issued: None, expired: Vec::new() };
         while let Some(pooled) = self.take_idle() {
-            if pooled.expires.is_some_and(|expires| now >= expires) {
+            if pooled.has_expired(now) {
                 self.closing += 1;
                 found.expired.push(pooled);
                 continue;
@@ -94,8 +99,21 @@ impl<C, W> State<C, W> {
         self.at_once = self.at_once.saturating_add(1).min(self.max_connecting);
         self.backoff.succeeded(now);
         let id = self.number();
-        let Opened { connection, generation, expires, server_pid } = opened;
-        self.place(Box::new(Pooled { connection, id, generation, expires, last_used: now, server_pid }), now)
+        let Opened { connection, generation, expires, server_pid, read_only } = opened;
+        let pooled = Pooled {
+            connection,
+            id,
+            generation,
+            expires,
+            opened: now,
+            last_used: now,
+            server_pid,
+            read_only,
+            used: false,
+            renewed: false,
+            upkeep: Upkeep::default(),
+        };
+        self.place(Box::new(pooled), now)
     }
 
     /// A connect has failed; returns the callers to be told. They are all who wait when there is nothing left to wait
@@ -144,7 +162,10 @@ impl<C, W> State<C, W> {
                 }
             },
             Verdict::Unusable(reason) => {
-                self.trusted_since = Some(now);
+                // Others may be like it.
+                if reason == CloseReason::Broken {
+                    self.trusted_since = Some(now);
+                }
                 self.close(pooled, reason)
             }
         }
@@ -181,6 +202,18 @@ impl<C, W> State<C, W> {
         self.close(pooled, CloseReason::Dirty)
     }
 
+    /// A connection that answers is not to be used again.
+    pub(crate) fn verify_rejected(&mut self, pooled: Box<Pooled<C>>, reason: CloseReason) -> Placement<C, W> {
+        self.verifying = self.verifying.saturating_sub(1);
+        self.close(pooled, reason)
+    }
+
+    /// A connection is in order, and only a new one in its place is clean: that is no connect more, and not paced.
+    pub(crate) fn replace(&mut self, pooled: Box<Pooled<C>>) -> Placement<C, W> {
+        self.pace.give_back();
+        self.verify_rejected(pooled, CloseReason::Dirty)
+    }
+
     /// A verification was cut off by the end of its runtime, and the connection with it.
     pub(crate) fn verify_abandoned(&mut self) {
         self.verifying = self.verifying.saturating_sub(1);
@@ -201,6 +234,7 @@ impl<C, W> State<C, W> {
     pub(crate) fn moved(&mut self) -> Vec<Box<Pooled<C>>> {
         self.moves += 1;
         self.backoff = Backoff::default();
+        self.roles = Roles::default();
         self.at_once = AT_ONCE_AT_FIRST.min(self.max_connecting);
         // One that is planned may be for much later than the first pause after a new failure.
         (self.retry_needed, self.retry_ahead) = (None, None);
@@ -213,6 +247,19 @@ impl<C, W> State<C, W> {
         let kept = self.kept_open().saturating_sub(others);
         let ready = self.min_idle.min(self.size.saturating_sub(others));
         self.close_idle(spared.max(kept).max(ready))
+    }
+
+    /// Returns the idle connections that have reached their age, to be closed.
+    pub(crate) fn take_expired(&mut self, now: Instant) -> Vec<Box<Pooled<C>>> {
+        self.take_idle_if(|pooled| pooled.has_expired(now))
+    }
+
+    pub(super) fn take_idle_if(&mut self, unwanted: impl Fn(&Pooled<C>) -> bool) -> Vec<Box<Pooled<C>>> {
+        let (taken, kept) =
+            std::mem::take(&mut self.idle).into_iter().partition::<VecDeque<_>, _>(|pooled| unwanted(pooled));
+        self.idle = kept;
+        self.closing += u32::try_from(taken.len()).unwrap_or(u32::MAX);
+        taken.into()
     }
 
     /// Returns the idle connections beyond `keep`, the coldest first, to be closed.
@@ -270,9 +317,13 @@ impl<C, W> State<C, W> {
     }
 
     /// Finds the place for a connection that is in order.
-    fn place(&mut self, pooled: Box<Pooled<C>>, now: Instant) -> Placement<C, W> {
+    pub(super) fn place(&mut self, pooled: Box<Pooled<C>>, now: Instant) -> Placement<C, W> {
         if let Some(reason) = self.outdated(&pooled) {
             return self.close(pooled, reason);
+        }
+        // Under load nothing is ever idle, and so nothing would ever be found too old.
+        if pooled.has_expired(now) && !self.waiting.is_empty() {
+            return self.close(pooled, CloseReason::Recycled);
         }
         // More than fit can be open only after a resize; those that are being closed are on their way out already.
         // This one counts in no phase just now, hence >= and not >.
@@ -317,12 +368,14 @@ impl<C, W> State<C, W> {
             Some(CloseReason::PoolClosed)
         } else if pooled.generation < self.generation {
             Some(CloseReason::Disposed)
+        } else if pooled.read_only && !self.roles.is_wary() {
+            Some(CloseReason::ReadOnly)
         } else {
             None
         }
     }
 
-    fn close(&mut self, pooled: Box<Pooled<C>>, reason: CloseReason) -> Placement<C, W> {
+    pub(super) fn close(&mut self, pooled: Box<Pooled<C>>, reason: CloseReason) -> Placement<C, W> {
         self.closing += 1;
         Placement::Close(pooled, reason)
     }

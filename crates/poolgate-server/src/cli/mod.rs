@@ -7,9 +7,12 @@ mod shutdown;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, Parser, Subcommand,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
-use crate::settings::{DatabaseUrl, Flag, Overrides, Profile, Settings};
+use crate::settings::{DatabaseUrl, Flag, Overrides, Profile, Settings, mask};
 
 /// Where the demo keeps its data when no database is named.
 const DEMO_DATABASE: &str = "sqlite://poolgate-demo.db";
@@ -69,6 +72,15 @@ struct Options {
 }
 
 impl Cli {
+    /// Reads the command line. Where it is wrong the process ends with a message, which repeats plain words only: a URL in
+    /// the wrong place may hold a password.
+    pub fn from_command_line() -> Self {
+        Self::try_parse().unwrap_or_else(|mut error| {
+            hide_values(&mut error);
+            error.exit()
+        })
+    }
+
     /// Does what the command line says.
     ///
     /// # Errors
@@ -81,12 +93,31 @@ impl Cli {
             return Ok(());
         }
         if self.options.check_config {
-            println!("The settings are fine.");
+            let advice = settings.advice();
+            println!(
+                "{}",
+                if advice.is_empty() { "The settings are fine." } else { "The settings are possible, but:" }
+            );
+            for advice in advice {
+                println!("- {advice}");
+            }
             return Ok(());
         }
         match self.command.unwrap_or_default() {
             Command::Serve => run::serve(settings).await,
             Command::Healthcheck => healthcheck::ask(settings.server.bind).await,
+        }
+    }
+}
+
+fn hide_values(error: &mut clap::Error) {
+    let mut given = vec![ContextKind::InvalidValue, ContextKind::InvalidSubcommand];
+    if error.kind() == ErrorKind::UnknownArgument {
+        given.push(ContextKind::InvalidArg);
+    }
+    for kind in given {
+        if matches!(error.get(kind), Some(ContextValue::String(text)) if mask::word(text).is_none()) {
+            error.insert(kind, ContextValue::String(mask::HIDDEN.to_owned()));
         }
     }
 }

@@ -6,11 +6,11 @@ use std::{
     net::SocketAddr,
     process,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
-use poolgate_pool::{Order, PoolConfig, PoolgatePool, PostgresSession, any_options, sqlite_defaults};
+use poolgate_pool::{Order, PoolConfig, PoolgatePool, PostgresSession, Reset, any_options, sqlite_defaults};
 use poolgate_types::Backend;
 use sqlx::Any;
 use tokio::net::TcpListener;
@@ -21,12 +21,18 @@ use crate::{
     demo::Demo,
     page,
     serve::{Served, serve as serve_connections},
-    settings::{DatabaseSettings, DatabaseUrl, PoolOrder, PoolSettings, Settings, WatchUrl, WatchedKind},
+    settings::{DatabaseSettings, DatabaseUrl, PoolOrder, PoolReset, PoolSettings, Settings, WatchUrl, WatchedKind},
     telemetry::{MetricsRenderer, descriptors, names},
 };
 
+/// Time for saying goodbye to the database when requests have used up all of `server.drain_timeout`.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 /// Runs the server until a signal ends it.
 pub(super) async fn serve(settings: Settings) -> anyhow::Result<()> {
+    for advice in settings.advice() {
+        tracing::warn!("{advice}");
+    }
     descriptors::raise_limit(descriptors_needed(&settings));
     let metrics = MetricsRenderer::install().context("the metrics recorder cannot be installed")?;
     // Before the pool: a port that is in use is the most common mistake.
@@ -43,8 +49,14 @@ pub(super) async fn serve(settings: Settings) -> anyhow::Result<()> {
     let app = app(&poolgate, own);
     announce(address)?;
     shutdown::on_signal(poolgate.clone())?;
-    let served = serve_connections(listener, app, &settings.server, poolgate.closing()).await;
-    let drained = poolgate.shutdown(settings.server.drain_timeout).await;
+    let closing = poolgate.closing();
+    let closed = async {
+        closing.cancelled().await;
+        Instant::now()
+    };
+    let (served, closed) = tokio::join!(serve_connections(listener, app, &settings.server, closing), closed);
+    let left = settings.server.drain_timeout.saturating_sub(closed.elapsed());
+    let drained = poolgate.shutdown(left.max(LAST_WORDS)).await;
     match served {
         Served::Drained => tracing::info!(connections_left = drained.connections_left, "Poolgate stopped"),
         Served::CutOff => tracing::warn!(
@@ -114,7 +126,6 @@ fn open_pool(settings: &Settings) -> anyhow::Result<(Builder, PoolgatePool<Any>)
     };
     let observer = PoolObserver::new(names::DEFAULT_POOL);
     sqlx::any::install_default_drivers();
-    // The error repeats no part of the address, and neither does its context: it may be one that hides no password.
     let options = any_options(&connect_url(url, settings.demo.enabled)).context("database.url")?;
     let pool = PoolgatePool::<Any>::builder(options)
         .config(pool_config(&settings.pool))
@@ -156,7 +167,12 @@ fn pool_config(settings: &PoolSettings) -> PoolConfig {
         min_idle: settings.min_idle.unwrap_or(u32::MAX),
         max_connecting: settings.max_connecting,
         connect_rate: settings.connect_rate,
-        recycle: settings.recycle,
+        max_lifetime: (!settings.max_lifetime.is_zero()).then_some(settings.max_lifetime),
+        reset: match settings.reset {
+            PoolReset::Auto => Reset::Auto,
+            PoolReset::Always => Reset::Always,
+            PoolReset::Never => Reset::Never,
+        },
         pre_ping_idle: settings.pre_ping_idle,
         order: match settings.order {
             PoolOrder::Lifo => Order::Lifo,

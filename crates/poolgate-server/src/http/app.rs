@@ -9,21 +9,19 @@ use crate::{Poolgate, problem};
 
 /// Everything a server of its own serves: the health routes, the `own` routes beside them, and around all of them what
 /// protects a server: bounds on time and size, the checks of host and site, and a problem document for every failure.
+///
+/// Outermost is what lets pages of `server.allowed_origins` read the answers, so that they can read refusals as well.
 pub fn app(poolgate: &Poolgate, own: Router) -> Router {
     let server = &poolgate.settings().server;
-    let own = cors::layer(security::refuse_cross_site(own, &server.allowed_origins), &server.allowed_origins);
-    let body_limit = server.max_body_bytes as usize;
-    let router = poolgate
-        .routes()
-        .merge(own)
+    let router = security::refuse_cross_site(super::bare_routes(poolgate).merge(own), server)
         .method_not_allowed_fallback(method_not_allowed)
         // The layer knows about lengths announced and streamed; axum's own default would be lower.
         .layer(DefaultBodyLimit::disable())
-        .layer(RequestBodyLimitLayer::new(body_limit))
+        .layer(RequestBodyLimitLayer::new(server.max_body_bytes as usize))
         .layer(axum::middleware::map_response(name_the_problem));
     let router = security::bound_time(router, server.request_timeout);
-    let router = security::refuse_large_heads(router, server.max_header_bytes as usize);
-    if server.bind.ip().to_canonical().is_loopback() { security::refuse_foreign_hosts(router) } else { router }
+    let router = security::refuse_bad_heads(router, server.max_header_bytes as usize);
+    cors::layer(security::refuse_foreign_hosts(router, server), server)
 }
 
 async fn method_not_allowed() -> Response {

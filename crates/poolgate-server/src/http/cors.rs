@@ -5,14 +5,19 @@ use std::time::Duration;
 use axum::Router;
 use http::{HeaderName, HeaderValue, Method, header};
 use poolgate_types::CONFIG_HEADER;
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowCredentials, AllowHeaders, AllowOrigin, CorsLayer};
 
-/// Lets pages of `origins` read the answers; changes nothing where there are none.
-pub(super) fn layer(router: Router, origins: &[String]) -> Router {
-    if origins.is_empty() {
+use crate::settings::ServerSettings;
+
+/// How long browsers remember what was allowed.
+const REMEMBERED: Duration = Duration::from_secs(600);
+
+/// Lets pages of `server.allowed_origins` read the answers; changes nothing where there are none.
+pub(super) fn layer(router: Router, server: &ServerSettings) -> Router {
+    if server.allowed_origins.is_empty() {
         return router;
     }
-    let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| origin.parse().ok()).collect();
+    let origins: Vec<HeaderValue> = server.allowed_origins.iter().filter_map(|origin| origin.parse().ok()).collect();
     let exposed = [
         HeaderName::from_static(CONFIG_HEADER),
         HeaderName::from_static("ratelimit"),
@@ -22,12 +27,24 @@ pub(super) fn layer(router: Router, origins: &[String]) -> Router {
         header::DATE,
         header::AGE,
     ];
+    let credentials = server.allow_credentials;
+    let trusted = origins.clone();
     router.layer(
         CorsLayer::new()
             .allow_origin(AllowOrigin::list(origins))
+            .allow_credentials(AllowCredentials::predicate(move |origin, _| credentials && trusted.contains(origin)))
             .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-            .allow_headers([header::CONTENT_TYPE, header::AUTHORIZATION, header::IF_NONE_MATCH])
+            .allow_headers(headers(&server.allowed_headers))
             .expose_headers(exposed)
-            .max_age(Duration::from_secs(600)),
+            .max_age(REMEMBERED),
     )
+}
+
+/// What the client and apps need, and those that are listed.
+fn headers(listed: &[String]) -> AllowHeaders {
+    if listed.iter().any(|name| name == "*") {
+        return AllowHeaders::mirror_request();
+    }
+    let needed = [header::CONTENT_TYPE, header::AUTHORIZATION, header::IF_NONE_MATCH];
+    AllowHeaders::list(needed.into_iter().chain(listed.iter().filter_map(|name| name.parse().ok())))
 }

@@ -5,6 +5,7 @@ mod connection_test;
 mod cors;
 mod events;
 mod force_cleanup;
+mod guesses;
 mod metrics;
 mod openapi;
 mod ping;
@@ -20,15 +21,18 @@ use axum::{
 use poolgate_types::routes as paths;
 
 pub use self::app::app;
-pub(crate) use self::connection_test::ConnectionTest;
+pub(crate) use self::{connection_test::ConnectionTest, guesses::Guesses};
 use crate::{Poolgate, problem};
 
 /// The health routes with what protects them: cross-site requests are refused, other sites read where they are allowed.
 pub(crate) fn routes(poolgate: &Poolgate) -> Router {
-    let origins = &poolgate.settings().server.allowed_origins;
+    let server = &poolgate.settings().server;
+    cors::layer(security::refuse_cross_site(bare_routes(poolgate), server), server)
+}
+
+fn bare_routes(poolgate: &Poolgate) -> Router {
     let router = table().into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods));
-    let router = security::refuse_cross_site(router, origins);
-    cors::layer(router.with_state(poolgate.clone()), origins)
+    router.with_state(poolgate.clone())
 }
 
 /// Every route with its methods; the rest of the methods is answered 405.

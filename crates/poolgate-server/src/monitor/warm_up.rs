@@ -51,7 +51,7 @@ mod tests {
     fn is_ready(steps: &[(u64, u32, bool)]) -> bool {
         let readiness = Readiness::default();
         let mut warm_up = WarmUp::new(&readiness);
-        readiness.sampled();
+        readiness.database(true, None, false);
         let start = Instant::now();
         for (seconds, lacking, answers) in steps {
             let figures = Figures { lacking: *lacking, ..Figures::default() };

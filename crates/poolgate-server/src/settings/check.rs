@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::RangeInclusive, time::Duration};
 
-use super::Settings;
+use super::{Settings, mask, origin};
 
 /// A value that is not possible.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,9 +29,12 @@ impl Settings {
         number("gate.max_concurrent_requests", gate.max_concurrent_requests, 1..=10_000)?;
         time("gate.timeout", gate.timeout, Duration::ZERO..=MINUTE)?;
         number("gate.max_queue", gate.max_queue, 0..=100_000)?;
+        number("gate.max_clients_per_address", gate.max_clients_per_address, 1..=1_000_000)?;
         time("monitor.interval", monitor.interval, SECOND..=HOUR)?;
+        time("monitor.unready_after", monitor.unready_after, Duration::ZERO..=HOUR)?;
         time("control.tick", control.tick, Duration::from_millis(10)..=SECOND)?;
         number("events.max_streams", events.max_streams, 1..=1_000_000)?;
+        number("events.max_streams_per_address", events.max_streams_per_address, 1..=1_000_000)?;
         time("cleanup.cooldown", cleanup.cooldown, SECOND..=HOUR)?;
         time("cleanup.manual_cooldown", cleanup.manual_cooldown, SECOND..=HOUR)?;
         time("cleanup.leak_threshold", cleanup.leak_threshold, SECOND..=24 * HOUR)?;
@@ -45,26 +48,41 @@ impl Settings {
     fn check_server(&self) -> Result<(), InvalidValue> {
         let server = &self.server;
         number("server.max_connections", server.max_connections, 1..=1_000_000)?;
+        number("server.max_connections_per_address", server.max_connections_per_address, 1..=1_000_000)?;
         number("server.max_body_bytes", server.max_body_bytes, 0..=64 << 20)?;
         number("server.max_header_bytes", server.max_header_bytes, 1 << 10..=256 << 10)?;
         time("server.header_timeout", server.header_timeout, SECOND..=HOUR)?;
+        time("server.body_timeout", server.body_timeout, SECOND..=HOUR)?;
         time("server.request_timeout", server.request_timeout, SECOND..=HOUR)?;
         time("server.write_timeout", server.write_timeout, SECOND..=HOUR)?;
+        time("server.keep_alive_timeout", server.keep_alive_timeout, SECOND..=HOUR)?;
+        time("server.drain_delay", server.drain_delay, Duration::ZERO..=10 * MINUTE)?;
         time("server.drain_timeout", server.drain_timeout, Duration::ZERO..=HOUR)?;
-        for origin in &server.allowed_origins {
-            if !is_origin(origin) {
-                return Err(InvalidValue {
-                    key: "server.allowed_origins",
-                    problem: format!("`{origin}` is not an origin such as https://app.example (no path, no `*`)"),
-                });
-            }
-        }
+        self.check_other_sites()?;
         match &server.admin_token {
-            Some(token) if token.expose().len() < 16 => {
-                Err(InvalidValue { key: "server.admin_token", problem: "shorter than 16 characters".to_owned() })
-            }
+            Some(token) if !is_sendable(token.expose()) => Err(InvalidValue {
+                key: "server.admin_token",
+                problem: "must be 16 characters or more that a header can carry: visible ASCII, and blanks only inside"
+                    .to_owned(),
+            }),
             Some(_) | None => Ok(()),
         }
+    }
+
+    fn check_other_sites(&self) -> Result<(), InvalidValue> {
+        for (index, origin) in self.server.allowed_origins.iter().enumerate() {
+            if let Some(problem) = origin::problem(origin) {
+                return Err(InvalidValue { key: "server.allowed_origins", problem: in_list(index, origin, problem) });
+            }
+        }
+        for (index, name) in self.server.allowed_headers.iter().enumerate() {
+            if name != "*" && name.parse::<http::HeaderName>().is_err() {
+                let problem =
+                    in_list(index, name, "not the name of a header field, such as traceparent, nor `*` for all");
+                return Err(InvalidValue { key: "server.allowed_headers", problem });
+            }
+        }
+        Ok(())
     }
 
     fn check_database(&self) -> Result<(), InvalidValue> {
@@ -72,7 +90,8 @@ impl Settings {
         let name = &database.application_name;
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if name.is_empty() || name.len() > 40 || !name.chars().all(plain) {
-            let problem = format!("`{name}` is not 1 to 40 letters, digits, `-`, `_` and `.`");
+            let given = mask::word(name).unwrap_or_else(|| "the value".to_owned());
+            let problem = format!("{given} is not 1 to 40 letters, digits, `-`, `_` and `.`");
             return Err(InvalidValue { key: "database.application_name", problem });
         }
         time("database.statement_timeout", database.statement_timeout, Duration::ZERO..=24 * HOUR)?;
@@ -91,9 +110,9 @@ impl Settings {
         time("pool.timeout", pool.timeout, Duration::from_millis(1)..=HOUR)?;
         time("pool.connect_timeout", pool.connect_timeout, Duration::from_millis(1)..=MINUTE)?;
         time("pool.pre_ping_idle", pool.pre_ping_idle, Duration::ZERO..=HOUR)?;
-        match pool.recycle {
-            Some(recycle) => time("pool.recycle", recycle, SECOND..=24 * HOUR),
-            None => Ok(()),
+        match pool.max_lifetime {
+            Duration::ZERO => Ok(()),
+            age => time("pool.max_lifetime", age, SECOND..=24 * HOUR),
         }
     }
 
@@ -179,13 +198,13 @@ fn within<T: PartialOrd + fmt::Debug>(
     Err(InvalidValue { key, problem: format!("{value:?} is not between {:?} and {:?}", range.start(), range.end()) })
 }
 
-/// `scheme://host[:port]`, as browsers send it.
-fn is_origin(text: &str) -> bool {
-    let Ok(uri) = text.parse::<http::Uri>() else { return false };
-    matches!(uri.scheme_str(), Some("http" | "https"))
-        && uri.path_and_query().is_none_or(|path| path == "/")
-        && !text.ends_with('/')
-        && uri.authority().is_some_and(|authority| !authority.as_str().contains(['@', '*']))
+/// Which entry of a list, and what is wrong with it. One that is no plain word is not repeated: it may be a URL.
+fn in_list(index: usize, entry: &str, problem: &str) -> String {
+    format!("{}: {problem}", mask::word(entry).unwrap_or_else(|| format!("entry {}", index + 1)))
+}
+
+fn is_sendable(token: &str) -> bool {
+    token.len() >= 16 && token.trim() == token && token.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
 }
 
 #[cfg(test)]
@@ -207,6 +226,7 @@ mod tests {
     #[test]
     fn what_is_not_possible_names_its_key() {
         assert_eq!(key_of(|s| s.pool.size = 0), "pool.size");
+        assert_eq!(key_of(|s| s.pool.max_lifetime = Duration::from_millis(1)), "pool.max_lifetime");
         assert_eq!(key_of(|s| s.database.application_name = "my app".to_owned()), "database.application_name");
         assert_eq!(key_of(|s| s.database.lock_timeout = 25 * HOUR), "database.lock_timeout");
         assert_eq!(key_of(|s| s.cleanup.revoke_after = Duration::ZERO), "cleanup.revoke_after");
@@ -240,6 +260,15 @@ mod tests {
         assert_eq!(key_of(|s| s.thresholds.warning = 60.0), "thresholds.warning");
         assert_eq!(key_of(|s| s.thresholds.critical = f64::NAN), "thresholds.critical");
         assert_eq!(key_of(|s| s.server.admin_token = Some(Secret::new("short"))), "server.admin_token");
+        for token in [
+            "                    ",
+            " correct horse battery",
+            "correct horse\nbattery",
+            "schl\u{fc}ssel-schl\u{fc}ssel",
+        ] {
+            assert_eq!(key_of(|s| s.server.admin_token = Some(Secret::new(token))), "server.admin_token", "{token}");
+        }
+        assert_eq!(key_of(|s| s.server.allowed_headers = vec!["x y".to_owned()]), "server.allowed_headers");
         for origin in ["*", "app.example", "https://app.example/path", "https://app.example/", "null"] {
             let key = key_of(|s| s.server.allowed_origins = vec![origin.to_owned()]);
             assert_eq!(key, "server.allowed_origins", "{origin}");

@@ -10,7 +10,7 @@ use poolgate_types::Backend;
 use super::scheme;
 
 /// What is shown instead of what is hidden.
-pub(super) const HIDDEN: &str = "********";
+pub(crate) const HIDDEN: &str = "********";
 
 /// Longest value that a message repeats.
 const LONGEST_WORD: usize = 40;

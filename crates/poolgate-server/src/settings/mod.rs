@@ -4,13 +4,16 @@
 //! in the environment. A key that is not known or a value that is not possible stops the start with a message that
 //! names the key.
 
+mod advice;
 mod check;
 mod cleanup;
 mod duration;
+mod host;
 mod list;
 mod load;
-mod mask;
+pub(crate) mod mask;
 mod network;
+mod origin;
 mod scheme;
 mod secret;
 mod socket;
@@ -25,11 +28,14 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     check::InvalidValue,
     cleanup::CleanupSettings,
+    host::{HostPattern, InvalidHostPattern},
     load::{Flag, Overrides, Profile, SettingsError},
     network::{InvalidNetwork, Network},
-    secret::{DatabaseUrl, InvalidDatabaseUrl, Secret},
+    secret::{DatabaseUrl, Secret},
     watch::{InvalidWatchUrl, WatchSettings, WatchUrl, WatchedKind},
 };
+
+pub(crate) use self::host::Host;
 
 /// All settings. `Settings::default()` is what the binary runs with when nothing is set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -75,6 +81,43 @@ pub enum Policy {
     Fixed,
 }
 
+/// What tracing libraries in browsers add to requests: W3C Trace Context and Baggage, Sentry, Datadog, Zipkin's B3, Jaeger,
+/// AWS X-Ray, Elastic, New Relic, Application Insights, Google Cloud, Instana, SkyWalking, PostHog, and plain ids.
+const TRACING_HEADERS: [&str; 32] = [
+    "traceparent",
+    "tracestate",
+    "baggage",
+    "sentry-trace",
+    "x-datadog-trace-id",
+    "x-datadog-parent-id",
+    "x-datadog-origin",
+    "x-datadog-sampling-priority",
+    "x-datadog-tags",
+    "b3",
+    "x-b3-traceid",
+    "x-b3-spanid",
+    "x-b3-parentspanid",
+    "x-b3-sampled",
+    "x-b3-flags",
+    "uber-trace-id",
+    "x-amzn-trace-id",
+    "elastic-apm-traceparent",
+    "newrelic",
+    "request-id",
+    "request-context",
+    "x-cloud-trace-context",
+    "x-instana-t",
+    "x-instana-s",
+    "x-instana-l",
+    "sw8",
+    "x-posthog-session-id",
+    "x-posthog-window-id",
+    "x-posthog-distinct-id",
+    "x-request-id",
+    "x-correlation-id",
+    "x-trace-id",
+];
+
 /// `server.*`: the HTTP server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -83,10 +126,25 @@ pub struct ServerSettings {
     /// Address and port to listen on; port 0 lets the system choose. Default: `127.0.0.1:8000`.
     #[serde(deserialize_with = "socket::deserialize")]
     pub bind: SocketAddr,
-    /// Origins of other sites whose pages may read the API and send state-changing requests. Default: none.
+    /// Names by which the server is reached, where a proxy passes the public one on: `app.example` (with any port),
+    /// `app.example:8443`, `*.app.example`, a network such as `10.0.0.0/8`, or `*` for every name. Requests for others are
+    /// answered 403, except at `/livez` and `/readyz`; loopback names always pass. Default: none, which means loopback
+    /// names alone on a loopback address and every name elsewhere.
+    #[serde(deserialize_with = "list::deserialize")]
+    pub allowed_hosts: Vec<HostPattern>,
+    /// Origins of other sites whose pages may read the API and send state-changing requests; of apps as well
+    /// (`capacitor://localhost`). Default: none.
     #[serde(deserialize_with = "list::deserialize")]
     pub allowed_origins: Vec<String>,
-    /// Proxies whose `X-Forwarded-For` is believed: addresses or networks (`10.0.0.0/8`). Default: none.
+    /// Whether these pages may send cookies and other credentials. Default: false.
+    pub allow_credentials: bool,
+    /// Header fields that these pages may send beside `Content-Type`, `Authorization` and `If-None-Match`; `*` allows all.
+    /// Default: those that tracing libraries add to requests (`traceparent`, `baggage`, `sentry-trace`, `x-datadog-…`).
+    #[serde(deserialize_with = "list::deserialize")]
+    pub allowed_headers: Vec<String>,
+    /// Proxies whose `X-Forwarded-For` is believed, or where there is none `Forwarded`: addresses or networks
+    /// (`10.0.0.0/8`). They have to add to the header or replace it, and the limits for each address are not for them.
+    /// Default: none.
     #[serde(deserialize_with = "list::deserialize")]
     pub trusted_proxies: Vec<Network>,
     /// Token that unlocks the cleanup steps that are opted in; at least 16 characters. Default: none, which locks them.
@@ -95,13 +153,26 @@ pub struct ServerSettings {
     pub www: Option<PathBuf>,
     /// Open connections, streams included, 1 to 1,000,000. Default: 25,000.
     pub max_connections: u32,
+    /// Of them from one address (IPv6: one /64), 1 to 1,000,000, and never more than three quarters of `max_connections`;
+    /// the next closes the one that has been idle for longest, or is refused. Not for `trusted_proxies`. Default: 4,000.
+    pub max_connections_per_address: u32,
     /// Bytes of a request's body, up to 64 MiB. Default: 1 MiB.
     pub max_body_bytes: u32,
     /// Bytes of a request's head (names and values), 1 KiB to 256 KiB. Default: 16 KiB.
     pub max_header_bytes: u32,
-    /// How long a request's head may take to arrive. Default: 10 s.
+    /// How long a request's head may take to arrive, from its first byte or, for a connection's first, from its beginning.
+    /// Default: 10 s.
     #[serde(with = "duration")]
     pub header_timeout: Duration,
+    /// How long a connection may idle between two requests. Longer than the proxies in front keep theirs (60 s or 75 s are
+    /// usual), or they send requests into connections that are being closed. Default: 90 s.
+    #[serde(with = "duration")]
+    pub keep_alive_timeout: Duration,
+    /// How long a request's body may take to arrive, up to 64 KiB, 1 s to 1 h; of a larger one, or one whose length is not
+    /// announced, how long the next piece may take. For gated routes; until a small body is there, it takes no permit.
+    /// Default: 30 s.
+    #[serde(with = "duration")]
+    pub body_timeout: Duration,
     /// How long a response's head may take. Longer than `pool.timeout`, or nobody learns why. Default: 60 s.
     #[serde(with = "duration")]
     pub request_timeout: Duration,
@@ -109,7 +180,12 @@ pub struct ServerSettings {
     /// Default: 30 s.
     #[serde(with = "duration")]
     pub write_timeout: Duration,
-    /// How long a shutdown waits for requests to end. Default: 10 s.
+    /// How long a shutdown goes on as before, but for `/readyz`, which answers 503: until balancers have noticed, up to
+    /// 10 min. Default: 0 s.
+    #[serde(with = "duration")]
+    pub drain_delay: Duration,
+    /// How long a shutdown then waits for requests to end, and for connections to the database to come back. Default: 8 s;
+    /// containers are killed after 10 s unless they are given longer.
     #[serde(with = "duration")]
     pub drain_timeout: Duration,
 }
@@ -118,17 +194,24 @@ impl Default for ServerSettings {
     fn default() -> Self {
         Self {
             bind: SocketAddr::from(([127, 0, 0, 1], 8000)),
+            allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
+            allow_credentials: false,
+            allowed_headers: TRACING_HEADERS.map(str::to_owned).to_vec(),
             trusted_proxies: Vec::new(),
             admin_token: None,
             www: None,
             max_connections: 25_000,
+            max_connections_per_address: 4_000,
             max_body_bytes: 1 << 20,
             max_header_bytes: 16 << 10,
             header_timeout: Duration::from_secs(10),
+            keep_alive_timeout: Duration::from_secs(90),
+            body_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(30),
-            drain_timeout: Duration::from_secs(10),
+            drain_delay: Duration::ZERO,
+            drain_timeout: Duration::from_secs(8),
         }
     }
 }
@@ -202,9 +285,11 @@ pub struct PoolSettings {
     pub max_connecting: u32,
     /// Connections opened a second on average, beyond a first fill, 1 to 10,000. Default: 20.
     pub connect_rate: u32,
-    /// Age at which a connection is replaced. Default: never.
-    #[serde(with = "duration::optional")]
-    pub recycle: Option<Duration>,
+    /// Age at which a connection is replaced, up to 24 h; shortened by up to a quarter at random. 0 s: never. Default: 30 min.
+    #[serde(with = "duration")]
+    pub max_lifetime: Duration,
+    /// When the session of a connection that comes back is put back to what it was at the start. Default: auto.
+    pub reset: PoolReset,
     /// Idle time after which a connection is tested before it is used. Default: 1 s.
     #[serde(with = "duration")]
     pub pre_ping_idle: Duration,
@@ -223,6 +308,19 @@ pub enum PoolOrder {
     Fifo,
 }
 
+/// When the session of a connection that comes back is put back to what it was at the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PoolReset {
+    /// When a statement left something in it, or nobody can tell.
+    #[default]
+    Auto,
+    /// Each time: a round trip in the background.
+    Always,
+    /// Never: what one user sets, the next one finds.
+    Never,
+}
+
 impl Default for PoolSettings {
     fn default() -> Self {
         Self {
@@ -233,7 +331,8 @@ impl Default for PoolSettings {
             connect_timeout: Duration::from_secs(5),
             max_connecting: 16,
             connect_rate: 20,
-            recycle: None,
+            max_lifetime: Duration::from_secs(30 * 60),
+            reset: PoolReset::Auto,
             pre_ping_idle: Duration::from_secs(1),
             order: PoolOrder::Lifo,
         }
@@ -254,6 +353,9 @@ pub struct GateSettings {
     pub max_queue: u32,
     /// Who is let in first, and when waiting is given up early. Default: adaptive.
     pub order: QueueOrder,
+    /// Clients that count at one address, 1 to 1,000,000, for its share while others wait and its allowance while a fair
+    /// rate is in force. What more of them send comes after all others. Default: 16.
+    pub max_clients_per_address: u32,
 }
 
 /// In which order waiting requests of one priority are let in.
@@ -275,6 +377,7 @@ impl Default for GateSettings {
             timeout: Duration::from_millis(500),
             max_queue: 100,
             order: QueueOrder::Adaptive,
+            max_clients_per_address: 16,
         }
     }
 }
@@ -288,11 +391,15 @@ pub struct MonitorSettings {
     /// sign of life as often, but at least every 5 s, and every second while it is in doubt.
     #[serde(with = "duration")]
     pub interval: Duration,
+    /// For how long nobody must have been able to use the database before `/readyz` answers 503, so that a balancer sends
+    /// requests to a replica that still reaches it; up to 1 h. `"0s"`: never, for a server without replicas. Default: 10 s.
+    #[serde(with = "duration")]
+    pub unready_after: Duration,
 }
 
 impl Default for MonitorSettings {
     fn default() -> Self {
-        Self { interval: Duration::from_secs(30) }
+        Self { interval: Duration::from_secs(30), unready_after: Duration::from_secs(10) }
     }
 }
 
@@ -340,11 +447,15 @@ impl Default for ThresholdSettings {
 pub struct EventSettings {
     /// Streams open at the same time, 1 to 1,000,000; the next gets 503. Default: 20,000.
     pub max_streams: u32,
+    /// Of them from one address (IPv6: one /64), 1 to 1,000,000, and never more than half of `server.max_connections`; the
+    /// next gets 503 and polls. Behind a proxy that is not in `server.trusted_proxies` all clients are one address.
+    /// Default: 1,000.
+    pub max_streams_per_address: u32,
 }
 
 impl Default for EventSettings {
     fn default() -> Self {
-        Self { max_streams: 20_000 }
+        Self { max_streams: 20_000, max_streams_per_address: 1_000 }
     }
 }
 

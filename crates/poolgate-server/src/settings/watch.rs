@@ -7,7 +7,7 @@ use poolgate_types::Backend;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sqlx::postgres::PgConnectOptions;
 
-use super::{mask, scheme};
+use super::{mask, scheme, secret};
 
 /// `watch.*`: watching a source elsewhere instead of having a pool.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,7 +70,7 @@ impl WatchUrl {
     /// [`InvalidWatchUrl`], which says what would be right.
     pub fn new(url: impl Into<String>) -> Result<Self, InvalidWatchUrl> {
         let url = Self(url.into().trim().to_owned());
-        let (kind, options) = url.parse()?;
+        let (kind, options) = secret::quietly(|| url.parse())?;
         match (kind, options.get_database()) {
             (WatchedKind::Postgres, Some("pgbouncer")) => Err(InvalidWatchUrl::Console),
             (WatchedKind::PgBouncer | WatchedKind::Postgres, _) => Ok(url),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_core::future::BoxFuture;
-use poolgate_pool::{Contact, Drained};
+use poolgate_pool::{AcquireError, Contact, Drained};
 use poolgate_types::Backend;
 use sqlx::{Connection, Pool};
 use tokio::time;
@@ -32,8 +32,11 @@ impl<DB: SupportedDatabase> WatchedPool for Pool<DB> {
     fn connect_apart(&self, timeout: Duration) -> BoxFuture<'_, Result<Box<dyn ApartConnection>, BoxError>> {
         Box::pin(async move {
             let options = self.connect_options();
-            let connection = time::timeout(timeout, DB::Connection::connect_with(&options)).await??;
-            Ok(Apart::<DB>::boxed(connection))
+            match time::timeout(timeout, DB::Connection::connect_with(&options)).await {
+                Ok(Ok(connection)) => Ok(Apart::<DB>::boxed(connection)),
+                Ok(Err(error)) => Err(AcquireError::from_connect(error).into()),
+                Err(_) => Err(AcquireError::ConnectTimeout { limit: timeout }.into()),
+            }
         })
     }
 

@@ -19,6 +19,9 @@ fn failure(command: &mut Command) -> String {
     String::from_utf8(stderr).expect("text")
 }
 
+/// Longer than anything that is waited for takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 struct Running {
     child: Child,
     address: String,
@@ -44,9 +47,32 @@ impl Running {
         stream
     }
 
+    /// The status that a new connection is answered, if it is.
+    fn status(&self, path: &str) -> Option<u16> {
+        let mut stream = TcpStream::connect(&self.address).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        answer.split(' ').nth(1)?.parse().ok()
+    }
+
     fn terminate(&self) {
-        let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill");
-        assert!(killed.success());
+        self.signal("TERM");
+    }
+
+    fn signal(&self, name: &str) {
+        let sent =
+            Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().expect("kill");
+        assert!(sent.success());
+    }
+
+    fn await_ready(&self) {
+        let begun = Instant::now();
+        while self.status("/readyz") != Some(200) {
+            assert!(begun.elapsed() < PATIENCE, "not ready");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 }
 
@@ -55,6 +81,19 @@ impl Drop for Running {
         // Whatever the test has left running.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Where the tests' servers have their data.
+struct Data(tempfile::TempDir);
+
+impl Data {
+    fn new() -> Self {
+        Self(tempfile::TempDir::new().expect("a folder"))
+    }
+
+    fn url(&self) -> String {
+        format!("sqlite://{}?mode=rwc", self.0.path().join("cli.db").display())
     }
 }
 
@@ -179,4 +218,183 @@ fn postgres_is_told_which_process_connects() {
     };
     let instance = name.strip_prefix("shop:").expect("its prefix");
     assert!(instance.len() == 8 && instance.chars().all(|c| c.is_ascii_hexdigit()), "{name}");
+}
+
+#[test]
+fn messages_name_key_place_and_what_is_allowed() {
+    for (arguments, variable, expected) in [
+        (&["--bind", "nope"][..], None, &["server.bind", "(--bind)", "127.0.0.1:8000"][..]),
+        (&["--database-url", "mysql://app@db/shop"], None, &["database.url", "--database-url", "postgres://"]),
+        (&[], Some(("POOLGATE_POLICY", "strict")), &["policy", "POOLGATE_POLICY", "`adaptive`", "`fixed`"]),
+        (&[], Some(("POOLGATE_POOL__SIZE", "1.5")), &["pool.size", "POOLGATE_POOL__SIZE", "whole number"]),
+        (&[], Some(("POOLGATE_POOL__MAX_OVERFLOW", "true")), &["pool.max_overflow", "whole number"]),
+        (&[], Some(("POOLGATE_POOL__SIZE", "99999999999")), &["pool.size", "whole number"]),
+        (&[], Some(("POOLGATE_DEMO__ENABLED", "perhaps")), &["demo.enabled", "`true` or `false`"]),
+        (&[], Some(("POOLGATE_SERVER__ALLOWED_HOSTS", "https://a.example")), &["server.allowed_hosts", "app.example"]),
+        (&[], Some(("POOLGATE_SERVER__ADMIN_TOKEN", "                    ")), &["server.admin_token"]),
+    ] {
+        let message = failure(poolgate(&["--check-config"]).args(arguments).envs(variable));
+        for expected in expected {
+            assert!(message.contains(expected), "{expected}: {message}");
+        }
+    }
+    let missing = failure(&mut poolgate(&["--check-config", "--config", "/nowhere/poolgate.toml"]));
+    assert_eq!(missing.matches("No such file").count(), 1, "{missing}");
+    let checked =
+        poolgate(&["--check-config"]).env("POOLGATE_SERVER__REQUEST_TIMEOUT", "1s").output().expect("started");
+    let advice = String::from_utf8(checked.stdout).expect("text");
+    assert!(checked.status.success() && advice.contains("pool.timeout"), "{advice}");
+    let help = poolgate(&["--help"]).output().expect("started");
+    assert!(String::from_utf8(help.stdout).expect("text").starts_with("Keeps a database working"), "the program's");
+}
+
+#[test]
+fn a_database_url_of_another_program_is_ignored_where_it_is_not_used() {
+    let others = [
+        "mysql2://u:p@db/x",
+        "postgis://u:p@db/x",
+        "file:./dev.db",
+        "mongodb+srv://u:p@db/x",
+        "jdbc:postgresql://db/x",
+    ];
+    for url in others {
+        for arguments in [
+            &["--watch", "pgbouncer://stats@pooler/shop"][..],
+            &["--database-url", "postgres://app@db/shop"],
+            &["--demo"],
+        ] {
+            let output =
+                poolgate(&["--check-config"]).args(arguments).env("DATABASE_URL", url).output().expect("started");
+            let log = String::from_utf8(output.stderr).expect("text");
+            assert!(output.status.success() && log.contains("DATABASE_URL is ignored"), "{url} {arguments:?}: {log}");
+        }
+        let message = failure(poolgate(&["--check-config"]).env("DATABASE_URL", url));
+        assert!(message.contains("DATABASE_URL in the environment") && message.contains("postgres://"), "{message}");
+    }
+    for url in ["postgresql+asyncpg://u:p@db/x", "postgresql+psycopg://u:p@db/x", "POSTGRES://u:p@db/x"] {
+        for arguments in [&["--watch", "pgbouncer://stats@pooler/shop"][..], &[]] {
+            let mut command = poolgate(&["--check-config"]);
+            let output = command.args(arguments).env("DATABASE_URL", url).output().expect("started");
+            assert!(output.status.success(), "{url}: {output:?}");
+        }
+    }
+}
+
+#[test]
+fn connections_may_idle_for_longer_than_a_head_may_take() {
+    let data = Data::new();
+    let running = Running::spawn(
+        poolgate(&["--port", "0", "--database-url", &data.url()])
+            .env("POOLGATE_SERVER__HEADER_TIMEOUT", "1s")
+            .stderr(Stdio::null()),
+    );
+    let mut kept = running.get("/livez");
+    let mut silent = TcpStream::connect(&running.address).expect("it listens");
+    silent.set_read_timeout(Some(PATIENCE)).expect("set");
+    // Its end is that of the time for a head.
+    assert_eq!(silent.read(&mut [0]).expect("closed"), 0);
+    std::thread::sleep(Duration::from_millis(500));
+    write!(kept, "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("sent");
+    let mut answers = String::new();
+    kept.read_to_string(&mut answers).expect("answered");
+    assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 2, "{answers}");
+}
+
+#[test]
+fn a_probe_needs_no_host_and_every_loopback_address_is_its_own() {
+    let data = Data::new();
+    let running = Running::start(&["--bind", "127.0.0.2:0", "--database-url", &data.url()]);
+    let mut stream = TcpStream::connect(&running.address).expect("it listens");
+    write!(stream, "GET /livez HTTP/1.0\r\n\r\n").expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answered");
+    assert!(answer.starts_with("HTTP/1.0 200 OK") || answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    running.await_ready();
+    assert_eq!(running.status("/api/v1/health/ping"), Some(200));
+    let healthy = poolgate(&["healthcheck", "--bind", &running.address]).output().expect("started");
+    assert!(healthy.status.success(), "{healthy:?}");
+}
+
+#[test]
+fn a_shutdown_is_announced_before_the_listener_closes() {
+    let data = Data::new();
+    let mut running = Running::spawn(
+        poolgate(&["--port", "0", "--database-url", &data.url()])
+            .env("POOLGATE_SERVER__DRAIN_DELAY", "3s")
+            .stderr(Stdio::null()),
+    );
+    running.await_ready();
+    let mut stream = running.get("/api/v1/health/database/events");
+    let begun = Instant::now();
+    running.terminate();
+    while running.status("/readyz") != Some(503) {
+        assert!(begun.elapsed() < PATIENCE, "not announced");
+    }
+    assert_eq!(running.status("/api/v1/health/database/throttling-config"), Some(200), "all else goes on");
+    let mut events = String::new();
+    stream.read_to_string(&mut events).expect("until the end");
+    assert!(events.contains("event: bye") && begun.elapsed() >= Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(running.child.wait().expect("ended").success());
+    assert_eq!(running.status("/readyz"), None, "nobody listens");
+}
+
+#[test]
+fn a_second_signal_does_not_wait_for_the_announcement() {
+    let data = Data::new();
+    let mut running = Running::spawn(
+        poolgate(&["--port", "0", "--database-url", &data.url()])
+            .env("POOLGATE_SERVER__DRAIN_DELAY", "10m")
+            .stderr(Stdio::null()),
+    );
+    running.await_ready();
+    running.terminate();
+    while running.status("/readyz") != Some(503) {}
+    running.signal("INT");
+    assert_eq!(running.child.wait().expect("ended").code(), Some(130));
+}
+
+#[test]
+fn the_time_for_draining_is_spent_once() {
+    let data = Data::new();
+    let mut running = Running::spawn(
+        poolgate(&["--demo", "--port", "0", "--database-url", &data.url()])
+            .env("POOLGATE_SERVER__DRAIN_TIMEOUT", "2s")
+            .stderr(Stdio::null()),
+    );
+    running.await_ready();
+    let _held = running.get("/api/v1/lab/hold?hold_ms=10000");
+    std::thread::sleep(Duration::from_millis(300));
+    let begun = Instant::now();
+    running.terminate();
+    assert!(running.child.wait().expect("ended").success());
+    assert!(begun.elapsed() < Duration::from_millis(3500), "2 s for requests and connections: {:?}", begun.elapsed());
+}
+
+#[test]
+fn a_closed_terminal_is_a_signal_to_stop_and_the_users_signals_are_none() {
+    let data = Data::new();
+    let mut running = Running::start(&["--port", "0", "--database-url", &data.url()]);
+    running.await_ready();
+    running.signal("USR1");
+    running.signal("USR2");
+    assert_eq!(running.status("/livez"), Some(200));
+    let mut stream = running.get("/api/v1/health/database/events");
+    running.signal("HUP");
+    let mut events = String::new();
+    stream.read_to_string(&mut events).expect("until the end");
+    assert!(events.contains("event: bye"), "{events}");
+    assert!(running.child.wait().expect("ended").success());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn nohup_is_heard() {
+    let data = Data::new();
+    let mut command = Command::new("nohup");
+    command.arg(env!("CARGO_BIN_EXE_poolgate")).args(["--port", "0", "--database-url", &data.url()]);
+    let running = Running::spawn(command.env_remove("DATABASE_URL").stderr(Stdio::null()));
+    running.await_ready();
+    running.signal("HUP");
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(running.status("/livez"), Some(200));
 }

@@ -4,9 +4,16 @@ mod cleanup;
 #[cfg(unix)]
 mod cli;
 mod harness;
+mod health;
 mod ladder;
+mod malformed;
+mod other_sites;
 mod postgres;
+mod proxies;
 mod recovery;
 mod routes;
+#[cfg(unix)]
+mod secrets;
 mod sizing;
+mod slow;
 mod stream;

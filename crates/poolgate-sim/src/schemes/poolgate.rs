@@ -80,8 +80,8 @@ impl Limiter for CoDel {
         }
     }
 
-    fn release(&mut self, _held: Duration, _answered: bool, now: Duration) -> Option<u32> {
-        self.gate.release(now)
+    fn release(&mut self, client: Option<u32>, _held: Duration, _answered: bool, now: Duration) -> Option<u32> {
+        self.gate.release(client.map(u64::from), now)
     }
 
     fn shed(&mut self, now: Duration) -> Option<u32> {

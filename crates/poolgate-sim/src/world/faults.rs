@@ -47,7 +47,7 @@ impl World<'_> {
             self.lose(number);
         }
         // Whoever waited at the gate is lost too.
-        while let Some(number) = self.limiter.release(Duration::ZERO, false, self.now) {
+        while let Some(number) = self.limiter.release(None, Duration::ZERO, false, self.now) {
             self.lose(number);
         }
     }

@@ -110,7 +110,7 @@ impl World<'_> {
             if let Some(next) = self.pool.release() {
                 self.begin(next);
             }
-            if let Some(next) = self.limiter.release(held, answered, self.now) {
+            if let Some(next) = self.limiter.release(Some(request.client), held, answered, self.now) {
                 self.start(next);
             }
             self.shed();

@@ -231,7 +231,7 @@ impl World {
 }
 
 fn opened(connection: u32, generation: u64, expires: Option<Instant>) -> Opened<u32> {
-    Opened { connection, generation, expires, server_pid: None }
+    Opened { connection, generation, expires, server_pid: None, read_only: false }
 }
 
 fn config(size: u32, max_overflow: u32) -> PoolConfig {

@@ -13,14 +13,19 @@ use axum::{
 };
 use http::{HeaderMap, Method, StatusCode, Uri, header};
 
-use crate::problem;
+use crate::{
+    problem,
+    settings::{Host, HostPattern, ServerSettings},
+};
 
-/// Refuses cross-site requests that are not safe methods, except from `allowed` origins.
+/// Refuses cross-site requests that are not safe methods, except from origins that are allowed and from pages that are
+/// served under one of the server's names.
 pub(in crate::http) fn refuse_cross_site<S: Clone + Send + Sync + 'static>(
     router: Router<S>,
-    allowed: &[String],
+    server: &ServerSettings,
 ) -> Router<S> {
-    let allowed: Arc<[String]> = allowed.into();
+    let (origins, hosts) = (server.allowed_origins.clone(), server.allowed_hosts.clone());
+    let allowed = Arc::new(Allowed { origins, hosts });
     router.layer(middleware::from_fn(move |request: Request, next: Next| {
         let allowed = Arc::clone(&allowed);
         async move {
@@ -33,14 +38,19 @@ pub(in crate::http) fn refuse_cross_site<S: Clone + Send + Sync + 'static>(
     }))
 }
 
+struct Allowed {
+    origins: Vec<String>,
+    hosts: Vec<HostPattern>,
+}
+
 fn is_safe(method: &Method) -> bool {
     [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE].contains(method)
 }
 
-fn is_own(headers: &HeaderMap, uri: &Uri, allowed: &[String]) -> bool {
+fn is_own(headers: &HeaderMap, uri: &Uri, allowed: &Allowed) -> bool {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("null"));
     let origin = text(header::ORIGIN.as_str());
-    if origin.is_some_and(|origin| allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin))) {
+    if origin.is_some_and(|origin| allowed.origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin))) {
         return true;
     }
     match (text("sec-fetch-site"), origin) {
@@ -49,8 +59,10 @@ fn is_own(headers: &HeaderMap, uri: &Uri, allowed: &[String]) -> bool {
         (None, Some(origin)) => {
             // The scheme is left out: behind a proxy that ends TLS this server does not know it.
             let host = text(header::HOST.as_str()).or(uri.authority().map(http::uri::Authority::as_str));
-            let sender = origin.split_once("://").map(|(_, host)| host);
-            host.zip(sender).is_some_and(|(host, sender)| host.eq_ignore_ascii_case(sender))
+            let Some((_, sender)) = origin.split_once("://") else { return false };
+            // A proxy may have put another name into `Host`: then the page's own must be listed.
+            let is_listed = |sender| allowed.hosts.iter().any(|pattern| pattern.owns(&sender));
+            host.is_some_and(|host| host.eq_ignore_ascii_case(sender)) || Host::parse(sender).is_some_and(is_listed)
         }
     }
 }
@@ -60,7 +72,8 @@ fn refusal() -> Response {
         StatusCode::FORBIDDEN,
         "cross_site_request",
         "Cross-site request",
-        "Another site's page sent this request. Its origin must be listed in server.allowed_origins.",
+        "Another site's page sent this request. Its origin must be listed in server.allowed_origins, or the name in it in \
+         server.allowed_hosts if it is this server's own behind a proxy.",
     )
 }
 
@@ -71,7 +84,9 @@ mod tests {
     fn own(headers: &[(&'static str, &'static str)]) -> bool {
         let headers =
             headers.iter().map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")));
-        is_own(&headers.collect(), &Uri::from_static("/"), &["https://app.example".to_owned()])
+        let origins = vec!["https://app.example".to_owned()];
+        let hosts = vec!["shop.example".parse().expect("a name")];
+        is_own(&headers.collect(), &Uri::from_static("/"), &Allowed { origins, hosts })
     }
 
     #[test]
@@ -86,6 +101,9 @@ mod tests {
         assert!(own(&[host, ("sec-fetch-site", "cross-site"), ("origin", "https://app.example")]), "allowed");
         assert!(own(&[host, ("origin", "http://127.0.0.1:8000")]));
         assert!(!own(&[host, ("origin", "http://127.0.0.1:9000")]));
+        assert!(own(&[host, ("origin", "http://shop.example")]), "its own page, through a proxy");
+        assert!(!own(&[host, ("origin", "http://shop.example:8080")]), "another server by that name");
+        assert!(!own(&[host, ("origin", "https://shop.example"), ("sec-fetch-site", "cross-site")]));
         assert!(!own(&[host, ("origin", "null")]));
         assert!(!own(&[host, ("origin", "https://app.example.evil")]));
     }

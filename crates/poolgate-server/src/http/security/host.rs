@@ -1,5 +1,8 @@
-//! A server on a loopback address answers only to loopback names. Otherwise any web page could reach it by pointing a
-//! name of its own at 127.0.0.1 (DNS rebinding), and the browser would take that page for the server's own.
+//! Requests for names that are not the server's are refused. Otherwise any web page could reach a server that only this
+//! machine or network reaches, by pointing a name of its own at it (DNS rebinding), and the browser would take that page
+//! for the server's own.
+
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     Router,
@@ -8,26 +11,58 @@ use axum::{
     response::Response,
 };
 use http::{HeaderMap, StatusCode, Uri, header};
+use poolgate_types::routes;
 
-use crate::problem;
+use crate::{
+    problem,
+    settings::{Host, HostPattern, ServerSettings},
+};
 
-/// Refuses requests whose `Host` is not a loopback name.
-pub(in crate::http) fn refuse_foreign_hosts(router: Router) -> Router {
-    router.layer(middleware::from_fn(async |request: Request, next: Next| {
-        if is_loopback(request.headers(), request.uri()) { next.run(request).await } else { refusal() }
+/// Refuses requests whose `Host` is not one of the server's. Probes are answered whatever they name, or nothing: they
+/// come from load balancers, and touch nothing.
+pub(in crate::http) fn refuse_foreign_hosts(router: Router, server: &ServerSettings) -> Router {
+    let Some(names) = Names::of(server) else { return router };
+    let names = Arc::new(names);
+    router.layer(middleware::from_fn(move |request: Request, next: Next| {
+        let names = Arc::clone(&names);
+        async move {
+            let is_probe = [routes::LIVEZ, routes::READYZ].contains(&request.uri().path());
+            if is_probe || names.hold(request.headers(), request.uri()) { next.run(request).await } else { refusal() }
+        }
     }))
 }
 
-fn is_loopback(headers: &HeaderMap, uri: &Uri) -> bool {
-    // HTTP/1.1 has it in the header, except for proxies; HTTP/2 in the target.
-    let named = uri.authority().map(http::uri::Authority::as_str);
-    let host = named.or_else(|| headers.get(header::HOST).and_then(|host| host.to_str().ok()));
-    let Some(host) = host else { return false };
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
+/// The names that the server answers to.
+struct Names {
+    bound: IpAddr,
+    allowed: Vec<HostPattern>,
+}
+
+impl Names {
+    /// `None` where every name is answered: on an address that others reach, unless names are listed.
+    fn of(server: &ServerSettings) -> Option<Self> {
+        let bound = server.bind.ip().to_canonical();
+        let is_guarded = bound.is_loopback() || !server.allowed_hosts.is_empty();
+        is_guarded.then(|| Self { bound, allowed: server.allowed_hosts.clone() })
+    }
+
+    fn hold(&self, headers: &HeaderMap, uri: &Uri) -> bool {
+        let Some(host) = named(headers, uri) else { return false };
+        host.is_loopback()
+            || host.address().is_some_and(|address| address.to_canonical() == self.bound)
+            || self.allowed.iter().any(|pattern| pattern.matches(&host))
+    }
+}
+
+/// The host that a request names, if it names one. HTTP/1.1 has it in the header, except for proxies; HTTP/2 in the target.
+fn named<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<Host<'a>> {
+    let mut fields = headers.get_all(header::HOST).iter();
+    let text = match uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => fields.next()?.to_str().ok()?,
     };
-    name.eq_ignore_ascii_case("localhost") || matches!(name, "127.0.0.1" | "[::1]")
+    // A second field would be another server's.
+    if fields.next().is_some() && uri.authority().is_none() { None } else { Host::parse(text) }
 }
 
 fn refusal() -> Response {
@@ -35,8 +70,8 @@ fn refusal() -> Response {
         StatusCode::FORBIDDEN,
         "foreign_host",
         "Foreign host name",
-        "This server listens on a loopback address and answers to localhost, 127.0.0.1 and [::1] only. To serve other \
-         names, bind another address (server.bind).",
+        "This server does not answer to the name in the request's Host. Names other than localhost, 127.0.0.1 and [::1] \
+         must be listed in server.allowed_hosts.",
     )
 }
 
@@ -44,21 +79,55 @@ fn refusal() -> Response {
 mod tests {
     use super::*;
 
-    fn loopback(host: &str) -> bool {
+    fn answers(bind: &str, allowed: &[&str], host: &str) -> bool {
+        let mut server = ServerSettings { bind: bind.parse().expect("an address"), ..ServerSettings::default() };
+        server.allowed_hosts = allowed.iter().map(|pattern| pattern.parse().expect("a pattern")).collect();
         let headers = HeaderMap::from_iter([(header::HOST, host.parse().expect("a header value"))]);
-        is_loopback(&headers, &Uri::from_static("/"))
+        Names::of(&server).is_none_or(|names| names.hold(&headers, &Uri::from_static("/")))
     }
 
     #[test]
-    fn only_loopback_names_pass() {
-        for host in ["localhost", "LocalHost:8000", "127.0.0.1", "127.0.0.1:8000", "[::1]", "[::1]:8000"] {
-            assert!(loopback(host), "{host}");
-        }
-        for host in ["evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example", "::1", ""]
+    fn a_loopback_server_answers_to_loopback_names_and_those_that_are_listed() {
+        for host in
+            ["localhost", "LocalHost:8000", "127.0.0.1", "127.0.0.1:8000", "127.0.0.2:8000", "[::1]", "[::1]:8000"]
         {
-            assert!(!loopback(host), "{host}");
+            assert!(answers("127.0.0.1:8000", &[], host), "{host}");
+            assert!(answers("0.0.0.0:8000", &["app.example"], host), "{host}");
         }
-        assert!(!is_loopback(&HeaderMap::new(), &Uri::from_static("/")), "no host at all");
-        assert!(!is_loopback(&HeaderMap::new(), &Uri::from_static("http://evil.example/")));
+        for host in [
+            "evil.example",
+            "evil.example:8000",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "10.0.0.1",
+            "0.0.0.0",
+            "::1",
+            "",
+        ] {
+            assert!(!answers("127.0.0.1:8000", &[], host), "{host}");
+            assert!(!answers("[::1]:8000", &["app.example"], host), "{host}");
+        }
+        assert!(answers("127.0.0.1:8000", &["app.example"], "app.example"));
+    }
+
+    #[test]
+    fn a_public_server_answers_to_every_name_until_some_are_listed() {
+        assert!(answers("0.0.0.0:8000", &[], "evil.example"));
+        assert!(!answers("0.0.0.0:8000", &["app.example"], "evil.example"));
+        assert!(answers("0.0.0.0:8000", &["app.example"], "app.example:443"));
+        assert!(answers("192.0.2.1:8000", &["app.example"], "192.0.2.1:8000"), "its own address");
+        assert!(!answers("192.0.2.1:8000", &["app.example"], "192.0.2.2:8000"));
+    }
+
+    #[test]
+    fn a_request_that_names_none_or_several_has_no_host() {
+        let none = HeaderMap::new();
+        assert_eq!(named(&none, &Uri::from_static("/")), None);
+        let target = Uri::from_static("http://evil.example/");
+        assert_eq!(named(&none, &target).map(|host| host.name), Some("evil.example"));
+        let mut two = HeaderMap::new();
+        two.append(header::HOST, "localhost".parse().expect("a value"));
+        two.append(header::HOST, "evil.example".parse().expect("a value"));
+        assert_eq!(named(&two, &Uri::from_static("/")), None);
     }
 }

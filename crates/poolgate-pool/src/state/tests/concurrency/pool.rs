@@ -219,7 +219,7 @@ impl Pool {
             let session = self.server().begin();
             self.check();
             let server_pid = Some(session);
-            let opened = Opened { connection: session, generation, expires: None, server_pid };
+            let opened = Opened { connection: session, generation, expires: None, server_pid, read_only: false };
             self.place(|state| state.connected(opened, now));
         }
         self.connect_for_waiters();

@@ -1,0 +1,318 @@
+//! Whose turn it is on a connection, and how long the client may take for its own.
+//!
+//! hyper has one limit for the time until a request's head is complete, and lets it run while a kept connection idles as
+//! well. Here these are two: a head that has begun must be complete soon, or connections could be held by sending little
+//! by little; between two requests a connection may idle for longer than the balancers in front keep theirs, or they would
+//! now and then send a request into one that is being closed.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep},
+};
+
+/// How long a client may take for its turn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TurnLimits {
+    /// For a request's head: the first one from when the connection was accepted, the others from their first byte.
+    pub(crate) head: Duration,
+    /// Between the end of an answer and the next head's first byte.
+    pub(crate) idle: Duration,
+}
+
+/// Whose turn it is, shared by the connection's stream and what answers on it: the number of turns that are over. The
+/// first is the client's, and so is every other.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Turn(Arc<AtomicU32>);
+
+impl Turn {
+    /// The server's turn, until the returned value is dropped.
+    pub(crate) fn take(&self) -> ServersTurn {
+        self.0.fetch_add(1, Relaxed);
+        ServersTurn(self.clone())
+    }
+
+    fn number(&self) -> u32 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// The server's turn: from a complete head to the end of the answer.
+#[derive(Debug)]
+pub(crate) struct ServersTurn(Turn);
+
+impl Drop for ServersTurn {
+    fn drop(&mut self) {
+        self.0.0.fetch_add(1, Relaxed);
+    }
+}
+
+pin_project! {
+    /// An answer's body, with whose end the server's turn ends.
+    pub(crate) struct LastWord<B> {
+        #[pin]
+        body: B,
+        turn: ServersTurn,
+    }
+}
+
+impl<B> LastWord<B> {
+    pub(crate) fn new(body: B, turn: ServersTurn) -> Self {
+        Self { body, turn }
+    }
+}
+
+impl<B: Body> Body for LastWord<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        self.project().body.poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A connection whose reads fail when the client takes too long for its turn.
+#[derive(Debug)]
+pub(crate) struct TurnStream<S> {
+    stream: S,
+    turn: Turn,
+    limits: TurnLimits,
+    /// The client's turn that `awaited` and `deadline` belong to.
+    seen: u32,
+    awaited: Awaited,
+    deadline: Pin<Box<Sleep>>,
+}
+
+/// What is awaited from the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaited {
+    /// The rest of a head.
+    Head,
+    /// The first byte of the next one.
+    Anything,
+}
+
+impl<S> TurnStream<S> {
+    pub(crate) fn new(stream: S, turn: Turn, limits: TurnLimits) -> Self {
+        let deadline = Box::pin(sleep(limits.head));
+        Self { stream, turn, limits, seen: 0, awaited: Awaited::Head, deadline }
+    }
+
+    /// Whether it is the client's turn; if that has just begun, its time runs from now on.
+    fn is_clients_turn(&mut self) -> bool {
+        let turn = self.turn.number();
+        let is_clients = turn.is_multiple_of(2);
+        if is_clients && turn != self.seen {
+            self.seen = turn;
+            self.await_from_client(Awaited::Anything, self.limits.idle);
+        }
+        is_clients
+    }
+
+    fn await_from_client(&mut self, awaited: Awaited, limit: Duration) {
+        self.awaited = awaited;
+        self.deadline.as_mut().reset(Instant::now() + limit);
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for TurnStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if !this.is_clients_turn() {
+            return Pin::new(&mut this.stream).poll_read(context, buffer);
+        }
+        if this.deadline.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let filled = buffer.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+        if this.awaited == Awaited::Anything && buffer.filled().len() > filled {
+            this.await_from_client(Awaited::Head, this.limits.head);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for TurnStream<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
+        self.answered(context);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices))?;
+        self.answered(context);
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.keep_time(context);
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+impl<S> TurnStream<S> {
+    /// The last of an answer may lie in a buffer when its body has ended: the client does not idle while it takes that.
+    fn answered(&mut self, context: &mut Context<'_>) {
+        if self.is_clients_turn() && self.awaited == Awaited::Anything {
+            self.await_from_client(Awaited::Anything, self.limits.idle);
+            self.keep_time(context);
+        }
+    }
+
+    /// Makes sure that the connection is looked at when the client's time is over. hyper need not read again before.
+    fn keep_time(&mut self, context: &mut Context<'_>) {
+        if self.is_clients_turn() {
+            // Reading tells what has become of it.
+            let _ = self.deadline.as_mut().poll(context);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use hyper::{server::conn::http1, service::service_fn};
+    use hyper_util::rt::TokioIo;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+    use super::*;
+
+    const LIMITS: TurnLimits = TurnLimits { head: Duration::from_secs(10), idle: Duration::from_secs(90) };
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+    /// The client's end of a connection whose server answers each request after `work`.
+    fn connect(work: Duration) -> DuplexStream {
+        let (client, server) = tokio::io::duplex(64 * 1024);
+        let turn = Turn::default();
+        let stream = TurnStream::new(server, turn.clone(), LIMITS);
+        let service = service_fn(move |_| {
+            let turn = turn.take();
+            async move {
+                if !work.is_zero() {
+                    sleep(work).await;
+                }
+                Ok::<_, Infallible>(http::Response::new(LastWord::new("done".to_owned(), turn)))
+            }
+        });
+        tokio::spawn(async move {
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        });
+        client
+    }
+
+    /// Whether the request is answered.
+    async fn ask(client: &mut DuplexStream, request: &[u8]) -> bool {
+        client.write_all(request).await.is_ok() && answer(client).await
+    }
+
+    async fn answer(client: &mut DuplexStream) -> bool {
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"done") {
+            if client.read_buf(&mut answer).await.unwrap_or(0) == 0 {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn seconds_until_closed(client: &mut DuplexStream) -> u64 {
+        let begun = Instant::now();
+        let mut rest = Vec::new();
+        let _ = client.read_to_end(&mut rest).await;
+        assert!(rest.is_empty(), "{}", String::from_utf8_lossy(&rest));
+        begun.elapsed().as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kept_connection_may_idle_for_longer_than_a_head_may_take() {
+        let mut client = connect(Duration::ZERO);
+        for _ in 0..3 {
+            assert!(ask(&mut client, REQUEST).await);
+            sleep(Duration::from_secs(85)).await;
+        }
+        assert_eq!(seconds_until_closed(&mut client).await, 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_comes_little_by_little_is_cut_off() {
+        for answered in 0..3 {
+            let mut client = connect(Duration::ZERO);
+            for _ in 0..answered {
+                assert!(ask(&mut client, REQUEST).await);
+                sleep(Duration::from_secs(50)).await;
+            }
+            let begun = Instant::now();
+            for byte in REQUEST.iter().cycle() {
+                if client.write_all(&[*byte]).await.is_err() {
+                    break;
+                }
+                sleep(Duration::from_secs(1)).await;
+            }
+            let lasted = begun.elapsed().as_secs();
+            assert!((10..=12).contains(&lasted), "after {answered} requests: {lasted} s");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_sends_nothing_at_all_has_the_time_of_a_head() {
+        assert_eq!(seconds_until_closed(&mut connect(Duration::ZERO)).await, 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_may_take_as_long_as_it_likes() {
+        let mut client = connect(Duration::from_secs(500));
+        assert!(ask(&mut client, REQUEST).await);
+        assert!(ask(&mut client, REQUEST).await);
+        // The next head has come before the answer, and its end a moment later.
+        let mut client = connect(Duration::from_secs(500));
+        let (half, rest) = REQUEST.split_at(9);
+        assert!(ask(&mut client, &[REQUEST, half].concat()).await);
+        assert!(ask(&mut client, rest).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_a_head_behind_a_request_is_cut_off_as_well() {
+        let mut client = connect(Duration::ZERO);
+        assert!(ask(&mut client, &[REQUEST, b"GET"].concat()).await);
+        assert!(seconds_until_closed(&mut client).await <= 90);
+    }
+}
