@@ -9,7 +9,7 @@ import { Budget } from "./budget.js";
 import { CIRCUITS, Detail, Event, HEALTHS, LEVELS, Learned, News } from "./codes.js";
 import { readCall } from "./call.js";
 import { isConfig, isVersion, levelOf, readHeader } from "./config.js";
-import { Requests } from "./requests.js";
+import { Requests, asAnswer } from "./requests.js";
 import { Scope } from "./scope.js";
 import { Timer } from "./timer.js";
 import { Transport } from "./transport.js";
@@ -77,6 +77,21 @@ export class Core {
    * @returns {Promise<any>}
    */
   fetch(input, init) {
+    const { responds } = this.options;
+    const promise = this.#fetch(input, init);
+    if (!responds) return promise;
+    return promise.catch((error) => {
+      if (responds === "open" && error?.code !== "circuit_open") throw error;
+      return asAnswer(error);
+    });
+  }
+
+  /**
+   * @param {any} input
+   * @param {any} init
+   * @returns {Promise<any>}
+   */
+  #fetch(input, init) {
     const counts = this.closed ? undefined : this.scope.covers(input);
     if (!counts && !(counts === false && this.#attempts.routes)) return this.pass(input, init);
     let call;

@@ -14,7 +14,6 @@ import { seed } from "./values.js";
 export class Transport {
   #core;
   #plan;
-  #configUrl;
   #eventsUrl;
   /** @type {EventSource | undefined} */
   #stream;
@@ -26,7 +25,6 @@ export class Transport {
     const { base, mode, pollIntervalMs } = core.options;
     this.#core = core;
     this.#plan = new TransportPlan(mode, typeof globalThis.EventSource === "function", pollIntervalMs);
-    this.#configUrl = `${base}/api/v1/health/database/throttling-config`;
     // Tells this client's stream from others; no secret, and sent nowhere else.
     this.#eventsUrl = `${base}/api/v1/health/database/events?client=${seed().toString(36)}`;
     this.#watchPage();
@@ -94,7 +92,7 @@ export class Transport {
   async #ask() {
     const core = this.#core;
     // Revalidates what the browser's cache has, so that an unchanged config costs a 304.
-    const answer = await send(core.options.fetch, this.#configUrl, { cache: "no-cache" }).catch(() => undefined);
+    const answer = await send(core.options, "throttling-config", { cache: "no-cache" }).catch(() => undefined);
     const status = statusOf(answer);
     const isRead = status >= 200 && status < 300;
     const document = isRead ? await jsonOf(answer).catch(() => undefined) : undefined;
@@ -149,7 +147,7 @@ export class Transport {
   #open() {
     let stream;
     try {
-      stream = new EventSource(this.#eventsUrl);
+      stream = new EventSource(this.#eventsUrl, { withCredentials: this.#core.options.credentials === "include" });
     } catch {
       this.#lose();
       return;

@@ -109,10 +109,10 @@ impl Alerts {
             };
             let cause = sample.cause.as_deref();
             let open = sample.pool.open;
-            self.set(kind, severity, now, events, || reach_message(kind, severity, open, cause));
+            self.set(kind, severity, now, events, || reach_message(contact, severity, open, cause));
             let is_current = [sample.contact, sample.connects].contains(&contact);
             if let (true, Some(_), Some(_)) = (is_current, severity, cause) {
-                self.renew(kind, now, events, || reach_message(kind, severity, open, cause));
+                self.renew(kind, now, events, || reach_message(contact, severity, open, cause));
             }
         }
     }
@@ -189,18 +189,12 @@ impl Alerts {
     }
 }
 
-fn reach_message(kind: AlertKind, severity: Option<Severity>, open: u32, cause: Option<&str>) -> String {
-    let what = match kind {
-        AlertKind::LoginRefused => "the database refuses this server's login",
-        AlertKind::ServerFull => "the database server has no free connection",
-        _ => "the database does not answer",
-    };
-    let rest = if severity == Some(Severity::Critical) {
-        String::new()
-    } else {
-        format!("; new connections fail, {open} open ones go on")
-    };
-    cause.map_or_else(|| format!("{what}{rest}"), |cause| format!("{what}: {cause}{rest}"))
+fn reach_message(contact: Contact, severity: Option<Severity>, open: u32, cause: Option<&str>) -> String {
+    let trouble = contact.trouble(cause);
+    if severity == Some(Severity::Critical) {
+        return trouble;
+    }
+    format!("{trouble}; new connections fail, {open} open ones go on")
 }
 
 const fn writes_message(hindrance: Hindrance, severity: Option<Severity>) -> &'static str {
@@ -210,6 +204,9 @@ const fn writes_message(hindrance: Hindrance, severity: Option<Severity>) -> &'s
         }
         (Hindrance::ReadOnly, _) => "the database says that it is read-only (a standby, or set so)",
         (Hindrance::StorageFull, _) => "writes fail: the database's disk is full; reads work",
+        (Hindrance::Blocked, Some(Severity::Warning)) => {
+            "statements have waited for seconds for a lock that somebody else holds on the database"
+        }
         (Hindrance::Blocked, _) => "writes fail: somebody else holds a lock on the database; reads work",
     }
 }

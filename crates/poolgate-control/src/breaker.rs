@@ -84,6 +84,8 @@ impl Breaker {
             Contact::Unknown => self.lost_since,
         };
         let answers = matches!(contact, Contact::Answering | Contact::Paused);
+        // Of a database that answers, failed requests say as little as they do while the breaker is closed.
+        let are_bad = |seen: Probes| seen.are_bad() && !answers;
         let lost_for = self.lost_since.map(|since| now.saturating_sub(since));
         self.state = match self.state {
             State::Closed => match lost_for {
@@ -99,7 +101,7 @@ impl Breaker {
                 let seen = seen.plus(probes);
                 let lasted = now.saturating_sub(since);
                 let answered = seen.succeeded > 0 || answers;
-                if seen.are_bad() || (lasted >= EVIDENCE && contact.is_lost()) {
+                if are_bad(seen) || (lasted >= EVIDENCE && contact.is_lost()) {
                     self.open(now)
                 } else if lasted >= EVIDENCE && answered {
                     State::Ramp { step: 0, since: now, seen: Probes::default(), floor: fraction }
@@ -111,7 +113,7 @@ impl Breaker {
             }
             State::Ramp { step, since, seen, floor } => {
                 let seen = seen.plus(probes);
-                if seen.are_bad() || lost_for.is_some_and(|lost| lost >= self.settings.open_after) {
+                if are_bad(seen) || lost_for.is_some_and(|lost| lost >= self.settings.open_after) {
                     self.open(now)
                 } else if now.saturating_sub(since) < step_length(situation.mean_hold) {
                     State::Ramp { step, since, seen, floor }
@@ -301,6 +303,14 @@ mod tests {
             world.run_until(contact, NONE, CircuitState::Open);
             assert_eq!(world.breaker.verdict().reason, Some(reason));
         }
+    }
+
+    #[test]
+    fn an_app_that_fails_by_itself_does_not_keep_it_open() {
+        let mut world = World::new();
+        world.run_until(Contact::Silent, NONE, CircuitState::Open);
+        let seconds = world.run_until(Contact::Answering, BAD, CircuitState::Closed);
+        assert!((5.0..=8.0).contains(&seconds), "{seconds}");
     }
 
     #[test]

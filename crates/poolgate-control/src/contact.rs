@@ -26,6 +26,17 @@ pub enum Contact {
 }
 
 impl Contact {
+    /// What is wrong with a database that is [lost](Self::is_lost), in a phrase; `cause` is what it or the system said.
+    pub fn trouble(self, cause: Option<&str>) -> String {
+        let what = match (self, cause) {
+            (Self::LoginRefused, _) => "the database refuses this server's login",
+            (Self::ServerFull, _) => "the database server has no free connection",
+            (_, Some(_)) => "the database cannot be reached",
+            (_, None) => "the database does not answer",
+        };
+        cause.map_or_else(|| what.to_owned(), |cause| format!("{what}: {cause}"))
+    }
+
     /// Whether nobody can use the database.
     pub const fn is_lost(self) -> bool {
         matches!(self, Self::Silent | Self::LoginRefused | Self::ServerFull)

@@ -123,7 +123,7 @@ impl Controller {
             self.fair_rate.update(sample, &self.capacity, now, elapsed)
         };
         let breaker = self.update_breaker(sample, now, &mut events);
-        self.writes.update(&sample.work, now);
+        self.writes.update(&sample.work, sample.pool.checked_out, now);
         let (level, reason, limits) = match self.settings.policy {
             Policy::Fixed => self.fixed(sample, usage_percent, breaker, now),
             Policy::Adaptive => self.adaptive(sample, fair_rate, breaker, now),

@@ -113,6 +113,8 @@ pub struct WorkSample {
     pub blocked: u64,
     /// Whether the database says of itself that it is read-only; `None` where it was not asked.
     pub read_only_mode: Option<bool>,
+    /// Connections of the app whose statement has waited for a lock for two seconds or more, as far as the database says.
+    pub waiting_for_locks: u32,
 }
 
 /// What gated requests met while the breaker was not closed, since the previous sample.

@@ -13,6 +13,9 @@ const ENTER: f64 = 0.5;
 const LEAVE: f64 = 0.2;
 /// How long the share must be that high: a moment's lock is no state.
 const LASTING: Duration = Duration::from_secs(1);
+/// Statements wait for locks when so many do, or so many and at least a half of all that run.
+const MANY_WAIT: u32 = 5;
+const SOME_WAIT: u32 = 2;
 /// After so long without a failure nobody knows any more.
 const FORGOTTEN: Duration = Duration::from_secs(60);
 
@@ -51,6 +54,7 @@ pub(crate) struct Writes {
     read_only: bool,
     /// It was writable once.
     was_writable: bool,
+    wait_for_locks: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,13 +67,16 @@ struct Outcome {
 }
 
 impl Writes {
-    pub(crate) fn update(&mut self, work: &WorkSample, now: Duration) {
+    /// `in_use`: connections that the app has in use.
+    pub(crate) fn update(&mut self, work: &WorkSample, in_use: u32, now: Duration) {
         let failed = [work.read_only, work.storage_full, work.blocked];
         for (outcome, failed) in self.outcomes.iter_mut().zip(failed) {
             outcome.update(failed, work.written, now);
         }
         self.read_only = work.read_only_mode == Some(true);
         self.was_writable |= work.read_only_mode == Some(false);
+        let waiting = work.waiting_for_locks;
+        self.wait_for_locks = waiting >= MANY_WAIT || (waiting >= SOME_WAIT && waiting >= in_use.div_ceil(2));
         // Its own word ends the state at once, before anybody tries to write again.
         if let (Some(false), [outcome, ..]) = (work.read_only_mode, &mut self.outcomes)
             && work.read_only == 0
@@ -79,13 +86,18 @@ impl Writes {
     }
 
     /// Whether this keeps the database from writing, and how bad that is: critical while writes fail. A database that has
-    /// become read-only is a warning before the first write fails; one that has always been may be meant so.
+    /// become read-only is a warning before the first write fails, and so are statements that wait for locks; one that has
+    /// always been read-only may be meant so.
     pub(crate) fn severity(&self, hindrance: Hindrance) -> Option<Severity> {
         if self.outcomes.get(hindrance as usize).is_some_and(|outcome| outcome.failing) {
             return Some(Severity::Critical);
         }
-        let by_its_word = if self.was_writable { Severity::Warning } else { Severity::Info };
-        (hindrance == Hindrance::ReadOnly && self.read_only).then_some(by_its_word)
+        match hindrance {
+            Hindrance::ReadOnly if self.read_only && self.was_writable => Some(Severity::Warning),
+            Hindrance::ReadOnly if self.read_only => Some(Severity::Info),
+            Hindrance::Blocked if self.wait_for_locks => Some(Severity::Warning),
+            Hindrance::ReadOnly | Hindrance::StorageFull | Hindrance::Blocked => None,
+        }
     }
 
     /// What keeps the database from a part of its work.
@@ -125,12 +137,19 @@ mod tests {
     fn run(writes: &mut Writes, now: &mut u64, ticks: u64, work: WorkSample) -> Vec<Hindrance> {
         for _ in 0..ticks {
             *now += 100;
-            writes.update(&work, Duration::from_millis(*now));
+            writes.update(&work, 4, Duration::from_millis(*now));
         }
         Hindrance::ALL.into_iter().filter(|what| writes.severity(*what) == Some(Severity::Critical)).collect()
     }
 
-    const IDLE: WorkSample = WorkSample { written: 0, read_only: 0, storage_full: 0, blocked: 0, read_only_mode: None };
+    const IDLE: WorkSample = WorkSample {
+        written: 0,
+        read_only: 0,
+        storage_full: 0,
+        blocked: 0,
+        read_only_mode: None,
+        waiting_for_locks: 0,
+    };
 
     #[test]
     fn writes_that_all_fail_are_noticed_after_a_second_and_forgiven_when_writes_succeed() {
@@ -196,5 +215,16 @@ mod tests {
         run(&mut writes, &mut now, 20, WorkSample { read_only_mode: Some(true), ..IDLE });
         assert_eq!(writes.severity(Hindrance::ReadOnly), Some(Severity::Info));
         assert_eq!(writes.hindrance(), None);
+    }
+
+    #[test]
+    fn statements_that_wait_for_locks_are_told_when_they_are_many_of_those_that_run() {
+        let (mut writes, mut now) = (Writes::default(), 0);
+        for (waiting, severity) in [(1, None), (2, Some(Severity::Warning)), (0, None), (5, Some(Severity::Warning))] {
+            run(&mut writes, &mut now, 1, WorkSample { waiting_for_locks: waiting, ..IDLE });
+            assert_eq!(writes.severity(Hindrance::Blocked), severity, "{waiting} of 4");
+        }
+        writes.update(&WorkSample { waiting_for_locks: 4, ..IDLE }, 20, Duration::from_millis(now));
+        assert_eq!(writes.severity(Hindrance::Blocked), None, "4 of 20");
     }
 }

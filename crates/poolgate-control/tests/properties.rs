@@ -55,6 +55,7 @@ fn samples() -> impl Strategy<Value = Sample> {
                 storage_full: count.2,
                 blocked: count.2,
                 read_only_mode: (rest.4 % 3 > 0).then_some(rest.4 % 3 == 1),
+                waiting_for_locks: gauge.2,
             },
             probes: Probes { succeeded: rest.2, failed: rest.3 },
             proxy_untrusted: rest.4 % 5 == 0,

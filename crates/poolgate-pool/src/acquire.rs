@@ -33,7 +33,7 @@ pub(crate) async fn acquire<DB: Database>(shared: Arc<Shared<DB>>, taker: Taker)
             Found::Suspect(lease) => {
                 let left = shared.config.timeout.saturating_sub(started.elapsed());
                 if left.is_zero() {
-                    return Err(timed_out(&shared, started));
+                    return Err(timed_out(&shared, &taker, started));
                 }
                 match pinged(&shared, lease, left).await {
                     Some(lease) => {
@@ -52,7 +52,7 @@ pub(crate) async fn acquire<DB: Database>(shared: Arc<Shared<DB>>, taker: Taker)
             Found::Queue(place_in_queue, answer) => {
                 shared.connect_for_waiters();
                 let left = shared.config.timeout.saturating_sub(started.elapsed());
-                let lease = wait(place_in_queue, answer, left, started).await?;
+                let lease = wait(place_in_queue, answer, &taker, left, started).await?;
                 if let Some(lease) = admitted(&shared, lease, started).await {
                     return Ok(acquired(&shared, lease, started));
                 }
@@ -101,7 +101,11 @@ fn find<DB: Database>(shared: &Arc<Shared<DB>>, taker: &Taker, now: Instant) -> 
         shared.close_all(found.expired, CloseReason::Recycled);
         return Ok(Found::Queue(Queued { shared: Arc::clone(shared), ticket: ticket? }, answer));
     };
+    let is_short = state.is_short();
     drop(state);
+    if is_short {
+        shared.connect_for_waiters();
+    }
     shared.close_all(found.expired, CloseReason::Recycled);
     let lease = Lease::new(Arc::clone(shared), issued);
     Ok(if suspect { Found::Suspect(lease) } else { Found::Lease(lease) })
@@ -126,6 +130,7 @@ async fn pinged<DB: Database>(shared: &Arc<Shared<DB>>, mut lease: Lease<DB>, le
 async fn wait<DB: Database>(
     queued: Queued<DB>,
     mut answer: oneshot::Receiver<Answer<DB>>,
+    taker: &Taker,
     left: Duration,
     started: Instant,
 ) -> Answer<DB> {
@@ -136,7 +141,7 @@ async fn wait<DB: Database>(
             answer.close();
             answer.try_recv().unwrap_or_else(|_| {
                 queued.shared.state().leave(queued.ticket);
-                Err(timed_out(&queued.shared, started))
+                Err(timed_out(&queued.shared, taker, started))
             })
         }
     }
@@ -160,8 +165,8 @@ fn acquired<DB: Database>(shared: &Shared<DB>, mut lease: Lease<DB>, started: In
     lease
 }
 
-fn timed_out<DB: Database>(shared: &Shared<DB>, started: Instant) -> AcquireError {
+fn timed_out<DB: Database>(shared: &Shared<DB>, taker: &Taker, started: Instant) -> AcquireError {
     let waited = started.elapsed();
     shared.observer.timed_out(waited);
-    AcquireError::Timeout(Box::new(shared.state().diagnose(waited, Instant::now())))
+    AcquireError::Timeout(Box::new(shared.state().diagnose(taker, waited, Instant::now())))
 }

@@ -278,16 +278,13 @@ fn sqlite(python: bool, rest: &str) -> Result<AnyConnectOptions, InvalidAddress>
     AnyConnectOptions::from_str(&text).map_err(unreadable)
 }
 
-/// The cause alone: sqlx puts `error with configuration:` before it. What it quotes is a part of the address.
+/// The cause alone, up to what it quotes: that is a part of the address. sqlx puts `error with configuration:` before it.
 fn plain(error: &sqlx::Error) -> String {
     let text = match error {
         sqlx::Error::Configuration(cause) => cause.to_string(),
         other => other.to_string(),
     };
-    match text.split('"').collect::<Vec<_>>()[..] {
-        [before, _, after] => format!("{}{}", before.trim_end(), after),
-        _ => text.split('"').next().unwrap_or_default().trim_end().to_owned(),
-    }
+    text.split(['"', '`']).next().unwrap_or_default().trim_end().to_owned()
 }
 
 #[cfg(test)]

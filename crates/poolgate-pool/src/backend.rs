@@ -26,6 +26,10 @@ pub trait Operations: Database {
     #[doc(hidden)]
     fn run<'c>(connection: &'c mut Self::Connection, sql: &'static str) -> BoxFuture<'c, sqlx::Result<()>>;
 
+    /// Whether sqlx can be told to forget what it has prepared. `sqlx::Any` passes that on to nobody.
+    #[doc(hidden)]
+    const FORGETS: bool;
+
     /// Forgets the statements that sqlx has prepared.
     #[doc(hidden)]
     fn forget(connection: &mut Self::Connection) -> BoxFuture<'_, sqlx::Result<()>>;
@@ -39,8 +43,10 @@ pub trait Operations: Database {
 }
 
 macro_rules! operations {
-    ($database:ty, $connection:ty, $dialect:expr) => {
+    ($database:ty, $connection:ty, forgets: $forgets:literal, $dialect:expr) => {
         impl Operations for $database {
+            const FORGETS: bool = $forgets;
+
             fn dialect(connection: &$connection) -> Dialect {
                 ($dialect)(connection)
             }
@@ -71,9 +77,9 @@ macro_rules! operations {
     };
 }
 
-operations!(Postgres, PgConnection, |_: &PgConnection| Dialect::Postgres);
-operations!(Sqlite, SqliteConnection, |_: &SqliteConnection| Dialect::Sqlite);
-operations!(Any, AnyConnection, |connection: &AnyConnection| match connection.backend_name() {
+operations!(Postgres, PgConnection, forgets: true, |_: &PgConnection| Dialect::Postgres);
+operations!(Sqlite, SqliteConnection, forgets: true, |_: &SqliteConnection| Dialect::Sqlite);
+operations!(Any, AnyConnection, forgets: false, |connection: &AnyConnection| match connection.backend_name() {
     "SQLite" => Dialect::Sqlite,
     _ => Dialect::Postgres,
 });

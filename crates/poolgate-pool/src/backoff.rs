@@ -20,11 +20,18 @@ const LONGEST_PAUSE_FULL: Duration = Duration::from_secs(5);
 const FIRST_PAUSE_REFUSED: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE_REFUSED: Duration = Duration::from_secs(30);
 
+/// Connections that nobody waits for are not tried again for so long, or down to half of it. Callers notice sooner that the
+/// database is back. The second is for a server that is full, which has others to serve, or refuses the login.
+const PAUSE_AHEAD: Duration = Duration::from_secs(5);
+const PAUSE_AHEAD_ANSWERED: Duration = Duration::from_secs(30);
+
 /// Failures since the last success, and until when no new attempt is made.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
     failures: u32,
     until: Option<Instant>,
+    /// The same for connections that nobody waits for.
+    until_ahead: Option<Instant>,
     error: Option<AcquireError>,
     answered: Option<Instant>,
     failed: Option<Instant>,
@@ -36,6 +43,7 @@ impl Backoff {
     pub(crate) fn succeeded(&mut self, now: Instant) {
         self.failures = 0;
         self.until = None;
+        self.until_ahead = None;
         self.error = None;
         self.failing_since = None;
         self.answered = Some(now);
@@ -44,17 +52,19 @@ impl Backoff {
     /// An attempt failed. `jitter` in [0, 1) shortens the pause: to nearly nothing (full jitter, so that many pools do
     /// not come back together), or by up to a half if the server is full or refuses the login.
     pub(crate) fn failed(&mut self, error: AcquireError, now: Instant, jitter: f64) {
-        let (first, longest, reach) = match error {
-            AcquireError::ServerFull(_) => (FIRST_PAUSE_FULL, LONGEST_PAUSE_FULL, 0.5),
-            AcquireError::LoginRefused(_) => (FIRST_PAUSE_REFUSED, LONGEST_PAUSE_REFUSED, 0.5),
-            _ => (FIRST_PAUSE, LONGEST_PAUSE, 1.0),
+        let (first, longest, reach, ahead) = match error {
+            AcquireError::ServerFull(_) => (FIRST_PAUSE_FULL, LONGEST_PAUSE_FULL, 0.5, PAUSE_AHEAD_ANSWERED),
+            AcquireError::LoginRefused(_) => (FIRST_PAUSE_REFUSED, LONGEST_PAUSE_REFUSED, 0.5, PAUSE_AHEAD_ANSWERED),
+            _ => (FIRST_PAUSE, LONGEST_PAUSE, 1.0, PAUSE_AHEAD),
         };
+        let jitter = jitter.clamp(0.0, 1.0);
         if self.error.as_ref().is_some_and(|before| discriminant(before) != discriminant(&error)) {
             // Another trouble has another pace.
             self.failures = 0;
         }
         let pause = first.saturating_mul(1 << self.failures.min(10)).min(longest);
-        self.until = Some(now + pause.mul_f64(1.0 - reach * jitter.clamp(0.0, 1.0)).max(SHORTEST_PAUSE));
+        self.until = Some(now + pause.mul_f64(1.0 - reach * jitter).max(SHORTEST_PAUSE));
+        self.until_ahead = Some(now + ahead.mul_f64(1.0 - 0.5 * jitter));
         self.failures = self.failures.saturating_add(1);
         self.failed = Some(now);
         self.failing_since.get_or_insert(now);
@@ -73,8 +83,12 @@ impl Backoff {
 
     /// How long no new attempt is to be made.
     pub(crate) fn remaining(&self, now: Instant) -> Option<Duration> {
-        let remaining = self.until?.saturating_duration_since(now);
-        (!remaining.is_zero()).then_some(remaining)
+        remaining(self.until, now)
+    }
+
+    /// How long no connection is to be tried that nobody waits for.
+    pub(crate) fn remaining_ahead(&self, now: Instant) -> Option<Duration> {
+        remaining(self.until_ahead, now)
     }
 
     /// The newest failure, if nothing has succeeded since.
@@ -96,6 +110,11 @@ impl Backoff {
     }
 }
 
+fn remaining(until: Option<Instant>, now: Instant) -> Option<Duration> {
+    let remaining = until?.saturating_duration_since(now);
+    (!remaining.is_zero()).then_some(remaining)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,8 +134,9 @@ mod tests {
         assert_eq!(backoff.remaining(now), Some(SHORTEST_PAUSE), "full jitter");
         assert_eq!(backoff.contact(now).consecutive_failures, 7);
 
+        assert_eq!(backoff.remaining_ahead(now), Some(PAUSE_AHEAD / 2));
         backoff.succeeded(now);
-        assert_eq!(backoff.remaining(now), None);
+        assert_eq!((backoff.remaining(now), backoff.remaining_ahead(now)), (None, None));
         assert!(backoff.error().is_none());
         assert_eq!(backoff.contact(now + limit).answered, Some(limit));
     }
@@ -132,6 +152,7 @@ mod tests {
             pauses.push(backoff.remaining(now).unwrap().as_millis());
         }
         assert_eq!(pauses, [1000, 1000, 4000, 5000]);
+        assert_eq!(backoff.remaining_ahead(now), Some(PAUSE_AHEAD_ANSWERED));
     }
 
     #[test]

@@ -103,7 +103,8 @@ impl<DB: Database> Builder<DB> {
         self
     }
 
-    /// Makes the pool. Nothing is connected until someone acquires, and no runtime is needed until then.
+    /// Makes the pool, and begins to open [`min_idle`](PoolConfig::min_idle) connections in the background. Without a
+    /// tokio runtime it does so when someone acquires; until then none is needed.
     ///
     /// # Errors
     /// A limit that cannot work.
@@ -113,8 +114,11 @@ impl<DB: Database> Builder<DB> {
     {
         let Self { options, config, hooks, session, observer } = self;
         config.check()?;
-        let shared = Shared::new(options, config, hooks, session, Care::new(), observer);
-        Ok(PoolgatePool::from(Arc::new(shared)))
+        let shared = Arc::new(Shared::new(options, config, hooks, session, Care::new(), observer));
+        if shared.remember_runtime().is_ok() {
+            shared.connect_for_waiters();
+        }
+        Ok(PoolgatePool::from(shared))
     }
 }
 

@@ -20,8 +20,9 @@ pub struct PoolConfig {
     pub timeout: Duration,
     /// Longest time for opening one connection, the `on_connect` hook included. Default 5 s.
     pub connect_timeout: Duration,
-    /// Connections that are opened at the same time. Default 2, at least 1: a database that has
-    /// just come back is not stormed by everyone at once.
+    /// Connections that are opened at the same time at the most. Default 16, at least 1. It begins with 4, one alone after a
+    /// failure, and each connect that succeeds lets one more be opened: a server that is quick is filled quickly, and one
+    /// that has just come back is not stormed by everyone at once.
     pub max_connecting: u32,
     /// Connections that are opened within a second, on average. Default 20, at least 1. As many as the capacity may be
     /// opened ahead of that: a cold pool fills at once, and one whose connections break over and over does not storm.
@@ -43,7 +44,10 @@ pub struct PoolConfig {
     pub close_timeout: Duration,
     /// Which idle connection is handed out next. Default [`Order::Lifo`].
     pub order: Order,
-    /// Idle connections that [`close_surplus_idle`](crate::PoolgatePool::close_surplus_idle) spares. Default 2.
+    /// Connections to have idle, beside those in use, before anyone asks for them, as long as no more than `size` are
+    /// open. They are opened when the pool is built, where there is a tokio runtime, and again in the background after a
+    /// dispose, a failover, a larger size or a loss. A number above `size` means the size, whatever that becomes.
+    /// Default 0: nothing is opened before a caller needs it.
     pub min_idle: u32,
 }
 
@@ -92,7 +96,7 @@ impl Default for PoolConfig {
             max_overflow: 10,
             timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
-            max_connecting: 2,
+            max_connecting: 16,
             connect_rate: 20,
             max_waiting: 10_000,
             max_lifetime: Some(Duration::from_secs(30 * 60)),
@@ -101,7 +105,7 @@ impl Default for PoolConfig {
             verify_timeout: Duration::from_secs(1),
             close_timeout: Duration::from_secs(5),
             order: Order::default(),
-            min_idle: 2,
+            min_idle: 0,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::error::DatabaseError;
 use sqlx::{Connection, Database};
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 
 use crate::error::AcquireError;
 use crate::observer::CloseReason;
@@ -35,11 +35,11 @@ pub(crate) fn spawn<DB: Database>(shared: &Arc<Shared<DB>>) {
     });
 }
 
-/// Asks again after the pause that follows a failed connect.
-pub(crate) fn retry_after<DB: Database>(shared: &Arc<Shared<DB>>, pause: Duration) {
-    let planned = Retry { shared: Arc::downgrade(shared) };
+/// Asks again at `at`, after the pause that follows a failed connect.
+pub(crate) fn retry_at<DB: Database>(shared: &Arc<Shared<DB>>, at: Instant) {
+    let planned = Retry { shared: Arc::downgrade(shared), at };
     shared.spawn(async move {
-        sleep(pause).await;
+        sleep_until(at.into()).await;
         let shared = planned.shared.upgrade();
         drop(planned);
         if let Some(shared) = shared {
@@ -232,12 +232,13 @@ impl<DB: Database> Drop for Opening<DB> {
 /// The plan to ask again; forgotten when its task ends, however that is. It keeps no pool alive.
 struct Retry<DB: Database> {
     shared: Weak<Shared<DB>>,
+    at: Instant,
 }
 
 impl<DB: Database> Drop for Retry<DB> {
     fn drop(&mut self) {
         if let Some(shared) = self.shared.upgrade() {
-            shared.state().retry_due();
+            shared.state().retry_due(self.at);
         }
     }
 }

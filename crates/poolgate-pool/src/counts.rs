@@ -30,6 +30,9 @@ pub struct Counts {
     pub closing: u32,
     /// Callers waiting for a connection.
     pub waiting: u32,
+    /// Connections that are yet to be opened ahead of demand: for [`min_idle`](crate::PoolConfig::min_idle) and
+    /// [`keep_open`](crate::PoolgatePool::keep_open). 0 when the pool is warm.
+    pub lacking: u32,
     /// Raised by every [`dispose`](crate::PoolgatePool::dispose); connections of an older one are not used again.
     pub generation: u64,
     /// Raised by every [`move_to`](crate::PoolgatePool::move_to): what was learned of the database before holds no more.

@@ -70,6 +70,9 @@ pub struct Diagnosis {
     pub oldest_lease: Option<(Duration, &'static Location<'static>)>,
     /// What that connection was acquired for, where its task says so.
     pub oldest_purpose: Option<Purpose>,
+    /// Holders of a connection that wait for another one at the same time, as far as that is known: the same tokio task, or
+    /// the same [trace](Purpose::with_trace_id). Where all of them do, none can go on.
+    pub holders_waiting: u32,
     /// The newest failure to connect, if no connect has succeeded since.
     pub connect_error: Option<Arc<str>>,
 }
@@ -88,6 +91,14 @@ impl Display for Diagnosis {
             if let Some(purpose) = &self.oldest_purpose {
                 write!(f, " for {}", purpose.route())?;
             }
+        }
+        if self.holders_waiting > 0 {
+            write!(
+                f,
+                "; {} of the holders wait for another connection themselves: use the one that is held, or ask for none \
+                 while holding one",
+                self.holders_waiting
+            )?;
         }
         if let Some(error) = &self.connect_error {
             write!(f, "; the last attempt to connect failed: {error}")?;
@@ -157,6 +168,7 @@ mod tests {
             capacity: 30,
             oldest_lease: Some((Duration::from_millis(61_200), place)),
             oldest_purpose: Some(Purpose::new("GET /orders")),
+            holders_waiting: 0,
             connect_error: None,
         }));
         let text = error.to_string();

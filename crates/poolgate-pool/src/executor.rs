@@ -131,7 +131,7 @@ enum Way {
 }
 
 impl Way {
-    fn of<DB: Database>(
+    fn of<DB: Operations>(
         query: &Parts<DB>,
         effect: Effect,
         title: &Title<'_, DB>,
@@ -145,7 +145,7 @@ impl Way {
                 false => Self::Straight,
             };
         }
-        if condition.take_stale() { Self::Renewed } else { Self::Straight }
+        if DB::FORGETS && condition.take_stale() { Self::Renewed } else { Self::Straight }
     }
 }
 

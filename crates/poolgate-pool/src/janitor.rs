@@ -151,7 +151,7 @@ fn place<DB: Database>(
     match found {
         Found::Restored(Restored::Well) => state.verified(pooled, now),
         Found::Restored(Restored::ReadOnly) => state.found_read_only(pooled, now),
-        Found::Restored(Restored::Unfit) => state.verify_rejected(pooled, CloseReason::Dirty),
+        Found::Restored(Restored::Unfit) => state.replace(pooled),
         Found::Rejected => state.verify_rejected(pooled, CloseReason::Rejected),
         Found::Failed => state.verify_failed(pooled, now),
     }

@@ -42,7 +42,8 @@
 //!    socket is closed, or was dropped after [`close_timeout`](PoolConfig::close_timeout).
 //! 3. **In turn.** A returned or new connection goes to the caller who has waited longest.
 //! 4. **Nothing is wasted.** Connections are opened in tasks of their own, at most
-//!    [`max_connecting`](PoolConfig::max_connecting) at once and [`connect_rate`](PoolConfig::connect_rate) a second.
+//!    [`max_connecting`](PoolConfig::max_connecting) at once and [`connect_rate`](PoolConfig::connect_rate) a second,
+//!    [`min_idle`](PoolConfig::min_idle) of them before anyone asks.
 //!    When the caller gives up, the connect goes on and serves the next one. This is why a short `timeout` around
 //!    `acquire` causes no storm of connects here.
 //! 5. **Nothing is handed on dirty.** See below.
@@ -153,6 +154,6 @@ pub use pool::PoolgatePool;
 pub use purpose::Purpose;
 pub use revoked::Revoked;
 pub use session::PostgresSession;
-pub use sqlite::{sqlite_defaults, sqlite_options};
+pub use sqlite::{sqlite_defaults, sqlite_options, sqlite_read_options};
 pub use transaction::Transaction;
 pub use work::{Work, WriteTrouble};

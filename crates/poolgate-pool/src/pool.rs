@@ -25,6 +25,9 @@ use crate::purpose::Taker;
 use crate::session::Session;
 use crate::state::{Placement, Pooled, State, Upkeep, Verdict};
 
+/// Idle connections that are no surplus, so that the next callers need not connect.
+const SPARED_IDLE: u32 = 2;
+
 /// A pool of connections to the database `DB`. A clone is another handle to the same pool.
 ///
 /// The [crate's first page](crate) shows how it is used and what it promises.
@@ -96,10 +99,11 @@ impl<DB: Database> PoolgatePool<DB> {
         self.shared.close_all(idle, CloseReason::Disposed)
     }
 
-    /// Closes idle connections beyond [`min_idle`](PoolConfig::min_idle) and beyond what [`keep_open`](Self::keep_open)
-    /// would open again, for the benefit of others who share the database server. Returns how many.
+    /// Closes idle connections beyond two and beyond what [`min_idle`](PoolConfig::min_idle) and
+    /// [`keep_open`](Self::keep_open) would open again, for the benefit of others who share the database server. Returns
+    /// how many.
     pub fn close_surplus_idle(&self) -> u32 {
-        let idle = self.shared.state().close_surplus_idle(self.shared.config.min_idle);
+        let idle = self.shared.state().close_surplus_idle(SPARED_IDLE);
         self.shared.close_all(idle, CloseReason::Surplus)
     }
 
@@ -118,7 +122,7 @@ impl<DB: Database> PoolgatePool<DB> {
 
     /// Opens connections ahead of demand until `count` are open, those in use included, and from then on makes up for
     /// those that are closed. Never more than the pool's size; paced as every connect is. 0, the start, opens nothing
-    /// before a caller needs it.
+    /// beyond [`min_idle`](PoolConfig::min_idle) before a caller needs it.
     pub fn keep_open(&self, count: u32) {
         self.shared.state().keep_open(count);
         self.shared.connect_for_waiters();
@@ -264,8 +268,8 @@ impl<DB: Database> Shared<DB> {
         for _ in 0..start.connects {
             connect::spawn(self);
         }
-        if let Some(pause) = start.retry_in {
-            connect::retry_after(self, pause);
+        if let Some(at) = start.retry_at {
+            connect::retry_at(self, at);
         }
     }
 

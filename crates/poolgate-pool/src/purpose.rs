@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use tokio::task::futures::TaskLocalFuture;
+use tokio::task::{self, futures::TaskLocalFuture};
 
 tokio::task_local! {
     static PURPOSE: Purpose;
@@ -87,6 +87,7 @@ impl Eq for Purpose {}
 pub(crate) struct Taker {
     pub(crate) place: &'static Location<'static>,
     purpose: Option<Taking>,
+    task: Option<task::Id>,
 }
 
 /// Counts as a taker of its purpose for as long as it exists.
@@ -97,7 +98,17 @@ impl Taker {
     /// The caller's own function, in the scope of the current task.
     #[track_caller]
     pub(crate) fn caller() -> Self {
-        Self { place: Location::caller(), purpose: PURPOSE.try_with(Taking::new).ok() }
+        Self { place: Location::caller(), purpose: PURPOSE.try_with(Taking::new).ok(), task: task::try_id() }
+    }
+
+    /// Whether both are the same work, as far as that is known: one task, or one trace.
+    pub(crate) fn is_same_work(&self, other: &Self) -> bool {
+        (self.task.is_some() && self.task == other.task)
+            || self.trace_id().is_some_and(|own| other.trace_id() == Some(own))
+    }
+
+    fn trace_id(&self) -> Option<&str> {
+        self.purpose().and_then(Purpose::trace_id)
     }
 
     pub(crate) fn purpose(&self) -> Option<&Purpose> {

@@ -53,10 +53,16 @@ pub(crate) fn restore<DB: Backend>(
     Box::pin(async move {
         let dialect = DB::dialect(connection);
         let mut read_only = false;
+        if upkeep.renew && !DB::FORGETS {
+            return Ok(Restored::Unfit);
+        }
         match (dialect, upkeep.reset, upkeep.ask_role) {
             (Dialect::Sqlite, true, _) => return Ok(Restored::Unfit),
             (Dialect::Postgres, true, _) => {
                 let [_, prepared, demoted] = ended::<DB, 3>(connection, &reset_text()).await?;
+                if prepared && !DB::FORGETS {
+                    return Ok(Restored::Unfit);
+                }
                 if prepared {
                     DB::run(connection, "DEALLOCATE ALL").await?;
                     DB::forget(connection).await?;

@@ -23,6 +23,8 @@ fn is_read_only(error: &sqlx::Error) -> bool {
 /// ([`Lease::begin_with`](crate::Lease::begin_with)): a transaction that reads first and writes later fails at once,
 /// without waiting, when another has written in between.
 ///
+/// For a file that is only read, or may not be written, see [`sqlite_read_options`].
+///
 /// A `:memory:` database exists once per connection and is nothing to pool.
 pub fn sqlite_options(path: impl AsRef<Path>) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
@@ -32,6 +34,12 @@ pub fn sqlite_options(path: impl AsRef<Path>) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(true)
+}
+
+/// Options for reading the database file at `path`, which must exist and is not changed: not even its journal's mode, which
+/// [`sqlite_options`] would set.
+pub fn sqlite_read_options(path: impl AsRef<Path>) -> SqliteConnectOptions {
+    SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT).foreign_keys(true)
 }
 
 /// The same settings as an [`on_connect`](crate::Builder::on_connect) hook for pools of [`sqlx::Any`]; it leaves other

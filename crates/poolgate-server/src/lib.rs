@@ -45,6 +45,9 @@
 //! 3. The response gets the `Poolgate-Config` header. The permit goes back with the last byte that the app has given, be a
 //!    reader as slow as it likes.
 //!
+//! An app that is called by pages of other origins adds its CORS layer outside of the gate, so that these pages can read
+//! rejects: `.layer(poolgate.gate()).layer(cors)`. Preflights pass the gate uncounted.
+//!
 //! # What happens ten times a second
 //!
 //! The monitor reads pool, gate and observer, asks the controller, and publishes one config and one status document, each

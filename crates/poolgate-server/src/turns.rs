@@ -118,6 +118,17 @@ impl<S> TurnStream<S> {
         Self { stream, turn, limits, seen: 0, awaited: Awaited::Head, deadline }
     }
 
+    /// Whether it is the client's turn; if that has just begun, its time runs from now on.
+    fn is_clients_turn(&mut self) -> bool {
+        let turn = self.turn.number();
+        let is_clients = turn.is_multiple_of(2);
+        if is_clients && turn != self.seen {
+            self.seen = turn;
+            self.await_from_client(Awaited::Anything, self.limits.idle);
+        }
+        is_clients
+    }
+
     fn await_from_client(&mut self, awaited: Awaited, limit: Duration) {
         self.awaited = awaited;
         self.deadline.as_mut().reset(Instant::now() + limit);
@@ -131,13 +142,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for TurnStream<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let turn = this.turn.number();
-        if turn % 2 == 1 {
+        if !this.is_clients_turn() {
             return Pin::new(&mut this.stream).poll_read(context, buffer);
-        }
-        if turn != this.seen {
-            this.seen = turn;
-            this.await_from_client(Awaited::Anything, this.limits.idle);
         }
         if this.deadline.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -154,7 +160,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for TurnStream<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for TurnStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
-        self.still_answering();
+        self.answered(context);
         Poll::Ready(Ok(written))
     }
 
@@ -164,7 +170,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TurnStream<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices))?;
-        self.still_answering();
+        self.answered(context);
         Poll::Ready(Ok(written))
     }
 
@@ -173,6 +179,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TurnStream<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.keep_time(context);
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
@@ -183,9 +190,18 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TurnStream<S> {
 
 impl<S> TurnStream<S> {
     /// The last of an answer may lie in a buffer when its body has ended: the client does not idle while it takes that.
-    fn still_answering(&mut self) {
-        if self.awaited == Awaited::Anything {
+    fn answered(&mut self, context: &mut Context<'_>) {
+        if self.is_clients_turn() && self.awaited == Awaited::Anything {
             self.await_from_client(Awaited::Anything, self.limits.idle);
+            self.keep_time(context);
+        }
+    }
+
+    /// Makes sure that the connection is looked at when the client's time is over. hyper need not read again before.
+    fn keep_time(&mut self, context: &mut Context<'_>) {
+        if self.is_clients_turn() {
+            // Reading tells what has become of it.
+            let _ = self.deadline.as_mut().poll(context);
         }
     }
 }

@@ -5,17 +5,25 @@ use serde::{Deserialize, Serialize};
 /// Starts native users that call the gated `lab/hold` route.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(
+    feature = "openapi",
+    schema(example = json!({ "users": 1, "requests_per_second": 1.0, "hold_ms": 10, "poolgate": true, "seconds": 1 }))
+)]
 #[serde(deny_unknown_fields)]
 pub struct LoadRequest {
     /// How many users, 1 to 2,000.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 2000))]
     pub users: u32,
     /// What all of them together want to send, requests a second, 0.1 to 10,000.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0.1, maximum = 10000))]
     pub requests_per_second: f64,
     /// How long each request holds a connection, 0 to 10,000 ms.
+    #[cfg_attr(feature = "openapi", schema(maximum = 10000))]
     pub hold_ms: u32,
     /// Whether each user runs the throttle engine, or sends whatever it wants.
     pub poolgate: bool,
     /// How long the load runs, 1 to 600 seconds.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 600))]
     pub seconds: u32,
 }
 

@@ -52,6 +52,15 @@ pub(crate) const GUNGRAUN_RUNNER: CargoTool = CargoTool {
     takes: "1-2 min",
 };
 
+/// Runs the targets in fuzz/.
+pub(crate) const CARGO_FUZZ: CargoTool = CargoTool {
+    name: "cargo-fuzz",
+    version: "0.13.1",
+    binary: "cargo-fuzz",
+    arguments: &["--locked"],
+    takes: "1-2 min",
+};
+
 /// Another `cargo xtask` may be installing; how long to wait for it.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
 

@@ -43,6 +43,27 @@ test("an open breaker answers as the gate would, where the app wants it", async 
   assert.deepEqual([problem.status, problem.code], [503, "database_unavailable"]);
 });
 
+test("a call that is turned away is answered, where the app wants no errors of ours", async (t) => {
+  const options = { maxQueue: 1, queueTimeoutMs: 50, onReject: "respond", retries: 1 };
+  const { client, ask, calls, load } = await world(t, config("moderate", ONE_AT_A_TIME), options);
+  void ask("/first");
+  const [late, full] = [ask("/late"), ask("/full")];
+  for (const [answer, code] of [[await full, "queue_full"], [await late, "queue_timeout"]]) {
+    assert.deepEqual([answer.status, (await answer.json()).code, answer.headers.get("retry-after")], [503, code, "1"]);
+  }
+  const closed = ask("/closed", { poolgate: { queueTimeoutMs: 5000 } });
+  await until(() => load().queued === 1, "the wait");
+  client.close();
+  assert.equal((await (await closed).json()).code, "client_closed");
+  assert.deepEqual(calls.map(({ input }) => new URL(input).pathname), ["/first"], "none was sent, or tried again");
+});
+
+test("the option for the breaker is for the breaker alone", async (t) => {
+  const { ask } = await world(t, config("moderate", ONE_AT_A_TIME), { maxQueue: 0, onOpen: "respond" });
+  void ask("/first");
+  isOf(await thrown(ask("/second")), QueueFullError, "queue_full");
+});
+
 test("a full queue and a long wait reject", async (t) => {
   const { ask, calls, load } = await world(t, config("moderate", ONE_AT_A_TIME), { maxQueue: 2, queueTimeoutMs: 120 });
   void ask("/");

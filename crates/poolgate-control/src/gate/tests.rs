@@ -134,7 +134,7 @@ fn no_queue_is_standing_while_connections_are_being_opened() {
     let served = |gate: &mut Gate<u64>, waiter: u64, now| {
         let _ = arrive(gate, waiter, now);
         assert_eq!(shed(gate, now), []);
-        gate.release(now)
+        gate.release(None, now)
     };
     gate.set_filling(true);
     for number in 1..=90 {

@@ -28,6 +28,9 @@ use crate::purpose::Taker;
 
 use self::roles::Roles;
 
+/// Waiting callers who are looked at to find holders among them: with more of them a lock would be held for long.
+const MOST_COMPARED: usize = 256;
+
 /// A connection with what the pool knows about it. It lives in a box: it is handed from one to the next all the time.
 #[derive(Debug)]
 pub(crate) struct Pooled<C> {
@@ -95,6 +98,8 @@ pub(crate) struct State<C, W> {
     max_overflow: u32,
     max_connecting: u32,
     max_waiting: u32,
+    /// Connections to have idle before anyone asks for them.
+    min_idle: u32,
     pre_ping_idle: Duration,
     order: Order,
 
@@ -106,6 +111,8 @@ pub(crate) struct State<C, W> {
     /// Revoked leases that have not come back, those whose places were taken back included.
     revoked: u32,
     connecting: u32,
+    /// Connections that may be opened at the same time for now.
+    at_once: u32,
     verifying: u32,
     closing: u32,
     /// Connections to have open before anyone asks for them.
@@ -121,7 +128,9 @@ pub(crate) struct State<C, W> {
     roles: Roles,
     backoff: Backoff,
     pace: Pace,
-    retry_planned: bool,
+    /// When connects are asked for again, if that is planned: those that callers wait for, and those ahead of demand.
+    retry_needed: Option<Instant>,
+    retry_ahead: Option<Instant>,
     closed: bool,
     next_number: u64,
 }
@@ -191,8 +200,11 @@ pub(crate) enum Placement<C, W> {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Start {
     pub(crate) connects: u32,
-    pub(crate) retry_in: Option<Duration>,
+    pub(crate) retry_at: Option<Instant>,
 }
+
+/// Connections that are opened at the same time before anything is known about the server.
+const AT_ONCE_AT_FIRST: u32 = 4;
 
 impl<C, W> State<C, W> {
     pub(crate) fn new(config: &PoolConfig) -> Self {
@@ -201,12 +213,14 @@ impl<C, W> State<C, W> {
             max_overflow: config.max_overflow,
             max_connecting: config.max_connecting,
             max_waiting: config.max_waiting,
+            min_idle: config.min_idle,
             pre_ping_idle: config.pre_ping_idle,
             order: config.order,
             idle: VecDeque::new(),
             leases: VecDeque::new(),
             revoked: 0,
             connecting: 0,
+            at_once: AT_ONCE_AT_FIRST.min(config.max_connecting),
             verifying: 0,
             closing: 0,
             keep_open: 0,
@@ -217,7 +231,8 @@ impl<C, W> State<C, W> {
             roles: Roles::default(),
             backoff: Backoff::default(),
             pace: Pace::new(config.connect_rate, config.capacity()),
-            retry_planned: false,
+            retry_needed: None,
+            retry_ahead: None,
             closed: false,
             next_number: 0,
         }
@@ -273,6 +288,7 @@ impl<C, W> State<C, W> {
             connecting: self.connecting,
             closing: self.closing + self.verifying,
             waiting: u32::try_from(self.waiting.len()).unwrap_or(u32::MAX),
+            lacking: self.lacking(),
             generation: self.generation,
             moves: self.moves,
             oldest_checkout: self.leases.front().map(|held| held.age(now)),
@@ -294,8 +310,13 @@ impl<C, W> State<C, W> {
     }
 
     /// Why a caller who waited this long, and has left, got nothing.
-    pub(crate) fn diagnose(&self, waited: Duration, now: Instant) -> Diagnosis {
+    pub(crate) fn diagnose(&self, taker: &Taker, waited: Duration, now: Instant) -> Diagnosis {
         let counts = self.counts(now);
+        let waits = |held: &&Held| {
+            let others = self.waiting.values().take(MOST_COMPARED).map(|waiter| &waiter.taker);
+            std::iter::once(taker).chain(others).any(|waiting| waiting.is_same_work(&held.taker))
+        };
+        let holders_waiting = u32::try_from(self.leases.iter().filter(waits).count()).unwrap_or(u32::MAX);
         let oldest = self.leases.front();
         Diagnosis {
             waited,
@@ -307,6 +328,7 @@ impl<C, W> State<C, W> {
             capacity: counts.capacity,
             oldest_lease: oldest.map(|held| (held.age(now), held.taker.place)),
             oldest_purpose: oldest.and_then(|held| held.taker.purpose().cloned()),
+            holders_waiting,
             connect_error: self.backoff.contact(now).error,
         }
     }

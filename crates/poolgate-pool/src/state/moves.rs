@@ -1,9 +1,11 @@
 //! How a connection goes from one phase to the next.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::{CheckOut, Held, Issued, Opened, Placement, Pooled, Start, State, Upkeep, Verdict, Waiter};
+use super::{
+    AT_ONCE_AT_FIRST, CheckOut, Held, Issued, Opened, Placement, Pooled, Start, State, Upkeep, Verdict, Waiter,
+};
 use crate::backoff::Backoff;
 use crate::config::Order;
 use crate::error::AcquireError;
@@ -62,34 +64,39 @@ impl<C, W> State<C, W> {
     /// How many connects are needed now, by those who wait or ahead of them; they count as connecting from here on.
     pub(crate) fn start_connects(&mut self, now: Instant) -> Start {
         let waiting = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
-        let ahead = self.kept_open().saturating_sub(self.open());
-        let wanted = waiting.saturating_sub(self.connecting).max(ahead);
+        let needed = waiting.saturating_sub(self.connecting);
+        let wanted = needed.max(self.wanted_ahead());
         if wanted == 0 || self.closed {
             return Start::default();
         }
-        if let Some(pause) = self.backoff.remaining(now) {
-            return self.retry_in(pause);
+        let is_needed = needed > 0;
+        let pause = if is_needed { self.backoff.remaining(now) } else { self.backoff.remaining_ahead(now) };
+        if let Some(pause) = pause {
+            return self.retry_at(now + pause, is_needed);
         }
         // After a failure one alone has to succeed first.
-        let at_once = if self.backoff.error().is_some() { 1 } else { self.max_connecting };
+        let at_once = if self.backoff.error().is_some() { 1 } else { self.at_once };
         let startable =
             wanted.min(at_once.saturating_sub(self.connecting)).min(self.capacity().saturating_sub(self.open()));
         let connects = self.pace.take(startable, now);
         if startable > 0 && connects == 0 {
-            return self.retry_in(self.pace.wait(now));
+            return self.retry_at(now + self.pace.wait(now), is_needed);
         }
         self.connecting += connects;
-        Start { connects, retry_in: None }
+        Start { connects, retry_at: None }
     }
 
-    /// The planned retry is due: call [`start_connects`](Self::start_connects) again.
-    pub(crate) fn retry_due(&mut self) {
-        self.retry_planned = false;
+    /// The retry that was planned for then is due: call [`start_connects`](Self::start_connects) again.
+    pub(crate) fn retry_due(&mut self, at: Instant) {
+        // It may be of no more interest, after a move.
+        self.retry_needed = self.retry_needed.filter(|planned| *planned != at);
+        self.retry_ahead = self.retry_ahead.filter(|planned| *planned != at);
     }
 
     /// A connect that [`start_connects`](Self::start_connects) asked for has succeeded.
     pub(crate) fn connected(&mut self, opened: Opened<C>, now: Instant) -> Placement<C, W> {
         self.connecting = self.connecting.saturating_sub(1);
+        self.at_once = self.at_once.saturating_add(1).min(self.max_connecting);
         self.backoff.succeeded(now);
         let id = self.number();
         let Opened { connection, generation, expires, server_pid, read_only } = opened;
@@ -117,6 +124,7 @@ impl<C, W> State<C, W> {
         if moves < self.moves {
             return Vec::new();
         }
+        self.at_once = 1;
         self.backoff.failed(error.clone(), now, jitter);
         if self.open() == 0 {
             return self.dismiss_all();
@@ -200,6 +208,12 @@ impl<C, W> State<C, W> {
         self.close(pooled, reason)
     }
 
+    /// A connection is in order, and only a new one in its place is clean: that is no connect more, and not paced.
+    pub(crate) fn replace(&mut self, pooled: Box<Pooled<C>>) -> Placement<C, W> {
+        self.pace.give_back();
+        self.verify_rejected(pooled, CloseReason::Dirty)
+    }
+
     /// A verification was cut off by the end of its runtime, and the connection with it.
     pub(crate) fn verify_abandoned(&mut self) {
         self.verifying = self.verifying.saturating_sub(1);
@@ -221,16 +235,18 @@ impl<C, W> State<C, W> {
         self.moves += 1;
         self.backoff = Backoff::default();
         self.roles = Roles::default();
+        self.at_once = AT_ONCE_AT_FIRST.min(self.max_connecting);
         // One that is planned may be for much later than the first pause after a new failure.
-        self.retry_planned = false;
+        (self.retry_needed, self.retry_ahead) = (None, None);
         self.dispose()
     }
 
-    /// Returns the idle connections beyond `min_idle`, to be closed; those are spared that would be opened again.
-    pub(crate) fn close_surplus_idle(&mut self, min_idle: u32) -> Vec<Box<Pooled<C>>> {
-        let idle = u32::try_from(self.idle.len()).unwrap_or(u32::MAX);
-        let others = self.open().saturating_sub(self.closing).saturating_sub(idle);
-        self.close_idle(min_idle.max(self.kept_open().saturating_sub(others)))
+    /// Returns the idle connections beyond `spared`, to be closed; those are spared as well that would be opened again.
+    pub(crate) fn close_surplus_idle(&mut self, spared: u32) -> Vec<Box<Pooled<C>>> {
+        let others = self.open().saturating_sub(self.closing).saturating_sub(self.idle());
+        let kept = self.kept_open().saturating_sub(others);
+        let ready = self.min_idle.min(self.size.saturating_sub(others));
+        self.close_idle(spared.max(kept).max(ready))
     }
 
     /// Returns the idle connections that have reached their age, to be closed.
@@ -258,8 +274,7 @@ impl<C, W> State<C, W> {
         (self.size, self.max_overflow) = (size, max_overflow);
         self.pace.set_burst(self.capacity());
         let excess = self.open().saturating_sub(self.capacity());
-        let idle = u32::try_from(self.idle.len()).unwrap_or(u32::MAX);
-        self.close_idle(idle.saturating_sub(excess).min(size))
+        self.close_idle(self.idle().saturating_sub(excess).min(size))
     }
 
     /// From now on as many connections are opened ahead of demand, up to the size.
@@ -267,8 +282,32 @@ impl<C, W> State<C, W> {
         self.keep_open = count;
     }
 
+    /// Whether connections are to be opened ahead of demand, but for a pause.
+    pub(crate) fn is_short(&self) -> bool {
+        self.min_idle > 0 && self.connecting < self.at_once && !self.closed && self.wanted_ahead() > 0
+    }
+
+    /// Connections that are to be open before anyone asks for them, and are not.
+    pub(crate) fn lacking(&self) -> u32 {
+        let open = u32::try_from(self.leases.len()).unwrap_or(u32::MAX).saturating_add(self.idle());
+        self.min_idle.max(self.keep_open).min(self.size).saturating_sub(open)
+    }
+
+    /// Connects to begin ahead of demand.
+    fn wanted_ahead(&self) -> u32 {
+        let waiting = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
+        let ready = self.idle().saturating_add(self.connecting + self.verifying);
+        let to_be_ready = self.min_idle.saturating_add(waiting).saturating_sub(ready);
+        let room = self.size.saturating_sub(self.open());
+        to_be_ready.min(room).max(self.kept_open().saturating_sub(self.open()))
+    }
+
     fn kept_open(&self) -> u32 {
         self.keep_open.min(self.size)
+    }
+
+    fn idle(&self) -> u32 {
+        u32::try_from(self.idle.len()).unwrap_or(u32::MAX)
     }
 
     /// No more leases; returns those to be told and the idle connections to be closed.
@@ -302,10 +341,11 @@ impl<C, W> State<C, W> {
         Placement::Idle
     }
 
-    fn retry_in(&mut self, pause: Duration) -> Start {
-        let retry_in = (!self.retry_planned).then_some(pause);
-        self.retry_planned = true;
-        Start { connects: 0, retry_in }
+    fn retry_at(&mut self, at: Instant, is_needed: bool) -> Start {
+        let planned = if is_needed { &mut self.retry_needed } else { &mut self.retry_ahead };
+        let retry_at = planned.is_none().then_some(at);
+        *planned = planned.or(Some(at));
+        Start { connects: 0, retry_at }
     }
 
     fn issue(&mut self, pooled: Box<Pooled<C>>, taker: Taker, now: Instant) -> Issued<C> {

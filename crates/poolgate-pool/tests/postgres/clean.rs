@@ -1,5 +1,7 @@
 //! What one holder leaves behind never reaches the next.
 
+use poolgate_pool::Reset;
+
 use super::*;
 
 /// What a session may carry, in one row: `-` where it carries nothing.
@@ -119,4 +121,123 @@ async fn nothing_that_was_done_unseen_reaches_the_next_holder() -> Result {
     drop(lease);
     assert_eq!(carried(&pool).await?, NOTHING, "by a statement that began a transaction");
     whole(&pool).await
+}
+
+/// A reset leads back to the start of the session, and the hook to what every user expects.
+#[tokio::test]
+async fn what_the_pool_itself_has_set_survives_a_reset() -> Result {
+    let options: PgConnectOptions = prepared_database().parse()?;
+    let session = PostgresSession { lock_timeout: Some(7000 * MS), ..PostgresSession::default() };
+    let pool = PoolgatePool::<Postgres>::builder(options.options([("work_mem", "5MB")]))
+        .postgres(session)
+        .on_connect(|connection| {
+            Box::pin(async move { connection.execute("SET app.tenant = 'everybody'").await.map(drop) })
+        })
+        .config(config(1, 0))
+        .build()?;
+    let ask = "SELECT concat_ws(' ', current_setting('app.tenant'), current_setting('work_mem'),
+               current_setting('lock_timeout'), current_setting('TimeZone'))";
+    let shown = async || -> Result<String> { Ok(sqlx::query_scalar(ask).fetch_one(&mut pool.acquire().await?).await?) };
+    assert_eq!(shown().await?, "everybody 5MB 7s UTC");
+    for sql in [
+        "SET app.tenant = '42'",
+        "SET work_mem = '9MB'; SET lock_timeout = 0",
+        "SET TIME ZONE 'Asia/Tokyo'",
+        "RESET ALL",
+    ] {
+        pool.acquire().await?.execute(sql).await?;
+        assert_eq!(shown().await?, "everybody 5MB 7s UTC", "after {sql}");
+    }
+    whole(&pool).await
+}
+
+/// sqlx goes on using them, so a reset may not take them away.
+#[tokio::test]
+async fn what_sqlx_has_prepared_survives_a_reset_and_what_the_app_has_prepared_does_not() -> Result {
+    let pool = clean_pool(config(1, 0))?;
+    let query = "SELECT $1 + 1";
+    let ask =
+        async || -> Result<i32> { Ok(sqlx::query_scalar(query).bind(1).fetch_one(&mut pool.acquire().await?).await?) };
+    assert_eq!(ask().await?, 2);
+    pool.acquire().await?.execute("SET app.tenant = '42'").await?;
+    let lease = pool.acquire().await?;
+    assert_eq!(lease.cached_statements_size(), 1);
+    drop(lease);
+    assert_eq!(ask().await?, 2);
+    pool.acquire().await?.execute("PREPARE mine AS SELECT 1").await?;
+    assert_eq!(ask().await?, 2);
+    let mut lease = pool.acquire().await?;
+    assert!(lease.execute("EXECUTE mine").await.is_err(), "it is gone");
+    drop(lease);
+    assert_eq!(ask().await?, 2);
+    whole(&pool).await
+}
+
+#[tokio::test]
+async fn a_reset_each_time_finds_what_no_text_shows() -> Result {
+    prepared_database();
+    SERVER.sql(
+        "clean",
+        "CREATE TABLE watched (x int);
+         CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN PERFORM set_config('app.tenant', '42', false); RETURN NEW; END $$;
+         CREATE TRIGGER note BEFORE INSERT ON watched FOR EACH ROW EXECUTE FUNCTION note()",
+    )?;
+    for (reset, seen) in [
+        (Reset::Always, NOTHING),
+        (Reset::Never, "42 0 postgres postgres \"$user\", public 4MB read committed 0 0 0 0"),
+    ] {
+        let pool = clean_pool(PoolConfig { reset, ..config(1, 0) })?;
+        pool.acquire().await?.execute("INSERT INTO watched VALUES (1)").await?;
+        assert_eq!(carried(&pool).await?, seen, "{reset:?}");
+        // A transaction is rolled back in any case.
+        pool.acquire().await?.execute("BEGIN").await?;
+        assert!(is_fresh(&mut pool.acquire().await?).await?);
+        whole(&pool).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn plain_work_needs_no_reset() -> Result {
+    let pool = clean_pool(config(1, 0))?;
+    let mut lease = pool.acquire().await?;
+    sqlx::query("INSERT INTO orders (x) VALUES ($1)").bind(1).execute(&mut lease).await?;
+    let mut transaction = lease.begin().await?;
+    transaction.execute("SET LOCAL work_mem = '8MB'").await?;
+    sqlx::query("SELECT set_config('app.tenant', $1, true)").bind("42").fetch_one(&mut transaction).await?;
+    sqlx::query("SELECT count(*), max(x) FROM orders WHERE x = ANY($1)")
+        .bind(vec![1])
+        .fetch_one(&mut transaction)
+        .await?;
+    transaction.commit().await?;
+    drop(lease);
+    assert_eq!((pool.counts().closing, pool.counts().idle), (0, 1), "idle at once");
+    assert_eq!(carried(&pool).await?, NOTHING);
+    whole(&pool).await
+}
+
+#[tokio::test]
+async fn what_no_reset_takes_away_ends_with_the_session() -> Result {
+    let pool = clean_pool(config(1, 0))?;
+    let pid = async || -> Result<i32> {
+        Ok(sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut pool.acquire().await?).await?)
+    };
+    let first = pid().await?;
+    pool.acquire().await?.execute("SELECT setseed(0.5)").await?;
+    assert_ne!(pid().await?, first);
+    whole(&pool).await
+}
+
+#[tokio::test]
+async fn any_is_reset_too() -> Result {
+    sqlx::any::install_default_drivers();
+    let options = poolgate_pool::any_options(prepared_database())?;
+    let pool = PoolgatePool::<Any>::builder(options).config(config(1, 0)).build()?;
+    for sql in LEFT_BEHIND {
+        sqlx::raw_sql(sql).execute(&mut pool.acquire().await?).await?;
+        let carried: String = sqlx::query_scalar(CARRIED).fetch_one(&mut pool.acquire().await?).await?;
+        assert_eq!(carried, NOTHING, "after {sql}");
+    }
+    Ok(())
 }

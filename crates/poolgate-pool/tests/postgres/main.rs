@@ -1,5 +1,6 @@
 //! The pool on a real PostgreSQL server.
 
+mod addresses;
 mod bouncer;
 mod clean;
 mod conditions;

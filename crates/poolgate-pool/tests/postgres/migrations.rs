@@ -39,6 +39,29 @@ async fn a_migration_costs_a_connection_one_error() -> Result {
     whole(&pool).await
 }
 
+/// There sqlx cannot be told to forget what it has prepared: the connection is replaced.
+#[tokio::test]
+async fn a_migration_costs_a_connection_of_any_one_error() -> Result {
+    sqlx::any::install_default_drivers();
+    SERVER.sql("postgres", "CREATE TABLE migrated_any (a int)")?;
+    let pool = PoolgatePool::<Any>::builder(SERVER.url("postgres").parse()?).config(config(2, 0)).build()?;
+    let failures = async || -> Result<u32> {
+        let mut failed = 0;
+        for _ in 0..TURNS {
+            let mut leases = (pool.acquire().await?, pool.acquire().await?);
+            for lease in [&mut leases.0, &mut leases.1] {
+                failed += u32::from(sqlx::query("SELECT * FROM migrated_any").fetch_all(lease).await.is_err());
+            }
+        }
+        Ok(failed)
+    };
+    assert_eq!(failures().await?, 0);
+    SERVER.sql("postgres", "ALTER TABLE migrated_any ADD COLUMN b int")?;
+    let failed = failures().await?;
+    assert!(failed <= 2, "{failed} of {} failed", 2 * TURNS);
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_holder_who_asks_again_after_a_migration_is_served() -> Result {
     SERVER.sql("postgres", "CREATE TABLE kept_open (a int)")?;

@@ -1,6 +1,8 @@
 //! The pool on real SQLite files.
 
+mod clean;
 mod conditions;
+mod hooks;
 mod limits;
 mod stress;
 mod traces;

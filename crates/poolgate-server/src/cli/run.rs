@@ -163,6 +163,8 @@ fn pool_config(settings: &PoolSettings) -> PoolConfig {
         max_overflow: settings.max_overflow,
         timeout: settings.timeout,
         connect_timeout: settings.connect_timeout,
+        // Without a number it is the size, whatever that becomes.
+        min_idle: settings.min_idle.unwrap_or(u32::MAX),
         max_connecting: settings.max_connecting,
         connect_rate: settings.connect_rate,
         max_lifetime: (!settings.max_lifetime.is_zero()).then_some(settings.max_lifetime),

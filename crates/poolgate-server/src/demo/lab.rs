@@ -16,13 +16,13 @@ use axum::{
 };
 use http::StatusCode;
 use poolgate_pool::Lease;
-use poolgate_types::{LoadReport, LoadRequest, LoadState, Percentiles, routes};
+use poolgate_types::{LoadReport, LoadRequest, LoadState, Percentiles, Problem, routes};
 use serde::{Deserialize, Serialize};
 use sqlx::Any;
 use tokio::{sync::Mutex, time};
 use tokio_util::sync::CancellationToken;
 
-use super::{Demo, data, failure::Failure, load::Load};
+use super::{Demo, GATED_TAG, data, failure::Failure, load::Load};
 use crate::address::reachable;
 
 const DEFAULT_HOLD_MS: u64 = 200;
@@ -52,10 +52,13 @@ impl Lab {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct Hold {
+pub(super) struct Hold {
+    /// Milliseconds.
     #[serde(default = "default_hold_ms")]
+    #[param(maximum = 10000, example = 1)]
     hold_ms: u64,
 }
 
@@ -63,14 +66,28 @@ const fn default_hold_ms() -> u64 {
     DEFAULT_HOLD_MS
 }
 
-#[derive(Debug, Serialize)]
-struct Held {
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Held {
     hold_ms: u64,
     /// How long the connection was in fact held.
     held_ms: f64,
 }
 
-async fn hold(State(demo): State<Demo>, query: Result<Query<Hold>, QueryRejection>) -> Result<Json<Held>, Failure> {
+/// Holds one connection for a time.
+#[utoipa::path(
+    get,
+    path = routes::LAB_HOLD,
+    tag = GATED_TAG,
+    params(Hold),
+    responses(
+        (status = 200, description = "It was held", body = Held),
+        (status = 400, description = "A time that cannot be", body = Problem),
+    )
+)]
+pub(super) async fn hold(
+    State(demo): State<Demo>,
+    query: Result<Query<Hold>, QueryRejection>,
+) -> Result<Json<Held>, Failure> {
     let Query(Hold { hold_ms }) =
         query.map_err(|rejection| Failure::Malformed(rejection.status(), rejection.body_text()))?;
     if hold_ms > LONGEST_HOLD_MS {
@@ -95,13 +112,33 @@ async fn occupy(connection: &mut Lease<Any>, duration: Duration) -> sqlx::Result
     Ok(())
 }
 
-async fn report(State(demo): State<Demo>) -> Json<LoadReport> {
+/// The load's newest report.
+#[utoipa::path(
+    get,
+    path = routes::LAB_LOAD,
+    tag = "lab",
+    responses((status = 200, description = "The report", body = LoadReport))
+)]
+pub(super) async fn report(State(demo): State<Demo>) -> Json<LoadReport> {
     let load = demo.lab.load.lock().await;
     Json(load.as_ref().map_or_else(idle, Load::report))
 }
 
 /// Starts a load: 202 with its first report, 409 while another is running.
-async fn start(
+#[utoipa::path(
+    post,
+    path = routes::LAB_LOAD,
+    tag = "lab",
+    request_body = LoadRequest,
+    responses(
+        (status = 202, description = "Its first report", body = LoadReport),
+        (status = 400, description = "The body is no JSON, or a figure is out of its range", body = Problem),
+        (status = 409, description = "Another load is running", body = Problem),
+        (status = 415, description = "The body is not announced as JSON", body = Problem),
+        (status = 422, description = "A member is missing, unknown or of the wrong kind", body = Problem),
+    )
+)]
+pub(super) async fn start(
     State(demo): State<Demo>,
     request: Result<Json<LoadRequest>, JsonRejection>,
 ) -> Result<(StatusCode, Json<LoadReport>), Failure> {
@@ -120,7 +157,13 @@ async fn start(
 }
 
 /// Stops the load, if one is running, and gives its last report.
-async fn stop(State(demo): State<Demo>) -> Json<LoadReport> {
+#[utoipa::path(
+    delete,
+    path = routes::LAB_LOAD,
+    tag = "lab",
+    responses((status = 200, description = "The last report", body = LoadReport))
+)]
+pub(super) async fn stop(State(demo): State<Demo>) -> Json<LoadReport> {
     let load = demo.lab.load.lock().await;
     match load.as_ref() {
         Some(load) => {

@@ -29,6 +29,23 @@ use tracing::{error, warn};
 use self::{failure::Failure, lab::Lab};
 use crate::Poolgate;
 
+/// The tag of operations that pass the gate.
+pub(crate) const GATED_TAG: &str = "gated";
+
+/// The demo's part of the OpenAPI document.
+#[derive(Debug, utoipa::OpenApi)]
+#[openapi(paths(
+    shop::products::search,
+    shop::products::page,
+    shop::orders::place,
+    shop::reports::sales,
+    lab::hold,
+    lab::report,
+    lab::start,
+    lab::stop
+))]
+pub(crate) struct Document;
+
 /// Between two attempts to make the data while the database does not answer.
 const RETRY: Duration = Duration::from_secs(1);
 

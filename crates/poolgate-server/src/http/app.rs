@@ -20,7 +20,7 @@ pub fn app(poolgate: &Poolgate, own: Router) -> Router {
         .layer(RequestBodyLimitLayer::new(server.max_body_bytes as usize))
         .layer(axum::middleware::map_response(name_the_problem));
     let router = security::bound_time(router, server.request_timeout);
-    let router = security::refuse_large_heads(router, server.max_header_bytes as usize);
+    let router = security::refuse_bad_heads(router, server.max_header_bytes as usize);
     cors::layer(security::refuse_foreign_hosts(router, server), server)
 }
 

@@ -56,7 +56,7 @@ pub(super) struct Wishes {
     tag = "health",
     params(Wishes),
     responses(
-        (status = 200, description = "The stream", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "The stream", body = Vec<StreamEvent>, content_type = "text/event-stream"),
         (status = 400, description = "A topic or client id that cannot be", body = Problem),
         (status = 503, description = "As many streams are open as may be, in all or from this address", body = Problem),
     )
@@ -77,7 +77,10 @@ pub(super) async fn events(
     let shared = poolgate.shared();
     let Ok(permit) = Arc::clone(&shared.streams).try_acquire_owned() else {
         let limit = poolgate.settings().events.max_streams;
-        return too_many(&poolgate, format!("{limit} event streams are open, as many as may be (events.max_streams)."));
+        return too_many(
+            &poolgate,
+            &format!("{limit} event streams are open, as many as may be (events.max_streams)."),
+        );
     };
     if shared.closing.is_cancelled() {
         return problem::with_retry_after(problem::unavailable("The server is shutting down."), 3);
@@ -90,7 +93,7 @@ pub(super) async fn events(
             let detail = format!(
                 "{most} event streams are open from this address, as many as may be (events.max_streams_per_address)."
             );
-            return too_many(&poolgate, detail);
+            return too_many(&poolgate, &detail);
         }
     };
     let subscription = Subscription {
@@ -117,6 +120,28 @@ pub(super) async fn events(
     // nginx would collect them until its buffer is full.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
+}
+
+/// One event of the stream, as an `EventSource` hands it out.
+#[derive(Debug, utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes what is written as bytes")]
+struct StreamEvent {
+    event: StreamEventKind,
+    /// JSON: a ThrottlingConfig for `config`, a Status for `status`, `epoch`, `version` and `return_within_ms` for
+    /// `heartbeat`, `return_within_ms` for `bye`.
+    data: String,
+    /// With the first event: milliseconds after which to connect again.
+    retry: Option<u64>,
+}
+
+#[derive(Debug, utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes what is written as bytes")]
+enum StreamEventKind {
+    Config,
+    Status,
+    Heartbeat,
+    Bye,
 }
 
 impl Wishes {
@@ -216,7 +241,7 @@ fn most_per_address(settings: &Settings) -> u32 {
     settings.events.max_streams_per_address.min(settings.server.max_connections.div_ceil(2))
 }
 
-fn too_many(poolgate: &Poolgate, detail: String) -> Response {
+fn too_many(poolgate: &Poolgate, detail: &str) -> Response {
     let detail = format!("{detail} Poll the config instead, or try again later.");
     let response =
         problem::response(StatusCode::SERVICE_UNAVAILABLE, codes::DATABASE_UNAVAILABLE, "Too many streams", detail);

@@ -26,12 +26,13 @@ use crate::{
     post,
     path = poolgate_types::routes::FORCE_CLEANUP,
     tag = "health",
-    params(("Authorization" = Option<String>, Header, description = "`Bearer <admin token>` for the steps that are opted in")),
+    security((), ("admin_token" = [])),
     responses(
         (status = 200, description = "What it did", body = CleanupReport),
         (status = 401, description = "A wrong token", body = Problem),
         (status = 403, description = "A request from another site", body = Problem),
         (status = 429, description = "One ran a moment ago, or too many wrong tokens came", body = Problem),
+        (status = 503, description = "It was cut off by the server's end", body = Problem),
     )
 )]
 pub(super) async fn force_cleanup(

@@ -31,6 +31,7 @@ impl Settings {
         number("gate.max_queue", gate.max_queue, 0..=100_000)?;
         number("gate.max_clients_per_address", gate.max_clients_per_address, 1..=1_000_000)?;
         time("monitor.interval", monitor.interval, SECOND..=HOUR)?;
+        time("monitor.unready_after", monitor.unready_after, Duration::ZERO..=HOUR)?;
         time("control.tick", control.tick, Duration::from_millis(10)..=SECOND)?;
         number("events.max_streams", events.max_streams, 1..=1_000_000)?;
         number("events.max_streams_per_address", events.max_streams_per_address, 1..=1_000_000)?;
@@ -103,6 +104,7 @@ impl Settings {
         let pool = &self.pool;
         number("pool.size", pool.size, 1..=MOST_CONNECTIONS)?;
         number("pool.max_overflow", pool.max_overflow, 0..=MOST_CONNECTIONS - pool.size)?;
+        number("pool.min_idle", pool.min_idle.unwrap_or(0), 0..=pool.size)?;
         number("pool.max_connecting", pool.max_connecting, 1..=100)?;
         number("pool.connect_rate", pool.connect_rate, 1..=10_000)?;
         time("pool.timeout", pool.timeout, Duration::from_millis(1)..=HOUR)?;
@@ -249,6 +251,7 @@ mod tests {
         assert_eq!(key_of_watching(|s| s.cleanup.revoke = true), "cleanup.revoke");
         assert_eq!(key_of_watching(|s| s.cleanup.cancel = true), "cleanup.cancel");
         assert_eq!(key_of_watching(|s| s.cleanup.terminate = true), "cleanup.terminate");
+        assert_eq!(key_of(|s| s.pool.min_idle = Some(21)), "pool.min_idle", "more than the size");
         assert_eq!(key_of(|s| s.pool.max_overflow = 9_999), "pool.max_overflow", "with the size more than 10,000");
         let too_far = |s: &mut Settings| {
             (s.sizing.predictive, s.sizing.ceiling, s.pool.max_overflow) = (true, 9_990, 11);

@@ -270,13 +270,18 @@ pub struct PoolSettings {
     pub size: u32,
     /// Connections that may be opened on top under load, up to 10,000. Default: 10.
     pub max_overflow: u32,
+    /// Connections to have idle, beside those in use, before anyone asks for them, 0 to `pool.size`, as long as no more than
+    /// that are open. They are opened before `/readyz` says ready, for at most 10 s, and again after every loss. Default:
+    /// `pool.size`, so that a start, a failover and a burst find a connection; 0 opens what requests wait for.
+    pub min_idle: Option<u32>,
     /// How long a caller waits for a connection. Default: 30 s.
     #[serde(with = "duration")]
     pub timeout: Duration,
     /// How long opening one connection may take. Default: 5 s.
     #[serde(with = "duration")]
     pub connect_timeout: Duration,
-    /// Connections being opened at the same time, 1 to 100. Default: 2.
+    /// Connections being opened at the same time at the most, 1 to 100: four at first, one more with each that succeeds, one
+    /// alone after a failure. Default: 16.
     pub max_connecting: u32,
     /// Connections opened a second on average, beyond a first fill, 1 to 10,000. Default: 20.
     pub connect_rate: u32,
@@ -321,9 +326,10 @@ impl Default for PoolSettings {
         Self {
             size: 20,
             max_overflow: 10,
+            min_idle: None,
             timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
-            max_connecting: 2,
+            max_connecting: 16,
             connect_rate: 20,
             max_lifetime: Duration::from_secs(30 * 60),
             reset: PoolReset::Auto,
@@ -385,11 +391,15 @@ pub struct MonitorSettings {
     /// sign of life as often, but at least every 5 s, and every second while it is in doubt.
     #[serde(with = "duration")]
     pub interval: Duration,
+    /// For how long nobody must have been able to use the database before `/readyz` answers 503, so that a balancer sends
+    /// requests to a replica that still reaches it; up to 1 h. `"0s"`: never, for a server without replicas. Default: 10 s.
+    #[serde(with = "duration")]
+    pub unready_after: Duration,
 }
 
 impl Default for MonitorSettings {
     fn default() -> Self {
-        Self { interval: Duration::from_secs(30) }
+        Self { interval: Duration::from_secs(30), unready_after: Duration::from_secs(10) }
     }
 }
 

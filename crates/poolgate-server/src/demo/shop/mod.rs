@@ -1,8 +1,8 @@
 //! The sample app: what a shop's pages ask of its database.
 
-mod orders;
-mod products;
-mod reports;
+pub(super) mod orders;
+pub(super) mod products;
+pub(super) mod reports;
 
 use axum::{
     Router,

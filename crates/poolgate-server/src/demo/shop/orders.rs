@@ -7,32 +7,35 @@ use axum::{
 };
 use http::{StatusCode, header};
 use poolgate_pool::Transaction;
-use poolgate_types::routes;
+use poolgate_types::{Problem, routes};
 use serde::{Deserialize, Serialize};
 use sqlx::Any;
 
 use super::rfc3339;
-use crate::demo::{Demo, data, failure::Failure};
+use crate::demo::{Demo, GATED_TAG, data, failure::Failure};
 
 const MOST_LINES: usize = 20;
 const MOST_UNITS: i64 = 100;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct NewOrder {
+#[schema(example = json!({ "customer_id": 1, "lines": [{ "product_id": 1, "quantity": 2 }] }))]
+pub(in crate::demo) struct NewOrder {
     customer_id: i64,
+    #[schema(min_items = 1, max_items = 20)]
     lines: Vec<NewLine>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewLine {
     product_id: i64,
+    #[schema(minimum = 1, maximum = 100)]
     quantity: i64,
 }
 
-#[derive(Debug, Serialize)]
-struct Order {
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(in crate::demo) struct Order {
     id: i64,
     customer_id: i64,
     ordered_at: String,
@@ -40,15 +43,28 @@ struct Order {
     lines: Vec<Line>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 struct Line {
     product_id: i64,
     quantity: i64,
     unit_price_cents: i64,
 }
 
-/// `POST /orders`
-pub(super) async fn place(
+/// Places an order: all of it or nothing.
+#[utoipa::path(
+    post,
+    path = "/api/v1/shop/orders",
+    tag = GATED_TAG,
+    request_body = NewOrder,
+    responses(
+        (status = 201, description = "The order", body = Order, headers(("Location" = String))),
+        (status = 400, description = "The body is no JSON", body = Problem),
+        (status = 409, description = "Too few are in stock", body = Problem),
+        (status = 415, description = "The body is not announced as JSON", body = Problem),
+        (status = 422, description = "An order that cannot be", body = Problem),
+    )
+)]
+pub(in crate::demo) async fn place(
     State(demo): State<Demo>,
     order: Result<Json<NewOrder>, JsonRejection>,
 ) -> Result<impl IntoResponse, Failure> {

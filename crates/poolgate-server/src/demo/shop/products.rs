@@ -7,22 +7,26 @@ use axum::{
         rejection::{PathRejection, QueryRejection},
     },
 };
+use poolgate_types::Problem;
 use serde::{Deserialize, Serialize};
 
 use super::rfc3339;
-use crate::demo::{Demo, failure::Failure};
+use crate::demo::{Demo, GATED_TAG, failure::Failure};
 
 const PAGE_SIZE: i64 = 20;
 const LAST_PAGE: i64 = 10_000;
 const LONGEST_SEARCH: usize = 64;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Search {
-    /// Part of the name, in any case; all products when empty.
+pub(in crate::demo) struct Search {
+    /// Part of the name, in any case; all products when empty. Up to 64 characters.
     #[serde(default)]
+    #[param(max_length = 64, pattern = "^[^\u{0}]*$")]
     search: String,
     #[serde(default = "first_page")]
+    #[param(minimum = 1, maximum = 10000)]
     page: i64,
 }
 
@@ -30,15 +34,15 @@ const fn first_page() -> i64 {
     1
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct Found {
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(in crate::demo) struct Found {
     products: Vec<Product>,
     page: i64,
     page_size: i64,
     total: i64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 struct Product {
     id: i64,
     name: String,
@@ -49,8 +53,18 @@ struct Product {
 
 type ProductRow = (i64, String, String, i64, i64);
 
-/// `GET /products?search=&page=`
-pub(super) async fn search(
+/// Finds products by a part of their name.
+#[utoipa::path(
+    get,
+    path = "/api/v1/shop/products",
+    tag = GATED_TAG,
+    params(Search),
+    responses(
+        (status = 200, description = "A page of what was found", body = Found),
+        (status = 400, description = "A search or page that cannot be", body = Problem),
+    )
+)]
+pub(in crate::demo) async fn search(
     State(demo): State<Demo>,
     query: Result<Query<Search>, QueryRejection>,
 ) -> Result<Json<Found>, Failure> {
@@ -76,15 +90,15 @@ pub(super) async fn search(
     Ok(Json(Found { products: rows.into_iter().map(Product::from).collect(), page, page_size: PAGE_SIZE, total }))
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct Page {
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(in crate::demo) struct Page {
     #[serde(flatten)]
     product: Product,
     sales: Sales,
     bought_together: Vec<Companion>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 struct Sales {
     orders: i64,
     units: i64,
@@ -92,15 +106,26 @@ struct Sales {
     last_ordered_at: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 struct Companion {
     id: i64,
     name: String,
     orders: i64,
 }
 
-/// `GET /products/{id}`
-pub(super) async fn page(
+/// A product's page: its sales, and what was bought with it.
+#[utoipa::path(
+    get,
+    path = "/api/v1/shop/products/{id}",
+    tag = GATED_TAG,
+    params(("id" = i64, Path, description = "The product", example = 1)),
+    responses(
+        (status = 200, description = "The product", body = Page),
+        (status = 400, description = "No number", body = Problem),
+        (status = 404, description = "There is no such product", body = Problem),
+    )
+)]
+pub(in crate::demo) async fn page(
     State(demo): State<Demo>,
     id: Result<Path<i64>, PathRejection>,
 ) -> Result<Json<Page>, Failure> {
@@ -140,8 +165,8 @@ pub(super) async fn page(
 
 fn check(search: &str, page: i64) -> Result<(), Failure> {
     let refuse = |detail: String| Err(Failure::Malformed(http::StatusCode::BAD_REQUEST, detail));
-    if search.len() > LONGEST_SEARCH {
-        return refuse(format!("`search` may have at most {LONGEST_SEARCH} bytes."));
+    if search.chars().count() > LONGEST_SEARCH {
+        return refuse(format!("`search` may have at most {LONGEST_SEARCH} characters."));
     }
     // PostgreSQL cannot store it, so nothing can be found with it.
     if search.contains('\0') {

@@ -3,15 +3,15 @@
 use axum::{Json, extract::State};
 use serde::Serialize;
 
-use crate::demo::{Demo, failure::Failure};
+use crate::demo::{Demo, GATED_TAG, failure::Failure};
 
-#[derive(Debug, Serialize)]
-pub(super) struct SalesReport {
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(in crate::demo) struct SalesReport {
     total_revenue_cents: i64,
     categories: Vec<CategorySales>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 struct CategorySales {
     category: String,
     orders: i64,
@@ -20,8 +20,14 @@ struct CategorySales {
     revenue_cents: i64,
 }
 
-/// `GET /reports/sales`
-pub(super) async fn sales(State(demo): State<Demo>) -> Result<Json<SalesReport>, Failure> {
+/// The sales of each category.
+#[utoipa::path(
+    get,
+    path = "/api/v1/shop/reports/sales",
+    tag = GATED_TAG,
+    responses((status = 200, description = "The report", body = SalesReport))
+)]
+pub(in crate::demo) async fn sales(State(demo): State<Demo>) -> Result<Json<SalesReport>, Failure> {
     let mut connection = demo.connection().await?;
     let rows: Vec<(String, i64, i64, i64, i64)> = sqlx::query_as(
         "SELECT p.category, COUNT(DISTINCT l.order_id), COUNT(DISTINCT o.customer_id),

@@ -61,7 +61,8 @@ fn reader(gate: &Gate) -> (Held, Arc<Mutex<Vec<u32>>>) {
             seen.lock().expect("not poisoned").push(gate.in_flight());
             let collected = request.into_body().collect().await;
             seen.lock().expect("not poisoned").push(gate.in_flight());
-            let body = collected.map_or_else(|error| format!("error: {error}").into(), |body| body.to_bytes());
+            let body =
+                collected.map_or_else(|error| format!("error: {error}").into(), http_body_util::Collected::to_bytes);
             Ok::<_, Infallible>(Response::new(Body::from(body)))
         }
     }));

@@ -7,6 +7,9 @@ use axum::extract::ConnectInfo;
 use super::*;
 use crate::address::AddressKey;
 
+/// A header field's name, and its value for each number.
+type Header = (&'static str, fn(u32) -> String);
+
 /// A gate in front of a service that answers at once, while a fair rate of one request in two seconds is in force.
 struct World {
     core: Arc<Core>,
@@ -17,8 +20,8 @@ struct World {
 impl World {
     fn new(trusted: &[&str]) -> Self {
         let clients = Registry::default();
-        let mut server = ServerSettings::default();
-        server.trusted_proxies = trusted.iter().map(|network| network.parse().expect("a network")).collect();
+        let trusted_proxies = trusted.iter().map(|network| network.parse().expect("a network")).collect();
+        let server = ServerSettings { trusted_proxies, ..ServerSettings::default() };
         let core = Core::new(&settings(5, 5), &server, clients.clone());
         let mut config = ThrottlingConfig::normal(ConfigVersion { epoch: 1, version: 2 });
         config.enforced = true;
@@ -36,7 +39,7 @@ impl World {
     }
 
     /// So many requests at once from one peer, each with a header that the number goes into; how many are answered 429.
-    async fn turned_away(&self, peer: &str, requests: u32, header: Option<(&str, fn(u32) -> String)>) -> usize {
+    async fn turned_away(&self, peer: &str, requests: u32, header: Option<Header>) -> usize {
         let peer = SocketAddr::new(peer.parse().expect("an address"), 4000);
         let mut turned_away = 0;
         for number in 0..requests {
@@ -75,8 +78,7 @@ async fn a_proxy_that_is_not_trusted_is_noticed_and_its_users_are_not_told_off_f
     let world = World::new(&[]);
     world.polls("192.0.2.1", 3);
     assert_eq!(world.core.untrusted_proxy(), None);
-    let forwarded: Option<(&str, fn(u32) -> String)> =
-        Some(("x-forwarded-for", |number| format!("203.0.113.{number}")));
+    let forwarded: Option<Header> = Some(("x-forwarded-for", |number| format!("203.0.113.{number}")));
     assert_eq!(world.turned_away("192.0.2.1", 200, forwarded).await, 0);
     assert_eq!(world.core.untrusted_proxy(), Some([192, 0, 2, 1].into()));
     let trusting = World::new(&["192.0.2.0/24"]);
@@ -87,7 +89,7 @@ async fn a_proxy_that_is_not_trusted_is_noticed_and_its_users_are_not_told_off_f
 
 #[tokio::test]
 async fn senders_behind_a_trusted_proxy_are_told_apart_in_every_spelling() {
-    let spellings: [(&str, fn(u32) -> String); 4] = [
+    let spellings: [Header; 4] = [
         ("x-forwarded-for", |number| format!("203.0.113.{number}")),
         ("x-forwarded-for", |number| format!("203.0.113.{number}:5123")),
         ("x-forwarded-for", |number| format!("[2001:db8:0:{number}::1]:443")),

@@ -1,4 +1,5 @@
-//! Requests with an oversized head are refused with a document; the connection's own limit, behind it, cannot say why.
+//! Requests with an oversized head are refused with a document; the connection's own limit, behind it, cannot say why. So
+//! are those whose body a proxy might end elsewhere than this server does.
 
 use axum::{
     Router,
@@ -6,15 +7,28 @@ use axum::{
     middleware::{self, Next},
     response::Response,
 };
-use http::{HeaderMap, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 
 use crate::problem;
 
-/// Refuses requests whose target and header fields hold more than `limit` bytes.
-pub(in crate::http) fn refuse_large_heads(router: Router, limit: usize) -> Router {
+/// Refuses requests whose target and header fields hold more than `limit` bytes, or leave open where the body ends.
+pub(in crate::http) fn refuse_bad_heads(router: Router, limit: usize) -> Router {
     router.layer(middleware::from_fn(move |request: Request, next: Next| async move {
-        if size(request.uri(), request.headers()) <= limit { next.run(request).await } else { refusal(limit) }
+        if size(request.uri(), request.headers()) > limit {
+            too_large(limit)
+        } else if !is_framed_clearly(request.headers()) {
+            unclear_framing()
+        } else {
+            next.run(request).await
+        }
     }))
+}
+
+/// Whether the body is chunked once, or not at all. hyper refuses the other ambiguities.
+fn is_framed_clearly(headers: &HeaderMap) -> bool {
+    let mut encodings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    encodings.next().is_none_or(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        && encodings.next().is_none()
 }
 
 fn size(uri: &Uri, headers: &HeaderMap) -> usize {
@@ -22,11 +36,19 @@ fn size(uri: &Uri, headers: &HeaderMap) -> usize {
     target + headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>()
 }
 
-fn refusal(limit: usize) -> Response {
+fn too_large(limit: usize) -> Response {
     problem::response(
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         "head_too_large",
         "Request head too large",
         format!("Target and header fields may hold {limit} bytes (server.max_header_bytes)."),
     )
+}
+
+fn unclear_framing() -> Response {
+    let detail = "Transfer-Encoding must be `chunked`, once.";
+    let mut response = problem::response(StatusCode::BAD_REQUEST, "invalid_request", "Invalid request", detail);
+    // What follows on the connection may not be what it seems.
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }

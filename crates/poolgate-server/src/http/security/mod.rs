@@ -6,5 +6,5 @@ mod host;
 mod patience;
 
 pub(super) use self::{
-    cross_site::refuse_cross_site, head::refuse_large_heads, host::refuse_foreign_hosts, patience::bound_time,
+    cross_site::refuse_cross_site, head::refuse_bad_heads, host::refuse_foreign_hosts, patience::bound_time,
 };

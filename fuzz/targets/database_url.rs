@@ -1,0 +1,33 @@
+//! No part of a password in what a URL shows of itself, or in why it is refused.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use poolgate_server::settings::{DatabaseUrl, WatchUrl};
+
+/// A shorter part says nothing, and would be found by chance.
+const SHORTEST_PART: usize = 4;
+
+fuzz_target!(|input: (u8, &str)| {
+    let (shape, text) = input;
+    // Letters that no message and no other part of the URL is made of.
+    let password: String = text.chars().filter(|c| !c.is_ascii_alphanumeric() || "QXZJKVWqxzjkvw".contains(*c)).collect();
+    let url = match shape % 10 {
+        0 => format!("postgres://app:{password}@db:5432/shop"),
+        1 => format!("postgres://app:{password}@db/shop?sslmode=require"),
+        2 => format!("postgres:/app:{password}@db/shop"),
+        3 => format!("postgres:app:{password}@db/shop"),
+        4 => format!("postgresql+asyncpg://app:{password}@[::1]/shop"),
+        5 => format!("postgres://db/shop?user=app&password={password}"),
+        6 => format!("postgres://app:1234?{password}@db/shop"),
+        7 => format!("pgbouncer://stats:{password}@pooler:6432/shop"),
+        8 => format!("sqlite://app:{password}@db/shop"),
+        _ => format!("mysql://app:{password}@db/shop"),
+    };
+    let database = DatabaseUrl::new(&url).map_or_else(|error| format!("{error} {error:?}"), |url| format!("{url} {url:?}"));
+    let watched = WatchUrl::new(&*url).map_or_else(|error| format!("{error} {error:?}"), |url| format!("{url} {url:?}"));
+    let characters: Vec<char> = password.chars().collect();
+    for part in characters.windows(SHORTEST_PART).map(|part| part.iter().collect::<String>()) {
+        assert!(!database.contains(&part) && !watched.contains(&part), "{url}\n{database}\n{watched}");
+    }
+});

@@ -1,0 +1,33 @@
+//! Any variables are read as settings or refused, and what was read is possible and can be printed.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use poolgate_server::{Settings, settings::Overrides};
+
+fuzz_target!(|values: Vec<(u16, String)>| {
+    let keys = keys();
+    let variables = values.into_iter().map(|(key, value)| {
+        let key = &keys[usize::from(key) % keys.len()];
+        (format!("POOLGATE_{}", key.to_uppercase().replace('.', "__")), value)
+    });
+    if let Ok(settings) = Settings::load(None, variables, &Overrides::default()) {
+        assert_eq!(settings.check(), Ok(()));
+        let _ = (settings.to_toml(), settings.advice());
+    }
+});
+
+/// Every setting there is: `pool.size`.
+fn keys() -> Vec<String> {
+    let defaults = Settings::default().to_toml();
+    let mut section = String::new();
+    let mut keys = Vec::new();
+    for line in defaults.lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            section = format!("{}.", name.trim_end_matches(']'));
+        } else if let Some((key, _)) = line.trim_start_matches("# ").split_once(" =") {
+            keys.push(format!("{section}{key}"));
+        }
+    }
+    keys
+}
