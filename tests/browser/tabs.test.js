@@ -303,7 +303,7 @@ async function listen() {
   await page.evaluate((server) => {
     /** @type {any[]} */
     const heard = [];
-    const channel = new BroadcastChannel(`poolgate ${server}/`);
+    const channel = new BroadcastChannel(`poolgate 1 ${server}/`);
     channel.onmessage = ({ data }) => heard.push(data);
     Object.assign(window, { channel, heard });
   }, origin.url);

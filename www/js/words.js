@@ -19,6 +19,12 @@ const REASONS = {
   clients_disobey: "Most requests are rejected: clients send more than their fair rate.",
   pool_usage: "The limits follow the pool's usage.",
   database_unreachable: "The database does not answer.",
+  login_refused: "The database refuses the server's login.",
+  server_full: "The database server has no free connection.",
+  database_paused: "The database is paused: requests wait until it is resumed.",
+  read_only: "The database is read-only: writes fail, reads work.",
+  storage_full: "The database's disk is full: writes fail, reads work.",
+  writes_blocked: "Somebody else holds a lock on the database: writes fail, reads work.",
   probing: "The database answers again as far as the server can see; a few clients try.",
   recovering: "The trials succeeded; clients are let in step by step.",
 };

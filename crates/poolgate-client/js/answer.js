@@ -3,10 +3,11 @@
 // is read by the names of its members, never by type, and what fails says nothing.
 
 import { CONFIG_HEADER } from "./config.js";
-import { tightest } from "./rate-limit.js";
+import { olderQuota, tightest } from "./rate-limit.js";
 import { isObject } from "./values.js";
 
-const PROBLEM = "https://iana.org/assignments/http-problem-types#";
+/** What the types of problems begin with. */
+export const PROBLEM = "https://iana.org/assignments/http-problem-types#";
 
 /**
  * The status, 0 where there is none.
@@ -69,17 +70,23 @@ export async function jsonOf(answer) {
 }
 
 /**
- * `Retry-After` in milliseconds: seconds, or an HTTP date; what is malformed is ignored.
+ * `Retry-After` in milliseconds: seconds, the first of several that proxies have put together, or an HTTP date by the clock of
+ * whoever says it; what is malformed is ignored.
  * @param {any} answer
  * @returns {number | undefined}
  */
 export function retryAfterOf(answer) {
   const text = headerOf(answer, "retry-after")?.trim() ?? "";
-  if (/^\d+$/.test(text)) return Number(text) * 1000;
-  // The engine's parser takes almost anything for a date; HTTP's end in GMT.
-  const date = text.endsWith(" GMT") ? Date.parse(text) : NaN;
-  return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
+  if (/^\d+(\.\d+)?(\s*,.*)?$/.test(text)) return parseFloat(text) * 1000;
+  const wait = dateOf(text) - clockOf(answer);
+  return Number.isNaN(wait) ? undefined : Math.max(0, wait);
 }
+
+/** The engine's parser takes almost anything for a date; HTTP's end in GMT, and some say UTC. @param {string} text */
+const dateOf = (text) => (/ (GMT|UTC)$/.test(text) ? Date.parse(text) : NaN);
+
+/** What time it is where the answer comes from; where it does not say so, here. @param {any} answer */
+const clockOf = (answer) => dateOf(headerOf(answer, "date") ?? "") || Date.now();
 
 /**
  * What an answer asks whoever sent the request to do, unless it comes from a cache.
@@ -88,10 +95,10 @@ export function retryAfterOf(answer) {
  */
 export function wishesOf(answer) {
   if (isCached(answer)) return {};
-  const limit = headerOf(answer, "ratelimit");
+  const field = (/** @type {string} */ name) => headerOf(answer, name) ?? "";
   return {
     retryAfterMs: [413, 429, 503].includes(statusOf(answer)) ? retryAfterOf(answer) : undefined,
-    quota: limit === null ? undefined : tightest(limit, headerOf(answer, "ratelimit-policy") ?? ""),
+    quota: tightest(field("ratelimit"), field("ratelimit-policy")) ?? olderQuota(field, clockOf(answer)),
   };
 }
 

@@ -3,7 +3,7 @@
 // failed they may have another (`retries`). Without either option no call comes here.
 
 import { retryAfterOf, statusOf } from "./answer.js";
-import { Reason } from "./codes.js";
+import { Detail, Reason } from "./codes.js";
 import { isPoolgateError } from "./errors.js";
 import { RouteTable } from "./route-table.js";
 import { rejectionOf } from "./requests.js";
@@ -33,7 +33,7 @@ export class Attempts {
   constructor(core, requests) {
     this.#core = core;
     this.#requests = requests;
-    this.routes = core.options.honourForeignLimits ? new RouteTable() : undefined;
+    this.routes = core.options.honourForeignLimits ? new RouteTable(core.throttle) : undefined;
   }
 
   /** Calls that wait here. */
@@ -95,7 +95,7 @@ export class Attempts {
       const wait = left > 0 ? this.#waitForRetry(call, ended, backoff) : Infinity;
       if (wait === Infinity) return sent;
       left -= 1;
-      backoff = core.throttle.backoff;
+      backoff = core.throttle.detail(Detail.subject);
       notBefore = performance.now() + wait;
       // Nobody will read it: its connection is free for others.
       cancelBody(ended.answer);

@@ -115,4 +115,4 @@ export async function cleanUp(options) {
 }
 
 /** @param {Options} options */
-const ask = ({ fetch, base }) => send(fetch, `${base}/api/v1/health/database/force-cleanup`, { method: "POST" });
+const ask = (options) => send(options, "force-cleanup", { method: "POST" });

@@ -4,6 +4,7 @@
 // Of all tabs only the one that leads writes. Whoever leads next, after a reload or in another tab, goes on with it. A worker
 // has no storage: while one leads, it tells the pages, and one of them writes.
 
+import { Detail } from "./codes.js";
 import { storage } from "./values.js";
 
 /** Storage is written at most this often, besides when the page is left. */
@@ -52,9 +53,10 @@ export class Budget {
    */
   save(throttle, now) {
     this.#nextSave = now + SPACING_MS;
-    const savings = throttle.savings(now);
-    if (savings.length === 0 && !this.#isStored) return undefined;
-    this.#isStored = savings.length > 0;
+    const isWorthIt = throttle.savings(now);
+    if (!isWorthIt && !this.#isStored) return undefined;
+    this.#isStored = isWorthIt;
+    const savings = Array.from({ length: 5 }, (_, index) => throttle.detail(Detail.reading + index));
     const list = [Date.now(), ...savings];
     if (this.#isStored && !storage()) return list;
     this.#write(this.#isStored ? list : undefined);

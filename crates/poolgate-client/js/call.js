@@ -3,7 +3,7 @@
 
 import { NORMAL, PRIORITIES } from "./codes.js";
 import { QUEUE_TIMEOUT_MS, RETRIES } from "./options.js";
-import { isObject, isRequest, whole, wrong } from "./values.js";
+import { isForeignRequest, isObject, isRequest, whole, wrong } from "./values.js";
 
 /**
  * @typedef {object} Call the part of the arguments that the throttle is told, and the signal that ends the wait
@@ -60,5 +60,5 @@ export function signalOf(input, init) {
   const signal = isObject(init) ? init.signal : undefined;
   // `null` takes the request's own signal away.
   if (signal !== undefined) return signal;
-  return isRequest(input) ? input.signal : undefined;
+  return typeof input !== "string" && (isRequest(input) || isForeignRequest(input)) ? input.signal : undefined;
 }

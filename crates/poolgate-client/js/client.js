@@ -6,6 +6,7 @@
 import { Coalescer } from "./coalesce.js";
 import { Core } from "./core.js";
 import { errorOf } from "./errors.js";
+import { bareFetch } from "./host.js";
 import { instantiate } from "./module.js";
 import { readOptions } from "./options.js";
 import { announce, announceAgain } from "./own-client.js";
@@ -69,6 +70,7 @@ class PoolgateClient extends EventTarget {
   #tabs;
   /** Ends with the client. */
   #life = new AbortController();
+  #bare = bareFetch();
   /** @type {typeof fetch} */
   #host;
   /** @type {Coalescer | undefined} where identical requests are one */
@@ -80,16 +82,20 @@ class PoolgateClient extends EventTarget {
    */
   constructor(init, options = {}) {
     super();
-    this.#host = typeof options?.fetch === "function" ? options.fetch : globalThis.fetch;
+    this.#host = typeof options?.fetch === "function" ? options.fetch : this.#bare.fetch;
     if (options?.coalesce === true) this.#coalescer = new Coalescer((input, init) => this.#send(input, init));
-    // An own property and not a method, so that it can be passed around.
+    // An own property, so that it can be passed around; a method and with one argument, as the host's is.
     const client = this;
-    /** @type {typeof fetch} */
-    this.fetch = function fetch(input, init) {
-      // The host's fetch says best what is wrong with a call without arguments.
-      if (arguments.length === 0) return client.#passThrough();
-      return client.#coalescer ? client.#coalescer.fetch(input, init) : client.#send(input, init);
-    };
+    ({ fetch: this.fetch } = {
+      /** @type {typeof fetch} */
+      fetch(input, ...rest) {
+        // The host's fetch says best what is wrong with a call without arguments.
+        if (arguments.length === 0) return client.#passThrough();
+        const [init] = rest;
+        if (client.#bare.hasComeBack(input)) return client.#passThrough(input, init);
+        return client.#coalescer ? client.#coalescer.fetch(input, init) : client.#send(input, init);
+      },
+    });
     /** Settled once the module works, or is known not to. Rejected only when an option is wrong. */
     this.started = this.#start(init, options);
     // Whoever waits for it hears of the failure; nobody has to.
@@ -123,11 +129,15 @@ class PoolgateClient extends EventTarget {
   async #start(init, options) {
     const shared = options?.shareAcrossTabs !== false && canShare();
     // What is wrong with them is said whatever becomes of the module.
-    const read = readOptions(options, shared);
+    const read = readOptions(options, shared, this.#host);
+    if (!read.base) {
+      this.#unavailable("there is no page with an origin, and no option `baseUrl`");
+      return;
+    }
     try {
       await init(options?.wasm);
     } catch (error) {
-      this.#unavailable(error);
+      this.#unavailable(`the wasm module does not work here: ${error}`, error);
       return;
     }
     // Before the first limit: until it has answered, a worker of ours throttles this page's requests.
@@ -144,8 +154,7 @@ class PoolgateClient extends EventTarget {
     if (!core) return;
     this.#core = core;
     if (shared) {
-      const { baseUrl = location.origin, transport = "auto" } = options ?? {};
-      this.#tabs = tabsOf(new URL(baseUrl).href, core, transport === "auto");
+      this.#tabs = tabsOf(`${read.base}/`, core, (options?.transport ?? "auto") === "auto");
       this.#tabs.join();
     }
     if (globalThis.document) this.#watchPage(core);
@@ -163,7 +172,7 @@ class PoolgateClient extends EventTarget {
       core.close();
     } catch (error) {
       if (!(error instanceof WebAssembly.RuntimeError)) throw error;
-      this.#unavailable(error);
+      this.#unavailable(`the wasm module does not work here: ${error}`, error);
     }
     return undefined;
   }
@@ -214,7 +223,7 @@ class PoolgateClient extends EventTarget {
     this.#core = undefined;
     this.#life.abort();
     this.#tabs?.leave();
-    this.#unavailable(error);
+    this.#unavailable(`the wasm module does not work any more: ${error}`, error);
   }
 
   #need() {
@@ -226,9 +235,12 @@ class PoolgateClient extends EventTarget {
     return this.#core;
   }
 
-  /** @param {unknown} error */
-  #unavailable(error) {
-    if (!complained) warn(`the wasm module does not work here, requests pass through: ${error}`);
+  /**
+   * @param {string} why
+   * @param {unknown} [error]
+   */
+  #unavailable(why, error = new Error(why)) {
+    if (!complained) warn(`requests pass through: ${why}`);
     complained = true;
     // Later, so that whoever awaits the client can listen first.
     setTimeout(() => this.#emit("syncchange", { stale: false, transport: "none", error }), 0);

@@ -12,6 +12,12 @@ export const PRIORITIES = ["low", "normal", "high", "critical"];
 export const NORMAL = 1;
 export const AGGRESSIVE = 2;
 
+/** What the throttle tells; 0 is nothing. */
+export const Event = { start: 1, reject: 2, level: 3, breaker: 4, stale: 5, ask: 6 };
+/** Places of details. */
+export const Detail = { subject: 0, reason: 1, retryAfter: 2, reading: 3 };
+/** News without content. */
+export const News = { noContact: 0, notFound: 1, headerMissing: 2, closed: 3 };
 /** Why a request is rejected. */
 export const Reason = { full: 0, timeout: 1, open: 2, closed: 3 };
 /** What became of a request. */

@@ -6,10 +6,10 @@ import { Throttle } from "./poolgate_client.js";
 import { AutoCleanup, cleanUp } from "./auto-cleanup.js";
 import { Attempts } from "./attempts.js";
 import { Budget } from "./budget.js";
-import { CIRCUITS, HEALTHS, LEVELS, Learned } from "./codes.js";
+import { CIRCUITS, Detail, Event, HEALTHS, LEVELS, Learned, News } from "./codes.js";
 import { readCall } from "./call.js";
 import { isConfig, isVersion, levelOf, readHeader } from "./config.js";
-import { Requests } from "./requests.js";
+import { Requests, asAnswer } from "./requests.js";
 import { Scope } from "./scope.js";
 import { Timer } from "./timer.js";
 import { Transport } from "./transport.js";
@@ -17,9 +17,6 @@ import { seed } from "./values.js";
 
 /** @type {import("./index.js").ClientState["transport"]} */
 const NO_CONTACT = "none";
-
-/** What the throttle tells; 0 is nothing. */
-const Event = { start: 1, reject: 2, level: 3, breaker: 4, stale: 5 };
 
 /**
  * @typedef {object} Shell
@@ -80,6 +77,21 @@ export class Core {
    * @returns {Promise<any>}
    */
   fetch(input, init) {
+    const { responds } = this.options;
+    const promise = this.#fetch(input, init);
+    if (!responds) return promise;
+    return promise.catch((error) => {
+      if (responds === "open" && error?.code !== "circuit_open") throw error;
+      return asAnswer(error);
+    });
+  }
+
+  /**
+   * @param {any} input
+   * @param {any} init
+   * @returns {Promise<any>}
+   */
+  #fetch(input, init) {
     const counts = this.closed ? undefined : this.scope.covers(input);
     if (!counts && !(counts === false && this.#attempts.routes)) return this.pass(input, init);
     let call;
@@ -152,7 +164,7 @@ export class Core {
     this.closed = true;
     this.safely(() => {
       this.#transport.end();
-      this.throttle.learn_closed(performance.now());
+      this.throttle.learn(News.closed, performance.now());
     });
     this.#cleanup.end();
     this.pump();
@@ -204,7 +216,7 @@ export class Core {
       if (isConfig(news)) this.learnDocument(news);
       else if (isVersion(news)) this.learned(this.throttle.learn_current(news.epoch, news.version, now));
       else if (typeof news === "string") this.learnHeader(readHeader(news), now);
-      else if (news === null) this.learned(this.throttle.learn_not_found(now));
+      else if (news === null) this.learned(this.throttle.learn(News.notFound, now));
     });
     this.pump();
   }
@@ -390,11 +402,10 @@ export class Core {
    * @param {number} now
    */
   #act(event, now) {
-    const { throttle } = this;
     const told = this.#told;
-    const { id, value } = throttle;
-    if (event === Event.start) this.#requests.start(id);
-    else if (event === Event.reject) this.#requests.reject(id);
+    const value = this.throttle.detail(Detail.subject);
+    if (event === Event.start) this.#requests.start(value);
+    else if (event === Event.reject) this.#requests.reject(value);
     else if (event === Event.level) {
       const from = LEVELS[told.level];
       told.level = value;
@@ -407,13 +418,16 @@ export class Core {
     } else if (event === Event.stale) {
       told.stale = value > 0;
       this.#tellSync();
+    } else if (event === Event.ask) {
+      this.#transport.askSoon();
     }
   }
 
   #read() {
-    const state = this.throttle.state(performance.now());
-    const [level, health, breaker, enforced, stale, passes, inFlight, oldestWaitMs, earliest, latest] = state;
-    const [rate, concurrency] = state.subarray(10);
+    const { throttle } = this;
+    throttle.read(performance.now());
+    const [level, health, breaker, enforced, stale, passes, inFlight, oldestWaitMs, earliest, latest, rate, concurrency] =
+      Array.from({ length: 12 }, (_, index) => throttle.detail(Detail.reading + index));
     return {
       level,
       health,

@@ -12,6 +12,8 @@ const NAMES = [
   "maxQueue",
   "queueTimeoutMs",
   "onOpen",
+  "onReject",
+  "credentials",
   "shareAcrossTabs",
   "autoCleanup",
   "honourForeignLimits",
@@ -21,8 +23,6 @@ const NAMES = [
   "wasm",
 ];
 
-/** @type {("auto" | "sse" | "poll")[]} */
-const MODES = ["auto", "sse", "poll"];
 /** @type {[number, number]} */
 export const QUEUE_TIMEOUT_MS = [0, 600_000];
 /** @type {[number, number]} */
@@ -36,8 +36,9 @@ export const RETRIES = [0, 5];
  * Throws a `TypeError` that names the option that is wrong.
  * @param {any} given
  * @param {boolean} shared whether this client acts as one with others of its browser
+ * @param {typeof fetch} host what is called where the app names no other
  */
-export function readOptions(given, shared) {
+export function readOptions(given, shared, host) {
   if (given != null && !isObject(given)) throw wrong("options must be an object");
   given ??= {};
   for (const name of Object.keys(given)) {
@@ -58,13 +59,18 @@ export function readOptions(given, shared) {
     if (value !== undefined && typeof value !== "function") throw wrong(`option \`${name}\` must be a function`);
     return value;
   };
-  const choice = (/** @type {string} */ name, /** @type {string[]} */ words) => {
-    const at = given[name] === undefined ? 0 : words.indexOf(given[name]);
-    if (at < 0) throw wrong(`option \`${name}\` must be one of ${words.map((word) => `"${word}"`).join(", ")}`);
-    return at;
+  /** The first one, where nothing is said. */
+  const choice = (/** @type {string} */ name, /** @type {any[]} */ words) => {
+    const { [name]: word = words[0] } = given;
+    if (!words.includes(word)) {
+      throw wrong(`option \`${name}\` must be one of ${words.map((word) => `"${word}"`).join(", ")}`);
+    }
+    return word;
   };
 
-  const mode = MODES[choice("transport", MODES)];
+  /** @type {"auto" | "sse" | "poll"} */
+  const mode = choice("transport", ["auto", "sse", "poll"]);
+  const [onReject, onOpen] = ["onReject", "onOpen"].map((name) => choice(name, ["reject", "respond"]) === "respond");
   // As many streams as tabs would use up the browser's connections.
   const alone = flag("shareAcrossTabs", true) && !shared;
   flag("coalesce", false);
@@ -76,36 +82,37 @@ export function readOptions(given, shared) {
     throttles: fn("throttles"),
     maxQueue: number("maxQueue", [0, 10_000], 256),
     queueTimeoutMs: number("queueTimeoutMs", QUEUE_TIMEOUT_MS, 10_000),
-    responds: choice("onOpen", ["reject", "respond"]) > 0,
+    responds: onReject ? "always" : onOpen ? "open" : "",
+    /** @type {RequestCredentials} */
+    credentials: choice("credentials", ["same-origin", "omit", "include"]),
     autoCleanup: flag("autoCleanup", true),
     honourForeignLimits: flag("honourForeignLimits", false),
     retries: number("retries", RETRIES, 0),
     /** @type {typeof fetch} */
-    fetch: fn("fetch") ?? hostFetch(),
+    fetch: fn("fetch") ?? host,
   };
 }
 
-/** Where the Poolgate server is. @param {unknown} given */
+/**
+ * Where the Poolgate server is; nowhere, where there is no page, or one without an origin, and nobody says.
+ * @param {unknown} given
+ */
 function readBase(given) {
   let url;
+  const origin = globalThis.location?.origin ?? "null";
+  if (given === undefined && !origin.startsWith("http")) return { origin: "", base: "", healthPrefix: "" };
   try {
-    url = new URL(/** @type {any} */ (given === undefined ? globalThis.location?.origin : given));
+    url = new URL(/** @type {any} */ (given === undefined ? origin : given));
   } catch {
-    throw wrong("option `baseUrl` must be an absolute URL, and is required where there is no page");
+    throw wrong("option `baseUrl` must be an absolute URL");
   }
-  const { origin } = url;
-  if (origin === "null") throw wrong("option `baseUrl` must have an origin, such as https://example.com");
+  if (url.origin === "null") throw wrong("option `baseUrl` must have an origin, such as https://example.com");
   const path = url.pathname.replace(/\/+$/, "");
   return {
-    origin,
+    origin: url.origin,
     /** Address without query and without the slash at its end. */
-    base: origin + path,
+    base: url.origin + path,
     /** What the paths of the health API begin with. */
     healthPrefix: `${path}/api/v1/health/`,
   };
-}
-
-function hostFetch() {
-  if (typeof globalThis.fetch !== "function") throw wrong("option `fetch` is needed here: there is none");
-  return globalThis.fetch;
 }

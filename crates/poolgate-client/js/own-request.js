@@ -5,12 +5,12 @@
 const TIMEOUT_MS = 10_000;
 
 /**
- * @param {typeof globalThis.fetch} fetch the host's
- * @param {string} url
+ * @param {Pick<import("./options.js").Options, "base" | "credentials" | "fetch">} options
+ * @param {string} name of the route
  * @param {RequestInit} init
  */
-export async function send(fetch, url, init) {
+export async function send({ base, credentials, fetch }, name, init) {
   // Where the host has no such signal, its own time limit has to do.
   const signal = globalThis.AbortSignal?.timeout?.(TIMEOUT_MS);
-  return fetch(url, { ...init, signal });
+  return fetch(`${base}/api/v1/health/database/${name}`, { ...init, credentials, signal });
 }

@@ -1,5 +1,6 @@
 // @ts-check
-// `RateLimit` and `RateLimit-Policy`: what is left of a server's quotas (IETF httpapi draft 10, RFC 9651 lists).
+// What is left of a server's quotas: `RateLimit` and `RateLimit-Policy` (IETF httpapi drafts 8 to 10, RFC 9651 lists), and what
+// servers said before: one field with `remaining` and `reset` (draft 7), or fields of their own (drafts 0 to 6, `X-RateLimit`).
 
 // The members of a list of strings with their parameters, as RFC 9651 has them.
 const STRING = String.raw`"(?:[ !#-\[\]-~]|\\["\\])*"`;
@@ -43,6 +44,27 @@ export function tightest(limit, policy) {
     if (difference < 0) tightest = { remaining: Math.min(remaining, 0xffff_ffff), reset };
   }
   return tightest;
+}
+
+/**
+ * The quota in the older forms. A reset is a number of seconds from now, or a time of day in seconds or milliseconds.
+ * @param {(name: string) => string} field
+ * @param {number} now of whoever says it, in Unix milliseconds
+ * @returns {Quota | undefined}
+ */
+export function olderQuota(field, now) {
+  const pairs = field("ratelimit").matchAll(/([a-z]+)\s*=\s*(\d+)/gi);
+  const together = new Map(Array.from(pairs, ([, name, number]) => [name.toLowerCase(), number]));
+  for (const prefix of ["", "ratelimit-", "x-ratelimit-"]) {
+    const [remaining, reset] = ["remaining", "reset"].map((name) => {
+      const text = prefix ? field(prefix + name) : together.get(name);
+      return text ? Number(text) : NaN;
+    });
+    if (!(remaining >= 0 && reset >= 0)) continue;
+    const seconds = reset > 1e11 ? (reset - now) / 1000 : reset > 1e9 ? reset - now / 1000 : reset;
+    return { remaining: Math.min(Math.floor(remaining), 0xffff_ffff), reset: Math.max(Math.ceil(seconds), 0) };
+  }
+  return undefined;
 }
 
 /**

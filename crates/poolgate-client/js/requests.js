@@ -4,13 +4,11 @@
 // The host's `fetch` gets the app's own arguments and its `Response` is handed on as it is. Only the head is read on the
 // way.
 
-import { headOf, isCached, isTheGates, problemOf, wishesOf } from "./answer.js";
-import { signalOf } from "./call.js";
-import { Outcome, Reason } from "./codes.js";
-import { readHeader } from "./config.js";
-import { errorOf } from "./errors.js";
-import { urlOf } from "./scope.js";
-import { Snapshot, judge } from "./snapshot.js";
+import { PROBLEM, headOf, headerOf, isCached, isTheGates, problemOf, wishesOf } from "./answer.js";
+import { Detail, News, Outcome, Reason } from "./codes.js";
+import { CONFIG_HEADER, readHeader } from "./config.js";
+import { errorOf, isPoolgateError } from "./errors.js";
+import { Snapshot } from "./snapshot.js";
 
 const REJECTIONS = [
   ["queue_full", "too many requests wait already"],
@@ -28,6 +26,9 @@ export function rejectionOf(reason, retryAfterMs = Infinity) {
   const [code, message] = REJECTIONS[reason];
   return errorOf(code, message, retryAfterMs < Infinity ? retryAfterMs : null);
 }
+
+/** What all requests with `keepalive` together may weigh, in browsers. */
+const KEEPALIVE_BYTES = 65_536;
 
 /**
  * @typedef {object} Waiting a call whose promise the app has, and nothing else yet
@@ -68,7 +69,7 @@ export class Requests {
     const id = core.safely(() => core.throttle.submit(call.priority, call.bypass, call.queueTimeoutMs, now));
     if (id === undefined) return core.pass(input, init);
     const promise =
-      id > 0 ? this.#launch(id, input, init) : id < 0 ? this.#enqueue(-id, call, input, init) : this.#turnAway();
+      id > 0 ? this.#launch(id, call.signal, input, init) : id < 0 ? this.#enqueue(-id, call, input, init) : this.#turnAway();
     core.pump(now);
     return promise;
   }
@@ -93,7 +94,7 @@ export class Requests {
    */
   start(id) {
     const waiting = this.#take(id);
-    if (waiting) waiting.resolve(this.#launch(id, ...waiting.snapshot.arguments()));
+    if (waiting) waiting.resolve(this.#launch(id, waiting.signal, ...waiting.snapshot.arguments()));
     else this.#core.throttle.complete(id, Outcome.aborted, performance.now());
   }
 
@@ -108,13 +109,27 @@ export class Requests {
     this.#turnAway().then(waiting.resolve, waiting.reject);
   }
 
-  /** The page is left: requests that may outlive it start now, or would never. */
+  /**
+   * The page is left: requests that may outlive it start now, or would never; as many as the browser takes at a time, and the
+   * others after them.
+   */
   startKeepalive() {
-    for (const [id, { snapshot }] of this.#waiting) {
-      if (!snapshot.isKeepalive) continue;
-      this.#core.safely(() => this.#core.throttle.abort(id, performance.now()));
-      this.#pass(id);
-    }
+    const ids = [...this.#waiting.keys()].filter((id) => this.#waiting.get(id)?.snapshot.isKeepalive);
+    let sent = 0;
+    const next = () => {
+      for (let id; (id = ids[0]); ids.shift()) {
+        const size = this.#waiting.get(id)?.snapshot.size ?? 0;
+        if (sent > 0 && sent + size > KEEPALIVE_BYTES) return;
+        this.#core.safely(() => this.#core.throttle.abort(/** @type {number} */ (id), performance.now()));
+        sent += size;
+        const over = () => {
+          sent -= size;
+          next();
+        };
+        this.#pass(id)?.then(over, over);
+      }
+    };
+    next();
   }
 
   /** Whatever waits starts now, past the throttle. */
@@ -135,7 +150,8 @@ export class Requests {
     if (isTheGates(await problem)) {
       const { retryAfterMs, quota } = wishes;
       const wait = retryAfterMs ?? (quota?.remaining === 0 ? quota.reset * 1000 : undefined);
-      core.safely(() => core.throttle.turned_away(wait, performance.now()));
+      const epoch = readHeader(headerOf(answer, CONFIG_HEADER) ?? "")?.epoch ?? 0;
+      core.safely(() => core.throttle.turned_away(wait, epoch, performance.now()));
       core.pump();
     } else {
       otherwise?.(wishes);
@@ -144,11 +160,12 @@ export class Requests {
 
   /**
    * @param {number} id
+   * @param {any} signal the app's
    * @param {any} input
    * @param {any} init
    * @returns {Promise<any>}
    */
-  #launch(id, input, init) {
+  #launch(id, signal, input, init) {
     const core = this.#core;
     const { fetch } = core.options;
     let promise;
@@ -165,13 +182,11 @@ export class Requests {
         return answer;
       },
       (thrown) => {
-        const aborted = abortedSignal(input, init);
-        // Arguments that the platform refuses give a TypeError too, and are no evidence about the server.
-        const outcome = aborted || isRefused(input, init) ? Outcome.aborted : Outcome.failure;
+        const outcome = signal?.aborted ? Outcome.aborted : Outcome.failure;
         core.safely(() => core.throttle.complete(id, outcome, performance.now()));
         core.pump();
         // The host's error, or the reason of the app's own signal.
-        throw aborted ? aborted.reason : thrown;
+        throw signal?.aborted ? signal.reason : thrown;
       },
     );
   }
@@ -239,7 +254,9 @@ export class Requests {
   /** @param {number} id */
   #pass(id) {
     const waiting = this.#take(id);
-    if (waiting) waiting.resolve(this.#core.pass(...waiting.snapshot.arguments()));
+    const sent = waiting && this.#core.pass(...waiting.snapshot.arguments());
+    waiting?.resolve(sent);
+    return sent;
   }
 
   /**
@@ -254,7 +271,7 @@ export class Requests {
     if (config === null) {
       // A gateway in front of the server did not reach it.
       if (status === 502 || status === 504) outcome = Outcome.failure;
-      else if (status >= 200 && status < 300) core.learned(core.throttle.learn_header_missing(now));
+      else if (status >= 200 && status < 300) core.learned(core.throttle.learn(News.headerMissing, now));
     } else if (config !== undefined && !isCached(answer)) {
       if (this.#last.text !== config) this.#last = { text: config, header: readHeader(config) };
       // Whoever divides the limits must know them: the header of one tab's answer is news to all.
@@ -265,55 +282,32 @@ export class Requests {
     core.pump(now);
   }
 
-  /** The answer to the call that was rejected last: an error, or a response where the app wants one. */
+  /** What the call that was rejected last is told. */
   async #turnAway() {
-    const { reason, retry_after: wait } = this.#core.throttle;
-    if (reason !== Reason.open || !this.#core.options.responds) throw rejectionOf(reason, wait);
-    return serviceUnavailable(wait);
+    const { throttle } = this.#core;
+    throw rejectionOf(throttle.detail(Detail.reason), throttle.detail(Detail.retryAfter));
   }
 }
 
 /**
- * The signal of a call that the app has aborted.
- * @param {any} input
- * @param {any} init
- * @returns {{ reason: unknown } | undefined}
+ * What the server's gate would say, where the app wants no error of ours.
+ * @param {any} error
  */
-function abortedSignal(input, init) {
-  try {
-    const signal = signalOf(input, init);
-    return signal?.aborted ? signal : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/**
- * @param {any} input
- * @param {any} init
- */
-function isRefused(input, init) {
-  try {
-    judge(/** @type {URL} */ (urlOf(input)).href, init);
-    return false;
-  } catch {
-    return true;
-  }
-}
-
-/** What the server's gate would say. @param {number} wait milliseconds */
-function serviceUnavailable(wait) {
-  const seconds = Math.max(1, Math.ceil((wait < Infinity ? wait : 1000) / 1000));
+export function asAnswer(error) {
+  if (!isPoolgateError(error)) throw error;
+  const { code, message: detail, retryAfterMs } = error;
+  const isOpen = code === REJECTIONS[Reason.open][0];
   const problem = {
-    type: "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
-    title: "The database does not answer",
+    type: `${PROBLEM}temporary-reduced-capacity`,
+    title: "Service Unavailable",
     status: 503,
-    detail: "answered by the client: requests are held back until the database answers again",
-    code: "database_unavailable",
+    detail,
+    code: isOpen ? "database_unavailable" : code,
   };
+  const seconds = Math.max(1, Math.ceil((retryAfterMs ?? 1000) / 1000));
   return new Response(JSON.stringify(problem), {
     status: 503,
-    statusText: "Service Unavailable",
-    headers: { "content-type": "application/problem+json", "retry-after": String(seconds) },
+    statusText: problem.title,
+    headers: { "content-type": "application/problem+json", "retry-after": `${seconds}` },
   });
 }

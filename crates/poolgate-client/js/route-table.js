@@ -2,18 +2,21 @@
 // What other limiters than the gate say about single routes: an origin and a path each. The module keeps their limits under
 // numbers, which are given here.
 
-import { Routes } from "./poolgate_client.js";
 import { urlOf } from "./scope.js";
-import { seed } from "./values.js";
 
 /** More than the module remembers; a route that is forgotten gets another number. */
 const MOST_ROUTES = 1000;
 
 export class RouteTable {
-  #routes = new Routes(seed());
+  #throttle;
   /** @type {Map<string, number>} */
   #numbers = new Map();
   #last = 0;
+
+  /** @param {import("./poolgate_client.js").Throttle} throttle */
+  constructor(throttle) {
+    this.#throttle = throttle;
+  }
 
   /**
    * The number of a request's route.
@@ -38,7 +41,7 @@ export class RouteTable {
    * @param {number | undefined} route
    */
   admit(route = 0) {
-    return this.#routes.admit(route, performance.now());
+    return this.#throttle.admit(route, performance.now());
   }
 
   /**
@@ -47,6 +50,6 @@ export class RouteTable {
    * @param {{ retryAfterMs?: number, quota?: import("./rate-limit.js").Quota }} wishes
    */
   learn(route = 0, { retryAfterMs, quota }) {
-    this.#routes.learn(route, retryAfterMs, quota?.remaining, quota?.reset ?? 0, performance.now());
+    this.#throttle.learn_route(route, retryAfterMs, quota?.remaining, quota?.reset ?? 0, performance.now());
   }
 }

@@ -1,7 +1,7 @@
 // @ts-check
 // Which requests are throttled, and the address of each.
 
-import { isRequest, warn } from "./values.js";
+import { isForeignRequest, isRequest, warn } from "./values.js";
 
 export class Scope {
   #origin;
@@ -30,15 +30,15 @@ export class Scope {
   }
 
   /**
-   * Whether a request counts; `undefined` where the host's fetch will refuse it.
+   * Whether a request counts; `undefined` where the host's fetch will refuse it, or asks no server.
    * @param {unknown} input
    */
   covers(input) {
     if (this.#mayBePlain && typeof input === "string" && this.#isPlain(input)) return true;
     const url = urlOf(input);
     if (!url) return undefined;
-    // What is in memory asks no server, though the origin of a blob is the page's.
-    if (!url.protocol.startsWith("http")) return false;
+    // What is in memory asks no server, though the origin of a blob is the page's; and it may be gone a moment later.
+    if (!url.protocol.startsWith("http")) return undefined;
     if (!this.#throttles) return url.origin === this.#origin && !url.pathname.startsWith(this.#healthPrefix);
     try {
       return Boolean(this.#throttles(url));
@@ -67,14 +67,15 @@ export class Scope {
  */
 export function urlOf(input) {
   try {
-    return isRequest(input) ? new URL(input.url) : new URL(input, baseAddress());
+    const isText = typeof input === "string" || input instanceof URL;
+    return new URL(!isText && (isRequest(input) || isForeignRequest(input)) ? input.url : input, baseAddress());
   } catch {
     return undefined;
   }
 }
 
 /** What relative addresses are relative to; read each time, because `history.pushState` changes it. */
-function baseAddress() {
+export function baseAddress() {
   // Node has neither: its fetch refuses relative addresses.
   return globalThis.document?.baseURI ?? globalThis.location?.href;
 }

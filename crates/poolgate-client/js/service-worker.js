@@ -3,7 +3,6 @@
 // remember is in the Cache, and the module is there to begin with.
 
 import { entry } from "./client.js";
-import { isPoolgateError } from "./public-errors.js";
 import { CACHES, OWN_CLIENT } from "./own-client.js";
 
 /** An old worker goes on with its own module while a new one is installed. */
@@ -16,14 +15,18 @@ const scope = /** @type {any} */ (globalThis);
 
 /** @param {import("./service-worker.js").ThrottleAppOptions} [options] */
 export function throttleApp({ methods = ["GET", "HEAD"], destinations = [""], ...options } = {}) {
-  const counts = (/** @type {Request} */ { method, mode, destination }) =>
-    mode !== "navigate" && methods.includes(method) && destinations.includes(/** @type {any} */ (destination));
+  const counts = (/** @type {Request} */ { method, mode, destination, headers }) =>
+    mode !== "navigate" &&
+    methods.includes(method) &&
+    destinations.includes(/** @type {any} */ (destination)) &&
+    // An event stream is open for as long as its page, and one that is turned away never comes back.
+    !headers.get("accept")?.includes("text/event-stream");
   const own = new OwnClients();
   /** @type {Promise<import("./index.js").PoolgateClient | undefined> | undefined} */
   let starting;
   const start = async () => {
     const wasm = options.wasm ?? (await caches.match(address(), { cacheName: CACHE }).catch(() => undefined));
-    return createClient({ onOpen: "respond", ...options, wasm });
+    return createClient({ onReject: "respond", ...options, wasm });
   };
   let complained = false;
   const failed = (/** @type {any} */ error) => {
@@ -53,7 +56,7 @@ export function throttleApp({ methods = ["GET", "HEAD"], destinations = [""], ..
         if (await own.recalls(clientId)) return fetch(request);
         starting ??= start().catch(failed);
         const client = await starting;
-        return client ? client.fetch(request).catch(turnedAway) : fetch(request);
+        return client ? client.fetch(request) : fetch(request);
       })(),
     );
   });
@@ -102,19 +105,4 @@ function keyOf(id) {
 async function forgetOldModules() {
   const names = await caches.keys();
   await Promise.all(names.filter((name) => name.startsWith(CACHES) && name !== CACHE).map((name) => caches.delete(name)));
-}
-
-/**
- * An app that was not changed knows no errors of ours: it gets what the server's gate would say.
- * @param {any} error
- */
-function turnedAway(error) {
-  if (!isPoolgateError(error)) throw error;
-  const { code, message, retryAfterMs } = error;
-  const problem = { type: "about:blank", title: "Service Unavailable", status: 503, detail: message, code };
-  const headers = {
-    "content-type": "application/problem+json",
-    "retry-after": String(Math.max(1, Math.ceil((retryAfterMs ?? 1000) / 1000))),
-  };
-  return new Response(JSON.stringify(problem), { status: 503, headers });
 }

@@ -4,8 +4,8 @@
 // An app may change a URL, a header list or a buffer after it has called `fetch`, or navigate and so give a relative
 // address another meaning; none of it may reach a request that starts later.
 
-import { urlOf } from "./scope.js";
-import { isObject, isRequest } from "./values.js";
+import { baseAddress, urlOf } from "./scope.js";
+import { isA, isForeignRequest, isObject, isRequest } from "./values.js";
 
 /** Members that native `fetch` reads even where they are inherited, as those of a `Request` used as `init` are. */
 export const MEMBERS = [
@@ -23,10 +23,16 @@ export const MEMBERS = [
   "signal",
   "duplex",
   "priority",
+  // Node's and the specification's own.
+  "dispatcher",
+  "window",
 ];
 
 /** Sending these twice does no more than sending them once (RFC 9110, 9.2.2). */
 const IDEMPOTENT = /^(get|head|options|put|delete)$/i;
+
+/** What a Request's body may weigh; nobody says. */
+const UNKNOWN_SIZE = 65_536;
 
 /** Arguments for the host's `fetch`, independent of everything that the app still holds. */
 export class Snapshot {
@@ -48,8 +54,13 @@ export class Snapshot {
         // Header list and body are in the request now, with the content type that belongs to the body.
         for (const name of ["headers", "body", "duplex"]) delete this.#init[name];
       }
+      const { referrer, referrerPolicy } = this.#input;
+      if (referrer === "about:client") this.#init = addReferrer({ ...this.#init, referrerPolicy });
+    } else if (!(input instanceof URL) && isForeignRequest(input)) {
+      this.#input = input;
     } else {
       this.#input = urlOf(input)?.href ?? input;
+      this.#init = addReferrer(this.#init);
       judge(this.#input, this.#init);
       const body = this.#init?.body;
       if (isStream(body)) this.#lock = body.getReader();
@@ -93,6 +104,15 @@ export class Snapshot {
     return IDEMPOTENT.test(method) && (body === null || /^(get|head)$/i.test(method));
   }
 
+  /** What the body weighs, about. */
+  get size() {
+    if (typeof this.#input !== "string") return this.#input.body ? UNKNOWN_SIZE : 0;
+    const body = this.#init?.body;
+    if (!isObject(body)) return new TextEncoder().encode(body ?? "").length;
+    const { byteLength, size } = body;
+    return byteLength ?? (isA("URLSearchParams", "has", body) ? String(body).length : isA("Blob", "size", body) ? size : UNKNOWN_SIZE);
+  }
+
   /** The request may outlive its page. */
   get isKeepalive() {
     return Boolean(this.#init?.keepalive || this.#input.keepalive);
@@ -104,8 +124,14 @@ export class Snapshot {
  * @param {any} input
  * @param {any} init
  */
-export function judge(input, init) {
-  new Request(input, init);
+function judge(input, init) {
+  if (!isObject(init)) return void new Request(input, init);
+  const judged = { ...init };
+  // In Node each Request listens to its signal, until it is collected.
+  if (typeof judged.signal?.aborted === "boolean") delete judged.signal;
+  // Whoever is asked for its iterator twice gives two.
+  if (isIterable(judged.body)) judged.body = "";
+  new Request(input, judged);
 }
 
 /**
@@ -123,7 +149,26 @@ function forget(cancelled) {
 }
 
 /** @param {unknown} value @returns {value is ReadableStream} */
-const isStream = (value) => value instanceof ReadableStream;
+const isStream = (value) => isA("ReadableStream", "locked", value);
+
+/** A body in Node, but not a stream of the platform's. @param {any} value */
+const isIterable = (value) => isObject(value) && Symbol.asyncIterator in value && !isStream(value);
+
+/**
+ * The page that makes the call is the referrer, also when another one is shown later. It is that one where nothing else is
+ * said; what is relative is so to this page.
+ * @param {any} init
+ */
+function addReferrer(init) {
+  const { document } = globalThis;
+  const { referrer = "about:client" } = init ?? {};
+  if (!document || !referrer || !isObject(init ?? {})) return init;
+  try {
+    return { ...init, referrer: referrer === "about:client" ? document.URL : new URL(referrer, baseAddress()).href };
+  } catch {
+    return init;
+  }
+}
 
 /** @param {any} init */
 function copyInit(init) {
@@ -134,21 +179,34 @@ function copyInit(init) {
       if (value !== undefined) copy[name] = value;
     }
   }
-  // A list, a record or `Headers`: the constructor reads them all, and refuses what fetch refuses.
-  if (copy.headers !== undefined) copy.headers = new Headers(copy.headers);
-  if (copy.body !== undefined) copy.body = copyBody(copy.body);
+  if (isObject(copy.headers)) copy.headers = copyHeaders(copy.headers);
+  if (isObject(copy.body)) copy.body = copyBody(copy.body);
   return copy;
+}
+
+/**
+ * A list of pairs: `Headers` would forget how the names are written.
+ * @param {any} headers a list, a record or `Headers`
+ */
+function copyHeaders(headers) {
+  const pairs = typeof headers[Symbol.iterator] === "function" ? headers : Object.entries(headers);
+  return Array.from(pairs, (pair) => Array.from(pair, (text) => `${text}`));
 }
 
 /** Copies what can change; strings and blobs cannot, and a stream is taken over as it is. @param {any} body */
 function copyBody(body) {
-  if (body instanceof ArrayBuffer) return body.slice(0);
+  const isBuffer = (/** @type {unknown} */ value) => isA("ArrayBuffer", "byteLength", value);
+  if (isBuffer(body)) return body.slice(0);
   // What is shared with others fetch refuses.
-  if (ArrayBuffer.isView(body) && body.buffer instanceof ArrayBuffer) {
+  if (ArrayBuffer.isView(body) && isBuffer(body.buffer)) {
     return new Uint8Array(body.buffer, body.byteOffset, body.byteLength).slice();
   }
-  if (body instanceof URLSearchParams) return new URLSearchParams(body);
-  if (!(body instanceof FormData)) return body;
+  if (isA("URLSearchParams", "has", body)) return new URLSearchParams(String(body));
+  if (!isA("FormData", "has", body)) {
+    // Anything else is a text to fetch, as it is now. Libraries have bodies of their own, for a fetch of their own.
+    const isText = / (Object|Array|URL)\]$/.test(Object.prototype.toString.call(body)) && !isIterable(body) && !body.pipe;
+    return isText ? `${body}` : body;
+  }
   const copy = new FormData();
   for (const [name, value] of body) copy.append(name, value);
   return copy;

@@ -39,7 +39,8 @@ export function canShare() {
  * @param {boolean} mayDoze nobody wants news in a page that is not looked at and has nothing to do
  */
 export function tabsOf(server, core, mayDoze) {
-  const name = `poolgate ${server}`;
+  // What members say to each other is this version's; those of another one are clients of their own.
+  const name = `poolgate 1 ${server}`;
   const lifelines = `${name} member `;
   const part = partOf(core);
   let id = "";

@@ -3,6 +3,7 @@
 // app's own responses.) Which of them when is the plan's decision.
 
 import { jsonOf, statusOf } from "./answer.js";
+import { News } from "./codes.js";
 import { isConfig, isVersion, returnWithin } from "./config.js";
 import { errorOf } from "./errors.js";
 import { send } from "./own-request.js";
@@ -13,7 +14,6 @@ import { seed } from "./values.js";
 export class Transport {
   #core;
   #plan;
-  #configUrl;
   #eventsUrl;
   /** @type {EventSource | undefined} */
   #stream;
@@ -25,7 +25,6 @@ export class Transport {
     const { base, mode, pollIntervalMs } = core.options;
     this.#core = core;
     this.#plan = new TransportPlan(mode, typeof globalThis.EventSource === "function", pollIntervalMs);
-    this.#configUrl = `${base}/api/v1/health/database/throttling-config`;
     // Tells this client's stream from others; no secret, and sent nowhere else.
     this.#eventsUrl = `${base}/api/v1/health/database/events?client=${seed().toString(36)}`;
     this.#watchPage();
@@ -93,7 +92,7 @@ export class Transport {
   async #ask() {
     const core = this.#core;
     // Revalidates what the browser's cache has, so that an unchanged config costs a 304.
-    const answer = await send(core.options.fetch, this.#configUrl, { cache: "no-cache" }).catch(() => undefined);
+    const answer = await send(core.options, "throttling-config", { cache: "no-cache" }).catch(() => undefined);
     const status = statusOf(answer);
     const isRead = status >= 200 && status < 300;
     const document = isRead ? await jsonOf(answer).catch(() => undefined) : undefined;
@@ -115,10 +114,10 @@ export class Transport {
     if ((status === 404 || status === 501) && !core.document) {
       core.relay(null);
       this.end();
-      core.learned(core.throttle.learn_not_found(now));
+      core.learned(core.throttle.learn(News.notFound, now));
       return "the server has no throttling config; requests pass through";
     }
-    core.learned(core.throttle.learn_no_contact(now));
+    core.learned(core.throttle.learn(News.noContact, now));
     return "the throttling config could not be fetched";
   }
 
@@ -148,7 +147,7 @@ export class Transport {
   #open() {
     let stream;
     try {
-      stream = new EventSource(this.#eventsUrl);
+      stream = new EventSource(this.#eventsUrl, { withCredentials: this.#core.options.credentials === "include" });
     } catch {
       this.#lose();
       return;

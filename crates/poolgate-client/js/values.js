@@ -8,11 +8,39 @@
 export const isObject = (value) => typeof value === "object" && value !== null;
 
 /**
- * Whether it is a `Request`; there may be no such class, where an app brings its own fetch.
- * @param {unknown} input
+ * Whether a value is of one of the platform's classes, of whichever realm: the class's own members tell. There may be no such
+ * class.
+ * @param {string} type
+ * @param {string} member that only reads
+ * @param {any} value
+ * @returns {boolean}
+ */
+export function isA(type, member, value) {
+  if (!isObject(value)) return false;
+  try {
+    const Type = /** @type {any} */ (globalThis)[type];
+    if (value instanceof Type) return true;
+    const { get, value: method } = /** @type {any} */ (Object.getOwnPropertyDescriptor(Type.prototype, member));
+    (get ?? method).call(value, "");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Whether the platform takes it for a `Request`.
+ * @param {any} input
  * @returns {input is Request}
  */
-export const isRequest = (input) => typeof Request === "function" && input instanceof Request;
+export const isRequest = (input) => isA("Request", "url", input);
+
+/**
+ * Whether it is a request of another class, of a library or a polyfill: what the host's fetch makes of it is between the two.
+ * @param {any} input
+ */
+export const isForeignRequest = (input) =>
+  isObject(input) && typeof input.url === "string" && typeof input.method === "string" && isObject(input.headers);
 
 /**
  * A whole number within the range.

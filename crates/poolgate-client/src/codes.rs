@@ -79,6 +79,7 @@ mod tests {
     use std::fmt::Debug;
 
     use super::*;
+    use crate::throttle::{READING, REASON, RETRY_AFTER, SUBJECT};
 
     const SHELL: &str = include_str!("../js/codes.js");
 
@@ -143,5 +144,11 @@ mod tests {
         let learned = [Ok(Configured::Applied), Ok(Configured::Missed), Ok(Configured::Unchanged)];
         assert_eq!(["applied", "missed", "unchanged"].map(|name| number("Learned", name)), learned.map(of_configured));
         assert_eq!(["success", "failure", "aborted"].map(|name| number("Outcome", name)), [0, 1, 2]);
+        let events = ["start", "reject", "level", "breaker", "stale", "ask"].map(|name| number("Event", name));
+        assert_eq!(events, [1, 2, 3, 4, 5, 6]);
+        let news = ["noContact", "notFound", "headerMissing", "closed"].map(|name| number("News", name));
+        assert_eq!(news, [0, 1, 2, 3]);
+        let details = ["subject", "reason", "retryAfter", "reading"].map(|name| usize::from(number("Detail", name)));
+        assert_eq!(details, [SUBJECT, REASON, RETRY_AFTER, READING]);
     }
 }

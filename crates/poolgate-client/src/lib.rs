@@ -5,8 +5,8 @@
 //! calls nothing of JavaScript, and only numbers cross the border. The shell in `js/` does what it is told: it calls the
 //! host's `fetch`, listens, waits, reads and writes. `js/core.js` is where the two meet.
 //!
-//! - [`Throttle`]: submits, queues, starts and rejects requests, and says what is in force.
-//! - [`Routes`]: the limits of single routes that other limiters than the gate tell about.
+//! [`Throttle`] submits, queues, starts and rejects requests, and says what is in force. It also knows the limits of single
+//! routes that other limiters than the gate tell about.
 //!
 //! # Why it is cut here
 //!
@@ -17,12 +17,11 @@
 //! No code path panics on what an app or a server sends. The shell lets requests pass should the module fail anyway.
 
 mod codes;
-mod routes;
 mod table;
 mod throttle;
 mod time;
 
-pub use self::{routes::Routes, throttle::Throttle};
+pub use self::throttle::Throttle;
 
 /// Smaller than the standard library's: 2 KB less for every page to load (brotli).
 #[cfg(target_arch = "wasm32")]

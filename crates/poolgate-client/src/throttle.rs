@@ -1,7 +1,10 @@
-//! [`poolgate_throttle::Throttle`] for JavaScript.
+//! [`poolgate_throttle::Throttle`] and [`poolgate_throttle::RouteLimits`] for JavaScript.
+
+use std::time::Duration;
 
 use poolgate_throttle::{
-    Backoff, Event, News, Outcome, Permit, RejectReason, Rejection, Request, Savings, Settings, Share, Submitted,
+    Backoff, Event, News, Outcome, Permit, Quota, Rejection, Request, RouteLimits, RouteSignal, Savings, Settings,
+    Share, Submitted,
 };
 use poolgate_types::{ConfigHeader, ConfigVersion, Reason, ThrottlingConfig};
 use wasm_bindgen::prelude::*;
@@ -13,20 +16,25 @@ use crate::{
 };
 
 /// Decides which request of one client starts when. Every time is in milliseconds since any moment.
+///
+/// A call gives one number. Where there is more to say it is a [`detail`](Self::detail), until the next call that has some.
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct Throttle {
     throttle: poolgate_throttle::Throttle,
+    /// The limits of single routes, which the shell numbers.
+    routes: RouteLimits<u32>,
     /// Of requests on their way.
     permits: Table<Permit>,
-    /// The request that the last event was about.
-    id: u64,
-    /// What the last event changed to.
-    value: u8,
-    /// The last rejection.
-    rejection: Rejection,
-    backoff: Backoff,
+    details: [f64; 15],
 }
+
+/// Places of details: of the last event, of the last rejection, of the last retry, and of what was read last. The other side
+/// is `js/codes.js`.
+pub(crate) const SUBJECT: usize = 0;
+pub(crate) const REASON: usize = 1;
+pub(crate) const RETRY_AFTER: usize = 2;
+pub(crate) const READING: usize = 3;
 
 #[wasm_bindgen]
 impl Throttle {
@@ -41,16 +49,19 @@ impl Throttle {
         };
         Self {
             throttle: poolgate_throttle::Throttle::new(settings, seed as u64),
+            routes: RouteLimits::new(!(seed as u64)),
             permits: Table::new(),
-            id: 0,
-            value: 0,
-            rejection: Rejection { reason: RejectReason::Closed, retry_after: None },
-            backoff: Backoff::default(),
+            details: [0.0; 15],
         }
     }
 
-    /// Asks to send a request. Gives its id if it may start, minus its id if it waits, and 0 if it is rejected: then
-    /// [`reason`](Self::reason) and [`retry_after`](Self::retry_after) say more. Then drain [`poll`](Self::poll).
+    /// One of the numbers that a call had to give besides its own.
+    pub fn detail(&self, place: usize) -> f64 {
+        self.details.get(place).copied().unwrap_or_default()
+    }
+
+    /// Asks to send a request. Gives its id if it may start, minus its id if it waits, and 0 if it is rejected: details are
+    /// why, and after how long another attempt may succeed. Then drain [`poll`](Self::poll).
     pub fn submit(&mut self, priority: u8, bypass: bool, queue_timeout_ms: Option<f64>, now: f64) -> f64 {
         let queue_timeout = queue_timeout_ms.map(from_ms);
         let request = Request { priority: codes::priority(priority), queue_timeout, bypass };
@@ -59,7 +70,7 @@ impl Throttle {
             // Ids count up from 1, far from 2^53.
             Submitted::Queued(id) => -(id.as_u64() as f64),
             Submitted::Rejected(rejection) => {
-                self.rejection = rejection;
+                self.note_rejection(rejection);
                 0.0
             }
         }
@@ -83,65 +94,31 @@ impl Throttle {
         self.throttle.abort((id as u64).into(), from_ms(now));
     }
 
-    /// The next thing to act on, until it gives 0: start the request [`id`](Self::id) (1), reject it (2); the level (3), the
-    /// breaker (4) or staleness (5) has changed to [`value`](Self::value).
+    /// The next thing to act on, until it gives 0: start a request (1), reject it (2); the level (3), the breaker (4) or
+    /// staleness (5) has changed; fetch the config (6). Details are the request or what it has changed to, and of a rejection
+    /// the same as of [`submit`](Self::submit).
     pub fn poll(&mut self, now: f64) -> u8 {
-        match self.throttle.poll(from_ms(now)) {
-            None => 0,
-            Some(Event::Start(id, permit)) => {
-                self.id = id.as_u64();
-                self.keep(permit);
-                1
-            }
+        let (event, subject) = match self.throttle.poll(from_ms(now)) {
+            None => return 0,
+            Some(Event::Start(_, permit)) => (1, self.keep(permit)),
             Some(Event::Rejected(id, rejection)) => {
-                self.id = id.as_u64();
-                self.rejection = rejection;
-                2
+                self.note_rejection(rejection);
+                (2, id.as_u64() as f64)
             }
-            Some(Event::LevelChanged { to, .. }) => {
-                self.value = codes::of_level(to);
-                3
-            }
-            Some(Event::BreakerChanged { to, .. }) => {
-                self.value = codes::of_circuit(to);
-                4
-            }
-            Some(Event::StaleChanged(stale)) => {
-                self.value = stale.into();
-                5
-            }
+            Some(Event::LevelChanged { to, .. }) => (3, codes::of_level(to).into()),
+            Some(Event::BreakerChanged { to, .. }) => (4, codes::of_circuit(to).into()),
+            Some(Event::StaleChanged(stale)) => (5, stale.into()),
+            Some(Event::Ask) => (6, 0.0),
             // There is no other yet; it would be nothing to act on.
-            Some(_) => 6,
-        }
+            Some(_) => (7, 0.0),
+        };
+        self.note(SUBJECT, &[subject]);
+        event
     }
 
     /// When [`poll`](Self::poll) must be called again though nothing else happened.
     pub fn next_wakeup(&self) -> f64 {
         or_never(self.throttle.next_wakeup())
-    }
-
-    /// The request of the last event.
-    #[wasm_bindgen(getter)]
-    pub fn id(&self) -> f64 {
-        self.id as f64
-    }
-
-    /// What the last event changed to.
-    #[wasm_bindgen(getter)]
-    pub fn value(&self) -> u8 {
-        self.value
-    }
-
-    /// Why the last one was rejected.
-    #[wasm_bindgen(getter)]
-    pub fn reason(&self) -> u8 {
-        codes::of_reason(self.rejection.reason)
-    }
-
-    /// After how long another attempt may succeed.
-    #[wasm_bindgen(getter)]
-    pub fn retry_after(&self) -> f64 {
-        or_never(self.rejection.retry_after)
     }
 
     /// Takes in a config document. Gives what became of it: something else is in force (0), there is a newer one to fetch
@@ -167,7 +144,7 @@ impl Throttle {
         now: f64,
     ) -> u8 {
         let ConfigVersion { epoch, version } = at(epoch, version);
-        self.learn(
+        self.take_in(
             &News::Config(ThrottlingConfig {
                 throttling_level: codes::level(level),
                 max_concurrent_requests: max_concurrent,
@@ -204,50 +181,39 @@ impl Throttle {
         now: f64,
     ) -> u8 {
         let level = codes::level(level);
-        self.learn(&News::Header(ConfigHeader { at: at(epoch, version), level, interval_ms, concurrency, open }), now)
+        self.take_in(&News::Header(ConfigHeader { at: at(epoch, version), level, interval_ms, concurrency, open }), now)
     }
 
     /// This version is current.
     pub fn learn_current(&mut self, epoch: f64, version: f64, now: f64) -> u8 {
-        self.learn(&News::Current(at(epoch, version)), now)
+        self.take_in(&News::Current(at(epoch, version)), now)
     }
 
-    /// The config could not be fetched.
-    pub fn learn_no_contact(&mut self, now: f64) -> u8 {
-        self.learn(&News::NoContact, now)
+    /// The config could not be fetched (0), the server has none (1), a gated request succeeded and its response said nothing
+    /// about a config (2), the client is closed (3).
+    pub fn learn(&mut self, news: u8, now: f64) -> u8 {
+        let news = match news {
+            0 => News::NoContact,
+            1 => News::NotFound,
+            2 => News::HeaderMissing,
+            _ => News::Closed,
+        };
+        self.take_in(&news, now)
     }
 
-    /// The server has no config.
-    pub fn learn_not_found(&mut self, now: f64) -> u8 {
-        self.learn(&News::NotFound, now)
+    /// The gate of the server with this epoch (0: unknown) rejected a request, and said when to return.
+    pub fn turned_away(&mut self, retry_after_ms: Option<f64>, epoch: f64, now: f64) {
+        let by = Some(epoch as u64).filter(|epoch| *epoch > 0);
+        self.throttle.turned_away(retry_after_ms.map(from_ms), by, from_ms(now));
     }
 
-    /// A gated request succeeded, and its response said nothing about a config.
-    pub fn learn_header_missing(&mut self, now: f64) -> u8 {
-        self.learn(&News::HeaderMissing, now)
-    }
-
-    /// The client is closed.
-    pub fn learn_closed(&mut self, now: f64) -> u8 {
-        self.learn(&News::Closed, now)
-    }
-
-    /// The gate rejected a request, and said when to return.
-    pub fn turned_away(&mut self, retry_after_ms: Option<f64>, now: f64) {
-        self.throttle.turned_away(retry_after_ms.map(from_ms), from_ms(now));
-    }
-
-    /// How long a request that failed waits before another attempt; never, if there is none. `last_ms` is the
-    /// [`backoff`](Self::backoff) of that request's last attempt, 0 at first.
+    /// How long a request that failed waits before another attempt; never, if there is none. The detail is what the same
+    /// request brings to its next retry as `last_ms`, which is 0 at first.
     pub fn retry(&mut self, last_ms: f64, retry_after_ms: Option<f64>, now: f64) -> f64 {
-        self.backoff = Backoff { last: from_ms(last_ms) };
-        or_never(self.throttle.retry(&mut self.backoff, retry_after_ms.map(from_ms), from_ms(now)))
-    }
-
-    /// What the same request brings to its next [`retry`](Self::retry).
-    #[wasm_bindgen(getter)]
-    pub fn backoff(&self) -> f64 {
-        to_ms(self.backoff.last)
+        let mut backoff = Backoff { last: from_ms(last_ms) };
+        let wait = self.throttle.retry(&mut backoff, retry_after_ms.map(from_ms), from_ms(now));
+        self.note(SUBJECT, &[to_ms(backoff.last)]);
+        or_never(wait)
     }
 
     /// Uses `held` of `of` slots from now on, or with 0 for `of` all but `held`, and the tokens that others gave up; gives
@@ -257,13 +223,14 @@ impl Throttle {
         self.throttle.set_share(share, tokens, from_ms(now))
     }
 
-    /// What is left of the budget, to be stored; empty: nothing that a newcomer would not have.
-    pub fn savings(&self, now: f64) -> Vec<f64> {
-        self.throttle.savings(from_ms(now)).map_or_else(Vec::new, |savings| {
-            let Savings { tokens, rate_per_second, next_cost, paused_for_seconds, epoch } = savings;
+    /// What is left of the budget, to be stored: `false` where a newcomer would have no less, else five details.
+    pub fn savings(&mut self, now: f64) -> bool {
+        let savings = self.throttle.savings(from_ms(now));
+        if let Some(Savings { tokens, rate_per_second, next_cost, paused_for_seconds, epoch }) = savings {
             // Unix milliseconds.
-            vec![tokens, rate_per_second, next_cost, paused_for_seconds, epoch as f64]
-        })
+            self.note(READING, &[tokens, rate_per_second, next_cost, paused_for_seconds, epoch as f64]);
+        }
+        savings.is_some()
     }
 
     /// Goes on with what was stored `age_ms` ago.
@@ -282,25 +249,49 @@ impl Throttle {
         self.throttle.restore(&savings, from_ms(age_ms), from_ms(now));
     }
 
-    /// What is in force: level, health and breaker (as codes), `enforced`, `stale`, whether everything passes, requests on
-    /// their way, how long the oldest has waited, from and until when a newcomer would wait (never: unknown), requests per
-    /// second and in flight (infinite: any number).
-    pub fn state(&self, now: f64) -> Vec<f64> {
+    /// Reads what is in force, as details: level, health and breaker (as codes), `enforced`, `stale`, whether everything
+    /// passes, requests on their way, how long the oldest has waited, from and until when a newcomer would wait (never:
+    /// unknown), requests per second and in flight (infinite: any number).
+    pub fn read(&mut self, now: f64) {
         let state = self.throttle.state(from_ms(now));
-        vec![
-            codes::of_level(state.level).into(),
-            codes::of_health(state.health).into(),
-            codes::of_circuit(state.breaker).into(),
-            state.enforced.into(),
-            state.stale.into(),
-            state.passes_through.into(),
-            state.in_flight.into(),
-            to_ms(state.oldest_wait),
-            or_never(state.eta.map(|eta| eta.earliest)),
-            or_never(state.eta.map(|eta| eta.latest)),
-            state.rate_per_second.unwrap_or(f64::INFINITY),
-            state.limits.concurrency.map_or(f64::INFINITY, f64::from),
-        ]
+        self.note(
+            READING,
+            &[
+                codes::of_level(state.level).into(),
+                codes::of_health(state.health).into(),
+                codes::of_circuit(state.breaker).into(),
+                state.enforced.into(),
+                state.stale.into(),
+                state.passes_through.into(),
+                state.in_flight.into(),
+                to_ms(state.oldest_wait),
+                or_never(state.eta.map(|eta| eta.earliest)),
+                or_never(state.eta.map(|eta| eta.latest)),
+                state.rate_per_second.unwrap_or(f64::INFINITY),
+                state.limits.concurrency.map_or(f64::INFINITY, f64::from),
+            ],
+        );
+    }
+
+    /// When to ask again whether a request of this route may start; never: it may, and counts.
+    pub fn admit(&mut self, route: u32, now: f64) -> f64 {
+        or_never(self.routes.admit(&route, from_ms(now)))
+    }
+
+    /// Takes in what a response of a route said: its `Retry-After`, and how many `remaining` requests the tightest quota has
+    /// until its reset.
+    pub fn learn_route(
+        &mut self,
+        route: u32,
+        retry_after_ms: Option<f64>,
+        remaining: Option<u32>,
+        reset_seconds: f64,
+        now: f64,
+    ) {
+        // `as` saturates and maps NaN to 0.
+        let reset = Duration::from_secs(reset_seconds as u64);
+        let quota = remaining.map(|remaining| Quota { remaining, reset });
+        self.routes.learn(route, RouteSignal { retry_after: retry_after_ms.map(from_ms), quota }, from_ms(now));
     }
 }
 
@@ -311,8 +302,20 @@ impl Throttle {
         id as f64
     }
 
-    fn learn(&mut self, news: &News, now: f64) -> u8 {
+    fn take_in(&mut self, news: &News, now: f64) -> u8 {
         codes::of_configured(self.throttle.configure(news, from_ms(now)))
+    }
+
+    fn note_rejection(&mut self, Rejection { reason, retry_after }: Rejection) {
+        self.note(REASON, &[codes::of_reason(reason).into()]);
+        self.note(RETRY_AFTER, &[or_never(retry_after)]);
+    }
+
+    /// Keeps details from this place on.
+    fn note(&mut self, place: usize, details: &[f64]) {
+        for (kept, detail) in self.details.iter_mut().skip(place).zip(details) {
+            *kept = *detail;
+        }
     }
 }
 

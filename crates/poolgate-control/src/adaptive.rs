@@ -117,6 +117,17 @@ impl FairRate {
         self.rate.is_some()
     }
 
+    /// Takes no notice of a time in which nothing could be served; returns the rate in force, which is kept.
+    pub(crate) fn skip(&mut self) -> Option<f64> {
+        self.standing = StandingQueue::default();
+        self.in_force()
+    }
+
+    /// The rate in force.
+    pub(crate) const fn in_force(&self) -> Option<f64> {
+        self.rate
+    }
+
     /// Takes in what happened during `elapsed`, which must not be zero, and says the rate in force: requests a second and
     /// client, positive and finite.
     pub(crate) fn update(
@@ -131,6 +142,8 @@ impl FairRate {
         self.rejects.add(gate.rejected as f64, gate.arrivals as f64, now);
         self.standing.update(sample, now);
 
+        let (growth, at_best) = (capacity.growth(), capacity.at_best());
+        let doubt = self.arrivals.noise(at_best).hypot(capacity.noise());
         let (Some(arrivals), Some(capacity)) = (self.arrivals.value(), capacity.per_second()) else {
             return self.rate;
         };
@@ -144,8 +157,13 @@ impl FairRate {
         }
         let delay = self.loop_delay(sample);
         self.rate = match self.rate {
-            None => self.is_congested(sample, arrivals, capacity, now).then(|| self.guess(equal_share, arrivals, now)),
+            None => {
+                let excess = arrivals / at_best - 1.0;
+                self.is_congested(sample, excess, doubt, now).then(|| self.guess(equal_share, arrivals, now))
+            }
             Some(rate) => (!self.fits(arrivals, capacity, delay, now)).then(|| {
+                // Connections that were opened or lost are known to the number: their share is given or taken at once.
+                let rate = rate * growth;
                 let mut factor = self.factor(arrivals, f64::from(gate.queued), capacity, delay, elapsed);
                 let falls_fast = factor < FALLING_FAST || self.standing.stands(now);
                 if falls_fast && rate > FAR_ABOVE * equal_share {
@@ -189,9 +207,8 @@ impl FairRate {
 
     /// More arrives than is wanted, and the gate shows it; where nobody is turned away, a standing queue does. Usage alone,
     /// however high, is no evidence.
-    fn is_congested(&self, sample: &Sample, arrivals: f64, capacity: f64, now: Duration) -> bool {
-        let excess = arrivals / capacity - 1.0;
-        let too_much = excess > EXCESSIVE * noise(capacity) && (sample.gate.queued > 0 || sample.gate.rejected > 0);
+    fn is_congested(&self, sample: &Sample, excess: f64, doubt: f64, now: Duration) -> bool {
+        let too_much = excess > EXCESSIVE * doubt && (sample.gate.queued > 0 || sample.gate.rejected > 0);
         too_much || self.standing.stands(now)
     }
 
@@ -250,6 +267,7 @@ mod tests {
     struct Gate {
         law: FairRate,
         capacity: Capacity,
+        permits: u32,
         live_clients: u32,
         patient: bool,
         now: Duration,
@@ -258,7 +276,7 @@ mod tests {
     impl Gate {
         fn new() -> Self {
             let law = FairRate::new(AdaptiveSettings::default());
-            Self { law, capacity: Capacity::new(), live_clients: 100, patient: false, now: Duration::ZERO }
+            Self { law, capacity: Capacity::new(), permits: 25, live_clients: 100, patient: false, now: Duration::ZERO }
         }
 
         fn tick(&mut self, arrivals: u64, rejected: u64, queued: u32) -> Option<f64> {
@@ -266,21 +284,21 @@ mod tests {
             let sample = Sample {
                 pool: PoolSample { capacity: 30, ..PoolSample::default() },
                 gate: GateSample {
-                    permits: 25,
-                    in_flight: 25,
+                    permits: self.permits,
+                    in_flight: self.permits,
                     queued,
                     arrivals,
                     rejected,
                     patient: self.patient,
                     ..GateSample::default()
                 },
-                completed: 50,
+                completed: 2 * u64::from(self.permits),
                 hold_total: Duration::from_millis(50 * 50),
                 live_clients: self.live_clients,
                 streaming_clients: self.live_clients,
                 ..Sample::default()
             };
-            self.capacity.update(&sample, 25, TICK);
+            self.capacity.update(&sample, u32::MAX, self.now, TICK);
             self.law.update(&sample, &self.capacity, self.now, TICK)
         }
     }
@@ -335,6 +353,17 @@ mod tests {
         // As soon as what arrives can be the answer to the first guess.
         let rate = (0..10).map(|_| gate.tick(400, 300, 20).unwrap()).fold(f64::INFINITY, f64::min);
         assert!(rate < 2.0 * 1.08 * 5.0, "{rate}");
+    }
+
+    #[test]
+    fn slots_that_are_new_are_given_away_at_once() {
+        let mut gate = Gate::new();
+        gate.permits = 5;
+        while gate.tick(80, 60, 5).is_none() {}
+        let before = (0..50).map(|_| gate.tick(11, 1, 0).unwrap()).last().unwrap();
+        gate.permits = 25;
+        let after = gate.tick(11, 0, 0).unwrap();
+        assert!((after / before / 5.0 - 1.0).abs() < 0.1, "{before}, {after}");
     }
 
     #[test]

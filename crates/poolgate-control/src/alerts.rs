@@ -2,27 +2,59 @@
 
 use std::time::Duration;
 
-use poolgate_types::{AlertKind, CircuitState, Severity};
+use poolgate_types::{AlertKind, CircuitState, Reason, Severity};
 
 use crate::{
+    contact::Contact,
     decision::{ActiveAlert, Event},
-    ladder::Ladder,
+    full_gate::{Found, FullGate},
+    ladder::{Dwell, Ladder},
+    sample::Sample,
     settings::Thresholds,
+    writes::{Hindrance, Writes},
 };
+
+/// A new cause of an alert that is active is news, but not more often than this.
+const SHORTEST_NEWS: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Alerts {
     usage: Ladder<3>,
+    full_gate: FullGate,
+    /// Why the breaker was opened.
+    lost: Contact,
+    calming: Vec<(AlertKind, Dwell<Option<Severity>>)>,
     active: Vec<ActiveAlert>,
+    news: Vec<(AlertKind, Duration)>,
+}
+
+/// What alerts are about, all of the present tick.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Situation<'a> {
+    pub(crate) sample: &'a Sample,
+    pub(crate) usage_percent: f64,
+    pub(crate) breaker: CircuitState,
+    pub(crate) reason: Reason,
+    /// Requests that may be in flight.
+    pub(crate) permits: u32,
+    pub(crate) writes: &'a Writes,
 }
 
 impl Alerts {
-    pub(crate) const fn new(thresholds: Thresholds) -> Self {
+    pub(crate) fn new(thresholds: Thresholds) -> Self {
         let Thresholds { info_percent, warning_percent, critical_percent } = thresholds;
-        Self { usage: Ladder::new([info_percent, warning_percent, critical_percent]), active: Vec::new() }
+        Self {
+            usage: Ladder::new([info_percent, warning_percent, critical_percent]),
+            full_gate: FullGate::new(),
+            lost: Contact::Silent,
+            calming: Vec::new(),
+            active: Vec::new(),
+            news: Vec::new(),
+        }
     }
 
-    pub(crate) fn update(&mut self, usage_percent: f64, breaker: CircuitState, now: Duration, events: &mut Vec<Event>) {
+    pub(crate) fn update(&mut self, situation: Situation<'_>, now: Duration, events: &mut Vec<Event>) {
+        let Situation { sample, usage_percent, .. } = situation;
         let usage = match self.usage.update(usage_percent, now) {
             0 => None,
             1 => Some(Severity::Info),
@@ -30,14 +62,90 @@ impl Alerts {
             _ => Some(Severity::Critical),
         };
         self.set(AlertKind::PoolUsage, usage, now, events, || format!("connection pool usage {usage_percent:.1} %"));
-        let unreachable = (breaker != CircuitState::Closed).then_some(Severity::Critical);
-        self.set(AlertKind::DatabaseUnreachable, unreachable, now, events, || {
-            "the database does not answer".to_owned()
+        self.update_reach(situation, now, events);
+        self.update_writes(situation, now, events);
+
+        let full = self.full_gate.update(sample, situation.permits, now);
+        self.set_calmly(AlertKind::GateFull, full.map(Found::severity), now, events, || {
+            full.map(|full| full.to_string()).unwrap_or_default()
+        });
+        let paused = (sample.contact == Contact::Paused).then_some(Severity::Warning);
+        self.set(AlertKind::DatabasePaused, paused, now, events, || {
+            "the database is paused in PgBouncer: requests wait until RESUME on its console".to_owned()
+        });
+        let disobey = (situation.reason == Reason::ClientsDisobey).then_some(Severity::Warning);
+        self.set_calmly(AlertKind::ClientsDisobey, disobey, now, events, || {
+            "most requests are turned away although clients were told a fair rate: some do not obey it".to_owned()
+        });
+        let untrusted = sample.proxy_untrusted.then_some(Severity::Warning);
+        self.set_calmly(AlertKind::ProxyUntrusted, untrusted, now, events, || {
+            "requests come through a proxy that is not trusted, so the clients behind it count as one: name its address \
+             in server.trusted_proxies"
+                .to_owned()
         });
     }
 
     pub(crate) fn active(&self) -> &[ActiveAlert] {
         &self.active
+    }
+
+    /// What keeps the pool from the database: critical while nobody can use it, a warning while only new connections fail.
+    fn update_reach(&mut self, situation: Situation<'_>, now: Duration, events: &mut Vec<Event>) {
+        let Situation { sample, breaker, .. } = situation;
+        if sample.contact.is_lost() {
+            self.lost = sample.contact;
+        }
+        for (contact, kind) in [
+            (Contact::Silent, AlertKind::DatabaseSilent),
+            (Contact::LoginRefused, AlertKind::LoginRefused),
+            (Contact::ServerFull, AlertKind::ServerFull),
+        ] {
+            // What is lost altogether is about to be critical.
+            let warns = sample.connects == contact && !sample.contact.is_lost();
+            let warned = self.calm(kind, warns.then_some(Severity::Warning), now);
+            let severity = match breaker {
+                CircuitState::Closed => warned,
+                CircuitState::Open | CircuitState::HalfOpen => (self.lost == contact).then_some(Severity::Critical),
+            };
+            let cause = sample.cause.as_deref();
+            let open = sample.pool.open;
+            self.set(kind, severity, now, events, || reach_message(contact, severity, open, cause));
+            let is_current = [sample.contact, sample.connects].contains(&contact);
+            if let (true, Some(_), Some(_)) = (is_current, severity, cause) {
+                self.renew(kind, now, events, || reach_message(contact, severity, open, cause));
+            }
+        }
+    }
+
+    fn update_writes(&mut self, situation: Situation<'_>, now: Duration, events: &mut Vec<Event>) {
+        for hindrance in Hindrance::ALL {
+            let severity = situation.writes.severity(hindrance);
+            self.set(hindrance.alert(), severity, now, events, || writes_message(hindrance, severity).to_owned());
+        }
+    }
+
+    /// As [`set`](Self::set), with a severity that falls after calm.
+    fn set_calmly(
+        &mut self,
+        kind: AlertKind,
+        severity: Option<Severity>,
+        now: Duration,
+        events: &mut Vec<Event>,
+        message: impl FnOnce() -> String,
+    ) {
+        let calm = self.calm(kind, severity, now);
+        // While it calms down there is nothing new to say.
+        if severity.is_some() || calm.is_none() {
+            self.set(kind, calm, now, events, message);
+        }
+    }
+
+    fn calm(&mut self, kind: AlertKind, severity: Option<Severity>, now: Duration) -> Option<Severity> {
+        let place = self.calming.iter().position(|(known, _)| *known == kind).unwrap_or_else(|| {
+            self.calming.push((kind, Dwell::new(None)));
+            self.calming.len() - 1
+        });
+        self.calming.get_mut(place).and_then(|(_, dwell)| dwell.update(severity, now))
     }
 
     fn set(
@@ -53,13 +161,52 @@ impl Alerts {
             return;
         }
         self.active.retain(|alert| alert.kind != kind);
+        self.news.retain(|(known, _)| *known != kind);
         match severity {
             Some(severity) => {
                 let alert = ActiveAlert { kind, severity, since: now, message: message() };
                 self.active.push(alert.clone());
+                self.news.push((kind, now));
                 events.push(Event::AlertRaised(alert));
             }
             None => events.push(Event::AlertCleared(kind)),
         }
+    }
+
+    /// Gives an active alert another message, if it is another, and tells it.
+    fn renew(&mut self, kind: AlertKind, now: Duration, events: &mut Vec<Event>, message: impl FnOnce() -> String) {
+        let Some((_, told)) = self.news.iter_mut().find(|(known, _)| *known == kind) else { return };
+        let Some(alert) = self.active.iter_mut().find(|alert| alert.kind == kind) else { return };
+        if now.saturating_sub(*told) < SHORTEST_NEWS {
+            return;
+        }
+        let message = message();
+        if alert.message != message {
+            alert.message = message;
+            *told = now;
+            events.push(Event::AlertRaised(alert.clone()));
+        }
+    }
+}
+
+fn reach_message(contact: Contact, severity: Option<Severity>, open: u32, cause: Option<&str>) -> String {
+    let trouble = contact.trouble(cause);
+    if severity == Some(Severity::Critical) {
+        return trouble;
+    }
+    format!("{trouble}; new connections fail, {open} open ones go on")
+}
+
+const fn writes_message(hindrance: Hindrance, severity: Option<Severity>) -> &'static str {
+    match (hindrance, severity) {
+        (Hindrance::ReadOnly, Some(Severity::Critical)) => {
+            "writes fail: the database is read-only (a standby, or set so); reads work"
+        }
+        (Hindrance::ReadOnly, _) => "the database says that it is read-only (a standby, or set so)",
+        (Hindrance::StorageFull, _) => "writes fail: the database's disk is full; reads work",
+        (Hindrance::Blocked, Some(Severity::Warning)) => {
+            "statements have waited for seconds for a lock that somebody else holds on the database"
+        }
+        (Hindrance::Blocked, _) => "writes fail: somebody else holds a lock on the database; reads work",
     }
 }

@@ -7,24 +7,31 @@ use std::time::Duration;
 pub(crate) struct Average {
     time_constant: Duration,
     value: Option<f64>,
+    /// Sum of the squares of all weights, per second of what each was for.
+    spread: f64,
 }
 
 impl Average {
     pub(crate) const fn new(time_constant: Duration) -> Self {
-        Self { time_constant, value: None }
+        Self { time_constant, value: None, spread: 0.0 }
     }
 
     /// Takes in a value that held for `elapsed`. The first one is taken as it is.
     pub(crate) fn update(&mut self, value: f64, elapsed: Duration) {
         let gain = 1.0 - (-elapsed.as_secs_f64() / self.time_constant.as_secs_f64()).exp();
-        self.value = Some(match self.value {
-            Some(average) => average + gain * (value - average),
-            None => value,
-        });
+        let (average, gain) = self.value.map_or((value, 1.0), |average| (average, gain));
+        self.value = Some(average + gain * (value - average));
+        self.spread = (1.0 - gain).powi(2) * self.spread + gain.powi(2) / elapsed.as_secs_f64().max(1e-9);
     }
 
     pub(crate) const fn value(&self) -> Option<f64> {
         self.value
+    }
+
+    /// Standard deviation of the average, relative to it, where the values are rates of events that come at random, so many
+    /// a second. It is large while there are few values.
+    pub(crate) fn noise(&self, per_second: f64) -> f64 {
+        (self.spread / per_second).sqrt()
     }
 }
 
@@ -42,5 +49,15 @@ mod tests {
         }
         coarse.update(1.0, Duration::from_millis(500));
         assert!((fine.value().unwrap() - coarse.value().unwrap()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn few_values_are_noisier_than_many() {
+        let tick = Duration::from_millis(100);
+        let mut average = Average::new(Duration::from_millis(280));
+        average.update(400.0, tick);
+        assert!((average.noise(400.0) - 40_f64.sqrt().recip()).abs() < 1e-9, "40 events");
+        (0..100).for_each(|_| average.update(400.0, tick));
+        assert!((average.noise(400.0) - (0.56 * 400_f64).sqrt().recip()).abs() < 1e-3, "as in twice the time constant");
     }
 }

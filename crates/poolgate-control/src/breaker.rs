@@ -1,4 +1,4 @@
-//! The circuit breaker: for a database that does not answer, never for load.
+//! The circuit breaker: for a database that nobody can use, never for load.
 //!
 //! Open → half-open when its time is up or the server's own probe gets an answer; half-open → a ramp when probes
 //! succeed, or open again; at the ramp's end closed. Every state but closed ends by time.
@@ -7,10 +7,7 @@ use std::time::Duration;
 
 use poolgate_types::{CircuitState, Reason};
 
-use crate::{
-    sample::{Contact, Probes},
-    settings::BreakerSettings,
-};
+use crate::{contact::Contact, sample::Probes, settings::BreakerSettings};
 
 /// Longest time that the breaker stays open, before jitter.
 const LONGEST_OPEN: Duration = Duration::from_secs(60);
@@ -35,7 +32,9 @@ const PROBE_SHARE: f64 = 0.05;
 pub(crate) struct Breaker {
     settings: BreakerSettings,
     state: State,
-    silent_since: Option<Duration>,
+    lost_since: Option<Duration>,
+    /// Why it was opened.
+    lost: Contact,
     /// Openings since the breaker was last closed.
     openings: u32,
     random: u64,
@@ -71,22 +70,29 @@ pub(crate) struct Verdict {
 
 impl Breaker {
     pub(crate) const fn new(settings: BreakerSettings, seed: u64) -> Self {
-        Self { settings, state: State::Closed, silent_since: None, openings: 0, random: seed }
+        Self { settings, state: State::Closed, lost_since: None, lost: Contact::Silent, openings: 0, random: seed }
     }
 
     pub(crate) fn update(&mut self, probes: Probes, situation: Situation, now: Duration) -> Verdict {
-        self.silent_since = match situation.contact {
-            Contact::Silent => Some(self.silent_since.unwrap_or(now)),
-            Contact::Answering => None,
-            Contact::Unknown => self.silent_since,
+        let contact = situation.contact;
+        if contact.is_lost() {
+            self.lost = contact;
+        }
+        self.lost_since = match contact {
+            Contact::Silent | Contact::LoginRefused | Contact::ServerFull => Some(self.lost_since.unwrap_or(now)),
+            Contact::Answering | Contact::Paused => None,
+            Contact::Unknown => self.lost_since,
         };
-        let silent_for = self.silent_since.map(|since| now.saturating_sub(since));
+        let answers = matches!(contact, Contact::Answering | Contact::Paused);
+        // Of a database that answers, failed requests say as little as they do while the breaker is closed.
+        let are_bad = |seen: Probes| seen.are_bad() && !answers;
+        let lost_for = self.lost_since.map(|since| now.saturating_sub(since));
         self.state = match self.state {
-            State::Closed => match silent_for {
-                Some(silent) if silent >= self.settings.open_after => self.open(now),
+            State::Closed => match lost_for {
+                Some(lost) if lost >= self.settings.open_after => self.open(now),
                 _ => State::Closed,
             },
-            State::Open { until, .. } if now >= until || situation.contact == Contact::Answering => {
+            State::Open { until, .. } if now >= until || answers => {
                 let fraction = probe_fraction(situation);
                 State::HalfOpen { since: now, seen: Probes::default(), fraction }
             }
@@ -94,8 +100,8 @@ impl Breaker {
             State::HalfOpen { since, seen, fraction } => {
                 let seen = seen.plus(probes);
                 let lasted = now.saturating_sub(since);
-                let answered = seen.succeeded > 0 || situation.contact == Contact::Answering;
-                if seen.are_bad() || (lasted >= EVIDENCE && situation.contact == Contact::Silent) {
+                let answered = seen.succeeded > 0 || answers;
+                if are_bad(seen) || (lasted >= EVIDENCE && contact.is_lost()) {
                     self.open(now)
                 } else if lasted >= EVIDENCE && answered {
                     State::Ramp { step: 0, since: now, seen: Probes::default(), floor: fraction }
@@ -107,7 +113,7 @@ impl Breaker {
             }
             State::Ramp { step, since, seen, floor } => {
                 let seen = seen.plus(probes);
-                if seen.are_bad() || silent_for.is_some_and(|silent| silent >= self.settings.open_after) {
+                if are_bad(seen) || lost_for.is_some_and(|lost| lost >= self.settings.open_after) {
                     self.open(now)
                 } else if now.saturating_sub(since) < step_length(situation.mean_hold) {
                     State::Ramp { step, since, seen, floor }
@@ -145,7 +151,13 @@ impl Breaker {
             State::Closed => nothing,
             State::Open { planned, .. } => Verdict {
                 state: CircuitState::Open,
-                reason: Some(Reason::DatabaseUnreachable),
+                reason: Some(match self.lost {
+                    Contact::LoginRefused => Reason::LoginRefused,
+                    Contact::ServerFull => Reason::ServerFull,
+                    Contact::Unknown | Contact::Answering | Contact::Paused | Contact::Silent => {
+                        Reason::DatabaseUnreachable
+                    }
+                }),
                 retry_after: Some(planned),
                 ..nothing
             },
@@ -278,6 +290,35 @@ mod tests {
             assert!(open <= 75.2, "{open}");
         }
         assert!(longest > 45.0, "{longest}");
+    }
+
+    #[test]
+    fn whatever_keeps_everybody_out_opens_it_and_it_says_what() {
+        for (contact, reason) in [
+            (Contact::Silent, Reason::DatabaseUnreachable),
+            (Contact::LoginRefused, Reason::LoginRefused),
+            (Contact::ServerFull, Reason::ServerFull),
+        ] {
+            let mut world = World::new();
+            world.run_until(contact, NONE, CircuitState::Open);
+            assert_eq!(world.breaker.verdict().reason, Some(reason));
+        }
+    }
+
+    #[test]
+    fn an_app_that_fails_by_itself_does_not_keep_it_open() {
+        let mut world = World::new();
+        world.run_until(Contact::Silent, NONE, CircuitState::Open);
+        let seconds = world.run_until(Contact::Answering, BAD, CircuitState::Closed);
+        assert!((5.0..=8.0).contains(&seconds), "{seconds}");
+    }
+
+    #[test]
+    fn a_pause_is_no_outage() {
+        let mut world = World::new();
+        for _ in 0..600 {
+            assert_eq!(world.tick(Contact::Paused, NONE).state, CircuitState::Closed);
+        }
     }
 
     #[test]

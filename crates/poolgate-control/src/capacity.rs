@@ -3,10 +3,13 @@
 //! The number of slots is known, so capacity needs no estimate of an unloaded latency. The mean hold time
 //! is Little's law again: slots in use, summed over time, per request that ended. Unlike the mean of the holds that have
 //! ended, it counts those that have not: a database that has become slow shows before its slow requests end.
+//!
+//! A request that was let in and waits for a connect uses no slot: the database does not work for it. Nor is a place in
+//! the pool a slot when no connection can be had for it.
 
 use std::time::Duration;
 
-use crate::{ratio::RecentRatio, sample::Sample};
+use crate::{places::Places, ratio::RecentRatio, sample::Sample};
 
 /// Least hold time that is believed, so that capacity stays finite.
 const LEAST_HOLD: f64 = 1e-5;
@@ -14,20 +17,41 @@ const LEAST_HOLD: f64 = 1e-5;
 #[derive(Clone, Debug)]
 pub(crate) struct Capacity {
     slots: u32,
+    /// Slots before the concurrency limit, and how they have just changed.
+    connected: Option<u32>,
+    growth: f64,
+    places: Places,
     in_use: u32,
     hold: RecentRatio,
 }
 
 impl Capacity {
     pub(crate) fn new() -> Self {
-        Self { slots: 0, in_use: 0, hold: RecentRatio::default() }
+        Self {
+            slots: 0,
+            connected: None,
+            growth: 1.0,
+            places: Places::default(),
+            in_use: 0,
+            hold: RecentRatio::default(),
+        }
     }
 
-    /// Takes in what happened during `elapsed`; from now on so many slots may be in use.
-    pub(crate) fn update(&mut self, sample: &Sample, slots: u32, elapsed: Duration) {
-        self.slots = slots;
-        let in_use = f64::midpoint(self.in_use.into(), sample.gate.in_flight.into());
-        self.in_use = sample.gate.in_flight;
+    /// Takes in what happened during `elapsed`; from now on at most `limit` slots may be in use.
+    pub(crate) fn update(&mut self, sample: &Sample, limit: u32, now: Duration, elapsed: Duration) {
+        let mut in_flight = sample.gate.in_flight;
+        let mut connected = sample.slots();
+        // What a pooler shows as in flight has a connection.
+        if !sample.gate.patient {
+            self.places.update(&sample.pool, now);
+            connected = self.places.of(connected);
+            in_flight = in_flight.saturating_sub(sample.pool.unserved()).min(connected);
+        }
+        self.growth = self.connected.map_or(1.0, |before| f64::from(connected) / f64::from(before));
+        self.connected = Some(connected);
+        self.slots = limit.min(connected);
+        let in_use = f64::midpoint(self.in_use.into(), in_flight.into());
+        self.in_use = in_flight;
         self.hold.add(in_use * elapsed.as_secs_f64(), sample.completed as f64, elapsed);
     }
 
@@ -37,7 +61,30 @@ impl Capacity {
         (hold > 0.0).then(|| f64::from(self.slots.max(1)) / hold)
     }
 
-    /// Mean time that a gate permit is held, in seconds; zero while unknown.
+    /// Requests a second, if all that are being worked on are about to end. At the start, and after a change, it is well
+    /// above [`per_second`](Self::per_second): the time that those have taken counts, and they do not yet.
+    pub(crate) fn at_best(&self) -> f64 {
+        let hold = self.hold.at_least(self.in_use.into()).unwrap_or_default();
+        f64::from(self.slots.max(1)) / hold.max(LEAST_HOLD)
+    }
+
+    /// Standard deviation of it, relative to it, while little is known.
+    pub(crate) fn noise(&self) -> f64 {
+        self.hold.noise()
+    }
+
+    /// By which factor the slots have just changed because the pool or the gate has: no estimate, so what follows from it
+    /// can be corrected at once.
+    pub(crate) fn growth(&self) -> f64 {
+        self.growth
+    }
+
+    /// Requests wait for connects, and those get on.
+    pub(crate) fn is_filling(&self) -> bool {
+        self.places.are_filling()
+    }
+
+    /// Mean time that a gate permit is held, waits for a connect apart, in seconds; zero while unknown.
     pub(crate) fn mean_hold(&self) -> f64 {
         self.hold.value().map_or(0.0, |hold| hold.max(LEAST_HOLD))
     }
@@ -58,7 +105,7 @@ mod tests {
     }
 
     fn run(capacity: &mut Capacity, ticks: u32, sample: &Sample) -> Option<f64> {
-        (0..ticks).for_each(|_| capacity.update(sample, 25, Duration::from_millis(100)));
+        (0..ticks).for_each(|_| capacity.update(sample, u32::MAX, Duration::ZERO, Duration::from_millis(100)));
         capacity.per_second()
     }
 
@@ -69,6 +116,49 @@ mod tests {
         // Two in flight, 40 end in a second: 50 ms each.
         let per_second = run(&mut capacity, 100, &tick(2, 4)).unwrap();
         assert!((per_second - 500.0).abs() < 1.0, "{per_second}");
+    }
+
+    /// 25 in flight, of which so many wait for a connect, as there are so few connections.
+    fn filling(open: u32, completed: u64) -> Sample {
+        let mut sample = tick(25, completed);
+        sample.pool = PoolSample { checked_out: open, open, waiting: 25 - open, ..sample.pool };
+        sample
+    }
+
+    #[test]
+    fn a_wait_for_a_connect_is_no_hold() {
+        let mut capacity = Capacity::new();
+        // Five connections, 50 ms each.
+        let per_second = run(&mut capacity, 10, &filling(5, 10)).unwrap();
+        assert!((per_second - 500.0).abs() < 30.0, "{per_second}");
+        assert!(capacity.is_filling());
+    }
+
+    #[test]
+    fn a_wait_for_connections_that_others_have_is_a_hold() {
+        let mut capacity = Capacity::new();
+        let mut sample = filling(5, 10);
+        sample.pool = PoolSample { checked_out: 30, open: 30, waiting: 20, ..sample.pool };
+        let per_second = run(&mut capacity, 100, &sample).unwrap();
+        assert!((per_second - 100.0).abs() < 1.0, "{per_second}");
+        assert!(!capacity.is_filling());
+    }
+
+    #[test]
+    fn a_database_that_is_slow_while_connections_are_opened_shows() {
+        let mut capacity = Capacity::new();
+        run(&mut capacity, 10, &filling(10, 20));
+        let per_second = run(&mut capacity, 10, &filling(20, 0)).unwrap();
+        assert!(per_second < 50.0, "{per_second}");
+    }
+
+    #[test]
+    fn a_gate_that_is_wider_than_the_pool_counts_no_slot_twice() {
+        let mut capacity = Capacity::new();
+        let mut sample = tick(25, 10);
+        sample.pool = PoolSample { checked_out: 5, open: 5, capacity: 5, waiting: 20, ..sample.pool };
+        let per_second = run(&mut capacity, 100, &sample).unwrap();
+        assert!((per_second - 100.0).abs() < 1.0, "{per_second}");
     }
 
     #[test]

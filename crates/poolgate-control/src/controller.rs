@@ -6,16 +6,18 @@ use poolgate_types::{CircuitState, Health, Level, Reason, SixFields};
 
 use crate::{
     adaptive::FairRate,
-    alerts::Alerts,
-    breaker::{Breaker, Situation, Verdict},
+    alerts::{self, Alerts},
+    breaker::{self, Breaker, Verdict},
     capacity::Capacity,
     concurrency::ConcurrencyLimit,
+    contact::Contact,
     decision::{Decision, Event},
     ladder::{Dwell, Ladder},
     publish::{Draft, Limits, Publisher},
     sample::Sample,
     settings::{Policy, Settings},
     window::{WINDOW, Window},
+    writes::Writes,
 };
 
 /// Rejects, over quota or not, as a share of all that came over two seconds, that make the level AGGRESSIVE and EMERGENCY.
@@ -26,6 +28,10 @@ const EMERGENCY_REJECTS: f64 = 0.5;
 /// more than the time.
 const AGGRESSIVE_WAIT: Duration = Duration::from_millis(100);
 const AGGRESSIVE_WAIT_IN_HOLDS: f64 = 3.0;
+/// While the database is paused clients may send this share of what it could serve, and no client more than the other,
+/// requests a second: what they send waits, and is to be served soon after the pause.
+const PAUSED_SHARE: f64 = 0.1;
+const PAUSED_RATE: f64 = 1.0;
 /// How long the pool must be critically full before a cleanup is due.
 const CLEANUP_AFTER: Duration = Duration::from_secs(5);
 
@@ -51,6 +57,7 @@ pub struct Controller {
     level: Dwell<Level>,
     level_label: Level,
     alerts: Alerts,
+    writes: Writes,
     critical_since: Option<Duration>,
     publisher: Publisher,
 }
@@ -83,6 +90,7 @@ impl Controller {
             level: Dwell::new(Level::Normal),
             level_label: Level::Normal,
             alerts: Alerts::new(thresholds),
+            writes: Writes::default(),
             critical_since: None,
             publisher: Publisher::new(epoch),
             settings,
@@ -100,36 +108,48 @@ impl Controller {
         let usage_percent = self.average_usage(sample, now, elapsed);
         let over_quota = sample.gate.over_quota as f64;
         self.rejects.add(sample.gate.rejected as f64 + over_quota, sample.gate.arrivals as f64 + over_quota, now);
-        let fair_rate = if elapsed.is_zero() {
-            self.publisher.config().fair_rate_per_second
+        let fair_rate = if sample.contact == Contact::Paused {
+            // A pause says nothing about capacity and demand: what is known of them is kept for when it ends.
+            self.fair_rate.skip()
+        } else if elapsed.is_zero() {
+            self.fair_rate.in_force()
         } else {
             // Who turns nobody away has no gate that could be narrowed.
             if self.settings.policy == Policy::Adaptive && !sample.gate.patient {
                 let (hold, limited) = (self.capacity.mean_hold(), self.fair_rate.is_in_force());
                 self.lowered = self.concurrency.update(sample, hold, limited, now, elapsed);
             }
-            self.capacity.update(sample, self.concurrency.proven().min(sample.slots()), elapsed);
+            self.capacity.update(sample, self.concurrency.proven(), now, elapsed);
             self.fair_rate.update(sample, &self.capacity, now, elapsed)
         };
         let breaker = self.update_breaker(sample, now, &mut events);
+        self.writes.update(&sample.work, sample.pool.checked_out, now);
         let (level, reason, limits) = match self.settings.policy {
-            Policy::Fixed => self.fixed(usage_percent, breaker, now),
+            Policy::Fixed => self.fixed(sample, usage_percent, breaker, now),
             Policy::Adaptive => self.adaptive(sample, fair_rate, breaker, now),
         };
-        let health = self.update_health(usage_percent, breaker, reason, now, &mut events);
+        let reason = match (reason, self.writes.hindrance()) {
+            (Reason::Healthy, Some(hindrance)) => hindrance.reason(),
+            (reason, _) => reason,
+        };
+        let health = self.update_health(sample.contact, usage_percent, breaker, reason, now, &mut events);
         if level != self.level_label {
             events.push(Event::LevelChanged { from: self.level_label, to: level, reason });
             self.level_label = level;
         }
-        self.alerts.update(usage_percent, breaker.state, now, &mut events);
+        let permits = self.lowered.unwrap_or(sample.gate.permits);
+        let (breaker_state, writes) = (breaker.state, &self.writes);
+        let situation = alerts::Situation { sample, usage_percent, breaker: breaker_state, reason, permits, writes };
+        self.alerts.update(situation, now, &mut events);
 
         let config_changed = self.publisher.publish(Draft { health, level, reason, limits, breaker }, now);
         Decision {
             config: self.publisher.config().clone(),
             config_changed,
             usage_percent,
-            permits: self.lowered.unwrap_or(sample.gate.permits),
+            permits,
             mean_hold: Duration::try_from_secs_f64(self.capacity.mean_hold()).ok().filter(|hold| !hold.is_zero()),
+            filling: self.capacity.is_filling(),
             breaker: breaker.state,
             alerts: self.alerts.active().to_vec(),
             cleanup_due: self.is_cleanup_due(usage_percent, now),
@@ -147,7 +167,7 @@ impl Controller {
     }
 
     fn update_breaker(&mut self, sample: &Sample, now: Duration, events: &mut Vec<Event>) -> Verdict {
-        let situation = Situation {
+        let situation = breaker::Situation {
             contact: sample.contact,
             live_clients: sample.live_clients,
             capacity: self.capacity.per_second(),
@@ -162,7 +182,13 @@ impl Controller {
     }
 
     /// Four rows by the pool's usage, always enforced.
-    fn fixed(&mut self, usage_percent: f64, breaker: Verdict, now: Duration) -> (Level, Reason, Limits) {
+    fn fixed(
+        &mut self,
+        sample: &Sample,
+        usage_percent: f64,
+        breaker: Verdict,
+        now: Duration,
+    ) -> (Level, Reason, Limits) {
         let by_usage = match self.usage_level.update(usage_percent, now) {
             0 => Level::Normal,
             1 => Level::Moderate,
@@ -171,6 +197,7 @@ impl Controller {
         };
         let (level, reason) = match breaker.reason {
             Some(reason) => (Level::Emergency, reason),
+            None if sample.contact == Contact::Paused => (by_usage.max(Level::Moderate), Reason::DatabasePaused),
             None if by_usage == Level::Normal => (by_usage, Reason::Healthy),
             None => (by_usage, Reason::PoolUsage),
         };
@@ -185,6 +212,10 @@ impl Controller {
         breaker: Verdict,
         now: Duration,
     ) -> (Level, Reason, Limits) {
+        if sample.contact == Contact::Paused && breaker.reason.is_none() {
+            let limits = self.paused(sample.live_clients);
+            return (self.level.update(Level::Moderate, now), Reason::DatabasePaused, limits);
+        }
         let rejects = self.rejects.ratio(now).unwrap_or_default();
         let (wanted, reason) = match (breaker.reason, fair_rate) {
             (Some(reason), _) => (Level::Emergency, reason),
@@ -199,6 +230,12 @@ impl Controller {
         (self.level.update(wanted, now), reason, limits)
     }
 
+    fn paused(&self, clients: u32) -> Limits {
+        let share = self.capacity.per_second().map(|capacity| PAUSED_SHARE * capacity / f64::from(clients.max(1)));
+        let per_second = share.unwrap_or(PAUSED_RATE).min(PAUSED_RATE);
+        Limits::FairRate { per_second, mean_hold: self.capacity.mean_hold() }
+    }
+
     fn is_wait_high(&self, sample: &Sample) -> bool {
         let p99 = sample.acquire_waits.p99;
         p99 > AGGRESSIVE_WAIT && p99.as_secs_f64() > AGGRESSIVE_WAIT_IN_HOLDS * self.capacity.mean_hold()
@@ -206,16 +243,19 @@ impl Controller {
 
     fn update_health(
         &mut self,
+        contact: Contact,
         usage_percent: f64,
         breaker: Verdict,
         reason: Reason,
         now: Duration,
         events: &mut Vec<Event>,
     ) -> Health {
-        // A silent database is as bad as a full pool; what follows it falls with the same calm.
-        let silent = breaker.state == CircuitState::Open;
-        let reached = self.health.update(if silent { 100.0 } else { usage_percent }, now);
-        let health = match reached {
+        // A database that nobody can use is as bad as a full pool; what follows it falls with the same calm.
+        let lost =
+            breaker.state == CircuitState::Open || (breaker.state == CircuitState::HalfOpen && contact.is_lost());
+        let in_part = contact == Contact::Paused || self.writes.hindrance().is_some();
+        let health = match self.health.update(if lost { 100.0 } else { usage_percent }, now) {
+            0 if in_part => Health::Degraded,
             0 => Health::Healthy,
             1 => Health::Degraded,
             _ => Health::Critical,

@@ -19,6 +19,9 @@ pub struct Decision {
     /// For how long a gate permit is held, on average over the last seconds; `None` while nothing is known about it. For
     /// [`Gate::set_hold`](crate::gate::Gate::set_hold).
     pub mean_hold: Option<Duration>,
+    /// Connections are being opened that requests wait for which were let in. For
+    /// [`Gate::set_filling`](crate::gate::Gate::set_filling).
+    pub filling: bool,
     /// State of the breaker.
     pub breaker: CircuitState,
     /// The alerts that are active.

@@ -18,7 +18,7 @@
 //! let mut tick = |arrivals, rejected| {
 //!     now += Duration::from_millis(100);
 //!     let sample = Sample {
-//!         pool: PoolSample { checked_out: 25, capacity: 30, waiting: 0 },
+//!         pool: PoolSample { checked_out: 25, open: 25, capacity: 30, ..Default::default() },
 //!         gate: GateSample { permits: 25, in_flight: 25, queued: 9, arrivals, rejected, ..Default::default() },
 //!         completed: 50,
 //!         hold_total: Duration::from_millis(50 * 50), // 25 permits / 50 ms: 500 requests a second can be served
@@ -49,7 +49,9 @@
 //! | a queue that does not drain, where nobody is turned away ([`GateSample::patient`]) | the same |
 //! | pool usage averaged over 2 s | health, alerts, cleanup; with [`Policy::Fixed`] also the level and its row |
 //! | rejects (over quota or not) and acquire waits over 2 s while a rate is in force | the level's word, nothing else |
-//! | no answer from the database | the circuit breaker |
+//! | a database that nobody can use ([`Contact::is_lost`]) | the circuit breaker |
+//! | a database that is paused ([`Contact::Paused`]) | few requests for each client, until it is resumed |
+//! | writes that fail while the database answers ([`WorkSample`]) | health, alerts |
 //!
 //! Labels rise at once and fall after 5 s of calm; a usage threshold is left 5 points below where it is entered. The
 //! config's version changes only when its content does.
@@ -60,10 +62,13 @@ mod average;
 mod breaker;
 mod capacity;
 mod concurrency;
+mod contact;
 mod controller;
 mod decision;
+mod full_gate;
 pub mod gate;
 mod ladder;
+mod places;
 mod publish;
 mod ratio;
 mod sample;
@@ -71,8 +76,10 @@ mod settings;
 pub mod sizing;
 mod standing_queue;
 mod window;
+mod writes;
 
+pub use contact::{Contact, Evidence};
 pub use controller::Controller;
 pub use decision::{ActiveAlert, Decision, Event};
-pub use sample::{Contact, GateSample, PoolSample, Probes, Sample, WaitSample};
+pub use sample::{GateSample, PoolSample, Probes, Sample, WaitSample, WorkSample};
 pub use settings::{AdaptiveSettings, BreakerSettings, InvalidSettings, Policy, Settings, Thresholds};

@@ -17,10 +17,12 @@ const KEPT: f64 = 0.3;
 /// A ratio over a second is as noisy as the events in it are few; one over several seconds is late. This one is over
 /// several seconds, until a ratio over half a second differs from it by more than the noise of so few events explains:
 /// then it forgets what was before.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct RecentRatio {
     fast: Sums,
     slow: Sums,
+    /// What is kept in the slow sums of the moment when they began anew: 1 then, 0 in the end.
+    youth: f64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,16 +36,29 @@ impl RecentRatio {
     pub(crate) fn add(&mut self, parts: f64, events: f64, elapsed: Duration) {
         self.fast.add(parts, events, elapsed, FAST);
         self.slow.add(parts, events, elapsed, SLOW);
+        self.youth *= kept(elapsed, SLOW);
         if self.has_changed() {
             // Most of what is in the fast sums is from before the change, too: the next samples shall count for more.
             self.fast = Sums { parts: self.fast.parts * KEPT, events: self.fast.events * KEPT };
             self.slow = self.fast;
+            self.youth = 1.0;
         }
     }
 
     /// The ratio, as long as there were events at all.
     pub(crate) fn value(&self) -> Option<f64> {
         (self.slow.events > 1e-9).then(|| self.slow.parts / self.slow.events)
+    }
+
+    /// The least that it can be, where `pending` events have parts in the sums and are to come. That counts for as long as the
+    /// sums are young: later, as many come that had parts before.
+    pub(crate) fn at_least(&self, pending: f64) -> Option<f64> {
+        self.value().map(|_| self.slow.parts / (self.slow.events + pending * self.youth))
+    }
+
+    /// Standard deviation of the ratio, relative to it, beyond that of sums that have grown old.
+    pub(crate) fn noise(&self) -> f64 {
+        (self.youth / self.slow.events.max(1.0)).sqrt()
     }
 
     /// In logarithms of the events that were expected and that came: without any for long enough, that is news too.
@@ -54,12 +69,22 @@ impl RecentRatio {
     }
 }
 
+impl Default for RecentRatio {
+    fn default() -> Self {
+        Self { fast: Sums::default(), slow: Sums::default(), youth: 1.0 }
+    }
+}
+
 impl Sums {
     fn add(&mut self, parts: f64, events: f64, elapsed: Duration, time_constant: Duration) {
-        let kept = (-elapsed.as_secs_f64() / time_constant.as_secs_f64()).exp();
+        let kept = kept(elapsed, time_constant);
         self.parts = self.parts * kept + parts;
         self.events = self.events * kept + events;
     }
+}
+
+fn kept(elapsed: Duration, time_constant: Duration) -> f64 {
+    (-elapsed.as_secs_f64() / time_constant.as_secs_f64()).exp()
 }
 
 #[cfg(test)]
@@ -92,6 +117,21 @@ mod tests {
         assert!(stalled > 1.0, "{stalled} after a second without any");
         let recovered = run(&mut ratio, 10, 40.0);
         assert!((recovered - 0.05).abs() < 0.005, "{recovered}");
+    }
+
+    #[test]
+    fn young_sums_are_in_doubt() {
+        let mut ratio = RecentRatio::default();
+        // 20 begin at once: none has ended yet, then a few.
+        ratio.add(2.0, 0.0, TICK);
+        ratio.add(2.0, 2.0, TICK);
+        assert!((ratio.value().unwrap() - 2.0).abs() < 0.1, "{ratio:?}");
+        assert!(ratio.at_least(20.0).unwrap() < 0.2, "{ratio:?}");
+        assert!(ratio.noise() > 0.6, "{ratio:?}");
+        run(&mut ratio, 300, 40.0);
+        assert!(ratio.at_least(20.0).unwrap() > 0.0499 && ratio.noise() < 1e-3, "{ratio:?}");
+        run(&mut ratio, 4, 10.0);
+        assert!(ratio.noise() > 0.1, "after a change they are young again: {ratio:?}");
     }
 
     #[test]

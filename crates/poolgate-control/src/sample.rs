@@ -1,6 +1,8 @@
 //! What the server saw since the previous tick.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+
+use crate::contact::Contact;
 
 /// What happened since the previous sample; counters are differences, gauges are the values of now.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,14 +17,23 @@ pub struct Sample {
     pub hold_total: Duration,
     /// How long requests waited from the gate until a connection was in hand.
     pub acquire_waits: WaitSample,
-    /// Whether the database answers, by the server's own evidence.
+    /// Whether the database can be used; see [`Evidence::contact`](crate::Evidence::contact).
     pub contact: Contact,
+    /// What new connections meet, where they fail; see [`Evidence::connects`](crate::Evidence::connects).
+    pub connects: Contact,
+    /// Why the newest attempt to reach the database failed, in words for people and without secrets.
+    pub cause: Option<Arc<str>>,
+    /// How the statements of the app ended.
+    pub work: WorkSample,
     /// Gated requests that met the database while the breaker was not closed.
     pub probes: Probes,
     /// Clients that listen: open streams and recent pollers.
     pub live_clients: u32,
     /// Those of them that hold an open stream, and so hear of a new config at once.
     pub streaming_clients: u32,
+    /// Requests name the client that they come from (`X-Forwarded-For`, `Forwarded`), and come from an address that is not
+    /// in `server.trusted_proxies`, so the clients behind it cannot be told apart. False by default.
+    pub proxy_untrusted: bool,
 }
 
 impl Sample {
@@ -41,6 +52,18 @@ pub struct PoolSample {
     pub capacity: u32,
     /// Callers that wait for a connection.
     pub waiting: u32,
+    /// Connections that are open: in use or idle.
+    pub open: u32,
+    /// Connections being closed, or checked after they came back in doubt: their places are taken.
+    pub closing: u32,
+}
+
+impl PoolSample {
+    /// Callers who wait for a connection that is yet to be opened: there is a place for it. The others wait for one to come
+    /// back.
+    pub(crate) fn unserved(&self) -> u32 {
+        self.waiting.min(self.capacity.saturating_sub(self.open.max(self.checked_out)).saturating_sub(self.closing))
+    }
 }
 
 /// Gauges and counters of the gate.
@@ -77,16 +100,21 @@ pub struct WaitSample {
     pub min: Duration,
 }
 
-/// Whether the database answers.
+/// How the app's statements ended since the previous sample, counted by connections that came back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Contact {
-    /// Nothing is known yet.
-    #[default]
-    Unknown,
-    /// The newest evidence is an answer.
-    Answering,
-    /// The newest evidence is a failure to connect or an answer that did not come in time.
-    Silent,
+pub struct WorkSample {
+    /// The database took a write, and none of the errors below came.
+    pub written: u64,
+    /// A statement failed because the database takes no writes.
+    pub read_only: u64,
+    /// A statement failed because the disk is full.
+    pub storage_full: u64,
+    /// A statement failed because somebody else held a lock for too long.
+    pub blocked: u64,
+    /// Whether the database says of itself that it is read-only; `None` where it was not asked.
+    pub read_only_mode: Option<bool>,
+    /// Connections of the app whose statement has waited for a lock for two seconds or more, as far as the database says.
+    pub waiting_for_locks: u32,
 }
 
 /// What gated requests met while the breaker was not closed, since the previous sample.

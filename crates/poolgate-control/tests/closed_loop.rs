@@ -172,7 +172,7 @@ impl World {
         let counted = std::mem::take(&mut self.tick);
         let running = self.running.len() as u32;
         let sample = Sample {
-            pool: PoolSample { checked_out: running, capacity: 30, waiting: 0 },
+            pool: PoolSample { checked_out: running, capacity: 30, ..Default::default() },
             gate: GateSample {
                 permits: SLOTS as u32,
                 in_flight: running,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use poolgate_control::{
-    Contact, Controller, Decision, Event, GateSample, Policy, PoolSample, Sample, Settings, WaitSample,
+    Contact, Controller, Decision, Event, GateSample, Policy, PoolSample, Sample, Settings, WaitSample, WorkSample,
 };
 use poolgate_types::{AlertKind, CircuitState, Health, Level, Reason, Severity, SixFields};
 
@@ -44,7 +44,7 @@ impl World {
 /// a second.
 fn usage(checked_out: u32) -> Sample {
     Sample {
-        pool: PoolSample { checked_out, capacity: 30, waiting: 0 },
+        pool: PoolSample { checked_out, capacity: 30, ..Default::default() },
         gate: GateSample { permits: 25, in_flight: 10, arrivals: 20, admitted: 20, ..GateSample::default() },
         completed: 20,
         hold_total: 20 * Duration::from_millis(50),
@@ -201,7 +201,7 @@ fn a_silent_database_is_critical_and_opens_the_breaker_and_all_recovers() {
         assert_eq!(decision.config.throttling_level, Level::Emergency);
         assert_eq!(decision.config.six_fields(), SixFields::EMERGENCY);
         assert!(decision.config.circuit_breaker_open && decision.config.retry_after_seconds.is_some());
-        assert!(decision.alerts.iter().any(|alert| alert.kind == AlertKind::DatabaseUnreachable));
+        assert!(decision.alerts.iter().any(|alert| alert.kind == AlertKind::DatabaseSilent));
 
         let probing = world.run(0.3, &usage(5));
         assert_eq!(probing.breaker, CircuitState::HalfOpen);
@@ -212,6 +212,151 @@ fn a_silent_database_is_critical_and_opens_the_breaker_and_all_recovers() {
         assert_eq!(decision.config.health, Health::Healthy);
         assert!(!decision.config.circuit_breaker_open && decision.alerts.is_empty());
     }
+}
+
+#[test]
+fn a_database_that_lets_nobody_in_is_an_outage_with_a_name_and_a_cause() {
+    for (contact, kind, reason) in [
+        (Contact::Silent, AlertKind::DatabaseSilent, Reason::DatabaseUnreachable),
+        (Contact::LoginRefused, AlertKind::LoginRefused, Reason::LoginRefused),
+        (Contact::ServerFull, AlertKind::ServerFull, Reason::ServerFull),
+    ] {
+        let mut world = World::new(Policy::Adaptive);
+        world.run(5.0, &usage(5));
+        let lost = Sample {
+            contact,
+            connects: contact,
+            cause: Some("sorry, too many clients".into()),
+            completed: 0,
+            ..usage(0)
+        };
+        let decision = world.run(1.0, &lost);
+        assert_eq!((decision.breaker, decision.config.health), (CircuitState::Open, Health::Critical));
+        assert_eq!((decision.config.throttling_level, decision.config.reason), (Level::Emergency, reason));
+        let [alert] = decision.alerts.as_slice() else { panic!("{:?}", decision.alerts) };
+        assert_eq!((alert.kind, alert.severity), (kind, Severity::Critical));
+        assert!(alert.message.contains("sorry, too many clients"), "{}", alert.message);
+
+        let raised = |world: &World| world.events.iter().filter(|event| matches!(event, Event::AlertRaised(_))).count();
+        assert_eq!(raised(&world), 1);
+        world.run(60.0, &lost);
+        assert_eq!(raised(&world), 1, "it is told once, however often the breaker tries again: {:?}", world.events);
+        let starting =
+            Sample { contact: Contact::Silent, cause: Some("the database system is starting up".into()), ..lost };
+        let alerts = world.run(10.0, &starting).alerts;
+        assert_eq!((alerts.len(), alerts[0].kind), (1, AlertKind::DatabaseSilent));
+        assert!(alerts[0].message.contains("starting up"), "{}", alerts[0].message);
+        assert_eq!(raised(&world), 2, "a new cause is told");
+
+        let well = world.run(20.0, &usage(5));
+        assert_eq!((well.config.health, well.config.reason, well.alerts.len()), (Health::Healthy, Reason::Healthy, 0));
+    }
+}
+
+#[test]
+fn causes_that_alternate_are_told_every_few_seconds_at_the_most() {
+    let mut world = World::new(Policy::Adaptive);
+    for tick in 0..600 {
+        let cause = if tick % 2 == 0 { "refused" } else { "no answer" };
+        world.run(0.1, &Sample { contact: Contact::Silent, cause: Some(cause.into()), completed: 0, ..usage(0) });
+    }
+    let raised = world.events.iter().filter(|event| matches!(event, Event::AlertRaised(_))).count();
+    assert!(raised <= 13, "{raised} in a minute");
+}
+
+#[test]
+fn connects_that_fail_beside_connections_that_work_are_a_warning_and_stop_nobody() {
+    for (connects, kind) in [
+        (Contact::Silent, AlertKind::DatabaseSilent),
+        (Contact::LoginRefused, AlertKind::LoginRefused),
+        (Contact::ServerFull, AlertKind::ServerFull),
+    ] {
+        let mut world = World::new(Policy::Adaptive);
+        let mut sample = Sample { connects, cause: Some("no".into()), ..usage(5) };
+        sample.pool.open = 7;
+        let decision = world.run(5.0, &sample);
+        assert_eq!((decision.breaker, decision.config.enforced), (CircuitState::Closed, false));
+        let [alert] = decision.alerts.as_slice() else { panic!("{:?}", decision.alerts) };
+        assert_eq!((alert.kind, alert.severity), (kind, Severity::Warning));
+        assert!(alert.message.contains("7 open ones go on"), "{}", alert.message);
+        assert!(world.run(6.0, &usage(5)).alerts.is_empty());
+    }
+}
+
+#[test]
+fn a_pause_slows_clients_down_and_is_no_outage_and_ends_at_once() {
+    for policy in [Policy::Adaptive, Policy::Fixed] {
+        let mut world = World::new(policy);
+        let before = world.run(5.0, &usage(5)).config;
+        let mut paused = Sample { contact: Contact::Paused, completed: 0, ..usage(0) };
+        paused.gate = GateSample { queued: 40, in_flight: 0, patient: true, ..paused.gate };
+        for _ in 0..30 {
+            let decision = world.run(1.0, &paused);
+            let config = &decision.config;
+            assert_eq!((decision.breaker, config.circuit_breaker_open), (CircuitState::Closed, false));
+            assert_eq!((config.throttling_level, config.health), (Level::Moderate, Health::Degraded));
+            assert_eq!((config.enforced, config.reason), (true, Reason::DatabasePaused));
+            assert!(config.fair_rate_per_second.is_none_or(|rate| rate <= 1.0), "{config:?}");
+            let [alert] = decision.alerts.as_slice() else { panic!("{:?}", decision.alerts) };
+            assert_eq!((alert.kind, alert.severity), (AlertKind::DatabasePaused, Severity::Warning));
+        }
+        // Those who have waited are being served.
+        let mut after = usage(20);
+        after.gate = GateSample { queued: 35, patient: true, ..after.gate };
+        let after = world.run(0.2, &after).config;
+        assert_eq!((after.enforced, after.fair_rate_per_second), (before.enforced, before.fair_rate_per_second));
+        assert_eq!(world.run(6.0, &usage(5)).config.six_fields(), before.six_fields());
+    }
+}
+
+#[test]
+fn many_clients_share_a_tenth_of_the_capacity_during_a_pause() {
+    let mut world = World::new(Policy::Adaptive);
+    let crowd = Sample { live_clients: 10_000, ..usage(5) };
+    world.run(5.0, &crowd);
+    let rate = world.run(1.0, &Sample { contact: Contact::Paused, ..crowd }).config.fair_rate_per_second.unwrap();
+    assert!((10_000.0 * rate / 50.0 - 1.0).abs() < 0.1, "a tenth of 500 a second: {rate}");
+}
+
+#[test]
+fn writes_that_fail_degrade_health_and_stop_nobody() {
+    for (work, kind, reason) in [
+        (WorkSample { read_only: 1, ..WorkSample::default() }, AlertKind::ReadOnly, Reason::ReadOnly),
+        (WorkSample { storage_full: 1, ..WorkSample::default() }, AlertKind::StorageFull, Reason::StorageFull),
+        (WorkSample { blocked: 1, ..WorkSample::default() }, AlertKind::WritesBlocked, Reason::WritesBlocked),
+    ] {
+        let mut world = World::new(Policy::Adaptive);
+        let decision = world.run(5.0, &Sample { work, ..usage(5) });
+        let config = &decision.config;
+        assert_eq!((config.health, config.reason), (Health::Degraded, reason));
+        assert_eq!(
+            (config.throttling_level, config.enforced, decision.breaker),
+            (Level::Normal, false, CircuitState::Closed)
+        );
+        let [alert] = decision.alerts.as_slice() else { panic!("{:?}", decision.alerts) };
+        assert_eq!((alert.kind, alert.severity), (kind, Severity::Critical));
+        assert_eq!(config.version, 2, "one change is one version");
+
+        let well = world.run(1.0, &Sample { work: WorkSample { written: 5, ..WorkSample::default() }, ..usage(5) });
+        assert_eq!((well.config.health, well.config.reason, well.alerts.len()), (Health::Healthy, Reason::Healthy, 0));
+    }
+}
+
+#[test]
+fn a_full_gate_clients_that_disobey_and_a_proxy_without_trust_have_alerts() {
+    let mut world = World::new(Policy::Adaptive);
+    world.run(5.0, &usage(5));
+    let mut held = overload(10, 10);
+    (held.gate.admitted, held.completed, held.pool.checked_out) = (0, 0, 0);
+    let alerts = world.run(5.0, &Sample { proxy_untrusted: true, ..held }).alerts;
+    for kind in [AlertKind::GateFull, AlertKind::ProxyUntrusted] {
+        assert!(alerts.iter().any(|alert| alert.kind == kind), "{kind:?}: {alerts:?}");
+    }
+    let decision = world.run(10.0, &overload(500, 450));
+    let disobeys = decision.alerts.iter().any(|alert| alert.kind == AlertKind::ClientsDisobey);
+    assert_eq!(disobeys, decision.config.reason == Reason::ClientsDisobey, "{:?}", decision.alerts);
+    assert!(disobeys);
+    assert!(world.run(20.0, &usage(5)).alerts.is_empty());
 }
 
 #[test]

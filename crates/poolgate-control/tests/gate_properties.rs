@@ -9,6 +9,8 @@ use proptest::prelude::*;
 enum Step {
     Arrive(Arrival),
     Release,
+    Resume(Arrival),
+    Overdraw(Arrival),
     Leave(prop::sample::Index),
     Resize(u32),
     Tune { hold: u64 },
@@ -17,14 +19,18 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Step> {
     let priority = prop_oneof![Just(Priority::Interactive), Just(Priority::Normal), Just(Priority::Background)];
-    let arrival = (priority, prop::option::of(0..5_u64), 0..4_u32, prop::option::of(0..2000_u64)).prop_map(
-        |(priority, caller, clients, deadline)| {
-            Step::Arrive(Arrival { priority, caller, clients, deadline: deadline.map(Duration::from_millis) })
+    let caller = prop::option::of(0..5_u64);
+    let arrival = (priority, caller, 0..4_u32, prop::option::of(0..2000_u64), any::<bool>()).prop_map(
+        |(priority, caller, clients, deadline, excess)| {
+            let deadline = deadline.map(Duration::from_millis);
+            Arrival { priority, caller, clients, deadline, excess }
         },
     );
     prop_oneof![
-        6 => arrival,
-        4 => Just(Step::Release),
+        6 => arrival.clone().prop_map(Step::Arrive),
+        1 => arrival.clone().prop_map(Step::Resume),
+        1 => arrival.prop_map(Step::Overdraw),
+        5 => Just(Step::Release),
         1 => any::<prop::sample::Index>().prop_map(Step::Leave),
         1 => (0..6_u32).prop_map(Step::Resize),
         1 => (0..400_u64).prop_map(|hold| Step::Tune { hold }),
@@ -35,15 +41,16 @@ fn steps() -> impl Strategy<Value = Step> {
 /// What the gate should know.
 #[derive(Default)]
 struct Account {
-    in_flight: u32,
-    waiting: BTreeMap<u64, Ticket>,
+    /// The caller of each.
+    in_flight: Vec<Option<u64>>,
+    waiting: BTreeMap<u64, (Ticket, Arrival)>,
 }
 
 impl Account {
     /// Everybody is let in or turned away once, and only who waited.
     fn let_in(&mut self, waiter: u64) {
-        assert!(self.waiting.remove(&waiter).is_some(), "{waiter} did not wait");
-        self.in_flight += 1;
+        let (_, arrival) = self.waiting.remove(&waiter).unwrap_or_else(|| panic!("{waiter} did not wait"));
+        self.in_flight.push(arrival.caller);
     }
 }
 
@@ -61,21 +68,34 @@ proptest! {
         for (waiter, step) in (0_u64..).zip(steps) {
             match step {
                 Step::Arrive(arrival) => match gate.arrive(arrival, now, || waiter) {
-                    Admission::Granted => account.in_flight += 1,
+                    Admission::Granted => account.in_flight.push(arrival.caller),
                     Admission::Queued(ticket) => {
                         prop_assert!(ticket.expires() > now);
-                        account.waiting.insert(waiter, ticket);
+                        account.waiting.insert(waiter, (ticket, arrival));
                     }
-                    Admission::Rejected(_) => prop_assert!(account.in_flight >= permits || arrival.deadline <= Some(now)),
+                    Admission::Rejected(_) => {
+                        prop_assert!(account.in_flight.len() >= permits as usize || arrival.deadline <= Some(now));
+                    }
                 },
-                Step::Release if account.in_flight > 0 => {
-                    account.in_flight -= 1;
-                    if let Some(next) = gate.release(now) {
+                Step::Resume(arrival) => {
+                    let is_possible = account.in_flight.len() < (permits + permits.div_ceil(5)) as usize;
+                    prop_assert_eq!(gate.resume(arrival), is_possible);
+                    if is_possible {
+                        account.in_flight.push(arrival.caller);
+                    }
+                }
+                Step::Overdraw(arrival) => {
+                    gate.overdraw(arrival);
+                    account.in_flight.push(arrival.caller);
+                }
+                Step::Release if !account.in_flight.is_empty() => {
+                    let caller = account.in_flight.remove(waiter as usize % account.in_flight.len());
+                    if let Some(next) = gate.release(caller, now) {
                         account.let_in(next);
                     }
                 }
                 Step::Leave(index) if !account.waiting.is_empty() => {
-                    let (waiter, ticket) = account.waiting.iter().nth(index.index(account.waiting.len())).unwrap();
+                    let (waiter, (ticket, _)) = account.waiting.iter().nth(index.index(account.waiting.len())).unwrap();
                     prop_assert_eq!(gate.leave(*ticket), Some(*waiter));
                     prop_assert_eq!(gate.leave(*ticket), None);
                     let waiter = *waiter;
@@ -98,8 +118,10 @@ proptest! {
                 prop_assert!(account.waiting.remove(&waiter).is_some(), "{} did not wait", waiter);
             }
             let occupancy = gate.occupancy(now);
-            prop_assert_eq!((occupancy.permits, occupancy.in_flight), (permits, account.in_flight));
+            prop_assert_eq!((occupancy.permits, occupancy.in_flight as usize), (permits, account.in_flight.len()));
             prop_assert_eq!(occupancy.queued as usize, account.waiting.len());
+            let excess = account.waiting.values().filter(|(_, arrival)| arrival.excess).count();
+            prop_assert_eq!(occupancy.excess as usize, excess);
             prop_assert!(occupancy.queued as usize <= max_queue);
             prop_assert!(occupancy.queued == 0 || occupancy.in_flight >= permits, "a free permit and somebody who waits");
             prop_assert!(gate.next_expiry().is_none_or(|expiry| expiry > now), "all whose wait is over are gone");

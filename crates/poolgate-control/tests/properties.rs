@@ -2,26 +2,41 @@
 
 use std::time::Duration;
 
-use poolgate_control::{Contact, Controller, GateSample, Policy, PoolSample, Probes, Sample, Settings, WaitSample};
+use poolgate_control::{
+    Contact, Controller, GateSample, Policy, PoolSample, Probes, Sample, Settings, WaitSample, WorkSample,
+};
 use poolgate_types::ThrottlingConfig;
 use proptest::prelude::*;
 
 fn samples() -> impl Strategy<Value = Sample> {
     let counts = prop_oneof![0..3_u64, 0..500_u64, any::<u64>().prop_map(|count| count >> 8)];
     let gauges = prop_oneof![0..40_u32, any::<u32>()];
-    let contact = prop_oneof![Just(Contact::Answering), Just(Contact::Silent), Just(Contact::Unknown)];
+    let contact = prop::sample::select(vec![
+        Contact::Unknown,
+        Contact::Answering,
+        Contact::Paused,
+        Contact::Silent,
+        Contact::LoginRefused,
+        Contact::ServerFull,
+    ]);
     (
         (gauges.clone(), gauges.clone(), gauges.clone(), gauges.clone(), gauges.clone(), gauges),
         (counts.clone(), counts.clone(), counts.clone(), 0..u64::MAX / 4),
-        (contact, 0..50_u32, 0..50_u32, 0..10_000_u64),
+        (contact.clone(), contact, 0..50_u32, 0..50_u32, 0..10_000_u64),
     )
         .prop_map(|(gauge, count, rest)| Sample {
-            pool: PoolSample { checked_out: gauge.0, capacity: gauge.1, waiting: gauge.2 },
+            pool: PoolSample {
+                checked_out: gauge.0,
+                capacity: gauge.1,
+                waiting: gauge.2,
+                open: gauge.4,
+                closing: gauge.5,
+            },
             gate: GateSample {
                 permits: gauge.3,
                 in_flight: gauge.4,
                 queued: gauge.2,
-                oldest_wait: Duration::from_millis(rest.3),
+                oldest_wait: Duration::from_millis(rest.4),
                 arrivals: count.0,
                 admitted: count.1,
                 rejected: count.2,
@@ -30,9 +45,20 @@ fn samples() -> impl Strategy<Value = Sample> {
             },
             completed: count.1,
             hold_total: Duration::from_nanos(count.3),
-            acquire_waits: WaitSample { p99: Duration::from_millis(rest.3), min: Duration::ZERO },
+            acquire_waits: WaitSample { p99: Duration::from_millis(rest.4), min: Duration::ZERO },
             contact: rest.0,
-            probes: Probes { succeeded: rest.1, failed: rest.2 },
+            connects: rest.1,
+            cause: (rest.4 % 2 == 0).then(|| rest.4.to_string().into()),
+            work: WorkSample {
+                written: count.0,
+                read_only: count.1,
+                storage_full: count.2,
+                blocked: count.2,
+                read_only_mode: (rest.4 % 3 > 0).then_some(rest.4 % 3 == 1),
+                waiting_for_locks: gauge.2,
+            },
+            probes: Probes { succeeded: rest.2, failed: rest.3 },
+            proxy_untrusted: rest.4 % 5 == 0,
             live_clients: gauge.5,
             streaming_clients: gauge.5,
         })

@@ -24,14 +24,23 @@ pub(crate) async fn acquire<DB: Database>(shared: Arc<Shared<DB>>, taker: Taker)
     let (mut now, mut dead) = (started, 0);
     loop {
         match find(&shared, &taker, now)? {
-            Found::Lease(lease) => return Ok(acquired(&shared, lease, started)),
+            Found::Lease(lease) => {
+                if let Some(lease) = admitted(&shared, lease, started).await {
+                    return Ok(acquired(&shared, lease, started));
+                }
+                now = Instant::now();
+            }
             Found::Suspect(lease) => {
                 let left = shared.config.timeout.saturating_sub(started.elapsed());
                 if left.is_zero() {
-                    return Err(timed_out(&shared, started));
+                    return Err(timed_out(&shared, &taker, started));
                 }
                 match pinged(&shared, lease, left).await {
-                    Some(lease) => return Ok(acquired(&shared, lease, started)),
+                    Some(lease) => {
+                        if let Some(lease) = admitted(&shared, lease, started).await {
+                            return Ok(acquired(&shared, lease, started));
+                        }
+                    }
                     None => dead += 1,
                 }
                 now = Instant::now();
@@ -43,11 +52,35 @@ pub(crate) async fn acquire<DB: Database>(shared: Arc<Shared<DB>>, taker: Taker)
             Found::Queue(place_in_queue, answer) => {
                 shared.connect_for_waiters();
                 let left = shared.config.timeout.saturating_sub(started.elapsed());
-                let lease = wait(place_in_queue, answer, left, started).await?;
-                return Ok(acquired(&shared, lease, started));
+                let lease = wait(place_in_queue, answer, &taker, left, started).await?;
+                if let Some(lease) = admitted(&shared, lease, started).await {
+                    return Ok(acquired(&shared, lease, started));
+                }
+                now = Instant::now();
             }
         }
     }
+}
+
+/// The lease, if the app's own hook wants its connection.
+async fn admitted<DB: Database>(shared: &Shared<DB>, mut lease: Lease<DB>, started: Instant) -> Option<Lease<DB>> {
+    let Some(before_acquire) = &shared.hooks.before_acquire else { return Some(lease) };
+    if !lease.is_used() {
+        return Some(lease);
+    }
+    let left = shared.config.timeout.saturating_sub(started.elapsed());
+    // Should the caller leave in the middle of it, nobody knows how it went.
+    lease.discard_as(CloseReason::Rejected);
+    let (connection, times) = lease.to_judge();
+    match timeout(shared.config.verify_timeout.min(left), before_acquire(connection, times)).await {
+        Ok(Ok(true)) => {
+            lease.keep();
+            return Some(lease);
+        }
+        Ok(Ok(false)) | Err(_) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "the hook before an acquire failed"),
+    }
+    None
 }
 
 enum Found<DB: Database> {
@@ -68,7 +101,11 @@ fn find<DB: Database>(shared: &Arc<Shared<DB>>, taker: &Taker, now: Instant) -> 
         shared.close_all(found.expired, CloseReason::Recycled);
         return Ok(Found::Queue(Queued { shared: Arc::clone(shared), ticket: ticket? }, answer));
     };
+    let is_short = state.is_short();
     drop(state);
+    if is_short {
+        shared.connect_for_waiters();
+    }
     shared.close_all(found.expired, CloseReason::Recycled);
     let lease = Lease::new(Arc::clone(shared), issued);
     Ok(if suspect { Found::Suspect(lease) } else { Found::Lease(lease) })
@@ -93,6 +130,7 @@ async fn pinged<DB: Database>(shared: &Arc<Shared<DB>>, mut lease: Lease<DB>, le
 async fn wait<DB: Database>(
     queued: Queued<DB>,
     mut answer: oneshot::Receiver<Answer<DB>>,
+    taker: &Taker,
     left: Duration,
     started: Instant,
 ) -> Answer<DB> {
@@ -103,7 +141,7 @@ async fn wait<DB: Database>(
             answer.close();
             answer.try_recv().unwrap_or_else(|_| {
                 queued.shared.state().leave(queued.ticket);
-                Err(timed_out(&queued.shared, started))
+                Err(timed_out(&queued.shared, taker, started))
             })
         }
     }
@@ -127,8 +165,8 @@ fn acquired<DB: Database>(shared: &Shared<DB>, mut lease: Lease<DB>, started: In
     lease
 }
 
-fn timed_out<DB: Database>(shared: &Shared<DB>, started: Instant) -> AcquireError {
+fn timed_out<DB: Database>(shared: &Shared<DB>, taker: &Taker, started: Instant) -> AcquireError {
     let waited = started.elapsed();
     shared.observer.timed_out(waited);
-    AcquireError::Timeout(Box::new(shared.state().diagnose(waited, Instant::now())))
+    AcquireError::Timeout(Box::new(shared.state().diagnose(taker, waited, Instant::now())))
 }

@@ -10,13 +10,19 @@ use futures_util::stream::{self, StreamExt};
 use sqlx::{Database, Either, Execute, Executor};
 use tokio::sync::mpsc;
 
+use crate::reset;
+
 type Item<DB> = sqlx::Result<Either<<DB as Database>::QueryResult, <DB as Database>::Row>>;
 
 /// Rows waiting to be taken.
 const AHEAD: usize = 16;
 
 /// As the executor's method of that name.
-pub(crate) fn fetch_many<'e, DB, Q>(connection: &'e mut DB::Connection, query: Q) -> BoxStream<'e, Item<DB>>
+pub(crate) fn fetch_many<'e, DB, Q>(
+    connection: &'e mut DB::Connection,
+    query: Q,
+    tidies: bool,
+) -> BoxStream<'e, Item<DB>>
 where
     DB: Database,
     Q: Execute<'e, DB> + 'e,
@@ -37,7 +43,7 @@ where
                     }
                 }
             };
-            end::<DB, _>(connection, fetched).await
+            end::<DB, _>(connection, fetched, tidies).await
         };
         if let Err(error) = ended.await {
             let _ = send.send(Err(error)).await;
@@ -52,6 +58,7 @@ where
 pub(crate) async fn fetch_optional<'e, DB, Q>(
     connection: &'e mut DB::Connection,
     query: Q,
+    tidies: bool,
 ) -> sqlx::Result<Option<DB::Row>>
 where
     DB: Database,
@@ -60,14 +67,18 @@ where
 {
     connection.execute("BEGIN").await?;
     let fetched = connection.fetch_optional(query).await;
-    end::<DB, _>(connection, fetched).await
+    end::<DB, _>(connection, fetched, tidies).await
 }
 
-async fn end<DB, T>(connection: &mut DB::Connection, result: sqlx::Result<T>) -> sqlx::Result<T>
+async fn end<DB, T>(connection: &mut DB::Connection, result: sqlx::Result<T>, tidies: bool) -> sqlx::Result<T>
 where
     DB: Database,
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
 {
+    // What it left behind would be the next client's.
+    if tidies && result.is_ok() {
+        connection.execute(reset::WITHIN).await?;
+    }
     let statement = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
     let ended = connection.execute(statement).await;
     let result = result?;

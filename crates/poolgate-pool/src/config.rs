@@ -20,17 +20,22 @@ pub struct PoolConfig {
     pub timeout: Duration,
     /// Longest time for opening one connection, the `on_connect` hook included. Default 5 s.
     pub connect_timeout: Duration,
-    /// Connections that are opened at the same time. Default 2, at least 1: a database that has
-    /// just come back is not stormed by everyone at once.
+    /// Connections that are opened at the same time at the most. Default 16, at least 1. It begins with 4, one alone after a
+    /// failure, and each connect that succeeds lets one more be opened: a server that is quick is filled quickly, and one
+    /// that has just come back is not stormed by everyone at once.
     pub max_connecting: u32,
     /// Connections that are opened within a second, on average. Default 20, at least 1. As many as the capacity may be
     /// opened ahead of that: a cold pool fills at once, and one whose connections break over and over does not storm.
     pub connect_rate: u32,
     /// Callers that may wait for a connection; one more is refused at once. Default 10,000.
     pub max_waiting: u32,
-    /// Age at which an idle connection is closed instead of being handed out again, shortened by up to a
-    /// quarter at random so that connections of one age do not all end together. Default `None`: never.
-    pub recycle: Option<Duration>,
+    /// Age at which a connection is closed, when nobody uses it; shortened by up to a quarter at random so that connections
+    /// of one age do not all end together. What a session gathers in the server, and a change that nobody has noticed (an
+    /// address, a role, a certificate), ends with it. Default 30 min; `None` is never. A SQLite database in memory lives as
+    /// long as its connection: `None` there.
+    pub max_lifetime: Option<Duration>,
+    /// When the session of a connection that comes back is put back to what it was at the start. Default [`Reset::Auto`].
+    pub reset: Reset,
     /// A connection that was idle for longer is pinged before it is handed out. Default 1 s.
     pub pre_ping_idle: Duration,
     /// Longest wait for a ping, and for the rollback of a connection that came back in doubt. Default 1 s.
@@ -39,7 +44,10 @@ pub struct PoolConfig {
     pub close_timeout: Duration,
     /// Which idle connection is handed out next. Default [`Order::Lifo`].
     pub order: Order,
-    /// Idle connections that [`close_surplus_idle`](crate::PoolgatePool::close_surplus_idle) spares. Default 2.
+    /// Connections to have idle, beside those in use, before anyone asks for them, as long as no more than `size` are
+    /// open. They are opened when the pool is built, where there is a tokio runtime, and again in the background after a
+    /// dispose, a failover, a larger size or a loss. A number above `size` means the size, whatever that becomes.
+    /// Default 0: nothing is opened before a caller needs it.
     pub min_idle: u32,
 }
 
@@ -51,6 +59,23 @@ pub enum Order {
     Lifo,
     /// The one unused for longest: all connections are used in turn.
     Fifo,
+}
+
+/// When the session of a connection that comes back is put back to what it was at the start: settings, role, locks, temporary
+/// tables, notifications, cursors and prepared statements of its last user. That takes a round trip in the background (and
+/// those of the [`on_connect`](crate::Builder::on_connect) hook, which runs again). SQLite's connections are replaced
+/// instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reset {
+    /// When the text of a statement shows, or does not rule out, that it left something behind: a `SET`, a call of a function
+    /// that is not known to be harmless, a `DO`, anything done on `&mut *lease`. Plain queries cost nothing. What no text
+    /// shows is not seen: a trigger, a default, a view or a policy whose function changes its session.
+    #[default]
+    Auto,
+    /// Each time.
+    Always,
+    /// Never; what one user sets, the next one finds.
+    Never,
 }
 
 /// A limit that cannot work.
@@ -71,15 +96,16 @@ impl Default for PoolConfig {
             max_overflow: 10,
             timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
-            max_connecting: 2,
+            max_connecting: 16,
             connect_rate: 20,
             max_waiting: 10_000,
-            recycle: None,
+            max_lifetime: Some(Duration::from_secs(30 * 60)),
+            reset: Reset::default(),
             pre_ping_idle: Duration::from_secs(1),
             verify_timeout: Duration::from_secs(1),
             close_timeout: Duration::from_secs(5),
             order: Order::default(),
-            min_idle: 2,
+            min_idle: 0,
         }
     }
 }
@@ -104,7 +130,7 @@ impl PoolConfig {
         check(self.capacity() <= 10_000, "size", "and max_overflow must be at most 10,000 together")?;
         check(self.max_connecting > 0, "max_connecting", "must be at least 1")?;
         check((1..=10_000).contains(&self.connect_rate), "connect_rate", "must be 1 to 10,000")?;
-        check(self.recycle.is_none_or(|age| !age.is_zero()), "recycle", "must be longer than zero")?;
+        check(self.max_lifetime.is_none_or(|age| !age.is_zero()), "max_lifetime", "must be longer than zero")?;
         positive("timeout", self.timeout)?;
         positive("connect_timeout", self.connect_timeout)?;
         positive("verify_timeout", self.verify_timeout)?;

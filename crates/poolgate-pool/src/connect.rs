@@ -6,14 +6,17 @@ use std::time::{Duration, Instant};
 
 use sqlx::error::DatabaseError;
 use sqlx::{Connection, Database};
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 
 use crate::error::AcquireError;
+use crate::observer::CloseReason;
 use crate::pool::Shared;
 use crate::state::Opened;
 
 /// Time between two tries to open a busy SQLite file.
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
+/// Time after the age of an idle connection at which it is looked for: most are taken, and found too old, before.
+const EXPIRY_SLACK: Duration = Duration::from_secs(1);
 
 /// Opens one connection that the state counts as connecting.
 pub(crate) fn spawn<DB: Database>(shared: &Arc<Shared<DB>>) {
@@ -23,24 +26,36 @@ pub(crate) fn spawn<DB: Database>(shared: &Arc<Shared<DB>>) {
         let limit = opening.shared.config.connect_timeout;
         let Attempt { generation, moves, started, result } = attempt(&opening.shared, limit).await;
         match result {
-            Ok((connection, server_pid)) => {
+            Ok(established) => {
                 opening.shared.observer.created(started.elapsed());
-                opening.succeed(connection, server_pid, generation);
+                opening.succeed(established, generation);
             }
             Err(error) => opening.fail(&error, moves),
         }
     });
 }
 
-/// Asks again after the pause that follows a failed connect.
-pub(crate) fn retry_after<DB: Database>(shared: &Arc<Shared<DB>>, pause: Duration) {
-    let planned = Retry { shared: Arc::downgrade(shared) };
+/// Asks again at `at`, after the pause that follows a failed connect.
+pub(crate) fn retry_at<DB: Database>(shared: &Arc<Shared<DB>>, at: Instant) {
+    let planned = Retry { shared: Arc::downgrade(shared), at };
     shared.spawn(async move {
-        sleep(pause).await;
+        sleep_until(at.into()).await;
         let shared = planned.shared.upgrade();
         drop(planned);
         if let Some(shared) = shared {
             shared.connect_for_waiters();
+        }
+    });
+}
+
+/// Closes what has reached its age, should it be idle then. Until nobody asks for the pool any more.
+fn close_after<DB: Database>(shared: &Arc<Shared<DB>>, age: Duration) {
+    let pool = Arc::downgrade(shared);
+    shared.spawn(async move {
+        sleep(age + EXPIRY_SLACK).await;
+        if let Some(shared) = pool.upgrade() {
+            let expired = shared.state().take_expired(Instant::now());
+            shared.close_all(expired, CloseReason::Recycled);
         }
     });
 }
@@ -66,7 +81,7 @@ pub(crate) async fn apart<DB: Database>(
         Err(_) if is_news => state.backoff().failed_apart(now),
         _ => {}
     }
-    result.map(|(connection, _)| connection)
+    result.map(|established| established.connection)
 }
 
 /// What became of connecting, to which database: as the state counted when it began.
@@ -96,8 +111,13 @@ async fn attempt<DB: Database>(shared: &Shared<DB>, limit: Duration) -> Attempt<
     }
 }
 
-/// A connection, and the server process behind it where that is known.
-type Established<DB> = (<DB as Database>::Connection, Option<i32>);
+struct Established<DB: Database> {
+    connection: DB::Connection,
+    /// The server process behind it, where that is known.
+    server_pid: Option<i32>,
+    /// Whether the server takes no writes, where it was asked.
+    read_only: Option<bool>,
+}
 
 async fn establish<DB: Database>(shared: &Shared<DB>, limit: Duration) -> Result<Established<DB>, AcquireError> {
     let opened = async {
@@ -115,15 +135,31 @@ async fn establish<DB: Database>(shared: &Shared<DB>, limit: Duration) -> Result
 }
 
 async fn open<DB: Database>(shared: &Shared<DB>) -> sqlx::Result<Established<DB>> {
-    let mut connection = DB::Connection::connect_with(&shared.options()).await?;
+    let options = shared.options();
+    let mut connection = match &shared.hooks.before_connect {
+        Some(before_connect) => DB::Connection::connect_with(&before_connect((*options).clone()).await?).await?,
+        None => DB::Connection::connect_with(&options).await?,
+    };
+    let server_pid = prepare(shared, &mut connection).await?;
+    // A failover is on its way: is this the new primary?
+    let wary = shared.state().is_wary();
+    let read_only = if wary { Some((shared.care.is_read_only)(&mut connection).await?) } else { None };
+    Ok(Established { connection, server_pid, read_only })
+}
+
+/// Makes a session, new or reset, what every user expects.
+pub(crate) async fn prepare<DB: Database>(
+    shared: &Shared<DB>,
+    connection: &mut DB::Connection,
+) -> sqlx::Result<Option<i32>> {
     let server_pid = match &shared.session {
-        Some(session) => session.begin(&mut connection).await?,
+        Some(session) => session.begin(connection).await?,
         None => None,
     };
-    if let Some(on_connect) = &shared.on_connect {
-        on_connect(&mut connection).await?;
+    if let Some(on_connect) = &shared.hooks.on_connect {
+        on_connect(connection).await?;
     }
-    Ok((connection, server_pid))
+    Ok(server_pid)
 }
 
 /// SQLite answers `SQLITE_BUSY` at once, whatever its busy timeout, while another connection turns on the write-ahead
@@ -144,11 +180,22 @@ struct Opening<DB: Database> {
 }
 
 impl<DB: Database> Opening<DB> {
-    fn succeed(mut self, connection: DB::Connection, server_pid: Option<i32>, generation: u64) {
+    fn succeed(mut self, established: Established<DB>, generation: u64) {
         self.open = false;
+        let Established { connection, server_pid, read_only } = established;
         let now = Instant::now();
-        let expires = self.shared.config.recycle.and_then(|age| now.checked_add(age.mul_f64(1.0 - 0.25 * random())));
-        let placement = self.shared.state().connected(Opened { connection, generation, expires, server_pid }, now);
+        let lifetime = self.shared.config.max_lifetime.map(|age| age.mul_f64(1.0 - 0.25 * random()));
+        let expires = lifetime.and_then(|age| now.checked_add(age));
+        if let Some(age) = lifetime {
+            close_after(&self.shared, age);
+        }
+        if read_only == Some(false) {
+            let demoted = self.shared.state().found_writable();
+            self.shared.close_all(demoted, CloseReason::ReadOnly);
+        }
+        let read_only = read_only.unwrap_or(false);
+        let opened = Opened { connection, generation, expires, server_pid, read_only };
+        let placement = self.shared.state().connected(opened, now);
         self.shared.settle(placement);
         self.shared.connect_for_waiters();
     }
@@ -185,12 +232,13 @@ impl<DB: Database> Drop for Opening<DB> {
 /// The plan to ask again; forgotten when its task ends, however that is. It keeps no pool alive.
 struct Retry<DB: Database> {
     shared: Weak<Shared<DB>>,
+    at: Instant,
 }
 
 impl<DB: Database> Drop for Retry<DB> {
     fn drop(&mut self) {
         if let Some(shared) = self.shared.upgrade() {
-            shared.state().retry_due();
+            shared.state().retry_due(self.at);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::error::AcquireError;
 use crate::purpose::Purpose;
 
 /// The pool at one instant, read under one lock: the figures belong together.
@@ -29,6 +30,9 @@ pub struct Counts {
     pub closing: u32,
     /// Callers waiting for a connection.
     pub waiting: u32,
+    /// Connections that are yet to be opened ahead of demand: for [`min_idle`](crate::PoolConfig::min_idle) and
+    /// [`keep_open`](crate::PoolgatePool::keep_open). 0 when the pool is warm.
+    pub lacking: u32,
     /// Raised by every [`dispose`](crate::PoolgatePool::dispose); connections of an older one are not used again.
     pub generation: u64,
     /// Raised by every [`move_to`](crate::PoolgatePool::move_to): what was learned of the database before holds no more.
@@ -83,13 +87,19 @@ pub struct LeaseInfo {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Contact {
-    /// Time since the database last answered an attempt to connect or a ping, even if only to say that it is full.
+    /// Time since the database last let somebody in, or answered a ping.
     pub answered: Option<Duration>,
-    /// Time since an attempt to connect last ended without an answer.
+    /// Time since an attempt to connect last failed.
     pub failed: Option<Duration>,
-    /// Failures since the last success.
+    /// Failures of one kind since the last success.
     pub consecutive_failures: u32,
+    /// For how long every attempt of the pool's has failed; `None` when the newest one succeeded.
+    pub failing: Option<Duration>,
+    /// How long the pool makes no other attempt.
+    pub retry_in: Option<Duration>,
     /// The newest failure since the last success.
+    pub failure: Option<AcquireError>,
+    /// The same in words.
     pub error: Option<Arc<str>>,
 }
 

@@ -15,7 +15,7 @@ pub enum AcquireError {
     /// [`timeout`](crate::PoolConfig::timeout); the diagnosis says which.
     #[error("{0}")]
     Timeout(Box<Diagnosis>),
-    /// The database was asked for a connection and gave none: unreachable, or the credentials are wrong.
+    /// The database was asked for a connection and gave none: it does not answer, or not yet.
     /// Callers that come within the short pause after a failure get the same error at once when the
     /// pool has no other connection to wait for.
     #[error("cannot connect to the database: {0}")]
@@ -26,6 +26,10 @@ pub enum AcquireError {
         /// The limit that was exceeded.
         limit: Duration,
     },
+    /// The database answers and does not let this pool in: a wrong password, a user or a database that it does not know,
+    /// or start-up parameters that it does not accept. The same attempt will fail again until somebody mends it.
+    #[error("the database refuses the login: {0}")]
+    LoginRefused(#[source] Arc<sqlx::Error>),
     /// The database server has no free connection slot (PostgreSQL's `53300`). Its limit is too low for
     /// the pools that share it, or someone else holds the slots; asking again at once makes it worse.
     #[error("the database server has no free connection slot: {0}")]
@@ -66,6 +70,9 @@ pub struct Diagnosis {
     pub oldest_lease: Option<(Duration, &'static Location<'static>)>,
     /// What that connection was acquired for, where its task says so.
     pub oldest_purpose: Option<Purpose>,
+    /// Holders of a connection that wait for another one at the same time, as far as that is known: the same tokio task, or
+    /// the same [trace](Purpose::with_trace_id). Where all of them do, none can go on.
+    pub holders_waiting: u32,
     /// The newest failure to connect, if no connect has succeeded since.
     pub connect_error: Option<Arc<str>>,
 }
@@ -85,6 +92,14 @@ impl Display for Diagnosis {
                 write!(f, " for {}", purpose.route())?;
             }
         }
+        if self.holders_waiting > 0 {
+            write!(
+                f,
+                "; {} of the holders wait for another connection themselves: use the one that is held, or ask for none \
+                 while holding one",
+                self.holders_waiting
+            )?;
+        }
         if let Some(error) = &self.connect_error {
             write!(f, "; the last attempt to connect failed: {error}")?;
         }
@@ -94,18 +109,46 @@ impl Display for Diagnosis {
 
 impl AcquireError {
     /// Sorts a failed connect by its remedy.
-    pub(crate) fn from_connect(error: sqlx::Error) -> Self {
-        // 53300 is PostgreSQL's too_many_connections, reserved slots included.
-        let full =
-            error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "53300");
-        let error = Arc::new(error);
-        if full { Self::ServerFull(error) } else { Self::Connect(error) }
+    ///
+    /// | variant | PostgreSQL's codes |
+    /// |---|---|
+    /// | [`ServerFull`](Self::ServerFull) | 53300 `too_many_connections`, reserved slots included |
+    /// | [`LoginRefused`](Self::LoginRefused) | class 28 (invalid authorization), 3D000 (no such database), 42501 (no right to connect), 22023, 42704 and 0A000 (start-up parameters) |
+    /// | [`Connect`](Self::Connect) | all others, such as 57P03 (starting up), and all that is no answer |
+    ///
+    /// A PgBouncer says most of it with 08P01 (protocol violation); there the message tells.
+    #[must_use]
+    pub fn from_connect(error: sqlx::Error) -> Self {
+        let sorted = error.as_database_error().map(|error| {
+            let code = error.code().unwrap_or_default();
+            match &*code {
+                "53300" => Self::ServerFull as fn(_) -> _,
+                "3D000" | "42501" | "22023" | "42704" | "0A000" => Self::LoginRefused,
+                code if code.len() == 5 && code.starts_with("28") => Self::LoginRefused,
+                "08P01" if is_pooler_full(error.message()) => Self::ServerFull,
+                "08P01" if is_pooler_refusal(error.message()) => Self::LoginRefused,
+                _ => Self::Connect,
+            }
+        });
+        sorted.unwrap_or(Self::Connect)(Arc::new(error))
     }
 
-    /// Whether the database itself answered, however unhelpfully.
+    /// Whether the database itself answered, however unhelpfully: another attempt costs it something, and does not help.
     pub(crate) fn is_answer(&self) -> bool {
-        matches!(self, Self::ServerFull(_))
+        matches!(self, Self::ServerFull(_) | Self::LoginRefused(_))
     }
+}
+
+/// PgBouncer at its `max_client_conn`.
+fn is_pooler_full(message: &str) -> bool {
+    message.contains("no more connections allowed")
+}
+
+/// PgBouncer to a user, a password or a database that it does not accept, itself or in the server's name.
+fn is_pooler_refusal(message: &str) -> bool {
+    ["authentication failed", "no such user", "no such database", "does not exist", "is disabled"]
+        .iter()
+        .any(|part| message.contains(part))
 }
 
 #[cfg(test)]
@@ -125,6 +168,7 @@ mod tests {
             capacity: 30,
             oldest_lease: Some((Duration::from_millis(61_200), place)),
             oldest_purpose: Some(Purpose::new("GET /orders")),
+            holders_waiting: 0,
             connect_error: None,
         }));
         let text = error.to_string();

@@ -11,10 +11,12 @@ use futures_util::stream;
 use sqlx::error::BoxDynError;
 use sqlx::{Connection, Database, Either, Execute, Executor, SqlStr};
 
+use crate::backend::Operations;
 use crate::bouncer;
 use crate::condition::Condition;
-use crate::lease::{InUse, Lease};
-use crate::statement::{self, Effect};
+use crate::lease::{InUse, Lease, Title};
+use crate::renewal;
+use crate::statement::{self, Bounds, Dialect, Effect, Leaves};
 use crate::transaction::Transaction;
 
 /// One implementation for each database and not one for all: with a generic one the compiler, asked whether some
@@ -33,12 +35,14 @@ macro_rules! executor {
                     Ok(in_use) => in_use,
                     Err(error) => return Box::pin(stream::once(ready(Err(error)))),
                 };
-                let (query, effect) = Parts::of(query, !title.is_bounced());
-                let alone = query.is_prepared() && title.is_bounced() && !in_transaction(connection, condition);
-                condition.begin(effect);
-                let inner = match alone {
-                    true => bouncer::fetch_many::<$database, _>(connection, query),
-                    false => connection.fetch_many(query),
+                let dialect = <$database>::dialect(connection);
+                let (query, effect) = Parts::of(query, dialect, !title.is_bounced());
+                let way = Way::of(&query, effect, &title, in_transaction(connection, condition), condition);
+                condition.begin(effect.by(way));
+                let inner = match way {
+                    Way::Straight => connection.fetch_many(query),
+                    Way::Renewed => renewal::fetch_many::<$database, _>(connection, query),
+                    Way::Alone { tidies } => bouncer::fetch_many::<$database, _>(connection, query, tidies),
                 };
                 Box::pin(Watched { inner, condition, effect })
             }
@@ -55,13 +59,17 @@ macro_rules! executor {
                     Ok(in_use) => in_use,
                     Err(error) => return Box::pin(ready(Err(error))),
                 };
-                let (query, effect) = Parts::of(query, !title.is_bounced());
-                let alone = query.is_prepared() && title.is_bounced() && !in_transaction(connection, condition);
-                condition.begin(effect);
+                let dialect = <$database>::dialect(connection);
+                let (query, effect) = Parts::of(query, dialect, !title.is_bounced());
+                let way = Way::of(&query, effect, &title, in_transaction(connection, condition), condition);
+                condition.begin(effect.by(way));
                 Box::pin(async move {
-                    let fetched = match alone {
-                        true => bouncer::fetch_optional::<$database, _>(connection, query).await,
-                        false => connection.fetch_optional(query).await,
+                    let fetched = match way {
+                        Way::Straight => connection.fetch_optional(query).await,
+                        Way::Renewed => renewal::fetch_optional::<$database, _>(connection, query).await,
+                        Way::Alone { tidies } => {
+                            bouncer::fetch_optional::<$database, _>(connection, query, tidies).await
+                        }
                     };
                     noted(fetched, condition, effect)
                 })
@@ -79,9 +87,9 @@ macro_rules! executor {
                     Ok(in_use) => in_use,
                     Err(error) => return Box::pin(ready(Err(error))),
                 };
-                condition.begin(Effect::None);
+                condition.begin(Effect::NONE);
                 let prepare = connection.prepare_with(sql, parameters);
-                Box::pin(async move { noted(prepare.await, condition, Effect::None) })
+                Box::pin(async move { noted(prepare.await, condition, Effect::NONE) })
             }
 
             #[cfg(feature = "macros")]
@@ -93,9 +101,9 @@ macro_rules! executor {
                     Ok(in_use) => in_use,
                     Err(error) => return Box::pin(ready(Err(error))),
                 };
-                condition.begin(Effect::None);
+                condition.begin(Effect::NONE);
                 let describe = connection.describe(sql);
-                Box::pin(async move { noted(describe.await, condition, Effect::None) })
+                Box::pin(async move { noted(describe.await, condition, Effect::NONE) })
             }
         }
     };
@@ -109,6 +117,47 @@ executor!(sqlx::Postgres, Transaction<'_, sqlx::Postgres>);
 executor!(sqlx::Sqlite, Transaction<'_, sqlx::Sqlite>);
 
 type Outcome<DB> = sqlx::Result<Either<<DB as Database>::QueryResult, <DB as Database>::Row>>;
+
+/// How a query gets to the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Straight,
+    /// After what was prepared has been forgotten.
+    Renewed,
+    /// In a transaction of its own, and what it leaves in the session is taken away before that ends.
+    Alone {
+        tidies: bool,
+    },
+}
+
+impl Way {
+    fn of<DB: Operations>(
+        query: &Parts<DB>,
+        effect: Effect,
+        title: &Title<'_, DB>,
+        in_transaction: bool,
+        condition: &mut Condition,
+    ) -> Self {
+        if title.is_bounced() {
+            let tidies = title.resets() && effect.leaves == Leaves::State && effect.transaction == Bounds::Neither;
+            return match !in_transaction && (tidies || query.is_prepared()) {
+                true => Self::Alone { tidies },
+                false => Self::Straight,
+            };
+        }
+        if DB::FORGETS && condition.take_stale() { Self::Renewed } else { Self::Straight }
+    }
+}
+
+impl Effect {
+    /// What is left when the query went this way.
+    fn by(self, way: Way) -> Self {
+        match way {
+            Way::Alone { tidies: true } => Self { leaves: Leaves::Nothing, ..self },
+            Way::Alone { tidies: false } | Way::Straight | Way::Renewed => self,
+        }
+    }
+}
 
 fn in_transaction(connection: &impl Connection, condition: &Condition) -> bool {
     condition.in_transaction() || connection.is_in_transaction()
@@ -153,12 +202,12 @@ struct Parts<DB: Database> {
 }
 
 impl<DB: Database> Parts<DB> {
-    fn of<'q>(mut query: impl Execute<'q, DB>, keeps_statements: bool) -> (Self, Effect) {
+    fn of<'q>(mut query: impl Execute<'q, DB>, dialect: Dialect, keeps_statements: bool) -> (Self, Effect) {
         let statement = query.statement().cloned();
         let arguments = query.take_arguments();
         let persistent = keeps_statements && query.persistent();
         let sql = query.sql();
-        let effect = statement::effect(sql.as_str());
+        let effect = statement::effect(sql.as_str(), dialect);
         (Self { sql, statement, arguments, persistent }, effect)
     }
 }

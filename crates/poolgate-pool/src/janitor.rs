@@ -3,38 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_core::future::BoxFuture;
-use sqlx::{Connection, Database, Executor};
+use sqlx::{Connection, Database};
 use tokio::time::timeout;
 
+use crate::connect;
 use crate::counts::Drained;
 use crate::error::AcquireError;
 use crate::observer::CloseReason;
-use crate::pool::Shared;
-use crate::state::Pooled;
-
-/// Rolls back whatever is open and leaves the connection as a new one is.
-///
-/// `BEGIN; ROLLBACK` asks and answers in one round trip, whatever was sent before: it succeeds without a trace when no
-/// transaction is open, ends an open one on PostgreSQL, and fails where one is open otherwise (SQLite, or an aborted
-/// one on PostgreSQL), which a plain `ROLLBACK` then ends. A plain `ROLLBACK` at once would put a warning into the
-/// server's log for each connection that had nothing open.
-pub(crate) fn reset<DB: Database>(connection: &mut DB::Connection) -> BoxFuture<'_, sqlx::Result<()>>
-where
-    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
-{
-    Box::pin(async move {
-        match connection.execute("BEGIN; ROLLBACK").await {
-            Err(sqlx::Error::Database(_)) => connection.execute("ROLLBACK").await?,
-            other => other?,
-        };
-        // sqlx's own count of open transactions, which a forgotten `sqlx::Transaction` leaves too high for good.
-        if connection.is_in_transaction() {
-            return Err(sqlx::Error::Protocol("a transaction was left open".to_owned()));
-        }
-        Ok(())
-    })
-}
+use crate::pool::{Reply, Shared};
+use crate::reset::Restored;
+use crate::state::{Placement, Pooled};
 
 /// Puts a doubtful connection right in the background, or closes it.
 pub(crate) fn verify<DB: Database>(shared: &Arc<Shared<DB>>, pooled: Box<Pooled<DB::Connection>>) {
@@ -112,21 +90,70 @@ impl<DB: Database> Verifying<DB> {
         let Some(pooled) = &mut self.pooled else {
             return;
         };
-        let limit = self.shared.config.verify_timeout;
-        let result = timeout(limit, (self.shared.reset)(&mut pooled.connection)).await;
+        let found = put_right(&self.shared, pooled).await;
         let Some(pooled) = self.pooled.take() else {
             return;
         };
-        let now = Instant::now();
-        let placement = match result {
-            Ok(Ok(())) => self.shared.state().verified(pooled, now),
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "a connection could not be put right");
-                self.shared.state().verify_failed(pooled, now)
-            }
-            Err(_elapsed) => self.shared.state().verify_failed(pooled, now),
-        };
+        let placement = place(&self.shared, pooled, found);
         self.shared.settle(placement);
+    }
+}
+
+/// How a connection that came back was found.
+enum Found {
+    Restored(Restored),
+    Failed,
+    /// The app's own hook will not have it.
+    Rejected,
+}
+
+async fn put_right<DB: Database>(shared: &Shared<DB>, pooled: &mut Pooled<DB::Connection>) -> Found {
+    let limit = shared.config.verify_timeout;
+    let restored = match timeout(limit, restored(shared, pooled)).await {
+        Ok(Ok(restored)) => restored,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a connection could not be put right");
+            return Found::Failed;
+        }
+        Err(_elapsed) => return Found::Failed,
+    };
+    if let (Some(after_release), Restored::Well) = (&shared.hooks.after_release, restored) {
+        let times = pooled.times(Instant::now());
+        match timeout(limit, after_release(&mut pooled.connection, times)).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => return Found::Rejected,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "the hook after a release failed");
+                return Found::Rejected;
+            }
+            Err(_elapsed) => return Found::Rejected,
+        }
+    }
+    Found::Restored(restored)
+}
+
+async fn restored<DB: Database>(shared: &Shared<DB>, pooled: &mut Pooled<DB::Connection>) -> sqlx::Result<Restored> {
+    let upkeep = std::mem::take(&mut pooled.upkeep);
+    let restored = (shared.care.restore)(&mut pooled.connection, upkeep).await?;
+    if upkeep.reset && restored != Restored::Unfit {
+        connect::prepare(shared, &mut pooled.connection).await?;
+    }
+    Ok(restored)
+}
+
+fn place<DB: Database>(
+    shared: &Shared<DB>,
+    pooled: Box<Pooled<DB::Connection>>,
+    found: Found,
+) -> Placement<DB::Connection, Reply<DB>> {
+    let now = Instant::now();
+    let mut state = shared.state();
+    match found {
+        Found::Restored(Restored::Well) => state.verified(pooled, now),
+        Found::Restored(Restored::ReadOnly) => state.found_read_only(pooled, now),
+        Found::Restored(Restored::Unfit) => state.replace(pooled),
+        Found::Rejected => state.verify_rejected(pooled, CloseReason::Rejected),
+        Found::Failed => state.verify_failed(pooled, now),
     }
 }
 

@@ -11,11 +11,13 @@ use sqlx::{Acquire, Connection, Database};
 use tokio::time::timeout;
 
 use crate::condition::Condition;
+use crate::config::Reset;
+use crate::hooks::ConnectionTimes;
 use crate::observer::CloseReason;
 use crate::pool::Shared;
 use crate::revoked::Revoked;
 use crate::state::{Issued, Pooled, Verdict};
-use crate::statement::Effect;
+use crate::statement::{Effect, Leaves};
 
 /// A connection in use; dropping it gives it back, anywhere and without waiting.
 ///
@@ -72,7 +74,8 @@ pub(crate) enum PingError {
 impl<DB: Database> Lease<DB> {
     pub(crate) fn new(shared: Arc<Shared<DB>>, issued: Issued<DB::Connection>) -> Self {
         let Issued { lease: id, since, place, pooled } = issued;
-        let (pooled, condition) = (Some(pooled), Condition::default());
+        let condition = Condition::new(pooled.renewed);
+        let pooled = Some(pooled);
         Self { shared, pooled, condition, id, since, place, accepted: false }
     }
 
@@ -90,18 +93,35 @@ impl<DB: Database> Lease<DB> {
         self.condition.discard(reason);
     }
 
+    /// Takes [`discard_as`](Self::discard_as) back.
+    pub(crate) fn keep(&mut self) {
+        self.condition.keep();
+    }
+
     pub(crate) async fn ping(&mut self, limit: Duration) -> Result<(), PingError> {
         let InUse { connection, condition, .. } = self.parts();
-        condition.begin(Effect::None);
+        condition.begin(Effect::NONE);
         match timeout(limit, connection.ping()).await {
             Ok(Ok(())) => {
-                condition.complete(Effect::None);
+                condition.complete(Effect::NONE);
                 self.shared.state().backoff().answered(Instant::now());
                 Ok(())
             }
             Ok(Err(error)) => Err(PingError::Refused(error)),
             Err(_elapsed) => Err(PingError::Silence),
         }
+    }
+
+    /// Whether somebody has had the connection before.
+    pub(crate) fn is_used(&self) -> bool {
+        self.pooled.as_ref().is_some_and(|pooled| pooled.used)
+    }
+
+    /// The connection and its times, for a hook.
+    pub(crate) fn to_judge(&mut self) -> (&mut DB::Connection, ConnectionTimes) {
+        let pooled = self.pooled.as_mut().expect("a lease has its connection until it is dropped");
+        let times = pooled.times(self.since);
+        (&mut pooled.connection, times)
     }
 
     /// What an operation needs, unless the lease was revoked.
@@ -134,6 +154,11 @@ pub(crate) struct Title<'l, DB: Database> {
 impl<DB: Database> Title<'_, DB> {
     pub(crate) fn check(&self) -> sqlx::Result<()> {
         if self.shared.is_revoked(self.lease) { Err(Revoked.into()) } else { Ok(()) }
+    }
+
+    /// Whether what statements leave behind is taken away.
+    pub(crate) fn resets(&self) -> bool {
+        self.shared.config.reset != Reset::Never
     }
 
     /// Whether a PgBouncer may give the session to others between two transactions.
@@ -200,23 +225,33 @@ impl<DB: Database> fmt::Debug for Lease<DB> {
 
 impl<DB: Database> Drop for Lease<DB> {
     fn drop(&mut self) {
-        let Some(pooled) = self.pooled.take() else {
+        let Some(mut pooled) = self.pooled.take() else {
             return;
         };
         let now = Instant::now();
+        pooled.upkeep = self.shared.upkeep(self.condition.upkeep());
+        pooled.renewed = self.condition.renewed();
+        pooled.used |= self.accepted;
         let connection = &pooled.connection;
         let verdict = match self.condition.verdict() {
+            Verdict::Clean | Verdict::Doubtful
+                if self.condition.leaves() == Leaves::Lasting && self.shared.resets() =>
+            {
+                Verdict::Unusable(CloseReason::Dirty)
+            }
             // What sqlx itself knows to be left over, and a user that came to grief in the middle of something.
             Verdict::Clean
                 if connection.is_in_transaction() || connection.should_flush() || std::thread::panicking() =>
             {
                 Verdict::Doubtful
             }
+            Verdict::Clean if pooled.upkeep.is_due() || self.shared.hooks.after_release.is_some() => Verdict::Doubtful,
             verdict => verdict,
         };
         self.shared.check_in(self.id, pooled, verdict, now);
         if self.accepted {
             self.shared.observer.released(now.saturating_duration_since(self.since));
+            self.shared.observer.worked(self.condition.work());
         }
     }
 }

@@ -42,14 +42,16 @@
 //!    socket is closed, or was dropped after [`close_timeout`](PoolConfig::close_timeout).
 //! 3. **In turn.** A returned or new connection goes to the caller who has waited longest.
 //! 4. **Nothing is wasted.** Connections are opened in tasks of their own, at most
-//!    [`max_connecting`](PoolConfig::max_connecting) at once and [`connect_rate`](PoolConfig::connect_rate) a second.
+//!    [`max_connecting`](PoolConfig::max_connecting) at once and [`connect_rate`](PoolConfig::connect_rate) a second,
+//!    [`min_idle`](PoolConfig::min_idle) of them before anyone asks.
 //!    When the caller gives up, the connect goes on and serves the next one. This is why a short `timeout` around
 //!    `acquire` causes no storm of connects here.
 //! 5. **Nothing is handed on dirty.** See below.
 //! 6. **Every wait ends.** Acquiring, connecting, pinging, putting right and closing have a limit each, in
 //!    [`PoolConfig`]. Errors say which limit it was and who held the connections ([`AcquireError`]).
 //! 7. **A database that is away is not stormed.** After a failed connect no other is begun for a random part of 50 ms,
-//!    growing to 1 s, and then one alone; a server that is full is left alone for 0.5 s at least, growing to 5 s.
+//!    growing to 1 s, and then one alone; a server that is full is left alone for 0.5 s at least, growing to 5 s, one that
+//!    refuses the login for as long, growing to 30 s.
 //!    Callers who have nothing else to wait for get the error at once.
 //!
 //! # What comes back, and in what condition
@@ -111,6 +113,7 @@
 
 mod acquire;
 mod address;
+mod backend;
 mod backoff;
 mod bouncer;
 mod builder;
@@ -120,29 +123,37 @@ mod connect;
 mod counts;
 mod error;
 mod executor;
+mod hooks;
 mod janitor;
 mod lease;
 mod observer;
 mod pace;
 mod pool;
 mod purpose;
+mod remedy;
+mod renewal;
+mod reset;
 mod revoked;
 mod session;
 mod sqlite;
 mod state;
 mod statement;
 mod transaction;
+mod work;
 
 pub use address::{InvalidAddress, any_options, postgres_options};
+pub use backend::Backend;
 pub use builder::{Builder, ConnectOptions};
-pub use config::{InvalidConfig, Order, PoolConfig};
+pub use config::{InvalidConfig, Order, PoolConfig, Reset};
 pub use counts::{Contact, Counts, Drained, LeaseInfo};
 pub use error::{AcquireError, Diagnosis};
+pub use hooks::ConnectionTimes;
 pub use lease::Lease;
 pub use observer::{CloseReason, Observer};
 pub use pool::PoolgatePool;
 pub use purpose::Purpose;
 pub use revoked::Revoked;
 pub use session::PostgresSession;
-pub use sqlite::{sqlite_defaults, sqlite_options};
+pub use sqlite::{sqlite_defaults, sqlite_options, sqlite_read_options};
 pub use transaction::Transaction;
+pub use work::{Work, WriteTrouble};

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::AcquireError;
+use crate::work::Work;
 
 /// Is told of what happens in the pool. Calls come from the task where it happens, outside the pool's
 /// lock, and must return at once: record, do not work.
@@ -14,6 +15,10 @@ pub trait Observer: Send + Sync + 'static {
     /// A connection came back after being in use this long.
     fn released(&self, use_time: Duration) {
         let _ = use_time;
+    }
+    /// A connection came back, and its user's statements have met this.
+    fn worked(&self, work: Work) {
+        let _ = work;
     }
     /// A connection was opened, which took this long.
     fn created(&self, duration: Duration) {
@@ -46,12 +51,19 @@ pub enum CloseReason {
     Recycled,
     /// The pool was disposed of, and it was opened before.
     Disposed,
-    /// It came back in doubt (a query cut short, a transaction left open) and could not be put right in time.
+    /// It came back in doubt (a query cut short, a transaction left open) and could not be put right in time; or its user
+    /// left something in it that only a new connection is free of.
     Dirty,
     /// It failed while in use, or its user discarded it.
     Broken,
     /// It did not answer a ping after lying idle.
     Silent,
+    /// It led to a server that takes no writes any more.
+    ReadOnly,
+    /// Its session kept to a schema that has changed.
+    Stale,
+    /// A hook of the app did not want it.
+    Rejected,
     /// Its lease was revoked.
     Revoked,
     /// The pool is closed.
@@ -60,13 +72,16 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// All reasons, for those who count each.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Surplus,
         Self::Recycled,
         Self::Disposed,
         Self::Dirty,
         Self::Broken,
         Self::Silent,
+        Self::ReadOnly,
+        Self::Stale,
+        Self::Rejected,
         Self::Revoked,
         Self::PoolClosed,
     ];
@@ -81,6 +96,9 @@ impl CloseReason {
             Self::Dirty => "dirty",
             Self::Broken => "broken",
             Self::Silent => "silent",
+            Self::ReadOnly => "read_only",
+            Self::Stale => "stale",
+            Self::Rejected => "rejected",
             Self::Revoked => "revoked",
             Self::PoolClosed => "pool_closed",
         }

@@ -35,6 +35,11 @@ impl Pace {
         taken
     }
 
+    /// Gives a token back: a connection is replaced and not added.
+    pub(crate) fn give_back(&mut self) {
+        self.full_at = self.full_at.and_then(|at| at.checked_sub(self.interval));
+    }
+
     /// How long until there is a token.
     pub(crate) fn wait(&self, now: Instant) -> Duration {
         let ahead = self.full_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
@@ -57,6 +62,8 @@ mod tests {
         assert_eq!(pace.take(1, at(49)), 0);
         assert_eq!((pace.take(2, at(50)), pace.take(1, at(100))), (1, 1));
         assert_eq!(pace.take(9, at(10_000)), 3, "it never holds more than the burst");
+        pace.give_back();
+        assert_eq!((pace.take(2, at(10_000)), pace.wait(at(10_000))), (1, Duration::from_millis(50)));
         pace.set_burst(1);
         assert_eq!(pace.wait(at(10_000)), Duration::from_millis(150));
     }

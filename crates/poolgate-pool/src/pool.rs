@@ -6,23 +6,27 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_core::future::BoxFuture;
 use sqlx::Database;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
 use crate::acquire;
-use crate::builder::{Builder, ConnectOptions, OnConnect};
-use crate::config::PoolConfig;
+use crate::backend::Care;
+use crate::builder::{Builder, ConnectOptions};
+use crate::config::{PoolConfig, Reset};
 use crate::connect;
 use crate::counts::{Contact, Counts, Drained, LeaseInfo};
 use crate::error::AcquireError;
+use crate::hooks::Hooks;
 use crate::janitor;
 use crate::lease::Lease;
 use crate::observer::{CloseReason, Observer};
 use crate::purpose::Taker;
 use crate::session::Session;
-use crate::state::{Placement, Pooled, State, Verdict};
+use crate::state::{Placement, Pooled, State, Upkeep, Verdict};
+
+/// Idle connections that are no surplus, so that the next callers need not connect.
+const SPARED_IDLE: u32 = 2;
 
 /// A pool of connections to the database `DB`. A clone is another handle to the same pool.
 ///
@@ -95,10 +99,11 @@ impl<DB: Database> PoolgatePool<DB> {
         self.shared.close_all(idle, CloseReason::Disposed)
     }
 
-    /// Closes idle connections beyond [`min_idle`](PoolConfig::min_idle) and beyond what [`keep_open`](Self::keep_open)
-    /// would open again, for the benefit of others who share the database server. Returns how many.
+    /// Closes idle connections beyond two and beyond what [`min_idle`](PoolConfig::min_idle) and
+    /// [`keep_open`](Self::keep_open) would open again, for the benefit of others who share the database server. Returns
+    /// how many.
     pub fn close_surplus_idle(&self) -> u32 {
-        let idle = self.shared.state().close_surplus_idle(self.shared.config.min_idle);
+        let idle = self.shared.state().close_surplus_idle(SPARED_IDLE);
         self.shared.close_all(idle, CloseReason::Surplus)
     }
 
@@ -117,7 +122,7 @@ impl<DB: Database> PoolgatePool<DB> {
 
     /// Opens connections ahead of demand until `count` are open, those in use included, and from then on makes up for
     /// those that are closed. Never more than the pool's size; paced as every connect is. 0, the start, opens nothing
-    /// before a caller needs it.
+    /// beyond [`min_idle`](PoolConfig::min_idle) before a caller needs it.
     pub fn keep_open(&self, count: u32) {
         self.shared.state().keep_open(count);
         self.shared.connect_for_waiters();
@@ -155,8 +160,8 @@ impl<DB: Database> PoolgatePool<DB> {
     /// meets, the pool learns: after a full server it pauses, after a success it connects for those who wait.
     ///
     /// # Errors
-    /// [`AcquireError::Connect`], [`ConnectTimeout`](AcquireError::ConnectTimeout) or
-    /// [`ServerFull`](AcquireError::ServerFull).
+    /// [`AcquireError::Connect`], [`ConnectTimeout`](AcquireError::ConnectTimeout),
+    /// [`LoginRefused`](AcquireError::LoginRefused) or [`ServerFull`](AcquireError::ServerFull).
     pub async fn connect_apart(&self, timeout: Duration) -> Result<DB::Connection, AcquireError> {
         connect::apart(&self.shared, timeout).await
     }
@@ -195,16 +200,13 @@ impl<DB: Database> fmt::Debug for PoolgatePool<DB> {
 /// How a waiting caller is answered.
 pub(crate) type Reply<DB> = oneshot::Sender<Result<Lease<DB>, AcquireError>>;
 
-/// Puts a connection in doubt right, or fails.
-pub(crate) type Reset<DB> = fn(&mut <DB as Database>::Connection) -> BoxFuture<'_, sqlx::Result<()>>;
-
 /// What the handles, the leases and the background tasks of one pool share.
 pub(crate) struct Shared<DB: Database> {
     options: Mutex<Arc<ConnectOptions<DB>>>,
     pub(crate) config: PoolConfig,
-    pub(crate) on_connect: Option<Arc<OnConnect<DB>>>,
+    pub(crate) hooks: Hooks<DB>,
     pub(crate) session: Option<Arc<dyn Session<DB>>>,
-    pub(crate) reset: Reset<DB>,
+    pub(crate) care: Care<DB>,
     pub(crate) observer: Arc<dyn Observer>,
     /// Notified when a closed pool's last connection is gone.
     pub(crate) emptied: Notify,
@@ -221,16 +223,16 @@ impl<DB: Database> Shared<DB> {
     pub(crate) fn new(
         options: ConnectOptions<DB>,
         config: PoolConfig,
-        on_connect: Option<Arc<OnConnect<DB>>>,
+        hooks: Hooks<DB>,
         session: Option<Arc<dyn Session<DB>>>,
-        reset: Reset<DB>,
+        care: Care<DB>,
         observer: Arc<dyn Observer>,
     ) -> Self {
         let state = Mutex::new(State::new(&config));
         let options = Mutex::new(Arc::new(adapted(options, session.as_deref())));
         let (emptied, moved, revoked) = (Notify::new(), Notify::new(), AtomicU32::new(0));
         let runtime = OnceLock::new();
-        Self { options, config, on_connect, session, reset, observer, emptied, moved, state, revoked, runtime }
+        Self { options, config, hooks, session, care, observer, emptied, moved, state, revoked, runtime }
     }
 
     /// How to reach the database at this moment.
@@ -266,8 +268,8 @@ impl<DB: Database> Shared<DB> {
         for _ in 0..start.connects {
             connect::spawn(self);
         }
-        if let Some(pause) = start.retry_in {
-            connect::retry_after(self, pause);
+        if let Some(at) = start.retry_at {
+            connect::retry_at(self, at);
         }
     }
 
@@ -296,6 +298,17 @@ impl<DB: Database> Shared<DB> {
     /// Whether a PgBouncer may give the session to others between two transactions.
     pub(crate) fn is_bounced(&self) -> bool {
         self.session.as_ref().is_some_and(|session| session.is_bounced())
+    }
+
+    /// Whether sessions are reset at all: behind a PgBouncer they are not the pool's own.
+    pub(crate) fn resets(&self) -> bool {
+        self.config.reset != Reset::Never && !self.is_bounced()
+    }
+
+    /// What is done for a connection that comes back, of what its use asks for.
+    pub(crate) fn upkeep(&self, asked: Upkeep) -> Upkeep {
+        let reset = self.resets() && (asked.reset || self.config.reset == Reset::Always);
+        Upkeep { reset, ..asked }
     }
 
     /// Does what `placement` asks for.

@@ -4,16 +4,26 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
+use sqlx::error::DatabaseError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AnyConnection, Executor};
 
 /// How long a writer waits for another one to finish.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// `SQLITE_READONLY`, with whatever reason: the file was opened for reading, or may not be written.
+fn is_read_only(error: &sqlx::Error) -> bool {
+    const SQLITE_READONLY: u32 = 8;
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == SQLITE_READONLY)
+}
+
 /// Options for the database file at `path`, created if missing: write-ahead log, `synchronous = NORMAL`, foreign keys
 /// checked, and up to 2 s of waiting for another writer. Begin what writes with `BEGIN IMMEDIATE`
 /// ([`Lease::begin_with`](crate::Lease::begin_with)): a transaction that reads first and writes later fails at once,
 /// without waiting, when another has written in between.
+///
+/// For a file that is only read, or may not be written, see [`sqlite_read_options`].
 ///
 /// A `:memory:` database exists once per connection and is nothing to pool.
 pub fn sqlite_options(path: impl AsRef<Path>) -> SqliteConnectOptions {
@@ -24,6 +34,12 @@ pub fn sqlite_options(path: impl AsRef<Path>) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(true)
+}
+
+/// Options for reading the database file at `path`, which must exist and is not changed: not even its journal's mode, which
+/// [`sqlite_options`] would set.
+pub fn sqlite_read_options(path: impl AsRef<Path>) -> SqliteConnectOptions {
+    SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT).foreign_keys(true)
 }
 
 /// The same settings as an [`on_connect`](crate::Builder::on_connect) hook for pools of [`sqlx::Any`]; it leaves other
@@ -43,9 +59,13 @@ pub fn sqlite_defaults(connection: &mut AnyConnection) -> BoxFuture<'_, sqlx::Re
         if connection.backend_name() == "SQLite" {
             // The timeout first: setting the journal mode may have to wait already.
             connection.execute("PRAGMA busy_timeout = 2000").await?;
-            connection
-                .execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON")
-                .await?;
+            connection.execute("PRAGMA foreign_keys = ON").await?;
+            match connection.execute("PRAGMA journal_mode = WAL").await {
+                Ok(_) => drop(connection.execute("PRAGMA synchronous = NORMAL").await?),
+                // Who cannot write needs no log to write to.
+                Err(error) if is_read_only(&error) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     })

@@ -5,9 +5,11 @@ use std::ops::{Deref, DerefMut};
 
 use sqlx::{Connection, Database, SqlSafeStr};
 
+use crate::backend::Backend;
 use crate::condition::Condition;
 use crate::lease::{InUse, Lease, Title};
-use crate::statement::Effect;
+use crate::reset;
+use crate::statement::{self, Bounds, Effect, Leaves};
 
 /// A transaction on a [`Lease`]. Run queries on `&mut transaction`, or on `&mut *transaction`, the sqlx connection, where
 /// nothing else is taken; end it with [`commit`](Self::commit) or [`rollback`](Self::rollback). Dropped without either it
@@ -26,13 +28,15 @@ impl<DB: Database> Lease<DB> {
     pub async fn begin(&mut self) -> sqlx::Result<Transaction<'_, DB>> {
         let InUse { connection, condition, title } = self.in_use()?;
         // Marked as open before it is: sqlx does not undo a BEGIN whose future is dropped half-way.
-        condition.begin(Effect::Opens);
+        condition.begin(Effect::OPENS);
         match connection.begin().await {
             Ok(inner) => Ok(Transaction::new(inner, condition, title)),
             Err(error) => Err(failed(condition, error)),
         }
     }
+}
 
+impl<DB: Backend> Lease<DB> {
     /// Begins a transaction with a statement of its own, such as SQLite's `BEGIN IMMEDIATE`.
     ///
     /// # Errors
@@ -40,7 +44,8 @@ impl<DB: Database> Lease<DB> {
     pub async fn begin_with(&mut self, statement: impl SqlSafeStr + Send) -> sqlx::Result<Transaction<'_, DB>> {
         let statement = statement.into_sql_str();
         let InUse { connection, condition, title } = self.in_use()?;
-        condition.begin(Effect::Opens);
+        let effect = statement::effect(statement.as_str(), DB::dialect(connection));
+        condition.begin(Effect { transaction: Bounds::Opens, ..effect });
         match connection.begin_with(statement).await {
             Ok(inner) => Ok(Transaction::new(inner, condition, title)),
             Err(error) => Err(failed(condition, error)),
@@ -48,18 +53,27 @@ impl<DB: Database> Lease<DB> {
     }
 }
 
-impl<'l, DB: Database> Transaction<'l, DB> {
+impl<DB: Backend> Transaction<'_, DB> {
     /// Makes the transaction's work last.
     ///
     /// # Errors
     /// What the database says, or [`Revoked`](crate::Revoked).
     pub async fn commit(self) -> sqlx::Result<()> {
-        let Self { inner, condition, title } = self;
+        let Self { mut inner, condition, title } = self;
         title.check()?;
+        // Behind a PgBouncer what it left in the session would be the next client's.
+        if title.is_bounced() && title.resets() && condition.leaves() == Leaves::State {
+            if let Err(error) = DB::run(&mut inner, reset::WITHIN).await {
+                return Err(failed(condition, error));
+            }
+            condition.left_nothing();
+        }
         let result = inner.commit().await;
         end(condition, result)
     }
+}
 
+impl<'l, DB: Database> Transaction<'l, DB> {
     /// Undoes the transaction's work.
     ///
     /// # Errors
@@ -72,6 +86,7 @@ impl<'l, DB: Database> Transaction<'l, DB> {
 
     /// sqlx's own transaction, for functions that take it. It must not be ended there by replacing it.
     pub fn as_sqlx(&mut self) -> &mut sqlx::Transaction<'l, DB> {
+        self.condition.lend();
         &mut self.inner
     }
 
@@ -82,7 +97,7 @@ impl<'l, DB: Database> Transaction<'l, DB> {
     }
 
     fn new(inner: sqlx::Transaction<'l, DB>, condition: &'l mut Condition, title: Title<'l, DB>) -> Self {
-        condition.complete(Effect::Opens);
+        condition.complete(Effect::OPENS);
         Self { inner, condition, title }
     }
 }
@@ -90,7 +105,7 @@ impl<'l, DB: Database> Transaction<'l, DB> {
 fn end(condition: &mut Condition, result: sqlx::Result<()>) -> sqlx::Result<()> {
     match result {
         Ok(()) => {
-            condition.complete(Effect::Ends);
+            condition.complete(Effect::ENDS);
             Ok(())
         }
         Err(error) => Err(failed(condition, error)),
@@ -112,6 +127,7 @@ impl<DB: Database> Deref for Transaction<'_, DB> {
 
 impl<DB: Database> DerefMut for Transaction<'_, DB> {
     fn deref_mut(&mut self) -> &mut Self::Target {
+        self.condition.lend();
         &mut self.inner
     }
 }

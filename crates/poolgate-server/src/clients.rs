@@ -4,7 +4,10 @@ use std::{
     collections::HashMap,
     fmt,
     str::FromStr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -14,10 +17,19 @@ use crate::address::AddressKey;
 
 /// Addresses that poll and are remembered; beyond it new ones are not counted.
 const MAX_POLLERS: usize = 10_000;
+/// Every client that polls does so within this time.
+const POLL_PERIOD: Duration = Duration::from_secs(30);
 
 /// The clients that listen. Cheap to clone; all clones are the same registry.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Registry(Arc<Mutex<State>>);
+pub(crate) struct Registry(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// As many as were last counted.
+    live: AtomicU32,
+}
 
 /// A random id that a browser made for itself: 1 to 64 characters of `A-Z a-z 0-9 - _`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -32,18 +44,31 @@ pub(crate) struct InvalidClientId;
 pub(crate) struct Presence {
     registry: Registry,
     key: StreamKey,
+    address: Option<AddressKey>,
 }
+
+/// The address has as many open streams as it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooManyStreams;
 
 #[derive(Debug, Default)]
 struct State {
     streams: HashMap<StreamKey, Stream>,
-    at_address: HashMap<AddressKey, u32>,
+    at_address: HashMap<AddressKey, AtAddress>,
     pollers: HashMap<AddressKey, Poller>,
     next_anonymous: u64,
     /// The newest version that is known here, and how many streams were sent it: counted as it happens, so that asking
     /// costs the same however many there are.
     newest: u64,
     in_sync: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct AtAddress {
+    /// Those with a stream.
+    clients: u32,
+    /// Open streams: a client may have several.
+    streams: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -64,12 +89,50 @@ struct Stream {
 struct Poller {
     last: Instant,
     version: u64,
+    /// When the period began in which polls are counted, and those in it and in the one before.
+    period: Instant,
+    polls: u32,
+    polls_before: u32,
+}
+
+impl Poller {
+    fn new(now: Instant) -> Self {
+        Self { last: now, version: 0, period: now, polls: 0, polls_before: 0 }
+    }
+
+    fn polled(&mut self, version: u64, now: Instant) {
+        let periods = now.duration_since(self.period).as_secs() / POLL_PERIOD.as_secs();
+        if periods > 0 {
+            self.polls_before = if periods == 1 { self.polls } else { 0 };
+            (self.period, self.polls) = (now, 0);
+        }
+        self.polls = self.polls.saturating_add(1);
+        (self.last, self.version) = (now, version);
+    }
+
+    /// How many clients there may be: each poll in a period may be another one's.
+    fn clients(&self) -> u32 {
+        if self.last.elapsed() > 2 * POLL_PERIOD { 0 } else { self.polls.max(self.polls_before) }
+    }
 }
 
 impl Registry {
-    /// A client opened a stream. A client with several streams (a reconnect that overlaps) counts once.
-    pub(crate) fn opened(&self, id: Option<ClientId>, address: Option<AddressKey>) -> Presence {
+    /// A client opens a stream; up to `most` are open from one address. A client with several streams (a reconnect that
+    /// overlaps) counts once.
+    pub(crate) fn opened(
+        &self,
+        id: Option<ClientId>,
+        address: Option<AddressKey>,
+        most: u32,
+    ) -> Result<Presence, TooManyStreams> {
         let mut state = self.lock();
+        if let Some(address) = address {
+            let at_address = state.at_address.entry(address).or_default();
+            if at_address.streams >= most {
+                return Err(TooManyStreams);
+            }
+            at_address.streams += 1;
+        }
         let key = match id {
             Some(id) => StreamKey::Named(id),
             None => {
@@ -80,17 +143,18 @@ impl Registry {
         let stream = state.streams.entry(key.clone()).or_insert_with(|| Stream { open: 0, address, version: None });
         stream.open += 1;
         if let (1, Some(address)) = (stream.open, address) {
-            *state.at_address.entry(address).or_default() += 1;
+            state.at_address.entry(address).or_default().clients += 1;
         }
         drop(state);
-        Presence { registry: self.clone(), key }
+        Ok(Presence { registry: self.clone(), key, address })
     }
 
     /// A client asked for the config and was answered with this version.
     pub(crate) fn polled(&self, address: AddressKey, version: u64) {
         let mut state = self.lock();
         if state.pollers.len() < MAX_POLLERS || state.pollers.contains_key(&address) {
-            state.pollers.insert(address, Poller { last: Instant::now(), version });
+            let now = Instant::now();
+            state.pollers.entry(address).or_insert_with(|| Poller::new(now)).polled(version, now);
         }
     }
 
@@ -100,13 +164,21 @@ impl Registry {
         let mut state = self.lock();
         state.learn(version);
         let State { streams, at_address, pollers, newest, in_sync, .. } = &mut *state;
-        pollers.retain(|_, poller| poller.last.elapsed() <= ttl);
-        let polling = || pollers.iter().filter(|(address, _)| !at_address.contains_key(address));
+        pollers.retain(|_, poller| poller.last.elapsed() <= ttl.max(2 * POLL_PERIOD));
+        let is_recent = |poller: &Poller| poller.last.elapsed() <= ttl;
+        let polling =
+            || pollers.iter().filter(|(address, poller)| is_recent(poller) && !at_address.contains_key(address));
         let streams_in_sync = if *newest == version { *in_sync } else { 0 };
         let in_sync = streams_in_sync + polling().filter(|(_, poller)| poller.version == version).count();
         let live = streams.len() + polling().count();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        self.0.live.store(count(live), Relaxed);
         Clients { live: count(live), in_sync: count(in_sync) }
+    }
+
+    /// Whether anybody listens, when that was last counted.
+    pub(crate) fn anybody(&self) -> bool {
+        self.0.live.load(Relaxed) > 0
     }
 
     /// Clients with a stream.
@@ -114,14 +186,17 @@ impl Registry {
         u32::try_from(self.lock().streams.len()).unwrap_or(u32::MAX)
     }
 
-    /// Clients with a stream from this address.
+    /// How many clients listen at this address, as far as it says: those with a stream, and as many as polls came.
     pub(crate) fn at(&self, address: AddressKey) -> u32 {
-        self.lock().at_address.get(&address).copied().unwrap_or(0)
+        let state = self.lock();
+        let streaming = state.at_address.get(&address).map_or(0, |at_address| at_address.clients);
+        let polling = state.pollers.get(&address).map_or(0, Poller::clients);
+        streaming.saturating_add(polling)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // Counters stay usable whoever panicked.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -148,9 +223,24 @@ impl State {
     }
 }
 
+impl State {
+    /// So many have gone from this address.
+    fn left(&mut self, address: AddressKey, gone: AtAddress) {
+        let Some(there) = self.at_address.get_mut(&address) else { return };
+        there.clients -= gone.clients;
+        there.streams -= gone.streams;
+        if (there.clients, there.streams) == (0, 0) {
+            self.at_address.remove(&address);
+        }
+    }
+}
+
 impl Drop for Presence {
     fn drop(&mut self) {
         let mut state = self.registry.lock();
+        if let Some(address) = self.address {
+            state.left(address, AtAddress { clients: 0, streams: 1 });
+        }
         let Some(stream) = state.streams.get_mut(&self.key) else { return };
         stream.open -= 1;
         if stream.open > 0 {
@@ -159,13 +249,8 @@ impl Drop for Presence {
         let (address, version) = (stream.address, stream.version);
         state.streams.remove(&self.key);
         state.in_sync -= usize::from(version == Some(state.newest));
-        if let Some(address) = address
-            && let Some(clients) = state.at_address.get_mut(&address)
-        {
-            *clients -= 1;
-            if *clients == 0 {
-                state.at_address.remove(&address);
-            }
+        if let Some(address) = address {
+            state.left(address, AtAddress { clients: 1, streams: 0 });
         }
     }
 }
@@ -201,15 +286,19 @@ mod tests {
         Some(text.parse().expect("an id"))
     }
 
+    fn open(registry: &Registry, id: Option<ClientId>, address: Option<AddressKey>) -> Presence {
+        registry.opened(id, address, u32::MAX).expect("no limit")
+    }
+
     const TTL: Duration = Duration::from_secs(90);
 
     #[test]
     fn a_client_counts_once_however_many_streams_it_has() {
         let registry = Registry::default();
-        let first = registry.opened(id("a"), Some(address(1)));
-        let second = registry.opened(id("a"), Some(address(1)));
-        let other = registry.opened(id("b"), Some(address(1)));
-        let anonymous = registry.opened(None, None);
+        let first = open(&registry, id("a"), Some(address(1)));
+        let second = open(&registry, id("a"), Some(address(1)));
+        let other = open(&registry, id("b"), Some(address(1)));
+        let anonymous = open(&registry, None, None);
         assert_eq!((registry.count(1, TTL).live, registry.at(address(1))), (3, 2));
         registry.polled(address(9), 1);
         assert_eq!((registry.count(1, Duration::ZERO).live, registry.streaming()), (3, 3), "a poll is no stream");
@@ -222,9 +311,9 @@ mod tests {
     #[test]
     fn in_sync_are_those_that_were_sent_the_version() {
         let registry = Registry::default();
-        drop(registry.opened(id("z"), None));
-        let one = registry.opened(id("a"), Some(address(1)));
-        let _two = registry.opened(id("b"), Some(address(2)));
+        drop(open(&registry, id("z"), None));
+        let one = open(&registry, id("a"), Some(address(1)));
+        let _two = open(&registry, id("b"), Some(address(2)));
         one.sent(7);
         registry.polled(address(3), 7);
         registry.polled(address(4), 6);
@@ -232,7 +321,7 @@ mod tests {
         registry.polled(address(1), 7);
         assert_eq!(registry.count(7, TTL).live, 4, "an address with a stream is not counted for its polls");
         assert_eq!(registry.count(7, Duration::ZERO).live, 2, "polls expire");
-        let again = registry.opened(id("a"), Some(address(1)));
+        let again = open(&registry, id("a"), Some(address(1)));
         one.sent(8);
         again.sent(8);
         assert_eq!(registry.count(8, TTL).in_sync, 1, "a client counts once");
@@ -240,6 +329,47 @@ mod tests {
         assert_eq!(registry.count(8, TTL).in_sync, 1, "it has another stream");
         drop(one);
         assert_eq!(registry.count(8, TTL).in_sync, 0);
+    }
+
+    #[test]
+    fn one_address_gets_so_many_streams_and_no_more() {
+        let registry = Registry::default();
+        let open = |name: &str, last| registry.opened(id(name), Some(address(last)), 2);
+        let first = open("a", 1).expect("the first");
+        let _second = open("a", 1).expect("the same client again is a stream as well");
+        assert_eq!(open("b", 1).err(), Some(TooManyStreams));
+        let _other = open("b", 2).expect("somewhere else");
+        drop(first);
+        assert!(open("b", 1).is_ok(), "there is room again");
+        assert_eq!((registry.at(address(1)), registry.at(address(2))), (1, 1));
+    }
+
+    #[test]
+    fn those_who_poll_are_counted_at_their_address() {
+        let registry = Registry::default();
+        assert!(!registry.anybody());
+        for _ in 0..20 {
+            registry.polled(address(1), 7);
+        }
+        let _stream = open(&registry, None, Some(address(1)));
+        assert_eq!((registry.at(address(1)), registry.at(address(2))), (21, 0), "each of them may be another client");
+        registry.count(7, TTL);
+        assert!(registry.anybody());
+    }
+
+    #[test]
+    fn polls_of_long_ago_do_not_count() {
+        let begin = Instant::now();
+        let after = |periods: u32| begin + POLL_PERIOD * periods;
+        let mut poller = Poller::new(begin);
+        (0..9).for_each(|_| poller.polled(1, begin));
+        assert_eq!(poller.clients(), 9);
+        poller.polled(1, after(1));
+        assert_eq!(poller.clients(), 9, "the period before counts as well");
+        poller.polled(1, after(2));
+        assert_eq!(poller.clients(), 1);
+        poller.polled(1, after(9));
+        assert_eq!((poller.polls_before, poller.clients()), (0, 1));
     }
 
     #[test]

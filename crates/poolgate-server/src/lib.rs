@@ -39,10 +39,11 @@
 //!
 //! # What happens to a request
 //!
-//! 1. [`Gate`](gate::Gate): a client above its share is answered 429 while a fair rate is in force; while the breaker is
-//!    not closed only probes pass; then a permit, a place in the bounded queue, or 503.
+//! 1. [`Gate`](gate::Gate): a client that is told the fair rate and sends more than its share is answered 429; a small body
+//!    is read; while the breaker is not closed only probes pass; then a permit, a place in the bounded queue, or 503.
 //! 2. The app's handler acquires a connection; the [`PoolObserver`] learns how long that took since the arrival.
-//! 3. The response gets the `Poolgate-Config` header. Its body gives the permit back when it ends or is dropped.
+//! 3. The response gets the `Poolgate-Config` header. The permit goes back with the last byte that the app has given, be a
+//!    reader as slow as it likes.
 //!
 //! An app that is called by pages of other origins adds its CORS layer outside of the gate, so that these pages can read
 //! rejects: `.layer(poolgate.gate()).layer(cors)`. Preflights pass the gate uncounted.
@@ -61,6 +62,7 @@
 mod address;
 mod cli;
 mod clients;
+mod connections;
 pub mod demo;
 pub mod gate;
 mod http;
@@ -70,6 +72,7 @@ mod observer;
 pub mod page;
 mod poolgate;
 mod problem;
+mod proxies;
 mod readiness;
 mod serve;
 pub mod settings;

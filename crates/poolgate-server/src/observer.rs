@@ -5,11 +5,12 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use metrics::{Counter, Histogram};
-use poolgate_pool::{AcquireError, CloseReason, Observer};
+use poolgate_control::WorkSample;
+use poolgate_pool::{AcquireError, CloseReason, Observer, Work, WriteTrouble};
 
 use crate::{
     gate::RequestTrace,
@@ -30,6 +31,13 @@ struct Seen {
     wait_nanos: AtomicU64,
     use_nanos: AtomicU64,
     timeouts: AtomicU64,
+    begun: Instant,
+    /// Nanoseconds from `begun` to the newest statement that ended well; 0 before the first.
+    answered_nanos: AtomicU64,
+    written: AtomicU64,
+    read_only: AtomicU64,
+    storage_full: AtomicU64,
+    blocked: AtomicU64,
     wait_time: Histogram,
     use_time: Histogram,
     create_time: Histogram,
@@ -68,6 +76,12 @@ impl PoolObserver {
             wait_nanos: AtomicU64::new(0),
             use_nanos: AtomicU64::new(0),
             timeouts: AtomicU64::new(0),
+            begun: Instant::now(),
+            answered_nanos: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            read_only: AtomicU64::new(0),
+            storage_full: AtomicU64::new(0),
+            blocked: AtomicU64::new(0),
             wait_time: metrics::histogram!(names::CONNECTION_WAIT_TIME, &label()),
             use_time: metrics::histogram!(names::CONNECTION_USE_TIME, &label()),
             create_time: metrics::histogram!(names::CONNECTION_CREATE_TIME, &label()),
@@ -91,6 +105,26 @@ impl PoolObserver {
             wait: Duration::from_nanos(self.0.wait_nanos.load(Relaxed)),
             in_use: Duration::from_nanos(self.0.use_nanos.load(Relaxed)),
             timeouts: self.0.timeouts.load(Relaxed),
+        }
+    }
+
+    /// Time since a statement of the app's last ended well.
+    pub(crate) fn answered(&self) -> Option<Duration> {
+        match self.0.answered_nanos.load(Relaxed) {
+            0 => None,
+            at => Some(self.0.begun.elapsed().saturating_sub(Duration::from_nanos(at))),
+        }
+    }
+
+    /// How the app's writes have ended since the last reading.
+    pub(crate) fn take_work(&self) -> WorkSample {
+        let take = |counter: &AtomicU64| counter.swap(0, Relaxed);
+        WorkSample {
+            written: take(&self.0.written),
+            read_only: take(&self.0.read_only),
+            storage_full: take(&self.0.storage_full),
+            blocked: take(&self.0.blocked),
+            ..WorkSample::default()
         }
     }
 
@@ -122,6 +156,22 @@ impl Observer for PoolObserver {
     fn released(&self, use_time: Duration) {
         self.0.use_nanos.fetch_add(nanos(use_time), Relaxed);
         self.0.use_time.record(use_time);
+    }
+
+    fn worked(&self, work: Work) {
+        let seen = &*self.0;
+        if work.answered {
+            seen.answered_nanos.fetch_max(nanos(seen.begun.elapsed()).max(1), Relaxed);
+        }
+        let counter = match work.write {
+            None => return,
+            Some(Ok(())) => &seen.written,
+            Some(Err(WriteTrouble::ReadOnly)) => &seen.read_only,
+            Some(Err(WriteTrouble::StorageFull)) => &seen.storage_full,
+            Some(Err(WriteTrouble::Blocked)) => &seen.blocked,
+            Some(Err(_)) => return,
+        };
+        counter.fetch_add(1, Relaxed);
     }
 
     fn created(&self, duration: Duration) {

@@ -148,7 +148,7 @@ impl Builder {
         let gated = self.pool.demand() == Demand::Gated;
         names::register(self.pool.upkeep().is_some() && self.observer.is_some(), gated);
         let Settings { gate, server, events, cleanup, monitor, .. } = &self.settings;
-        let core = Core::new(gate, clients.clone(), server.trusted_proxies.clone());
+        let core = Core::new(gate, server, clients.clone());
         let occupancy = gated.then(|| core.occupancy());
         let status = StatusDocument::starting(&figures, self.backend, occupancy.as_ref(), started_at);
         let shared = Arc::new(Shared {
@@ -162,6 +162,7 @@ impl Builder {
             status: watch::Sender::new(Arc::new(status)),
             cleaner: Cleaner::new(cleanup.clone()),
             connection_test: http::ConnectionTest::default(),
+            guesses: http::Guesses::default(),
             streams: Arc::new(Semaphore::new(events.max_streams as usize)),
             readiness: Readiness::default(),
             metrics: self.metrics,

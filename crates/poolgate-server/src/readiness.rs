@@ -1,5 +1,6 @@
 //! Whether this process should get traffic: after its start-up work and its first sign of life from the database, until
-//! it shuts down. Never because the pool is under pressure: that would move this replica's load to the others.
+//! it shuts down, and not while it has lost the database for longer than a moment. Never because the pool is under
+//! pressure: that would move this replica's load to the others.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -23,6 +24,13 @@ struct State {
     sampled: AtomicBool,
     draining: AtomicBool,
     pending: Mutex<Vec<&'static str>>,
+    database: Mutex<Database>,
+}
+
+#[derive(Debug, Default)]
+struct Database {
+    trouble: Option<String>,
+    given_up: bool,
 }
 
 impl Readiness {
@@ -37,17 +45,35 @@ impl Readiness {
         if self.0.draining.load(Relaxed) {
             return Some("shutting down".to_owned());
         }
+        let database = self.0.database.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.0.sampled.load(Relaxed) {
+            let trouble = database.trouble.as_ref().map_or(String::new(), |trouble| format!(": {trouble}"));
+            return Some(format!("waiting for the database's first sign of life{trouble}"));
+        }
         let pending = self.0.pending.lock().unwrap_or_else(PoisonError::into_inner);
         if !pending.is_empty() {
             return Some(format!("still at work: {}", pending.join(", ")));
         }
-        drop(pending);
-        (!self.0.sampled.load(Relaxed)).then(|| "waiting for the database's first sign of life".to_owned())
+        database.trouble.clone().filter(|_| database.given_up)
     }
 
-    /// The database has answered and was sampled.
-    pub(crate) fn sampled(&self) {
-        self.0.sampled.store(true, Relaxed);
+    /// What is known of the database now: whether it answers, and why nobody can use it; `given_up` where that has lasted
+    /// for so long that this process is to get no traffic.
+    pub(crate) fn database(&self, answers: bool, trouble: Option<&str>, given_up: bool) {
+        if answers {
+            self.0.sampled.store(true, Relaxed);
+        }
+        let mut database = self.0.database.lock().unwrap_or_else(PoisonError::into_inner);
+        if database.given_up != given_up && self.0.sampled.load(Relaxed) {
+            match trouble {
+                Some(trouble) if given_up => tracing::warn!(trouble, "Database is lost: not ready for traffic"),
+                _ => tracing::info!("Database is back: ready for traffic"),
+            }
+        }
+        database.given_up = given_up;
+        if database.trouble.as_deref() != trouble {
+            database.trouble = trouble.map(str::to_owned);
+        }
     }
 
     /// Sends traffic elsewhere from now on.
@@ -73,11 +99,26 @@ mod tests {
     fn ready_after_the_work_and_the_first_sample_until_shutdown() {
         let readiness = Readiness::default();
         let work = readiness.wait_for("demo data");
-        readiness.sampled();
+        readiness.database(true, None, false);
         assert!(readiness.missing().is_some_and(|missing| missing.contains("demo data")));
         drop(work);
         assert_eq!(readiness.missing(), None);
         readiness.draining();
         assert!(readiness.missing().is_some());
+    }
+
+    #[test]
+    fn a_database_that_is_lost_for_long_makes_it_unready_until_it_answers() {
+        let readiness = Readiness::default();
+        readiness.database(false, Some("connection refused"), true);
+        assert!(readiness.missing().is_some_and(|missing| missing.contains("first sign of life: connection refused")));
+        readiness.database(true, None, false);
+        assert_eq!(readiness.missing(), None);
+        readiness.database(false, Some("connection refused"), false);
+        assert_eq!(readiness.missing(), None, "for a moment it may be lost");
+        readiness.database(false, Some("connection refused"), true);
+        assert_eq!(readiness.missing().as_deref(), Some("connection refused"));
+        readiness.database(true, None, false);
+        assert_eq!(readiness.missing(), None);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! hyper is driven directly because `axum::serve` bounds neither heads, nor their time, nor connections.
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, time::Duration};
 
 use axum::{Router, body::Body, extract::ConnectInfo};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -12,7 +12,6 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
     time::{self, Instant},
 };
 use tokio_io_timeout::TimeoutStream;
@@ -20,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::{
+    connections::{Connections, Place},
     settings::ServerSettings,
     turns::{LastWord, Turn, TurnLimits, TurnStream},
 };
@@ -45,7 +45,7 @@ pub enum Served {
 /// Serves `app` until `stop`, then waits up to `server.drain_timeout` for requests to end. Event streams must end by
 /// themselves at `stop`, or they last until the deadline.
 pub async fn serve(listener: TcpListener, app: Router, settings: &ServerSettings, stop: &CancellationToken) -> Served {
-    let connections = Arc::new(Semaphore::new(settings.max_connections as usize));
+    let connections = Connections::new(settings);
     let graceful = GracefulShutdown::new();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
@@ -58,11 +58,13 @@ pub async fn serve(listener: TcpListener, app: Router, settings: &ServerSettings
         let accepted = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            accepted = accept(&listener, &connections) => accepted,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, permit)) => {
-                let connection = Connection { stream, turns, write_timeout: settings.write_timeout, permit };
+            Ok((stream, peer)) => {
+                // Where there is no room it is closed at once.
+                let Some(place) = connections.admit(peer.ip()) else { continue };
+                let connection = Connection { stream, peer, turns, write_timeout: settings.write_timeout, place };
                 tokio::spawn(answer(http.clone(), connection, app.clone(), graceful.watcher()));
             }
             Err(error) => {
@@ -77,13 +79,6 @@ pub async fn serve(listener: TcpListener, app: Router, settings: &ServerSettings
         Ok(()) => Served::Drained,
         Err(_) => Served::CutOff,
     }
-}
-
-/// The next connection, once one is allowed. Until then they wait in the system's backlog, which is bounded too.
-async fn accept(listener: &TcpListener, connections: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(connections).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, permit))
 }
 
 /// Warns of connections that cannot be accepted, but not each time: where descriptors are used up that is ten times a
@@ -108,15 +103,14 @@ impl AcceptFailures {
 /// A connection that was accepted.
 struct Connection {
     stream: TcpStream,
+    peer: SocketAddr,
     turns: TurnLimits,
     write_timeout: Duration,
-    permit: OwnedSemaphorePermit,
+    place: Place,
 }
 
 async fn answer(http: http1::Builder, connection: Connection, app: Router, watcher: Watcher) {
-    let Connection { stream, turns, write_timeout, permit } = connection;
-    // Gone before it was answered.
-    let Ok(peer) = stream.peer_addr() else { return };
+    let Connection { stream, peer, turns, write_timeout, place } = connection;
     // Small answers go out at once. Where it fails they go out a little later.
     let _ = stream.set_nodelay(true);
     give_up_on_the_dead(&stream, write_timeout);
@@ -124,19 +118,22 @@ async fn answer(http: http1::Builder, connection: Connection, app: Router, watch
     stream.set_write_timeout(Some(write_timeout));
     let turn = Turn::default();
     let stream = TurnStream::new(Box::pin(stream), turn.clone(), turns);
+    let evicted = place.evicted();
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        let (app, turn) = (app.clone(), turn.take());
+        let (app, turn, in_progress) = (app.clone(), turn.take(), place.request());
         async move {
             let response = app.oneshot(request.map(Body::new)).await.unwrap_or_else(|never| match never {});
-            Ok::<_, Infallible>(response.map(|body| LastWord::new(body, turn)))
+            Ok::<_, Infallible>(response.map(|body| LastWord::new(in_progress.until_the_end_of(body), turn)))
         }
     });
-    if let Err(error) = watcher.watch(http.serve_connection(TokioIo::new(stream), service)).await {
-        // Clients vanish and talk nonsense all the time.
-        tracing::debug!(%error, "Connection ended early");
+    let connection = watcher.watch(http.serve_connection(TokioIo::new(stream), service));
+    // Clients vanish and talk nonsense all the time.
+    match evicted.run_until_cancelled(connection).await {
+        Some(Ok(())) => {}
+        Some(Err(error)) => tracing::debug!(%error, "Connection ended early"),
+        None => tracing::debug!("Connection closed for another: it did nothing"),
     }
-    drop(permit);
 }
 
 /// What fits into the system's buffers counts as written, so a client that is gone without a word would be noticed after a

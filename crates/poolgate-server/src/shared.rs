@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clients::Registry,
     gate::Core,
-    http::ConnectionTest,
+    http::{ConnectionTest, Guesses},
     monitor::{ConfigDocument, StatusDocument, cleanup::Cleaner, contact::ContactWatch, server_room::ServerRoom},
     observer::PoolObserver,
     readiness::Readiness,
@@ -39,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) status: watch::Sender<Arc<StatusDocument>>,
     pub(crate) cleaner: Cleaner,
     pub(crate) connection_test: ConnectionTest,
+    /// Wrong admin tokens.
+    pub(crate) guesses: Guesses,
     /// A permit for each event stream that may be open.
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) readiness: Readiness,

@@ -96,7 +96,7 @@ impl Watched {
     }
 }
 
-fn pool(url: &str, observer: &PoolObserver, recycle: Option<Duration>) -> PoolgatePool<Postgres> {
+fn pool(url: &str, observer: &PoolObserver, max_lifetime: Option<Duration>) -> PoolgatePool<Postgres> {
     let config = PoolConfig {
         size: 2,
         max_overflow: 1,
@@ -104,7 +104,7 @@ fn pool(url: &str, observer: &PoolObserver, recycle: Option<Duration>) -> Poolga
         pre_ping_idle: Duration::ZERO,
         verify_timeout: Duration::from_millis(200),
         close_timeout: Duration::from_millis(200),
-        recycle,
+        max_lifetime,
         ..PoolConfig::default()
     };
     PoolgatePool::<Postgres>::builder(url.parse().expect("a URL"))

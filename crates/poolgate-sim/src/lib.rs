@@ -103,6 +103,7 @@ mod demand;
 pub mod goals;
 pub mod meter;
 mod peak;
+mod pool;
 pub mod random;
 pub mod report;
 pub mod scenario;

@@ -65,6 +65,13 @@ pub struct Database {
     pub distribution: Distribution,
     /// Above this concurrency the database slows down: contention. By default it never does.
     pub knee: Option<u32>,
+    /// Time that a connection takes to open, in milliseconds. Default 0: they are there.
+    pub connect_ms: f64,
+    /// Connections that the database server takes, where others have the rest. By default as many as the pool may open.
+    pub room: Option<u32>,
+    /// Whether connections are opened before the server takes requests, and ahead of requests from then on. Default: no,
+    /// the pool starts empty and opens what requests wait for.
+    pub warm: bool,
 }
 
 /// How service times vary around their mean.
@@ -140,7 +147,7 @@ pub struct Fault {
     pub seconds: f64,
     /// What it is.
     pub kind: FaultKind,
-    /// For `slow`: how many times slower. Default 4.
+    /// For `slow`: how many times slower; for `shrink`: how many times smaller. Default 4.
     #[serde(default = "default_factor")]
     pub factor: f64,
 }
@@ -157,6 +164,10 @@ pub enum FaultKind {
     Restart,
     /// No event stream works.
     StreamCut,
+    /// The pool closes every connection, those in use when they come back. It is over at once.
+    Dispose,
+    /// The pool is smaller.
+    Shrink,
 }
 
 impl Scenario {
@@ -219,6 +230,7 @@ impl Scenario {
         ensure!(loads.into_iter().all(|times| (0.0..=1000.0).contains(&times)), "a load must be from 0 to 1,000");
         ensure!((1..=10_000).contains(&database.connections), "`database.connections` must be from 1 to 10,000");
         ensure!((0.01..=60_000.0).contains(&database.mean_ms), "`database.mean_ms` must be from 0.01 to 60,000");
+        ensure!((0.0..=60_000.0).contains(&database.connect_ms), "`database.connect_ms` must be from 0 to 60,000");
         ensure!((1..=600_000).contains(&users.deadline_ms), "`users.deadline_ms` must be from 1 to 600,000");
         ensure!(users.retries <= 10, "`users.retries` must be at most 10");
         for (name, share) in [
@@ -248,7 +260,15 @@ impl Scenario {
 
 impl Default for Database {
     fn default() -> Self {
-        Self { connections: 20, mean_ms: 50.0, distribution: Distribution::default(), knee: None }
+        Self {
+            connections: 20,
+            mean_ms: 50.0,
+            distribution: Distribution::default(),
+            knee: None,
+            connect_ms: 0.0,
+            room: None,
+            warm: false,
+        }
     }
 }
 

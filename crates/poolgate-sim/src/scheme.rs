@@ -69,8 +69,9 @@ pub enum Admission {
 pub trait Limiter {
     /// Somebody arrives.
     fn arrive(&mut self, arrival: Arrival, now: Duration) -> Admission;
-    /// A request has left the database after `held`, with or without an answer: who starts in its place.
-    fn release(&mut self, held: Duration, answered: bool, now: Duration) -> Option<u32>;
+    /// A request of this client (`None`: of anybody) has left the database after `held`, with or without an answer: who
+    /// starts in its place.
+    fn release(&mut self, client: Option<u32>, held: Duration, answered: bool, now: Duration) -> Option<u32>;
     /// Somebody whose wait is over without having started; to be asked until there is nobody.
     fn shed(&mut self, now: Duration) -> Option<u32>;
     /// When to ask [`shed`](Self::shed) at the latest.
@@ -95,6 +96,8 @@ pub struct Orders {
     pub permits: Option<u32>,
     /// Clients are limited.
     pub limited: bool,
+    /// Connections are being opened that requests wait for.
+    pub filling: bool,
 }
 
 /// A reading of a limiter.

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::{Savings, rng::Rng};
+use crate::{Savings, rng::Rng, span};
 
 /// What a start costs in tokens: anything between, 1 on average.
 pub(crate) const COSTS: (f64, f64) = (0.5, 1.5);
@@ -147,7 +147,7 @@ impl Bucket {
         if missing <= 0.0 {
             return now;
         }
-        now.saturating_add(Duration::try_from_secs_f64(missing / self.refill_rate).unwrap_or(Duration::MAX))
+        now.saturating_add(span::of_seconds(missing / self.refill_rate))
     }
 
     /// Pays for a start.

@@ -13,6 +13,9 @@ pub enum Event {
     Start(RequestId, Permit),
     /// This queued request will not be sent.
     Rejected(RequestId, Rejection),
+    /// Requests fail one after another without contact: fetch the config now, and say what became of it. While it can be
+    /// fetched, or is heard of otherwise, the breaker stays closed.
+    Ask,
     /// The level is another one.
     LevelChanged {
         /// The level reported before.

@@ -102,10 +102,16 @@
 //! - **Retries**: [`Throttle::retry`] grants a request that failed another attempt, to all of them together a tenth of
 //!   the requests, and none above MODERATE or while the breaker is not closed.
 //! - **Breaker**: the server's verdict, and local evidence: five requests in a row without contact, over at least 1 s
-//!   and within 60 s, open it. One probe after 1 s, then after U(0, 2 s), U(0, 4 s) … U(0, 60 s); any answer closes
-//!   it. A probe without an answer counts as failed after 10 s. While it is open what waits and what comes is
-//!   rejected. When the server lets a share of its clients probe, each of them sends one request at a time.
-//! - **Order of configs**: the higher (epoch, version) wins wherever it came from; see [`Configured`].
+//!   and within 60 s, [ask](Event::Ask) the server, and open it where that gives no answer either. One probe after 1 s, then
+//!   after U(0, 2 s), U(0, 4 s) … U(0, 60 s); any answer closes it. A probe without an answer counts as failed after 10 s.
+//!   While it is open what waits and what comes is rejected. When the server lets a share of its clients probe, each of them
+//!   sends one request at a time. A verdict that stays open is probed by each client all the same, U(0, 10 s) after the
+//!   server's `retry_after_seconds`, then after U(0, 20 s) … U(0, 60 s): other servers may be well.
+//! - **Order of configs**: of one epoch the higher version wins wherever it came from. Several epochs are several servers
+//!   behind one name, or one that has started again. The first word of another epoch replaces the one before, unless its
+//!   breaker is not closed. Where both go on to be heard, the one that allows the most is obeyed, until its config is stale
+//!   or others have been heard eight times without it; a pause of one of them holds nothing back that another one takes.
+//!   See [`Configured`].
 //!
 //! A request that [bypasses](Request::bypass) is not limited and not counted, but what becomes of it is evidence.
 
@@ -128,9 +134,11 @@ mod retries;
 mod rng;
 mod routes;
 mod savings;
+mod servers;
 mod settings;
 mod share;
 mod spacing;
+mod span;
 mod stale;
 mod state;
 mod throttle;

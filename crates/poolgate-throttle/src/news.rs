@@ -34,9 +34,9 @@ pub enum Configured {
     Applied,
     /// Nothing new; where the version is the current one, its time to live starts again.
     Unchanged,
-    /// Older than what is known; ignored.
+    /// Older than what is known, or of a server that does not allow as much as another one; what is in force stays.
     Older,
-    /// The server has a newer config than this client: fetch it. It renews nothing.
+    /// A server has a config that this client does not know: fetch it. It renews nothing.
     Missed,
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::rng::Rng;
+use crate::{rng::Rng, span::scaled};
 
 /// The longest pause, however long the gate asks for: a wrong header must not silence a client.
 pub(crate) const LONGEST: Duration = Duration::from_secs(60);
@@ -15,22 +15,30 @@ const WIDEST_SPREAD: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(crate) struct Pause {
     until: Duration,
+    /// The epoch of the server that asked for it; `None`: it is not known, or there are several.
+    by: Option<u64>,
 }
 
 impl Pause {
     /// Pauses for `retry_after` and up to half as long again, so that clients rejected together do not return
     /// together; never longer than a minute, and never shorter than a pause that is on.
-    pub(crate) fn extend(&mut self, retry_after: Option<Duration>, now: Duration, rng: &mut Rng) {
+    pub(crate) fn extend(&mut self, retry_after: Option<Duration>, by: Option<u64>, now: Duration, rng: &mut Rng) {
+        self.by = if self.until <= now || self.by == by { by } else { None };
         let asked = retry_after.unwrap_or(UNSPOKEN).min(LONGEST);
         let spread = (asked / 2).min(WIDEST_SPREAD);
         // Near the cap the spread goes below what was asked for rather than above the cap.
-        let length = asked.min(LONGEST - spread) + spread.mul_f64(rng.unit());
+        let length = asked.min(LONGEST - spread) + scaled(spread, rng.unit());
         self.until = self.until.max(now.saturating_add(length));
     }
 
     /// A pause that was on before; a shorter one does not shorten one that is on.
     pub(crate) fn restore(&mut self, left: Duration, now: Duration) {
         self.until = self.until.max(now.saturating_add(left));
+    }
+
+    /// The epoch of the only server that asked for it.
+    pub(crate) const fn by(&self) -> Option<u64> {
+        self.by
     }
 
     /// When it ends; in the past when it is over.
@@ -53,7 +61,7 @@ mod tests {
         let mut ends = Vec::new();
         for _ in 0..100 {
             let mut pause = Pause::default();
-            pause.extend(Some(secs(2)), secs(100), &mut rng);
+            pause.extend(Some(secs(2)), None, secs(100), &mut rng);
             assert!(pause.until() >= secs(102) && pause.until() <= secs(103));
             ends.push(pause.until());
         }
@@ -65,10 +73,10 @@ mod tests {
     fn a_shorter_one_does_not_shorten_it() {
         let mut rng = Rng::new(1);
         let mut pause = Pause::default();
-        pause.extend(Some(secs(20)), secs(0), &mut rng);
+        pause.extend(Some(secs(20)), None, secs(0), &mut rng);
         let until = pause.until();
-        pause.extend(Some(secs(1)), secs(1), &mut rng);
-        pause.extend(None, secs(2), &mut rng);
+        pause.extend(Some(secs(1)), None, secs(1), &mut rng);
+        pause.extend(None, None, secs(2), &mut rng);
         assert_eq!(pause.until(), until);
     }
 
@@ -77,7 +85,7 @@ mod tests {
         let mut rng = Rng::new(1);
         for asked in [secs(59), secs(60), secs(86_400), Duration::MAX] {
             let mut pause = Pause::default();
-            pause.extend(Some(asked), secs(5), &mut rng);
+            pause.extend(Some(asked), None, secs(5), &mut rng);
             assert!(pause.until() >= secs(55) && pause.until() <= secs(65), "{asked:?}: {:?}", pause.until());
         }
     }
@@ -85,7 +93,7 @@ mod tests {
     #[test]
     fn zero_is_no_pause() {
         let mut pause = Pause::default();
-        pause.extend(Some(Duration::ZERO), secs(5), &mut Rng::new(1));
+        pause.extend(Some(Duration::ZERO), None, secs(5), &mut Rng::new(1));
         assert_eq!(pause.until(), secs(5));
     }
 }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::rng::Rng;
+use crate::{rng::Rng, span};
 
 /// The shortest wait, and the least upper end of the next one.
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -65,8 +65,8 @@ impl Backoff {
         }
         let most = self.last.max(SHORTEST) * 3;
         let seconds = rng.between(SHORTEST.as_secs_f64(), most.as_secs_f64());
-        self.last = Duration::from_secs_f64(seconds).min(LONGEST);
-        let asked = asked.map_or(Duration::ZERO, |asked| asked.mul_f64(rng.between(1.0, 1.5)));
+        self.last = span::of_seconds(seconds).min(LONGEST);
+        let asked = asked.map_or(Duration::ZERO, |asked| span::scaled(asked, rng.between(1.0, 1.5)));
         Some(self.last.max(asked))
     }
 }

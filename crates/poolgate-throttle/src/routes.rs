@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::{pause, rng::Rng};
+use crate::{pause, rng::Rng, span::scaled};
 
 /// Routes that are remembered at the same time; more push out the one that is free again first.
 const MOST_ROUTES: usize = 100;
@@ -83,7 +83,7 @@ impl<Name: PartialEq> RouteLimits<Name> {
         } else {
             (limits.counted_until, spread_of(limits.counted_until - now))
         };
-        Some(end.saturating_add(spread.mul_f64(self.rng.unit())))
+        Some(end.saturating_add(scaled(spread, self.rng.unit())))
     }
 
     /// The limits of a route, which takes the place of one that limits nothing any more, or will the soonest.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{bucket, limits, pause};
+use crate::{bucket, limits, pause, span};
 
 /// What is left of a client's budget, as plain numbers that a shell can store and
 /// [restore](crate::Throttle::restore). Nothing in it is secret.
@@ -33,6 +33,6 @@ impl Savings {
 
     /// What is left of the pause after `age`.
     pub(crate) fn paused_for(&self, age: Duration) -> Duration {
-        Duration::try_from_secs_f64(self.paused_for_seconds).unwrap_or(Duration::ZERO).saturating_sub(age)
+        span::of_seconds(self.paused_for_seconds).saturating_sub(age)
     }
 }

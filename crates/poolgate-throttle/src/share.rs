@@ -1,6 +1,6 @@
 //! The part of one client's limits that one throttle may use, where several act as one: the tabs of a browser.
 
-use crate::{Limits, limits::RATES};
+use crate::{Limits, limits::RATES, span::scaled};
 
 /// How much of the limits a throttle may use. Slots are requests in flight; each carries its part of the rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Share {
             // Rounded down, but never to nothing: the slots say who has nothing.
             per_minute: limits.per_minute.map(|starts| ((f64::from(starts) * part) as u32).max(1)),
             concurrency: Some(slots),
-            spacing: if part > 0.0 { limits.spacing.div_f64(part) } else { limits.spacing },
+            spacing: if part > 0.0 { scaled(limits.spacing, 1.0 / part) } else { limits.spacing },
         }
     }
 

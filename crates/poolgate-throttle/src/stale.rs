@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use poolgate_types::SixFields;
 
-use crate::Limits;
+use crate::{Limits, span};
 
 const HALF_LIFE: Duration = Duration::from_secs(10);
 /// After ten half-lives a thousandth is left, which no limit shows: the row itself is in force.
@@ -35,7 +35,7 @@ pub(crate) fn decayed(limits: &Limits, overdue: Duration) -> Limits {
         rate_per_second: limits.rate_per_second.map(|rate| move_to(row.rate_per_second.unwrap_or(rate), rate)),
         per_minute: limits.per_minute.map(|starts| count(row.per_minute, starts)),
         concurrency: limits.concurrency.map(|requests| count(row.concurrency, requests)),
-        spacing: Duration::from_secs_f64(move_to(row.spacing.as_secs_f64(), limits.spacing.as_secs_f64())),
+        spacing: span::of_seconds(move_to(row.spacing.as_secs_f64(), limits.spacing.as_secs_f64())),
     }
 }
 

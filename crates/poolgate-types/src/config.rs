@@ -27,7 +27,7 @@ pub struct ThrottlingConfig {
     pub epoch: u64,
     /// Counts the configs of an epoch; it changes only when the content does.
     pub version: u64,
-    /// How full the pool is.
+    /// How full the pool is, and whether the database does all of its work.
     pub health: Health,
     /// `false`: a client enforces nothing but the breaker and pauses.
     pub enforced: bool,

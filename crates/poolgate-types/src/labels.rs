@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How full the pool is: checked out / capacity, averaged over two seconds.
+/// How the database is: how full the pool is (checked out / capacity, averaged over two seconds), and whether the database
+/// does all of its work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -10,9 +11,9 @@ pub enum Health {
     /// Below 70 %.
     #[default]
     Healthy,
-    /// From 70 to 90 %.
+    /// From 70 to 90 %; or the database does a part of its work: its writes fail, or it is paused.
     Degraded,
-    /// Above 90 %, or the database does not answer.
+    /// Above 90 %, or the database does not answer or lets nobody in.
     Critical,
 }
 
@@ -89,6 +90,18 @@ pub enum Reason {
     PoolUsage,
     /// The database does not answer.
     DatabaseUnreachable,
+    /// The database answers, and does not let this server in.
+    LoginRefused,
+    /// The database server has no free connection, and the pool has none left.
+    ServerFull,
+    /// The database is paused on purpose: requests wait.
+    DatabasePaused,
+    /// Nothing is limited; the database takes no writes.
+    ReadOnly,
+    /// Nothing is limited; the database's disk is full, so its writes fail.
+    StorageFull,
+    /// Nothing is limited; writes fail because somebody else holds a lock.
+    WritesBlocked,
     /// The database answers again as far as the server can see; clients probe.
     Probing,
     /// The probes succeeded; more clients are let in step by step.

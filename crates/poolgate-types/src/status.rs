@@ -22,7 +22,7 @@ pub struct Ping {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Status {
-    /// How full the pool is.
+    /// How full the pool is, and whether the database does all of its work.
     pub health: Health,
     /// How strongly clients are slowed down.
     pub throttling_level: Level,
@@ -163,8 +163,26 @@ pub struct Alert {
 pub enum AlertKind {
     /// The pool is 70, 80 or 90 % full.
     PoolUsage,
+    /// The gate is full, and most of what holds its permits uses no connection.
+    GateFull,
     /// The database does not answer.
-    DatabaseUnreachable,
+    DatabaseSilent,
+    /// The database answers, and does not let this server in: a wrong password, a missing database.
+    LoginRefused,
+    /// The database server has no free connection for this pool.
+    ServerFull,
+    /// The database is paused on purpose (PgBouncer's `PAUSE`): requests wait.
+    DatabasePaused,
+    /// The database takes no writes: it is a standby, or set to read-only.
+    ReadOnly,
+    /// The database cannot write: its disk is full.
+    StorageFull,
+    /// Writes end in vain waiting for a lock that somebody else holds.
+    WritesBlocked,
+    /// Most requests are turned away although clients were told a fair rate.
+    ClientsDisobey,
+    /// Requests come through a proxy that is not in `server.trusted_proxies`, so its clients cannot be told apart.
+    ProxyUntrusted,
     /// Automatic cleanup freed nothing and has stopped.
     CleanupIneffective,
     /// The watched source shows only a part of what it should; the message says what to do.

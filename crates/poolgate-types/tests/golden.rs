@@ -4,7 +4,7 @@
 
 use std::{fs, path::Path};
 
-use poolgate_types::{CleanupReport, ConfigHeader, Level, Problem, Reason, Status, ThrottlingConfig};
+use poolgate_types::{AlertKind, CleanupReport, ConfigHeader, Level, Problem, Reason, Status, ThrottlingConfig};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -17,6 +17,27 @@ fn every_document_survives_reading_and_writing() {
     assert_survives::<Status>("status-watched");
     assert_survives::<CleanupReport>("cleanup");
     assert_survives::<Problem>("problem");
+}
+
+#[test]
+fn alerts_are_called_on_the_wire_what_dashboards_look_for() {
+    for (kind, word) in [
+        (AlertKind::PoolUsage, "pool_usage"),
+        (AlertKind::GateFull, "gate_full"),
+        (AlertKind::DatabaseSilent, "database_silent"),
+        (AlertKind::LoginRefused, "login_refused"),
+        (AlertKind::ServerFull, "server_full"),
+        (AlertKind::DatabasePaused, "database_paused"),
+        (AlertKind::ReadOnly, "read_only"),
+        (AlertKind::StorageFull, "storage_full"),
+        (AlertKind::WritesBlocked, "writes_blocked"),
+        (AlertKind::ClientsDisobey, "clients_disobey"),
+        (AlertKind::ProxyUntrusted, "proxy_untrusted"),
+        (AlertKind::CleanupIneffective, "cleanup_ineffective"),
+        (AlertKind::PartialView, "partial_view"),
+    ] {
+        assert_eq!(serde_json::to_value(kind).unwrap(), word);
+    }
 }
 
 #[test]

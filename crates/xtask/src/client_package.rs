@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, ensure};
 use walrus::ir::{InstrLocId, Unreachable};
-use walrus::{Function, FunctionKind, Module};
+use walrus::{Data, Function, FunctionKind, Module};
 use wasm_bindgen_cli_support::{Bindgen, Output};
 
 use crate::node::Node;
@@ -213,8 +213,11 @@ fn bindgen(project: &Project) -> Result<PathBuf> {
     Ok(glue)
 }
 
-/// Functions that panics go through, by a part of their mangled names.
-const PANICS: [&str; 6] = [
+/// Functions that panics go through, by a part of their mangled names; wasm-bindgen throws what it has to complain of.
+const PANICS: [&str; 9] = [
+    "12wasm_bindgen4__rt10throw_null",
+    "12wasm_bindgen9throw_str",
+    "12wasm_bindgen16__wbindgen_throw17h",
     "4core9panicking",
     "13expect_failed",
     "13unwrap_failed",
@@ -223,8 +226,11 @@ const PANICS: [&str; 6] = [
     "18handle_alloc_error",
 ];
 
+/// What is at least so long and can be read is a text.
+const SHORTEST_TEXT: usize = 8;
+
 /// The module with panics that trap at once. A panic would be told to nobody: WebAssembly has no standard error. So the code
-/// that formats its message, a fifth of the whole, is left out.
+/// that formats its message, a fifth of the whole, is left out, and so are the messages: the module uses no other texts.
 fn without_panics(compiled: &Path) -> Result<Module> {
     let mut module = Module::from_file(compiled).with_context(|| format!("reading {}", compiled.display()))?;
     let mut found = 0;
@@ -237,7 +243,24 @@ fn without_panics(compiled: &Path) -> Result<Module> {
         }
     }
     ensure!(found > 0, "{} has no names: they tell what is a panic", compiled.display());
+    let segments: Vec<_> = module.data.iter().map(Data::id).collect();
+    for segment in segments {
+        erase_texts(&mut module.data.get_mut(segment).value);
+    }
     Ok(module)
+}
+
+/// Writes zeros over all that can be read.
+fn erase_texts(data: &mut [u8]) {
+    for run in data.chunk_by_mut(|one, next| is_readable(*one) == is_readable(*next)) {
+        if run.len() >= SHORTEST_TEXT && run.first().is_some_and(|byte| is_readable(*byte)) {
+            run.fill(0);
+        }
+    }
+}
+
+fn is_readable(byte: u8) -> bool {
+    byte == b'\n' || (b' '..=b'~').contains(&byte)
 }
 
 /// Gives what crosses between JavaScript and WebAssembly the shortest names: they are in the script and in the module, and
@@ -297,6 +320,15 @@ fn is_newer(made: &Path, from: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_erased_and_numbers_are_not() {
+        let mut data = b"\x01\x02seven..\x00index out of bounds: the len is \xff1234567\x00 and a\nnew line".to_vec();
+        erase_texts(&mut data);
+        let rest: Vec<_> = data.iter().filter(|byte| **byte != 0).copied().collect();
+        assert_eq!(rest, b"\x01\x02seven..\xff1234567");
+        assert_eq!(data.len(), 66);
+    }
 
     #[test]
     fn a_mirror_holds_the_sources_and_nothing_else() {

@@ -24,6 +24,7 @@ mod project;
 mod server;
 mod setup;
 mod sim;
+mod soak;
 mod step;
 mod test;
 mod tools;
@@ -59,6 +60,8 @@ enum Command {
     Bench(bench::Options),
     /// Simulate overload in virtual time: `run SCENARIO`; `list` shows scenarios and schemes
     Sim(sim::Options),
+    /// Run the program among faults, honest, slow and hostile clients: `--minutes 30 --seed 1`; `--help` lists the rest
+    Soak(soak::Options),
     /// Try inputs that nobody thought of: schemathesis on the demo, then each target in fuzz/
     Fuzz(fuzz::Options),
     /// Write docs/openapi.json as the server describes itself
@@ -94,6 +97,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Package => package::run(&project)?,
         Command::Bench(options) => bench::run(&project, &options)?,
         Command::Sim(options) => return sim::run(&project, &options),
+        Command::Soak(options) => return soak::run(&project, &options),
         Command::Fuzz(options) => fuzz::fuzz(&project, &options)?,
         Command::Openapi => openapi::run(&project)?,
         Command::Dev => dev::run(&project)?,

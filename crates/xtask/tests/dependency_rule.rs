@@ -94,7 +94,7 @@ fn violations(workspace: &Manifests) -> Vec<String> {
 }
 
 fn is_for_tests(package: &str) -> bool {
-    ["poolgate-e2e", "poolgate-lab"].contains(&package) || package.starts_with("poolgate-test-")
+    ["poolgate-e2e", "poolgate-lab", "poolgate-soak"].contains(&package) || package.starts_with("poolgate-test-")
 }
 
 /// Each package of the workspace and what it depends on when it is built for use.

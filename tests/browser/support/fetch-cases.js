@@ -146,6 +146,72 @@ export const CASES = Object.fromEntries([
     return text;
   }],
 
+  ["a Request of another realm", (fetch, { at }) => {
+    const { Request } = another();
+    return fetch(new Request(new URL(at("/app/echo"), location.href), { method: "POST", body: "of a frame", headers: { "x-a": "1" } }));
+  }],
+  ["a Request of another realm, for elsewhere", (fetch, { elsewhere }) => fetch(new (another().Request)(elsewhere("/app/echo")))],
+  ["bodies of another realm that change later", async (fetch, { at }) => {
+    const { FormData, URLSearchParams, Uint8Array } = another();
+    const [form, query, bytes] = [new FormData(), new URLSearchParams("a=1"), Uint8Array.of(49, 50)];
+    form.append("a", "1");
+    const statuses = [];
+    for (const [body, change] of /** @type {[any, () => void][]} */ ([
+      [form, () => form.append("a", "2")],
+      [query, () => query.append("a", "2")],
+      [bytes, () => bytes.fill(51)],
+      [bytes.buffer, () => bytes.fill(52)],
+    ])) {
+      const promise = fetch(at("/app/echo"), { method: "POST", body });
+      change();
+      statuses.push((await promise).status);
+    }
+    return statuses;
+  }],
+  ["a body that is a list, and grows", (fetch, { at }) => {
+    const body = [1, 2];
+    const promise = fetch(at("/app/echo"), /** @type {any} */ ({ method: "POST", body }));
+    body.push(3);
+    return promise;
+  }],
+  ["a body that is a URL, and changes", (fetch, { at }) => {
+    const body = new URL("http://app.test/before");
+    const promise = fetch(at("/app/echo"), /** @type {any} */ ({ method: "POST", body }));
+    body.pathname = "/after";
+    return promise;
+  }],
+  get("names of headers in capitals", { headers: { SOAPAction: "a", "X-AA-Mixed": "1" } }),
+  get("a list of names in capitals", { headers: [["SOAPAction", "a"], ["X-AA-Mixed", "1"]] }),
+  ["a page that is another one a moment later", async (fetch, { at }) => {
+    const before = location.href;
+    const promise = fetch(at("/app/echo"));
+    const request = fetch(new Request(at("/app/echo?request")));
+    history.pushState(0, "", "/later");
+    await Promise.all([promise, request]);
+    history.replaceState(0, "", before);
+    return [(await promise).status, (await request).status];
+  }],
+  ["a relative referrer", async (fetch, { at }) => {
+    const before = location.href;
+    const promise = fetch(at("/app/echo"), { referrer: "rr", referrerPolicy: "unsafe-url" });
+    history.pushState(0, "", "/another/page");
+    await promise;
+    history.replaceState(0, "", before);
+    return promise;
+  }],
+  ["blob: that is revoked at once", (fetch) => {
+    const address = URL.createObjectURL(new Blob(["in memory"], { type: "text/x" }));
+    const promise = fetch(address);
+    URL.revokeObjectURL(address);
+    return promise;
+  }],
+  ["an init that is used again for another call", (fetch, { at }) => {
+    const init = { method: "POST", signal: new AbortController().signal };
+    const promise = fetch(at("/app/reset"), init);
+    init.signal = AbortSignal.abort("of the other call");
+    return promise;
+  }],
+
   ["no arguments", (fetch) => /** @type {any} */ (fetch)()],
   ["a broken address", (fetch) => fetch("http://[broken")],
   ["an address with a password", (fetch) => fetch("http://user:secret@localhost/")],
@@ -310,4 +376,10 @@ function streamOf(...parts) {
 async function hash(text) {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
   return `${SHA256}${btoa(String.fromCharCode(...digest))}`;
+}
+
+/** Another realm of this page. @returns {any} */
+function another() {
+  const frame = document.querySelector("iframe") ?? document.body.appendChild(document.createElement("iframe"));
+  return frame.contentWindow;
 }

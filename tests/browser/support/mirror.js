@@ -96,9 +96,9 @@ function headersOf({ rawHeaders, headers }) {
   const boundary = boundaryIn(headers["content-type"]);
   const list = [];
   for (let at = 0; at < rawHeaders.length; at += 2) {
-    const [name, value] = [rawHeaders[at].toLowerCase(), rawHeaders[at + 1]];
+    const [name, value] = [rawHeaders[at], rawHeaders[at + 1]];
     // Which connection and which case it is.
-    if (!["host", ":authority", ":path", "connection", "cookie"].includes(name)) {
+    if (!["host", ":authority", ":path", "connection", "cookie"].includes(name.toLowerCase())) {
       list.push(`${name}: ${boundary ? value.replaceAll(boundary, "BOUNDARY") : value}`);
     }
   }

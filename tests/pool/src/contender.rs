@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use poolgate_pool::{PoolConfig, PoolgatePool};
+use poolgate_pool::{Backend, PoolConfig, PoolgatePool};
 use sqlx::{ConnectOptions, Connection, Database};
 
 /// What a connection is opened with.
@@ -39,10 +39,7 @@ pub(crate) struct Contenders<DB: Database> {
     pub(crate) bb8_tuned: bb8::Pool<Manager<DB>>,
 }
 
-impl<DB: Database> Contenders<DB>
-where
-    for<'c> &'c mut DB::Connection: sqlx::Executor<'c, Database = DB>,
-{
+impl<DB: Backend> Contenders<DB> {
     pub(crate) async fn new(options: &OptionsOf<DB>, size: u32) -> Result<Self> {
         let limits = PoolConfig { size, max_overflow: 0, timeout: TIMEOUT, ..PoolConfig::default() };
         let of_sqlx = || sqlx::pool::PoolOptions::<DB>::new().max_connections(size).acquire_timeout(TIMEOUT);

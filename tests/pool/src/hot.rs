@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use poolgate_pool::sqlite_options;
+use poolgate_pool::{Backend, sqlite_options};
 use poolgate_test_postgres::Postgres;
-use sqlx::{Database, Sqlite};
+use sqlx::Sqlite;
 
 use crate::contender::{Contender, Contenders, NAMES, OptionsOf};
 use crate::table;
@@ -38,10 +38,7 @@ pub(crate) async fn measure(server: &Postgres, round_ms: u32) -> Result<()> {
 
 /// For each contender, how long a turn took with one task and with many: the median of the rounds, in nanoseconds of
 /// the wall clock for each operation.
-async fn nanos<DB: Database>(options: &OptionsOf<DB>, round: Duration) -> Result<Vec<[f64; 2]>>
-where
-    for<'c> &'c mut DB::Connection: sqlx::Executor<'c, Database = DB>,
-{
+async fn nanos<DB: Backend>(options: &OptionsOf<DB>, round: Duration) -> Result<Vec<[f64; 2]>> {
     let mut results = vec![[0.0; 2]; NAMES.len()];
     for (column, tasks) in [1, TASKS].into_iter().enumerate() {
         let pools = Contenders::<DB>::new(options, CONNECTIONS).await?;

@@ -9,6 +9,7 @@ mod crowd;
 mod hot;
 mod impatience;
 mod recovery;
+mod sessions;
 mod silence;
 mod sizing;
 mod table;
@@ -38,6 +39,8 @@ struct Arguments {
 enum Measurement {
     /// Acquire and release a hot connection.
     Hot,
+    /// What it costs that each user gets a clean session.
+    Sessions,
     /// 1,000 callers on 20 connections, and on 5.
     Crowd,
     /// A peer that goes silent with connections in use.
@@ -62,6 +65,9 @@ async fn measure(arguments: &Arguments, server: &Postgres) -> Result<()> {
     let wanted = |measurement| arguments.only.is_none_or(|only| only == measurement);
     if wanted(Measurement::Hot) {
         hot::measure(server, arguments.round_ms).await?;
+    }
+    if wanted(Measurement::Sessions) {
+        sessions::measure(server, arguments.round_ms).await?;
     }
     if wanted(Measurement::Crowd) {
         crowd::measure(server, arguments.seconds, arguments.ours).await?;

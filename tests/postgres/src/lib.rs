@@ -24,6 +24,7 @@
 
 mod account;
 mod binaries;
+mod freeze;
 mod pgbouncer;
 mod proxy;
 
@@ -40,6 +41,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::account::Account;
 
+pub use crate::freeze::Frozen;
 pub use crate::pgbouncer::PgBouncer;
 pub use crate::proxy::Proxy;
 
@@ -76,12 +78,35 @@ impl Postgres {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn start_with_max_connections(max_connections: u32) -> Result<Self> {
+        Self::start_with_data(max_connections, init)
+    }
+
+    /// Starts a standby of this server, which it follows until it is [promoted](Self::promote).
+    ///
+    /// # Errors
+    /// This server does not run, or the standby does not start.
+    pub fn start_standby(&self) -> Result<Self> {
+        Self::start_with_data(self.max_connections, |binaries, account, folder| {
+            let output = command(binaries, account, folder, "pg_basebackup")
+                .args(["--pgdata=data", "--write-recovery-conf", "--checkpoint=fast", "--no-sync"])
+                .args(["--host=127.0.0.1", "--username=postgres"])
+                .arg(format!("--port={}", self.port))
+                .stderr(Stdio::piped())
+                .output()
+                .context("cannot run pg_basebackup")?;
+            let error = String::from_utf8_lossy(&output.stderr);
+            ensure!(output.status.success(), "pg_basebackup: {}", error.trim());
+            Ok(())
+        })
+    }
+
+    fn start_with_data(max_connections: u32, fill: impl Fn(&Path, &Account, &Path) -> Result<()>) -> Result<Self> {
         let binaries = binaries::find()?;
         let account = Account::for_server()?;
         let temporary = tempfile::Builder::new().prefix("poolgate-postgres-").tempdir()?;
         account.give(temporary.path())?;
         let folder = temporary.path().to_owned();
-        init(&binaries, &account, &folder)?;
+        fill(&binaries, &account, &folder)?;
         let undertaker = undertaker(&binaries, &account, &folder)?;
         // From here on the undertaker removes the folder.
         let _: PathBuf = temporary.keep();
@@ -129,6 +154,14 @@ impl Postgres {
         psql(&self.binaries, &self.url(database), statements)
     }
 
+    /// The same at any address.
+    ///
+    /// # Errors
+    /// What `psql` says.
+    pub fn sql_at(&self, url: &str, statements: &str) -> Result<String> {
+        psql(&self.binaries, url, statements)
+    }
+
     /// Shuts the server down in good order; its clients are told.
     ///
     /// # Errors
@@ -147,6 +180,16 @@ impl Postgres {
         Ok(())
     }
 
+    /// Makes a standby a server of its own, which takes writes from now on.
+    ///
+    /// # Errors
+    /// It is no standby, or does not become one in time.
+    pub fn promote(&self) -> Result<()> {
+        let promoted = self.sql("postgres", "SELECT pg_promote(true, 20)")?;
+        ensure!(promoted == "t", "the standby was not promoted in time\n{}", self.log());
+        Ok(())
+    }
+
     /// Kills the server's main process (SIGKILL): its clients see their connections break off.
     ///
     /// # Errors
@@ -156,6 +199,15 @@ impl Postgres {
         server.kill()?;
         server.wait()?;
         Ok(())
+    }
+
+    /// Stops every process of the server in the middle of what it does (SIGSTOP), until the answer is dropped: its clients
+    /// see a server that is there and says nothing.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn freeze(&self) -> Result<Frozen> {
+        Frozen::new(self.server.as_ref().context("the server does not run")?.id())
     }
 
     /// Starts the stopped or killed server again, with its data and on its port.

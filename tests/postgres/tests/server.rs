@@ -1,9 +1,10 @@
 //! The harness itself, on the real server.
 
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use poolgate_test_postgres::{PgBouncer, Postgres};
+use poolgate_test_postgres::{PgBouncer, Postgres, Proxy};
 
 #[test]
 fn a_server_lives_through_stop_and_kill_and_leaves_nothing_behind() -> anyhow::Result<()> {
@@ -47,5 +48,47 @@ fn a_pooler_leads_to_the_server_and_leaves_nothing_behind() -> anyhow::Result<()
     assert!(TcpStream::connect(address).is_ok());
     drop(pooler);
     assert!(TcpStream::connect(address).is_err());
+    Ok(())
+}
+
+#[test]
+fn a_frozen_server_says_nothing_until_it_may_go_on() -> anyhow::Result<()> {
+    let postgres = Postgres::start()?;
+    let frozen = postgres.freeze()?;
+    let mut connection = TcpStream::connect(("127.0.0.1", postgres.port()))?;
+    connection.set_read_timeout(Some(Duration::from_millis(300)))?;
+    let ssl_request = [0, 0, 0, 8, 4, 210, 22, 47];
+    connection.write_all(&ssl_request)?;
+    assert!(connection.read(&mut [0; 1]).is_err(), "it answers");
+    drop(frozen);
+    assert_eq!(postgres.sql("postgres", "SELECT 1")?, "1");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_proxy_leads_elsewhere_and_takes_its_time() -> anyhow::Result<()> {
+    let (postgres, other) = (Postgres::start()?, Postgres::start()?);
+    let proxy = Proxy::to(postgres.port()).await?;
+    proxy.lead_to(other.port());
+    proxy.delay_connects(Duration::from_millis(300));
+    let url = proxy.url("postgres");
+    let started = Instant::now();
+    let port = tokio::task::spawn_blocking(move || postgres.sql_at(&url, "SHOW port")).await??;
+    assert_eq!(port, other.port().to_string());
+    assert!(started.elapsed() >= Duration::from_millis(300));
+    Ok(())
+}
+
+#[test]
+fn a_standby_follows_until_it_is_promoted() -> anyhow::Result<()> {
+    let primary = Postgres::start()?;
+    primary.sql("postgres", "CREATE TABLE t (n int); INSERT INTO t VALUES (7)")?;
+    let standby = primary.start_standby()?;
+    assert_eq!(standby.sql("postgres", "SELECT n FROM t")?, "7");
+    assert!(standby.sql("postgres", "INSERT INTO t VALUES (8)").is_err(), "a standby takes no writes");
+    standby.promote()?;
+    standby.sql("postgres", "INSERT INTO t VALUES (8)")?;
+    assert_eq!(standby.sql("postgres", "SELECT count(*) FROM t")?, "2");
+    assert!(standby.promote().is_err(), "it is none any more");
     Ok(())
 }

@@ -32,7 +32,11 @@ afterEach(() => {
 });
 
 /** A throttle with savings, which tells what it is given. @param {number[]} savings */
-const throttle = (savings = []) => ({ savings: mock.fn(() => savings), restore: mock.fn() });
+const throttle = (savings = []) => ({
+  savings: mock.fn(() => savings.length > 0),
+  detail: (/** @type {number} */ place) => savings[place - 3],
+  restore: mock.fn(),
+});
 const budget = () => new Budget("http://app.test");
 const given = (/** @type {ReturnType<typeof throttle>} */ throttle) => throttle.restore.mock.calls.map((call) => call.arguments);
 

@@ -8,7 +8,7 @@ import { ONE_AT_A_TIME, world } from "./host.mjs";
 import { config, load, until } from "./support.mjs";
 
 await (await load()).init();
-const { Routes, Throttle } = await load("poolgate_client.js");
+const { Throttle } = await load("poolgate_client.js");
 
 /** A module that has one function, whose only instruction is `unreachable`. */
 const BYTES = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 0x66, 0, 0, 0x0a, 5, 1, 3, 0, 0, 0x0b];
@@ -99,7 +99,7 @@ const MOMENTS = [
     ask("/fourth", { signal: controller.signal });
     controller.abort();
   }],
-  ["the app asks for the state", Throttle, "state", ({ client }) => client.state],
+  ["the app asks for the state", Throttle, "read", ({ client }) => client.state],
   ["a config is asked for by itself", Throttle, "learn_config", () => {}],
 ];
 for (const [when, type, method, act] of MOMENTS) {
@@ -144,10 +144,10 @@ test("calls that wait for their route, or for another attempt, pass as well", as
   assert.ok(host.asked > 0);
 });
 
-for (const method of ["admit", "learn"]) {
+for (const method of ["admit", "learn_route"]) {
   test(`the limits of routes fail: ${method}`, async (t) => {
     const { ask, calls, events } = await world(t, config("normal"), { honourForeignLimits: true });
-    breakMethod(Routes, method);
+    breakMethod(Throttle, method);
     const call = ask("/a");
     await until(() => calls.length === 1, "the request");
     calls[0].resolve(new Response());

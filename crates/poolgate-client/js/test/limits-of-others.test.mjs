@@ -96,7 +96,10 @@ test("limits of others hold their own route, where the app wants it", async (t) 
     "/quota": { headers: { ratelimit: '"minute";r=2;t=1', "ratelimit-policy": '"minute";q=100;w=60' } },
     "/window": { headers: { ratelimit: '"second";r=0', "ratelimit-policy": '"second";q=1;w=1' } },
     "/cached": { headers: { ratelimit: '"minute";r=0;t=60', age: "3" } },
-    "/malformed": { headers: { ratelimit: "limit=1, remaining=0, reset=60" } },
+    "/malformed": { headers: { ratelimit: "limit=1, remaining=none, reset=60" } },
+    "/draft-7": { headers: { ratelimit: "limit=100, remaining=0, reset=1" } },
+    "/draft-6": { headers: { "ratelimit-limit": "100", "ratelimit-remaining": "0", "ratelimit-reset": "1" } },
+    "/time-of-day": { headers: { "x-ratelimit-remaining": "0", "x-ratelimit-reset": String(Math.ceil(Date.now() / 1000) + 600) } },
     "/date": { status: 503, headers: { "retry-after": new Date(Date.now() + 600_000).toUTCString() } },
     "/no-date": { status: 503, headers: { "retry-after": "May 9999" } },
   };
@@ -124,6 +127,15 @@ test("limits of others hold their own route, where the app wants it", async (t) 
     await ask("/window");
     const { ms } = await ask("/window");
     assert.ok(ms > 700 && ms < 3000, `${ms} ms`);
+  });
+  await t.test("older forms of the same are understood", async () => {
+    for (const path of ["/draft-7", "/draft-6"]) {
+      await ask(path);
+      const { ms } = await ask(path);
+      assert.ok(ms > 700 && ms < 3000, `${path}: ${ms} ms`);
+    }
+    await ask("/time-of-day");
+    await assert.rejects(ask("/time-of-day", { poolgate: { queueTimeoutMs: 50 } }), { code: "queue_timeout" });
   });
   await t.test("what is cached or malformed says nothing", async () => {
     for (const path of ["/cached", "/malformed", "/no-date"]) {

@@ -7,9 +7,11 @@ import { load } from "./support.mjs";
 
 await (await load()).init();
 const { RouteTable } = await load("route-table.js");
+const { Throttle } = await load("poolgate_client.js");
+const newTable = () => new RouteTable(new Throttle(256, 10_000, 7));
 
 test("a route is an origin and a path, however it is written", () => {
-  const table = new RouteTable();
+  const table = newTable();
   const number = table.routeOf("http://app.test/a");
   for (const same of ["http://app.test/a?b#c", new URL("http://app.test/x/../a"), new Request("http://app.test/a")]) {
     assert.equal(table.routeOf(same), number, String(same));
@@ -19,7 +21,7 @@ test("a route is an origin and a path, however it is written", () => {
 });
 
 test("a number is kept while its route is among the last thousand", () => {
-  const table = new RouteTable();
+  const table = newTable();
   const at = (/** @type {number} */ index) => table.routeOf(`http://app.test/${index}`);
   const [first, second] = [at(0), at(1)];
   for (let index = 2; index < 1000; index += 1) at(index);
@@ -32,7 +34,7 @@ test("a number is kept while its route is among the last thousand", () => {
 });
 
 test("what one route is told holds for it alone", () => {
-  const table = new RouteTable();
+  const table = newTable();
   const [held, free] = ["a", "b"].map((path) => table.routeOf(`http://app.test/${path}`));
   table.learn(held, { retryAfterMs: 60_000 });
   assert.ok(table.admit(held) >= performance.now() + 59_000);

@@ -33,15 +33,17 @@ export function config(name, changes = {}) {
 /**
  * A server with the config route and whatever app routes the test has.
  * @param {{ config?: () => object | string | number, app?: import("node:http").RequestListener }} routes `config` gives
- *   a document, a text or a status
+ *   a document, a text or a status; an empty text: no answer
  */
-export async function backend({ config: document = () => config("normal"), app } = {}) {
+export async function backend(routes = {}) {
+  routes.config ??= () => config("normal");
   const seen = { config: 0, events: 0, cleanup: 0, app: [] };
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url, "http://localhost");
     if (pathname === "/api/v1/health/database/throttling-config") {
       seen.config += 1;
-      return answer(response, document());
+      const document = routes.config();
+      return document === "" ? request.socket.destroy() : answer(response, document);
     }
     if (pathname === "/api/v1/health/database/events") {
       seen.events += 1;
@@ -52,11 +54,12 @@ export async function backend({ config: document = () => config("normal"), app }
       return answer(response, request.method === "POST" ? fixture("cleanup.json") : 405);
     }
     seen.app.push({ at: performance.now(), method: request.method, url: request.url, headers: request.headers });
-    return app ? app(request, response) : answer(response, { ok: true });
+    return routes.app ? routes.app(request, response) : answer(response, { ok: true });
   });
   await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
   return {
     seen,
+    routes,
     url: `http://127.0.0.1:${server.address().port}`,
     stop() {
       server.closeAllConnections();

@@ -43,6 +43,27 @@ test("an open breaker answers as the gate would, where the app wants it", async 
   assert.deepEqual([problem.status, problem.code], [503, "database_unavailable"]);
 });
 
+test("a call that is turned away is answered, where the app wants no errors of ours", async (t) => {
+  const options = { maxQueue: 1, queueTimeoutMs: 50, onReject: "respond", retries: 1 };
+  const { client, ask, calls, load } = await world(t, config("moderate", ONE_AT_A_TIME), options);
+  void ask("/first");
+  const [late, full] = [ask("/late"), ask("/full")];
+  for (const [answer, code] of [[await full, "queue_full"], [await late, "queue_timeout"]]) {
+    assert.deepEqual([answer.status, (await answer.json()).code, answer.headers.get("retry-after")], [503, code, "1"]);
+  }
+  const closed = ask("/closed", { poolgate: { queueTimeoutMs: 5000 } });
+  await until(() => load().queued === 1, "the wait");
+  client.close();
+  assert.equal((await (await closed).json()).code, "client_closed");
+  assert.deepEqual(calls.map(({ input }) => new URL(input).pathname), ["/first"], "none was sent, or tried again");
+});
+
+test("the option for the breaker is for the breaker alone", async (t) => {
+  const { ask } = await world(t, config("moderate", ONE_AT_A_TIME), { maxQueue: 0, onOpen: "respond" });
+  void ask("/first");
+  isOf(await thrown(ask("/second")), QueueFullError, "queue_full");
+});
+
 test("a full queue and a long wait reject", async (t) => {
   const { ask, calls, load } = await world(t, config("moderate", ONE_AT_A_TIME), { maxQueue: 2, queueTimeoutMs: 120 });
   void ask("/");
@@ -98,9 +119,10 @@ test("wrong arguments are the platform's TypeError, and no evidence about the se
 
 test("no contact opens the breaker, without a word from the server", async (t) => {
   const { server, client } = await pair(t, (request) => request.socket.destroy());
+  server.routes.config = () => "";
   let failures = 0;
   while (client.state.breaker === "closed") {
-    assert.ok(failures < 12, "twelve failures in more than a second, and the breaker is still closed");
+    assert.ok(failures < 40, "forty failures in five seconds, and the breaker is still closed");
     await assert.rejects(client.fetch(server.url, { method: "POST" }), TypeError);
     failures += 1;
     await sleep(130);
@@ -108,3 +130,23 @@ test("no contact opens the breaker, without a word from the server", async (t) =
   await assert.rejects(client.fetch(server.url), { code: "circuit_open" });
   assert.equal(server.seen.app.length, failures);
 });
+
+for (const [what, app] of /** @type {const} */ ([
+  ["gets no answer", (request) => request.socket.destroy()],
+  ["is a dead service behind the same proxy", (_, response) => response.writeHead(502).end()],
+])) {
+  test(`one path that ${what} holds back no other, while the server answers`, async (t) => {
+    const { server, client } = await pair(t, (request, response) =>
+      request.url === "/dead" ? app(request, response) : response.end(),
+    );
+    const { config: asked } = server.seen;
+    for (let count = 0; count < 24; count += 1) {
+      await client.fetch(`${server.url}/dead`, { method: "POST" }).catch((error) => assert.ok(error instanceof TypeError));
+      await sleep(130);
+    }
+    assert.equal((await client.fetch(`${server.url}/orders`)).status, 200);
+    assert.equal(client.state.breaker, "closed");
+    const questions = server.seen.config - asked;
+    assert.ok(questions > 0 && questions < 6, `${questions} questions for 24 failures`);
+  });
+}

@@ -16,14 +16,6 @@ extern "C" {
     pub(crate) fn poll(this: &Throttle, now: f64) -> f64;
     #[wasm_bindgen(method)]
     pub(crate) fn next_wakeup(this: &Throttle) -> f64;
-    #[wasm_bindgen(method, getter)]
-    pub(crate) fn id(this: &Throttle) -> f64;
-    #[wasm_bindgen(method, getter)]
-    pub(crate) fn value(this: &Throttle) -> f64;
-    #[wasm_bindgen(method, getter)]
-    pub(crate) fn reason(this: &Throttle) -> f64;
-    #[wasm_bindgen(method, getter)]
-    pub(crate) fn retry_after(this: &Throttle) -> f64;
     #[wasm_bindgen(method)]
     pub(crate) fn learn_config(
         this: &Throttle,
@@ -58,23 +50,15 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub(crate) fn learn_current(this: &Throttle, epoch: f64, version: f64, now: f64) -> f64;
     #[wasm_bindgen(method)]
-    pub(crate) fn learn_no_contact(this: &Throttle, now: f64) -> f64;
+    pub(crate) fn learn(this: &Throttle, news: f64, now: f64) -> f64;
     #[wasm_bindgen(method)]
-    pub(crate) fn learn_not_found(this: &Throttle, now: f64) -> f64;
-    #[wasm_bindgen(method)]
-    pub(crate) fn learn_header_missing(this: &Throttle, now: f64) -> f64;
-    #[wasm_bindgen(method)]
-    pub(crate) fn learn_closed(this: &Throttle, now: f64) -> f64;
-    #[wasm_bindgen(method)]
-    pub(crate) fn turned_away(this: &Throttle, retry_after_ms: Option<f64>, now: f64);
+    pub(crate) fn turned_away(this: &Throttle, retry_after_ms: Option<f64>, epoch: f64, now: f64);
     #[wasm_bindgen(method)]
     pub(crate) fn retry(this: &Throttle, last_ms: f64, retry_after_ms: Option<f64>, now: f64) -> f64;
-    #[wasm_bindgen(method, getter)]
-    pub(crate) fn backoff(this: &Throttle) -> f64;
     #[wasm_bindgen(method)]
     pub(crate) fn set_share(this: &Throttle, held: f64, of: f64, tokens: f64, now: f64) -> f64;
     #[wasm_bindgen(method)]
-    pub(crate) fn savings(this: &Throttle, now: f64) -> Vec<f64>;
+    pub(crate) fn savings(this: &Throttle, now: f64) -> bool;
     #[wasm_bindgen(method)]
     pub(crate) fn restore(
         this: &Throttle,
@@ -87,20 +71,48 @@ extern "C" {
         now: f64,
     );
     #[wasm_bindgen(method)]
-    pub(crate) fn state(this: &Throttle, now: f64) -> Vec<f64>;
-
-    pub(crate) type Routes;
+    pub(crate) fn read(this: &Throttle, now: f64);
     #[wasm_bindgen(method)]
-    pub(crate) fn admit(this: &Routes, route: f64, now: f64) -> f64;
+    pub(crate) fn admit(this: &Throttle, route: f64, now: f64) -> f64;
     #[wasm_bindgen(method)]
-    pub(crate) fn learn(
-        this: &Routes,
+    pub(crate) fn learn_route(
+        this: &Throttle,
         route: f64,
         retry_after_ms: Option<f64>,
         remaining: Option<f64>,
         reset_seconds: f64,
         now: f64,
     );
+    #[wasm_bindgen(method)]
+    pub(crate) fn detail(this: &Throttle, place: f64) -> f64;
+}
+
+impl Throttle {
+    /// The request of the last event, or what it has changed to; or what a retry brings to the next one.
+    pub(crate) fn subject(&self) -> f64 {
+        self.detail(0.0)
+    }
+
+    /// Why the last one was rejected.
+    pub(crate) fn reason(&self) -> f64 {
+        self.detail(1.0)
+    }
+
+    /// After how long another attempt may succeed.
+    pub(crate) fn retry_after(&self) -> f64 {
+        self.detail(2.0)
+    }
+
+    /// What was read last.
+    pub(crate) fn reading<const COUNT: usize>(&self) -> [f64; COUNT] {
+        std::array::from_fn(|index| self.detail(3.0 + index as f64))
+    }
+
+    /// What is in force.
+    pub(crate) fn state(&self, now: f64) -> [f64; 12] {
+        self.read(now);
+        self.reading()
+    }
 }
 
 /// What no clock, app or server should say, and each of them might.

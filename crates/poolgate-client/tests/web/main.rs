@@ -3,7 +3,7 @@
 //! Run with `wasm-pack test --headless --chrome crates/poolgate-client`.
 
 #![cfg(target_arch = "wasm32")]
-#![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod header;
 mod javascript;

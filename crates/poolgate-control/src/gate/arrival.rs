@@ -13,6 +13,8 @@ pub struct Arrival {
     pub clients: u32,
     /// When the answer is of no use any more, on the gate's clock.
     pub deadline: Option<Duration>,
+    /// It is more than its caller's allowance: it gets only what all others leave.
+    pub excess: bool,
 }
 
 /// Who goes first when not all can; the greater one. Nobody starves: of the permits that are handed on while it waits, and
@@ -44,6 +46,7 @@ pub enum Admission {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket {
     pub(super) priority: Priority,
+    pub(super) lane: Lane,
     pub(super) number: u64,
     pub(super) expires: Duration,
 }
@@ -53,6 +56,15 @@ impl Ticket {
     pub fn expires(&self) -> Duration {
         self.expires
     }
+}
+
+/// Which of the two queues somebody waits in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Lane {
+    /// Its caller has less than its share of the permits.
+    Within,
+    /// Its caller has its share, or this is more than its allowance. Served while nobody waits within.
+    Beyond,
 }
 
 /// Why somebody is turned away.
@@ -79,6 +91,8 @@ pub struct Occupancy {
     pub in_flight: u32,
     /// Requests that wait.
     pub queued: u32,
+    /// Those of them that are in excess of their callers' allowances.
+    pub excess: u32,
     /// How long the oldest of them has waited.
     pub oldest_wait: Duration,
 }

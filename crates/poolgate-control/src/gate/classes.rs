@@ -1,4 +1,4 @@
-//! The queue: a line for each priority, and which of them comes next.
+//! One lane of the queue: a line for each priority, and which of them comes next.
 
 use std::time::Duration;
 
@@ -37,8 +37,8 @@ impl<T> Classes<T> {
         self.of(ticket.priority).line.enter(ticket.number, waiting);
     }
 
-    pub(super) fn remove(&mut self, ticket: Ticket) -> Option<T> {
-        self.of(ticket.priority).line.remove(ticket.number).map(|waiting| waiting.waiter)
+    pub(super) fn remove(&mut self, ticket: Ticket) -> Option<Waiting<T>> {
+        self.of(ticket.priority).line.remove(ticket.number)
     }
 
     /// Takes out who is let in next: of the highest priority, unless a line has waited for its share.
@@ -58,7 +58,7 @@ impl<T> Classes<T> {
     /// Takes somebody out of a full queue, if there is anybody who should go for a newcomer: the newest of the heaviest
     /// callers of a lower priority, or, where that is below its share of the queue, of any other; else one of the same
     /// priority whose caller is heavier.
-    pub(super) fn make_room(&mut self, newcomer: Priority, weight: Weight, max_queue: usize) -> Option<T> {
+    pub(super) fn make_room(&mut self, newcomer: Priority, weight: Weight, max_queue: usize) -> Option<Waiting<T>> {
         let share = max_queue.div_ceil(FLOOR as usize);
         let below_its_share = self.of(newcomer).line.len() < share;
         let gives_way = |priority: Priority| priority < newcomer || (priority != newcomer && below_its_share);
@@ -72,6 +72,11 @@ impl<T> Classes<T> {
         if line.heaviest() > Some(weight) { line.take_heaviest() } else { None }
     }
 
+    /// Takes out the newest of the heaviest callers of the lowest priority.
+    pub(super) fn take_last(&mut self) -> Option<Waiting<T>> {
+        self.highest_first_mut().into_iter().rev().find_map(|class| class.line.take_heaviest())
+    }
+
     /// Decides whether the lines are standing.
     pub(super) fn observe(&mut self, rules: Rules, now: Duration) {
         for class in self.highest_first_mut() {
@@ -80,7 +85,7 @@ impl<T> Classes<T> {
     }
 
     /// Takes out one whose wait is over by `now`.
-    pub(super) fn expire(&mut self, rules: Rules, now: Duration) -> Option<(T, Reason)> {
+    pub(super) fn expire(&mut self, rules: Rules, now: Duration) -> Option<(Waiting<T>, Reason)> {
         self.highest_first_mut().into_iter().find_map(|class| class.line.expire(rules, now))
     }
 

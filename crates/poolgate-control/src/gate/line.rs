@@ -31,6 +31,7 @@ pub(super) struct Waiting<T> {
     pub(super) deadline: Option<Duration>,
     pub(super) caller: Option<u64>,
     pub(super) weight: Weight,
+    pub(super) excess: bool,
     pub(super) waiter: T,
 }
 
@@ -71,9 +72,9 @@ impl<T> Line<T> {
     }
 
     /// Takes out the newest of the heaviest callers.
-    pub(super) fn take_heaviest(&mut self) -> Option<T> {
+    pub(super) fn take_heaviest(&mut self) -> Option<Waiting<T>> {
         let (_, number) = *self.weights.last()?;
-        self.remove(number).map(|waiting| waiting.waiter)
+        self.remove(number)
     }
 
     pub(super) fn oldest_since(&self) -> Option<Duration> {
@@ -82,16 +83,18 @@ impl<T> Line<T> {
 
     /// Decides whether the line is standing.
     pub(super) fn observe(&mut self, rules: Rules, now: Duration) {
-        if rules.order == Order::Adaptive {
+        if rules.filling {
+            self.standing.restart(rules.interval, now);
+        } else if rules.order == Order::Adaptive {
             let wait = self.oldest_since().map_or(Duration::ZERO, |since| now.saturating_sub(since));
             self.standing.observe(wait, rules.target, rules.interval, now);
         }
     }
 
     /// Takes out one whose wait is over by `now`.
-    pub(super) fn expire(&mut self, rules: Rules, now: Duration) -> Option<(T, Reason)> {
+    pub(super) fn expire(&mut self, rules: Rules, now: Duration) -> Option<(Waiting<T>, Reason)> {
         let (number, reason, _) = self.next_to_expire(rules).filter(|(_, _, at)| *at <= now)?;
-        self.remove(number).map(|waiting| (waiting.waiter, reason))
+        self.remove(number).map(|waiting| (waiting, reason))
     }
 
     /// When the next wait is over.

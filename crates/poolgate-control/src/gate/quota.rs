@@ -9,6 +9,9 @@ const ALLOWANCE: f64 = 1.25;
 /// Requests that a client may send at once on top.
 const BURST: f64 = 10.0;
 
+/// Makes another key of a caller's: for the clients beyond those that are counted.
+const OTHERS: u64 = 0x5851_F42D_4C95_7F2D;
+
 /// A token bucket per client, with the rate as an argument because it is the same for all and changes with every config.
 /// What a client owes is counted in requests, not in time: a rate that was very low for a moment must not keep anybody out
 /// long after it has risen. At most 10,000 clients are remembered; who was not seen for longest is forgotten.
@@ -31,7 +34,47 @@ pub struct OverQuota {
     pub due: Duration,
 }
 
+/// Who is behind a caller, as far as that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crowd {
+    /// Clients that its allowance is for; 0 counts as 1.
+    pub counted: u32,
+    /// Clients that say they are there. Saying so costs them nothing.
+    pub claimed: u32,
+    /// Somebody behind it hears what may be sent.
+    pub hears: bool,
+}
+
+/// What a request is that is not turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Covered by its caller's allowance.
+    Covered,
+    /// Above it, from clients that may be as many as they say, or that nobody can tell: it gets what all others leave.
+    Excess,
+}
+
 impl Quota {
+    /// Judges one request of a caller: what clients that may obey send is never turned away, but what is above the
+    /// allowance of those that count comes after all others.
+    ///
+    /// # Errors
+    ///
+    /// Those who hear the rate send more than all of them may. The request does not count.
+    pub fn judge(
+        &mut self,
+        key: u64,
+        fair_rate_per_second: f64,
+        crowd: Crowd,
+        now: Duration,
+    ) -> Result<Standing, OverQuota> {
+        let Crowd { counted, claimed, hears } = crowd;
+        let Err(over) = self.check(key, fair_rate_per_second, counted, now) else { return Ok(Standing::Covered) };
+        let others = claimed.saturating_sub(counted.max(1));
+        let may_be_theirs = others > 0 && self.check(key ^ OTHERS, fair_rate_per_second, others, now).is_ok();
+        if may_be_theirs || !hears { Ok(Standing::Excess) } else { Err(over) }
+    }
+
     /// Counts one request of the client that the hash `key` stands for against `1.25 · fair_rate · clients` a second and
     /// a burst of ten.
     ///
@@ -85,6 +128,46 @@ mod tests {
     fn several_clients_at_one_address_share_their_allowances() {
         let got = admitted(8, 4.0, 400, 10);
         assert!((400..=412).contains(&got), "got {got}");
+    }
+
+    /// Requests covered, in excess, and turned away, of so many a second for 100 s at a fair rate of 1.
+    fn judged(crowd: Crowd, asked_per_second: u32) -> [u32; 3] {
+        let (mut quota, mut judged) = (Quota::default(), [0; 3]);
+        let step = Duration::from_secs(1) / asked_per_second;
+        for number in 0..100 * asked_per_second {
+            match quota.judge(7, 1.0, crowd, NOW + step * number) {
+                Ok(Standing::Covered) => judged[0] += 1,
+                Ok(Standing::Excess) => judged[1] += 1,
+                Err(_) => judged[2] += 1,
+            }
+        }
+        judged
+    }
+
+    #[test]
+    fn a_crowd_that_obeys_is_not_turned_away_however_many_of_it_are_counted() {
+        let office = Crowd { counted: 16, claimed: 200, hears: true };
+        let [covered, excess, turned_away] = judged(office, 200);
+        assert!((2000..=2020).contains(&covered) && turned_away == 0, "{covered} {excess}");
+    }
+
+    #[test]
+    fn claims_buy_no_more_than_what_others_leave() {
+        let attacker = Crowd { counted: 16, claimed: 1000, hears: true };
+        let [covered, excess, turned_away] = judged(attacker, 5000);
+        assert!((2000..=2020).contains(&covered), "{covered}");
+        assert!((122_000..=124_000).contains(&excess), "{excess}");
+        assert!(turned_away > 300_000, "{turned_away}");
+    }
+
+    #[test]
+    fn who_cannot_be_told_is_not_turned_away() {
+        let proxy = Crowd { counted: 1, claimed: 0, hears: false };
+        let [covered, excess, turned_away] = judged(proxy, 100);
+        assert!((125..=140).contains(&covered), "{covered}");
+        assert_eq!((covered + excess, turned_away), (10_000, 0));
+        let deaf = Crowd { hears: true, ..proxy };
+        assert_eq!(judged(deaf, 100)[1], 0);
     }
 
     #[test]

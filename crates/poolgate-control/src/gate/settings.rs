@@ -49,6 +49,8 @@ pub(super) struct Rules {
     pub(super) target: Duration,
     /// For so long.
     pub(super) interval: Duration,
+    /// Connections are being opened: no line is standing.
+    pub(super) filling: bool,
     /// How old a waiter of a standing line gets.
     pub(super) max_age: Duration,
     /// Who is let in with less time than this before its deadline will hardly meet it.
@@ -59,7 +61,8 @@ impl Rules {
     pub(super) fn new(settings: &GateSettings) -> Self {
         let GateSettings { order, timeout, .. } = *settings;
         let zero = Duration::ZERO;
-        let rules = Self { order, timeout, target: zero, interval: INTERVAL, max_age: zero, notice: zero };
+        let rules =
+            Self { order, timeout, target: zero, interval: INTERVAL, filling: false, max_age: zero, notice: zero };
         Self { notice: Duration::ZERO, ..rules.with_hold(DEFAULT_HOLD) }
     }
 
@@ -74,6 +77,11 @@ impl Rules {
     /// Whether the clients are limited.
     pub(super) fn with_limits(self, limited: bool) -> Self {
         Self { interval: if limited { INTERVAL_WHILE_LIMITED } else { INTERVAL }, ..self }
+    }
+
+    /// Whether connections are being opened that those who were let in wait for.
+    pub(super) fn with_filling(self, filling: bool) -> Self {
+        Self { filling, ..self }
     }
 
     /// When who has this deadline must be let in.

@@ -17,6 +17,11 @@ impl StandingWait {
         self.standing
     }
 
+    /// It is not standing, and the next interval begins now.
+    pub(super) fn restart(&mut self, interval: Duration, now: Duration) {
+        *self = Self { standing: false, shortest_wait: Duration::MAX, interval_end: now.saturating_add(interval) };
+    }
+
     /// Takes in how long the oldest has waited, zero for an empty queue. It is standing when that stays above the target for
     /// an interval.
     pub(super) fn observe(&mut self, wait: Duration, target: Duration, interval: Duration, now: Duration) {

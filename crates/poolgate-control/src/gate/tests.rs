@@ -33,9 +33,9 @@ fn permits_are_granted_until_there_are_none() {
             Admission::Rejected(Reason::QueueFull)
         ]
     ));
-    let expected = Occupancy { permits: 2, in_flight: 2, queued: 2, oldest_wait: ms(7) };
+    let expected = Occupancy { permits: 2, in_flight: 2, queued: 2, excess: 0, oldest_wait: ms(7) };
     assert_eq!(gate.occupancy(ms(7)), expected);
-    assert_eq!([(); 4].map(|()| gate.release(ms(7))), [Some(2), Some(3), None, None]);
+    assert_eq!([(); 4].map(|()| gate.release(None, ms(7))), [Some(2), Some(3), None, None]);
     assert_eq!(gate.occupancy(ms(8)), Occupancy { permits: 2, ..Occupancy::default() });
 }
 
@@ -46,9 +46,9 @@ fn who_leaves_gets_no_permit_and_cannot_leave_twice() {
     let Admission::Queued(first) = arrive(&mut gate, 1, ms(1)) else { panic!("there is room") };
     let Admission::Queued(second) = arrive(&mut gate, 2, ms(2)) else { panic!("there is room") };
     assert_eq!((gate.leave(first), gate.leave(first)), (Some(1), None));
-    assert_eq!(gate.release(ms(3)), Some(2));
+    assert_eq!(gate.release(None, ms(3)), Some(2));
     assert_eq!(gate.leave(second), None, "it has its permit");
-    assert_eq!(gate.release(ms(4)), None);
+    assert_eq!(gate.release(None, ms(4)), None);
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn waits_end_at_the_timeout_and_at_the_deadline() {
     assert_eq!(shed(&mut gate, ms(100)), [(2, Reason::Deadline)]);
     assert_eq!(gate.next_expiry(), Some(ms(510)));
     assert_eq!(shed(&mut gate, ms(510)), [(1, Reason::Timeout)]);
-    assert_eq!(gate.release(ms(530)), None, "its wait was over a moment ago");
+    assert_eq!(gate.release(None, ms(530)), None, "its wait was over a moment ago");
     assert_eq!(shed(&mut gate, ms(530)), [(3, Reason::Timeout)]);
     assert_eq!(gate.arrive(urgent, ms(600), || 4), Admission::Rejected(Reason::Deadline), "although a permit is free");
 }
@@ -78,8 +78,8 @@ fn a_resize_acts_at_once_and_takes_no_permit_away() {
     gate.resize(3);
     assert_eq!([(); 3].map(|()| gate.grant(ms(1))), [Some(1), Some(2), None]);
     gate.resize(1);
-    assert_eq!([(); 2].map(|()| gate.release(ms(2))), [None, None], "three were in flight");
-    assert_eq!(gate.release(ms(3)), Some(3));
+    assert_eq!([(); 2].map(|()| gate.release(None, ms(2))), [None, None], "three were in flight");
+    assert_eq!(gate.release(None, ms(3)), Some(3));
 }
 
 /// What became of those who came every 2 ms to a server that takes 5 ms for each, once that has gone on for 2 s.
@@ -99,7 +99,7 @@ fn overload(order: Order, mean_hold: Duration) -> Outcome {
             let _ = gate.arrive(Arrival::default(), ms(now), || ms(now));
         }
         if now % 5 == 0 {
-            let served = gate.release(ms(now)).map(|since: Duration| ms(now) - since);
+            let served = gate.release(None, ms(now)).map(|since: Duration| ms(now) - since);
             outcome.waits.extend(served.filter(|_| now > 2000));
         }
         let shed = std::iter::from_fn(|| gate.shed(ms(now))).map(|(since, reason)| (ms(now) - since, reason));
@@ -127,6 +127,26 @@ fn a_standing_queue_turns_to_newest_first_and_sheds_the_old() {
 }
 
 #[test]
+fn no_queue_is_standing_while_connections_are_being_opened() {
+    let mut gate = gate(1, 99);
+    let _ = arrive(&mut gate, 0, ms(0));
+    let _ = arrive(&mut gate, 1, ms(0));
+    let served = |gate: &mut Gate<u64>, waiter: u64, now| {
+        let _ = arrive(gate, waiter, now);
+        assert_eq!(shed(gate, now), []);
+        gate.release(None, now)
+    };
+    gate.set_filling(true);
+    for number in 1..=90 {
+        assert_eq!(served(&mut gate, number + 1, ms(number * 40)), Some(number), "first come, first served");
+        // Each has waited for 40 ms, more than the target of 35.
+    }
+    gate.set_filling(false);
+    let turned = (91..110).find(|number| served(&mut gate, number + 1, ms(number * 40)) != Some(*number));
+    assert!(turned.is_some_and(|number| (number - 90) * 40 >= 500), "half a second later at the earliest: {turned:?}");
+}
+
+#[test]
 fn what_counts_as_long_follows_the_hold_time() {
     for (mean_hold, oldest) in [(0, 12), (5, 12), (100, 158), (200, 315), (900, 450)] {
         let shed = overload(Order::Adaptive, ms(mean_hold)).shed;
@@ -147,7 +167,7 @@ fn a_queue_that_drains_is_first_come_first_served() {
             expected += 1;
         }
         if number % 20 == 19 {
-            let served = (1..=20).filter_map(|step| gate.release(now + ms(5 * step)));
+            let served = (1..=20).filter_map(|step| gate.release(None, now + ms(5 * step)));
             for served in served {
                 assert_eq!(served, expected);
                 expected += 1;
@@ -185,7 +205,7 @@ fn the_highest_priority_goes_first_and_each_lower_one_gets_its_tenth() {
             }
         }
         // As long as all of them wait; where two are due at once, the lower one comes a permit later.
-        let served: Vec<Priority> = (0..102).filter_map(|_| gate.release(ms(1))).collect();
+        let served: Vec<Priority> = (0..102).filter_map(|_| gate.release(None, ms(1))).collect();
         let count = |priority| served.iter().filter(|served| **served == priority).count();
         assert_eq!(served[0], present[0]);
         for lower in &present[1..] {
@@ -201,7 +221,7 @@ fn a_priority_without_competition_gets_everything() {
     for number in 0..50 {
         let _ = gate.arrive(with(Priority::Background), ms(0), || number);
     }
-    assert!((0..50).all(|number| gate.release(ms(1)) == Some(number)));
+    assert!((0..50).all(|number| gate.release(None, ms(1)) == Some(number)));
 }
 
 #[test]
@@ -233,7 +253,7 @@ fn a_lower_priority_does_not_starve_however_many_come_first() {
             let _ = gate.arrive(with(Priority::Interactive), ms(now), || 0);
         }
         let _ = gate.arrive(with(Priority::Background), ms(now), || 1);
-        served += gate.release(ms(now)).unwrap();
+        served += gate.release(None, ms(now)).unwrap();
         shed(&mut gate, ms(now));
     }
     assert!((998..=1001).contains(&served), "{served} of 10,000");
@@ -242,9 +262,9 @@ fn a_lower_priority_does_not_starve_however_many_come_first() {
 #[test]
 fn a_full_queue_displaces_a_heavier_caller() {
     let mut gate = busy_gate(3);
-    for _ in 0..20 {
+    for working in [None].into_iter().chain([Some(9); 19]) {
         let _ = gate.arrive(from(9), ms(0), || 0);
-        let _ = gate.release(ms(0));
+        let _ = gate.release(working, ms(0));
     }
     for (caller, waiter) in [(1, 1), (9, 2), (9, 3)] {
         let _ = gate.arrive(from(caller), ms(2), || waiter);
@@ -255,7 +275,8 @@ fn a_full_queue_displaces_a_heavier_caller() {
     let office = Arrival { clients: 20, ..from(9) };
     assert!(matches!(gate.arrive(office, ms(5), || 6), Admission::Queued(_)), "light, if it stands for 20 clients");
     assert_eq!(shed(&mut gate, ms(5)), [(2, Reason::Displaced)]);
-    assert_eq!([(); 3].map(|()| gate.release(ms(6))), [Some(1), Some(4), Some(6)], "it is not standing");
+    let served = [9, 1, 2].map(|caller| gate.release(Some(caller), ms(6)));
+    assert_eq!(served, [Some(1), Some(4), Some(6)], "it is not standing");
 }
 
 #[test]
@@ -264,7 +285,7 @@ fn first_come_first_served_knows_no_callers() {
     let mut gate = Gate::new(settings);
     for waiter in 0..20 {
         let _ = gate.arrive(from(9), ms(0), || waiter);
-        let _ = gate.release(ms(0));
+        let _ = gate.release(None, ms(0));
     }
     for _ in 0..2 {
         let _ = gate.arrive(from(9), ms(0), || 0);
@@ -272,22 +293,106 @@ fn first_come_first_served_knows_no_callers() {
     assert_eq!(gate.arrive(from(1), ms(1), || 1), Admission::Rejected(Reason::QueueFull));
 }
 
+#[test]
+fn nobody_keeps_all_permits_while_others_wait() {
+    let mut gate = gate(10, 100);
+    for waiter in 0..50 {
+        let _ = gate.arrive(from(9), ms(0), || waiter);
+    }
+    for caller in 1..=4 {
+        let _ = gate.arrive(from(caller), ms(1), || 100 + caller);
+    }
+    let _ = arrive(&mut gate, 200, ms(1));
+    let served: Vec<u64> = (0..7).filter_map(|_| gate.release(Some(9), ms(2))).collect();
+    assert_eq!(served, [101, 102, 103, 104, 200, 10, 11], "those who came last go first, then it is its turn again");
+}
+
+#[test]
+fn a_share_is_in_proportion_to_the_clients_behind_a_caller() {
+    let mut gate = gate(10, 100);
+    let office = Arrival { clients: 9, ..from(9) };
+    for waiter in 0..8 {
+        let _ = gate.arrive(office, ms(0), || waiter);
+    }
+    for waiter in 8..10 {
+        let _ = gate.arrive(from(1), ms(0), || waiter);
+    }
+    let _ = gate.arrive(from(1), ms(1), || 20);
+    let _ = gate.arrive(office, ms(1), || 21);
+    let _ = gate.arrive(office, ms(1), || 22);
+    let served = [(); 3].map(|()| gate.release(None, ms(2)));
+    assert_eq!(served, [Some(21), Some(20), Some(22)], "nine of ten permits are its share");
+}
+
+#[test]
+fn what_is_in_excess_of_an_allowance_gets_what_others_leave() {
+    let mut gate = gate(1, 2);
+    let excess = |caller| Arrival { excess: true, ..from(caller) };
+    assert_eq!(gate.arrive(excess(1), ms(0), || 0), Admission::Granted, "nobody else is there");
+    let _ = gate.arrive(excess(2), ms(0), || 1);
+    let _ = gate.arrive(excess(3), ms(0), || 2);
+    assert_eq!(gate.occupancy(ms(0)).excess, 2);
+    let _ = gate.arrive(from(4), ms(1), || 3);
+    assert_eq!(shed(&mut gate, ms(1)), [(2, Reason::Displaced)]);
+    assert_eq!(gate.arrive(excess(5), ms(1), || 4), Admission::Rejected(Reason::QueueFull));
+    assert_eq!([1, 4, 2].map(|caller| gate.release(Some(caller), ms(2))), [Some(3), Some(1), None]);
+    assert_eq!(gate.occupancy(ms(2)), Occupancy { permits: 1, ..Occupancy::default() });
+}
+
+#[test]
+fn who_comes_back_for_its_permit_does_not_wait_but_only_few_may_be_on_top() {
+    let mut gate = gate(10, 100);
+    for waiter in 0..11 {
+        let _ = gate.arrive(from(waiter), ms(0), || waiter);
+    }
+    assert!(gate.resume(from(20)) && gate.resume(from(21)));
+    assert!(!gate.resume(from(22)), "a fifth more than there are permits");
+    gate.overdraw(from(22));
+    assert_eq!(gate.occupancy(ms(0)).in_flight, 13);
+    assert_eq!([20, 21, 22].map(|caller| gate.release(Some(caller), ms(1))), [None; 3]);
+    assert_eq!(gate.release(Some(0), ms(1)), Some(10));
+}
+
+#[test]
+fn callers_that_have_left_are_forgotten() {
+    let mut gate = gate(2, 4);
+    for round in 0..50 {
+        let now = ms(round * 1000);
+        let mut tickets = Vec::new();
+        for caller in 0..9 {
+            if let Admission::Queued(ticket) = gate.arrive(from(caller), now, || caller) {
+                tickets.push(ticket);
+            }
+        }
+        let left = gate.leave(tickets[0]);
+        assert!(left.is_some());
+        let mut served = vec![0, 1];
+        while let Some(caller) = served.pop() {
+            served.extend(gate.release(Some(caller), now));
+        }
+        shed(&mut gate, now);
+        assert!(gate.shares.is_empty(), "{:?}", gate.shares);
+    }
+}
+
 /// Shares of callers 0 to 9 in what one permit of 5 ms serves, when together they send twice as much, caller 0 five times
 /// as much as another.
 fn shares(arrival: impl Fn(u64) -> Arrival) -> Vec<f64> {
     let mut gate = gate(1, 100);
-    let (mut served, mut random) = ([0_u32; 10], 1_u64);
+    let (mut served, mut random, mut working) = ([0_u32; 10], 1_u64, None);
     for now in 0..60_000_u64 {
         if now % 5 < 2 {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let caller = ((random >> 33) % 14).saturating_sub(4);
             if gate.arrive(arrival(caller), ms(now), || caller) == Admission::Granted {
+                working = arrival(caller).caller;
                 served[caller as usize] += 1;
             }
         }
         if now % 5 == 4
-            && let Some(caller) = gate.release(ms(now))
+            && let Some(caller) = gate.release(working.take(), ms(now))
         {
+            working = arrival(caller).caller;
             served[caller as usize] += 1;
         }
         shed(&mut gate, ms(now));
@@ -316,8 +421,8 @@ fn who_cannot_be_answered_in_time_costs_no_permit() {
     assert_eq!(gate.arrive(due(30), ms(10), || 2), Admission::Rejected(Reason::Deadline));
     let _ = arrive(&mut gate, 3, ms(20));
     assert_eq!(gate.next_expiry(), Some(ms(75)));
-    assert_eq!(gate.release(ms(80)), Some(3), "the first in line would be too late");
+    assert_eq!(gate.release(None, ms(80)), Some(3), "the first in line would be too late");
     assert_eq!(shed(&mut gate, ms(80)), [(1, Reason::Deadline)]);
-    assert_eq!(gate.release(ms(90)), None);
+    assert_eq!(gate.release(None, ms(90)), None);
     assert_eq!(gate.arrive(due(100), ms(90), || 4), Admission::Granted, "a free permit is worth the try");
 }

@@ -9,6 +9,7 @@
 //! are at most `size`; waiters are served in their order; a connection of an old generation is never idle.
 
 mod moves;
+mod roles;
 #[cfg(test)]
 mod tests;
 
@@ -20,9 +21,15 @@ use crate::backoff::Backoff;
 use crate::config::{Order, PoolConfig};
 use crate::counts::{Counts, LeaseInfo};
 use crate::error::Diagnosis;
+use crate::hooks::ConnectionTimes;
 use crate::observer::CloseReason;
 use crate::pace::Pace;
 use crate::purpose::Taker;
+
+use self::roles::Roles;
+
+/// Waiting callers who are looked at to find holders among them: with more of them a lock would be held for long.
+const MOST_COMPARED: usize = 256;
 
 /// A connection with what the pool knows about it. It lives in a box: it is handed from one to the next all the time.
 #[derive(Debug)]
@@ -31,8 +38,45 @@ pub(crate) struct Pooled<C> {
     pub(crate) id: u64,
     pub(crate) generation: u64,
     pub(crate) expires: Option<Instant>,
+    pub(crate) opened: Instant,
     pub(crate) last_used: Instant,
     pub(crate) server_pid: Option<i32>,
+    /// Its server took no writes when it was opened.
+    pub(crate) read_only: bool,
+    /// Somebody has had it.
+    pub(crate) used: bool,
+    /// Its prepared statements have been forgotten before, because they did not fit any more.
+    pub(crate) renewed: bool,
+    /// What is to be done when it is verified.
+    pub(crate) upkeep: Upkeep,
+}
+
+/// What a connection needs before somebody else gets it, beside a rollback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Upkeep {
+    /// Its session is put back to what it was at the start.
+    pub(crate) reset: bool,
+    /// Its prepared statements are forgotten.
+    pub(crate) renew: bool,
+    /// Its server is asked whether it has become read-only.
+    pub(crate) ask_role: bool,
+}
+
+impl Upkeep {
+    pub(crate) fn is_due(self) -> bool {
+        self.reset || self.renew || self.ask_role
+    }
+}
+
+impl<C> Pooled<C> {
+    pub(crate) fn has_expired(&self, now: Instant) -> bool {
+        self.expires.is_some_and(|expires| now >= expires)
+    }
+
+    pub(crate) fn times(&self, now: Instant) -> ConnectionTimes {
+        let since = |then| now.saturating_duration_since(then);
+        ConnectionTimes { age: since(self.opened), idle_for: since(self.last_used) }
+    }
 }
 
 /// A connection that has just been opened.
@@ -43,6 +87,8 @@ pub(crate) struct Opened<C> {
     pub(crate) generation: u64,
     pub(crate) expires: Option<Instant>,
     pub(crate) server_pid: Option<i32>,
+    /// Its server takes no writes, as far as it was asked.
+    pub(crate) read_only: bool,
 }
 
 /// Generic over the connection `C` and over what a waiting caller is answered through, `W`.
@@ -52,6 +98,8 @@ pub(crate) struct State<C, W> {
     max_overflow: u32,
     max_connecting: u32,
     max_waiting: u32,
+    /// Connections to have idle before anyone asks for them.
+    min_idle: u32,
     pre_ping_idle: Duration,
     order: Order,
 
@@ -63,6 +111,8 @@ pub(crate) struct State<C, W> {
     /// Revoked leases that have not come back, those whose places were taken back included.
     revoked: u32,
     connecting: u32,
+    /// Connections that may be opened at the same time for now.
+    at_once: u32,
     verifying: u32,
     closing: u32,
     /// Connections to have open before anyone asks for them.
@@ -75,9 +125,12 @@ pub(crate) struct State<C, W> {
     moves: u64,
     /// Connections that were last used before this instant are pinged first: something has failed since.
     trusted_since: Option<Instant>,
+    roles: Roles,
     backoff: Backoff,
     pace: Pace,
-    retry_planned: bool,
+    /// When connects are asked for again, if that is planned: those that callers wait for, and those ahead of demand.
+    retry_needed: Option<Instant>,
+    retry_ahead: Option<Instant>,
     closed: bool,
     next_number: u64,
 }
@@ -147,8 +200,11 @@ pub(crate) enum Placement<C, W> {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Start {
     pub(crate) connects: u32,
-    pub(crate) retry_in: Option<Duration>,
+    pub(crate) retry_at: Option<Instant>,
 }
+
+/// Connections that are opened at the same time before anything is known about the server.
+const AT_ONCE_AT_FIRST: u32 = 4;
 
 impl<C, W> State<C, W> {
     pub(crate) fn new(config: &PoolConfig) -> Self {
@@ -157,12 +213,14 @@ impl<C, W> State<C, W> {
             max_overflow: config.max_overflow,
             max_connecting: config.max_connecting,
             max_waiting: config.max_waiting,
+            min_idle: config.min_idle,
             pre_ping_idle: config.pre_ping_idle,
             order: config.order,
             idle: VecDeque::new(),
             leases: VecDeque::new(),
             revoked: 0,
             connecting: 0,
+            at_once: AT_ONCE_AT_FIRST.min(config.max_connecting),
             verifying: 0,
             closing: 0,
             keep_open: 0,
@@ -170,9 +228,11 @@ impl<C, W> State<C, W> {
             generation: 0,
             moves: 0,
             trusted_since: None,
+            roles: Roles::default(),
             backoff: Backoff::default(),
             pace: Pace::new(config.connect_rate, config.capacity()),
-            retry_planned: false,
+            retry_needed: None,
+            retry_ahead: None,
             closed: false,
             next_number: 0,
         }
@@ -228,6 +288,7 @@ impl<C, W> State<C, W> {
             connecting: self.connecting,
             closing: self.closing + self.verifying,
             waiting: u32::try_from(self.waiting.len()).unwrap_or(u32::MAX),
+            lacking: self.lacking(),
             generation: self.generation,
             moves: self.moves,
             oldest_checkout: self.leases.front().map(|held| held.age(now)),
@@ -239,7 +300,7 @@ impl<C, W> State<C, W> {
             id: held.lease,
             age: held.age(now),
             place: held.taker.place,
-            purpose: held.taker.purpose.clone(),
+            purpose: held.taker.purpose().cloned(),
             connection: held.connection,
             generation: held.generation,
             server_pid: held.server_pid,
@@ -249,8 +310,13 @@ impl<C, W> State<C, W> {
     }
 
     /// Why a caller who waited this long, and has left, got nothing.
-    pub(crate) fn diagnose(&self, waited: Duration, now: Instant) -> Diagnosis {
+    pub(crate) fn diagnose(&self, taker: &Taker, waited: Duration, now: Instant) -> Diagnosis {
         let counts = self.counts(now);
+        let waits = |held: &&Held| {
+            let others = self.waiting.values().take(MOST_COMPARED).map(|waiter| &waiter.taker);
+            std::iter::once(taker).chain(others).any(|waiting| waiting.is_same_work(&held.taker))
+        };
+        let holders_waiting = u32::try_from(self.leases.iter().filter(waits).count()).unwrap_or(u32::MAX);
         let oldest = self.leases.front();
         Diagnosis {
             waited,
@@ -261,7 +327,8 @@ impl<C, W> State<C, W> {
             waiting: counts.waiting,
             capacity: counts.capacity,
             oldest_lease: oldest.map(|held| (held.age(now), held.taker.place)),
-            oldest_purpose: oldest.and_then(|held| held.taker.purpose.clone()),
+            oldest_purpose: oldest.and_then(|held| held.taker.purpose().cloned()),
+            holders_waiting,
             connect_error: self.backoff.contact(now).error,
         }
     }

@@ -1,13 +1,18 @@
 //! How a connection goes from one phase to the next.
 
-use std::time::{Duration, Instant};
+use std::collections::VecDeque;
+use std::time::Instant;
 
-use super::{CheckOut, Held, Issued, Opened, Placement, Pooled, Start, State, Verdict, Waiter};
+use super::{
+    AT_ONCE_AT_FIRST, CheckOut, Held, Issued, Opened, Placement, Pooled, Start, State, Upkeep, Verdict, Waiter,
+};
 use crate::backoff::Backoff;
 use crate::config::Order;
 use crate::error::AcquireError;
 use crate::observer::CloseReason;
 use crate::purpose::Taker;
+
+use super::roles::Roles;
 
 impl<C, W> State<C, W> {
     /// A caller wants a connection. When none is idle it has to [`wait`](Self::wait), under the same lock.
@@ -17,7 +22,7 @@ impl<C, W> State<C, W> {
         }
         let mut found = CheckOut { issued: None, expired: Vec::new() };
         while let Some(pooled) = self.take_idle() {
-            if pooled.expires.is_some_and(|expires| now >= expires) {
+            if pooled.has_expired(now) {
                 self.closing += 1;
                 found.expired.push(pooled);
                 continue;
@@ -59,38 +64,56 @@ impl<C, W> State<C, W> {
     /// How many connects are needed now, by those who wait or ahead of them; they count as connecting from here on.
     pub(crate) fn start_connects(&mut self, now: Instant) -> Start {
         let waiting = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
-        let ahead = self.kept_open().saturating_sub(self.open());
-        let wanted = waiting.saturating_sub(self.connecting).max(ahead);
+        let needed = waiting.saturating_sub(self.connecting);
+        let wanted = needed.max(self.wanted_ahead());
         if wanted == 0 || self.closed {
             return Start::default();
         }
-        if let Some(pause) = self.backoff.remaining(now) {
-            return self.retry_in(pause);
+        let is_needed = needed > 0;
+        let pause = if is_needed { self.backoff.remaining(now) } else { self.backoff.remaining_ahead(now) };
+        if let Some(pause) = pause {
+            return self.retry_at(now + pause, is_needed);
         }
         // After a failure one alone has to succeed first.
-        let at_once = if self.backoff.error().is_some() { 1 } else { self.max_connecting };
+        let at_once = if self.backoff.error().is_some() { 1 } else { self.at_once };
         let startable =
             wanted.min(at_once.saturating_sub(self.connecting)).min(self.capacity().saturating_sub(self.open()));
         let connects = self.pace.take(startable, now);
         if startable > 0 && connects == 0 {
-            return self.retry_in(self.pace.wait(now));
+            return self.retry_at(now + self.pace.wait(now), is_needed);
         }
         self.connecting += connects;
-        Start { connects, retry_in: None }
+        Start { connects, retry_at: None }
     }
 
-    /// The planned retry is due: call [`start_connects`](Self::start_connects) again.
-    pub(crate) fn retry_due(&mut self) {
-        self.retry_planned = false;
+    /// The retry that was planned for then is due: call [`start_connects`](Self::start_connects) again.
+    pub(crate) fn retry_due(&mut self, at: Instant) {
+        // It may be of no more interest, after a move.
+        self.retry_needed = self.retry_needed.filter(|planned| *planned != at);
+        self.retry_ahead = self.retry_ahead.filter(|planned| *planned != at);
     }
 
     /// A connect that [`start_connects`](Self::start_connects) asked for has succeeded.
     pub(crate) fn connected(&mut self, opened: Opened<C>, now: Instant) -> Placement<C, W> {
         self.connecting = self.connecting.saturating_sub(1);
+        self.at_once = self.at_once.saturating_add(1).min(self.max_connecting);
         self.backoff.succeeded(now);
         let id = self.number();
-        let Opened { connection, generation, expires, server_pid } = opened;
-        self.place(Box::new(Pooled { connection, id, generation, expires, last_used: now, server_pid }), now)
+        let Opened { connection, generation, expires, server_pid, read_only } = opened;
+        let pooled = Pooled {
+            connection,
+            id,
+            generation,
+            expires,
+            opened: now,
+            last_used: now,
+            server_pid,
+            read_only,
+            used: false,
+            renewed: false,
+            upkeep: Upkeep::default(),
+        };
+        self.place(Box::new(pooled), now)
     }
 
     /// A connect has failed; returns the callers to be told. They are all who wait when there is nothing left to wait
@@ -101,6 +124,7 @@ impl<C, W> State<C, W> {
         if moves < self.moves {
             return Vec::new();
         }
+        self.at_once = 1;
         self.backoff.failed(error.clone(), now, jitter);
         if self.open() == 0 {
             return self.dismiss_all();
@@ -138,7 +162,10 @@ impl<C, W> State<C, W> {
                 }
             },
             Verdict::Unusable(reason) => {
-                self.trusted_since = Some(now);
+                // Others may be like it.
+                if reason == CloseReason::Broken {
+                    self.trusted_since = Some(now);
+                }
                 self.close(pooled, reason)
             }
         }
@@ -175,6 +202,18 @@ impl<C, W> State<C, W> {
         self.close(pooled, CloseReason::Dirty)
     }
 
+    /// A connection that answers is not to be used again.
+    pub(crate) fn verify_rejected(&mut self, pooled: Box<Pooled<C>>, reason: CloseReason) -> Placement<C, W> {
+        self.verifying = self.verifying.saturating_sub(1);
+        self.close(pooled, reason)
+    }
+
+    /// A connection is in order, and only a new one in its place is clean: that is no connect more, and not paced.
+    pub(crate) fn replace(&mut self, pooled: Box<Pooled<C>>) -> Placement<C, W> {
+        self.pace.give_back();
+        self.verify_rejected(pooled, CloseReason::Dirty)
+    }
+
     /// A verification was cut off by the end of its runtime, and the connection with it.
     pub(crate) fn verify_abandoned(&mut self) {
         self.verifying = self.verifying.saturating_sub(1);
@@ -195,16 +234,32 @@ impl<C, W> State<C, W> {
     pub(crate) fn moved(&mut self) -> Vec<Box<Pooled<C>>> {
         self.moves += 1;
         self.backoff = Backoff::default();
+        self.roles = Roles::default();
+        self.at_once = AT_ONCE_AT_FIRST.min(self.max_connecting);
         // One that is planned may be for much later than the first pause after a new failure.
-        self.retry_planned = false;
+        (self.retry_needed, self.retry_ahead) = (None, None);
         self.dispose()
     }
 
-    /// Returns the idle connections beyond `min_idle`, to be closed; those are spared that would be opened again.
-    pub(crate) fn close_surplus_idle(&mut self, min_idle: u32) -> Vec<Box<Pooled<C>>> {
-        let idle = u32::try_from(self.idle.len()).unwrap_or(u32::MAX);
-        let others = self.open().saturating_sub(self.closing).saturating_sub(idle);
-        self.close_idle(min_idle.max(self.kept_open().saturating_sub(others)))
+    /// Returns the idle connections beyond `spared`, to be closed; those are spared as well that would be opened again.
+    pub(crate) fn close_surplus_idle(&mut self, spared: u32) -> Vec<Box<Pooled<C>>> {
+        let others = self.open().saturating_sub(self.closing).saturating_sub(self.idle());
+        let kept = self.kept_open().saturating_sub(others);
+        let ready = self.min_idle.min(self.size.saturating_sub(others));
+        self.close_idle(spared.max(kept).max(ready))
+    }
+
+    /// Returns the idle connections that have reached their age, to be closed.
+    pub(crate) fn take_expired(&mut self, now: Instant) -> Vec<Box<Pooled<C>>> {
+        self.take_idle_if(|pooled| pooled.has_expired(now))
+    }
+
+    pub(super) fn take_idle_if(&mut self, unwanted: impl Fn(&Pooled<C>) -> bool) -> Vec<Box<Pooled<C>>> {
+        let (taken, kept) =
+            std::mem::take(&mut self.idle).into_iter().partition::<VecDeque<_>, _>(|pooled| unwanted(pooled));
+        self.idle = kept;
+        self.closing += u32::try_from(taken.len()).unwrap_or(u32::MAX);
+        taken.into()
     }
 
     /// Returns the idle connections beyond `keep`, the coldest first, to be closed.
@@ -219,8 +274,7 @@ impl<C, W> State<C, W> {
         (self.size, self.max_overflow) = (size, max_overflow);
         self.pace.set_burst(self.capacity());
         let excess = self.open().saturating_sub(self.capacity());
-        let idle = u32::try_from(self.idle.len()).unwrap_or(u32::MAX);
-        self.close_idle(idle.saturating_sub(excess).min(size))
+        self.close_idle(self.idle().saturating_sub(excess).min(size))
     }
 
     /// From now on as many connections are opened ahead of demand, up to the size.
@@ -228,8 +282,32 @@ impl<C, W> State<C, W> {
         self.keep_open = count;
     }
 
+    /// Whether connections are to be opened ahead of demand, but for a pause.
+    pub(crate) fn is_short(&self) -> bool {
+        self.min_idle > 0 && self.connecting < self.at_once && !self.closed && self.wanted_ahead() > 0
+    }
+
+    /// Connections that are to be open before anyone asks for them, and are not.
+    pub(crate) fn lacking(&self) -> u32 {
+        let open = u32::try_from(self.leases.len()).unwrap_or(u32::MAX).saturating_add(self.idle());
+        self.min_idle.max(self.keep_open).min(self.size).saturating_sub(open)
+    }
+
+    /// Connects to begin ahead of demand.
+    fn wanted_ahead(&self) -> u32 {
+        let waiting = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
+        let ready = self.idle().saturating_add(self.connecting + self.verifying);
+        let to_be_ready = self.min_idle.saturating_add(waiting).saturating_sub(ready);
+        let room = self.size.saturating_sub(self.open());
+        to_be_ready.min(room).max(self.kept_open().saturating_sub(self.open()))
+    }
+
     fn kept_open(&self) -> u32 {
         self.keep_open.min(self.size)
+    }
+
+    fn idle(&self) -> u32 {
+        u32::try_from(self.idle.len()).unwrap_or(u32::MAX)
     }
 
     /// No more leases; returns those to be told and the idle connections to be closed.
@@ -239,9 +317,13 @@ impl<C, W> State<C, W> {
     }
 
     /// Finds the place for a connection that is in order.
-    fn place(&mut self, pooled: Box<Pooled<C>>, now: Instant) -> Placement<C, W> {
+    pub(super) fn place(&mut self, pooled: Box<Pooled<C>>, now: Instant) -> Placement<C, W> {
         if let Some(reason) = self.outdated(&pooled) {
             return self.close(pooled, reason);
+        }
+        // Under load nothing is ever idle, and so nothing would ever be found too old.
+        if pooled.has_expired(now) && !self.waiting.is_empty() {
+            return self.close(pooled, CloseReason::Recycled);
         }
         // More than fit can be open only after a resize; those that are being closed are on their way out already.
         // This one counts in no phase just now, hence >= and not >.
@@ -259,10 +341,11 @@ impl<C, W> State<C, W> {
         Placement::Idle
     }
 
-    fn retry_in(&mut self, pause: Duration) -> Start {
-        let retry_in = (!self.retry_planned).then_some(pause);
-        self.retry_planned = true;
-        Start { connects: 0, retry_in }
+    fn retry_at(&mut self, at: Instant, is_needed: bool) -> Start {
+        let planned = if is_needed { &mut self.retry_needed } else { &mut self.retry_ahead };
+        let retry_at = planned.is_none().then_some(at);
+        *planned = planned.or(Some(at));
+        Start { connects: 0, retry_at }
     }
 
     fn issue(&mut self, pooled: Box<Pooled<C>>, taker: Taker, now: Instant) -> Issued<C> {
@@ -285,12 +368,14 @@ impl<C, W> State<C, W> {
             Some(CloseReason::PoolClosed)
         } else if pooled.generation < self.generation {
             Some(CloseReason::Disposed)
+        } else if pooled.read_only && !self.roles.is_wary() {
+            Some(CloseReason::ReadOnly)
         } else {
             None
         }
     }
 
-    fn close(&mut self, pooled: Box<Pooled<C>>, reason: CloseReason) -> Placement<C, W> {
+    pub(super) fn close(&mut self, pooled: Box<Pooled<C>>, reason: CloseReason) -> Placement<C, W> {
         self.closing += 1;
         Placement::Close(pooled, reason)
     }

@@ -75,3 +75,51 @@ async fn statements_meet_no_other_session_behind_a_bouncer() -> Result {
     assert!(unaware > 0, "sessions were not shared");
     Ok(())
 }
+
+/// A session behind it is everybody's: nothing that is left in it outlives its transaction, and no reset meets another's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_outlives_a_transaction_behind_a_bouncer() -> Result {
+    const ASK: &str = "SELECT concat_ws(' ', coalesce(nullif(current_setting('bounced.tenant', true), ''), '-'),
+        (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()), current_user,
+        (SELECT count(*) FROM pg_listening_channels()),
+        (SELECT count(*) FROM pg_class WHERE relpersistence = 't' AND pg_table_is_visible(oid)))";
+    SERVER.sql("postgres", "CREATE ROLE bounced")?;
+    let bouncer = PgBouncer::start(&SERVER, "postgres", &["pool_mode=transaction", "default_pool_size=1"])?;
+    let session = PostgresSession { pgbouncer: true, ..PostgresSession::default() };
+    let options = bouncer.url("app", "postgres").parse::<PgConnectOptions>()?;
+    let pool = PoolgatePool::<Postgres>::builder(options.clone()).postgres(session).config(config(2, 0)).build()?;
+    // Another client of the same bouncer, and so of the same session.
+    let mut other =
+        sqlx::PgConnection::connect_with(&options.extra_float_digits(None).statement_cache_capacity(0)).await?;
+    let mut seen = async || -> Result<String> { Ok(sqlx::raw_sql(ASK).fetch_one(&mut other).await?.get(0)) };
+    let nothing = seen().await?;
+    assert!(nothing.starts_with("- 0 "), "{nothing}");
+    for sql in [
+        "SET bounced.tenant = '42'",
+        "SELECT set_config('bounced.tenant', '42', false)",
+        "SELECT pg_advisory_lock(1)",
+        "SET ROLE bounced",
+        "LISTEN bounced",
+        "CREATE TEMP TABLE carried (a int)",
+    ] {
+        let mut lease = pool.acquire().await?;
+        lease.execute(sql).await?;
+        assert_eq!(seen().await?, nothing, "after {sql}");
+        let mut transaction = lease.begin().await?;
+        transaction.execute(sql).await?;
+        transaction.commit().await?;
+        assert_eq!(seen().await?, nothing, "after {sql} in a transaction");
+    }
+    let mut lease = pool.acquire().await?;
+    sqlx::query("SELECT set_config('bounced.tenant', $1, false)").bind("42").fetch_one(&mut lease).await?;
+    assert_eq!(seen().await?, nothing, "with an argument");
+
+    // Within a transaction it holds, whatever the pool does with other connections meanwhile.
+    let mut transaction = lease.begin().await?;
+    transaction.execute("SET LOCAL bounced.tenant = '42'").await?;
+    let within: String = sqlx::query_scalar(ASK).fetch_one(&mut transaction).await?;
+    assert!(within.starts_with("42 "), "{within}");
+    transaction.commit().await?;
+    drop(lease);
+    whole(&pool).await
+}

@@ -1,8 +1,13 @@
 //! The pool on a real PostgreSQL server.
 
+mod addresses;
 mod bouncer;
+mod clean;
 mod conditions;
 mod crowds;
+mod failover;
+mod logins;
+mod migrations;
 mod outages;
 mod sessions;
 mod silence;
@@ -136,7 +141,7 @@ async fn dispose_under_load_stays_within_the_capacity() -> Result {
     let (mut most, mut connected, mut samples) = (0, 0, 0);
     let started = Instant::now();
     let mut disposals = 0;
-    while started.elapsed() < 2000 * MS {
+    while started.elapsed() < 2000 * MS || disposals < 6 {
         if samples % 4 == 0 {
             pool.dispose();
             disposals += 1;
@@ -162,7 +167,7 @@ async fn dispose_under_load_stays_within_the_capacity() -> Result {
          {most} in the server's list, in {samples} samples",
         SERVED.load(Relaxed)
     );
-    assert!(SERVED.load(Relaxed) > 100 && disposals > 5);
+    assert!(SERVED.load(Relaxed) > 100);
     assert!((1..=8).contains(&connected), "{connected} on the server");
     assert_eq!(pool.counts().checked_out, 0);
     whole(&pool).await

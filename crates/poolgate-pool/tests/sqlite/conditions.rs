@@ -58,7 +58,7 @@ async fn what_was_cut_short_or_left_open_is_never_handed_on() -> Result {
     let mut well = pool.acquire().await?;
     let mut transaction = well.begin().await?;
     transaction.execute(insert).await?;
-    sqlx::query("INSERT INTO t VALUES ($1)").bind(2).execute(&mut **transaction.as_sqlx()).await?;
+    sqlx::query("INSERT INTO t VALUES ($1)").bind(2).execute(&mut transaction).await?;
     transaction.commit().await?;
     well.execute("BEGIN").await?;
     well.execute(insert).await?;

@@ -67,8 +67,8 @@ async fn callers_who_give_up_leave_a_warm_pool() -> Result {
         served += u32::from(caller.await?);
     }
     assert_eq!(served, 0, "a connect takes longer than anyone waited");
-    settled(&pool, [0, 2, 0, 0, 0]).await;
-    assert_eq!(opened.load(Relaxed), 2, "no more than max_connecting were begun for them");
+    settled(&pool, [0, 4, 0, 0, 0]).await;
+    assert_eq!(opened.load(Relaxed), 4, "no more than a pool begins with were begun for them");
     let later = timeout(100 * MS, pool.acquire()).await??;
     drop(later);
     whole(&pool).await
@@ -173,13 +173,44 @@ async fn a_drained_pool_is_empty_and_closed() -> Result {
 }
 
 #[tokio::test]
-async fn idle_connections_can_be_given_up_and_sizes_changed() -> Result {
+async fn a_pool_is_warm_before_anyone_asks_and_after_whatever_cooled_it() -> Result {
+    let database = Database::new()?;
+    let pool = database.builder(PoolConfig { min_idle: u32::MAX, ..config(3, 2) }).build()?;
+    settled(&pool, [0, 3, 0, 0, 0]).await;
+    assert_eq!(pool.counts().lacking, 0);
+    assert_eq!((pool.close_surplus_idle(), pool.dispose()), (0, 3));
+    settled(&pool, [0, 3, 0, 0, 0]).await;
+    assert_eq!(pool.counts().generation, 1);
+    pool.resize(5, 0)?;
+    settled(&pool, [0, 5, 0, 0, 0]).await;
+    let mut lease = pool.acquire().await?;
+    lease.discard();
+    drop(lease);
+    settled(&pool, [0, 5, 0, 0, 0]).await;
+    Ok(())
+}
+
+#[test]
+fn without_a_runtime_a_pool_becomes_warm_when_someone_asks() -> Result {
     let database = Database::new()?;
     let pool = database.builder(PoolConfig { min_idle: 1, ..config(3, 0) }).build()?;
+    assert_eq!(pool.counts().open(), 0);
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let lease = pool.acquire().await?;
+        settled(&pool, [1, 1, 0, 0, 0]).await;
+        drop(lease);
+        Ok(())
+    })
+}
+
+#[tokio::test]
+async fn idle_connections_can_be_given_up_and_sizes_changed() -> Result {
+    let database = Database::new()?;
+    let pool = database.builder(config(3, 0)).build()?;
     whole(&pool).await?;
     assert_eq!(figures(pool.counts()), [0, 3, 0, 0, 0]);
-    assert_eq!(pool.close_surplus_idle(), 2);
-    settled(&pool, [0, 1, 0, 0, 0]).await;
+    assert_eq!(pool.close_surplus_idle(), 1);
+    settled(&pool, [0, 2, 0, 0, 0]).await;
 
     let held = [pool.acquire().await?, pool.acquire().await?, pool.acquire().await?];
     pool.resize(1, 0)?;
@@ -194,13 +225,75 @@ async fn idle_connections_can_be_given_up_and_sizes_changed() -> Result {
 #[tokio::test]
 async fn old_connections_are_replaced() -> Result {
     let database = Database::new()?;
-    let pool = database.builder(PoolConfig { recycle: Some(40 * MS), ..config(1, 0) }).build()?;
+    let pool = database.builder(PoolConfig { max_lifetime: Some(40 * MS), ..config(1, 0) }).build()?;
     drop(pool.acquire().await?);
     let first = connection_number(&pool).await?;
     assert_eq!(connection_number(&pool).await?, first);
     sleep(41 * MS).await;
     assert!(connection_number(&pool).await? > first);
     whole(&pool).await
+}
+
+/// Also those that nobody takes, and under a load that leaves none idle.
+#[tokio::test]
+async fn old_connections_are_closed_whether_they_are_used_or_not() -> Result {
+    let database = Database::new()?;
+    let pool = database.builder(PoolConfig { max_lifetime: Some(40 * MS), ..config(2, 0) }).build()?;
+    let held = pool.acquire().await?;
+    drop(pool.acquire().await?);
+    drop(held);
+    settled(&pool, [0, 0, 0, 0, 0]).await;
+
+    let first = connection_number(&pool).await?;
+    let started = Instant::now();
+    let users = (0..8).map(|_| {
+        let pool = pool.clone();
+        tokio::spawn(async move {
+            while started.elapsed() < 500 * MS {
+                one(&mut pool.acquire().await.expect("a connection")).await.expect("an answer");
+            }
+        })
+    });
+    for user in users.collect::<Vec<_>>() {
+        user.await?;
+    }
+    let opened = connection_number(&pool).await? - first;
+    assert!(opened > 2, "{opened}");
+    Ok(())
+}
+
+/// Each task holds a connection and asks for a second: nobody can go on, and the error says so.
+#[tokio::test]
+async fn a_timeout_says_that_the_holders_wait_themselves() -> Result {
+    let database = Database::new()?;
+    let pool = database.builder(PoolConfig { timeout: 300 * MS, ..config(5, 0) }).build()?;
+    let all = Arc::new(tokio::sync::Barrier::new(5));
+    let tasks = (0..5).map(|_| {
+        let (pool, all) = (pool.clone(), Arc::clone(&all));
+        tokio::spawn(async move {
+            let _held = pool.acquire().await.expect("the first");
+            all.wait().await;
+            let error = pool.acquire().await.err();
+            all.wait().await;
+            error
+        })
+    });
+    let mut most = 0;
+    for task in tasks.collect::<Vec<_>>() {
+        let Some(AcquireError::Timeout(diagnosis)) = task.await? else { return Err("no timeout".into()) };
+        assert!(diagnosis.to_string().contains("of the holders wait for another connection themselves"), "{diagnosis}");
+        most = most.max(diagnosis.holders_waiting);
+    }
+    assert_eq!(most, 5);
+
+    // Others who wait are no holders.
+    let held = (pool.acquire().await?, pool.acquire().await?, pool.acquire().await?, pool.acquire().await?);
+    let fifth = pool.acquire().await?;
+    let waiting = tokio::spawn(pool.acquire()).await?;
+    let Err(AcquireError::Timeout(diagnosis)) = waiting else { return Err("no timeout".into()) };
+    assert_eq!(diagnosis.holders_waiting, 0, "{diagnosis}");
+    drop((held, fifth));
+    Ok(())
 }
 
 async fn connection_number(pool: &PoolgatePool<Sqlite>) -> Result<u64> {

@@ -1,9 +1,12 @@
 //! The pool on real SQLite files.
 
+mod clean;
 mod conditions;
+mod hooks;
 mod limits;
 mod stress;
 mod traces;
+mod work;
 
 use std::error::Error as _;
 use std::sync::Arc;

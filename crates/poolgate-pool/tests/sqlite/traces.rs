@@ -135,7 +135,7 @@ impl Replay {
         let seconds = if trace.steps.iter().any(times_out) { 2 } else { 60 };
         let limits = PoolConfig {
             timeout: Duration::from_secs(seconds),
-            recycle: trace.recycle_seconds.map(Duration::from_secs_f64),
+            max_lifetime: trace.recycle_seconds.map(Duration::from_secs_f64),
             order: if trace.lifo { Order::Lifo } else { Order::Fifo },
             ..config(trace.size, trace.max_overflow)
         };

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use poolgate_pool::{Order, PoolConfig, PoolgatePool, PostgresSession, any_options, sqlite_defaults};
+use poolgate_pool::{Order, PoolConfig, PoolgatePool, PostgresSession, Reset, any_options, sqlite_defaults};
 use poolgate_types::Backend;
 use sqlx::Any;
 use tokio::net::TcpListener;
@@ -21,7 +21,7 @@ use crate::{
     demo::Demo,
     page,
     serve::{Served, serve as serve_connections},
-    settings::{DatabaseSettings, DatabaseUrl, PoolOrder, PoolSettings, Settings, WatchUrl, WatchedKind},
+    settings::{DatabaseSettings, DatabaseUrl, PoolOrder, PoolReset, PoolSettings, Settings, WatchUrl, WatchedKind},
     telemetry::{MetricsRenderer, descriptors, names},
 };
 
@@ -163,9 +163,16 @@ fn pool_config(settings: &PoolSettings) -> PoolConfig {
         max_overflow: settings.max_overflow,
         timeout: settings.timeout,
         connect_timeout: settings.connect_timeout,
+        // Without a number it is the size, whatever that becomes.
+        min_idle: settings.min_idle.unwrap_or(u32::MAX),
         max_connecting: settings.max_connecting,
         connect_rate: settings.connect_rate,
-        recycle: settings.recycle,
+        max_lifetime: (!settings.max_lifetime.is_zero()).then_some(settings.max_lifetime),
+        reset: match settings.reset {
+            PoolReset::Auto => Reset::Auto,
+            PoolReset::Always => Reset::Always,
+            PoolReset::Never => Reset::Never,
+        },
         pre_ping_idle: settings.pre_ping_idle,
         order: match settings.order {
             PoolOrder::Lifo => Order::Lifo,

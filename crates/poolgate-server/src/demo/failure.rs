@@ -1,9 +1,14 @@
 //! Why a request to the demo failed, and what the client is told. Details that only help an attacker stay in the log.
 
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use poolgate_pool::AcquireError;
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 use crate::problem;
 
@@ -54,13 +59,47 @@ fn is_temporary_code(code: &str) -> bool {
     }
 }
 
+/// When every request fails alike, one line tells it; the next one is due after this time.
+const BETWEEN_LINES: Duration = Duration::from_secs(10);
+
+static TEMPORARY: Rare = Rare::new();
+static FAULT: Rare = Rare::new();
+static CONNECTION: Rare = Rare::new();
+
+/// Says the same thing every few seconds only, however often it happens.
+#[derive(Debug)]
+struct Rare(Mutex<(Option<Instant>, u64)>);
+
+impl Rare {
+    const fn new() -> Self {
+        Self(Mutex::new((None, 0)))
+    }
+
+    /// How often it was not said since it was last said, if it is to be said now.
+    fn unsaid(&self, now: Instant) -> Option<u64> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (said, unsaid) = &mut *state;
+        if said.is_some_and(|said| now.saturating_duration_since(said) < BETWEEN_LINES) {
+            *unsaid += 1;
+            return None;
+        }
+        *said = Some(now);
+        Some(std::mem::take(unsaid))
+    }
+}
+
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
+        let now = Instant::now();
         if is_temporary(&error) {
-            warn!(%error, "Database error in the demo");
+            if let Some(unsaid) = TEMPORARY.unsaid(now) {
+                warn!(%error, unsaid, "Database error in the demo");
+            }
             Self::Unavailable
         } else {
-            error!(%error, "Database error in the demo");
+            if let Some(unsaid) = FAULT.unsaid(now) {
+                error!(%error, unsaid, "Database error in the demo");
+            }
             Self::Internal
         }
     }
@@ -68,9 +107,24 @@ impl From<sqlx::Error> for Failure {
 
 impl From<AcquireError> for Failure {
     fn from(error: AcquireError) -> Self {
-        warn!(%error, "Connection not available for the demo");
+        if is_told_by_the_monitor(&error) {
+            debug!(%error, "Connection not available for the demo");
+        } else if let Some(unsaid) = CONNECTION.unsaid(Instant::now()) {
+            warn!(%error, unsaid, "Connection not available for the demo");
+        }
         Self::Unavailable
     }
+}
+
+/// A database that lets nobody in is an alert, once.
+const fn is_told_by_the_monitor(error: &AcquireError) -> bool {
+    matches!(
+        error,
+        AcquireError::Connect(_)
+            | AcquireError::ConnectTimeout { .. }
+            | AcquireError::LoginRefused(_)
+            | AcquireError::ServerFull(_)
+    )
 }
 
 impl IntoResponse for Failure {
@@ -98,6 +152,13 @@ impl IntoResponse for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_happens_to_every_request_is_one_line_in_ten_seconds() {
+        let (rare, begun) = (Rare::new(), Instant::now());
+        let said = (0..30_000).filter_map(|millis| rare.unsaid(begun + Duration::from_millis(millis)));
+        assert_eq!(said.collect::<Vec<_>>(), [0, 9_999, 9_999]);
+    }
 
     #[test]
     fn only_what_may_pass_by_itself_is_temporary() {

@@ -1,44 +1,104 @@
-//! The body of a gated response: it holds the permit until it has ended or is dropped.
+//! The body of a gated response: it tells when the database has nothing to do for the request any more.
 
 use std::{
+    fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use axum::body::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use pin_project_lite::pin_project;
 
-use super::permit::Permit;
+use super::{
+    hold::{Hold, Need},
+    streams::Streams,
+};
 
-pin_project! {
-    /// A response body that gives its request's permit back when it has ended or is dropped.
-    #[derive(Debug)]
-    pub struct GateBody<B> {
-        #[pin]
-        content: Content<B>,
-        permit: Option<Permit>,
-    }
+/// A response body that gives its request's permit back with the last byte that the app has given: not with the last one
+/// that the reader has taken.
+pub struct GateBody<B: Body> {
+    content: Content<B>,
+    flight: Option<Flight>,
 }
 
-pin_project! {
-    #[project = ContentProjection]
-    #[derive(Debug)]
-    enum Content<B> {
-        Inner { #[pin] body: B },
-        Full { bytes: Option<Bytes> },
-    }
+enum Content<B: Body> {
+    Inner {
+        body: Pin<Box<B>>,
+        /// What was asked for before the transport did.
+        first: Option<Item<B>>,
+    },
+    Full {
+        bytes: Option<Bytes>,
+    },
 }
 
-impl<B> GateBody<B> {
-    /// The app's body; `permit` is absent where it was given back at the head.
-    pub(super) fn new(body: B, permit: Option<Permit>) -> Self {
-        Self { content: Content::Inner { body }, permit }
-    }
+type Item<B> = Option<Result<Frame<Bytes>, <B as Body>::Error>>;
 
+/// What a body that is still on its way is accountable for.
+struct Flight {
+    hold: Arc<Hold>,
+    streams: Arc<Streams>,
+}
+
+impl<B: Body<Data = Bytes>> GateBody<B> {
     /// A constant body.
     pub(super) fn full(bytes: Bytes) -> Self {
-        Self { content: Content::Full { bytes: Some(bytes) }, permit: None }
+        Self { content: Content::Full { bytes: Some(bytes) }, flight: None }
+    }
+
+    /// The app's body, whose end the database does not wait for.
+    pub(super) fn free(body: B) -> Self {
+        Self { content: Content::Inner { body: Box::pin(body), first: None }, flight: None }
+    }
+
+    /// The app's body. One that is there as a whole is taken at once, and the permit goes back before a reader has taken
+    /// anything.
+    pub(super) fn begun(body: B, hold: Arc<Hold>, streams: Arc<Streams>, context: &mut Context<'_>) -> Self {
+        let mut begun = Self::free(body);
+        begun.flight = Some(Flight { hold, streams });
+        if let Poll::Ready(item) = begun.poll_item(context)
+            && let Content::Inner { first, .. } = &mut begun.content
+        {
+            *first = Some(item);
+        }
+        if let Some(Flight { hold, streams }) = begun.flight.as_ref().filter(|flight| flight.hold.has_permit()) {
+            streams.watch(hold);
+        }
+        begun
+    }
+
+    fn poll_item(&mut self, context: &mut Context<'_>) -> Poll<Item<B>> {
+        let body = match &mut self.content {
+            Content::Full { bytes } => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Content::Inner { body, .. } => body,
+        };
+        let Some(flight) = &self.flight else { return body.as_mut().poll_frame(context) };
+        // What the body takes from the pool, the request takes.
+        let polled = flight.hold.purpose().sync_scope(|| body.as_mut().poll_frame(context));
+        // An error ends a body as well.
+        let is_over = matches!(polled, Poll::Ready(None | Some(Err(_)))) || polled.is_ready() && body.is_end_stream();
+        if is_over {
+            flight.hold.complete();
+            self.flight = None;
+        } else {
+            flight.account();
+        }
+        polled
+    }
+}
+
+impl Flight {
+    /// Holds a permit while a connection is in use, and none when all are back.
+    fn account(&self) {
+        match self.hold.need() {
+            Need::Connection if !self.hold.has_permit() => {
+                self.hold.overdraw();
+                self.streams.watch(&self.hold);
+            }
+            Need::NoMore => self.hold.complete(),
+            Need::Connection | Need::Unknown => {}
+        }
     }
 }
 
@@ -46,30 +106,53 @@ impl<B: Body<Data = Bytes>> Body for GateBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let this = self.project();
-        let frame = match this.content.project() {
-            ContentProjection::Full { bytes } => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            ContentProjection::Inner { body } => std::task::ready!(body.poll_frame(context)),
-        };
-        // An error ends a body as well.
-        if !matches!(frame, Some(Ok(_))) {
-            *this.permit = None;
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Item<B>> {
+        let this = self.get_mut();
+        if let Content::Inner { first, .. } = &mut this.content
+            && let Some(first) = first.take()
+        {
+            return Poll::Ready(first);
         }
-        Poll::Ready(frame)
+        this.poll_item(context)
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.content {
-            Content::Inner { body } => body.is_end_stream(),
+            Content::Inner { first: Some(first), .. } => first.is_none(),
+            Content::Inner { body, first: None } => body.is_end_stream(),
             Content::Full { bytes } => bytes.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.content {
-            Content::Inner { body } => body.size_hint(),
-            Content::Full { bytes } => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-        }
+        let (body, first) = match &self.content {
+            Content::Inner { body, first } => (body, first),
+            Content::Full { bytes } => return SizeHint::with_exact(length(bytes.as_ref())),
+        };
+        let Some(Some(Ok(first))) = first else { return body.size_hint() };
+        longer(&body.size_hint(), length(first.data_ref()))
+    }
+}
+
+/// The hint for a body in front of which so many bytes are.
+pub(super) fn longer(hint: &SizeHint, by: u64) -> SizeHint {
+    let mut longer = SizeHint::new();
+    longer.set_lower(hint.lower().saturating_add(by));
+    if let Some(upper) = hint.upper() {
+        longer.set_upper(upper.saturating_add(by));
+    }
+    longer
+}
+
+pub(super) fn length(bytes: Option<&Bytes>) -> u64 {
+    bytes.map_or(0, |bytes| bytes.len() as u64)
+}
+
+// A body is polled through its pin only.
+impl<B: Body> Unpin for GateBody<B> {}
+
+impl<B: Body> fmt::Debug for GateBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GateBody").field("in_flight", &self.flight.is_some()).finish_non_exhaustive()
     }
 }

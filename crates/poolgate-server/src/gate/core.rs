@@ -2,6 +2,7 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
+    net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -10,18 +11,20 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use http::{HeaderMap, request::Parts};
-use poolgate_control::gate::{Arrival, Occupancy, Quota};
+use http::{Extensions, HeaderMap, request::Parts};
+use poolgate_control::gate::{Arrival, Crowd, Occupancy, Quota, Standing};
 use poolgate_types::{CONFIG_HEADER, CircuitState};
 
 use super::{
     jitter::Jitter, layer::Hooks, limiter::Limiter, orders::Orders, preflight::Preflights, reject::Reject, signals,
+    streams::Streams, upload::Readers,
 };
 use crate::{
-    address::AddressKey,
+    address::Sender,
     clients::Registry,
     latency::Latency,
-    settings::{GateSettings, Network},
+    proxies::UntrustedProxies,
+    settings::{GateSettings, Network, ServerSettings},
 };
 
 /// Shortest time between two warnings that the gate is nearly full.
@@ -31,6 +34,9 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Core {
     limiter: Arc<Limiter>,
+    streams: Arc<Streams>,
+    readers: Arc<Readers>,
+    body_timeout: Duration,
     preflights: Preflights,
     orders: ArcSwap<Orders>,
     hasher: RandomState,
@@ -38,6 +44,8 @@ pub(crate) struct Core {
     probes: Mutex<ProbeBudget>,
     clients: Registry,
     trusted_proxies: Vec<Network>,
+    untrusted_proxies: UntrustedProxies,
+    max_clients_per_address: u32,
     responses: Latency,
     jitter: Jitter,
     origin: Instant,
@@ -54,17 +62,23 @@ struct ProbeBudget {
 const PROBE_SLACK: Duration = Duration::from_millis(100);
 
 impl Core {
-    pub(crate) fn new(settings: &GateSettings, clients: Registry, trusted_proxies: Vec<Network>) -> Arc<Self> {
+    pub(crate) fn new(settings: &GateSettings, server: &ServerSettings, clients: Registry) -> Arc<Self> {
         let now = Instant::now();
+        let limiter = Limiter::new(settings);
         Arc::new(Self {
-            limiter: Limiter::new(settings),
+            streams: Streams::new(Arc::clone(&limiter), settings.timeout),
+            limiter,
+            readers: Arc::default(),
+            body_timeout: server.body_timeout,
             preflights: Preflights::new(settings.max_concurrent_requests),
             orders: ArcSwap::default(),
             hasher: RandomState::new(),
             quota: Mutex::default(),
             probes: Mutex::new(ProbeBudget { next: now }),
             clients,
-            trusted_proxies,
+            trusted_proxies: server.trusted_proxies.clone(),
+            untrusted_proxies: UntrustedProxies::new(),
+            max_clients_per_address: settings.max_clients_per_address,
             responses: Latency::default(),
             jitter: Jitter::new(),
             origin: now,
@@ -85,6 +99,24 @@ impl Core {
         &self.preflights
     }
 
+    pub(super) fn streams(&self) -> &Arc<Streams> {
+        &self.streams
+    }
+
+    pub(super) fn readers(&self) -> &Arc<Readers> {
+        &self.readers
+    }
+
+    /// The longest that a small body may take, and the next piece of any other.
+    pub(super) fn body_timeout(&self) -> Duration {
+        self.body_timeout
+    }
+
+    /// So many connections of the pool are in use.
+    pub(crate) fn set_connections(&self, in_use: u32) {
+        self.streams.set_connections(in_use);
+    }
+
     pub(crate) fn occupancy(&self) -> Occupancy {
         self.limiter.occupancy()
     }
@@ -98,30 +130,54 @@ impl Core {
         &self.jitter
     }
 
-    /// What the gate should know about a request.
-    pub(super) fn arrival(&self, parts: &Parts, hooks: &Hooks, now: Instant) -> Arrival {
+    /// Who sent a request, where the server tells.
+    pub(crate) fn sender(&self, extensions: &Extensions, headers: &HeaderMap) -> Option<Sender> {
+        let sender = Sender::of(extensions, headers, &self.trusted_proxies)?;
+        if let Some(proxy) = sender.untrusted_proxy {
+            self.untrusted_proxies.notice(proxy);
+        }
+        Some(sender)
+    }
+
+    /// A proxy that forwards requests, was seen within the last minute, and is not trusted.
+    pub(crate) fn untrusted_proxy(&self) -> Option<IpAddr> {
+        self.untrusted_proxies.recent()
+    }
+
+    /// What the gate should know about a request, unless its client sends more than its share.
+    pub(super) fn arrival(&self, parts: &Parts, hooks: &Hooks, now: Instant) -> Result<Arrival, Reject> {
         let priority = hooks.classify(parts).unwrap_or_else(|| signals::priority(&parts.headers));
         let deadline = signals::patience(&parts.headers).map(|patience| self.limiter.at(now).saturating_add(patience));
-        let (caller, clients) = self.caller(parts, hooks).unzip();
-        Arrival { priority, caller, clients: clients.unwrap_or(1), deadline }
+        let unknown = Arrival { priority, caller: None, clients: 1, deadline, excess: false };
+        let Some((caller, crowd)) = self.caller(parts, hooks) else { return Ok(unknown) };
+        let excess = self.check_quota(caller, crowd, now)? == Standing::Excess;
+        Ok(Arrival { caller: Some(caller), clients: crowd.counted, excess, ..unknown })
     }
 
     /// Who sends a request, and how many clients that stands for. 64 bits of a keyed hash are small, of equal size however
     /// long a name is, and nobody can choose them.
-    fn caller(&self, parts: &Parts, hooks: &Hooks) -> Option<(u64, u32)> {
+    fn caller(&self, parts: &Parts, hooks: &Hooks) -> Option<(u64, Crowd)> {
         if let Some(name) = hooks.identify(parts) {
-            return Some((self.hasher.hash_one(("name", name)), 1));
+            // Whom the app knows by name hears from each response what may be sent.
+            return Some((self.hasher.hash_one(("name", name)), Crowd { counted: 1, claimed: 1, hears: true }));
         }
-        let address = AddressKey::of(&parts.extensions, &parts.headers, &self.trusted_proxies)?;
-        Some((self.hasher.hash_one(("address", address)), self.clients.at(address)))
+        let Sender { address, untrusted_proxy } = self.sender(&parts.extensions, &parts.headers)?;
+        let claimed = self.clients.at(address);
+        let counted = claimed.clamp(1, self.max_clients_per_address);
+        // Of those behind a proxy that is not trusted nobody knows how many they are.
+        let crowd = Crowd { counted, claimed, hears: claimed > 0 && untrusted_proxy.is_none() };
+        Some((self.hasher.hash_one(("address", address)), crowd))
     }
 
-    /// Turns away a client that sends more than its share. Acts only while a fair rate is in force.
-    pub(super) fn check_quota(&self, arrival: &Arrival, now: Instant) -> Result<(), Reject> {
-        let Some(rate) = self.orders.load().fair_rate_per_second else { return Ok(()) };
-        let Some(caller) = arrival.caller else { return Ok(()) };
+    /// Turns away a client that sends more than its share. Acts only while a fair rate is in force and, where clients are
+    /// told apart by their addresses, somebody listens.
+    fn check_quota(&self, caller: u64, crowd: Crowd, now: Instant) -> Result<Standing, Reject> {
+        let Some(rate) = self.orders.load().fair_rate_per_second else { return Ok(Standing::Covered) };
+        if !crowd.hears && !self.clients.anybody() {
+            return Ok(Standing::Covered);
+        }
         let mut quota = self.quota.lock().unwrap_or_else(PoisonError::into_inner);
-        quota.check(caller, rate, arrival.clients, self.limiter.at(now)).map_err(|over| {
+        quota.judge(caller, rate, crowd, self.limiter.at(now)).map_err(|over| {
             self.limiter.tally().over_quota();
             // `as` saturates; up to an hour fits.
             Reject::OverQuota { due_seconds: over.due.as_secs_f64().ceil() as u32 }

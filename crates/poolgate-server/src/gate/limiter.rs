@@ -24,7 +24,11 @@ pub(crate) struct Limiter {
 }
 
 /// Wakes who waits. Dropping it turns the waiter away.
-type Grant = oneshot::Sender<Permit>;
+#[derive(Debug)]
+struct Grant {
+    caller: Option<u64>,
+    sender: oneshot::Sender<Permit>,
+}
 
 /// What asking for a permit comes to.
 #[derive(Debug)]
@@ -81,7 +85,7 @@ impl Limiter {
             drop(turned_away);
             let Some(grant) = next else { return };
             // Who is gone in this very moment drops the permit, which then goes to the next one.
-            drop(grant.send(Permit::new(Arc::clone(self))));
+            drop(grant.sender.send(Permit::new(Arc::clone(self), grant.caller)));
         }
     }
 
@@ -91,16 +95,18 @@ impl Limiter {
         let mut place = None;
         let mut gate = self.lock();
         let decided = gate.arrive(arrival, now, || {
-            let (grant, permit) = oneshot::channel();
+            let (sender, permit) = oneshot::channel();
             place = Some(permit);
-            grant
+            Grant { caller: arrival.caller, sender }
         });
         let occupancy = gate.occupancy(now);
         let turned_away = shed(&mut gate, now);
         drop(gate);
         drop(turned_away);
         match (decided, place) {
-            (Decided::Granted, _) => Admission::Granted { permit: Permit::new(Arc::clone(self)), occupancy },
+            (Decided::Granted, _) => {
+                Admission::Granted { permit: Permit::new(Arc::clone(self), arrival.caller), occupancy }
+            }
             (Decided::Queued(ticket), Some(permit)) => {
                 let patience = ticket.expires().saturating_sub(now);
                 Admission::Queued(Waiter { limiter: Arc::clone(self), ticket, patience, permit })
@@ -110,21 +116,34 @@ impl Limiter {
         }
     }
 
-    /// Hands a permit that came back to whoever is next.
-    pub(super) fn release(self: &Arc<Self>) {
+    /// A permit again for a request that gave its own back while the database had nothing to do: without waiting, unless too many
+    /// do so.
+    pub(super) fn resume(self: &Arc<Self>, arrival: Arrival) -> Option<Permit> {
+        self.lock().resume(arrival).then(|| Permit::new(Arc::clone(self), arrival.caller))
+    }
+
+    /// A permit for who uses the database already, be one free or not.
+    pub(super) fn overdraw(self: &Arc<Self>, arrival: Arrival) -> Permit {
+        self.lock().overdraw(arrival);
+        Permit::new(Arc::clone(self), arrival.caller)
+    }
+
+    /// Hands a permit of this caller that came back to whoever is next.
+    pub(super) fn release(self: &Arc<Self>, mut caller: Option<u64>) {
         loop {
             let now = self.at(Instant::now());
             let mut gate = self.lock();
-            let next = gate.release(now);
+            let next = gate.release(caller, now);
             let turned_away = shed(&mut gate, now);
             drop(gate);
             drop(turned_away);
             let Some(grant) = next else { return };
-            match grant.send(Permit::new(Arc::clone(self))) {
+            match grant.sender.send(Permit::new(Arc::clone(self), grant.caller)) {
                 Ok(()) => return,
                 // Gone in this very moment: the permit goes to the next one, without coming back through its `Drop`.
                 Err(permit) => permit.forget(),
             }
+            caller = grant.caller;
         }
     }
 
@@ -141,6 +160,11 @@ impl Limiter {
     /// Tells whether clients are limited: then the queue is kept shorter.
     pub(crate) fn set_limited(&self, limited: bool) {
         self.lock().set_limited(limited);
+    }
+
+    /// Tells whether connections are being opened: then a queue will drain.
+    pub(crate) fn set_filling(&self, filling: bool) {
+        self.lock().set_filling(filling);
     }
 
     pub(crate) fn tally(&self) -> &Tally {

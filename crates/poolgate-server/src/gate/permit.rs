@@ -1,26 +1,29 @@
 //! The right to be in flight.
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::limiter::Limiter;
 
 /// The right to be in flight; dropping it gives it back, exactly once.
-pub(crate) struct Permit {
+pub(super) struct Permit {
     limiter: Option<Arc<Limiter>>,
-    begun: Option<Instant>,
+    caller: Option<u64>,
+    since: Instant,
 }
 
 impl Permit {
-    pub(super) fn new(limiter: Arc<Limiter>) -> Self {
-        Self { limiter: Some(limiter), begun: None }
+    /// A permit that the gate has granted to this caller.
+    pub(super) fn new(limiter: Arc<Limiter>, caller: Option<u64>) -> Self {
+        Self { limiter: Some(limiter), caller, since: Instant::now() }
     }
 
-    /// The request starts now: from here on the permit counts as admitted, and its time is measured.
-    pub(super) fn begin(&mut self) {
-        if let (Some(limiter), None) = (&self.limiter, self.begun) {
-            limiter.tally().admitted();
-            self.begun = Some(Instant::now());
-        }
+    /// For how long it has been held.
+    pub(super) fn held(&self) -> Duration {
+        self.since.elapsed()
     }
 
     /// Ends this value without giving the permit back: the caller passes it on.
@@ -31,16 +34,14 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let Some(limiter) = self.limiter.take() else { return };
-        if let Some(begun) = self.begun {
-            limiter.tally().completed(begun.elapsed());
+        if let Some(limiter) = self.limiter.take() {
+            limiter.release(self.caller);
         }
-        limiter.release();
     }
 }
 
 impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit").field("begun", &self.begun).finish_non_exhaustive()
+        f.debug_struct("Permit").field("since", &self.since).finish_non_exhaustive()
     }
 }

@@ -15,6 +15,8 @@ pub(super) enum Reject {
     QueueFull,
     /// No permit came free in time.
     Timeout,
+    /// The request's body did not come in time.
+    BodyTimeout,
     /// The database does not answer. Come back after so many seconds.
     CircuitOpen { retry_after_seconds: u32 },
     /// The client sent more than its share. Its next request is due after so many seconds.
@@ -23,17 +25,27 @@ pub(super) enum Reject {
 
 impl Reject {
     /// `occupancy` is the gate's at this moment, for those who could not be let in because it is full.
-    pub(super) fn response<B>(self, jitter: &Jitter, occupancy: impl FnOnce() -> Occupancy) -> Response<GateBody<B>> {
+    pub(super) fn response<B: http_body::Body<Data = Bytes>>(
+        self,
+        jitter: &Jitter,
+        occupancy: impl FnOnce() -> Occupancy,
+    ) -> Response<GateBody<B>> {
         let (status, body) = match self {
             Self::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, diagnosed(QUEUE_FULL, occupancy())),
             Self::Timeout => (StatusCode::SERVICE_UNAVAILABLE, diagnosed(TIMEOUT, occupancy())),
             Self::CircuitOpen { .. } => (StatusCode::SERVICE_UNAVAILABLE, Bytes::from_static(CIRCUIT_OPEN.as_bytes())),
             Self::OverQuota { .. } => (StatusCode::TOO_MANY_REQUESTS, Bytes::from_static(OVER_QUOTA.as_bytes())),
+            Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, Bytes::from_static(BODY_TIMEOUT.as_bytes())),
         };
         let mut response = Response::new(GateBody::full(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(Problem::CONTENT_TYPE));
+        if self == Self::BodyTimeout {
+            // The rest of the body may still come.
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            return response;
+        }
         headers.insert(header::RETRY_AFTER, HeaderValue::from(self.retry_after_seconds(jitter)));
         if let Self::OverQuota { due_seconds } = self {
             // Not later than Retry-After, which adds its jitter on top.
@@ -46,7 +58,7 @@ impl Reject {
     /// At least 1, and spread: those who are turned away together must not come back together.
     fn retry_after_seconds(self, jitter: &Jitter) -> u32 {
         let least = match self {
-            Self::QueueFull | Self::Timeout => 1,
+            Self::QueueFull | Self::Timeout | Self::BodyTimeout => 1,
             Self::CircuitOpen { retry_after_seconds } => retry_after_seconds,
             Self::OverQuota { due_seconds } => due_seconds,
         };
@@ -68,7 +80,7 @@ fn diagnosed(problem: &str, Occupancy { permits, in_flight, queued, .. }: Occupa
 macro_rules! problem {
     ($kind:literal, $title:literal, $status:literal, $code:literal, $detail:literal) => {
         concat!(
-            r#"{"type":"https://iana.org/assignments/http-problem-types#"#,
+            r#"{"type":""#,
             $kind,
             r#"","title":""#,
             $title,
@@ -84,32 +96,39 @@ macro_rules! problem {
 }
 
 const QUEUE_FULL: &str = problem!(
-    "temporary-reduced-capacity",
+    "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
     "The database is busy",
     "503",
     "database_unavailable",
     "Too many requests are in flight and waiting. Try again after the time in Retry-After."
 );
 const TIMEOUT: &str = problem!(
-    "temporary-reduced-capacity",
+    "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
     "The database is busy",
     "503",
     "database_unavailable",
     "No request in flight ended in time to let this one in. Try again after the time in Retry-After."
 );
 const CIRCUIT_OPEN: &str = problem!(
-    "temporary-reduced-capacity",
+    "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
     "The database does not answer",
     "503",
     "database_unavailable",
     "The database does not answer; the server keeps trying. Try again after the time in Retry-After."
 );
 const OVER_QUOTA: &str = problem!(
-    "quota-exceeded",
+    "https://iana.org/assignments/http-problem-types#quota-exceeded",
     "Too many requests",
     "429",
     "quota_exceeded",
     "The database is busy, and this client sends more than its share. Obey Poolgate-Config, or wait for Retry-After."
+);
+const BODY_TIMEOUT: &str = problem!(
+    "about:blank",
+    "Request body too slow",
+    "408",
+    "body_timeout",
+    "The request's body did not arrive in time (server.body_timeout)."
 );
 
 #[cfg(test)]
@@ -127,6 +146,7 @@ mod tests {
             (TIMEOUT, 503, Problem::TEMPORARY_REDUCED_CAPACITY, codes::DATABASE_UNAVAILABLE),
             (CIRCUIT_OPEN, 503, Problem::TEMPORARY_REDUCED_CAPACITY, codes::DATABASE_UNAVAILABLE),
             (OVER_QUOTA, 429, Problem::QUOTA_EXCEEDED, codes::QUOTA_EXCEEDED),
+            (BODY_TIMEOUT, 408, "about:blank", "body_timeout"),
         ] {
             let problem: Problem = serde_json::from_str(body).expect("a problem document");
             assert_eq!((problem.status, &*problem.kind, &*problem.code), (status, kind, code));

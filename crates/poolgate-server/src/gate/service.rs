@@ -7,10 +7,19 @@ use std::{
     time::Instant,
 };
 
+use axum::{
+    BoxError,
+    body::{Body, Bytes},
+};
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::{body::GateBody, core::Core, future::ResponseFuture, layer::Hooks, limiter::Admission, trace::purpose};
+use super::{
+    body::GateBody,
+    core::Core,
+    future::{Entry, ResponseFuture},
+    layer::Hooks,
+};
 
 /// A service behind a gate. Made by [`Gate`](super::Gate).
 #[derive(Clone)]
@@ -26,13 +35,17 @@ impl<S> GateService<S> {
     }
 }
 
+/// The service behind it gets axum's [`Body`], whatever body the request came with.
 impl<S, RequestBody, ResponseBody> Service<Request<RequestBody>> for GateService<S>
 where
-    S: Service<Request<RequestBody>, Response = Response<ResponseBody>> + Clone,
+    S: Service<Request<Body>, Response = Response<ResponseBody>> + Clone,
+    RequestBody: http_body::Body<Data = Bytes> + Send + 'static,
+    RequestBody::Error: Into<BoxError>,
+    ResponseBody: http_body::Body<Data = Bytes>,
 {
     type Response = Response<GateBody<ResponseBody>>;
     type Error = S::Error;
-    type Future = ResponseFuture<S, Request<RequestBody>>;
+    type Future = ResponseFuture<S>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -41,39 +54,17 @@ where
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         let now = Instant::now();
         let (parts, body) = request.into_parts();
-        if let Some(place) = self.core.preflights().admit(&parts) {
-            let request = Request::from_parts(parts, body);
-            return ResponseFuture::passing(Arc::clone(&self.core), take_ready(&mut self.inner), request, place);
+        let core = Arc::clone(&self.core);
+        if let Some(place) = core.preflights().admit(&parts) {
+            let request = Request::from_parts(parts, Body::new(body));
+            return ResponseFuture::passing(core, take_ready(&mut self.inner), request, place);
         }
-        let arrival = self.core.arrival(&parts, &self.hooks, now);
-        let purpose = purpose(&parts);
-        let request = Request::from_parts(parts, body);
-        if let Err(reject) = self.core.check_quota(&arrival, now) {
-            return ResponseFuture::rejected(Arc::clone(&self.core), reject);
-        }
-        let tally = self.core.limiter().tally();
-        tally.arrived();
-        let probe = match self.core.check_circuit(now) {
-            Ok(probe) => probe,
-            Err(reject) => {
-                tally.shut_out();
-                return ResponseFuture::rejected(Arc::clone(&self.core), reject);
-            }
+        let arrival = match core.arrival(&parts, &self.hooks, now) {
+            Ok(arrival) => arrival,
+            Err(reject) => return ResponseFuture::rejected(core, reject),
         };
-        let inner = take_ready(&mut self.inner);
-        match self.core.limiter().ask(arrival, now) {
-            Admission::Granted { permit, occupancy } => {
-                self.core.warn_when_nearly_full(occupancy);
-                ResponseFuture::running(Arc::clone(&self.core), inner, (request, purpose), permit, now, probe)
-            }
-            Admission::Queued(waiter) => {
-                ResponseFuture::waiting(Arc::clone(&self.core), inner, (request, purpose), waiter, now, probe)
-            }
-            Admission::Rejected(reject) => {
-                tally.rejected();
-                ResponseFuture::rejected(Arc::clone(&self.core), reject)
-            }
-        }
+        let request = Request::from_parts(parts, Body::new(body));
+        ResponseFuture::begin(core, Entry { inner: take_ready(&mut self.inner), request, arrival })
     }
 }
 

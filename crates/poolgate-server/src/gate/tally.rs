@@ -11,6 +11,7 @@ pub(crate) struct Tally {
     arrivals: AtomicU64,
     admitted: AtomicU64,
     rejected: AtomicU64,
+    excess_rejected: AtomicU64,
     shut_out: AtomicU64,
     over_quota: AtomicU64,
     completed: AtomicU64,
@@ -29,13 +30,15 @@ pub(crate) struct Totals {
     pub(crate) admitted: u64,
     /// Requests turned away.
     pub(crate) rejected: u64,
+    /// Those of them that were in excess of their callers' allowances.
+    pub(crate) excess_rejected: u64,
     /// Those of them that came while the breaker was not closed, and were no probes.
     pub(crate) shut_out: u64,
     /// Requests turned away because their client sent more than its share.
     pub(crate) over_quota: u64,
-    /// Permits given back.
+    /// Requests let in for which the database has nothing to do any more.
     pub(crate) completed: u64,
-    /// For how long those were held, all together.
+    /// For how long their permits were held, all together.
     pub(crate) hold: Duration,
     /// Requests let in and answered 5xx.
     pub(crate) server_errors: u64,
@@ -54,12 +57,13 @@ impl Tally {
         self.admitted.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn rejected(&self) {
+    pub(super) fn rejected(&self, excess: bool) {
         self.rejected.fetch_add(1, Relaxed);
+        self.excess_rejected.fetch_add(excess.into(), Relaxed);
     }
 
-    pub(super) fn shut_out(&self) {
-        self.rejected();
+    pub(super) fn shut_out(&self, excess: bool) {
+        self.rejected(excess);
         self.shut_out.fetch_add(1, Relaxed);
     }
 
@@ -85,6 +89,7 @@ impl Tally {
             arrivals: self.arrivals.load(Relaxed),
             admitted: self.admitted.load(Relaxed),
             rejected: self.rejected.load(Relaxed),
+            excess_rejected: self.excess_rejected.load(Relaxed),
             shut_out: self.shut_out.load(Relaxed),
             over_quota: self.over_quota.load(Relaxed),
             completed: self.completed.load(Relaxed),
@@ -103,6 +108,7 @@ impl Totals {
             arrivals: self.arrivals.saturating_sub(earlier.arrivals),
             admitted: self.admitted.saturating_sub(earlier.admitted),
             rejected: self.rejected.saturating_sub(earlier.rejected),
+            excess_rejected: self.excess_rejected.saturating_sub(earlier.excess_rejected),
             shut_out: self.shut_out.saturating_sub(earlier.shut_out),
             over_quota: self.over_quota.saturating_sub(earlier.over_quota),
             completed: self.completed.saturating_sub(earlier.completed),

@@ -6,7 +6,7 @@ use std::{
 };
 
 use axum::extract::MatchedPath;
-use http::request::Parts;
+use http::Request;
 use poolgate_pool::Purpose;
 use tokio::task::futures::TaskLocalFuture;
 
@@ -50,11 +50,11 @@ impl RequestTrace {
 
 /// What a request takes connections for: its method and route, and the trace it belongs to. Where no router has matched
 /// a route, the method alone: a path may name somebody.
-pub(super) fn purpose(request: &Parts) -> Purpose {
-    let method = request.method.as_str();
-    let route = request.extensions.get::<MatchedPath>().map(|route| format!("{method} {}", route.as_str()));
+pub(super) fn purpose<B>(request: &Request<B>) -> Purpose {
+    let method = request.method().as_str();
+    let route = request.extensions().get::<MatchedPath>().map(|route| format!("{method} {}", route.as_str()));
     let purpose = Purpose::new(route.as_deref().unwrap_or(method));
-    match request.headers.get("traceparent").and_then(|value| trace_id(value.to_str().ok()?)) {
+    match request.headers().get("traceparent").and_then(|value| trace_id(value.to_str().ok()?)) {
         Some(trace_id) => purpose.with_trace_id(trace_id),
         None => purpose,
     }
@@ -76,7 +76,7 @@ mod tests {
         let of = |traceparent: &str| {
             let request =
                 http::Request::get("/orders/7").header("traceparent", traceparent).body(()).expect("a request");
-            purpose(&request.into_parts().0)
+            purpose(&request)
         };
         let known = of("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
         assert_eq!((known.route(), known.trace_id()), ("GET", Some("4bf92f3577b34da6a3ce929d0e0e4736")));

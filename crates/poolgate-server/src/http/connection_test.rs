@@ -1,6 +1,9 @@
 //! Asks the database itself, on a connection of its own, so that it works while the pool is exhausted.
 
-use std::time::{Duration, Instant};
+use std::{
+    error::Error,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Json,
@@ -12,7 +15,7 @@ use poolgate_types::{Backend, Problem};
 use serde::Serialize;
 use tokio::{sync::Mutex, time};
 
-use crate::{Poolgate, problem, watched::WatchedPool};
+use crate::{Poolgate, monitor::Failure, problem, watched::WatchedPool};
 
 /// How long a test may take.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -45,7 +48,7 @@ pub(super) struct Answer {
     tag = "health",
     responses(
         (status = 200, description = "The database answers", body = Answer),
-        (status = 503, description = "It does not, or not within 2 s", body = Problem),
+        (status = 503, description = "It does not, or not within 2 s; `detail` says why", body = Problem),
     )
 )]
 pub(super) async fn connection_test(State(poolgate): State<Poolgate>) -> Response {
@@ -57,7 +60,7 @@ pub(super) async fn connection_test(State(poolgate): State<Poolgate>) -> Respons
     let mut response = match outcome {
         Ok(answer) => Json(answer).into_response(),
         Err(reason) => {
-            let detail = format!("The database does not answer: {reason}.");
+            let detail = format!("The database cannot be used: {reason}.");
             problem::with_retry_after(problem::unavailable(detail), 1)
         }
     };
@@ -83,16 +86,17 @@ impl ConnectionTest {
 
 async fn ask(pool: &dyn WatchedPool) -> Outcome {
     let begun = Instant::now();
-    let mut connection = pool.connect_apart(LIMIT).await.map_err(|error| {
-        tracing::warn!(%error, "Database connection test failed");
-        "no connection".to_owned()
-    })?;
-    let version = connection.server_version().await.map_err(|error| {
-        tracing::warn!(%error, "Database connection test failed");
-        "the query failed".to_owned()
-    })?;
+    let mut connection = pool.connect_apart(LIMIT).await.map_err(|error| reason(&*error))?;
+    let version = connection.server_version().await.map_err(|error| reason(&error))?;
     let latency_ms = begun.elapsed().as_secs_f64() * 1000.0;
     let backend = connection.backend();
     connection.close().await;
     Ok(Answer { ok: true, backend, latency_ms, server_version: version })
+}
+
+/// What the database said. The log has it already, once: whoever asks often must not fill it.
+fn reason(error: &(dyn Error + Send + Sync + 'static)) -> String {
+    let Failure { cause, .. } = Failure::of_connect(error);
+    tracing::debug!(%cause, "Database connection test failed");
+    cause.to_string()
 }

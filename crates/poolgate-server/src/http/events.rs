@@ -21,9 +21,8 @@ use tokio::{
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::{
-    Poolgate,
-    address::AddressKey,
-    clients::{ClientId, Presence},
+    Poolgate, Settings,
+    clients::{ClientId, Presence, TooManyStreams},
     monitor::{ConfigDocument, StatusDocument, event},
     problem,
 };
@@ -59,7 +58,7 @@ pub(super) struct Wishes {
     responses(
         (status = 200, description = "The stream", body = Vec<StreamEvent>, content_type = "text/event-stream"),
         (status = 400, description = "A topic or client id that cannot be", body = Problem),
-        (status = 503, description = "As many streams are open as may be", body = Problem),
+        (status = 503, description = "As many streams are open as may be, in all or from this address", body = Problem),
     )
 )]
 pub(super) async fn events(
@@ -77,16 +76,27 @@ pub(super) async fn events(
         };
     let shared = poolgate.shared();
     let Ok(permit) = Arc::clone(&shared.streams).try_acquire_owned() else {
-        return all_streams_open(&poolgate);
+        let limit = poolgate.settings().events.max_streams;
+        return too_many(&poolgate, format!("{limit} event streams are open, as many as may be (events.max_streams)."));
     };
     if shared.closing.is_cancelled() {
         return problem::with_retry_after(problem::unavailable("The server is shutting down."), 3);
     }
-    let address = AddressKey::of(&extensions, &headers, &shared.settings.server.trusted_proxies);
+    let address = shared.gate.sender(&extensions, &headers).map(|sender| sender.address);
+    let most = most_per_address(&shared.settings);
+    let presence = match shared.clients.opened(client, address, most) {
+        Ok(presence) => presence,
+        Err(TooManyStreams) => {
+            let detail = format!(
+                "{most} event streams are open from this address, as many as may be (events.max_streams_per_address)."
+            );
+            return too_many(&poolgate, detail);
+        }
+    };
     let subscription = Subscription {
         config: shared.config.subscribe(),
         status: status.then(|| shared.status.subscribe()),
-        presence: shared.clients.opened(client, address),
+        presence,
         closing: Box::pin(shared.closing.clone().cancelled_owned()),
         begun: false,
         over: false,
@@ -223,10 +233,13 @@ async fn next_status(status: Option<&mut watch::Receiver<Arc<StatusDocument>>>, 
     Some(status.borrow_and_update().event.clone())
 }
 
-fn all_streams_open(poolgate: &Poolgate) -> Response {
-    let limit = poolgate.settings().events.max_streams;
-    let detail =
-        format!("{limit} event streams are open, as many as may be. Poll the config instead, or try again later.");
+/// One address leaves half of the connections to others, whatever the setting says.
+fn most_per_address(settings: &Settings) -> u32 {
+    settings.events.max_streams_per_address.min(settings.server.max_connections.div_ceil(2))
+}
+
+fn too_many(poolgate: &Poolgate, detail: String) -> Response {
+    let detail = format!("{detail} Poll the config instead, or try again later.");
     let response =
         problem::response(StatusCode::SERVICE_UNAVAILABLE, codes::DATABASE_UNAVAILABLE, "Too many streams", detail);
     problem::with_retry_after(response, 10 + poolgate.shared().gate.jitter().below(20))

@@ -5,12 +5,13 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use poolgate_types::{CleanupReport, Problem, codes};
 use subtle::ConstantTimeEq;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use super::guesses::Guess;
 use crate::{
     Poolgate,
     monitor::cleanup::{CoolingDown, Reach},
@@ -19,7 +20,8 @@ use crate::{
 };
 
 /// Observes, closes surplus idle connections, names suspiciously old leases; with the admin token also revokes leases,
-/// cancels statements and ends sessions, as far as that is opted in. Once in 10 s, whoever asks.
+/// cancels statements and ends sessions, as far as that is opted in. Once in 10 s without the token, and once with it; ten
+/// wrong tokens a minute from one address are answered, then none is.
 #[utoipa::path(
     post,
     path = poolgate_types::routes::FORCE_CLEANUP,
@@ -29,15 +31,27 @@ use crate::{
         (status = 200, description = "What it did", body = CleanupReport),
         (status = 401, description = "A wrong token", body = Problem),
         (status = 403, description = "A request from another site", body = Problem),
-        (status = 429, description = "One ran a moment ago", body = Problem),
+        (status = 429, description = "One ran a moment ago, or too many wrong tokens came", body = Problem),
         (status = 503, description = "It was cut off by the server's end", body = Problem),
     )
 )]
-pub(super) async fn force_cleanup(State(poolgate): State<Poolgate>, headers: HeaderMap) -> Response {
-    let Ok(reach) = reach(&headers, poolgate.settings().server.admin_token.as_ref()) else {
-        return unauthorized();
-    };
+pub(super) async fn force_cleanup(
+    State(poolgate): State<Poolgate>,
+    extensions: Extensions,
+    headers: HeaderMap,
+) -> Response {
     let shared = Arc::clone(poolgate.shared());
+    let reach = reach(&headers, poolgate.settings().server.admin_token.as_ref());
+    // Whoever guesses is told nothing any more, not even that a guess was right.
+    if headers.contains_key(header::AUTHORIZATION) {
+        let sender = shared.gate.sender(&extensions, &headers).map(|sender| sender.address);
+        match shared.guesses.judge(sender, reach.is_ok(), shared.uptime()) {
+            Guess::Counts { log } if reach.is_err() => return unauthorized(log),
+            Guess::Counts { .. } => {}
+            Guess::TooMany { wait } => return too_many_guesses(wait),
+        }
+    }
+    let Ok(reach) = reach else { return unauthorized(false) };
     let mut response = match shared.cleaner.admit_manual(reach) {
         Ok(admitted) => {
             // In a task of its own: it goes on when whoever asked has left.
@@ -72,8 +86,15 @@ fn reach(headers: &HeaderMap, token: Option<&Secret>) -> Result<Reach, ()> {
     if scheme.eq_ignore_ascii_case("bearer") && bool::from(right) { Ok(Reach::OptedIn) } else { Err(()) }
 }
 
-fn unauthorized() -> Response {
-    tracing::warn!("Connection pool cleanup refused: wrong token");
+fn too_many_guesses(wait: Duration) -> Response {
+    let seconds = wait.as_secs_f64().ceil() as u64;
+    problem::too_many("too_many_guesses", "Too many wrong tokens came from this address.", seconds)
+}
+
+fn unauthorized(log: bool) -> Response {
+    if log {
+        tracing::warn!("Connection pool cleanup refused: wrong token");
+    }
     let mut response = problem::response(
         StatusCode::UNAUTHORIZED,
         "unauthorized",

@@ -5,6 +5,7 @@ mod connection_test;
 mod cors;
 mod events;
 mod force_cleanup;
+mod guesses;
 mod metrics;
 mod openapi;
 mod ping;
@@ -20,7 +21,7 @@ use axum::{
 use poolgate_types::routes as paths;
 
 pub use self::app::app;
-pub(crate) use self::connection_test::ConnectionTest;
+pub(crate) use self::{connection_test::ConnectionTest, guesses::Guesses};
 use crate::{Poolgate, problem};
 
 /// The health routes with what protects them: cross-site requests are refused, other sites read where they are allowed.

@@ -11,14 +11,15 @@ use serde::Serialize;
 
 use crate::{Poolgate, problem};
 
-/// Ready after the start-up work and the database's first sign of life, until the shutdown begins.
+/// Ready after the start-up work and the database's first sign of life, until the shutdown begins; not while nobody has been
+/// able to use the database for `monitor.unready_after`.
 #[utoipa::path(
     get,
     path = poolgate_types::routes::READYZ,
     tag = "operations",
     responses(
         (status = 200, description = "Send traffic", body = Ready),
-        (status = 503, description = "Starting, or shutting down; `detail` says what is missing", body = Problem),
+        (status = 503, description = "Starting, shutting down, or without its database; `detail` says why", body = Problem),
     )
 )]
 pub(super) async fn readyz(State(poolgate): State<Poolgate>) -> Response {

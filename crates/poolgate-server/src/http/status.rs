@@ -23,13 +23,14 @@ use crate::{Poolgate, problem};
 )]
 pub(super) async fn status(State(poolgate): State<Poolgate>) -> Response {
     let document = poolgate.shared().status();
-    let mut response = if document.answering {
-        ([(header::CONTENT_TYPE, "application/json")], document.json.clone()).into_response()
-    } else {
-        let problem = problem::unavailable_problem("The database does not answer; the server keeps trying.");
-        let merged = SilentStatus { problem, status: document.status.clone() };
-        let retry_after = 1 + poolgate.shared().gate.jitter().below(3);
-        problem::with_retry_after(problem::document(StatusCode::SERVICE_UNAVAILABLE, &merged), retry_after)
+    let mut response = match &document.trouble {
+        None => ([(header::CONTENT_TYPE, "application/json")], document.json.clone()).into_response(),
+        Some(trouble) => {
+            let problem = problem::unavailable_problem(format!("{}; the server keeps trying.", sentence(trouble)));
+            let merged = SilentStatus { problem, status: document.status.clone() };
+            let retry_after = 1 + poolgate.shared().gate.jitter().below(3);
+            problem::with_retry_after(problem::document(StatusCode::SERVICE_UNAVAILABLE, &merged), retry_after)
+        }
     };
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
@@ -42,4 +43,9 @@ pub(super) struct SilentStatus {
     problem: Problem,
     #[serde(flatten)]
     status: Status,
+}
+
+fn sentence(text: &str) -> String {
+    let mut rest = text.chars();
+    rest.next().map_or_else(String::new, |first| first.to_uppercase().chain(rest).collect())
 }

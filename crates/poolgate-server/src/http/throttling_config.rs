@@ -7,7 +7,7 @@ use axum::{
 use http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use poolgate_types::ThrottlingConfig;
 
-use crate::{Poolgate, address::AddressKey};
+use crate::Poolgate;
 
 /// Long enough for an edge cache to help, short enough not to matter; old news is better than none.
 const CACHE: HeaderValue = HeaderValue::from_static("max-age=1, stale-if-error=60");
@@ -32,8 +32,8 @@ pub(super) async fn throttling_config(
 ) -> Response {
     let shared = poolgate.shared();
     let document = shared.config();
-    if let Some(address) = AddressKey::of(&extensions, &headers, &shared.settings.server.trusted_proxies) {
-        shared.clients.polled(address, document.config.version);
+    if let Some(sender) = shared.gate.sender(&extensions, &headers) {
+        shared.clients.polled(sender.address, document.config.version);
     }
     let mut response = if is_current(&headers, &document.etag) {
         StatusCode::NOT_MODIFIED.into_response()

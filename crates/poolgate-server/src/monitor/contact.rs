@@ -1,19 +1,22 @@
-//! Does the database answer? Evidence from a connection of our own, and from the pool's connects.
+//! Can the database be used? Evidence from a connection of our own, from the pool's connects, and from the app's work.
 
 use std::{
     error::Error,
-    sync::{Mutex, OnceLock, PoisonError},
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
-use poolgate_control::Contact;
-use poolgate_pool::AcquireError;
+use poolgate_control::{Contact, Evidence};
 use poolgate_types::Backend;
 use tokio::{sync::Notify, time};
 use tokio_util::sync::CancellationToken;
 
-use super::standing::Standing;
-use crate::watched::{BoxError, WatchedPool, is_answer};
+use super::{cause::Failure, standing::Standing};
+use crate::{
+    observer::PoolObserver,
+    watched::{ApartConnection, BoxError, Upkeep, WatchedPool, is_answer},
+};
 
 /// How long the database has for a sign of life.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -21,20 +24,54 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const DOUBT_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest time between two questions: so late is it noticed that the database is gone when nobody uses it.
 const CALM_INTERVAL: Duration = Duration::from_secs(5);
+/// After a refused login the next one waits for this time, doubled each time up to the other; a random part of it, a half
+/// at least.
+const FIRST_LOGIN_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_LOGIN_PAUSE: Duration = Duration::from_secs(30);
+
+/// What PostgreSQL says of itself: whether it is read-only, and how many sessions of ours have waited for a lock for long.
+const QUESTION: &str = "SELECT current_setting('transaction_read_only') || ' ' ||
+    (SELECT count(*) FROM pg_stat_activity
+     WHERE datname = current_database() AND usename = current_user
+       AND application_name = current_setting('application_name') AND wait_event_type = 'Lock'
+       AND query_start < clock_timestamp() - interval '2 s')";
 
 /// What is known from asking.
 #[derive(Debug, Default)]
 pub(crate) struct ContactWatch {
-    newest: Mutex<Newest>,
+    known: Mutex<Known>,
     doubt: Notify,
     backend: OnceLock<Backend>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Newest {
+#[derive(Debug, Default)]
+struct Known {
     answered: Option<Instant>,
-    failed: Option<Instant>,
+    failed: Option<(Instant, Failure)>,
+    /// Since when every connect of ours has failed, and how the newest one did.
+    connects: Option<(Instant, Contact)>,
+    refused_logins: u32,
+    /// No new connection before.
+    not_before: Option<Instant>,
+    read_only: Option<bool>,
+    was_writable: bool,
+    waiting_for_locks: u32,
     in_doubt: bool,
+}
+
+/// What is known of the database at one instant.
+#[derive(Clone, Debug)]
+pub(crate) struct Reach {
+    /// Whether it can be used.
+    pub(crate) contact: Contact,
+    /// What new connections meet, where they fail.
+    pub(crate) connects: Contact,
+    /// Why the newest attempt to reach it failed.
+    pub(crate) cause: Option<Arc<str>>,
+    /// Whether it says of itself that it is read-only.
+    pub(crate) read_only: Option<bool>,
+    /// Sessions of ours that have waited for a lock for long.
+    pub(crate) waiting_for_locks: u32,
 }
 
 impl ContactWatch {
@@ -47,29 +84,45 @@ impl ContactWatch {
         watch
     }
 
-    /// The newest evidence, of this watch or of the pool's connects.
-    pub(crate) fn contact(&self, pool: &dyn WatchedPool) -> Contact {
-        let newest = self.newest();
+    /// What is known, by this watch, by the pool's connects and by what the app's statements met.
+    pub(crate) fn reach(&self, pool: &dyn WatchedPool, observer: &PoolObserver) -> Reach {
+        let known = self.known();
         let connects = pool.contact();
-        let younger = |one: Option<Duration>, other: Option<Duration>| one.into_iter().chain(other).min();
-        let answered = younger(newest.answered.map(|at| at.elapsed()), connects.answered);
-        let failed = younger(newest.failed.map(|at| at.elapsed()), connects.failed);
-        match (answered, failed) {
-            (None, None) => Contact::Unknown,
-            (Some(_), None) => Contact::Answering,
-            (None, Some(_)) => Contact::Silent,
-            (Some(answered), Some(failed)) if answered <= failed => Contact::Answering,
-            (Some(_), Some(_)) => Contact::Silent,
-        }
+        let own =
+            known.failed.as_ref().map(|(at, failure)| (at.elapsed(), failure.contact, Arc::clone(&failure.cause)));
+        let theirs = connects.failed.map(|failed| {
+            let failure = connects.failure.as_ref().map(Failure::of);
+            let contact = failure.as_ref().map_or(Contact::Silent, |failure| failure.contact);
+            let cause = failure.map(|failure| failure.cause).or_else(|| connects.error.clone());
+            (failed, contact, cause.unwrap_or_else(|| Arc::from("")))
+        });
+        let newest = own.into_iter().chain(theirs).min_by_key(|(ago, ..)| *ago);
+        let failing = connects.failing.zip(connects.failure.as_ref().map(|failure| Failure::of(failure).contact));
+        let evidence = Evidence {
+            answered: [known.answered.map(|at| at.elapsed()), connects.answered, observer.answered()]
+                .into_iter()
+                .flatten()
+                .min(),
+            failed: newest.as_ref().map(|(ago, contact, _)| (*ago, *contact)),
+            connects: failing.or(known.connects.map(|(since, contact)| (since.elapsed(), contact))),
+            open: pool.upkeep().map(Upkeep::counts).map(|counts| counts.checked_out + counts.idle),
+        };
+        let contact = match evidence.contact() {
+            Contact::Answering if pool.is_paused() => Contact::Paused,
+            contact => contact,
+        };
+        let cause = newest.map(|(.., cause)| cause).filter(|cause| !cause.is_empty());
+        let Known { read_only, waiting_for_locks, .. } = *known;
+        Reach { contact, connects: evidence.connects(), cause, read_only, waiting_for_locks }
     }
 
     /// Asks at once, and every second until the doubt is over. Level-triggered: called with every tick.
     pub(crate) fn doubt(&self, in_doubt: bool) {
-        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        if in_doubt && !newest.in_doubt {
+        let mut known = self.known();
+        if in_doubt && !known.in_doubt {
             self.doubt.notify_one();
         }
-        newest.in_doubt = in_doubt;
+        known.in_doubt = in_doubt;
     }
 
     /// The kind of database, as far as it is known yet; PostgreSQL until then.
@@ -82,7 +135,7 @@ impl ContactWatch {
         let mut standing = Standing::default();
         loop {
             self.ask(pool, &mut standing).await;
-            let pause = if self.newest().in_doubt { DOUBT_INTERVAL } else { interval.min(CALM_INTERVAL) };
+            let pause = if self.known().in_doubt { DOUBT_INTERVAL } else { interval.min(CALM_INTERVAL) };
             tokio::select! {
                 () = closing.cancelled() => break,
                 () = time::sleep(pause) => {}
@@ -94,48 +147,153 @@ impl ContactWatch {
 
     async fn ask(&self, pool: &dyn WatchedPool, standing: &mut Standing) {
         let moves = pool.figures().moves;
-        // What does not answer in time is dropped, never asked again.
-        let answer = time::timeout(PATIENCE, async {
-            let mut connection = standing.take(pool, PATIENCE).await?;
-            connection.ping().await?;
-            Ok::<_, BoxError>(connection)
-        })
-        .await
-        .unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs()).into()));
-        if pool.figures().moves != moves {
-            // It is about a database that was left meanwhile: the other is asked at once.
-            return self.doubt.notify_one();
+        if let Some(connection) = standing.take(moves).await {
+            let answer = self.question(connection).await;
+            if pool.figures().moves != moves {
+                // It is about a database that was left meanwhile: the other is asked at once.
+                return self.doubt.notify_one();
+            }
+            if let Some(connection) = self.heard(answer) {
+                standing.keep(moves, connection);
+            }
         }
-        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        // An open connection says nothing about whether new ones are let in.
+        let shut_out = pool.contact().failing.is_some() || self.known().connects.is_some();
+        if (shut_out || standing.is_empty()) && self.may_connect(pool) {
+            let answer = self.connect(pool).await;
+            if pool.figures().moves != moves {
+                return self.doubt.notify_one();
+            }
+            if let Some(connection) = self.heard_of_connect(answer).await {
+                standing.replace(moves, connection).await;
+            }
+        }
+    }
+
+    async fn connect(&self, pool: &dyn WatchedPool) -> Result<Box<dyn ApartConnection>, Failure> {
+        // What does not answer in time is dropped, never asked again.
+        time::timeout(PATIENCE, pool.connect_apart(PATIENCE))
+            .await
+            .unwrap_or_else(|_| Err(late()))
+            .map_err(|error| Failure::of_connect(&*error))
+    }
+
+    /// The newest word of an open connection.
+    async fn question(&self, mut connection: Box<dyn ApartConnection>) -> Result<Answer, BoxError> {
+        let backend = connection.backend();
+        let word = time::timeout(PATIENCE, async {
+            match backend {
+                Backend::Postgres => connection.query_text(QUESTION).await.map(Some),
+                Backend::Sqlite => connection.ping().await.map(|()| None),
+            }
+        });
+        let word = word.await.map_err(|_| late())??;
+        let (read_only, waiting) = word.as_deref().and_then(|word| word.split_once(' ')).unzip();
+        let waiting_for_locks = waiting.and_then(|waiting| waiting.parse().ok()).unwrap_or_default();
+        Ok(Answer { read_only: read_only.map(|word| word == "on"), connection, waiting_for_locks })
+    }
+
+    /// Notes an answer; the connection, if it is to be asked again.
+    fn heard(&self, answer: Result<Answer, BoxError>) -> Option<Box<dyn ApartConnection>> {
+        let mut known = self.known();
+        match answer {
+            Ok(Answer { connection, read_only, waiting_for_locks }) => {
+                known.answered = Some(Instant::now());
+                (known.read_only, known.waiting_for_locks) = (read_only, waiting_for_locks);
+                known.was_writable |= read_only == Some(false);
+                // After a failover an old session still leads to what was the primary: a new one finds the new primary.
+                (read_only != Some(true) || !known.was_writable).then_some(connection)
+            }
+            Err(error) if is_alive(&*error) => {
+                known.answered = Some(Instant::now());
+                None
+            }
+            Err(error) => {
+                (known.read_only, known.waiting_for_locks) = (None, 0);
+                known.failed = Some((Instant::now(), Failure::silent(&*error)));
+                None
+            }
+        }
+    }
+
+    async fn heard_of_connect(
+        &self,
+        answer: Result<Box<dyn ApartConnection>, Failure>,
+    ) -> Option<Box<dyn ApartConnection>> {
         match answer {
             Ok(connection) => {
                 let _ = self.backend.set(connection.backend());
-                newest.answered = Some(Instant::now());
-                standing.keep(moves, connection);
+                let answer = self.question(connection).await;
+                let mut known = self.known();
+                (known.connects, known.refused_logins, known.not_before) = (None, 0, None);
+                drop(known);
+                self.heard(answer)
             }
-            Err(error) if is_alive(&*error) => {
-                newest.answered = Some(Instant::now());
-                tracing::debug!(%error, "Database lives, and answers no question");
-            }
-            Err(error) => {
-                newest.failed = Some(Instant::now());
-                tracing::debug!(%error, "Database gave no sign of life");
+            Err(failure) => {
+                let mut known = self.known();
+                let now = Instant::now();
+                if failure.contact == Contact::LoginRefused {
+                    known.not_before = Some(now + login_pause(known.refused_logins, random()));
+                    known.refused_logins = known.refused_logins.saturating_add(1);
+                } else {
+                    (known.refused_logins, known.not_before) = (0, None);
+                }
+                let since = known.connects.map_or(now, |(since, _)| since);
+                known.connects = Some((since, failure.contact));
+                known.failed = Some((now, failure));
+                None
             }
         }
     }
 
-    fn newest(&self) -> Newest {
-        *self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A server that is full or refuses the login is left alone for a while; the pool keeps that pause too.
+    fn may_connect(&self, pool: &dyn WatchedPool) -> bool {
+        let contact = pool.contact();
+        let is_pausing = contact.retry_in.is_some()
+            && contact.failure.is_some_and(|failure| Failure::of(&failure).contact != Contact::Silent);
+        !is_pausing && self.known().not_before.is_none_or(|at| at <= Instant::now())
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether only a server that lives would say so. That it lets nobody in with this login, or knows no such database, does
-/// not count: the pool has the same login, and is of no use with it.
+struct Answer {
+    connection: Box<dyn ApartConnection>,
+    read_only: Option<bool>,
+    waiting_for_locks: u32,
+}
+
+fn late() -> BoxError {
+    format!("no answer within {} s", PATIENCE.as_secs()).into()
+}
+
+/// Whether only a server that lives would say so to an open connection.
 fn is_alive(error: &(dyn Error + Send + Sync + 'static)) -> bool {
-    if let Some(AcquireError::ServerFull(_)) = error.downcast_ref() {
-        return true;
-    }
     let Some(sqlx::Error::Database(error)) = error.downcast_ref() else { return false };
-    let lets_in = |code: &str| !code.starts_with("28") && code != "3D000";
-    is_answer(&**error) && error.code().as_deref().is_some_and(lets_in)
+    is_answer(&**error)
+}
+
+/// The pause after the login was refused, `jitter` in [0, 1).
+fn login_pause(refused_before: u32, jitter: f64) -> Duration {
+    let pause = FIRST_LOGIN_PAUSE.saturating_mul(1 << refused_before.min(10)).min(LONGEST_LOGIN_PAUSE);
+    pause.mul_f64(1.0 - 0.5 * jitter.clamp(0.0, 1.0))
+}
+
+/// A number in [0, 1); each `RandomState` has keys of its own.
+fn random() -> f64 {
+    (RandomState::new().hash_one(0_u8) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_logins_come_ever_more_rarely() {
+        let pauses: Vec<_> = (0..7).map(|refused| login_pause(refused, 0.0).as_secs()).collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30]);
+        assert_eq!(login_pause(u32::MAX, 1.0), Duration::from_secs(15));
+    }
 }

@@ -32,8 +32,8 @@ pub(crate) struct StatusDocument {
     pub(crate) json: Bytes,
     /// As a server-sent event.
     pub(crate) event: Bytes,
-    /// Whether the database answers.
-    pub(crate) answering: bool,
+    /// What is wrong, where nobody can use the database.
+    pub(crate) trouble: Option<String>,
 }
 
 impl ConfigDocument {
@@ -49,9 +49,9 @@ impl ConfigDocument {
 }
 
 impl StatusDocument {
-    pub(crate) fn new(status: Status, answering: bool) -> Self {
+    pub(crate) fn new(status: Status, trouble: Option<String>) -> Self {
         let json = encode(&status);
-        Self { event: frame("status", &json), json, status, answering }
+        Self { event: frame("status", &json), json, status, trouble }
     }
 
     /// What holds before the first tick; `gate` where requests pass one.
@@ -77,7 +77,7 @@ impl StatusDocument {
             config_version: 0,
             sampled_at: at.to_string(),
         };
-        Self::new(status, true)
+        Self::new(status, None)
     }
 }
 

@@ -4,6 +4,7 @@
 //! status document, both encoded once, which is all that any viewer ever reads. A second task ([contact]) asks the
 //! database itself for a sign of life. Nothing that a viewer does causes a query.
 
+mod cause;
 pub(crate) mod cleanup;
 pub(crate) mod contact;
 mod documents;
@@ -14,8 +15,10 @@ pub(crate) mod server_room;
 mod sizing;
 mod standing;
 mod tick;
+mod warm_up;
 
 pub(crate) use self::{
+    cause::Failure,
     documents::{ConfigDocument, StatusDocument, event},
     tick::run,
 };

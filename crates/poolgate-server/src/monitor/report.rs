@@ -168,9 +168,7 @@ fn log(event: &Event, decision: &Decision, figures: &Figures) {
                 (AlertKind::PoolUsage, Severity::Info | Severity::Warning) => {
                     format!("Connection pool usage: {usage:.1}%")
                 }
-                (AlertKind::DatabaseUnreachable | AlertKind::CleanupIneffective | AlertKind::PartialView, _) => {
-                    format!("Database alert: {text}")
-                }
+                (_, _) => format!("Database alert: {text}"),
             };
             match alert.severity {
                 Severity::Info => tracing::info!(kind, alert = text, waiting, "{line}"),

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use poolgate_control::{Contact, GateSample, PoolSample, Probes, Sample, WaitSample, gate::Occupancy};
+use poolgate_control::{Contact, GateSample, PoolSample, Probes, Sample, WaitSample, WorkSample, gate::Occupancy};
+
+use super::contact::Reach;
 
 use crate::{
     gate::{Core, Totals},
@@ -60,7 +62,7 @@ impl Sampler {
         gate: &Core,
         observer: &PoolObserver,
         pool: &dyn WatchedPool,
-        contact: Contact,
+        reach: &Reach,
         live_clients: u32,
         streaming_clients: u32,
     ) -> Reading {
@@ -72,30 +74,43 @@ impl Sampler {
         self.waits.push(acquired.interval.clone());
         let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let figures = pool.figures();
+        gate.set_connections(figures.checked_out);
         let mut sample = Sample {
             pool: PoolSample {
                 checked_out: figures.checked_out,
                 capacity: figures.capacity,
                 waiting: figures.waiting.unwrap_or_default(),
+                open: figures.checked_out + figures.idle,
+                closing: figures.closing,
             },
             gate: GateSample {
                 permits: gate.limiter().permits(),
                 in_flight: occupancy.in_flight,
-                queued: occupancy.queued,
+                // What is in excess of an allowance and not let in is no demand that the clients could be told about.
+                queued: occupancy.queued.saturating_sub(occupancy.excess),
                 oldest_wait: occupancy.oldest_wait,
-                arrivals: since.arrivals,
+                arrivals: since.arrivals.saturating_sub(since.excess_rejected),
                 admitted: since.admitted,
-                rejected: since.rejected,
+                rejected: since.rejected.saturating_sub(since.excess_rejected),
                 over_quota: since.over_quota,
                 patient: false,
             },
             completed: since.completed,
             hold_total: since.hold,
             acquire_waits: WaitSample { p99: self.waits.quantile(0.99), min: acquired.shortest },
-            contact,
+            contact: reach.contact,
+            connects: reach.connects,
+            cause: reach.cause.clone(),
+            work: WorkSample {
+                read_only_mode: reach.read_only,
+                waiting_for_locks: reach.waiting_for_locks,
+                ..observer.take_work()
+            },
             probes: Probes { succeeded: count(since.probes_succeeded), failed: count(since.probes_failed) },
             live_clients,
             streaming_clients,
+            proxy_untrusted: gate.untrusted_proxy().is_some(),
+            ..Sample::default()
         };
         let demand = pool.demand();
         if let Demand::Shown(traffic) = demand {
@@ -103,7 +118,9 @@ impl Sampler {
             let Traffic { arrivals, completed, .. } = self.shown;
             totals = Totals { arrivals, completed, ..Totals::default() };
         }
-        let doubt = contact != Contact::Answering || self.is_stuck(&since, &occupancy, observer);
+        let doubt = reach.contact != Contact::Answering
+            || reach.connects.is_lost()
+            || self.is_stuck(&since, &occupancy, observer);
         let own_pool = pool.upkeep().is_some();
         Reading { sample, figures, occupancy, totals, demand, acquire_waits: acquired.interval, own_pool, doubt }
     }

@@ -75,7 +75,8 @@ impl ServerRoom {
     async fn ask(&self, shared: &Shared, standing: &mut Standing) {
         let moves = shared.pool().figures().moves;
         let answer = time::timeout(PATIENCE, async {
-            let mut connection = standing.take(shared.pool(), PATIENCE).await.map_err(|error| error.to_string())?;
+            let mut connection =
+                standing.take_or_connect(shared.pool(), PATIENCE).await.map_err(|error| error.to_string())?;
             let answer = connection.query_text(QUESTION).await.map_err(|error| error.to_string())?;
             let limits: Vec<Limit> = serde_json::from_str(&answer).map_err(|error| error.to_string())?;
             Ok::<_, String>((connection, limits))

@@ -14,19 +14,42 @@ const GOODBYE: Duration = Duration::from_millis(100);
 pub(crate) struct Standing(Option<(u64, Box<dyn ApartConnection>)>);
 
 impl Standing {
-    /// Takes the connection out, to be [kept](Self::keep) again once it has answered; opens one where there is none, or
-    /// only one to a database that the pool has left since: that one's word says nothing about the other.
-    pub(crate) async fn take(
+    /// There is no connection.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Takes the connection out, to be [kept](Self::keep) again once it has answered; none where there is none, or only
+    /// one to a database that the pool has left since: that one's word says nothing about the other. `moves`: how often
+    /// the pool has moved.
+    pub(crate) async fn take(&mut self, moves: u64) -> Option<Box<dyn ApartConnection>> {
+        match self.0.take() {
+            Some((then, connection)) if then == moves => Some(connection),
+            Some((_, connection)) => {
+                drop(time::timeout(GOODBYE, connection.close()).await);
+                None
+            }
+            None => None,
+        }
+    }
+
+    /// As [`take`](Self::take); opens one where there is none.
+    pub(crate) async fn take_or_connect(
         &mut self,
         pool: &dyn WatchedPool,
         timeout: Duration,
     ) -> Result<Box<dyn ApartConnection>, BoxError> {
-        match self.0.take() {
-            Some((moves, connection)) if moves == pool.figures().moves => return Ok(connection),
-            Some((_, connection)) => drop(time::timeout(GOODBYE, connection.close()).await),
-            None => {}
+        match self.take(pool.figures().moves).await {
+            Some(connection) => Ok(connection),
+            None => pool.connect_apart(timeout).await,
         }
-        pool.connect_apart(timeout).await
+    }
+
+    /// Keeps another one, and closes the one there was.
+    pub(crate) async fn replace(&mut self, moves: u64, connection: Box<dyn ApartConnection>) {
+        if let Some((_, before)) = self.0.replace((moves, connection)) {
+            drop(time::timeout(GOODBYE, before.close()).await);
+        }
     }
 
     /// For the next question. `moves`: of the pool, before this one.

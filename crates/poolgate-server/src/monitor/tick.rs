@@ -1,6 +1,9 @@
 //! The loop itself.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::{SignedDuration, Timestamp};
 use poolgate_control::{Contact, Controller, Decision};
@@ -11,11 +14,13 @@ use poolgate_types::{
 use tokio::time::{self, MissedTickBehavior};
 
 use super::{
+    contact::Reach,
     documents::{ConfigDocument, StatusDocument, gate_status, pool_status},
     performance::PerformanceWindow,
     report::Reporter,
     sampler::{Reading, Sampler},
     sizing::Sizing,
+    warm_up::WarmUp,
 };
 use crate::{
     gate::Orders,
@@ -43,7 +48,9 @@ pub(crate) async fn run(shared: Arc<Shared>, controller: Controller) {
         performance: PerformanceWindow::new(shared.observed, shared.pool().demand() == Demand::Gated),
         reporter: Reporter::new(shared.settings.monitor.interval),
         sizing: Sizing::new(&shared.settings, shared.pool().figures().pool_size),
+        warm_up: WarmUp::new(&shared.readiness),
         upkeep: time::interval(UPKEEP),
+        lost_since: None,
         controller,
         shared,
     };
@@ -74,19 +81,21 @@ struct Monitor {
     performance: PerformanceWindow,
     reporter: Reporter,
     sizing: Sizing,
+    warm_up: WarmUp,
     upkeep: time::Interval,
+    lost_since: Option<Instant>,
 }
 
 impl Monitor {
     fn tick(&mut self) {
         let shared = Arc::clone(&self.shared);
         let pool = shared.pool();
-        let contact = shared.contact.contact(pool);
+        let reach = shared.contact.reach(pool, &shared.observer);
         let in_force = shared.config();
         let ttl = Duration::from_secs(u64::from(in_force.config.ttl_seconds));
         let clients = shared.clients.count(in_force.config.version, ttl);
         let streaming = shared.clients.streaming();
-        let reading = self.sampler.read(&shared.gate, &shared.observer, pool, contact, clients.live, streaming);
+        let reading = self.sampler.read(&shared.gate, &shared.observer, pool, &reach, clients.live, streaming);
         let mut decision = self.controller.tick(&reading.sample, shared.uptime());
         if let Some(mean_hold) = decision.mean_hold {
             shared.gate.limiter().set_hold(mean_hold);
@@ -102,6 +111,7 @@ impl Monitor {
         // The fixed policy is in force always; its NORMAL row limits nobody for the database's sake.
         let limited = decision.config.enforced && decision.config.throttling_level > Level::Normal;
         shared.gate.limiter().set_limited(limited);
+        shared.gate.limiter().set_filling(decision.filling);
         shared.contact.doubt(reading.doubt || decision.breaker != CircuitState::Closed);
         self.clean_up(&decision);
         self.publish_config(&decision, &reading, &in_force.config);
@@ -112,10 +122,22 @@ impl Monitor {
         }
         let forecast = self.sizing.update(&shared, &reading);
         let status = Status { forecast, ..status(&shared, health, &decision, &reading, clients, performance) };
-        shared.status.send_replace(Arc::new(StatusDocument::new(status, contact != Contact::Silent)));
-        if contact == Contact::Answering {
-            shared.readiness.sampled();
+        self.warm_up.update(&reading.figures, reach.contact == Contact::Answering, Instant::now());
+        self.publish_reach(status, &reach);
+    }
+
+    fn publish_reach(&mut self, status: Status, reach: &Reach) {
+        let shared = &self.shared;
+        let trouble = reach.contact.is_lost().then(|| reach.contact.trouble(reach.cause.as_deref()));
+        if trouble.is_none() {
+            self.lost_since = None;
+        } else {
+            self.lost_since.get_or_insert_with(Instant::now);
         }
+        let patience = shared.settings.monitor.unready_after;
+        let gave_up = !patience.is_zero() && self.lost_since.is_some_and(|since| since.elapsed() >= patience);
+        shared.readiness.database(reach.contact == Contact::Answering, trouble.as_deref(), gave_up);
+        shared.status.send_replace(Arc::new(StatusDocument::new(status, trouble)));
     }
 
     fn clean_up(&self, decision: &Decision) {

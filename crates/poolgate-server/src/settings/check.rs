@@ -29,9 +29,12 @@ impl Settings {
         number("gate.max_concurrent_requests", gate.max_concurrent_requests, 1..=10_000)?;
         time("gate.timeout", gate.timeout, Duration::ZERO..=MINUTE)?;
         number("gate.max_queue", gate.max_queue, 0..=100_000)?;
+        number("gate.max_clients_per_address", gate.max_clients_per_address, 1..=1_000_000)?;
         time("monitor.interval", monitor.interval, SECOND..=HOUR)?;
+        time("monitor.unready_after", monitor.unready_after, Duration::ZERO..=HOUR)?;
         time("control.tick", control.tick, Duration::from_millis(10)..=SECOND)?;
         number("events.max_streams", events.max_streams, 1..=1_000_000)?;
+        number("events.max_streams_per_address", events.max_streams_per_address, 1..=1_000_000)?;
         time("cleanup.cooldown", cleanup.cooldown, SECOND..=HOUR)?;
         time("cleanup.manual_cooldown", cleanup.manual_cooldown, SECOND..=HOUR)?;
         time("cleanup.leak_threshold", cleanup.leak_threshold, SECOND..=24 * HOUR)?;
@@ -45,9 +48,11 @@ impl Settings {
     fn check_server(&self) -> Result<(), InvalidValue> {
         let server = &self.server;
         number("server.max_connections", server.max_connections, 1..=1_000_000)?;
+        number("server.max_connections_per_address", server.max_connections_per_address, 1..=1_000_000)?;
         number("server.max_body_bytes", server.max_body_bytes, 0..=64 << 20)?;
         number("server.max_header_bytes", server.max_header_bytes, 1 << 10..=256 << 10)?;
         time("server.header_timeout", server.header_timeout, SECOND..=HOUR)?;
+        time("server.body_timeout", server.body_timeout, SECOND..=HOUR)?;
         time("server.request_timeout", server.request_timeout, SECOND..=HOUR)?;
         time("server.write_timeout", server.write_timeout, SECOND..=HOUR)?;
         time("server.keep_alive_timeout", server.keep_alive_timeout, SECOND..=HOUR)?;
@@ -99,14 +104,15 @@ impl Settings {
         let pool = &self.pool;
         number("pool.size", pool.size, 1..=MOST_CONNECTIONS)?;
         number("pool.max_overflow", pool.max_overflow, 0..=MOST_CONNECTIONS - pool.size)?;
+        number("pool.min_idle", pool.min_idle.unwrap_or(0), 0..=pool.size)?;
         number("pool.max_connecting", pool.max_connecting, 1..=100)?;
         number("pool.connect_rate", pool.connect_rate, 1..=10_000)?;
         time("pool.timeout", pool.timeout, Duration::from_millis(1)..=HOUR)?;
         time("pool.connect_timeout", pool.connect_timeout, Duration::from_millis(1)..=MINUTE)?;
         time("pool.pre_ping_idle", pool.pre_ping_idle, Duration::ZERO..=HOUR)?;
-        match pool.recycle {
-            Some(recycle) => time("pool.recycle", recycle, SECOND..=24 * HOUR),
-            None => Ok(()),
+        match pool.max_lifetime {
+            Duration::ZERO => Ok(()),
+            age => time("pool.max_lifetime", age, SECOND..=24 * HOUR),
         }
     }
 
@@ -220,6 +226,7 @@ mod tests {
     #[test]
     fn what_is_not_possible_names_its_key() {
         assert_eq!(key_of(|s| s.pool.size = 0), "pool.size");
+        assert_eq!(key_of(|s| s.pool.max_lifetime = Duration::from_millis(1)), "pool.max_lifetime");
         assert_eq!(key_of(|s| s.database.application_name = "my app".to_owned()), "database.application_name");
         assert_eq!(key_of(|s| s.database.lock_timeout = 25 * HOUR), "database.lock_timeout");
         assert_eq!(key_of(|s| s.cleanup.revoke_after = Duration::ZERO), "cleanup.revoke_after");
@@ -244,6 +251,7 @@ mod tests {
         assert_eq!(key_of_watching(|s| s.cleanup.revoke = true), "cleanup.revoke");
         assert_eq!(key_of_watching(|s| s.cleanup.cancel = true), "cleanup.cancel");
         assert_eq!(key_of_watching(|s| s.cleanup.terminate = true), "cleanup.terminate");
+        assert_eq!(key_of(|s| s.pool.min_idle = Some(21)), "pool.min_idle", "more than the size");
         assert_eq!(key_of(|s| s.pool.max_overflow = 9_999), "pool.max_overflow", "with the size more than 10,000");
         let too_far = |s: &mut Settings| {
             (s.sizing.predictive, s.sizing.ceiling, s.pool.max_overflow) = (true, 9_990, 11);

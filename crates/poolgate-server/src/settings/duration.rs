@@ -43,27 +43,3 @@ impl fmt::Display for Friendly {
         }
     }
 }
-
-/// The same for a duration that may be absent.
-pub(super) mod optional {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    #[derive(Serialize, Deserialize)]
-    #[serde(transparent)]
-    struct Written(#[serde(with = "super")] Duration);
-
-    pub(in crate::settings) fn serialize<S: Serializer>(
-        duration: &Option<Duration>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        duration.map(Written).serialize(serializer)
-    }
-
-    pub(in crate::settings) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Duration>, D::Error> {
-        Ok(Option::<Written>::deserialize(deserializer)?.map(|Written(duration)| duration))
-    }
-}

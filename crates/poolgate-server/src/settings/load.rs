@@ -155,6 +155,7 @@ impl Profile {
             Self::Before => &[
                 ("pool.size", "6"),
                 ("pool.max_overflow", "0"),
+                ("pool.min_idle", "0"),
                 ("pool.timeout", "2s"),
                 ("gate.max_concurrent_requests", "6"),
                 ("gate.timeout", "50ms"),

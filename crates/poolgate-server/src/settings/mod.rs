@@ -142,7 +142,9 @@ pub struct ServerSettings {
     /// Default: those that tracing libraries add to requests (`traceparent`, `baggage`, `sentry-trace`, `x-datadog-…`).
     #[serde(deserialize_with = "list::deserialize")]
     pub allowed_headers: Vec<String>,
-    /// Proxies whose `X-Forwarded-For` is believed: addresses or networks (`10.0.0.0/8`). Default: none.
+    /// Proxies whose `X-Forwarded-For` is believed, or where there is none `Forwarded`: addresses or networks
+    /// (`10.0.0.0/8`). They have to add to the header or replace it, and the limits for each address are not for them.
+    /// Default: none.
     #[serde(deserialize_with = "list::deserialize")]
     pub trusted_proxies: Vec<Network>,
     /// Token that unlocks the cleanup steps that are opted in; at least 16 characters. Default: none, which locks them.
@@ -151,6 +153,9 @@ pub struct ServerSettings {
     pub www: Option<PathBuf>,
     /// Open connections, streams included, 1 to 1,000,000. Default: 25,000.
     pub max_connections: u32,
+    /// Of them from one address (IPv6: one /64), 1 to 1,000,000, and never more than three quarters of `max_connections`;
+    /// the next closes the one that has been idle for longest, or is refused. Not for `trusted_proxies`. Default: 4,000.
+    pub max_connections_per_address: u32,
     /// Bytes of a request's body, up to 64 MiB. Default: 1 MiB.
     pub max_body_bytes: u32,
     /// Bytes of a request's head (names and values), 1 KiB to 256 KiB. Default: 16 KiB.
@@ -163,6 +168,11 @@ pub struct ServerSettings {
     /// usual), or they send requests into connections that are being closed. Default: 90 s.
     #[serde(with = "duration")]
     pub keep_alive_timeout: Duration,
+    /// How long a request's body may take to arrive, up to 64 KiB, 1 s to 1 h; of a larger one, or one whose length is not
+    /// announced, how long the next piece may take. For gated routes; until a small body is there, it takes no permit.
+    /// Default: 30 s.
+    #[serde(with = "duration")]
+    pub body_timeout: Duration,
     /// How long a response's head may take. Longer than `pool.timeout`, or nobody learns why. Default: 60 s.
     #[serde(with = "duration")]
     pub request_timeout: Duration,
@@ -192,10 +202,12 @@ impl Default for ServerSettings {
             admin_token: None,
             www: None,
             max_connections: 25_000,
+            max_connections_per_address: 4_000,
             max_body_bytes: 1 << 20,
             max_header_bytes: 16 << 10,
             header_timeout: Duration::from_secs(10),
             keep_alive_timeout: Duration::from_secs(90),
+            body_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(30),
             drain_delay: Duration::ZERO,
@@ -258,19 +270,26 @@ pub struct PoolSettings {
     pub size: u32,
     /// Connections that may be opened on top under load, up to 10,000. Default: 10.
     pub max_overflow: u32,
+    /// Connections to have idle, beside those in use, before anyone asks for them, 0 to `pool.size`, as long as no more than
+    /// that are open. They are opened before `/readyz` says ready, for at most 10 s, and again after every loss. Default:
+    /// `pool.size`, so that a start, a failover and a burst find a connection; 0 opens what requests wait for.
+    pub min_idle: Option<u32>,
     /// How long a caller waits for a connection. Default: 30 s.
     #[serde(with = "duration")]
     pub timeout: Duration,
     /// How long opening one connection may take. Default: 5 s.
     #[serde(with = "duration")]
     pub connect_timeout: Duration,
-    /// Connections being opened at the same time, 1 to 100. Default: 2.
+    /// Connections being opened at the same time at the most, 1 to 100: four at first, one more with each that succeeds, one
+    /// alone after a failure. Default: 16.
     pub max_connecting: u32,
     /// Connections opened a second on average, beyond a first fill, 1 to 10,000. Default: 20.
     pub connect_rate: u32,
-    /// Age at which a connection is replaced. Default: never.
-    #[serde(with = "duration::optional")]
-    pub recycle: Option<Duration>,
+    /// Age at which a connection is replaced, up to 24 h; shortened by up to a quarter at random. 0 s: never. Default: 30 min.
+    #[serde(with = "duration")]
+    pub max_lifetime: Duration,
+    /// When the session of a connection that comes back is put back to what it was at the start. Default: auto.
+    pub reset: PoolReset,
     /// Idle time after which a connection is tested before it is used. Default: 1 s.
     #[serde(with = "duration")]
     pub pre_ping_idle: Duration,
@@ -289,16 +308,31 @@ pub enum PoolOrder {
     Fifo,
 }
 
+/// When the session of a connection that comes back is put back to what it was at the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PoolReset {
+    /// When a statement left something in it, or nobody can tell.
+    #[default]
+    Auto,
+    /// Each time: a round trip in the background.
+    Always,
+    /// Never: what one user sets, the next one finds.
+    Never,
+}
+
 impl Default for PoolSettings {
     fn default() -> Self {
         Self {
             size: 20,
             max_overflow: 10,
+            min_idle: None,
             timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
-            max_connecting: 2,
+            max_connecting: 16,
             connect_rate: 20,
-            recycle: None,
+            max_lifetime: Duration::from_secs(30 * 60),
+            reset: PoolReset::Auto,
             pre_ping_idle: Duration::from_secs(1),
             order: PoolOrder::Lifo,
         }
@@ -319,6 +353,9 @@ pub struct GateSettings {
     pub max_queue: u32,
     /// Who is let in first, and when waiting is given up early. Default: adaptive.
     pub order: QueueOrder,
+    /// Clients that count at one address, 1 to 1,000,000, for its share while others wait and its allowance while a fair
+    /// rate is in force. What more of them send comes after all others. Default: 16.
+    pub max_clients_per_address: u32,
 }
 
 /// In which order waiting requests of one priority are let in.
@@ -340,6 +377,7 @@ impl Default for GateSettings {
             timeout: Duration::from_millis(500),
             max_queue: 100,
             order: QueueOrder::Adaptive,
+            max_clients_per_address: 16,
         }
     }
 }
@@ -353,11 +391,15 @@ pub struct MonitorSettings {
     /// sign of life as often, but at least every 5 s, and every second while it is in doubt.
     #[serde(with = "duration")]
     pub interval: Duration,
+    /// For how long nobody must have been able to use the database before `/readyz` answers 503, so that a balancer sends
+    /// requests to a replica that still reaches it; up to 1 h. `"0s"`: never, for a server without replicas. Default: 10 s.
+    #[serde(with = "duration")]
+    pub unready_after: Duration,
 }
 
 impl Default for MonitorSettings {
     fn default() -> Self {
-        Self { interval: Duration::from_secs(30) }
+        Self { interval: Duration::from_secs(30), unready_after: Duration::from_secs(10) }
     }
 }
 
@@ -405,11 +447,15 @@ impl Default for ThresholdSettings {
 pub struct EventSettings {
     /// Streams open at the same time, 1 to 1,000,000; the next gets 503. Default: 20,000.
     pub max_streams: u32,
+    /// Of them from one address (IPv6: one /64), 1 to 1,000,000, and never more than half of `server.max_connections`; the
+    /// next gets 503 and polls. Behind a proxy that is not in `server.trusted_proxies` all clients are one address.
+    /// Default: 1,000.
+    pub max_streams_per_address: u32,
 }
 
 impl Default for EventSettings {
     fn default() -> Self {
-        Self { max_streams: 20_000 }
+        Self { max_streams: 20_000, max_streams_per_address: 1_000 }
     }
 }
 

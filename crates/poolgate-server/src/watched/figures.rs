@@ -24,6 +24,8 @@ pub struct Figures {
     pub closing: u32,
     /// Callers that wait for a connection.
     pub waiting: Option<u32>,
+    /// Connections that the pool is to open ahead of demand and has not opened yet.
+    pub lacking: u32,
     /// Counts disposals; 0 where there are none.
     pub generation: u64,
     /// Counts the databases that were left for another; 0 where there are none.
@@ -61,6 +63,7 @@ impl From<Counts> for Figures {
             connecting: counts.connecting,
             closing: counts.closing,
             waiting: Some(counts.waiting),
+            lacking: counts.lacking,
             generation: counts.generation,
             moves: counts.moves,
             oldest_checkout: counts.oldest_checkout,

@@ -63,6 +63,11 @@ pub trait WatchedPool: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// Whether it is paused on purpose, so that requests wait until it is resumed.
+    fn is_paused(&self) -> bool {
+        false
+    }
+
     /// What can be done about its connections; `None` where they are not ours to close.
     fn upkeep(&self) -> Option<&dyn Upkeep> {
         None

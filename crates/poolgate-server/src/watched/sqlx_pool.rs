@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_core::future::BoxFuture;
-use poolgate_pool::{Contact, Drained};
+use poolgate_pool::{AcquireError, Contact, Drained};
 use poolgate_types::Backend;
 use sqlx::{Connection, Pool};
 use tokio::time;
@@ -21,7 +21,8 @@ impl<DB: SupportedDatabase> WatchedPool for Pool<DB> {
         let capacity = self.options().get_max_connections();
         let (checked_out, idle) = split(self.size(), self.num_idle());
         // Every connection is kept until it has been idle for `idle_timeout`: none is overflow.
-        Figures { pool_size: capacity, capacity, checked_out, idle, ..Figures::default() }
+        let lacking = self.options().get_min_connections().saturating_sub(self.size());
+        Figures { pool_size: capacity, capacity, checked_out, idle, lacking, ..Figures::default() }
     }
 
     fn contact(&self) -> Contact {
@@ -31,8 +32,11 @@ impl<DB: SupportedDatabase> WatchedPool for Pool<DB> {
     fn connect_apart(&self, timeout: Duration) -> BoxFuture<'_, Result<Box<dyn ApartConnection>, BoxError>> {
         Box::pin(async move {
             let options = self.connect_options();
-            let connection = time::timeout(timeout, DB::Connection::connect_with(&options)).await??;
-            Ok(Apart::<DB>::boxed(connection))
+            match time::timeout(timeout, DB::Connection::connect_with(&options)).await {
+                Ok(Ok(connection)) => Ok(Apart::<DB>::boxed(connection)),
+                Ok(Err(error)) => Err(AcquireError::from_connect(error).into()),
+                Err(_) => Err(AcquireError::ConnectTimeout { limit: timeout }.into()),
+            }
         })
     }
 

@@ -23,8 +23,9 @@ use super::{BlindSpot, Figures};
 
 /// How long a reading may take, connecting included.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Between a failure and the next attempt.
+/// Between a failure and the next attempt; doubled each time up to the other where the login is refused.
 const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_LOGIN_PAUSE: Duration = Duration::from_secs(30);
 
 /// A connection that is kept, and what is known from reading on it.
 pub(super) struct Standing {
@@ -52,6 +53,14 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
+    /// Whether somebody has to mend the login before another attempt can succeed.
+    fn is_refusal(&self) -> bool {
+        let Self::Sql(sqlx::Error::Database(error)) = self else { return false };
+        error.code().is_some_and(|code| code.starts_with("28") || code == "3D000")
+            || error.message().contains("authentication failed")
+            || error.message().contains("no such user")
+    }
+
     /// Whether it is a sign that the database is gone, and not that this connection alone may not look.
     fn is_silence(&self) -> bool {
         // So PgBouncer says whom it refuses.
@@ -74,6 +83,7 @@ struct Known {
     answered: Option<Instant>,
     failed: Option<Instant>,
     failures: u32,
+    refused_logins: u32,
     error: Option<Arc<str>>,
     blind_spot: Option<BlindSpot>,
     /// It answers, and yet there is no reading.
@@ -180,7 +190,12 @@ impl Standing {
 
     fn is_due(&self) -> bool {
         let mut known = self.known();
-        let pause = if known.failures > 0 { PAUSE.max(self.interval) } else { self.interval };
+        let pause = match (known.failures, known.refused_logins) {
+            (0, _) => self.interval,
+            (_, refused) => {
+                PAUSE.saturating_mul(1 << (refused.clamp(1, 10) - 1)).min(LONGEST_LOGIN_PAUSE).max(self.interval)
+            }
+        };
         let due = known.begun.is_none_or(|begun| begun.elapsed() >= pause);
         if due {
             known.begun = Some(Instant::now());
@@ -196,6 +211,7 @@ impl Standing {
         }
         known.answered = Some(Instant::now());
         known.failures = 0;
+        known.refused_logins = 0;
         known.error = None;
         known.unreadable = None;
     }
@@ -223,6 +239,7 @@ impl Standing {
             known.unreadable = before.or_else(|| Some(BlindSpot { message, since: Timestamp::now() }));
         }
         known.failures = known.failures.saturating_add(1);
+        known.refused_logins = if trouble.is_refusal() { known.refused_logins.saturating_add(1) } else { 0 };
         known.error = Some(error.into());
     }
 

@@ -174,9 +174,9 @@ async fn each_cause_is_ended_and_others_are_left_alone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_on_the_server_that_was_left_keeps_its_place() {
     let server = server("moved", 2, |cleanup| cleanup.revoke = true);
+    let elsewhere = tokio::task::spawn_blocking(Database::start).await.expect("joined").expect("PostgreSQL");
     let working = runs(lease(&server).await, "SELECT pg_sleep(4)");
     tokio::time::sleep(LONG).await;
-    let elsewhere = tokio::task::spawn_blocking(Database::start).await.expect("joined").expect("PostgreSQL");
     server.pool.move_to(elsewhere.url("postgres").parse().expect("a URL"));
     let newer = lease(&server).await;
 

@@ -4,6 +4,7 @@ mod cleanup;
 #[cfg(unix)]
 mod cli;
 mod harness;
+mod health;
 mod ladder;
 mod malformed;
 mod other_sites;
@@ -14,4 +15,5 @@ mod routes;
 #[cfg(unix)]
 mod secrets;
 mod sizing;
+mod slow;
 mod stream;

@@ -73,8 +73,8 @@ async fn a_database_that_goes_away_and_comes_back() {
         .await;
 }
 
-/// A full server lives: the breaker for a dead one stays closed. The monitor asks no faster for that, and the pool learns
-/// it from the monitor.
+/// A server that is full for the whole pool is an outage. The monitor asks no faster for that, and the pool learns it from
+/// the monitor.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_server_is_not_hammered_by_those_who_look_after_it() {
     const SLOTS: usize = 4;
@@ -109,7 +109,7 @@ async fn a_full_server_is_not_hammered_by_those_who_look_after_it() {
     let (asked, allowed) = (attempts() - before, 3 + began.elapsed().as_secs() as usize);
     println!("{refused} requests were refused, {asked} attempts reached the server");
     assert!(asked <= allowed && refused > allowed, "{asked} attempts for {refused} requests");
-    assert_eq!(poolgate.status().circuit_breaker, CircuitState::Closed);
+    assert_ne!(poolgate.status().circuit_breaker, CircuitState::Closed);
 
     drop(others);
     let back = Instant::now();

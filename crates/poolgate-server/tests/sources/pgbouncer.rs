@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::harness::{ask, connect, eventually, options, pooler, postgres, run, trouble, watch};
 use poolgate_server::{Demand, PgBouncer, WatchedPool};
 use poolgate_test_postgres::Postgres;
-use poolgate_types::{AlertKind, CircuitState, routes};
+use poolgate_types::{AlertKind, CircuitState, Health, Level, Reason, routes};
 use sqlx::{Executor, raw_sql};
 
 const TRANSACTIONS: &[&str] = &["pool_mode=transaction", "default_pool_size=2"];
@@ -139,7 +139,7 @@ async fn a_user_who_may_not_look_cuts_nobody_off() {
         tokio::time::sleep(Duration::from_secs(3)).await;
         let status = poolgate.status();
         assert_eq!(status.circuit_breaker, CircuitState::Closed);
-        assert!(status.alerts.iter().all(|alert| alert.kind != AlertKind::DatabaseUnreachable), "{:?}", status.alerts);
+        assert!(status.alerts.iter().all(|alert| alert.kind != AlertKind::DatabaseSilent), "{:?}", status.alerts);
         assert_eq!(find().expect("still").since, alert.since, "one alert, not a new one with each attempt");
         assert!(poolgate.readiness().missing().is_some(), "nothing has been read yet");
     }
@@ -203,4 +203,70 @@ async fn a_database_that_is_gone_behind_it_opens_the_breaker_until_it_is_back() 
     tokio::task::block_in_place(|| postgres.start_again()).expect("started");
     eventually("closed", || poolgate.status().circuit_breaker == CircuitState::Closed).await;
     app.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pause_makes_clients_wait_and_is_no_outage() {
+    let postgres = postgres().await;
+    postgres.create_database("paused").expect("created");
+    let pooler = pooler(postgres, "paused", &["pool_mode=transaction", "default_pool_size=20"]).await;
+    let poolgate = watch(PgBouncer::new(options(&pooler.url("stats", "paused"))));
+    let url = pooler.url("app", "paused");
+    let apps: Vec<_> = (0..4)
+        .map(|_| {
+            let url = url.clone();
+            tokio::spawn(async move {
+                let mut connection = connect(&url).await;
+                let mut served = 0_u64;
+                // Whoever meets an error would have met an outage.
+                while connection.execute(raw_sql("SELECT pg_sleep(0.02)")).await.is_ok() && served < 100_000 {
+                    served += 1;
+                }
+            })
+        })
+        .collect();
+    eventually("at work", || poolgate.status().pool.checked_out > 0 && poolgate.status().alerts.is_empty()).await;
+    assert!(poolgate.readiness().missing().is_none());
+    let paused = || poolgate.status().alerts.into_iter().find(|alert| alert.kind == AlertKind::DatabasePaused);
+
+    // It returns when those at work have ended.
+    tokio::task::block_in_place(|| pooler.console("PAUSE paused")).expect("paused");
+    eventually("told", || paused().is_some()).await;
+    let begun = std::time::Instant::now();
+    // Longer than clients that wait without a connection in use would need to count as an outage.
+    while begun.elapsed() < Duration::from_secs(6) {
+        let (status, config) = (poolgate.status(), poolgate.config());
+        assert_eq!(status.circuit_breaker, CircuitState::Closed, "{status:?}");
+        assert!(!config.circuit_breaker_open && config.enforced, "{config:?}");
+        assert_eq!((config.reason, config.throttling_level), (Reason::DatabasePaused, Level::Moderate));
+        assert!(config.fair_rate_per_second.is_some_and(|rate| rate <= 1.0), "{config:?}");
+        let alerts = status.alerts.iter().filter(|alert| alert.kind != AlertKind::DatabasePaused).count();
+        assert_eq!((alerts, status.health), (0, Health::Degraded), "{:?}", status.alerts);
+        assert!(poolgate.readiness().missing().is_none());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(poolgate.status().pool.waiting > Some(0), "they wait");
+
+    tokio::task::block_in_place(|| pooler.console("RESUME paused")).expect("resumed");
+    let resumed = std::time::Instant::now();
+    eventually("as before", || !poolgate.config().enforced && paused().is_none()).await;
+    println!("as before {:?} after it was resumed", resumed.elapsed());
+    eventually("at work again", || poolgate.status().pool.checked_out > 0).await;
+    assert!(apps.iter().all(|app| !app.is_finished()), "nobody was turned away");
+    apps.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_that_the_console_refuses_is_tried_ever_more_rarely() {
+    let postgres = postgres().await;
+    let pooler = pooler(postgres, "postgres", TRANSACTIONS).await;
+    let source = PgBouncer::new(options(&pooler.url("nobody", "postgres")));
+    let begun = std::time::Instant::now();
+    let mut newest = 0;
+    while begun.elapsed() < Duration::from_secs(8) {
+        source.refresh().expect("elsewhere").await;
+        newest = source.contact().consecutive_failures;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!((2..=4).contains(&newest), "{newest} logins in 8 s, instead of 8");
 }

@@ -129,8 +129,8 @@ impl Limiter for Impatient {
         }
     }
 
-    fn release(&mut self, held: Duration, answered: bool, now: Duration) -> Option<u32> {
-        self.line.release(held, answered, now)
+    fn release(&mut self, client: Option<u32>, held: Duration, answered: bool, now: Duration) -> Option<u32> {
+        self.line.release(client, held, answered, now)
     }
 
     fn shed(&mut self, now: Duration) -> Option<u32> {

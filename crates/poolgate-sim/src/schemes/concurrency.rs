@@ -210,7 +210,7 @@ impl<L: Limit> Limiter for Concurrency<L> {
         }
     }
 
-    fn release(&mut self, held: Duration, answered: bool, now: Duration) -> Option<u32> {
+    fn release(&mut self, client: Option<u32>, held: Duration, answered: bool, now: Duration) -> Option<u32> {
         // Whoever leaves is known by when it started; of two that started together it does not matter which.
         if let Some(place) = self.running.iter().position(|(since, _)| *since + held == now) {
             let (_, let_in) = self.running.swap_remove(place);
@@ -220,7 +220,7 @@ impl<L: Limit> Limiter for Concurrency<L> {
                 self.learn(let_in, false, now);
             }
         }
-        let next = self.pool.release(held, answered, now);
+        let next = self.pool.release(client, held, answered, now);
         if let Some(request) = next {
             self.start(request, now);
         }
@@ -290,8 +290,8 @@ mod tests {
         assert_eq!(limiter.arrive(arrival(1), ms(0)), Admission::Start);
         assert_eq!(limiter.arrive(arrival(2), ms(10)), Admission::Wait);
         assert_eq!(limiter.arrive(arrival(3), ms(20)), Admission::Reject);
-        assert_eq!(limiter.release(ms(50), true, ms(50)), Some(2));
-        assert_eq!(limiter.release(ms(50), true, ms(100)), None);
+        assert_eq!(limiter.release(None, ms(50), true, ms(50)), Some(2));
+        assert_eq!(limiter.release(None, ms(50), true, ms(100)), None);
         let trips: Vec<_> = limiter.limit.1.iter().map(|trip| (trip.took, trip.in_flight)).collect();
         assert_eq!(trips, [(ms(50), 1), (ms(90), 2)]);
     }
@@ -303,7 +303,7 @@ mod tests {
         assert_eq!(limiter.arrive(arrival(2), ms(1)), Admission::Wait);
         assert_eq!(limiter.arrive(arrival(3), ms(2)), Admission::Wait);
         assert_eq!(limiter.arrive(arrival(4), ms(3)), Admission::Reject);
-        assert_eq!(limiter.release(ms(50), true, ms(50)), Some(3));
+        assert_eq!(limiter.release(None, ms(50), true, ms(50)), Some(3));
         assert_eq!(limiter.next_expiry(), Some(ms(1001)));
         assert_eq!(limiter.shed(ms(1000)), None);
         assert_eq!(limiter.shed(ms(1001)), Some(2));

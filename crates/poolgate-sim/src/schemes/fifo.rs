@@ -33,7 +33,7 @@ impl Limiter for Fifo {
         }
     }
 
-    fn release(&mut self, _held: Duration, _answered: bool, _now: Duration) -> Option<u32> {
+    fn release(&mut self, _client: Option<u32>, _held: Duration, _answered: bool, _now: Duration) -> Option<u32> {
         let next = self.queue.pop_front().map(|(_, request)| request);
         if next.is_none() {
             self.in_flight -= 1;

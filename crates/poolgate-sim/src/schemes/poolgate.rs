@@ -80,8 +80,8 @@ impl Limiter for CoDel {
         }
     }
 
-    fn release(&mut self, _held: Duration, _answered: bool, now: Duration) -> Option<u32> {
-        self.gate.release(now)
+    fn release(&mut self, client: Option<u32>, _held: Duration, _answered: bool, now: Duration) -> Option<u32> {
+        self.gate.release(client.map(u64::from), now)
     }
 
     fn shed(&mut self, now: Duration) -> Option<u32> {
@@ -107,6 +107,7 @@ impl Limiter for CoDel {
             self.gate.set_hold(hold);
         }
         self.gate.set_limited(orders.limited);
+        self.gate.set_filling(orders.filling);
         if let Some(permits) = orders.permits {
             self.gate.resize(permits);
         }
@@ -139,7 +140,12 @@ impl Publisher for Document {
             self.config = Rc::new(decision.config.clone());
             tell.all.push(Message::Config(Rc::clone(&self.config)));
         }
-        Orders { hold: decision.mean_hold, permits: Some(decision.permits), limited: decision.config.enforced }
+        Orders {
+            hold: decision.mean_hold,
+            permits: Some(decision.permits),
+            limited: decision.config.enforced,
+            filling: decision.filling,
+        }
     }
 
     fn current(&mut self, _client: u32) -> Option<Message> {

@@ -116,6 +116,10 @@ impl Client for Throttled {
                     return Some((request, Verdict::Start));
                 }
                 Event::Rejected(id, _) => return Some((self.forget(id)?, Verdict::Refuse)),
+                // Here requests fail without contact only while nothing at all is answered.
+                Event::Ask => {
+                    let _ = self.throttle.configure(&News::NoContact, now);
+                }
                 _ => {}
             }
         }

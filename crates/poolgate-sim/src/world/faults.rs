@@ -5,7 +5,7 @@ use std::time::Duration;
 use poolgate_control::Sample;
 
 use super::{Event, FALLBACK_POLL, RECONNECT, World};
-use crate::{scenario::FaultKind, scheme::Transport};
+use crate::{pool::Pool, scenario::FaultKind, scheme::Transport};
 
 impl World<'_> {
     pub(super) fn fault(&mut self, number: usize, begins: bool) {
@@ -19,6 +19,17 @@ impl World<'_> {
             }
             (FaultKind::Restart, true) => self.stop_server(),
             (FaultKind::Restart, false) => self.start_server(),
+            (FaultKind::Dispose, true) => {
+                self.pool.dispose();
+                self.connect();
+            }
+            (FaultKind::Dispose, false) => {}
+            (FaultKind::Shrink, begins) => {
+                let connections = f64::from(self.scenario.database.connections);
+                let factor = if begins { fault.factor } else { 1.0 };
+                self.pool.resize(((connections / factor) as u32).max(1));
+                self.connect();
+            }
             (FaultKind::StreamCut, true) => self.cut_streams(),
             (FaultKind::StreamCut, false) => {
                 self.streams = true;
@@ -31,12 +42,12 @@ impl World<'_> {
         self.up = false;
         self.cut_streams();
         self.incarnation += 1;
-        let waiting: Vec<u32> = self.database.abandon().collect();
+        let waiting: Vec<u32> = self.database.abandon().chain(self.pool.abandon()).collect();
         for number in waiting {
             self.lose(number);
         }
         // Whoever waited at the gate is lost too.
-        while let Some(number) = self.limiter.release(Duration::ZERO, false, self.now) {
+        while let Some(number) = self.limiter.release(None, Duration::ZERO, false, self.now) {
             self.lose(number);
         }
     }
@@ -45,6 +56,7 @@ impl World<'_> {
         self.up = true;
         self.streams = true;
         self.limiter = self.scheme.limiter(self.scenario);
+        self.pool = Pool::new(&self.scenario.database);
         self.publisher = self.scheme.publisher(self.scenario, 1 + u64::from(self.incarnation));
         self.sample = Sample::default();
         for browser in &mut self.browsers {

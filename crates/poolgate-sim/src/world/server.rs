@@ -57,14 +57,37 @@ impl World<'_> {
     }
 
     fn start(&mut self, number: u32) {
-        let request = &mut self.requests[number as usize];
-        request.started_at = self.now;
-        let wait = self.now - request.arrived_at;
+        self.requests[number as usize].started_at = self.now;
         self.sample.gate.admitted += 1;
+        if self.pool.acquire(number) {
+            self.begin(number);
+        }
+        self.connect();
+    }
+
+    /// A request has its connection.
+    fn begin(&mut self, number: u32) {
+        let wait = self.now - self.requests[number as usize].arrived_at;
         self.waits.add(wait, self.now);
         self.meter.admit(wait, self.now);
         self.database.start(number, self.now);
         self.plan_finish();
+    }
+
+    pub(super) fn connect(&mut self) {
+        for _ in 0..self.pool.connects() {
+            self.schedule.at(self.now + self.pool.connect_time(), Event::Connected(self.incarnation));
+        }
+    }
+
+    pub(super) fn connected(&mut self, incarnation: u32) {
+        if incarnation != self.incarnation {
+            return;
+        }
+        if let Some(next) = self.pool.connected() {
+            self.begin(next);
+        }
+        self.connect();
     }
 
     pub(super) fn plan_finish(&mut self) {
@@ -84,11 +107,15 @@ impl World<'_> {
             }
             let outcome = if answered { Outcome::Served } else { Outcome::NoContact };
             self.reply(number, outcome);
-            if let Some(next) = self.limiter.release(held, answered, self.now) {
+            if let Some(next) = self.pool.release() {
+                self.begin(next);
+            }
+            if let Some(next) = self.limiter.release(Some(request.client), held, answered, self.now) {
                 self.start(next);
             }
             self.shed();
         }
+        self.connect();
         self.plan_finish();
     }
 
@@ -153,9 +180,11 @@ impl World<'_> {
         let occupancy = self.limiter.occupancy(self.now);
         Sample {
             pool: PoolSample {
-                checked_out: occupancy.in_flight,
-                capacity: self.scenario.database.connections,
-                waiting: 0,
+                checked_out: self.pool.in_use(),
+                capacity: self.pool.capacity(),
+                waiting: self.pool.waiting(),
+                open: self.pool.in_use() + self.pool.idle(),
+                closing: 0,
             },
             gate: GateSample {
                 permits: self.scenario.database.connections,

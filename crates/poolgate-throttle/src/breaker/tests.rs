@@ -37,7 +37,18 @@ impl Bench {
             assert_eq!(bench.ask(ms(at)), Admission::Flow);
             bench.fail(ms(at));
         }
+        assert!(bench.breaker.asks() && !bench.breaker.asks());
+        assert_eq!(bench.ask(ms(1000)), Admission::Flow);
+        bench.breaker.no_contact(ms(1000));
         bench
+    }
+
+    fn judge(&mut self, verdict: Verdict, now: Duration) {
+        self.breaker.judge(verdict, AT, now, &mut self.rng);
+    }
+
+    fn start_probe(&mut self, now: Duration) -> u64 {
+        self.breaker.start_probe(now, &mut self.rng)
     }
 }
 
@@ -83,7 +94,7 @@ fn a_silent_config_route_alone_opens_nothing() {
 fn one_probe_at_a_time_and_its_success_closes() {
     let mut bench = Bench::opened(1);
     assert_eq!(bench.ask(ms(2000)), Admission::Probe);
-    let number = bench.breaker.start_probe(ms(2000));
+    let number = bench.start_probe(ms(2000));
     assert!(matches!(bench.ask(ms(2000)), Admission::Refuse { .. }));
     assert_eq!(bench.breaker.state(ms(2000), false), CircuitState::HalfOpen);
     bench.end(PermitKind::Probe(number), Outcome::Success, ms(2100));
@@ -98,7 +109,7 @@ fn failed_probes_double_the_wait_up_to_a_minute_with_full_jitter() {
         let mut now = ms(2000);
         for waits in &mut waits {
             assert_eq!(bench.ask(now), Admission::Probe);
-            let number = bench.breaker.start_probe(now);
+            let number = bench.start_probe(now);
             bench.end(PermitKind::Probe(number), Outcome::Failure, now);
             let Local::Open { probe_at, .. } = bench.breaker.local else { panic!("closed") };
             waits.push(probe_at - now);
@@ -116,11 +127,11 @@ fn failed_probes_double_the_wait_up_to_a_minute_with_full_jitter() {
 fn a_probe_without_an_answer_never_leaves_it_half_open() {
     let mut bench = Bench::opened(1);
     assert_eq!(bench.ask(ms(2000)), Admission::Probe);
-    let lost = bench.breaker.start_probe(ms(2000));
+    let lost = bench.start_probe(ms(2000));
     assert!(matches!(bench.ask(ms(11_999)), Admission::Refuse { .. }));
     // A tab that slept meanwhile finds the failed probe's wait over as well.
     assert_eq!(bench.ask(ms(200_000)), Admission::Probe);
-    let number = bench.breaker.start_probe(ms(200_000));
+    let number = bench.start_probe(ms(200_000));
     bench.end(PermitKind::Probe(lost), Outcome::Failure, ms(200_001));
     assert_eq!(bench.breaker.probe.map(|probe| probe.number), Some(number), "a late answer is not this probe's");
     bench.end(PermitKind::Probe(number), Outcome::Aborted, ms(200_002));
@@ -137,16 +148,84 @@ fn many_failures_at_once_while_open_do_not_prolong_it() {
 #[test]
 fn the_servers_verdict_rules() {
     let mut bench = Bench::new(1);
-    bench.breaker.judge(Verdict::Open { retry_after: ms(7000) }, AT, ms(0));
+    bench.judge(Verdict::Open { retry_after: ms(7000) }, ms(0));
     assert_eq!(bench.ask(ms(2000)), Admission::Refuse { retry_after: ms(5000) });
-    assert_eq!(bench.ask(ms(60_000)), Admission::Refuse { retry_after: ms(1000) }, "until it says otherwise");
-    bench.breaker.judge(Verdict::HalfOpen { fraction: 1.0 }, AT, ms(60_000));
+    assert_eq!(bench.ask(ms(7000)), Admission::Refuse { retry_after: ms(1000) }, "until it says otherwise");
+    bench.judge(Verdict::HalfOpen { fraction: 1.0 }, ms(60_000));
     assert_eq!(bench.ask(ms(60_000)), Admission::Probe);
-    bench.breaker.start_probe(ms(60_000));
+    bench.start_probe(ms(60_000));
     assert_eq!(bench.ask(ms(60_001)), Admission::Wait);
     assert_eq!(bench.ask(ms(70_000)), Admission::Probe, "the unanswered one is given up");
-    bench.breaker.judge(Verdict::Closed, AT, ms(70_000));
+    bench.judge(Verdict::Closed, ms(70_000));
     assert_eq!(bench.ask(ms(70_000)), Admission::Flow);
+}
+
+#[test]
+fn a_verdict_that_stays_is_probed_less_and_less_often() {
+    let mut waits = vec![Vec::new(); 6];
+    for seed in 0..200 {
+        let mut bench = Bench::new(seed);
+        bench.judge(Verdict::Open { retry_after: ms(7000) }, ms(0));
+        let (mut now, mut last) = (ms(7000), ms(7000));
+        for waits in &mut waits {
+            while bench.ask(now) != Admission::Probe {
+                now += ms(10);
+            }
+            waits.push(now - last);
+            last = now;
+            let number = bench.start_probe(now);
+            assert_eq!(bench.breaker.state(now, false), CircuitState::HalfOpen);
+            assert!(matches!(bench.ask(now), Admission::Refuse { .. }), "one at a time");
+            bench.end(PermitKind::Probe(number), Outcome::Rejected { retry_after: None }, now);
+            // The same outage in another word.
+            bench.judge(Verdict::Open { retry_after: ms(7000) }, now);
+            assert_eq!(bench.breaker.state(now, false), CircuitState::Open);
+        }
+    }
+    for (most, waits) in [10, 20, 40, 60, 60, 60].into_iter().zip(&waits) {
+        let (most, longest) = (Duration::from_secs(most), *waits.iter().max().unwrap());
+        assert!(longest <= most + ms(10) && longest > most.mul_f64(0.9), "{longest:?} of {most:?}");
+        assert!(*waits.iter().min().unwrap() < most.mul_f64(0.1));
+    }
+}
+
+#[test]
+fn an_outage_that_is_over_and_comes_back_begins_anew() {
+    let mut bench = Bench::new(1);
+    let open = Verdict::Open { retry_after: ms(0) };
+    bench.judge(open, ms(0));
+    bench.start_probe(ms(10_000));
+    bench.judge(Verdict::HalfOpen { fraction: 0.0 }, ms(11_000));
+    bench.judge(open, ms(12_000));
+    assert_eq!(bench.breaker.own_probes.map(|own| own.spread), Some(ms(20_000)), "the same one");
+    bench.judge(Verdict::Closed, ms(13_000));
+    bench.judge(open, ms(14_000));
+    assert_eq!(bench.breaker.own_probes.map(|own| own.spread), Some(ms(10_000)));
+}
+
+#[test]
+fn a_path_that_fails_while_the_server_is_heard_is_no_evidence() {
+    let mut bench = Bench::new(1);
+    let mut asked = 0;
+    for at in (0..60_000).step_by(500) {
+        bench.fail(ms(at));
+        if bench.breaker.asks() {
+            asked += 1;
+            bench.breaker.heard(ms(at), &mut bench.rng);
+        }
+        assert_eq!(bench.ask(ms(at)), Admission::Flow);
+    }
+    assert_eq!(asked, 24, "one question for five failures");
+}
+
+#[test]
+fn a_path_that_fails_does_not_keep_it_open_when_the_server_is_back() {
+    let mut bench = Bench::opened(1);
+    assert_eq!(bench.ask(ms(2000)), Admission::Probe);
+    bench.breaker.heard(ms(2000), &mut bench.rng);
+    let number = bench.start_probe(ms(2000));
+    bench.end(PermitKind::Probe(number), Outcome::Failure, ms(2100));
+    assert_eq!(bench.ask(ms(2100)), Admission::Flow);
 }
 
 #[test]
@@ -164,10 +243,10 @@ fn the_share_of_probing_clients_is_right_and_changes_with_the_version() {
 #[test]
 fn a_stale_verdict_becomes_one_probe() {
     let mut bench = Bench::new(1);
-    bench.breaker.judge(Verdict::Open { retry_after: ms(7000) }, AT, ms(0));
+    bench.judge(Verdict::Open { retry_after: ms(7000) }, ms(0));
     bench.breaker.lapse(ms(10_000), &mut bench.rng);
     assert_eq!(bench.ask(ms(11_000)), Admission::Probe);
-    bench.breaker.judge(Verdict::Closed, AT, ms(11_000));
+    bench.judge(Verdict::Closed, ms(11_000));
     assert_eq!(bench.ask(ms(11_000)), Admission::Flow, "a fresh verdict replaces it");
 }
 
@@ -177,12 +256,12 @@ fn news_from_the_server_brings_the_next_probe_forward() {
     let mut now = ms(2000);
     for _ in 0..12 {
         assert_eq!(bench.ask(now), Admission::Probe);
-        let number = bench.breaker.start_probe(now);
+        let number = bench.start_probe(now);
         bench.end(PermitKind::Probe(number), Outcome::Failure, now);
         let Local::Open { probe_at, .. } = bench.breaker.local else { panic!("closed") };
         now = probe_at;
     }
-    let number = bench.breaker.start_probe(now);
+    let number = bench.start_probe(now);
     bench.end(PermitKind::Probe(number), Outcome::Failure, now);
     bench.breaker.heard(now, &mut bench.rng);
     assert_eq!(bench.ask(now + ms(1000)), Admission::Probe);
@@ -191,12 +270,12 @@ fn news_from_the_server_brings_the_next_probe_forward() {
 #[test]
 fn a_failed_probe_of_a_stale_verdict_is_evidence_of_its_own() {
     let mut bench = Bench::new(1);
-    bench.breaker.judge(Verdict::Open { retry_after: ms(7000) }, AT, ms(0));
+    bench.judge(Verdict::Open { retry_after: ms(7000) }, ms(0));
     bench.breaker.lapse(ms(10_000), &mut bench.rng);
     assert_eq!(bench.ask(ms(11_000)), Admission::Probe);
-    let number = bench.breaker.start_probe(ms(11_000));
+    let number = bench.start_probe(ms(11_000));
     bench.end(PermitKind::Probe(number), Outcome::Failure, ms(11_000));
-    bench.breaker.judge(Verdict::Closed, AT, ms(11_000));
+    bench.judge(Verdict::Closed, ms(11_000));
     assert!(matches!(bench.ask(ms(11_000)), Admission::Refuse { .. }), "the server's word does not close it");
 }
 

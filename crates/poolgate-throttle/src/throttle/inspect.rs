@@ -9,14 +9,14 @@ use crate::{
     Eta, Priority, Savings, State,
     eta::{self, Ahead},
     event::Reported,
-    lease::Held,
+    servers::Held,
 };
 
 impl Throttle {
     /// What is in force at `now`. Changes nothing.
     pub fn state(&self, now: Duration) -> State {
         let now = self.now.max(now);
-        let held = self.lease.held();
+        let held = self.lease.held(now);
         let limits = self.lease.limits_at(now);
         let oldest = self.queue.oldest_since();
         let Reported { level, breaker, stale } = self.to_report(now);
@@ -59,7 +59,7 @@ impl Throttle {
 
     /// The state as `poll` reports it.
     pub(super) fn to_report(&self, now: Duration) -> Reported {
-        self.lease.held().map_or_else(Reported::default, |held| Reported {
+        self.lease.held(now).map_or_else(Reported::default, |held| Reported {
             level: held.policy.level,
             breaker: self.breaker.state(now, held.is_stale(now)),
             stale: held.is_stale(now),

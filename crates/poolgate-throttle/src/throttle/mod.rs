@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use poolgate_types::{CircuitState, Level};
+use poolgate_types::{CircuitState, ConfigVersion, Level};
 
 use crate::{
     Backoff, Configured, Event, InvalidConfig, Limits, News, Order, Outcome, Permit, RejectReason, Rejection, Request,
@@ -17,11 +17,13 @@ use crate::{
     bucket::{self, Bucket},
     event::Reported,
     lease::Lease,
+    limits::Policy,
     pause::Pause,
     queue::{Discipline, Queue, Wait},
     request::PermitKind,
     retries::RetryBudget,
     rng::Rng,
+    servers::Servers,
     spacing::Spacing,
 };
 
@@ -48,6 +50,8 @@ pub struct Throttle {
     share: Share,
     /// This throttle's share of what the lease means at `now`.
     limits: Limits,
+    /// The config that is obeyed, whether it is a header's, and whether it is stale.
+    obeyed: Option<(ConfigVersion, bool, bool)>,
     /// The server's life that the budget belongs to; 0: none yet.
     epoch: u64,
     bucket: Bucket,
@@ -79,6 +83,7 @@ impl Throttle {
             lease: Lease::Unknown,
             share: Share::default(),
             limits: Limits::default(),
+            obeyed: None,
             epoch: 0,
             bucket: Bucket::new(&mut rng),
             spacing: Spacing::default(),
@@ -126,29 +131,19 @@ impl Throttle {
         self.limits.rate_per_second.map_or(0.0, |rate| self.bucket.reshare(rate, kept, tokens, now))
     }
 
-    /// Takes in what the client has learned about the config. The higher (epoch, version) wins wherever it came from.
+    /// Takes in what the client has learned about the config. Of one epoch the higher version wins wherever it came from; of
+    /// several epochs that are heard in turn, the one that allows the most.
     ///
     /// # Errors
     ///
     /// [`InvalidConfig`] when a field is out of range; nothing has changed then, and the last good config holds on.
     pub fn configure(&mut self, news: &News, now: Duration) -> Result<Configured, InvalidConfig> {
         let now = self.advance(now);
-        let was_stale = self.lease.held().is_some_and(|held| held.is_stale(now));
         let configured = self.lease.learn(news, now)?;
         match news {
             News::NoContact => self.breaker.no_contact(now),
             News::Closed => {}
             _ => self.breaker.heard(now, &mut self.rng),
-        }
-        if let Some(held) = self.lease.held()
-            && !held.is_stale(now)
-            && (was_stale || configured == Configured::Applied)
-        {
-            self.breaker.judge(held.policy.verdict, held.policy.at, now);
-            if held.policy.at.epoch != self.epoch {
-                self.epoch = held.policy.at.epoch;
-                self.bucket.break_off();
-            }
         }
         self.enforce(now);
         Ok(configured)
@@ -194,17 +189,19 @@ impl Throttle {
             return;
         }
         if let Outcome::Rejected { retry_after } = outcome {
-            self.turned_away(retry_after, now);
+            let by = self.lease.servers().and_then(Servers::last_heard);
+            self.turned_away(retry_after, by, now);
         }
         self.breaker.learn(permit.kind, outcome, now, &mut self.rng);
     }
 
     /// The gate said when to return: the same as [`Outcome::Rejected`], for whoever finds out that it was the gate after it
-    /// has completed the permit. Then drain [`poll`](Self::poll).
-    pub fn turned_away(&mut self, retry_after: Option<Duration>, now: Duration) {
+    /// has completed the permit. `by` is the epoch that the answer named, of several servers the one whose gate it was. Then
+    /// drain [`poll`](Self::poll).
+    pub fn turned_away(&mut self, retry_after: Option<Duration>, by: Option<u64>, now: Duration) {
         let now = self.advance(now);
         if !self.passes_through() && !self.is_regulated(now) {
-            self.pause.extend(retry_after, now, &mut self.rng);
+            self.pause.extend(retry_after, by, now, &mut self.rng);
         }
     }
 
@@ -243,6 +240,9 @@ impl Throttle {
         if let Some((id, rejection)) = self.shed.pop_front() {
             return Some(Event::Rejected(id, rejection));
         }
+        if !self.passes_through() && self.breaker.asks() {
+            return Some(Event::Ask);
+        }
         if self.queue.is_empty() {
             return None;
         }
@@ -277,7 +277,7 @@ impl Throttle {
         }
         let deadline = self.queue.first_deadline()?;
         let start = self.breaker.waits_until().or_else(|| self.next_start());
-        let change = self.lease.held().and_then(|held| held.next_change(self.now));
+        let change = self.lease.held(self.now).and_then(|held| held.next_change(self.now));
         let due = [start, change].into_iter().flatten().fold(deadline, Duration::min);
         // What is due already waits for `poll`, or was rounded: then a moment later is soon enough.
         Some(if due > self.now { due } else { soonest })
@@ -291,17 +291,28 @@ impl Throttle {
         }
         self.now = self.now.max(now);
         self.born.get_or_insert(self.now);
-        if let Some(held) = self.lease.held()
-            && held.is_stale(self.now)
-        {
-            self.breaker.lapse(held.expires_at, &mut self.rng);
-        }
         self.enforce(self.now);
         self.now
     }
 
     /// Puts into force what the lease means at `now`.
     fn enforce(&mut self, now: Duration) {
+        if let Some(held) = self.lease.held(now) {
+            let Policy { at, partial, verdict, .. } = held.policy;
+            let obeyed = Some((at, partial, held.is_stale(now)));
+            if obeyed != self.obeyed {
+                self.obeyed = obeyed;
+                if held.is_stale(now) {
+                    self.breaker.lapse(held.expires_at, &mut self.rng);
+                } else {
+                    self.breaker.judge(verdict, at, now, &mut self.rng);
+                }
+                if at.epoch != self.epoch {
+                    self.epoch = at.epoch;
+                    self.bucket.break_off();
+                }
+            }
+        }
         let limits = self.share.of(self.lease.limits_at(now));
         if limits != self.limits {
             let client =
@@ -312,7 +323,7 @@ impl Throttle {
     }
 
     fn passes_through(&self) -> bool {
-        self.lease.held().is_none()
+        self.lease.servers().is_none()
     }
 
     fn may_start(&self, now: Duration) -> bool {
@@ -333,7 +344,14 @@ impl Throttle {
 
     fn paused_until(&self) -> Duration {
         let until = self.pause.until();
-        if until > self.now && self.is_regulated(self.now) { Duration::ZERO } else { until }
+        let acts = until <= self.now || !(self.is_regulated(self.now) || self.others_take());
+        if acts { until } else { Duration::ZERO }
+    }
+
+    /// The pause is one server's, and another one takes requests.
+    fn others_take(&self) -> bool {
+        let servers = self.lease.servers();
+        self.pause.by().zip(servers).is_some_and(|(epoch, servers)| servers.others_take(epoch, self.now))
     }
 
     fn is_full(&self) -> bool {
@@ -346,7 +364,7 @@ impl Throttle {
     /// few are rejected. Silence on top leaves the database idle, and ends in a burst that causes the next rejections: in
     /// the simulator, pauses of 50 ms cost ten clients 3 % of the goodput, pauses of 0.3 s 30 %.
     fn is_regulated(&self, now: Duration) -> bool {
-        self.lease.held().is_some_and(|held| !held.is_stale(now))
+        self.lease.held(now).is_some_and(|held| !held.is_stale(now))
             && self.limits.rate_per_second.is_some()
             && self.limits.per_minute.is_none()
             && self.breaker.state(now, false) == CircuitState::Closed
@@ -369,7 +387,7 @@ impl Throttle {
 
     fn start_admitted(&mut self, id: RequestId, admission: Admission, now: Duration) -> Permit {
         let kind = match admission {
-            Admission::Probe => PermitKind::Probe(self.breaker.start_probe(now)),
+            Admission::Probe => PermitKind::Probe(self.breaker.start_probe(now, &mut self.rng)),
             _ => PermitKind::Counted,
         };
         self.start(id, kind, now)

@@ -12,6 +12,7 @@ mod overload;
 mod pause;
 mod properties;
 mod queue;
+mod replicas;
 mod retries;
 mod savings;
 mod shares;

@@ -102,12 +102,12 @@ fn where_nothing_else_limits_it_acts_though_the_config_is_fresh() {
 #[test]
 fn while_the_server_gives_a_rate_there_is_none() {
     let mut world = World::configured(fair(1, 2.0, 10), 1);
-    world.throttle.turned_away(Some(secs(60)), world.now);
+    world.throttle.turned_away(Some(secs(60)), None, world.now);
     assert_eq!(world.state().paused_for, ms(0));
     assert_eq!(world.throttle.savings(world.now).unwrap().paused_for_seconds, 0.0);
 
     let mut world = World::configured(normal(1), 1);
-    world.throttle.turned_away(Some(secs(60)), world.now);
+    world.throttle.turned_away(Some(secs(60)), None, world.now);
     assert!(world.submit().unwrap().is_some());
     let _ = world.configure(news(fair(2, 2.0, 10)));
     world.run_for(secs(2));
@@ -121,10 +121,10 @@ fn whoever_learns_of_it_later_says_so() {
     let mut world = World::configured(normal(1), 1);
     assert_eq!(world.submit(), Ok(None));
     world.run_for(ms(50));
-    world.throttle.turned_away(Some(secs(2)), world.now);
+    world.throttle.turned_away(Some(secs(2)), None, world.now);
     assert!(world.submit().unwrap().is_some());
     let mut passing = World::new(1);
-    passing.throttle.turned_away(Some(secs(2)), passing.now);
+    passing.throttle.turned_away(Some(secs(2)), None, passing.now);
     assert_eq!(passing.submit(), Ok(None), "without a config nothing acts");
 }
 

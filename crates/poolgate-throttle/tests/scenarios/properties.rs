@@ -8,11 +8,11 @@ use poolgate_throttle::{
     Backoff, Event, Limits, News, Order, Outcome, Permit, Priority, RejectReason, Request, RequestId, Savings,
     Settings, Share, Submitted, Throttle,
 };
-use poolgate_types::{CircuitState, ConfigHeader, Level, ThrottlingConfig};
+use poolgate_types::{CircuitState, ConfigHeader, ConfigVersion, Level, ThrottlingConfig};
 use proptest::prelude::*;
 
 use crate::{
-    configs::{EPOCH, at, fair, fixed, half_open, normal, open},
+    configs::{EPOCH, fair, fixed, half_open, normal, open},
     world::{ms, secs},
 };
 
@@ -92,7 +92,7 @@ fn any_news() -> impl Strategy<Value = News> {
     prop_oneof![
         8 => any_config().prop_map(News::Config),
         4 => any_config().prop_map(|config| News::Header(ConfigHeader::from(&config))),
-        2 => (0..50_u64).prop_map(|version| News::Current(at(version))),
+        2 => (epoch(), 0..50_u64).prop_map(|(epoch, version)| News::Current(ConfigVersion { epoch, version })),
         1 => Just(News::NoContact),
         1 => Just(News::HeaderMissing),
         1 => Just(News::NotFound),
@@ -103,9 +103,9 @@ fn any_news() -> impl Strategy<Value = News> {
 fn any_config() -> impl Strategy<Value = ThrottlingConfig> {
     let levels = [Level::Normal, Level::Moderate, Level::Aggressive, Level::Emergency];
     let rate = prop_oneof![Just(f64::MIN_POSITIVE), 0.01..50.0, Just(f64::MAX), any::<f64>()];
-    let at = (prop::bool::weighted(0.05), 0..50_u64);
+    let at = (epoch(), 0..50_u64);
     (at, prop::sample::select(levels.to_vec()), rate, 0..12_u32, 0.0..1.0, 0..6).prop_map(
-        |((restarted, version), level, rate, concurrency, fraction, kind)| {
+        |((epoch, version), level, rate, concurrency, fraction, kind)| {
             let config = match kind {
                 0 => normal(version),
                 1 | 2 => fair(version, rate, concurrency),
@@ -113,9 +113,14 @@ fn any_config() -> impl Strategy<Value = ThrottlingConfig> {
                 4 => open(version),
                 _ => half_open(version, fraction),
             };
-            ThrottlingConfig { epoch: config.epoch + u64::from(restarted), ..config }
+            ThrottlingConfig { epoch, ..config }
         },
     )
+}
+
+/// One server, mostly; or siblings of it.
+fn epoch() -> impl Strategy<Value = u64> {
+    prop_oneof![8 => Just(EPOCH), 2 => (0..3_u64).prop_map(|later| EPOCH + later)]
 }
 
 /// What must be true of a throttle, kept apart from it.
@@ -202,7 +207,10 @@ impl Model {
                 self.now = if ms < 0 { self.now.saturating_sub(by) } else { self.now + by };
             }
             Step::Wake => self.now = self.throttle.next_wakeup().unwrap_or(self.now),
-            Step::TurnedAway(seconds) => self.throttle.turned_away(seconds.map(secs), self.now),
+            Step::TurnedAway(seconds) => {
+                let by = seconds.map(|seconds| EPOCH + seconds % 3);
+                self.throttle.turned_away(seconds.map(secs), by, self.now);
+            }
             Step::Share(share, tokens) => {
                 let given = self.throttle.set_share(share, tokens, self.now);
                 assert!(given.is_finite() && given >= 0.0, "{given}");

@@ -1,6 +1,6 @@
 //! A throttle, requests that take their time, and a clock that jumps from one thing to the next.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use poolgate_throttle::{
     Configured, Event, News, Outcome, Permit, Priority, RejectReason, Rejection, Request, RequestId, Settings, State,
@@ -24,6 +24,10 @@ pub(crate) struct World {
     pub(crate) starts: Vec<(Duration, RequestId)>,
     pub(crate) rejections: Vec<(Duration, RequestId, Rejection)>,
     pub(crate) changes: Vec<Event>,
+    /// Of requests that have ended and that the test completes by itself.
+    pub(crate) by_hand: Option<VecDeque<Permit>>,
+    /// What becomes of a question that the throttle asks for.
+    pub(crate) answer: News,
     running: Vec<(Duration, Permit, Outcome)>,
 }
 
@@ -40,6 +44,8 @@ impl World {
             starts: Vec::new(),
             rejections: Vec::new(),
             changes: Vec::new(),
+            by_hand: None,
+            answer: News::NoContact,
             running: Vec::new(),
         }
     }
@@ -81,6 +87,16 @@ impl World {
         answer
     }
 
+    pub(crate) fn complete(&mut self, permit: Permit, outcome: Outcome) {
+        self.throttle.complete(permit, outcome, self.now);
+        self.drain();
+    }
+
+    /// The next request that has ended and is not completed.
+    pub(crate) fn take_ended(&mut self) -> Option<Permit> {
+        self.by_hand.as_mut()?.pop_front()
+    }
+
     pub(crate) fn abort(&mut self, id: RequestId) -> bool {
         let aborted = self.throttle.abort(id, self.now);
         self.drain();
@@ -108,7 +124,10 @@ impl World {
             steps += 1;
             let ended = self.running.extract_if(.., |(at, ..)| *at <= next).collect::<Vec<_>>();
             for (_, permit, outcome) in ended {
-                self.throttle.complete(permit, outcome, next);
+                match &mut self.by_hand {
+                    Some(ended) => ended.push_back(permit),
+                    None => self.throttle.complete(permit, outcome, next),
+                }
             }
             self.drain();
         }
@@ -143,6 +162,7 @@ impl World {
                     self.start(permit);
                 }
                 Event::Rejected(id, rejection) => self.rejections.push((self.now, id, rejection)),
+                Event::Ask => drop(self.throttle.configure(&self.answer, self.now)),
                 change => self.changes.push(change),
             }
         }

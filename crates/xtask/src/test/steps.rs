@@ -27,6 +27,7 @@ pub(super) const STEPS: &[Step] = &[
     Step { name: "clippy for wasm", slow: false, counts: Counts::Itself, work: clippy_wasm },
     Step { name: "pure crates reach for nothing", slow: false, counts: Counts::Itself, work: purity::check },
     Step { name: "Rust tests", slow: false, counts: Counts::RustTests, work: rust_tests },
+    Step { name: "short soak", slow: true, counts: Counts::RustTests, work: short_soak },
     Step { name: "documentation", slow: true, counts: Counts::Itself, work: documentation },
     Step { name: "JavaScript types", slow: false, counts: Counts::Itself, work: types },
     Step { name: "JavaScript tests", slow: false, counts: Counts::NodeTests, work: javascript_tests },
@@ -83,6 +84,15 @@ fn rust_tests(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     let mut long = setting.project.cargo();
     long.args(["test", "--locked", "--workspace", "--test", "postgres", "--", "--ignored", "--nocapture"]);
     transcript.run_both(&mut test, &mut long)
+}
+
+/// By itself: it asks what share of their wishes is served. It is not named by its package, which would build it anew.
+fn short_soak(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
+    postgres::find_or_install()?;
+    postgres::find_or_install_pooler()?;
+    let mut test = setting.project.cargo();
+    test.args(["test", "--locked", "--workspace", "--test", "short", "--", "--ignored", "--nocapture"]);
+    transcript.run(test.env("TEST_POOLGATE_BIN", crate::server::binary(setting.project)))
 }
 
 fn documentation(setting: &Setting, transcript: &mut Transcript) -> Result<()> {

@@ -2,6 +2,7 @@
 
 mod abuse;
 mod closed_loop;
+mod cold_start;
 mod commands;
 mod lifecycle;
 mod outage;

@@ -26,7 +26,8 @@ struct World {
     closing: VecDeque<Box<Pooled<u32>>>,
     queue: VecDeque<(u64, u32)>,
     dismissed: Vec<u32>,
-    retry_at: Option<Instant>,
+    /// The soonest comes last.
+    retries: Vec<Instant>,
     opened: u32,
     callers: u32,
     /// What a resize may leave open beyond the capacity.
@@ -46,7 +47,7 @@ impl World {
             closing: VecDeque::new(),
             queue: VecDeque::new(),
             dismissed: Vec::new(),
-            retry_at: None,
+            retries: Vec::new(),
             opened: 0,
             callers: 0,
             tolerated: 0,
@@ -158,9 +159,8 @@ impl World {
 
     fn wait_for(&mut self, time: Duration) {
         self.now += time;
-        if self.retry_at.is_some_and(|at| self.now >= at) {
-            self.retry_at = None;
-            self.state.retry_due();
+        while let Some(at) = self.retries.pop_if(|at| self.now >= *at) {
+            self.state.retry_due(at);
             self.pump();
         }
     }
@@ -186,15 +186,21 @@ impl World {
     fn pump(&mut self) {
         let start = self.state.start_connects(self.now);
         self.connecting += start.connects;
-        if let Some(pause) = start.retry_in {
-            assert!(self.retry_at.is_none(), "two retries planned");
-            self.retry_at = Some(self.now + pause);
+        if let Some(at) = start.retry_at {
+            self.retries.push(at);
+            self.retries.sort_by(|one, other| other.cmp(one));
+            assert!(self.retries.len() <= 2, "one for those who wait, one ahead of demand: {:?}", self.retries);
         }
         self.check();
         assert!(self.connecting <= self.config.max_connecting);
         let counts = self.state.counts(self.now);
+        let late = self.state.lacking() > counts.connecting + counts.closing
+            && counts.connecting == 0
+            && self.retries.is_empty()
+            && !self.state.is_closed();
+        assert!(!late, "connections are lacking, there is room, and nobody connects: {counts:?}");
         let hopeless =
-            counts.waiting > 0 && counts.connecting == 0 && self.retry_at.is_none() && counts.open() < counts.capacity;
+            counts.waiting > 0 && counts.connecting == 0 && self.retries.is_empty() && counts.open() < counts.capacity;
         assert!(!hopeless, "someone waits, there is room, and nobody connects: {counts:?}");
     }
 
@@ -225,7 +231,7 @@ impl World {
 }
 
 fn opened(connection: u32, generation: u64, expires: Option<Instant>) -> Opened<u32> {
-    Opened { connection, generation, expires, server_pid: None }
+    Opened { connection, generation, expires, server_pid: None, read_only: false }
 }
 
 fn config(size: u32, max_overflow: u32) -> PoolConfig {

@@ -57,10 +57,11 @@ proptest! {
         max_overflow in 1_u32..3,
         fifo in any::<bool>(),
         connect_rate in prop_oneof![Just(20_u32), Just(10_000)],
+        min_idle in 0_u32..4,
         steps in prop::collection::vec(steps(), 1..200),
     ) {
         let order = if fifo { Order::Fifo } else { Order::Lifo };
-        let mut world = World::new(PoolConfig { order, connect_rate, ..config(size, max_overflow) });
+        let mut world = World::new(PoolConfig { order, connect_rate, min_idle, ..config(size, max_overflow) });
         for step in steps {
             match step {
                 // Refused while the database is away: nothing may have changed.
@@ -109,7 +110,7 @@ proptest! {
         }
         prop_assert_eq!(world.state.revoked(), 0);
         // Past the longest pause after a failed connect.
-        world.wait_for(Duration::from_secs(5));
+        world.wait_for(Duration::from_secs(30));
         let capacity = world.state.capacity();
         for _ in 0..capacity {
             prop_assert!(world.acquire().is_ok());

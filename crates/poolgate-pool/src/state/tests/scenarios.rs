@@ -77,19 +77,20 @@ fn a_dead_database_tells_everyone_at_once_and_is_not_stormed() {
     for _ in 0..5 {
         world.acquire().unwrap();
     }
-    assert_eq!(world.connecting, 2);
-    world.connect_ends(Err(refused()));
-    world.connect_ends(Err(refused()));
+    assert_eq!(world.connecting, 4);
+    for _ in 0..4 {
+        world.connect_ends(Err(refused()));
+    }
     assert_eq!(world.dismissed, [1, 2, 3, 4, 5]);
     assert!(matches!(world.acquire(), Err(AcquireError::Connect(_))), "within the pause");
     assert_eq!(world.connecting, 0);
-    world.wait_for(Duration::from_millis(101));
+    world.wait_for(Duration::from_millis(401));
     assert!(!world.acquire().unwrap(), "after the pause someone tries again");
     assert_eq!(world.connecting, 1);
 }
 
 #[test]
-fn after_a_failure_one_connect_alone_has_to_succeed() {
+fn after_a_failure_one_connect_alone_has_to_succeed_then_there_are_ever_more() {
     let mut world = World::new(PoolConfig { max_connecting: 4, ..config(4, 0) });
     for _ in 0..4 {
         world.acquire().unwrap();
@@ -105,7 +106,23 @@ fn after_a_failure_one_connect_alone_has_to_succeed() {
     }
     assert_eq!(world.connecting, 1);
     world.connect_ends(Ok(()));
-    assert_eq!(world.connecting, 3);
+    assert_eq!(world.connecting, 2);
+    world.connect_ends(Ok(()));
+    assert_eq!((world.connecting, world.leases.len()), (2, 2), "all that are left");
+}
+
+#[test]
+fn connects_that_succeed_let_ever_more_be_opened_at_once() {
+    let mut world = World::new(PoolConfig { max_connecting: 9, ..config(30, 0) });
+    for _ in 0..30 {
+        world.acquire().unwrap();
+    }
+    let mut at_once = Vec::new();
+    while world.connecting > 0 {
+        at_once.push(world.connecting);
+        (0..world.connecting).for_each(|_| world.connect_ends(Ok(())));
+    }
+    assert_eq!(at_once, [4, 8, 9, 9]);
 }
 
 #[test]
@@ -226,7 +243,7 @@ fn connections_are_opened_ahead_up_to_the_size() {
     let mut world = World::new(config(3, 2));
     world.state.keep_open(10);
     world.pump();
-    assert_eq!(world.connecting, 2, "no more at once than allowed");
+    assert_eq!(world.connecting, 3);
     while world.connecting > 0 {
         world.connect_all();
     }
@@ -236,6 +253,67 @@ fn connections_are_opened_ahead_up_to_the_size() {
     world.close_ends();
     world.connect_all();
     assert_eq!(world.state.counts(world.now).idle, 3, "what is lost is made up for");
+}
+
+#[test]
+fn idle_connections_are_opened_ahead_beside_those_in_use() {
+    let mut world = World::new(PoolConfig { min_idle: 2, ..config(4, 2) });
+    let idle = |world: &World| world.state.counts(world.now).idle;
+    world.pump();
+    assert_eq!(world.state.counts(world.now).lacking, 2);
+    world.connect_all();
+    assert_eq!((idle(&world), world.state.counts(world.now).lacking), (2, 0));
+    for (busy, ready) in [(1, 2), (2, 2), (3, 1), (4, 0)] {
+        assert!(world.acquire().unwrap());
+        assert_eq!(world.state.is_short(), busy < 3, "four are the size");
+        world.pump();
+        world.connect_all();
+        assert_eq!(idle(&world), ready, "beside {busy}");
+    }
+    assert!(!world.acquire().unwrap(), "beyond the size only those who wait get one");
+    assert_eq!(world.connecting, 1);
+    world.connect_all();
+    (0..5).for_each(|_| world.give_back(0, Verdict::Clean));
+    world.close_ends();
+    assert_eq!((idle(&world), world.connecting), (4, 0));
+}
+
+#[test]
+fn a_pool_that_is_to_be_warm_stays_as_large_as_it_is_made() {
+    let mut world = World::new(PoolConfig { min_idle: u32::MAX, ..config(2, 0) });
+    let idle = |world: &World| world.state.counts(world.now).idle;
+    world.pump();
+    world.connect_all();
+    world.resize(3, 0);
+    world.connect_all();
+    assert_eq!(idle(&world), 3);
+    assert_eq!(world.state.close_surplus_idle(0).len(), 0);
+    world.closing.extend(world.state.dispose());
+    assert_eq!(world.state.counts(world.now).lacking, 3);
+    (0..3).for_each(|_| world.close_ends());
+    world.wait_for(Duration::from_millis(1));
+    world.connect_all();
+    assert_eq!(idle(&world), 3, "each place is taken again");
+}
+
+#[test]
+fn nobody_waits_for_it_so_a_failure_is_not_tried_again_soon() {
+    let mut world = World::new(PoolConfig { min_idle: 4, ..config(4, 0) });
+    world.pump();
+    (0..4).for_each(|_| world.connect_ends(Err(refused())));
+    world.wait_for(Duration::from_millis(4999));
+    assert_eq!(world.connecting, 0);
+    assert!(!world.acquire().unwrap(), "who needs one does not wait for so long");
+    assert_eq!(world.connecting, 1);
+    world.connect_ends(Err(full()));
+    world.wait_for(Duration::from_secs(29));
+    assert_eq!(world.connecting, 0);
+    world.wait_for(Duration::from_secs(1));
+    assert_eq!(world.connecting, 1);
+    while world.connecting > 0 {
+        world.connect_ends(Ok(()));
+    }
+    assert_eq!(world.state.counts(world.now).idle, 4);
 }
 
 #[test]
@@ -265,7 +343,7 @@ fn what_became_of_a_database_that_was_left_is_nobodys_business() {
     assert_eq!(world.state.counts(world.now).moves, before + 1);
     assert!(world.state.connect_failed(&refused(), before, world.now, 0.0).is_empty(), "nobody is told");
     let start = world.state.start_connects(world.now);
-    assert_eq!((start.connects, start.retry_in), (1, None), "and there is no pause");
+    assert_eq!((start.connects, start.retry_at), (1, None), "and there is no pause");
 }
 
 #[test]
@@ -276,7 +354,7 @@ fn after_a_move_the_retry_that_was_planned_is_not_waited_for() {
     world.acquire().unwrap();
     world.acquire().unwrap();
     world.connect_ends(Err(full()));
-    assert!(world.retry_at.is_some(), "the server that is full is asked later");
+    assert!(!world.retries.is_empty(), "the server that is full is asked later");
     let _ = world.state.moved();
     // As long as it takes to be allowed another connect, and not until the retry.
     world.now += Duration::from_millis(100);
@@ -284,5 +362,5 @@ fn after_a_move_the_retry_that_was_planned_is_not_waited_for() {
     let moves = world.state.moves();
     let told = world.state.connect_failed(&refused(), moves, world.now, 0.5);
     assert_eq!(told.len(), 1, "the first of two");
-    assert!(world.state.start_connects(world.now).retry_in.is_some(), "a pause of its own");
+    assert!(world.state.start_connects(world.now).retry_at.is_some(), "a pause of its own");
 }

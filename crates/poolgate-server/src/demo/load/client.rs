@@ -151,6 +151,7 @@ impl NativeClient {
             match event {
                 Event::Start(id, permit) => decided.push((state.waiting.remove(&id), Ok(self.ticket(permit)))),
                 Event::Rejected(id, rejection) => decided.push((state.waiting.remove(&id), Err(rejection))),
+                Event::Ask => state.missed = true,
                 _ => {}
             }
         }
@@ -180,15 +181,31 @@ impl Ticket {
     /// # Errors
     ///
     /// [`NoAnswer`] when there was none in time.
-    pub async fn get(mut self, path: &str, deadline: Instant) -> Result<Answer, NoAnswer> {
-        let answer = self.client.http.get(path, deadline).await;
-        if let Some(permit) = self.permit.take() {
-            self.client.complete(permit, outcome(&answer));
-        }
+    pub async fn get(self, path: &str, deadline: Instant) -> Result<Answer, NoAnswer> {
+        let http = self.client.http.clone();
+        self.learn(http.get(path, deadline)).await
+    }
+
+    /// Sends a JSON document with POST; otherwise as [`get`](Self::get).
+    ///
+    /// # Errors
+    ///
+    /// [`NoAnswer`] when there was none in time; the server may have done what was asked all the same.
+    pub async fn post_json(self, path: &str, document: String, deadline: Instant) -> Result<Answer, NoAnswer> {
+        let http = self.client.http.clone();
+        self.learn(http.post_json(path, document, deadline)).await
+    }
+
+    async fn learn(mut self, exchange: impl Future<Output = Result<Answer, NoAnswer>>) -> Result<Answer, NoAnswer> {
+        let answer = exchange.await;
+        // Before the outcome: of several servers it is the one that was heard last who turned a request away.
         match &answer {
             Ok(Answer { config: Some(header), .. }) => self.client.hear(&News::Header(*header)),
             Ok(Answer { status, .. }) if status.is_success() => self.client.hear(&News::HeaderMissing),
             _ => {}
+        }
+        if let Some(permit) = self.permit.take() {
+            self.client.complete(permit, outcome(&answer));
         }
         answer
     }

@@ -5,8 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderMap, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Empty, Limited};
+use http::{HeaderMap, Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -23,7 +23,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Sends requests to one server. Clones share its connections.
 #[derive(Clone, Debug)]
 pub struct HttpClient {
-    client: Client<HttpConnector, Empty<Bytes>>,
+    client: Client<HttpConnector, Full<Bytes>>,
     authority: String,
 }
 
@@ -74,8 +74,24 @@ impl HttpClient {
     ///
     /// [`NoAnswer`] when there was none in time.
     pub async fn get(&self, path: &str, deadline: Instant) -> Result<Answer, NoAnswer> {
+        let request = Request::get(self.uri(path)?).body(Full::default());
+        self.exchange(request.map_err(|_| NoAnswer::NoContact)?, deadline).await
+    }
+
+    /// Sends a JSON document with POST and reads the answer, until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`NoAnswer`] when there was none in time; the server may have done what was asked all the same.
+    pub async fn post_json(&self, path: &str, document: String, deadline: Instant) -> Result<Answer, NoAnswer> {
+        let request =
+            Request::post(self.uri(path)?).header(header::CONTENT_TYPE, "application/json").body(Full::from(document));
+        self.exchange(request.map_err(|_| NoAnswer::NoContact)?, deadline).await
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>, deadline: Instant) -> Result<Answer, NoAnswer> {
         let exchange = async {
-            let response = self.client.get(self.uri(path)?).await.map_err(|_| NoAnswer::NoContact)?;
+            let response = self.client.request(request).await.map_err(|_| NoAnswer::NoContact)?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, MAX_BODY_BYTES).collect().await.map_err(|_| NoAnswer::NoContact)?;
             Ok(Answer {

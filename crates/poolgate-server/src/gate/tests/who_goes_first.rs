@@ -107,7 +107,7 @@ async fn in_a_full_queue_a_light_caller_takes_the_place_of_a_heavy_one() {
 
 #[tokio::test(start_paused = true)]
 async fn who_cannot_be_answered_in_time_does_not_wait() {
-    let core = Core::new(&settings(1, 10), Registry::default(), Vec::new());
+    let core = core(&settings(1, 10));
     core.limiter().set_hold(Duration::from_millis(200));
     let counter = Counter::new(Gate::with_core(core)).await;
     for (deadline, waited) in [("90", 0), ("180", 80), ("0", 0)] {

@@ -48,6 +48,10 @@ pub(crate) enum Reach {
     OptedIn,
 }
 
+impl Reach {
+    const ALL: [Self; 2] = [Self::Safe, Self::OptedIn];
+}
+
 /// A cleanup that has been admitted and has yet to run.
 #[derive(Debug)]
 #[must_use = "no other cleanup begins until it has run"]
@@ -70,7 +74,7 @@ impl Cleaner {
 
     /// Somebody asks for one.
     pub(crate) fn admit_manual(&self, reach: Reach) -> Result<Admitted, CoolingDown> {
-        let begun = self.state().schedule.begin_manual(self.origin.elapsed());
+        let begun = self.state().schedule.begin_manual(reach, self.origin.elapsed());
         begun
             .map(|()| Admitted { trigger: CleanupTrigger::Manual, reach })
             .map_err(|remaining| CoolingDown { remaining })

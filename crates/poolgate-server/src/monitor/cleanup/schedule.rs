@@ -4,12 +4,16 @@ use std::{collections::VecDeque, time::Duration};
 
 use poolgate_types::CleanupTrigger;
 
+use super::Reach;
+
 /// Cleanups in a row that may free nothing before the automatic ones stop.
 const INEFFECTIVE_RUNS: u32 = 2;
 /// The cooldown of automatic cleanups doubles up to this.
 const LONGEST_COOLDOWN: Duration = Duration::from_secs(10 * 60);
 /// Automatic cleanups within [`LONGEST_COOLDOWN`], at most.
 const AUTOMATIC_RUNS: usize = 3;
+/// When to ask again while one is running.
+const ONE_AT_A_TIME: Duration = Duration::from_secs(1);
 /// Usage below which a pool is at ease again, in percent: less than where a cleanup becomes due, so that a pool that
 /// swings around that is not cleaned over and over.
 pub(super) const CALM_PERCENT: f64 = 75.0;
@@ -21,7 +25,8 @@ pub(super) struct Schedule {
     /// After the first automatic one.
     base_cooldown: Duration,
     cooldown: Duration,
-    manual: Option<Duration>,
+    /// The newest that was asked for, for each reach: one without a token keeps nobody away who has it.
+    manual: [Option<Duration>; Reach::ALL.len()],
     /// The newest automatic ones, the oldest first.
     automatic: VecDeque<Duration>,
     ineffective: u32,
@@ -34,7 +39,7 @@ impl Schedule {
             manual_cooldown,
             base_cooldown: cooldown,
             cooldown,
-            manual: None,
+            manual: [None; Reach::ALL.len()],
             automatic: VecDeque::new(),
             ineffective: 0,
             running: false,
@@ -42,13 +47,21 @@ impl Schedule {
     }
 
     /// Somebody asks for one: it begins, or the time until it may.
-    pub(super) fn begin_manual(&mut self, now: Duration) -> Result<(), Duration> {
-        let last = self.manual.into_iter().chain(self.running.then_some(now)).max();
+    pub(super) fn begin_manual(&mut self, reach: Reach, now: Duration) -> Result<(), Duration> {
+        if self.running {
+            return Err(ONE_AT_A_TIME.min(self.manual_cooldown));
+        }
+        let [_, opted_in] = &self.manual;
+        // The admin's cleanup does all that one without a token would do.
+        let last = match reach {
+            Reach::Safe => self.manual.iter().flatten().max().copied(),
+            Reach::OptedIn => *opted_in,
+        };
         let remaining = last.map_or(Duration::ZERO, |last| (last + self.manual_cooldown).saturating_sub(now));
         if !remaining.is_zero() {
             return Err(remaining);
         }
-        self.manual = Some(now);
+        self.manual[reach as usize] = Some(now);
         self.running = true;
         Ok(())
     }
@@ -157,17 +170,34 @@ mod tests {
     fn one_at_a_time_and_asked_for_ones_keep_their_distance() {
         let at = Duration::from_secs;
         let mut schedule = schedule();
-        assert_eq!(schedule.begin_manual(at(0)), Ok(()));
+        assert_eq!(schedule.begin_manual(Reach::Safe, at(0)), Ok(()));
         assert!(!schedule.begin_automatic(true, 95.0, at(1)), "one is running");
         assert!(!schedule.ended(CleanupTrigger::Manual, 0));
         assert!(!schedule.begin_automatic(true, 95.0, at(3)), "it is not over yet");
         schedule.over();
-        assert_eq!(schedule.begin_manual(at(4)), Err(at(6)));
+        assert_eq!(schedule.begin_manual(Reach::Safe, at(4)), Err(at(6)));
         assert!(schedule.begin_automatic(true, 95.0, at(5)));
-        assert_eq!(schedule.begin_manual(at(30)), Err(at(10)), "the automatic one is still running");
+        assert_eq!(schedule.begin_manual(Reach::Safe, at(30)), Err(at(1)), "the automatic one is still running");
         schedule.ended(CleanupTrigger::Automatic, 0);
-        assert_eq!(schedule.begin_manual(at(31)), Err(at(10)), "it is not over yet");
+        assert_eq!(schedule.begin_manual(Reach::Safe, at(31)), Err(at(1)), "it is not over yet");
         schedule.over();
-        assert_eq!(schedule.begin_manual(at(31)), Ok(()));
+        assert_eq!(schedule.begin_manual(Reach::Safe, at(31)), Ok(()));
+    }
+
+    #[test]
+    fn those_without_a_token_do_not_keep_the_admin_away() {
+        let at = Duration::from_secs;
+        let mut schedule = schedule();
+        let mut begins = |reach, now| {
+            let begun = schedule.begin_manual(reach, at(now));
+            schedule.over();
+            begun
+        };
+        assert_eq!(begins(Reach::Safe, 0), Ok(()));
+        assert_eq!(begins(Reach::OptedIn, 1), Ok(()));
+        assert_eq!(begins(Reach::OptedIn, 2), Err(at(9)), "its own distance");
+        assert_eq!(begins(Reach::Safe, 10), Err(at(1)), "the admin's has done all of it");
+        assert_eq!(begins(Reach::Safe, 11), Ok(()));
+        assert_eq!(begins(Reach::OptedIn, 11), Ok(()));
     }
 }

@@ -28,7 +28,10 @@ pub(super) struct Reading {
     /// wait.
     pub(super) arrived: u64,
     pub(super) session_mode: bool,
+    /// Every watched database is paused, by its name or with all others: who asks waits.
     pub(super) paused: bool,
+    /// Some watched database takes no new clients.
+    pub(super) disabled: bool,
     /// The databases that it knows.
     pub(super) databases: Vec<String>,
 }
@@ -66,7 +69,12 @@ pub(super) async fn read(connection: &mut PgConnection, database: Option<&str>) 
         // As long as nobody has come to any: as if one user had, to each.
         reading.make_room(&Size::of(database), if in_use.is_empty() { 1 } else { users });
     }
-    reading.paused = watched().any(|row| number(row, &["paused"]) == Some(1) || number(row, &["disabled"]) == Some(1));
+    let is_set = |row: &PgRow, column| number(row, &[column]) == Some(1);
+    reading.disabled = watched().any(|row| is_set(row, "disabled"));
+    reading.paused = watched().next().is_some() && watched().all(|row| is_set(row, "paused"));
+    if !reading.paused && reading.is_stuck() {
+        reading.paused = is_paused_as_a_whole(connection).await?;
+    }
     let columns: &[&str] =
         if statements { &["query_count", "total_query_count"] } else { &["xact_count", "total_xact_count"] };
     for row in totals.iter().filter(|row| is_watched(&text(row, "database"))) {
@@ -77,6 +85,11 @@ pub(super) async fn read(connection: &mut PgConnection, database: Option<&str>) 
 }
 
 impl Reading {
+    /// Clients wait, and no connection to the database is in use.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.waiting > 0 && self.in_use == 0
+    }
+
     /// Adds what so many users of a database may have there.
     fn make_room(&mut self, size: &Size, users: usize) {
         let users = u32::try_from(users).unwrap_or(u32::MAX);
@@ -146,6 +159,19 @@ fn count(row: &PgRow, column: &str) -> Option<u32> {
 
 fn missing(command: &str, column: &str) -> Trouble {
     Trouble::Unclear(format!("{command} has no column `{column}`: this PgBouncer is older than 1.8, or something else"))
+}
+
+/// Whether it was paused with all of its databases, which the list of them does not show. Old versions (1.18) do not tell.
+async fn is_paused_as_a_whole(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    match show(connection, "SHOW STATE").await {
+        Ok(rows) => Ok(rows.iter().any(|row| {
+            let key = text(row, "key");
+            let stands_still = matches!(key.as_deref(), Some("paused" | "suspended"));
+            stands_still && text(row, "value").as_deref() == Some("yes")
+        })),
+        Err(sqlx::Error::Database(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// By the simple protocol, the only one that the console speaks.

@@ -18,7 +18,7 @@ use super::{
     standing::{Standing, Trouble},
 };
 
-/// Clients have waited for so long, and no server connection was in use: the database behind is gone.
+/// Clients have waited for so long, no server connection was in use, and nobody has paused it: the database behind is gone.
 const STUCK: Duration = Duration::from_secs(2);
 
 /// Watches the pools of a PgBouncer on its console.
@@ -44,6 +44,7 @@ struct Seen {
     served: f64,
     completed: u64,
     previous: Option<Reading>,
+    paused: bool,
     stuck_since: Option<Instant>,
 }
 
@@ -104,7 +105,8 @@ impl PgBouncer {
             ..Figures::default()
         });
         seen.count(&reading, self.transactions_per_request);
-        let stuck = reading.waiting > 0 && reading.in_use == 0;
+        let stuck = reading.is_stuck() && !reading.paused;
+        seen.paused = reading.paused;
         seen.previous = Some(reading);
         if !stuck {
             seen.stuck_since = None;
@@ -120,8 +122,8 @@ impl PgBouncer {
                 "PgBouncer knows no database `{name}` (yet); it has: {}",
                 reading.databases.join(", ")
             )),
-            _ if reading.paused => {
-                Some("the database is paused or disabled in PgBouncer: RESUME or ENABLE it on the console".to_owned())
+            _ if reading.disabled => {
+                Some("the database is disabled in PgBouncer, which refuses new clients: ENABLE it on the console".to_owned())
             }
             _ if reading.session_mode => Some(
                 "pool_mode is session: those who wait are connections, not requests, so no fair rate can be worked out. \
@@ -200,6 +202,10 @@ impl WatchedPool for PgBouncer {
 
     fn blind_spot(&self) -> Option<BlindSpot> {
         self.standing.blind_spot()
+    }
+
+    fn is_paused(&self) -> bool {
+        !self.standing.has_failed() && self.seen().paused
     }
 }
 

@@ -81,7 +81,9 @@ fn in_schedules(work: impl Fn() + Clone + Send + Sync + 'static) {
 }
 
 async fn together(acts: &Arc<[Act]>) {
-    let pool = Arc::new(Pool::new(&config(1, 1)));
+    let min_idle = thread_rng().gen_range(0..3);
+    let pool = Arc::new(Pool::new(&PoolConfig { min_idle, ..config(1, 1) }));
+    pool.connect_for_waiters();
     for caller in start(&pool, acts) {
         caller.await.unwrap();
     }

@@ -95,7 +95,7 @@ impl Pool {
 
     pub(super) fn kept_open(&self) -> u32 {
         let state = self.state();
-        state.keep_open.min(state.size)
+        state.keep_open.max(state.min_idle).min(state.size)
     }
 
     /// Each session has a place of its own, no place is taken twice, and nothing is idle beside somebody who waits or
@@ -184,7 +184,7 @@ impl Pool {
         Found::Queue(ticket, answer)
     }
 
-    fn connect_for_waiters(self: &Arc<Self>) {
+    pub(super) fn connect_for_waiters(self: &Arc<Self>) {
         let now = self.now();
         let mut state = self.state();
         let start = state.start_connects(now);
@@ -193,11 +193,11 @@ impl Pool {
         for _ in 0..start.connects {
             spawn(Arc::clone(self).connect());
         }
-        if let Some(pause) = start.retry_in {
+        if let Some(at) = start.retry_at {
             let pool = Arc::clone(self);
             spawn(async move {
-                pool.advance(pause);
-                pool.state().retry_due();
+                pool.advance(at.saturating_duration_since(pool.now()));
+                pool.state().retry_due(at);
                 pool.connect_for_waiters();
             });
         }
@@ -219,7 +219,7 @@ impl Pool {
             let session = self.server().begin();
             self.check();
             let server_pid = Some(session);
-            let opened = Opened { connection: session, generation, expires: None, server_pid };
+            let opened = Opened { connection: session, generation, expires: None, server_pid, read_only: false };
             self.place(|state| state.connected(opened, now));
         }
         self.connect_for_waiters();

@@ -1,0 +1,58 @@
+//! Who has how many permits, and what each caller's share of them is.
+
+use std::{collections::HashMap, hash::BuildHasherDefault};
+
+use super::recent::Spread;
+
+/// However many callers there are, a share is not below one in so many of the permits.
+const LEAST_SHARE: u32 = 10;
+
+/// The callers that are in flight or wait: as many at the most as there are permits and places in the queue.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shares {
+    present: HashMap<u64, Present, BuildHasherDefault<Spread>>,
+    /// What the present callers stand for, all together.
+    clients: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Present {
+    requests: u32,
+    /// As many clients as it was said to stand for when it came.
+    clients: u32,
+}
+
+impl Shares {
+    /// The caller, which stands for so many clients, got a permit or a place in the queue.
+    pub(super) fn enter(&mut self, caller: u64, clients: u32) {
+        let present = self.present.entry(caller).or_insert_with(|| {
+            let clients = clients.max(1);
+            self.clients += u64::from(clients);
+            Present { requests: 0, clients }
+        });
+        present.requests += 1;
+    }
+
+    /// One of the caller's permits or places is free again.
+    pub(super) fn leave(&mut self, caller: u64) {
+        let Some(present) = self.present.get_mut(&caller) else { return };
+        present.requests -= 1;
+        if present.requests == 0 {
+            self.clients -= u64::from(present.clients);
+            self.present.remove(&caller);
+        }
+    }
+
+    /// Whether the caller has permits and places for its share of all permits: in proportion to the clients that it stands
+    /// for, and at least a tenth.
+    pub(super) fn has_its_share(&self, caller: u64, permits: u32) -> bool {
+        let Some(Present { requests, clients }) = self.present.get(&caller) else { return false };
+        let proportional = (u64::from(permits) * u64::from(*clients)).div_ceil(self.clients.max(1));
+        u64::from(*requests) >= proportional.max(permits.div_ceil(LEAST_SHARE).into())
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.present.is_empty() && self.clients == 0
+    }
+}

@@ -1,0 +1,102 @@
+//! The server that the pool's sessions lead to is no longer the primary.
+
+use super::*;
+
+const INSERT: &str = "INSERT INTO orders VALUES (1)";
+
+fn primary() -> Result<Server> {
+    let server = Server::start()?;
+    server.sql("postgres", "CREATE TABLE orders (x int)")?;
+    Ok(server)
+}
+
+/// It takes no more writes, and ends no session.
+fn demote(server: &Server) -> Result {
+    server.sql("postgres", "ALTER SYSTEM SET default_transaction_read_only = on")?;
+    server.sql("postgres", "SELECT pg_reload_conf()")?;
+    Ok(())
+}
+
+fn pool_through(proxy: &Proxy, config: PoolConfig) -> Result<PoolgatePool<Postgres>> {
+    Ok(PoolgatePool::builder(proxy.url("postgres").parse()?).config(config).build()?)
+}
+
+async fn try_insert(pool: &PoolgatePool<Postgres>) -> Result<bool> {
+    let mut lease = pool.acquire().await?;
+    Ok(lease.execute(INSERT).await.is_ok())
+}
+
+#[tokio::test]
+async fn sessions_of_a_demoted_primary_leave_with_one_error_each() -> Result {
+    let (old, new) = (primary()?, primary()?);
+    let proxy = Proxy::to(old.port()).await?;
+    let pool = pool_through(&proxy, config(3, 0))?;
+    whole(&pool).await?;
+    assert!(try_insert(&pool).await?);
+
+    demote(&old)?;
+    // The server tells its sessions in its own time.
+    while old.sql("postgres", "SHOW default_transaction_read_only")? != "on" {
+        sleep(MS).await;
+    }
+    proxy.lead_to(new.port());
+    let mut failed = 0;
+    for _ in 0..10 {
+        failed += u32::from(!try_insert(&pool).await?);
+        sleep(50 * MS).await;
+    }
+    assert!(failed <= 3, "{failed} of 10 failed");
+    assert_eq!(new.sql("postgres", "SELECT count(*) FROM orders")?, (10 - failed).to_string());
+    whole(&pool).await
+}
+
+/// `25006` as well, and none of the server's doing.
+#[tokio::test]
+async fn a_transaction_that_the_app_made_read_only_costs_no_connection() -> Result {
+    let pool = pool(&SERVER, "read_only_by_choice", config(1, 0))?;
+    let mut lease = pool.acquire().await?;
+    let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut lease).await?;
+    lease.execute("CREATE TABLE IF NOT EXISTS orders (x int)").await?;
+    drop(lease);
+    for _ in 0..10 {
+        let mut lease = pool.acquire().await?;
+        let mut transaction = lease.begin_with("BEGIN READ ONLY").await?;
+        let error = transaction.execute(INSERT).await.expect_err("read only");
+        assert_eq!(error.as_database_error().and_then(|error| error.code()).as_deref(), Some("25006"));
+    }
+    // And a session that was made so: that ends with its holder.
+    let mut lease = pool.acquire().await?;
+    lease.execute("SET default_transaction_read_only = on").await?;
+    assert!(lease.execute(INSERT).await.is_err());
+    drop(lease);
+    let mut lease = pool.acquire().await?;
+    assert_eq!(sqlx::query_scalar::<_, i32>("SELECT pg_backend_pid()").fetch_one(&mut lease).await?, pid);
+    lease.execute(INSERT).await?;
+    drop(lease);
+    whole(&pool).await
+}
+
+/// The name leads to a server that only reads, and the app writes all the time: that must not become a storm.
+#[tokio::test]
+async fn a_server_that_stays_read_only_is_asked_for_few_connections() -> Result {
+    let server = primary()?;
+    demote(&server)?;
+    while server.sql("postgres", "SHOW default_transaction_read_only")? != "on" {
+        sleep(MS).await;
+    }
+    let pool = pool(&server, "reader", config(2, 0))?;
+    let started = Instant::now();
+    let mut turns = 0;
+    let mut pids = HashSet::new();
+    while started.elapsed() < 1000 * MS {
+        let mut lease = pool.acquire().await?;
+        pids.insert(sqlx::query_scalar::<_, i32>("SELECT pg_backend_pid()").fetch_one(&mut lease).await?);
+        assert!(lease.execute(INSERT).await.is_err());
+        turns += 1;
+    }
+    // Two at first, each once replaced, and one a second from then on.
+    let allowed = 4 + started.elapsed().as_secs() as usize + 1;
+    println!("{} connections for {turns} writes", pids.len());
+    assert!(pids.len() <= allowed, "{} connections for {turns} writes", pids.len());
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! Wrong tokens: so many may come from one address, and the log does not drown in them.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use crate::address::AddressKey;
+
+/// Wrong tokens of one address within [`PERIOD`] that are answered as such.
+const MOST: u32 = 10;
+const PERIOD: Duration = Duration::from_secs(60);
+/// Addresses that are remembered; beyond it the oldest is forgotten.
+const MOST_ADDRESSES: usize = 1000;
+/// Shortest time between two warnings.
+const WARNING_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The wrong tokens of late.
+#[derive(Debug, Default)]
+pub(crate) struct Guesses(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// By address; `None`, where the server does not tell it, is one as well.
+    wrong: HashMap<Option<AddressKey>, Wrong>,
+    warned: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Wrong {
+    since: Duration,
+    count: u32,
+}
+
+/// What a token that came is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Guess {
+    /// It counts for what it is; the log mentions it.
+    Counts { log: bool },
+    /// Too many wrong ones came; after this time it would count again.
+    TooMany { wait: Duration },
+}
+
+impl Guesses {
+    /// A token came from this address, a right or a wrong one, at `now` since an origin of the caller's choice.
+    pub(super) fn judge(&self, sender: Option<AddressKey>, is_right: bool, now: Duration) -> Guess {
+        let State { wrong, warned } = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        wrong.retain(|_, wrong| now.saturating_sub(wrong.since) < PERIOD);
+        if let Some(known) = wrong.get(&sender)
+            && known.count >= MOST
+        {
+            return Guess::TooMany { wait: (known.since + PERIOD).saturating_sub(now) };
+        }
+        if is_right {
+            return Guess::Counts { log: false };
+        }
+        if wrong.len() >= MOST_ADDRESSES
+            && let Some(oldest) = wrong.iter().min_by_key(|(_, wrong)| wrong.since).map(|(sender, _)| *sender)
+        {
+            wrong.remove(&oldest);
+        }
+        wrong.entry(sender).or_insert(Wrong { since: now, count: 0 }).count += 1;
+        let log = warned.is_none_or(|warned| now.saturating_sub(warned) >= WARNING_INTERVAL);
+        if log {
+            *warned = Some(now);
+        }
+        Guess::Counts { log }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(number: u32) -> Option<AddressKey> {
+        Some(AddressKey::new(std::net::Ipv4Addr::from_bits(number).into()))
+    }
+
+    #[test]
+    fn ten_wrong_ones_a_minute_are_answered_and_then_not_even_the_right_one() {
+        let (guesses, at) = (Guesses::default(), Duration::from_secs);
+        for second in 0..10 {
+            assert!(matches!(guesses.judge(address(1), false, at(second)), Guess::Counts { .. }));
+        }
+        assert_eq!(guesses.judge(address(1), false, at(20)), Guess::TooMany { wait: at(40) });
+        assert_eq!(guesses.judge(address(1), true, at(59)), Guess::TooMany { wait: at(1) });
+        assert_eq!(guesses.judge(address(2), true, at(59)), Guess::Counts { log: false }, "others are not touched");
+        assert_eq!(guesses.judge(address(1), true, at(60)), Guess::Counts { log: false });
+    }
+
+    #[test]
+    fn the_log_hears_of_it_every_ten_seconds() {
+        let guesses = Guesses::default();
+        let logged = (0..600_u32).filter(|number| {
+            let now = Duration::from_millis(100) * *number;
+            guesses.judge(address(*number), false, now) == Guess::Counts { log: true }
+        });
+        assert_eq!(logged.count(), 6);
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let guesses = Guesses::default();
+        for number in 0..5000 {
+            guesses.judge(address(number), false, Duration::from_millis(number.into()));
+        }
+        assert_eq!(guesses.0.lock().unwrap_or_else(PoisonError::into_inner).wrong.len(), MOST_ADDRESSES);
+    }
+}

@@ -1,0 +1,32 @@
+//! The soak, a program of its own: server and clients are built as the tests build them.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::project::Project;
+use crate::{postgres, server};
+
+/// `cargo xtask soak`.
+#[derive(Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct Options {
+    /// Handed on; `--help` lists them
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+/// Builds both and hands the arguments on. Whether the soak holds is its exit status; complaints are its own.
+pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
+    let asks = |argument: &String| matches!(argument.as_str(), "--help" | "-h" | "--plan");
+    let mut soak = project.cargo();
+    soak.args(["run", "--quiet", "--package", "poolgate-soak", "--"]).args(&options.arguments);
+    if !options.arguments.iter().any(asks) {
+        postgres::find_or_install()?;
+        postgres::find_or_install_pooler()?;
+        soak.env("TEST_POOLGATE_BIN", server::build(project)?);
+    }
+    let status = soak.status().context("cannot start cargo")?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
