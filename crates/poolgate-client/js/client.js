@@ -5,7 +5,7 @@
 
 import { Coalescer } from "./coalesce.js";
 import { Core } from "./core.js";
-import { errorOf } from "./errors.js";
+import { errorOf } from "./error-of.js";
 import { bareFetch } from "./host.js";
 import { instantiate } from "./module.js";
 import { readOptions } from "./options.js";
@@ -86,8 +86,12 @@ class PoolgateClient extends EventTarget {
     if (options?.coalesce === true) this.#coalescer = new Coalescer((input, init) => this.#send(input, init));
     // An own property, so that it can be passed around; a method and with one argument, as the host's is.
     const client = this;
-    ({ fetch: this.fetch } = {
-      /** @type {typeof fetch} */
+    const { fetch } = {
+      /**
+       * @param {Parameters<typeof globalThis.fetch>[0]} input
+       * @param {[RequestInit?]} rest
+       * @returns {Promise<Response>}
+       */
       fetch(input, ...rest) {
         // The host's fetch says best what is wrong with a call without arguments.
         if (arguments.length === 0) return client.#passThrough();
@@ -95,7 +99,8 @@ class PoolgateClient extends EventTarget {
         if (client.#bare.hasComeBack(input)) return client.#passThrough(input, init);
         return client.#coalescer ? client.#coalescer.fetch(input, init) : client.#send(input, init);
       },
-    });
+    };
+    this.fetch = fetch;
     /** Settled once the module works, or is known not to. Rejected only when an option is wrong. */
     this.started = this.#start(init, options);
     // Whoever waits for it hears of the failure; nobody has to.
