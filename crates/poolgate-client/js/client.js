@@ -136,13 +136,14 @@ class PoolgateClient extends EventTarget {
     // What is wrong with them is said whatever becomes of the module.
     const read = readOptions(options, shared, this.#host);
     if (!read.base) {
-      this.#unavailable("there is no page with an origin, and no option `baseUrl`");
+      const why = "there is no page with an origin, and no option `baseUrl`";
+      this.#unavailable(new Error(why), why);
       return;
     }
     try {
       await init(options?.wasm);
     } catch (error) {
-      this.#unavailable(`the wasm module does not work here: ${error}`, error);
+      this.#unavailable(error);
       return;
     }
     // Before the first limit: until it has answered, a worker of ours throttles this page's requests.
@@ -177,7 +178,7 @@ class PoolgateClient extends EventTarget {
       core.close();
     } catch (error) {
       if (!(error instanceof WebAssembly.RuntimeError)) throw error;
-      this.#unavailable(`the wasm module does not work here: ${error}`, error);
+      this.#unavailable(error);
     }
     return undefined;
   }
@@ -228,7 +229,7 @@ class PoolgateClient extends EventTarget {
     this.#core = undefined;
     this.#life.abort();
     this.#tabs?.leave();
-    this.#unavailable(`the wasm module does not work any more: ${error}`, error);
+    this.#unavailable(error);
   }
 
   #need() {
@@ -241,10 +242,10 @@ class PoolgateClient extends EventTarget {
   }
 
   /**
-   * @param {string} why
-   * @param {unknown} [error]
+   * @param {unknown} error
+   * @param {string} [why]
    */
-  #unavailable(why, error = new Error(why)) {
+  #unavailable(error, why = `the wasm module does not work here: ${error}`) {
     if (!complained) warn(`requests pass through: ${why}`);
     complained = true;
     // Later, so that whoever awaits the client can listen first.
