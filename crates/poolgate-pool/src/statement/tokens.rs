@@ -145,7 +145,9 @@ impl<'s> Iterator for Tokens<'s> {
                     continue;
                 }
                 b'-' if self.byte(self.at + 1) == b'-' => {
-                    self.skip_behind(self.at, "\n");
+                    // For PostgreSQL a carriage return ends it as well.
+                    let end = self.rest(self.at).find(['\n', '\r']);
+                    self.at = end.map_or(self.text.len(), |end| self.at + end);
                     continue;
                 }
                 b'/' if self.byte(self.at + 1) == b'*' => match self.skip_comment() {
@@ -209,6 +211,7 @@ mod tests {
             ("/* a /* nested */ SET */ SELECT a$b", "SELECT a$b"),
             ("SELECT \"SET\"\"x\", täg(1.5)", "SELECT <SET\"\"x> , täg ( _ _ _ )"),
             ("SELECT 'never closed", "SELECT CUT"),
+            ("-- a\rSET b -- c\nd --", "SET b d"),
             ("SELECT 1 /* never /* closed */", "SELECT _ CUT"),
             ("a;b=c.d", "a ; b = c . d"),
             ("", ""),
