@@ -79,7 +79,7 @@ impl Capacity {
         self.growth
     }
 
-    /// Requests wait for connects, and those get on.
+    /// Many requests wait for connects, and those get on.
     pub(crate) fn is_filling(&self) -> bool {
         self.places.are_filling()
     }

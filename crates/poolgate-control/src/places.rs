@@ -11,6 +11,8 @@ use crate::sample::PoolSample;
 
 /// Connects get on when within this time the open connections become half as many again.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The pool is filling while requests wait for this part of its places; fewer are the replacements of every day.
+const FILLING: f64 = 0.1;
 
 /// The connections that can be counted on.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +20,7 @@ pub(crate) struct Places {
     /// Where connects did not get on: so many. Otherwise all.
     reached: Option<u32>,
     growth: Option<Growth>,
+    filling: bool,
 }
 
 /// Open connections when they had last grown by enough while requests waited for more, and when that was.
@@ -46,11 +49,13 @@ impl Places {
             }
         }
         self.reached = self.reached.filter(|reached| *reached < pool.capacity);
+        let many_wait = f64::from(pool.unserved()) > FILLING * f64::from(pool.capacity);
+        self.filling = self.reached.is_none() && many_wait;
     }
 
-    /// Requests wait for more connections, and all of them can be counted on.
+    /// Many requests wait for more connections, and those can be counted on.
     pub(crate) fn are_filling(&self) -> bool {
-        self.growth.is_some() && self.reached.is_none()
+        self.filling
     }
 
     /// Of so many slots, how many have a connection that can be counted on; at least one.
