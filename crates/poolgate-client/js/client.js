@@ -89,13 +89,12 @@ class PoolgateClient extends EventTarget {
     const { fetch } = {
       /**
        * @param {Parameters<typeof globalThis.fetch>[0]} input
-       * @param {[RequestInit?]} rest
        * @returns {Promise<Response>}
        */
-      fetch(input, ...rest) {
+      fetch(input) {
         // The host's fetch says best what is wrong with a call without arguments.
         if (arguments.length === 0) return client.#passThrough();
-        const [init] = rest;
+        const init = arguments[1];
         if (client.#bare.hasComeBack(input)) return client.#passThrough(input, init);
         return client.#coalescer ? client.#coalescer.fetch(input, init) : client.#send(input, init);
       },

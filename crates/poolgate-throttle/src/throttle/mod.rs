@@ -297,7 +297,9 @@ impl Throttle {
 
     /// Puts into force what the lease means at `now`.
     fn enforce(&mut self, now: Duration) {
+        let mut whole = Limits::default();
         if let Some(held) = self.lease.held(now) {
+            whole = held.limits_at(now);
             let Policy { at, partial, verdict, .. } = held.policy;
             let obeyed = Some((at, partial, held.is_stale(now)));
             if obeyed != self.obeyed {
@@ -313,7 +315,7 @@ impl Throttle {
                 }
             }
         }
-        let limits = self.share.of(self.lease.limits_at(now));
+        let limits = self.share.of(whole);
         if limits != self.limits {
             let client =
                 bucket::Client { age: now.saturating_sub(self.born.unwrap_or(now)), waits: !self.queue.is_empty() };
