@@ -257,3 +257,30 @@ function throttled({ statuses, took }) {
   assert.deepEqual(statuses, [200, 200, 200, 200, 200]);
   assert.ok(took > SOONEST_MS, `five requests in ${took} ms at five a second`);
 }
+
+test("a frame without an origin loads, and its requests pass", { timeout: 60_000 }, async () => {
+  const script = `
+    import { createClient } from "${origin.url}/pkg/index.js";
+    const client = await createClient();
+    const { status } = await client.fetch("data:text/plain,inline");
+    client.close();
+    parent.postMessage({ status, transport: client.state.transport }, "*");
+  `;
+  const page = await context.newPage();
+  /** @type {string[]} */
+  const said = [];
+  page.on("console", (message) => message.text().startsWith("[poolgate]") && said.push(message.text()));
+  await page.goto(`${origin.url}/plain.html`);
+  const told = await page.evaluate((code) => {
+    const frame = document.createElement("iframe");
+    frame.setAttribute("sandbox", "allow-scripts");
+    frame.srcdoc = `<script type="module">${code}</script>`;
+    return new Promise((heard) => {
+      addEventListener("message", ({ data }) => heard(data));
+      document.body.append(frame);
+    });
+  }, script);
+  assert.deepEqual(told, { status: 200, transport: "none" });
+  assert.equal(said.length, 1);
+  assert.match(said[0], /requests pass through.*`baseUrl`/);
+});

@@ -234,6 +234,19 @@ test("requests that may outlive the page start when it is left", { timeout: 60_0
   assert.equal(arrived("lost"), before);
 });
 
+test("as many requests as a browser takes at a time outlive their page, and others follow", { timeout: 60_000 }, async (t) => {
+  origin.limit({ fair_rate_per_second: 0.1, max_concurrent_requests: 1 });
+  const page = await open();
+  await until("limits", 5000, () => page.evaluate("client.state.enforced"));
+  await send(page, 1, "first");
+  await page.evaluate(`void Array.from({ length: 10 }, (_, index) =>
+    client.fetch("/app/log" + index + "?page=kept", { method: "POST", keepalive: true, body: "x".repeat(10_000) }).catch(() => {}))`);
+  // The page stays, so that its script can go on: what a browser does after it is not ours.
+  await page.evaluate("dispatchEvent(new Event('pagehide'))");
+  await until("all arrive", 10_000, () => arrived("kept") === 10, () => arrived("kept"));
+  t.diagnostic("ten of 10 KB, where the browser takes 64 KiB together");
+});
+
 test("requests that wait for another attempt, or for their route, start when the page is left", { timeout: 60_000 }, async () => {
   /** @type {string[]} */
   const seen = [];

@@ -92,6 +92,22 @@ test("what waits too long is answered as the server would", { timeout: 60_000 },
   assert.ok(late.every((/** @type {any[]} */ [, wait, code]) => Number(wait) >= 1 && code === "queue_timeout"));
 });
 
+test("an event stream goes past the worker, whatever is in force", { timeout: 60_000 }, async () => {
+  let streams = 0;
+  origin.files["/app/live"] = (request, response) => {
+    streams += 1;
+    response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" }).write("data: first\n\n");
+  };
+  origin.limit({ fair_rate_per_second: 0.05, max_concurrent_requests: 1 });
+  const page = await openApp("/app.html", `import { throttleApp } from "/pkg/service-worker.js"; throttleApp({ queueTimeoutMs: 200 });`);
+  await warmUp(page);
+  await send(page, "fetch", 5, "busy");
+  await page.evaluate(`window.heard = []; window.live = new EventSource("/app/live"); live.onmessage = ({ data }) => heard.push(data); void 0`);
+  await until("it is heard", 5000, () => page.evaluate("heard.length === 1"));
+  await sleep(500);
+  assert.deepEqual([await page.evaluate("live.readyState"), streams], [1, 1]);
+});
+
 test("a page with a client of its own is throttled once", { timeout: 90_000 }, async (t) => {
   await (await openApp()).close();
   tabs = [];

@@ -2,12 +2,17 @@
 // a real server.
 
 import assert from "node:assert/strict";
-import { copyFile } from "node:fs/promises";
+import { copyFile, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
+import { nodeResolve } from "@rollup/plugin-node-resolve";
+// @ts-expect-error its types are where nobody finds them
+import { importMetaAssets } from "@web/rollup-plugin-import-meta-assets";
 import * as esbuild from "esbuild";
+import { rollup } from "rollup";
 import * as vite from "vite";
+import * as vite5 from "vite5";
 import webpack from "webpack";
 
 import { launch } from "../browser/support/browser.js";
@@ -60,6 +65,41 @@ test("Vite builds it without a word of configuration", { timeout: MINUTE }, asyn
   await vite.build({ root, base: "./", logLevel: "warn" });
   await throttled("/vite/dist/index.html");
 });
+
+test("the oldest Vite that is still in use builds it, and the README's recipe for React, as they are", { timeout: MINUTE }, async () => {
+  const root = await viteApp("vite5");
+  await vite5.build({ root, base: "./", logLevel: "warn" });
+  await throttled("/vite5/dist/index.html");
+
+  const readme = await readFile(join(stranger.project, "node_modules/@poolgate/client/README.md"), "utf8");
+  const recipe = /^\[React\].*?^```jsx\n(.*?)^```$/ms.exec(readme)?.[1] ?? "";
+  assert.match(recipe, /export function Status/);
+  await stranger.write("vite5-react/app.jsx", `${recipe}
+    import { createRoot } from "react-dom/client";
+    createRoot(document.body.appendChild(document.createElement("main"))).render(<Status />);
+  `);
+  await stranger.write("vite5-react/index.html", html("./app.jsx"));
+  const esbuild = /** @type {const} */ ({ jsx: "automatic" });
+  await vite5.build({ root: join(stranger.project, "vite5-react"), base: "./", logLevel: "warn", esbuild });
+});
+
+for (const [how, entry, plugins] of /** @type {[string, string, any[]][]} */ ([
+  ["it, with the plugins that the README names", "@poolgate/client", [nodeResolve({ browser: true }), importMetaAssets()]],
+  ["the inline entry", "@poolgate/client/inline", [nodeResolve({ browser: true })]],
+])) {
+  test(`Rollup builds ${how}`, { timeout: MINUTE }, async () => {
+    const folder = `rollup-${entry.split("/").at(-1)}`;
+    const input = await stranger.write(`${folder}/app.js`, APP(entry));
+    await stranger.write(`${folder}/index.html`, html("dist/app.js"));
+    /** @type {string[]} */
+    const warnings = [];
+    const build = await rollup({ input, plugins, onwarn: ({ message }) => void warnings.push(message) });
+    await build.write({ dir: join(stranger.project, folder, "dist"), format: "es" });
+    await build.close();
+    assert.deepEqual(warnings, []);
+    await throttled(`/${folder}/index.html`);
+  });
+}
 
 for (const [how, entry, optimizeDeps] of /** @type {[string, string, import("vite").DepOptimizationOptions][]} */ ([
   ["it", "@poolgate/client", {}],

@@ -78,12 +78,12 @@ for (const name of ["ky", "axios", "ofetch", "Apollo Client", "TanStack Query"])
 test("the recipe for React shows what waits, and the status", { timeout: MINUTE }, async () => {
   const page = await open(`${recipeOf("React")}
     import { createRoot } from "react-dom/client";
-    await client.refresh();
+    await (await starting).refresh();
     createRoot(document.body.appendChild(document.createElement("main"))).render(<Status />);
-    window.send = () => Promise.all(Array.from({ length: 8 }, () => client.fetch("/api/v1/lab/hold?hold_ms=1")));
+    window.send = () => Promise.all(Array.from({ length: 8 }, () => throttled("/api/v1/lab/hold?hold_ms=1")));
   `);
   await until("it is rendered", 10_000, () => page.evaluate("document.querySelector('poolgate-status') !== null"));
-  assert.equal(await page.evaluate("document.querySelector('poolgate-status').source !== null"), true);
+  await until("the status has its client", 5000, () => page.evaluate("document.querySelector('poolgate-status').source !== null"));
   assert.equal(await page.locator("main p").count(), 0);
   const sent = page.evaluate("send().then((answers) => answers.every(({ ok }) => ok))");
   await page.locator("main p", { hasText: /^\d of your requests wait/ }).waitFor({ timeout: 5000 });

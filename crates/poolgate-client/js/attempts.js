@@ -189,6 +189,6 @@ export class Attempts {
     const mayBeTried = "answer" in ended ? MAY_BE_TRIED_AGAIN.includes(statusOf(answer)) : !isPoolgateError(thrown);
     if (!mayBeTried) return Infinity;
     const asked = answer && retryAfterOf(answer);
-    return core.safely(() => core.throttle.retry(backoff, asked, performance.now())) ?? Infinity;
+    return core.safely(() => core.throttle.retry(backoff, asked ?? NaN, performance.now())) ?? Infinity;
   }
 }

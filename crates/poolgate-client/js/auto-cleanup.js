@@ -3,7 +3,7 @@
 
 import { jsonOf, retryAfterOf, statusOf } from "./answer.js";
 import { AGGRESSIVE } from "./codes.js";
-import { errorOf } from "./errors.js";
+import { errorOf } from "./error-of.js";
 import { send } from "./own-request.js";
 import { Timer } from "./timer.js";
 import { storage } from "./values.js";

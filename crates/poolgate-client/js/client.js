@@ -5,7 +5,7 @@
 
 import { Coalescer } from "./coalesce.js";
 import { Core } from "./core.js";
-import { errorOf } from "./errors.js";
+import { errorOf } from "./error-of.js";
 import { bareFetch } from "./host.js";
 import { instantiate } from "./module.js";
 import { readOptions } from "./options.js";
@@ -86,8 +86,12 @@ class PoolgateClient extends EventTarget {
     if (options?.coalesce === true) this.#coalescer = new Coalescer((input, init) => this.#send(input, init));
     // An own property, so that it can be passed around; a method and with one argument, as the host's is.
     const client = this;
-    ({ fetch: this.fetch } = {
-      /** @type {typeof fetch} */
+    const { fetch } = {
+      /**
+       * @param {Parameters<typeof globalThis.fetch>[0]} input
+       * @param {[RequestInit?]} rest
+       * @returns {Promise<Response>}
+       */
       fetch(input, ...rest) {
         // The host's fetch says best what is wrong with a call without arguments.
         if (arguments.length === 0) return client.#passThrough();
@@ -95,7 +99,8 @@ class PoolgateClient extends EventTarget {
         if (client.#bare.hasComeBack(input)) return client.#passThrough(input, init);
         return client.#coalescer ? client.#coalescer.fetch(input, init) : client.#send(input, init);
       },
-    });
+    };
+    this.fetch = fetch;
     /** Settled once the module works, or is known not to. Rejected only when an option is wrong. */
     this.started = this.#start(init, options);
     // Whoever waits for it hears of the failure; nobody has to.
@@ -131,13 +136,14 @@ class PoolgateClient extends EventTarget {
     // What is wrong with them is said whatever becomes of the module.
     const read = readOptions(options, shared, this.#host);
     if (!read.base) {
-      this.#unavailable("there is no page with an origin, and no option `baseUrl`");
+      const why = "there is no page with an origin, and no option `baseUrl`";
+      this.#unavailable(new Error(why), why);
       return;
     }
     try {
       await init(options?.wasm);
     } catch (error) {
-      this.#unavailable(`the wasm module does not work here: ${error}`, error);
+      this.#unavailable(error);
       return;
     }
     // Before the first limit: until it has answered, a worker of ours throttles this page's requests.
@@ -172,7 +178,7 @@ class PoolgateClient extends EventTarget {
       core.close();
     } catch (error) {
       if (!(error instanceof WebAssembly.RuntimeError)) throw error;
-      this.#unavailable(`the wasm module does not work here: ${error}`, error);
+      this.#unavailable(error);
     }
     return undefined;
   }
@@ -223,7 +229,7 @@ class PoolgateClient extends EventTarget {
     this.#core = undefined;
     this.#life.abort();
     this.#tabs?.leave();
-    this.#unavailable(`the wasm module does not work any more: ${error}`, error);
+    this.#unavailable(error);
   }
 
   #need() {
@@ -236,10 +242,10 @@ class PoolgateClient extends EventTarget {
   }
 
   /**
-   * @param {string} why
-   * @param {unknown} [error]
+   * @param {unknown} error
+   * @param {string} [why]
    */
-  #unavailable(why, error = new Error(why)) {
+  #unavailable(error, why = `the wasm module does not work here: ${error}`) {
     if (!complained) warn(`requests pass through: ${why}`);
     complained = true;
     // Later, so that whoever awaits the client can listen first.

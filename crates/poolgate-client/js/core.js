@@ -271,11 +271,11 @@ export class Core {
       document.max_concurrent_requests,
       document.max_requests_per_minute,
       document.request_delay_ms,
-      document.fair_rate_per_second,
+      document.fair_rate_per_second ?? NaN,
       document.poll_after_seconds,
       document.ttl_seconds,
-      document.retry_after_seconds,
-      document.probe_fraction,
+      document.retry_after_seconds ?? NaN,
+      document.probe_fraction ?? NaN,
       performance.now(),
     );
     if (learned === Learned.applied || (!this.document && learned !== Learned.invalid)) {
@@ -302,7 +302,7 @@ export class Core {
   learnHeader(header, now) {
     if (!header) return false;
     const { epoch, version, level, interval, concurrency, open } = header;
-    const learned = this.throttle.learn_header(epoch, version, levelOf(level), interval, concurrency, open, now);
+    const learned = this.throttle.learn_header(epoch, version, levelOf(level), interval ?? NaN, concurrency, open, now);
     // A header says less than the document, which a stream is about to bring.
     const isBehind = learned === Learned.applied && this.#transport.kind !== "sse";
     if (isBehind || learned === Learned.missed) this.#transport.askSoon();

@@ -30,13 +30,6 @@ export class QueueTimeoutError extends PoolgateError {}
 /** The client was closed while the request waited. */
 export class ClientClosedError extends PoolgateError {}
 
-const CLASSES = {
-  circuit_open: CircuitOpenError,
-  queue_full: QueueFullError,
-  queue_timeout: QueueTimeoutError,
-  client_closed: ClientClosedError,
-};
-
 // On the prototypes and written out: a minifier renames classes.
 Object.defineProperty(PoolgateError.prototype, MARK, { value: true });
 for (const [type, name] of /** @type {const} */ ([
@@ -56,15 +49,4 @@ for (const [type, name] of /** @type {const} */ ([
  */
 export function isPoolgateError(value) {
   return typeof value === "object" && value !== null && /** @type {any} */ (value)[MARK] === true;
-}
-
-/**
- * The error of a code.
- * @param {string} code
- * @param {string} message
- * @param {number | null} [retryAfterMs]
- */
-export function errorOf(code, message, retryAfterMs) {
-  const Type = Object.hasOwn(CLASSES, code) ? CLASSES[/** @type {keyof typeof CLASSES} */ (code)] : PoolgateError;
-  return new Type(code, message, retryAfterMs);
 }

@@ -17,7 +17,10 @@ export function init(source?: ModuleSource): Promise<void>;
 export type ModuleSource = string | URL | BufferSource | Response | WebAssembly.Module;
 
 export interface ClientOptions {
-  /** Where the Poolgate server is. Default: the page's origin; required in Node. */
+  /**
+   * Where the Poolgate server is. Default: the page's origin. Where there is none (a server that renders pages, a sandboxed
+   * frame, a file), requests pass through unless it is given.
+   */
   baseUrl?: string | URL;
   /** `"auto"` (default): the event stream, and polling while there is none. */
   transport?: "auto" | "sse" | "poll";
@@ -31,6 +34,13 @@ export interface ClientOptions {
   queueTimeoutMs?: number;
   /** While the breaker is open: reject with `CircuitOpenError` (default), or answer with a synthetic 503 and `Retry-After`. */
   onOpen?: "reject" | "respond";
+  /** The same for whatever is turned away: its `code` is in the problem document. Default `"reject"`. */
+  onReject?: "reject" | "respond";
+  /**
+   * Of the client's own requests, to the config and for a cleanup. Default `"same-origin"`, as with fetch; `"include"` sends
+   * cookies to a server on another origin, with the event stream too, which must allow credentials.
+   */
+  credentials?: RequestCredentials;
   /**
    * Act as one client with all tabs and workers of this origin: one event stream and one budget. Default true; where it
    * is impossible (an insecure context has no Web Locks) each tab is a client of its own and polls.
@@ -39,8 +49,8 @@ export interface ClientOptions {
   /** Ask the server to clean its pool up when severe throttling lasts: once in 5 minutes per browser at most. Default true. */
   autoCleanup?: boolean;
   /**
-   * Obey other limiters too: `Retry-After` of a 413, 429 or 503 and the `RateLimit` fields of any response that is not the
-   * gate's hold back further requests of this page to the same origin and path, for a minute at most. It concerns whatever
+   * Obey other limiters too: `Retry-After` of a 413, 429 or 503 and the `RateLimit` fields (in all forms that servers send,
+   * `X-RateLimit` included) of any response that is not the gate's hold back further requests of this page to the same origin and path, for a minute at most. It concerns whatever
    * goes through this client, throttled or not. Default false.
    */
   honourForeignLimits?: boolean;
@@ -55,7 +65,7 @@ export interface ClientOptions {
    * retries together are a tenth of the requests at most, and there are none above MODERATE. Default 0.
    */
   retries?: number;
-  /** The real fetch. Default `globalThis.fetch`. */
+  /** The real fetch. Default: `globalThis.fetch` at the moment of each call, so that whoever patches it later is asked. */
   fetch?: typeof fetch;
   /** The module, where the entry's own cannot be loaded. The first client's counts. */
   wasm?: ModuleSource;

@@ -7,4 +7,4 @@ export const { init, createClient, createThrottledFetch } = entry(
   (given) => given ?? new URL("poolgate_client_bg.wasm", import.meta.url),
 );
 
-export * from "./public-errors.js";
+export * from "./errors.js";

@@ -9,4 +9,4 @@ export const { init, createClient, createThrottledFetch } = entry(
   (given) => given ?? Uint8Array.from(atob(base64), (character) => character.charCodeAt(0)),
 );
 
-export * from "./public-errors.js";
+export * from "./errors.js";

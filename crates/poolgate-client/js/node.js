@@ -12,4 +12,4 @@ export const { init, createClient, createThrottledFetch } = entry(
   },
 );
 
-export * from "./public-errors.js";
+export * from "./errors.js";

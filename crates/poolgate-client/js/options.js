@@ -3,26 +3,6 @@
 
 import { isObject, warn, whole, wrong } from "./values.js";
 
-/** @type {(keyof import("./index.js").ClientOptions)[]} */
-const NAMES = [
-  "baseUrl",
-  "transport",
-  "pollIntervalMs",
-  "throttles",
-  "maxQueue",
-  "queueTimeoutMs",
-  "onOpen",
-  "onReject",
-  "credentials",
-  "shareAcrossTabs",
-  "autoCleanup",
-  "honourForeignLimits",
-  "coalesce",
-  "retries",
-  "fetch",
-  "wasm",
-];
-
 /** @type {[number, number]} */
 export const QUEUE_TIMEOUT_MS = [0, 600_000];
 /** @type {[number, number]} */
@@ -41,27 +21,28 @@ export const RETRIES = [0, 5];
 export function readOptions(given, shared, host) {
   if (given != null && !isObject(given)) throw wrong("options must be an object");
   given ??= {};
-  for (const name of Object.keys(given)) {
-    if (!(/** @type {string[]} */ (NAMES).includes(name))) {
-      warn(`option \`${name}\` is not known to this version and has no effect`);
-    }
-  }
-
-  const number = (/** @type {string} */ name, /** @type {[number, number]} */ range, /** @type {number} */ fallback) =>
-    given[name] === undefined ? fallback : whole(`option \`${name}\``, given[name], range);
-  const flag = (/** @type {string} */ name, /** @type {boolean} */ fallback) => {
-    const value = given[name] === undefined ? fallback : given[name];
+  /** @type {unknown[]} */
+  const known = [];
+  const take = (/** @type {keyof import("./index.js").ClientOptions} */ name, /** @type {any} */ fallback = undefined) => {
+    known.push(name);
+    const { [name]: value = fallback } = given;
+    return value;
+  };
+  const number = (/** @type {Parameters<typeof take>[0]} */ name, /** @type {[number, number]} */ range, /** @type {number} */ fallback) =>
+    whole(`option \`${name}\``, take(name, fallback), range);
+  const flag = (/** @type {Parameters<typeof take>[0]} */ name, /** @type {boolean} */ fallback) => {
+    const value = take(name, fallback);
     if (typeof value !== "boolean") throw wrong(`option \`${name}\` must be true or false`);
     return value;
   };
-  const fn = (/** @type {string} */ name) => {
-    const value = given[name];
+  const fn = (/** @type {Parameters<typeof take>[0]} */ name, /** @type {any} */ fallback = undefined) => {
+    const value = take(name, fallback);
     if (value !== undefined && typeof value !== "function") throw wrong(`option \`${name}\` must be a function`);
     return value;
   };
   /** The first one, where nothing is said. */
-  const choice = (/** @type {string} */ name, /** @type {any[]} */ words) => {
-    const { [name]: word = words[0] } = given;
+  const choice = (/** @type {Parameters<typeof take>[0]} */ name, /** @type {any[]} */ words) => {
+    const word = take(name, words[0]);
     if (!words.includes(word)) {
       throw wrong(`option \`${name}\` must be one of ${words.map((word) => `"${word}"`).join(", ")}`);
     }
@@ -70,12 +51,14 @@ export function readOptions(given, shared, host) {
 
   /** @type {"auto" | "sse" | "poll"} */
   const mode = choice("transport", ["auto", "sse", "poll"]);
-  const [onReject, onOpen] = ["onReject", "onOpen"].map((name) => choice(name, ["reject", "respond"]) === "respond");
+  const [onReject, onOpen] = /** @type {const} */ (["onReject", "onOpen"]).map((name) => choice(name, ["reject", "respond"]) === "respond");
   // As many streams as tabs would use up the browser's connections.
   const alone = flag("shareAcrossTabs", true) && !shared;
   flag("coalesce", false);
-  return {
-    ...readBase(given.baseUrl),
+  // The module is loaded elsewhere.
+  take("wasm");
+  const options = {
+    ...readBase(take("baseUrl")),
     mode: alone && mode === "auto" ? "poll" : mode,
     pollIntervalMs: number("pollIntervalMs", [1_000, 3_600_000], 30_000),
     /** @type {((url: URL) => boolean) | undefined} */
@@ -89,8 +72,12 @@ export function readOptions(given, shared, host) {
     honourForeignLimits: flag("honourForeignLimits", false),
     retries: number("retries", RETRIES, 0),
     /** @type {typeof fetch} */
-    fetch: fn("fetch") ?? host,
+    fetch: fn("fetch", host),
   };
+  for (const name of Object.keys(given)) {
+    if (!known.includes(name)) warn(`option \`${name}\` is not known to this version and has no effect`);
+  }
+  return options;
 }
 
 /**

@@ -7,7 +7,8 @@
 import { PROBLEM, headOf, headerOf, isCached, isTheGates, problemOf, wishesOf } from "./answer.js";
 import { Detail, News, Outcome, Reason } from "./codes.js";
 import { CONFIG_HEADER, readHeader } from "./config.js";
-import { errorOf, isPoolgateError } from "./errors.js";
+import { errorOf } from "./error-of.js";
+import { isPoolgateError } from "./errors.js";
 import { Snapshot } from "./snapshot.js";
 
 const REJECTIONS = [
@@ -66,7 +67,7 @@ export class Requests {
     const core = this.#core;
     core.made += 1;
     const now = performance.now();
-    const id = core.safely(() => core.throttle.submit(call.priority, call.bypass, call.queueTimeoutMs, now));
+    const id = core.safely(() => core.throttle.submit(call.priority, call.bypass, call.queueTimeoutMs ?? NaN, now));
     if (id === undefined) return core.pass(input, init);
     const promise =
       id > 0 ? this.#launch(id, call.signal, input, init) : id < 0 ? this.#enqueue(-id, call, input, init) : this.#turnAway();
@@ -126,7 +127,8 @@ export class Requests {
           sent -= size;
           next();
         };
-        this.#pass(id)?.then(over, over);
+        // The browser counts until somebody has read the whole answer.
+        this.#pass(id)?.then((answer) => answer.clone().arrayBuffer()).then(over, over);
       }
     };
     next();
@@ -151,7 +153,7 @@ export class Requests {
       const { retryAfterMs, quota } = wishes;
       const wait = retryAfterMs ?? (quota?.remaining === 0 ? quota.reset * 1000 : undefined);
       const epoch = readHeader(headerOf(answer, CONFIG_HEADER) ?? "")?.epoch ?? 0;
-      core.safely(() => core.throttle.turned_away(wait, epoch, performance.now()));
+      core.safely(() => core.throttle.turned_away(wait ?? NaN, epoch, performance.now()));
       core.pump();
     } else {
       otherwise?.(wishes);

@@ -50,6 +50,6 @@ export class RouteTable {
    * @param {{ retryAfterMs?: number, quota?: import("./rate-limit.js").Quota }} wishes
    */
   learn(route = 0, { retryAfterMs, quota }) {
-    this.#throttle.learn_route(route, retryAfterMs, quota?.remaining, quota?.reset ?? 0, performance.now());
+    this.#throttle.learn_route(route, retryAfterMs ?? NaN, quota?.remaining ?? NaN, quota?.reset ?? 0, performance.now());
   }
 }

@@ -107,10 +107,9 @@ export class Snapshot {
   /** What the body weighs, about. */
   get size() {
     if (typeof this.#input !== "string") return this.#input.body ? UNKNOWN_SIZE : 0;
-    const body = this.#init?.body;
-    if (!isObject(body)) return new TextEncoder().encode(body ?? "").length;
-    const { byteLength, size } = body;
-    return byteLength ?? (isA("URLSearchParams", "has", body) ? String(body).length : isA("Blob", "size", body) ? size : UNKNOWN_SIZE);
+    const body = this.#init?.body ?? "";
+    // Texts, bytes and what has a text make a Blob.
+    return isStream(body) || isA("FormData", "has", body) ? UNKNOWN_SIZE : new Blob([body]).size;
   }
 
   /** The request may outlive its page. */

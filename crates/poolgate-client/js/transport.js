@@ -5,7 +5,7 @@
 import { jsonOf, statusOf } from "./answer.js";
 import { News } from "./codes.js";
 import { isConfig, isVersion, returnWithin } from "./config.js";
-import { errorOf } from "./errors.js";
+import { errorOf } from "./error-of.js";
 import { send } from "./own-request.js";
 import { Timer } from "./timer.js";
 import { TransportPlan } from "./transport-plan.js";

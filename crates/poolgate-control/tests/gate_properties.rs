@@ -49,8 +49,9 @@ struct Account {
 impl Account {
     /// Everybody is let in or turned away once, and only who waited.
     fn let_in(&mut self, waiter: u64) {
-        let (_, arrival) = self.waiting.remove(&waiter).unwrap_or_else(|| panic!("{waiter} did not wait"));
-        self.in_flight.push(arrival.caller);
+        let known = self.waiting.remove(&waiter);
+        assert!(known.is_some(), "{waiter} did not wait");
+        self.in_flight.extend(known.map(|(_, arrival)| arrival.caller));
     }
 }
 

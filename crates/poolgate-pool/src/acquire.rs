@@ -71,7 +71,7 @@ async fn admitted<DB: Database>(shared: &Shared<DB>, mut lease: Lease<DB>, start
     let left = shared.config.timeout.saturating_sub(started.elapsed());
     // Should the caller leave in the middle of it, nobody knows how it went.
     lease.discard_as(CloseReason::Rejected);
-    let (connection, times) = lease.to_judge();
+    let (connection, times) = lease.judged();
     match timeout(shared.config.verify_timeout.min(left), before_acquire(connection, times)).await {
         Ok(Ok(true)) => {
             lease.keep();

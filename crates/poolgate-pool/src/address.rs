@@ -249,7 +249,7 @@ fn parameters<'u>(
             name if KNOWN.contains(&name) || name.starts_with("options[") => kept.push((key, value)),
             _ if is_doubtful => return Err(InvalidAddress::Ambiguous),
             _ => {
-                tracing::warn!(parameter = %key, "the database address has a parameter that is not known here; it is left out")
+                tracing::warn!(parameter = %key, "the database address has a parameter that is not known here; it is left out");
             }
         }
     }

@@ -29,7 +29,8 @@ pub struct PoolConfig {
     pub connect_rate: u32,
     /// Callers that may wait for a connection; one more is refused at once. Default 10,000.
     pub max_waiting: u32,
-    /// Age at which a connection is closed, when nobody uses it; shortened by up to a quarter at random so that connections
+    /// Age at which a connection is closed: when it is asked for, when it comes back while others wait, and within a minute
+    /// when it is idle. Shortened by up to a quarter at random so that connections
     /// of one age do not all end together. What a session gathers in the server, and a change that nobody has noticed (an
     /// address, a role, a certificate), ends with it. Default 30 min; `None` is never. A SQLite database in memory lives as
     /// long as its connection: `None` there.

@@ -9,15 +9,13 @@ use sqlx::{Connection, Database};
 use tokio::time::{sleep, sleep_until, timeout};
 
 use crate::error::AcquireError;
+use crate::janitor;
 use crate::observer::CloseReason;
 use crate::pool::Shared;
 use crate::state::Opened;
 
 /// Time between two tries to open a busy SQLite file.
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
-/// Time after the age of an idle connection at which it is looked for: most are taken, and found too old, before.
-const EXPIRY_SLACK: Duration = Duration::from_secs(1);
-
 /// Opens one connection that the state counts as connecting.
 pub(crate) fn spawn<DB: Database>(shared: &Arc<Shared<DB>>) {
     // Made here and not in the task: a task that never runs must give its place back too.
@@ -44,18 +42,6 @@ pub(crate) fn retry_at<DB: Database>(shared: &Arc<Shared<DB>>, at: Instant) {
         drop(planned);
         if let Some(shared) = shared {
             shared.connect_for_waiters();
-        }
-    });
-}
-
-/// Closes what has reached its age, should it be idle then. Until nobody asks for the pool any more.
-fn close_after<DB: Database>(shared: &Arc<Shared<DB>>, age: Duration) {
-    let pool = Arc::downgrade(shared);
-    shared.spawn(async move {
-        sleep(age + EXPIRY_SLACK).await;
-        if let Some(shared) = pool.upgrade() {
-            let expired = shared.state().take_expired(Instant::now());
-            shared.close_all(expired, CloseReason::Recycled);
         }
     });
 }
@@ -186,8 +172,8 @@ impl<DB: Database> Opening<DB> {
         let now = Instant::now();
         let lifetime = self.shared.config.max_lifetime.map(|age| age.mul_f64(1.0 - 0.25 * random()));
         let expires = lifetime.and_then(|age| now.checked_add(age));
-        if let Some(age) = lifetime {
-            close_after(&self.shared, age);
+        if let Some(age) = self.shared.config.max_lifetime {
+            janitor::close_expired(&self.shared, age);
         }
         if read_only == Some(false) {
             let demoted = self.shared.state().found_writable();

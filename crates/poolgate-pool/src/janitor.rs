@@ -1,10 +1,11 @@
 //! What happens to connections when nobody waits for it: putting right, closing, draining.
 
-use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use sqlx::{Connection, Database};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::connect;
 use crate::counts::Drained;
@@ -13,6 +14,12 @@ use crate::observer::CloseReason;
 use crate::pool::{Reply, Shared};
 use crate::reset::Restored;
 use crate::state::{Placement, Pooled};
+
+/// How often idle connections are looked at for their age.
+const SHORTEST_REAPING: Duration = Duration::from_secs(1);
+const LONGEST_REAPING: Duration = Duration::from_secs(55);
+/// Time after its age in which a caller may find an idle connection first, as with QueuePool.
+const EXPIRY_GRACE: Duration = Duration::from_secs(5);
 
 /// Puts a doubtful connection right in the background, or closes it.
 pub(crate) fn verify<DB: Database>(shared: &Arc<Shared<DB>>, pooled: Box<Pooled<DB::Connection>>) {
@@ -35,6 +42,37 @@ pub(crate) fn close<DB: Database>(shared: &Arc<Shared<DB>>, pooled: Box<Pooled<D
         }
         drop(closing);
     });
+}
+
+/// Keeps a task that closes idle connections which have reached their age; it ends with the pool.
+pub(crate) fn close_expired<DB: Database>(shared: &Arc<Shared<DB>>, max_lifetime: Duration) {
+    if shared.reaping.swap(true, Relaxed) {
+        return;
+    }
+    let reaper = Reaper { shared: Arc::downgrade(shared) };
+    let pause = (max_lifetime / 8).clamp(SHORTEST_REAPING, LONGEST_REAPING);
+    shared.spawn(async move {
+        loop {
+            sleep(pause).await;
+            let Some(shared) = reaper.shared.upgrade() else { return };
+            let Some(long_ago) = Instant::now().checked_sub(EXPIRY_GRACE) else { continue };
+            let expired = shared.state().take_expired(long_ago);
+            shared.close_all(expired, CloseReason::Recycled);
+        }
+    });
+}
+
+/// Makes room for another one when its task ends, such as with its runtime.
+struct Reaper<DB: Database> {
+    shared: Weak<Shared<DB>>,
+}
+
+impl<DB: Database> Drop for Reaper<DB> {
+    fn drop(&mut self) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.reaping.store(false, Relaxed);
+        }
+    }
 }
 
 /// Closes the pool and waits, for so long at most, until its connections are gone.
@@ -100,6 +138,7 @@ impl<DB: Database> Verifying<DB> {
 }
 
 /// How a connection that came back was found.
+#[derive(Debug, Clone, Copy)]
 enum Found {
     Restored(Restored),
     Failed,

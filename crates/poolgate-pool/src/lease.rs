@@ -118,7 +118,7 @@ impl<DB: Database> Lease<DB> {
     }
 
     /// The connection and its times, for a hook.
-    pub(crate) fn to_judge(&mut self) -> (&mut DB::Connection, ConnectionTimes) {
+    pub(crate) fn judged(&mut self) -> (&mut DB::Connection, ConnectionTimes) {
         let pooled = self.pooled.as_mut().expect("a lease has its connection until it is dropped");
         let times = pooled.times(self.since);
         (&mut pooled.connection, times)

@@ -56,10 +56,16 @@
 //!
 //! # What comes back, and in what condition
 //!
-//! - Queries on `&mut lease` have ended, a transaction was committed or rolled back: idle at once, no round trip.
+//! - Queries on `&mut lease` have ended, a transaction was committed or rolled back, and nothing that was run leaves
+//!   something in the session: idle at once, no round trip.
 //! - A query or a stream of rows was dropped half-way, a [`Transaction`] was dropped, a raw `BEGIN` lacks its end, the
 //!   database reported an error: checked in the background.
-//! - Something was done on `&mut *lease`, the sqlx connection itself, where it is not seen: checked in the background.
+//! - A statement left something in the session, as its text shows or does not rule out (`SET`, a call of the app's own
+//!   function, `CREATE TEMP TABLE`); or something was done on `&mut *lease`, the sqlx connection itself, where it is not
+//!   seen: the session is [reset](PoolConfig::reset) in the background, SQLite's connection replaced.
+//! - The database said that what sqlx has prepared does not fit any more, as after a migration: it is forgotten, before
+//!   the next query of the same lease even.
+//! - The database refused to write: it is asked whether it is a primary still, and the connection closed if not.
 //! - An I/O or protocol error, [`discard`](Lease::discard): closed.
 //!
 //! The check rolls back whatever is open, within [`verify_timeout`](PoolConfig::verify_timeout); a connection that

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -215,6 +215,8 @@ pub(crate) struct Shared<DB: Database> {
     state: Mutex<State<DB::Connection, Reply<DB>>>,
     /// As [`State::revoked`]: as long as it is zero, using a lease needs no look at the state.
     revoked: AtomicU32,
+    /// Whether a task looks for idle connections that are too old.
+    pub(crate) reaping: AtomicBool,
     /// The runtime of the first caller, for leases that are dropped outside any.
     runtime: OnceLock<Handle>,
 }
@@ -231,8 +233,8 @@ impl<DB: Database> Shared<DB> {
         let state = Mutex::new(State::new(&config));
         let options = Mutex::new(Arc::new(adapted(options, session.as_deref())));
         let (emptied, moved, revoked) = (Notify::new(), Notify::new(), AtomicU32::new(0));
-        let runtime = OnceLock::new();
-        Self { options, config, hooks, session, care, observer, emptied, moved, state, revoked, runtime }
+        let (reaping, runtime) = (AtomicBool::new(false), OnceLock::new());
+        Self { options, config, hooks, session, care, observer, emptied, moved, state, revoked, reaping, runtime }
     }
 
     /// How to reach the database at this moment.

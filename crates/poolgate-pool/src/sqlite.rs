@@ -61,7 +61,9 @@ pub fn sqlite_defaults(connection: &mut AnyConnection) -> BoxFuture<'_, sqlx::Re
             connection.execute("PRAGMA busy_timeout = 2000").await?;
             connection.execute("PRAGMA foreign_keys = ON").await?;
             match connection.execute("PRAGMA journal_mode = WAL").await {
-                Ok(_) => drop(connection.execute("PRAGMA synchronous = NORMAL").await?),
+                Ok(_) => {
+                    connection.execute("PRAGMA synchronous = NORMAL").await?;
+                }
                 // Who cannot write needs no log to write to.
                 Err(error) if is_read_only(&error) => {}
                 Err(error) => return Err(error),

@@ -153,13 +153,13 @@ mod tests {
     use super::*;
 
     fn sender_of(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
-        sender_by(X_FORWARDED_FOR, peer, forwarded, trusted)
+        sender_by(&X_FORWARDED_FOR, peer, forwarded, trusted)
     }
 
-    fn sender_by(name: HeaderName, peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
+    fn sender_by(name: &HeaderName, peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
         let mut headers = HeaderMap::new();
         for value in forwarded {
-            headers.append(&name, HeaderValue::from_bytes(value.as_bytes()).expect("a header value"));
+            headers.append(name, HeaderValue::from_bytes(value.as_bytes()).expect("a header value"));
         }
         let trusted: Vec<Network> = trusted.iter().map(|network| network.parse().expect("a network")).collect();
         sender(peer.parse().expect("an address"), &headers, &trusted).to_string()
@@ -217,7 +217,7 @@ mod tests {
             (&["for=\"198.51.100.1"], "198.51.100.1"),
             (&["\"", "for", "=", "for="], "10.0.0.1"),
         ] {
-            let sender = sender_by(header::FORWARDED, "10.0.0.1", lines, &["10.0.0.0/8"]);
+            let sender = sender_by(&header::FORWARDED, "10.0.0.1", lines, &["10.0.0.0/8"]);
             assert_eq!(sender, expected, "{lines:?}");
         }
     }

@@ -65,9 +65,11 @@ impl Readiness {
         }
         let mut database = self.0.database.lock().unwrap_or_else(PoisonError::into_inner);
         if database.given_up != given_up && self.0.sampled.load(Relaxed) {
-            match trouble {
-                Some(trouble) if given_up => tracing::warn!(trouble, "Database is lost: not ready for traffic"),
-                _ => tracing::info!("Database is back: ready for traffic"),
+            // Why it is lost the alert has told.
+            if given_up {
+                tracing::warn!("Database is lost: not ready for traffic");
+            } else {
+                tracing::info!("Database is back: ready for traffic");
             }
         }
         database.given_up = given_up;

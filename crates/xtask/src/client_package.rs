@@ -286,6 +286,17 @@ fn shorten(output: &mut Output) -> Result<String> {
         import.name = short;
     }
     script.push_str(&format!("\nexport const imports = {{ {} }};\n", imports.join(", ")));
+    // A throttle is freed when it is collected. Only numbers cross the border, so the table of objects stays as it is.
+    for (from, to, by) in [
+        ("__destroy_into_raw() {", "/**", ""),
+        ("if (Symbol.dispose)", "\n", ""),
+        ("(typeof FinalizationRegistry === 'undefined')", ": new", "new"),
+        ("const table = wasm.", "}", "}"),
+    ] {
+        let (before, rest) = script.split_once(from).with_context(|| format!("the glue has no `{from}`"))?;
+        let (_, after) = rest.split_once(to).with_context(|| format!("`{from}` has no end"))?;
+        script = format!("{before}{by}{}{after}", if to == "/**" { to } else { "" });
+    }
     Ok(script)
 }
 

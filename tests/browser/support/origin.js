@@ -90,7 +90,9 @@ export async function startOrigin(files = {}, { app, tls } = {}) {
     } else if (pathname.startsWith("/pkg/")) {
       const part = path.join(PACKAGE, path.basename(pathname));
       if (!existsSync(part)) return void response.writeHead(404).end();
-      response.writeHead(200, { "content-type": TYPES[path.extname(part)] ?? "text/plain" });
+      // For frames without an origin, too.
+      const headers = { "content-type": TYPES[path.extname(part)] ?? "text/plain", "access-control-allow-origin": "*" };
+      response.writeHead(200, headers);
       createReadStream(part).pipe(response);
     } else {
       const type = pathname.endsWith(".js") ? "text/javascript" : "text/html";

@@ -7,7 +7,7 @@ use wasm_bindgen::prelude::*;
 extern "C" {
     pub(crate) type Throttle;
     #[wasm_bindgen(method)]
-    pub(crate) fn submit(this: &Throttle, priority: f64, bypass: bool, queue_timeout_ms: Option<f64>, now: f64) -> f64;
+    pub(crate) fn submit(this: &Throttle, priority: f64, bypass: bool, queue_timeout_ms: f64, now: f64) -> f64;
     #[wasm_bindgen(method)]
     pub(crate) fn complete(this: &Throttle, id: f64, outcome: f64, now: f64);
     #[wasm_bindgen(method)]
@@ -29,11 +29,11 @@ extern "C" {
         max_concurrent: f64,
         max_per_minute: f64,
         delay_ms: f64,
-        fair_rate_per_second: Option<f64>,
+        fair_rate_per_second: f64,
         poll_after_seconds: f64,
         ttl_seconds: f64,
-        retry_after_seconds: Option<f64>,
-        probe_fraction: Option<f64>,
+        retry_after_seconds: f64,
+        probe_fraction: f64,
         now: f64,
     ) -> f64;
     #[wasm_bindgen(method)]
@@ -42,7 +42,7 @@ extern "C" {
         epoch: f64,
         version: f64,
         level: f64,
-        interval_ms: Option<f64>,
+        interval_ms: f64,
         concurrency: f64,
         open: bool,
         now: f64,
@@ -52,9 +52,9 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub(crate) fn learn(this: &Throttle, news: f64, now: f64) -> f64;
     #[wasm_bindgen(method)]
-    pub(crate) fn turned_away(this: &Throttle, retry_after_ms: Option<f64>, epoch: f64, now: f64);
+    pub(crate) fn turned_away(this: &Throttle, retry_after_ms: f64, epoch: f64, now: f64);
     #[wasm_bindgen(method)]
-    pub(crate) fn retry(this: &Throttle, last_ms: f64, retry_after_ms: Option<f64>, now: f64) -> f64;
+    pub(crate) fn retry(this: &Throttle, last_ms: f64, retry_after_ms: f64, now: f64) -> f64;
     #[wasm_bindgen(method)]
     pub(crate) fn set_share(this: &Throttle, held: f64, of: f64, tokens: f64, now: f64) -> f64;
     #[wasm_bindgen(method)]
@@ -78,8 +78,8 @@ extern "C" {
     pub(crate) fn learn_route(
         this: &Throttle,
         route: f64,
-        retry_after_ms: Option<f64>,
-        remaining: Option<f64>,
+        retry_after_ms: f64,
+        remaining: f64,
         reset_seconds: f64,
         now: f64,
     );

@@ -163,7 +163,7 @@ impl<C, W> State<C, W> {
             },
             Verdict::Unusable(reason) => {
                 // Others may be like it.
-                if reason == CloseReason::Broken {
+                if matches!(reason, CloseReason::Broken | CloseReason::Silent) {
                     self.trusted_since = Some(now);
                 }
                 self.close(pooled, reason)

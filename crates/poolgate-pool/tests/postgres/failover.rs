@@ -62,7 +62,7 @@ async fn a_transaction_that_the_app_made_read_only_costs_no_connection() -> Resu
         let mut lease = pool.acquire().await?;
         let mut transaction = lease.begin_with("BEGIN READ ONLY").await?;
         let error = transaction.execute(INSERT).await.expect_err("read only");
-        assert_eq!(error.as_database_error().and_then(|error| error.code()).as_deref(), Some("25006"));
+        assert_eq!(error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref(), Some("25006"));
     }
     // And a session that was made so: that ends with its holder.
     let mut lease = pool.acquire().await?;

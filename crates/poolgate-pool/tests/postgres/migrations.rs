@@ -162,7 +162,7 @@ async fn a_feature_that_is_missing_costs_no_connection() -> Result {
     for _ in 0..TURNS {
         let mut lease = pool.acquire().await?;
         let error = lease.execute("SELECT DISTINCT 1 FOR UPDATE").await.expect_err("not possible");
-        assert_eq!(error.as_database_error().and_then(|error| error.code()).as_deref(), Some("0A000"));
+        assert_eq!(error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref(), Some("0A000"));
     }
     assert_eq!(server_pid(&pool).await?, pid);
     whole(&pool).await

@@ -58,9 +58,16 @@ pin_project! {
 
 /// A request that asks to be let in, and who answers it then.
 pub(super) struct Entry<S> {
-    pub(super) inner: S,
-    pub(super) request: Request<Body>,
-    pub(super) arrival: Arrival,
+    inner: S,
+    request: Request<Body>,
+    upload: Upload,
+    arrival: Arrival,
+}
+
+impl<S> Entry<S> {
+    pub(super) fn new(inner: S, request: Request<Body>, arrival: Arrival) -> Self {
+        Self { inner, upload: Upload::of(&request), request, arrival }
+    }
 }
 
 impl<S: Service<Request<Body>>> ResponseFuture<S> {
@@ -76,7 +83,7 @@ impl<S: Service<Request<Body>>> ResponseFuture<S> {
     /// Asks for a permit, after a small body was read.
     pub(super) fn begin(core: Arc<Core>, mut entry: Entry<S>) -> Self {
         let arrival = Instant::now();
-        if let Upload::First = Upload::of(&entry.request) {
+        if let Upload::First = entry.upload {
             let body = mem::take(entry.request.body_mut());
             match core.readers().read(body, core.body_timeout()) {
                 Ok(reading) => {
@@ -121,10 +128,10 @@ impl<S: Service<Request<Body>>> State<S> {
     }
 
     fn run(core: &Core, entry: Entry<S>, permit: Permit, arrival: Instant) -> Self {
-        let Entry { mut inner, request, arrival: asked } = entry;
+        let Entry { mut inner, request, upload, arrival: asked } = entry;
         let (purpose, method) = (purpose(&request), request.method().clone());
         let hold = Hold::new(Arc::clone(core.limiter()), permit, asked, purpose.clone());
-        let request = match Upload::of(&request) {
+        let request = match upload {
             Upload::Here => request,
             Upload::First | Upload::Pieces => {
                 request.map(|body| Body::new(Pieces::new(body, Arc::clone(&hold), core.body_timeout())))

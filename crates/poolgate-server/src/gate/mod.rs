@@ -5,8 +5,8 @@
 //! the next piece of any other, it goes back. It ends with the last byte that the app has given, whether a reader has
 //! taken it or not. A body that is a stream of its own (`101 Switching Protocols`, `text/event-stream`) holds none; any
 //! other that is given piece by piece holds one while a connection of Poolgate's pool is in use for it. Of other pools
-//! Poolgate sees only how many connections are in use: then a permit ends 250 ms after the head, or later if as many
-//! connections are in use as permits. A client that vanishes gives it back.
+//! Poolgate sees only how many connections are in use: then a permit ends 250 ms after the head, at once while others wait,
+//! or later if as many connections are in use as permits. A client that vanishes gives it back.
 //!
 //! Who waits is served by priority (see [`Gate::classify`]), light callers (see [`Gate::identify`]) before heavy ones when
 //! not all can be, and nobody whose own deadline (`Poolgate-Deadline-Ms`) would be missed.

@@ -64,7 +64,7 @@ where
             Err(reject) => return ResponseFuture::rejected(core, reject),
         };
         let request = Request::from_parts(parts, Body::new(body));
-        ResponseFuture::begin(core, Entry { inner: take_ready(&mut self.inner), request, arrival })
+        ResponseFuture::begin(core, Entry::new(take_ready(&mut self.inner), request, arrival))
     }
 }
 

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use poolgate_control::gate::Occupancy;
 use tokio::time::{self, Instant};
 
 use super::{
@@ -19,9 +20,9 @@ use super::{
 };
 
 /// How often they are looked at.
-const LOOK: Duration = Duration::from_millis(50);
-/// How long an answer keeps its permit that was not seen to use a connection. Less than requests wait at the gate, so that
-/// nobody is turned away for it.
+const LOOK: Duration = Duration::from_millis(25);
+/// How long an answer keeps its permit that was not seen to use a connection, while nobody waits for one. Less than
+/// requests wait at the gate, so that nobody is turned away for it.
 const ALLOWANCE: Duration = Duration::from_millis(250);
 
 /// The answers that hold a permit.
@@ -84,14 +85,16 @@ impl Streams {
 
     /// Takes out those whose permits are not needed; forgets those that hold none.
     fn free(&self) -> Vec<Arc<Hold>> {
-        let unseen = self.limiter.occupancy().in_flight.saturating_sub(self.connections.load(Relaxed));
-        let (mut free, mut unseen, now) = (Vec::new(), unseen, Instant::now());
+        let Occupancy { in_flight, queued, .. } = self.limiter.occupancy();
+        let mut unseen = in_flight.saturating_sub(self.connections.load(Relaxed));
+        let allowance = if queued > 0 { Duration::ZERO } else { self.allowance };
+        let (mut free, now) = (Vec::new(), Instant::now());
         self.watched().streams.retain(|stream| {
             let Some(hold) = stream.hold.upgrade().filter(|hold| hold.has_permit()) else { return false };
             let is_free = match hold.need() {
                 Need::Connection => false,
                 Need::NoMore => true,
-                Need::Unknown => unseen > 0 && now - stream.since >= self.allowance,
+                Need::Unknown => unseen > 0 && now - stream.since >= allowance,
             };
             if is_free {
                 unseen = unseen.saturating_sub(1);

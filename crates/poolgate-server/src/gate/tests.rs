@@ -1,6 +1,7 @@
 //! The gate's semantics, driven as a service.
 
 mod bodies;
+mod who_counts;
 mod who_goes_first;
 
 use std::{

@@ -77,7 +77,10 @@ pub(super) async fn events(
     let shared = poolgate.shared();
     let Ok(permit) = Arc::clone(&shared.streams).try_acquire_owned() else {
         let limit = poolgate.settings().events.max_streams;
-        return too_many(&poolgate, format!("{limit} event streams are open, as many as may be (events.max_streams)."));
+        return too_many(
+            &poolgate,
+            &format!("{limit} event streams are open, as many as may be (events.max_streams)."),
+        );
     };
     if shared.closing.is_cancelled() {
         return problem::with_retry_after(problem::unavailable("The server is shutting down."), 3);
@@ -90,7 +93,7 @@ pub(super) async fn events(
             let detail = format!(
                 "{most} event streams are open from this address, as many as may be (events.max_streams_per_address)."
             );
-            return too_many(&poolgate, detail);
+            return too_many(&poolgate, &detail);
         }
     };
     let subscription = Subscription {
@@ -238,7 +241,7 @@ fn most_per_address(settings: &Settings) -> u32 {
     settings.events.max_streams_per_address.min(settings.server.max_connections.div_ceil(2))
 }
 
-fn too_many(poolgate: &Poolgate, detail: String) -> Response {
+fn too_many(poolgate: &Poolgate, detail: &str) -> Response {
     let detail = format!("{detail} Poll the config instead, or try again later.");
     let response =
         problem::response(StatusCode::SERVICE_UNAVAILABLE, codes::DATABASE_UNAVAILABLE, "Too many streams", detail);

@@ -110,7 +110,6 @@ impl Sampler {
             live_clients,
             streaming_clients,
             proxy_untrusted: gate.untrusted_proxy().is_some(),
-            ..Sample::default()
         };
         let demand = pool.demand();
         if let Demand::Shown(traffic) = demand {

@@ -73,6 +73,10 @@ impl ServerRoom {
     }
 
     async fn ask(&self, shared: &Shared, standing: &mut Standing) {
+        if shared.pool().contact().retry_in.is_some() {
+            // The pool leaves the server alone just now.
+            return;
+        }
         let moves = shared.pool().figures().moves;
         let answer = time::timeout(PATIENCE, async {
             let mut connection =

@@ -136,7 +136,8 @@ impl Monitor {
         }
         let patience = shared.settings.monitor.unready_after;
         let gave_up = !patience.is_zero() && self.lost_since.is_some_and(|since| since.elapsed() >= patience);
-        shared.readiness.database(reach.contact == Contact::Answering, trouble.as_deref(), gave_up);
+        let answers = matches!(reach.contact, Contact::Answering | Contact::Paused);
+        shared.readiness.database(answers, trouble.as_deref(), gave_up);
         shared.status.send_replace(Arc::new(StatusDocument::new(status, trouble)));
     }
 

@@ -3,6 +3,7 @@
 mod cleanup;
 #[cfg(unix)]
 mod cli;
+mod crowds;
 mod harness;
 mod health;
 mod ladder;

@@ -2,13 +2,20 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use http::{Method, StatusCode};
 use poolgate_e2e::Server;
-use poolgate_types::{Problem, codes, routes};
-use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet, time};
+use poolgate_server::demo::load::Load;
+use poolgate_types::{Level, LoadRequest, Problem, codes, routes};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+    task::JoinSet,
+    time,
+};
+use tokio_util::sync::CancellationToken;
 
-use crate::{comes_to_rest, on_both, share};
+use crate::{alone, comes_to_rest, on_both, share};
 
 /// Small pseudo-random numbers, always the same.
 fn scatter(number: u64, bound: u64) -> u64 {
@@ -58,6 +65,83 @@ async fn a_storm_of_clients_that_vanish_leaves_nothing_behind() -> Result<()> {
         comes_to_rest(server).await
     })
     .await
+}
+
+/// Connects from another address of this machine and sends.
+async fn send_from(last: u8, server: SocketAddr, text: &str) -> Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::from(([127, 0, 0, last], 0)))?;
+    let mut stream = socket.connect(server).await?;
+    stream.write_all(text.as_bytes()).await?;
+    Ok(stream)
+}
+
+#[tokio::test]
+async fn bodies_that_never_come_keep_nobody_out() -> Result<()> {
+    let _machine = share().await;
+    on_both(async |server, _| {
+        let order = "POST /api/v1/shop/orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+        let mut slow = Vec::new();
+        for framing in
+            ["Content-Length: 100\r\n\r\n", "Content-Length: 100\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\n"]
+        {
+            for _ in 0..30 {
+                slow.push(send_from(2, server.address(), &format!("{order}{framing}")).await?);
+            }
+        }
+        time::sleep(Duration::from_millis(300)).await;
+        for _ in 0..20 {
+            let answer = server.client().get("/api/v1/lab/hold?hold_ms=20").await?;
+            assert_eq!(answer.status, StatusCode::OK, "{:?}", server.status().await?.gate);
+        }
+        assert_eq!(server.status().await?.throttling_level, Level::Normal);
+        drop(slow);
+        comes_to_rest(server).await
+    })
+    .await
+}
+
+/// Asks one request after the other, as fast as answers come, until it is dropped.
+async fn flood(server: SocketAddr, request: String) -> Result<()> {
+    let mut stream = send_from(2, server, "").await?;
+    let mut answer = vec![0; 16 << 10];
+    loop {
+        stream.write_all(request.as_bytes()).await?;
+        ensure!(stream.read(&mut answer).await? > 0, "closed");
+    }
+}
+
+/// Honest users keep what they have while somebody else sends all it can, claims to be many or to be a proxy.
+#[tokio::test]
+async fn a_flood_from_another_address_leaves_the_honest_their_share() -> Result<()> {
+    let _machine = alone().await;
+    let hold = format!("GET {}?hold_ms=200 HTTP/1.1\r\nHost: localhost\r\n", routes::LAB_HOLD);
+    for (what, streams, header) in [
+        ("a plain flood", 0, ""),
+        ("a flood behind streams that nobody reads", 500, ""),
+        ("a flood that looks like a proxy's", 0, "X-Forwarded-For: 203.0.113.7\r\n"),
+    ] {
+        let server = Server::builder().demo().start()?;
+        server.ready().await?;
+        let request = LoadRequest { users: 100, requests_per_second: 200.0, hold_ms: 200, poolgate: true, seconds: 30 };
+        let load = Load::start(server.address(), request, 7, &CancellationToken::new())?;
+        time::sleep(Duration::from_secs(10)).await;
+        let before = load.report().goodput_per_second;
+        let mut fake = Vec::new();
+        for number in 0..streams {
+            let stream = format!("GET {}?client=zz{number} HTTP/1.1\r\nHost: localhost\r\n\r\n", routes::EVENTS);
+            fake.push(send_from(2, server.address(), &stream).await?);
+        }
+        let mut attack = JoinSet::new();
+        for _ in 0..60 {
+            attack.spawn(flood(server.address(), format!("{hold}{header}\r\n")));
+        }
+        time::sleep(Duration::from_secs(12)).await;
+        let during = load.report().goodput_per_second;
+        eprintln!("{what}: {before:.0} before, {during:.0} during");
+        assert!(during > 0.7 * before, "{what}: {before} before, {during} during");
+    }
+    Ok(())
 }
 
 #[tokio::test]

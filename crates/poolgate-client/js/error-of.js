@@ -1,0 +1,22 @@
+// @ts-check
+// The errors of the codes.
+
+import { CircuitOpenError, ClientClosedError, PoolgateError, QueueFullError, QueueTimeoutError } from "./errors.js";
+
+const CLASSES = {
+  circuit_open: CircuitOpenError,
+  queue_full: QueueFullError,
+  queue_timeout: QueueTimeoutError,
+  client_closed: ClientClosedError,
+};
+
+/**
+ * The error of a code.
+ * @param {string} code
+ * @param {string} message
+ * @param {number | null} [retryAfterMs]
+ */
+export function errorOf(code, message, retryAfterMs) {
+  const Type = Object.hasOwn(CLASSES, code) ? CLASSES[/** @type {keyof typeof CLASSES} */ (code)] : PoolgateError;
+  return new Type(code, message, retryAfterMs);
+}

@@ -1,0 +1,121 @@
+//! No address takes from others what they need to be served: connections, streams, the admin's cleanup.
+
+use std::{net::SocketAddr, time::Duration};
+
+use crate::harness::{PATIENCE, Server, eventually, server};
+use http::StatusCode;
+use poolgate_server::{Settings, serve};
+use poolgate_types::routes;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpSocket, TcpStream},
+    time,
+};
+
+const TOKEN: &str = "a token of some length";
+
+async fn start(change: impl FnOnce(&mut Settings)) -> (Server, SocketAddr) {
+    let server = server(change).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (app, poolgate) = (server.app.clone(), server.poolgate.clone());
+    tokio::spawn(async move { serve(listener, app, &poolgate.settings().server, poolgate.closing()).await });
+    (server, address)
+}
+
+/// Connects from another loopback address and sends.
+async fn send(from: u8, address: SocketAddr, text: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(SocketAddr::from(([127, 0, 0, from], 0))).expect("an address of this machine");
+    let mut stream = socket.connect(address).await.expect("a connection");
+    // The server may close it at once.
+    let _ = stream.write_all(text.as_bytes()).await;
+    stream
+}
+
+/// The answer's status; 0 where the connection was closed without one.
+async fn status(mut stream: TcpStream) -> u16 {
+    let mut begin = [0; 12];
+    match time::timeout(PATIENCE, stream.read_exact(&mut begin)).await.expect("in time") {
+        Ok(_) => String::from_utf8_lossy(&begin)[9..].parse().expect("a status"),
+        Err(_closed) => 0,
+    }
+}
+
+#[tokio::test]
+async fn one_address_leaves_connections_for_the_probes() {
+    for attacker in [2, 1] {
+        let (server, address) = start(|settings| {
+            settings.server.max_connections = 40;
+            settings.events.max_streams = 32;
+        })
+        .await;
+        let stream = format!("GET {} HTTP/1.1\r\nhost: localhost\r\n\r\n", routes::EVENTS);
+        let mut open = Vec::new();
+        for _ in 0..32 {
+            open.push(send(attacker, address, &stream).await);
+        }
+        eventually("as many streams as one address may have", || server.poolgate.status().clients.live == 20).await;
+        for round in 0..10 {
+            // Heads that never end, in place of those that were closed.
+            for _ in 0..8 {
+                open.push(send(attacker, address, "GET / HTTP/1.1\r\nhost").await);
+            }
+            let probe = format!("GET {} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n", routes::LIVEZ);
+            assert_eq!(status(send(1, address, &probe).await).await, 200, "round {round}, 127.0.0.{attacker}");
+        }
+        assert_eq!(server.poolgate.status().clients.live, 20, "streams are not closed for newcomers");
+    }
+}
+
+#[tokio::test]
+async fn one_address_leaves_streams_for_others() {
+    let (_server, address) = start(|settings| settings.events.max_streams_per_address = 3).await;
+    let stream = format!("GET {} HTTP/1.1\r\nhost: localhost\r\n\r\n", routes::EVENTS);
+    let same_client = format!("GET {}?client=me HTTP/1.1\r\nhost: localhost\r\n\r\n", routes::EVENTS);
+    let mut open = vec![send(2, address, &stream).await, send(2, address, &same_client).await];
+    open.push(send(2, address, &same_client).await);
+    for stream in &mut open {
+        assert!(stream.read(&mut [0; 100]).await.expect("readable") > 0);
+    }
+    let mut refused = send(2, address, &stream).await;
+    let mut text = vec![0; 2000];
+    let length = refused.read(&mut text).await.expect("readable");
+    let text = String::from_utf8_lossy(&text[..length]).into_owned();
+    assert!(text.contains(" 503 ") && text.contains("retry-after: "), "{text}");
+    assert!(text.contains("events.max_streams_per_address"), "{text}");
+    assert_eq!(status(send(3, address, &stream).await).await, 200, "another address");
+}
+
+#[tokio::test]
+async fn those_without_a_token_do_not_keep_the_admin_from_cleaning_up() {
+    let server =
+        server(|settings| settings.server.admin_token = Some(poolgate_server::settings::Secret::new(TOKEN))).await;
+    let admin = [("authorization", "Bearer a token of some length")];
+    assert_eq!(server.post(routes::FORCE_CLEANUP, &[]).await.status, StatusCode::OK);
+    assert_eq!(server.post(routes::FORCE_CLEANUP, &[]).await.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(server.post(routes::FORCE_CLEANUP, &admin).await.status, StatusCode::OK);
+    let again = server.post(routes::FORCE_CLEANUP, &admin).await;
+    assert_eq!((again.status, again.problem().code.as_str()), (StatusCode::TOO_MANY_REQUESTS, "cleanup_cooldown"));
+}
+
+#[tokio::test]
+async fn a_token_cannot_be_guessed_for_long() {
+    let server =
+        server(|settings| settings.server.admin_token = Some(poolgate_server::settings::Secret::new(TOKEN))).await;
+    for guess in 0..10 {
+        let guess = format!("Bearer a token of some length{guess}");
+        let refused = server.post(routes::FORCE_CLEANUP, &[("authorization", &guess)]).await;
+        assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+    }
+    for token in ["Bearer another guess of mine", "Bearer a token of some length"] {
+        let refused = server.post(routes::FORCE_CLEANUP, &[("authorization", token)]).await;
+        assert_eq!(
+            (refused.status, refused.problem().code.as_str()),
+            (StatusCode::TOO_MANY_REQUESTS, "too_many_guesses")
+        );
+        let wait: u64 = refused.header("retry-after").parse().expect("seconds");
+        assert!((1..=Duration::from_secs(60).as_secs()).contains(&wait), "{wait}");
+    }
+    assert_eq!(server.post(routes::FORCE_CLEANUP, &[]).await.status, StatusCode::OK, "without a token");
+}
