@@ -71,7 +71,7 @@ async fn main() -> Result<ExitCode> {
         None => SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() % 100_000,
     };
     let course = Course::of(options.minutes);
-    println!("Soak of {} min, seed {seed}. In each lane: {}.\n", options.minutes, clients::DESCRIPTION);
+    println!("Soak of {} min, seed {seed}. In each lane: {}.\n", options.minutes, clients::description());
     let lanes = options.through.lanes();
     for through in lanes {
         println!("{}", report::schedule(*through, course, &course.faults(seed, *through)));

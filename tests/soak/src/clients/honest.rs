@@ -35,6 +35,10 @@ const LATEST_START: Duration = Duration::from_millis(300);
 /// Wishes of one user that may be open.
 const MOST_OPEN: usize = 32;
 
+pub(super) fn description() -> String {
+    format!("{OBEYING} obeying ({OBEYING_PER_SECOND}/s each), {PLAIN} plain ({PLAIN_PER_SECOND}/s each)")
+}
+
 /// Starts them all.
 pub(super) fn spawn(clients: &mut JoinSet<()>, common: &Arc<Common>, random: &mut Random) {
     for index in 0..OBEYING {

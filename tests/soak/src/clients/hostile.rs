@@ -52,6 +52,16 @@ const MALFORMED: [&str; 12] = [
     "GET /../../etc/passwd HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Forwarded-For: \u{fe}\r\nConnection: close\r\n\r\n",
 ];
 
+pub(super) fn description() -> String {
+    let per_second = |pause: Duration| pause.as_secs_f64().recip();
+    format!(
+        "{WITHHELD} withheld bodies, a flood of {}/s with {FAKE_STREAMS} fake streams, {IDLE} idle connections, {}/s each of \
+         malformed requests, wrong tokens and requests that are broken off",
+        f64::from(FLOODERS) * per_second(FLOOD_PAUSE),
+        per_second(BEAT)
+    )
+}
+
 /// Starts them all.
 pub(super) fn spawn(clients: &mut JoinSet<()>, common: &Arc<Common>, random: &mut Random) {
     let mut start = |count: u8, turn: fn(&Common, IpAddr, u64) -> Turn<'_>, group: u8, pause: Duration| {

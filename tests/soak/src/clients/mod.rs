@@ -46,10 +46,11 @@ pub enum Others {
 #[must_use = "clients end when this is dropped"]
 pub struct Clients(#[expect(dead_code, reason = "held for its drop")] JoinSet<()>);
 
-/// How many clients there are and what they want, in a line.
-pub const DESCRIPTION: &str = "40 obeying (1/s each), 8 plain (2/s each); slow: 6 uploads, 8 readers, 4 streams; hostile: \
-                               30 withheld bodies, a flood of 200/s with 60 fake streams, 80 idle connections, 5/s each \
-                               of malformed requests, wrong tokens and requests that are broken off";
+/// How many clients there are and what they want, in words.
+#[must_use]
+pub fn description() -> String {
+    format!("{}; slow: {}; hostile: {}", honest::description(), slow::description(), hostile::description())
+}
 
 impl Common {
     /// For a program at `target`, counted from `started`.

@@ -33,6 +33,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two turns of one client, once to twice.
 const PAUSE: Duration = Duration::from_secs(1);
 
+pub(super) fn description() -> String {
+    format!("{UPLOADS} uploads, {READERS} readers, {STREAMS} streams")
+}
+
 /// Starts them all.
 pub(super) fn spawn(clients: &mut JoinSet<()>, common: &Arc<Common>, random: &mut Random) {
     for index in 0..UPLOADS {
