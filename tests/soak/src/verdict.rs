@@ -16,6 +16,9 @@ use crate::{
 const MOST_LOG_LINES: f64 = 20.0;
 /// Share of `/livez` that may take longer than 2 s, beside one.
 const LATE_LIVEZ: f64 = 0.005;
+/// A session of the old primary, or with statements from before a migration, is found out by the request that uses it
+/// next. For seldom used ones that takes up to so many seconds.
+const LATE_SESSIONS: usize = 60;
 /// Seconds after which growth can be told from noise.
 const GROWTH_SECONDS: usize = 240;
 /// What is taken for recovered: this many seconds in a row.
@@ -186,7 +189,8 @@ fn orders(record: &Record) -> Verdict {
 
 fn broken(record: &Record) -> Verdict {
     let excused = |second: usize| {
-        record.faults.iter().any(|fault| fault.planned.fault.excuses_errors() && fault.outage().contains(&second))
+        let found_out = |fault: &Suffered| fault.outage().start..fault.ended as usize + LATE_SESSIONS;
+        record.faults.iter().any(|fault| fault.planned.fault.excuses_errors() && found_out(fault).contains(&second))
     };
     let (mut in_excuse, mut outside) = (0, 0);
     for (second, row) in record.seconds.iter().enumerate() {
