@@ -37,6 +37,7 @@
 //! ```
 
 mod arrival;
+mod claims;
 mod classes;
 mod lanes;
 mod line;
@@ -62,7 +63,7 @@ use self::{
 };
 pub use self::{
     arrival::{Admission, Arrival, Occupancy, Priority, Reason, Ticket},
-    quota::{Crowd, OverQuota, Quota, Standing},
+    quota::{Crowd, Judged, OverQuota, Quota, Standing},
     settings::{GateSettings, Order},
 };
 

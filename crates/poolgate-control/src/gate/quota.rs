@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::recent::Recent;
+use super::{claims::Claims, recent::Recent};
 
 /// A client may send this share of its fair rate.
 const ALLOWANCE: f64 = 1.25;
@@ -18,6 +18,7 @@ const OTHERS: u64 = 0x5851_F42D_4C95_7F2D;
 #[derive(Clone, Debug, Default)]
 pub struct Quota {
     buckets: Recent<Bucket>,
+    claims: Claims,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,6 +46,15 @@ pub struct Crowd {
     pub hears: bool,
 }
 
+/// What a request that is not turned away counts as, and for how many clients its caller stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// Whether the caller's allowance covers it.
+    pub standing: Standing,
+    /// Clients that the caller is believed to be, at least one.
+    pub clients: u32,
+}
+
 /// What a request is that is not turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -56,7 +66,8 @@ pub enum Standing {
 
 impl Quota {
     /// Judges one request of a caller: what clients that may obey send is never turned away, but what is above the
-    /// allowance of those that count comes after all others.
+    /// allowance of those that count comes after all others. A caller that sends far more than all whom it claims may, counts
+    /// as one client for half a minute.
     ///
     /// # Errors
     ///
@@ -67,12 +78,15 @@ impl Quota {
         fair_rate_per_second: f64,
         crowd: Crowd,
         now: Duration,
-    ) -> Result<Standing, OverQuota> {
-        let Crowd { counted, claimed, hears } = crowd;
-        let Err(over) = self.check(key, fair_rate_per_second, counted, now) else { return Ok(Standing::Covered) };
+    ) -> Result<Judged, OverQuota> {
+        let Crowd { counted, claimed, hears } = self.claims.believe(key, fair_rate_per_second, crowd, now);
+        let judged = |standing| Judged { standing, clients: counted.max(1) };
+        let Err(over) = self.check(key, fair_rate_per_second, counted, now) else {
+            return Ok(judged(Standing::Covered));
+        };
         let others = claimed.saturating_sub(counted.max(1));
         let may_be_theirs = others > 0 && self.check(key ^ OTHERS, fair_rate_per_second, others, now).is_ok();
-        if may_be_theirs || !hears { Ok(Standing::Excess) } else { Err(over) }
+        if may_be_theirs || !hears { Ok(judged(Standing::Excess)) } else { Err(over) }
     }
 
     /// Counts one request of the client that the hash `key` stands for against `1.25 · fair_rate · clients` a second and
@@ -136,8 +150,8 @@ mod tests {
         let step = Duration::from_secs(1) / asked_per_second;
         for number in 0..100 * asked_per_second {
             match quota.judge(7, 1.0, crowd, NOW + step * number) {
-                Ok(Standing::Covered) => judged[0] += 1,
-                Ok(Standing::Excess) => judged[1] += 1,
+                Ok(Judged { standing: Standing::Covered, .. }) => judged[0] += 1,
+                Ok(Judged { standing: Standing::Excess, .. }) => judged[1] += 1,
                 Err(_) => judged[2] += 1,
             }
         }
@@ -154,10 +168,17 @@ mod tests {
     #[test]
     fn claims_buy_no_more_than_what_others_leave() {
         let attacker = Crowd { counted: 16, claimed: 1000, hears: true };
-        let [covered, excess, turned_away] = judged(attacker, 5000);
+        let [covered, excess, turned_away] = judged(attacker, 1200);
         assert!((2000..=2020).contains(&covered), "{covered}");
-        assert!((122_000..=124_000).contains(&excess), "{excess}");
-        assert!(turned_away > 300_000, "{turned_away}");
+        assert!((117_000..=118_000).contains(&excess) && turned_away == 0, "{excess} {turned_away}");
+    }
+
+    #[test]
+    fn and_nothing_once_more_is_sent_than_all_of_them_may() {
+        let attacker = Crowd { counted: 16, claimed: 1000, hears: true };
+        let [covered, excess, turned_away] = judged(attacker, 5000);
+        assert!(covered < 200 && excess < 2000, "{covered} {excess}");
+        assert!(turned_away > 495_000, "{turned_away}");
     }
 
     #[test]

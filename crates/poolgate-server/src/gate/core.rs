@@ -12,7 +12,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use http::{Extensions, HeaderMap, request::Parts};
-use poolgate_control::gate::{Arrival, Crowd, Occupancy, Quota, Standing};
+use poolgate_control::gate::{Arrival, Crowd, Judged, Occupancy, Quota, Standing};
 use poolgate_types::{CONFIG_HEADER, CircuitState};
 
 use super::{
@@ -144,14 +144,16 @@ impl Core {
         self.untrusted_proxies.recent()
     }
 
-    /// What the gate should know about a request, unless its client sends more than its share.
-    pub(super) fn arrival(&self, parts: &Parts, hooks: &Hooks, now: Instant) -> Result<Arrival, Reject> {
+    /// What the gate should know about a request, unless its client sends more than its share; and whether it is demand that
+    /// somebody could be told to lower.
+    pub(super) fn arrival(&self, parts: &Parts, hooks: &Hooks, now: Instant) -> Result<(Arrival, bool), Reject> {
         let priority = hooks.classify(parts).unwrap_or_else(|| signals::priority(&parts.headers));
         let deadline = signals::patience(&parts.headers).map(|patience| self.limiter.at(now).saturating_add(patience));
         let unknown = Arrival { priority, caller: None, clients: 1, deadline, excess: false };
-        let Some((caller, crowd)) = self.caller(parts, hooks) else { return Ok(unknown) };
-        let excess = self.check_quota(caller, crowd, now)? == Standing::Excess;
-        Ok(Arrival { caller: Some(caller), clients: crowd.counted, excess, ..unknown })
+        let Some((caller, crowd)) = self.caller(parts, hooks) else { return Ok((unknown, true)) };
+        let Judged { standing, clients } = self.check_quota(caller, crowd, now)?;
+        let excess = standing == Standing::Excess;
+        Ok((Arrival { caller: Some(caller), clients, excess, ..unknown }, crowd.hears || !excess))
     }
 
     /// Who sends a request, and how many clients that stands for. 64 bits of a keyed hash are small, of equal size however
@@ -171,10 +173,11 @@ impl Core {
 
     /// Turns away a client that sends more than its share. Acts only while a fair rate is in force and, where clients are
     /// told apart by their addresses, somebody listens.
-    fn check_quota(&self, caller: u64, crowd: Crowd, now: Instant) -> Result<Standing, Reject> {
-        let Some(rate) = self.orders.load().fair_rate_per_second else { return Ok(Standing::Covered) };
+    fn check_quota(&self, caller: u64, crowd: Crowd, now: Instant) -> Result<Judged, Reject> {
+        let covered = Judged { standing: Standing::Covered, clients: crowd.counted };
+        let Some(rate) = self.orders.load().fair_rate_per_second else { return Ok(covered) };
         if !crowd.hears && !self.clients.anybody() {
-            return Ok(Standing::Covered);
+            return Ok(covered);
         }
         let mut quota = self.quota.lock().unwrap_or_else(PoisonError::into_inner);
         quota.judge(caller, rate, crowd, self.limiter.at(now)).map_err(|over| {

@@ -11,6 +11,7 @@ pub(crate) struct Tally {
     arrivals: AtomicU64,
     admitted: AtomicU64,
     rejected: AtomicU64,
+    no_demand: AtomicU64,
     excess_rejected: AtomicU64,
     shut_out: AtomicU64,
     over_quota: AtomicU64,
@@ -30,9 +31,12 @@ pub(crate) struct Totals {
     pub(crate) admitted: u64,
     /// Requests turned away.
     pub(crate) rejected: u64,
-    /// Those of them that were in excess of their callers' allowances.
+    /// Arrivals that are no demand which clients could be told to lower: in excess of their callers' allowances, and turned
+    /// away or of callers who hear no rate.
+    pub(crate) no_demand: u64,
+    /// Requests turned away that were in excess of their callers' allowances.
     pub(crate) excess_rejected: u64,
-    /// Those of them that came while the breaker was not closed, and were no probes.
+    /// Requests turned away that came while the breaker was not closed, and were no probes.
     pub(crate) shut_out: u64,
     /// Requests turned away because their client sent more than its share.
     pub(crate) over_quota: u64,
@@ -49,21 +53,23 @@ pub(crate) struct Totals {
 }
 
 impl Tally {
-    pub(super) fn arrived(&self) {
+    pub(super) fn arrived(&self, is_demand: bool) {
         self.arrivals.fetch_add(1, Relaxed);
+        self.no_demand.fetch_add((!is_demand).into(), Relaxed);
     }
 
     pub(super) fn admitted(&self) {
         self.admitted.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn rejected(&self, excess: bool) {
+    pub(super) fn rejected(&self, is_demand: bool, excess: bool) {
         self.rejected.fetch_add(1, Relaxed);
         self.excess_rejected.fetch_add(excess.into(), Relaxed);
+        self.no_demand.fetch_add((excess && is_demand).into(), Relaxed);
     }
 
-    pub(super) fn shut_out(&self, excess: bool) {
-        self.rejected(excess);
+    pub(super) fn shut_out(&self, is_demand: bool, excess: bool) {
+        self.rejected(is_demand, excess);
         self.shut_out.fetch_add(1, Relaxed);
     }
 
@@ -89,6 +95,7 @@ impl Tally {
             arrivals: self.arrivals.load(Relaxed),
             admitted: self.admitted.load(Relaxed),
             rejected: self.rejected.load(Relaxed),
+            no_demand: self.no_demand.load(Relaxed),
             excess_rejected: self.excess_rejected.load(Relaxed),
             shut_out: self.shut_out.load(Relaxed),
             over_quota: self.over_quota.load(Relaxed),
@@ -108,6 +115,7 @@ impl Totals {
             arrivals: self.arrivals.saturating_sub(earlier.arrivals),
             admitted: self.admitted.saturating_sub(earlier.admitted),
             rejected: self.rejected.saturating_sub(earlier.rejected),
+            no_demand: self.no_demand.saturating_sub(earlier.no_demand),
             excess_rejected: self.excess_rejected.saturating_sub(earlier.excess_rejected),
             shut_out: self.shut_out.saturating_sub(earlier.shut_out),
             over_quota: self.over_quota.saturating_sub(earlier.over_quota),

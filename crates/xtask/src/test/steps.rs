@@ -82,7 +82,7 @@ fn rust_tests(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     test.args(["test", "--locked", "--workspace", "--no-fail-fast"]);
     test.env("TEST_POOLGATE_BIN", crate::server::binary(setting.project));
     let mut long = setting.project.cargo();
-    long.args(["test", "--locked", "--workspace", "--test", "postgres", "--", "--ignored", "--nocapture"]);
+    long.args(["test", "--locked", "--workspace", "--test", "postgres", "--", "--ignored", "crowds", "--nocapture"]);
     transcript.run_both(&mut test, &mut long)
 }
 
