@@ -70,12 +70,28 @@ async fn putting_right_causes_no_warnings() -> Result {
         let pool = pool(&server, "quiet", PoolConfig { reset, verify_timeout: 5000 * MS, ..config(1, 0) })?;
         causes_no_warnings(&server, &pool, reset).await?;
     }
+    any_causes_no_warnings(&server).await?;
     let session = PostgresSession { pgbouncer: true, ..PostgresSession::default() };
     let bouncer = PgBouncer::start(&server, "postgres", &["pool_mode=transaction", "default_pool_size=2"])?;
     let options: PgConnectOptions = bouncer.url("app", "postgres").parse()?;
     let config = PoolConfig { verify_timeout: 5000 * MS, ..config(1, 0) };
     let pool = PoolgatePool::<Postgres>::builder(options).postgres(session).config(config).build()?;
     causes_no_warnings(&server, &pool, "behind a bouncer").await
+}
+
+async fn any_causes_no_warnings(server: &Server) -> Result {
+    sqlx::any::install_default_drivers();
+    let options = poolgate_pool::any_options(&server.url("postgres"))?;
+    let pool = PoolgatePool::<Any>::builder(options).config(config(1, 0)).build()?;
+    for begin in ["BEGIN", "BEGIN; SELECT pg_sleep(0.2)"] {
+        let _ = timeout(20 * MS, pool.acquire().await?.execute(begin)).await;
+        pool.acquire().await?.execute("SELECT 1").await?;
+        let is_fresh = "SELECT now() = statement_timestamp()";
+        let row = sqlx::raw_sql(is_fresh).fetch_one(&mut pool.acquire().await?).await?;
+        assert!(row.get::<bool, _>(0), "after {begin}");
+    }
+    assert!(!server.log().contains("WARNING"), "{}", server.log());
+    Ok(())
 }
 
 async fn causes_no_warnings(server: &Server, pool: &PoolgatePool<Postgres>, with: impl std::fmt::Debug) -> Result {
