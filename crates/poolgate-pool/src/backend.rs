@@ -6,6 +6,7 @@ use sqlx::{
     SqliteConnection,
 };
 
+use crate::renewal::Renew;
 use crate::reset;
 use crate::statement::Dialect;
 
@@ -87,12 +88,18 @@ operations!(Any, AnyConnection, forgets: false, |connection: &AnyConnection| mat
 /// What the pool does to its connections, for the parts of it that are written for any database.
 pub(crate) struct Care<DB: Database> {
     pub(crate) restore: reset::Restore<DB>,
+    /// Ends the transaction that a query cut short has left open.
+    pub(crate) roll_back: Renew<DB>,
     pub(crate) is_read_only: for<'c> fn(&'c mut DB::Connection) -> BoxFuture<'c, sqlx::Result<bool>>,
 }
 
 impl<DB: Backend> Care<DB> {
     pub(crate) fn new() -> Self {
-        Self { restore: reset::restore::<DB>, is_read_only: reset::is_read_only::<DB> }
+        Self {
+            restore: reset::restore::<DB>,
+            roll_back: reset::roll_back::<DB>,
+            is_read_only: reset::is_read_only::<DB>,
+        }
     }
 }
 

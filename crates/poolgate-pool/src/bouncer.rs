@@ -10,6 +10,7 @@ use futures_util::stream::{self, StreamExt};
 use sqlx::{Database, Either, Execute, Executor};
 use tokio::sync::mpsc;
 
+use crate::renewal::Renew;
 use crate::reset;
 
 type Item<DB> = sqlx::Result<Either<<DB as Database>::QueryResult, <DB as Database>::Row>>;
@@ -22,6 +23,7 @@ pub(crate) fn fetch_many<'e, DB, Q>(
     connection: &'e mut DB::Connection,
     query: Q,
     tidies: bool,
+    renew: Option<Renew<DB>>,
 ) -> BoxStream<'e, Item<DB>>
 where
     DB: Database,
@@ -31,7 +33,7 @@ where
     let (send, mut receive) = mpsc::channel(AHEAD);
     let work = async move {
         let ended = async {
-            connection.execute("BEGIN").await?;
+            begin::<DB>(connection, renew).await?;
             let fetched = {
                 let mut items = connection.fetch_many(query);
                 loop {
@@ -59,15 +61,27 @@ pub(crate) async fn fetch_optional<'e, DB, Q>(
     connection: &'e mut DB::Connection,
     query: Q,
     tidies: bool,
+    renew: Option<Renew<DB>>,
 ) -> sqlx::Result<Option<DB::Row>>
 where
     DB: Database,
     Q: Execute<'e, DB> + 'e,
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
 {
-    connection.execute("BEGIN").await?;
+    begin::<DB>(connection, renew).await?;
     let fetched = connection.fetch_optional(query).await;
     end::<DB, _>(connection, fetched, tidies).await
+}
+
+async fn begin<DB>(connection: &mut DB::Connection, renew: Option<Renew<DB>>) -> sqlx::Result<()>
+where
+    DB: Database,
+    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+{
+    if let Some(renew) = renew {
+        renew(connection).await?;
+    }
+    connection.execute("BEGIN").await.map(drop)
 }
 
 async fn end<DB, T>(connection: &mut DB::Connection, result: sqlx::Result<T>, tidies: bool) -> sqlx::Result<T>

@@ -14,8 +14,12 @@ pub(crate) struct Condition {
     busy: bool,
     /// A transaction has been begun and not ended, as far as the statements show.
     in_transaction: bool,
+    /// A query has begun in a transaction of its own and not ended well.
+    alone: bool,
     /// Something may have happened that nobody saw.
     unverified: bool,
+    /// The raw connection was lent out.
+    lent: bool,
     /// What the statements leave behind in the session.
     leaves: Leaves,
     /// The prepared statements are of no use any more.
@@ -41,9 +45,20 @@ impl Condition {
         self.leaves = self.leaves.max(effect.leaves);
     }
 
+    /// The operation that begins runs in a transaction of its own, which stays open if it is cut short.
+    pub(crate) fn begin_alone(&mut self) {
+        self.alone = true;
+    }
+
+    /// Whether such a transaction may be open, which has to be ended before the next operation; who asks, does it.
+    pub(crate) fn take_alone(&mut self) -> bool {
+        std::mem::take(&mut self.alone)
+    }
+
     /// The operation has ended well. The database answers in order, so anything before it has ended too.
     pub(crate) fn complete(&mut self, effect: Effect) {
         self.busy = false;
+        self.alone = false;
         self.in_transaction &= effect.transaction != Bounds::Ends;
         self.work.answered = true;
         if effect.writes {
@@ -88,6 +103,7 @@ impl Condition {
     /// The raw connection was lent out: what was done with it is unknown.
     pub(crate) fn lend(&mut self) {
         self.unverified = true;
+        self.lent = true;
         self.leaves = self.leaves.max(Leaves::Unknown);
     }
 
@@ -132,7 +148,12 @@ impl Condition {
 
     /// What is to be done before somebody else gets the connection.
     pub(crate) fn upkeep(&self) -> Upkeep {
-        Upkeep { reset: self.leaves > Leaves::Nothing, renew: self.stale, ask_role: self.refused }
+        Upkeep {
+            reset: self.leaves > Leaves::Nothing,
+            renew: self.stale,
+            ask_role: self.refused,
+            unsettled: self.busy || self.in_transaction || self.lent,
+        }
     }
 
     pub(crate) fn verdict(&self) -> Verdict {
@@ -169,6 +190,23 @@ mod tests {
         condition.begin(Effect::ENDS);
         condition.complete(Effect::ENDS);
         assert_eq!(condition.verdict(), Verdict::Clean);
+    }
+
+    #[test]
+    fn a_transaction_may_be_open_only_after_what_may_have_opened_one() {
+        let after = |effect: Effect, ending: fn(&mut Condition, Effect)| {
+            let mut condition = Condition::default();
+            condition.begin(effect);
+            ending(&mut condition, effect);
+            condition.upkeep().unsettled
+        };
+        assert!(!after(Effect::NONE, Condition::complete));
+        assert!(after(Effect::NONE, |_, _| {}), "cut short");
+        assert!(after(Effect::OPENS, Condition::complete));
+        assert!(after(Effect::NONE, |condition, effect| {
+            condition.complete(effect);
+            condition.lend();
+        }));
     }
 
     #[test]

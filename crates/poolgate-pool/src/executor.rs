@@ -11,11 +11,12 @@ use futures_util::stream;
 use sqlx::error::BoxDynError;
 use sqlx::{Connection, Database, Either, Execute, Executor, SqlStr};
 
-use crate::backend::Operations;
+use crate::backend::{Backend, Operations};
 use crate::bouncer;
 use crate::condition::Condition;
 use crate::lease::{InUse, Lease, Title};
-use crate::renewal;
+use crate::renewal::{self, Renew};
+use crate::reset;
 use crate::statement::{self, Bounds, Dialect, Effect, Leaves};
 use crate::transaction::Transaction;
 
@@ -38,11 +39,13 @@ macro_rules! executor {
                 let dialect = <$database>::dialect(connection);
                 let (query, effect) = Parts::of(query, dialect, !title.is_bounced());
                 let way = Way::of(&query, effect, &title, in_transaction(connection, condition), condition);
-                condition.begin(effect.by(way));
+                condition.begin(effect.by(&way));
                 let inner = match way {
                     Way::Straight => connection.fetch_many(query),
-                    Way::Renewed => renewal::fetch_many::<$database, _>(connection, query),
-                    Way::Alone { tidies } => bouncer::fetch_many::<$database, _>(connection, query, tidies),
+                    Way::Renewed(renew) => renewal::fetch_many::<$database, _>(connection, query, renew),
+                    Way::Alone { tidies, renew } => {
+                        bouncer::fetch_many::<$database, _>(connection, query, tidies, renew)
+                    }
                 };
                 Box::pin(Watched { inner, condition, effect })
             }
@@ -62,13 +65,13 @@ macro_rules! executor {
                 let dialect = <$database>::dialect(connection);
                 let (query, effect) = Parts::of(query, dialect, !title.is_bounced());
                 let way = Way::of(&query, effect, &title, in_transaction(connection, condition), condition);
-                condition.begin(effect.by(way));
+                condition.begin(effect.by(&way));
                 Box::pin(async move {
                     let fetched = match way {
                         Way::Straight => connection.fetch_optional(query).await,
-                        Way::Renewed => renewal::fetch_optional::<$database, _>(connection, query).await,
-                        Way::Alone { tidies } => {
-                            bouncer::fetch_optional::<$database, _>(connection, query, tidies).await
+                        Way::Renewed(renew) => renewal::fetch_optional::<$database, _>(connection, query, renew).await,
+                        Way::Alone { tidies, renew } => {
+                            bouncer::fetch_optional::<$database, _>(connection, query, tidies, renew).await
                         }
                     };
                     noted(fetched, condition, effect)
@@ -83,13 +86,18 @@ macro_rules! executor {
             where
                 'c: 'e,
             {
-                let InUse { connection, condition, .. } = match self.in_use() {
+                let InUse { connection, condition, title } = match self.in_use() {
                     Ok(in_use) => in_use,
                     Err(error) => return Box::pin(ready(Err(error))),
                 };
                 condition.begin(Effect::NONE);
-                let prepare = connection.prepare_with(sql, parameters);
-                Box::pin(async move { noted(prepare.await, condition, Effect::NONE) })
+                Box::pin(async move {
+                    let prepared = match title.settle(connection, condition).await {
+                        Ok(()) => connection.prepare_with(sql, parameters).await,
+                        Err(error) => Err(error),
+                    };
+                    noted(prepared, condition, Effect::NONE)
+                })
             }
 
             #[cfg(feature = "macros")]
@@ -97,13 +105,18 @@ macro_rules! executor {
             where
                 'c: 'e,
             {
-                let InUse { connection, condition, .. } = match self.in_use() {
+                let InUse { connection, condition, title } = match self.in_use() {
                     Ok(in_use) => in_use,
                     Err(error) => return Box::pin(ready(Err(error))),
                 };
                 condition.begin(Effect::NONE);
-                let describe = connection.describe(sql);
-                Box::pin(async move { noted(describe.await, condition, Effect::NONE) })
+                Box::pin(async move {
+                    let described = match title.settle(connection, condition).await {
+                        Ok(()) => connection.describe(sql).await,
+                        Err(error) => Err(error),
+                    };
+                    noted(described, condition, Effect::NONE)
+                })
             }
         }
     };
@@ -119,19 +132,19 @@ executor!(sqlx::Sqlite, Transaction<'_, sqlx::Sqlite>);
 type Outcome<DB> = sqlx::Result<Either<<DB as Database>::QueryResult, <DB as Database>::Row>>;
 
 /// How a query gets to the database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum Way<DB: Database> {
     Straight,
-    /// After what was prepared has been forgotten.
-    Renewed,
-    /// In a transaction of its own, and what it leaves in the session is taken away before that ends.
+    /// After what was prepared has been forgotten, or the transaction of a query that was cut short has ended.
+    Renewed(Renew<DB>),
+    /// In a transaction of its own, after that, and what it leaves in the session is taken away before that ends.
     Alone {
         tidies: bool,
+        renew: Option<Renew<DB>>,
     },
 }
 
-impl Way {
-    fn of<DB: Operations>(
+impl<DB: Backend> Way<DB> {
+    fn of(
         query: &Parts<DB>,
         effect: Effect,
         title: &Title<'_, DB>,
@@ -140,21 +153,27 @@ impl Way {
     ) -> Self {
         if title.is_bounced() {
             let tidies = title.resets() && effect.leaves == Leaves::State && effect.transaction == Bounds::Neither;
-            return match !in_transaction && (tidies || query.is_prepared()) {
-                true => Self::Alone { tidies },
-                false => Self::Straight,
+            let renew: Option<Renew<DB>> = condition.take_alone().then_some(reset::roll_back::<DB>);
+            let alone = !in_transaction && (tidies || query.is_prepared());
+            if alone || renew.is_some() {
+                condition.begin_alone();
+            }
+            return match renew {
+                _ if alone => Self::Alone { tidies, renew },
+                Some(renew) => Self::Renewed(renew),
+                None => Self::Straight,
             };
         }
-        if DB::FORGETS && condition.take_stale() { Self::Renewed } else { Self::Straight }
+        if DB::FORGETS && condition.take_stale() { Self::Renewed(DB::forget) } else { Self::Straight }
     }
 }
 
 impl Effect {
     /// What is left when the query went this way.
-    fn by(self, way: Way) -> Self {
+    fn by<DB: Database>(self, way: &Way<DB>) -> Self {
         match way {
-            Way::Alone { tidies: true } => Self { leaves: Leaves::Nothing, ..self },
-            Way::Alone { tidies: false } | Way::Straight | Way::Renewed => self,
+            Way::Alone { tidies: true, .. } => Self { leaves: Leaves::Nothing, ..self },
+            Way::Alone { tidies: false, .. } | Way::Straight | Way::Renewed(_) => self,
         }
     }
 }

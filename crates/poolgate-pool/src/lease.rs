@@ -161,6 +161,16 @@ impl<DB: Database> Title<'_, DB> {
         self.shared.config.reset != Reset::Never
     }
 
+    /// Ends the transaction of a query that was cut short, if one may be open: the operation that begins is no part of it.
+    pub(crate) async fn settle(&self, connection: &mut DB::Connection, condition: &mut Condition) -> sqlx::Result<()> {
+        if !condition.take_alone() {
+            return Ok(());
+        }
+        // Still so if this is cut short as well.
+        condition.begin_alone();
+        (self.shared.care.roll_back)(connection).await
+    }
+
     /// Whether a PgBouncer may give the session to others between two transactions.
     pub(crate) fn is_bounced(&self) -> bool {
         self.shared.is_bounced()

@@ -6,17 +6,22 @@
 //! much.
 
 use futures_core::future::BoxFuture;
-use sqlx::Database;
+use sqlx::{Connection, Database};
 
 use crate::backend::{self, Backend};
 use crate::state::Upkeep;
 use crate::statement::Dialect;
 
-/// Asks and answers in one round trip, whatever was sent before: it succeeds without a trace when no transaction is open,
-/// ends an open one on PostgreSQL, and fails where one is open otherwise (SQLite, or an aborted one on PostgreSQL), which
-/// a plain `ROLLBACK` then ends. A plain `ROLLBACK` at once would put a warning into the server's log for each connection
-/// that had nothing open.
+/// Asks and answers in one round trip: it succeeds without a trace when no transaction is open, and fails where one is open
+/// on SQLite, or has failed on PostgreSQL, which a plain `ROLLBACK` then ends. Of one that is open on PostgreSQL it would warn,
+/// and a plain `ROLLBACK` warns of one that is not: see [`end_open`].
 const END: &str = "BEGIN; ROLLBACK";
+
+/// Says nothing, in whatever state.
+const NOTHING: &str = "-- Is a transaction open?";
+
+/// Answers to what was cut short that may be failures; beyond that the connection is given up.
+const MOST_UNREAD_FAILURES: usize = 8;
 
 /// The parts of `DISCARD ALL` but for what is prepared and planned, each of which may run in a transaction.
 macro_rules! parts {
@@ -56,6 +61,9 @@ pub(crate) fn restore<DB: Backend>(
         if upkeep.renew && !DB::FORGETS {
             return Ok(Restored::Unfit);
         }
+        if upkeep.unsettled && dialect == Dialect::Postgres {
+            end_open(connection).await?;
+        }
         match (dialect, upkeep.reset, upkeep.ask_role) {
             (Dialect::Sqlite, true, _) => return Ok(Restored::Unfit),
             (Dialect::Postgres, true, _) => {
@@ -72,10 +80,7 @@ pub(crate) fn restore<DB: Backend>(
             (Dialect::Postgres, false, true) => {
                 [read_only] = ended::<DB, 1>(connection, &format!("{END}; SELECT {READ_ONLY}")).await?;
             }
-            (_, false, _) => match DB::run(connection, END).await {
-                Err(sqlx::Error::Database(_)) => DB::run(connection, "ROLLBACK").await?,
-                other => other?,
-            },
+            (_, false, _) => end_failed::<DB>(connection).await?,
         }
         if upkeep.renew {
             DB::forget(connection).await?;
@@ -87,12 +92,45 @@ pub(crate) fn restore<DB: Backend>(
     })
 }
 
+/// Ends whatever transaction may be open on PostgreSQL.
+pub(crate) fn roll_back<DB: Backend>(connection: &mut DB::Connection) -> BoxFuture<'_, sqlx::Result<()>> {
+    Box::pin(async move {
+        end_open(connection).await?;
+        end_failed::<DB>(connection).await
+    })
+}
+
 fn reset_text() -> String {
     format!(
         "{END}; {}; SELECT pg_advisory_unlock_all() IS NULL, \
          EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql), {READ_ONLY}",
         parts!()
     )
+}
+
+/// Ends the transaction that may be open on PostgreSQL, without a warning if there is none; one that has failed stays.
+///
+/// The server says with each answer whether one is open, and sqlx tells only those who begin one: it takes the statement's
+/// word for it, so here it begins what is there already.
+async fn end_open(connection: &mut impl Connection) -> sqlx::Result<()> {
+    for _ in 0..MOST_UNREAD_FAILURES {
+        match connection.begin_with(NOTHING).await {
+            Ok(open) => return open.rollback().await,
+            Err(sqlx::Error::BeginFailed) => return Ok(()),
+            // What was cut short has failed meanwhile.
+            Err(sqlx::Error::Database(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(sqlx::Error::Protocol("what was cut short does not end".to_owned()))
+}
+
+/// Ends the transaction that has failed, and on SQLite one that is open.
+async fn end_failed<DB: Backend>(connection: &mut DB::Connection) -> sqlx::Result<()> {
+    match DB::run(connection, END).await {
+        Err(sqlx::Error::Database(_)) => DB::run(connection, "ROLLBACK").await,
+        other => other,
+    }
 }
 
 /// Asks anew after a rollback where a transaction has failed before.

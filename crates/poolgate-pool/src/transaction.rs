@@ -29,6 +29,9 @@ impl<DB: Database> Lease<DB> {
         let InUse { connection, condition, title } = self.in_use()?;
         // Marked as open before it is: sqlx does not undo a BEGIN whose future is dropped half-way.
         condition.begin(Effect::OPENS);
+        if let Err(error) = title.settle(connection, condition).await {
+            return Err(failed(condition, error));
+        }
         match connection.begin().await {
             Ok(inner) => Ok(Transaction::new(inner, condition, title)),
             Err(error) => Err(failed(condition, error)),
@@ -46,6 +49,9 @@ impl<DB: Backend> Lease<DB> {
         let InUse { connection, condition, title } = self.in_use()?;
         let effect = statement::effect(statement.as_str(), DB::dialect(connection));
         condition.begin(Effect { transaction: Bounds::Opens, ..effect });
+        if let Err(error) = title.settle(connection, condition).await {
+            return Err(failed(condition, error));
+        }
         match connection.begin_with(statement).await {
             Ok(inner) => Ok(Transaction::new(inner, condition, title)),
             Err(error) => Err(failed(condition, error)),

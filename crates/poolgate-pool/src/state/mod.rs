@@ -60,6 +60,8 @@ pub(crate) struct Upkeep {
     pub(crate) renew: bool,
     /// Its server is asked whether it has become read-only.
     pub(crate) ask_role: bool,
+    /// A transaction may be open.
+    pub(crate) unsettled: bool,
 }
 
 impl Upkeep {

@@ -117,8 +117,8 @@ impl<C, W> State<C, W> {
     }
 
     /// A connect has failed; returns the callers to be told. They are all who wait when there is nothing left to wait
-    /// for; else the one who has waited longest, unless the server is merely full: then a return may still help. `moves`:
-    /// when it began; of a database that was left since nobody needs to hear.
+    /// for; else the one who has waited longest, unless the server is merely full: then a return may still help, of those
+    /// too that are only being opened. `moves`: when it began; of a database that was left since nobody needs to hear.
     pub(crate) fn connect_failed(&mut self, error: &AcquireError, moves: u64, now: Instant, jitter: f64) -> Vec<W> {
         self.connecting = self.connecting.saturating_sub(1);
         if moves < self.moves {
@@ -129,7 +129,8 @@ impl<C, W> State<C, W> {
         if self.open() == 0 {
             return self.dismiss_all();
         }
-        let hopeful = error.is_answer() && !self.leases.is_empty();
+        let may_return = self.open() > self.closing;
+        let hopeful = error.is_answer() && may_return;
         let told = if hopeful { None } else { self.waiting.pop_first() };
         told.map(|(_, waiter)| waiter.reply).into_iter().collect()
     }

@@ -58,7 +58,7 @@ async fn a_full_server_is_named_as_such() -> Result {
     for _ in 0..4 {
         held.push(holder.acquire().await?);
     }
-    let pool = pool(&server, "full", PoolConfig { timeout: 300 * MS, ..config(2, 0) })?;
+    let pool = pool(&server, "full", PoolConfig { timeout: 2000 * MS, ..config(2, 0) })?;
     // Of who asked the server whether it is up, the process may be about to end.
     found_again(&pool, LONGEST_PAUSE_FULL + SLACK).await?;
     let last = pool.acquire().await?;
@@ -67,7 +67,8 @@ async fn a_full_server_is_named_as_such() -> Result {
     let reason = diagnosis.connect_error.ok_or("no reason")?;
     assert!(reason.contains("no free connection slot"), "{reason}");
     assert!(matches!(pool.contact().failure, Some(AcquireError::ServerFull(_))), "a full server is not a dead one");
-    assert_eq!(pool.contact().consecutive_failures, 1, "asked once and left alone");
+    // The pauses are half of 1 and 2 s at least.
+    assert!((1..=3).contains(&pool.contact().consecutive_failures), "asked rarely: {:?}", pool.contact());
 
     drop(last);
     pool.drain(1000 * MS).await;

@@ -155,6 +155,28 @@ fn a_full_server_leaves_callers_waiting_for_a_return() {
     assert!(world.state.backoff.contact(world.now).answered.is_some());
 }
 
+/// The connects of a cold start share what a nearly full server has left.
+#[test]
+fn one_of_several_connects_that_a_full_server_refuses_costs_no_caller_an_error() {
+    let mut world = World::new(config(2, 0));
+    world.acquire().unwrap();
+    world.acquire().unwrap();
+    assert_eq!(world.connecting, 2);
+    world.connect_ends(Err(full()));
+    assert!(world.dismissed.is_empty(), "the other may succeed");
+    world.connect_ends(Ok(()));
+    assert_eq!(world.leases.len(), 1);
+    world.give_back(0, Verdict::Clean);
+    assert_eq!((world.leases.len(), world.queue.len()), (1, 0), "both were served");
+
+    let mut world = World::new(config(2, 0));
+    world.acquire().unwrap();
+    world.acquire().unwrap();
+    world.connect_ends(Err(full()));
+    world.connect_ends(Err(full()));
+    assert_eq!(world.dismissed.len(), 2, "nothing is left to wait for");
+}
+
 #[test]
 fn failures_make_the_others_suspect() {
     let mut world = World::new(config(2, 0));
