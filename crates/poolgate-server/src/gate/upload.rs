@@ -78,7 +78,7 @@ impl Readers {
             return Err(body);
         }
         let place = Place(Arc::clone(self));
-        Ok(Reading { body, read: VecDeque::new(), wait: patience.wait(), _place: place })
+        Ok(Reading { body, read: VecDeque::new(), patience, wait: None, _place: place })
     }
 }
 
@@ -143,7 +143,9 @@ impl Drop for Place {
 pub(super) struct Reading {
     body: Body,
     read: VecDeque<Result<Frame<Bytes>, Error>>,
-    wait: Wait,
+    patience: Patience,
+    /// From when something is missing.
+    wait: Option<Wait>,
     _place: Place,
 }
 
@@ -153,7 +155,10 @@ impl Reading {
         loop {
             let item = match Pin::new(&mut self.body).poll_frame(context) {
                 Poll::Ready(item) => item,
-                Poll::Pending => return self.wait.poll(context).map(Err),
+                Poll::Pending => {
+                    let wait = self.wait.get_or_insert_with(|| self.patience.wait());
+                    return wait.poll(context).map(Err);
+                }
             };
             let is_last = item.as_ref().is_none_or(Result::is_err) || self.body.is_end_stream();
             self.read.extend(item);
