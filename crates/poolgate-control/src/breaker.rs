@@ -52,6 +52,8 @@ enum State {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Situation {
     pub(crate) contact: Contact,
+    /// Since the newest attempt to reach the database failed, where that is known.
+    pub(crate) failed: Option<Duration>,
     pub(crate) live_clients: u32,
     /// Capacity in requests a second, where it is known.
     pub(crate) capacity: Option<f64>,
@@ -101,7 +103,9 @@ impl Breaker {
                 let seen = seen.plus(probes);
                 let lasted = now.saturating_sub(since);
                 let answered = seen.succeeded > 0 || answers;
-                if are_bad(seen) || (lasted >= EVIDENCE && contact.is_lost()) {
+                // Nobody may have asked since: then it is not known whether the database is back.
+                let is_lost = contact.is_lost() && situation.failed.is_none_or(|failed| failed <= lasted);
+                if are_bad(seen) || (lasted >= EVIDENCE && is_lost) {
                     self.open(now)
                 } else if lasted >= EVIDENCE && answered {
                     State::Ramp { step: 0, since: now, seen: Probes::default(), floor: fraction }
@@ -209,18 +213,19 @@ mod tests {
         breaker: Breaker,
         now: Duration,
         live_clients: u32,
+        failed: Option<Duration>,
     }
 
     impl World {
         fn new() -> Self {
             let breaker = Breaker::new(BreakerSettings::default(), 7);
-            Self { breaker, now: Duration::ZERO, live_clients: 1000 }
+            Self { breaker, now: Duration::ZERO, live_clients: 1000, failed: None }
         }
 
         fn tick(&mut self, contact: Contact, probes: Probes) -> Verdict {
             self.now += Duration::from_millis(100);
-            let situation =
-                Situation { contact, live_clients: self.live_clients, capacity: Some(400.0), mean_hold: 0.05 };
+            let Self { live_clients, failed, .. } = *self;
+            let situation = Situation { contact, failed, live_clients, capacity: Some(400.0), mean_hold: 0.05 };
             self.breaker.update(probes, situation, self.now)
         }
 
@@ -319,6 +324,26 @@ mod tests {
         for _ in 0..600 {
             assert_eq!(world.tick(Contact::Paused, NONE).state, CircuitState::Closed);
         }
+    }
+
+    #[test]
+    fn only_an_attempt_of_its_own_time_ends_half_open() {
+        let mut world = World::new();
+        world.run_until(Contact::LoginRefused, NONE, CircuitState::Open);
+        world.failed = Some(Duration::from_secs(60));
+        world.run_until(Contact::LoginRefused, NONE, CircuitState::HalfOpen);
+        for _ in 0..50 {
+            assert_eq!(world.tick(Contact::LoginRefused, NONE).state, CircuitState::HalfOpen, "nobody has asked");
+        }
+        world.failed = Some(Duration::ZERO);
+        assert_eq!(world.tick(Contact::LoginRefused, NONE).state, CircuitState::Open);
+
+        world.failed = Some(Duration::from_secs(60));
+        world.run_until(Contact::LoginRefused, NONE, CircuitState::HalfOpen);
+        let seconds = world.run_until(Contact::LoginRefused, NONE, CircuitState::Open);
+        assert!((9.9..=10.2).contains(&seconds), "{seconds}");
+        world.run_until(Contact::LoginRefused, NONE, CircuitState::HalfOpen);
+        world.run_until(Contact::Answering, NONE, CircuitState::Closed);
     }
 
     #[test]

@@ -169,6 +169,7 @@ impl Controller {
     fn update_breaker(&mut self, sample: &Sample, now: Duration, events: &mut Vec<Event>) -> Verdict {
         let situation = breaker::Situation {
             contact: sample.contact,
+            failed: sample.failed,
             live_clients: sample.live_clients,
             capacity: self.capacity.per_second(),
             mean_hold: self.capacity.mean_hold(),

@@ -19,13 +19,17 @@ pub struct Sample {
     pub acquire_waits: WaitSample,
     /// Whether the database can be used; see [`Evidence::contact`](crate::Evidence::contact).
     pub contact: Contact,
+    /// Since the newest attempt to reach the database failed; `None` where that is not known, and then `contact` counts as
+    /// news. While nobody may ask, the last word on the database is an old one.
+    pub failed: Option<Duration>,
     /// What new connections meet, where they fail; see [`Evidence::connects`](crate::Evidence::connects).
     pub connects: Contact,
     /// Why the newest attempt to reach the database failed, in words for people and without secrets.
     pub cause: Option<Arc<str>>,
     /// How the statements of the app ended.
     pub work: WorkSample,
-    /// Gated requests that met the database while the breaker was not closed.
+    /// Gated requests that used a connection while the breaker was not closed. Those that got none say nothing: the pool may
+    /// have told them what an earlier attempt met.
     pub probes: Probes,
     /// Clients that listen: open streams and recent pollers.
     pub live_clients: u32,
@@ -120,8 +124,8 @@ pub struct WorkSample {
 /// What gated requests met while the breaker was not closed, since the previous sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Probes {
-    /// They got their connection.
+    /// They were answered well.
     pub succeeded: u32,
-    /// They did not.
+    /// They were not.
     pub failed: u32,
 }

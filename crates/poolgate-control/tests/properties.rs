@@ -47,6 +47,7 @@ fn samples() -> impl Strategy<Value = Sample> {
             hold_total: Duration::from_nanos(count.3),
             acquire_waits: WaitSample { p99: Duration::from_millis(rest.4), min: Duration::ZERO },
             contact: rest.0,
+            failed: (rest.4 % 3 > 0).then(|| Duration::from_millis(rest.4)),
             connects: rest.1,
             cause: (rest.4 % 2 == 0).then(|| rest.4.to_string().into()),
             work: WorkSample {

@@ -148,7 +148,7 @@ impl Builder {
         let gated = self.pool.demand() == Demand::Gated;
         names::register(self.pool.upkeep().is_some() && self.observer.is_some(), gated);
         let Settings { gate, server, events, cleanup, monitor, .. } = &self.settings;
-        let core = Core::new(gate, server, clients.clone());
+        let core = Core::new(gate, server, clients.clone(), closing.clone());
         let occupancy = gated.then(|| core.occupancy());
         let status = StatusDocument::starting(&figures, self.backend, occupancy.as_ref(), started_at);
         let shared = Arc::new(Shared {

@@ -42,7 +42,7 @@ pub enum Served {
     CutOff,
 }
 
-/// Serves `app` until `stop`, then waits up to `server.drain_timeout` for requests to end. Event streams must end by
+/// Serves `app` until `stop`, then waits up to `server.drain_timeout` for requests to end; the rest of a head has a second. Event streams must end by
 /// themselves at `stop`, or they last until the deadline.
 pub async fn serve(listener: TcpListener, app: Router, settings: &ServerSettings, stop: &CancellationToken) -> Served {
     let connections = Connections::new(settings);
@@ -64,7 +64,8 @@ pub async fn serve(listener: TcpListener, app: Router, settings: &ServerSettings
             Ok((stream, peer)) => {
                 // Where there is no room it is closed at once.
                 let Some(place) = connections.admit(peer.ip()) else { continue };
-                let connection = Connection { stream, peer, turns, write_timeout: settings.write_timeout, place };
+                let (write_timeout, stop) = (settings.write_timeout, stop.clone());
+                let connection = Connection { stream, peer, turns, write_timeout, place, stop };
                 tokio::spawn(answer(http.clone(), connection, app.clone(), graceful.watcher()));
             }
             Err(error) => {
@@ -107,17 +108,18 @@ struct Connection {
     turns: TurnLimits,
     write_timeout: Duration,
     place: Place,
+    stop: CancellationToken,
 }
 
 async fn answer(http: http1::Builder, connection: Connection, app: Router, watcher: Watcher) {
-    let Connection { stream, peer, turns, write_timeout, place } = connection;
+    let Connection { stream, peer, turns, write_timeout, place, stop } = connection;
     // Small answers go out at once. Where it fails they go out a little later.
     let _ = stream.set_nodelay(true);
     give_up_on_the_dead(&stream, write_timeout);
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(write_timeout));
     let turn = Turn::default();
-    let stream = TurnStream::new(Box::pin(stream), turn.clone(), turns);
+    let stream = TurnStream::new(Box::pin(stream), turn.clone(), turns, stop);
     let evicted = place.evicted();
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));

@@ -22,6 +22,10 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep, sleep},
 };
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+/// For so long a server that stops waits for the rest of a head.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long a client may take for its turn.
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +105,8 @@ pub(crate) struct TurnStream<S> {
     seen: u32,
     awaited: Awaited,
     deadline: Pin<Box<Sleep>>,
+    /// Until the server stops; `None` from then on.
+    stop: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
 /// What is awaited from the client.
@@ -113,9 +119,10 @@ enum Awaited {
 }
 
 impl<S> TurnStream<S> {
-    pub(crate) fn new(stream: S, turn: Turn, limits: TurnLimits) -> Self {
+    pub(crate) fn new(stream: S, turn: Turn, limits: TurnLimits, stop: CancellationToken) -> Self {
         let deadline = Box::pin(sleep(limits.head));
-        Self { stream, turn, limits, seen: 0, awaited: Awaited::Head, deadline }
+        let stop = Some(Box::pin(stop.cancelled_owned()));
+        Self { stream, turn, limits, seen: 0, awaited: Awaited::Head, deadline, stop }
     }
 
     /// Whether it is the client's turn; if that has just begun, its time runs from now on.
@@ -131,7 +138,17 @@ impl<S> TurnStream<S> {
 
     fn await_from_client(&mut self, awaited: Awaited, limit: Duration) {
         self.awaited = awaited;
+        let limit = if self.stop.is_some() { limit } else { limit.min(LAST_PATIENCE) };
         self.deadline.as_mut().reset(Instant::now() + limit);
+    }
+
+    /// A server that stops has little time for its clients.
+    fn heed_the_stop(&mut self, context: &mut Context<'_>) {
+        if self.stop.as_mut().is_some_and(|stop| stop.as_mut().poll(context).is_ready()) {
+            self.stop = None;
+            let left = self.deadline.deadline().saturating_duration_since(Instant::now());
+            self.await_from_client(self.awaited, left);
+        }
     }
 }
 
@@ -145,6 +162,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for TurnStream<S> {
         if !this.is_clients_turn() {
             return Pin::new(&mut this.stream).poll_read(context, buffer);
         }
+        this.heed_the_stop(context);
         if this.deadline.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
@@ -221,9 +239,13 @@ mod tests {
 
     /// The client's end of a connection whose server answers each request after `work`.
     fn connect(work: Duration) -> DuplexStream {
+        connect_until(work, CancellationToken::new())
+    }
+
+    fn connect_until(work: Duration, stop: CancellationToken) -> DuplexStream {
         let (client, server) = tokio::io::duplex(64 * 1024);
         let turn = Turn::default();
-        let stream = TurnStream::new(server, turn.clone(), LIMITS);
+        let stream = TurnStream::new(server, turn.clone(), LIMITS, stop);
         let service = service_fn(move |_| {
             let turn = turn.take();
             async move {
@@ -295,6 +317,23 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_sends_nothing_at_all_has_the_time_of_a_head() {
         assert_eq!(seconds_until_closed(&mut connect(Duration::ZERO)).await, 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_stops_does_not_wait_for_the_rest_of_a_head() {
+        let stop = CancellationToken::new();
+        let mut half = connect_until(Duration::ZERO, stop.clone());
+        let mut served = connect_until(Duration::from_secs(5), stop.clone());
+        let (begun, rest) = REQUEST.split_at(9);
+        half.write_all(begun).await.expect("sent");
+        served.write_all(begun).await.expect("sent");
+        sleep(Duration::from_secs(2)).await;
+        stop.cancel();
+        assert!(ask(&mut served, rest).await, "it came in time");
+        assert_eq!(seconds_until_closed(&mut half).await, 0, "closed meanwhile");
+        let late = Instant::now();
+        assert_eq!(seconds_until_closed(&mut connect_until(Duration::ZERO, stop)).await, 1);
+        assert!(late.elapsed() < Duration::from_secs(2));
     }
 
     #[tokio::test(start_paused = true)]

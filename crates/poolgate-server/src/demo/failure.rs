@@ -8,6 +8,7 @@ use std::{
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use poolgate_pool::AcquireError;
+use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
 use tracing::{debug, error, warn};
 
 use crate::problem;
@@ -34,7 +35,8 @@ pub(super) enum Failure {
     Internal,
 }
 
-/// Whether the same statement may succeed in a moment: the database does not answer, or somebody else was in the way.
+/// Whether the same statement may succeed in a while and without anybody mending the program: the database does not answer,
+/// does not write, somebody else was in the way, or what the session knew was out of date.
 pub(super) fn is_temporary(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)
@@ -43,7 +45,9 @@ pub(super) fn is_temporary(error: &sqlx::Error) -> bool {
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => true,
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| is_temporary_code(&code)),
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| is_temporary_code(&code) || &*code == "0A000" && is_old_plan(&**error))
+        }
         _ => false,
     }
 }
@@ -52,11 +56,25 @@ pub(super) fn is_temporary(error: &sqlx::Error) -> bool {
 fn is_temporary_code(code: &str) -> bool {
     const BUSY: u32 = 5;
     const LOCKED: u32 = 6;
+    const READONLY: u32 = 8;
+    const FULL: u32 = 13;
+    const SCHEMA: u32 = 17;
     match code.parse::<u32>() {
-        Ok(number) if code.len() < 5 => matches!(number & 0xff, BUSY | LOCKED),
-        // Connection failures, out of resources, serialization failures and deadlocks, shutdown and start-up.
-        _ => ["08", "53", "40", "57P"].iter().any(|class| code.starts_with(class)),
+        Ok(number) if code.len() < 5 => matches!(number & 0xff, BUSY | LOCKED | READONLY | FULL | SCHEMA),
+        // Connection failures, out of resources (a full disk too), serialization failures and deadlocks, shutdown and
+        // start-up; a server that takes no writes; a session that was ended for idling; a lock that somebody else holds; a
+        // prepared statement that the session does not know, or another one of its name.
+        _ => ["08", "53", "40", "57P", "25006", "25P03", "25P04", "55P03", "26000", "42P05"]
+            .iter()
+            .any(|class| code.starts_with(class)),
     }
+}
+
+/// Whether a table was changed under a prepared statement; the pool renews the connection. In any language.
+fn is_old_plan(error: &dyn DatabaseError) -> bool {
+    let routine = error.try_downcast_ref::<PgDatabaseError>().and_then(PgDatabaseError::routine);
+    routine.is_some_and(|routine| routine.starts_with("RevalidateCached"))
+        || error.message().starts_with("cached plan must not change result type")
 }
 
 /// When every request fails alike, one line tells it; the next one is due after this time.
@@ -162,11 +180,67 @@ mod tests {
 
     #[test]
     fn only_what_may_pass_by_itself_is_temporary() {
-        for code in ["5", "517", "6", "262", "57P01", "57P03", "53300", "08006", "40P01"] {
+        for code in [
+            "5", "517", "6", "262", "8", "1032", "13", "17", "57P01", "57P02", "57P03", "53100", "53300", "08006",
+            "40001", "40P01", "25006", "25P03", "55P03", "26000", "42P05",
+        ] {
             assert!(is_temporary_code(code), "{code}");
         }
-        for code in ["1", "19", "1555", "42P01", "23505", "22003"] {
+        for code in ["1", "19", "1555", "42P01", "23505", "22003", "25001", "55000", "0A000", "57014", "42501"] {
             assert!(!is_temporary_code(code), "{code}");
+        }
+    }
+
+    /// An error as PostgreSQL gives it.
+    #[derive(Debug, thiserror::Error)]
+    #[error("{1}")]
+    struct Told(&'static str, &'static str);
+
+    impl DatabaseError for Told {
+        fn message(&self) -> &str {
+            self.1
+        }
+
+        fn code(&self) -> Option<std::borrow::Cow<'_, str>> {
+            Some(self.0.into())
+        }
+
+        fn as_error(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn as_error_mut(&mut self) -> &mut (dyn std::error::Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn into_error(self: Box<Self>) -> Box<dyn std::error::Error + Send + Sync + 'static> {
+            self
+        }
+
+        fn kind(&self) -> sqlx::error::ErrorKind {
+            sqlx::error::ErrorKind::Other
+        }
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_answered_503_with_a_time_to_come_back() {
+        let answer = |code, message| Failure::from(sqlx::Error::from(Told(code, message))).into_response();
+        for (code, message) in [
+            ("25006", "cannot execute INSERT in a read-only transaction"),
+            ("53100", "could not extend file"),
+            ("55P03", "canceling statement due to lock timeout"),
+            ("57P01", "terminating connection due to administrator command"),
+            ("0A000", "cached plan must not change result type"),
+            ("26000", "prepared statement \"sqlx_s_1\" does not exist"),
+            ("40001", "could not serialize access due to concurrent update"),
+            ("5", "database is locked"),
+        ] {
+            let answer = answer(code, message);
+            assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "{code}");
+            assert!(answer.headers().contains_key("retry-after"), "{code}");
+        }
+        for (code, message) in [("0A000", "FOR UPDATE is not allowed with DISTINCT"), ("23505", "duplicate key")] {
+            assert_eq!(answer(code, message).status(), StatusCode::INTERNAL_SERVER_ERROR, "{code}");
         }
     }
 }

@@ -91,7 +91,7 @@ impl Demo {
                 },
                 Err(error) => error.to_string(),
             };
-            warn!(error, "Demo data: the database does not answer, trying again");
+            warn!(error, "Demo data: the database is not available, trying again");
             time::sleep(RETRY).await;
         }
     }

@@ -14,10 +14,18 @@ use arc_swap::ArcSwap;
 use http::{Extensions, HeaderMap, request::Parts};
 use poolgate_control::gate::{Arrival, Crowd, Judged, Occupancy, Quota, Standing};
 use poolgate_types::{CONFIG_HEADER, CircuitState};
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    jitter::Jitter, layer::Hooks, limiter::Limiter, orders::Orders, preflight::Preflights, reject::Reject, signals,
-    streams::Streams, upload::Readers,
+    jitter::Jitter,
+    layer::Hooks,
+    limiter::Limiter,
+    orders::Orders,
+    preflight::Preflights,
+    reject::Reject,
+    signals,
+    streams::Streams,
+    upload::{Patience, Readers},
 };
 use crate::{
     address::Sender,
@@ -37,6 +45,8 @@ pub(crate) struct Core {
     streams: Arc<Streams>,
     readers: Arc<Readers>,
     body_timeout: Duration,
+    /// Cancelled when the shutdown begins.
+    closing: CancellationToken,
     preflights: Preflights,
     orders: ArcSwap<Orders>,
     hasher: RandomState,
@@ -62,7 +72,12 @@ struct ProbeBudget {
 const PROBE_SLACK: Duration = Duration::from_millis(100);
 
 impl Core {
-    pub(crate) fn new(settings: &GateSettings, server: &ServerSettings, clients: Registry) -> Arc<Self> {
+    pub(crate) fn new(
+        settings: &GateSettings,
+        server: &ServerSettings,
+        clients: Registry,
+        closing: CancellationToken,
+    ) -> Arc<Self> {
         let now = Instant::now();
         let limiter = Limiter::new(settings);
         Arc::new(Self {
@@ -70,6 +85,7 @@ impl Core {
             limiter,
             readers: Arc::default(),
             body_timeout: server.body_timeout,
+            closing,
             preflights: Preflights::new(settings.max_concurrent_requests),
             orders: ArcSwap::default(),
             hasher: RandomState::new(),
@@ -107,9 +123,9 @@ impl Core {
         &self.readers
     }
 
-    /// The longest that a small body may take, and the next piece of any other.
-    pub(super) fn body_timeout(&self) -> Duration {
-        self.body_timeout
+    /// Patience with a small body, or with the next piece of any other.
+    pub(super) fn patience_with_bodies(&self) -> Patience {
+        Patience { longest: self.body_timeout, closing: self.closing.clone() }
     }
 
     /// So many connections of the pool are in use.

@@ -87,7 +87,7 @@ impl<S: Service<Request<Body>>> ResponseFuture<S> {
         let arrival = Instant::now();
         if let Upload::First = entry.upload {
             let body = mem::take(entry.request.body_mut());
-            match core.readers().read(body, core.body_timeout()) {
+            match core.readers().read(body, core.patience_with_bodies()) {
                 Ok(reading) => {
                     let state = State::Reading { reading, entry: Some(entry) };
                     return Self { core, arrival, probe: false, state };
@@ -136,7 +136,7 @@ impl<S: Service<Request<Body>>> State<S> {
         let request = match upload {
             Upload::Here => request,
             Upload::First | Upload::Pieces => {
-                request.map(|body| Body::new(Pieces::new(body, Arc::clone(&hold), core.body_timeout())))
+                request.map(|body| Body::new(Pieces::new(body, Arc::clone(&hold), core.patience_with_bodies())))
             }
         };
         let response = RequestTrace::new(arrival).follow(purpose, inner.call(request));
@@ -206,7 +206,9 @@ where
                     if failed {
                         tally.server_error();
                     }
-                    if *this.probe && (failed || acquired) {
+                    // Who got no connection may have been told what an earlier one met: what connects meet is heard of the
+                    // pool.
+                    if *this.probe && acquired {
                         tally.probed(!failed);
                     }
                     this.core.responses().record(this.arrival.elapsed());

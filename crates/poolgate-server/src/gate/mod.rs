@@ -44,6 +44,8 @@ pub use poolgate_control::gate::Priority;
 pub use self::{body::GateBody, future::ResponseFuture, layer::Gate, service::GateService};
 pub(crate) use self::{core::Core, orders::Orders, tally::Totals, trace::RequestTrace};
 
+use tokio_util::sync::CancellationToken;
+
 use crate::{
     clients::Registry,
     settings::{GateSettings, ServerSettings},
@@ -53,6 +55,7 @@ impl Gate {
     /// A gate on its own: it bounds and rejects, and its config is NORMAL for ever. With the control loop it comes from
     /// [`Poolgate::gate`](crate::Poolgate::gate).
     pub fn new(settings: &GateSettings) -> Self {
-        Self::with_core(Core::new(settings, &ServerSettings::default(), Registry::default()))
+        let closing = CancellationToken::new();
+        Self::with_core(Core::new(settings, &ServerSettings::default(), Registry::default(), closing))
     }
 }

@@ -17,6 +17,8 @@ pub(super) enum Reject {
     Timeout,
     /// The request's body did not come in time.
     BodyTimeout,
+    /// The server stops, and the request's body is not here.
+    ShuttingDown,
     /// The database does not answer. Come back after so many seconds.
     CircuitOpen { retry_after_seconds: u32 },
     /// The client sent more than its share. Its next request is due after so many seconds.
@@ -36,14 +38,17 @@ impl Reject {
             Self::CircuitOpen { .. } => (StatusCode::SERVICE_UNAVAILABLE, Bytes::from_static(CIRCUIT_OPEN.as_bytes())),
             Self::OverQuota { .. } => (StatusCode::TOO_MANY_REQUESTS, Bytes::from_static(OVER_QUOTA.as_bytes())),
             Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, Bytes::from_static(BODY_TIMEOUT.as_bytes())),
+            Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, Bytes::from_static(SHUTTING_DOWN.as_bytes())),
         };
         let mut response = Response::new(GateBody::full(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(Problem::CONTENT_TYPE));
-        if self == Self::BodyTimeout {
+        if matches!(self, Self::BodyTimeout | Self::ShuttingDown) {
             // The rest of the body may still come.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if self == Self::BodyTimeout {
             return response;
         }
         headers.insert(header::RETRY_AFTER, HeaderValue::from(self.retry_after_seconds(jitter)));
@@ -58,7 +63,7 @@ impl Reject {
     /// At least 1, and spread: those who are turned away together must not come back together.
     fn retry_after_seconds(self, jitter: &Jitter) -> u32 {
         let least = match self {
-            Self::QueueFull | Self::Timeout | Self::BodyTimeout => 1,
+            Self::QueueFull | Self::Timeout | Self::BodyTimeout | Self::ShuttingDown => 1,
             Self::CircuitOpen { retry_after_seconds } => retry_after_seconds,
             Self::OverQuota { due_seconds } => due_seconds,
         };
@@ -130,6 +135,13 @@ const BODY_TIMEOUT: &str = problem!(
     "body_timeout",
     "The request's body did not arrive in time (server.body_timeout)."
 );
+const SHUTTING_DOWN: &str = problem!(
+    "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
+    "The server shuts down",
+    "503",
+    "shutting_down",
+    "The server shuts down, and the request's body had not arrived. Try again after the time in Retry-After."
+);
 
 #[cfg(test)]
 mod tests {
@@ -147,6 +159,7 @@ mod tests {
             (CIRCUIT_OPEN, 503, Problem::TEMPORARY_REDUCED_CAPACITY, codes::DATABASE_UNAVAILABLE),
             (OVER_QUOTA, 429, Problem::QUOTA_EXCEEDED, codes::QUOTA_EXCEEDED),
             (BODY_TIMEOUT, 408, "about:blank", "body_timeout"),
+            (SHUTTING_DOWN, 503, Problem::TEMPORARY_REDUCED_CAPACITY, "shutting_down"),
         ] {
             let problem: Problem = serde_json::from_str(body).expect("a problem document");
             assert_eq!((problem.status, &*problem.kind, &*problem.code), (status, kind, code));

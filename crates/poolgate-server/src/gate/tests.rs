@@ -18,6 +18,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use poolgate_types::{CircuitState, ConfigHeader, ConfigVersion, Problem, ThrottlingConfig};
 use tokio::{sync::Semaphore, task::JoinSet, time};
+use tokio_util::sync::CancellationToken;
 use tower::{Layer, ServiceExt, service_fn, util::BoxCloneService};
 
 use super::*;
@@ -28,7 +29,7 @@ fn settings(permits: u32, max_queue: u32) -> GateSettings {
 }
 
 fn core(settings: &GateSettings) -> Arc<Core> {
-    Core::new(settings, &ServerSettings::default(), Registry::default())
+    Core::new(settings, &ServerSettings::default(), Registry::default(), CancellationToken::new())
 }
 
 fn request() -> Request<Body> {

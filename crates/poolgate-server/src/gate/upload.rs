@@ -2,7 +2,8 @@
 //!
 //! A small body whose length is known is read before a permit is asked for. Any other goes to the app piece by piece:
 //! whenever the app waits for the next one, the permit goes back, and it is taken again when the piece is there. Either way
-//! a sender may take its time, up to `server.body_timeout`, and takes nobody's place.
+//! a sender may take its time, up to `server.body_timeout`, and takes nobody's place. Once the server stops, a sender that
+//! sends nothing is not waited for: it would hold up the end of all.
 
 use std::{
     collections::VecDeque,
@@ -21,7 +22,8 @@ use axum::{
 };
 use http::{Request, header};
 use http_body::{Body as _, Frame, SizeHint};
-use tokio::time::{self, Sleep};
+use tokio::time::{self, Instant, Sleep};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::{
     body::{length, longer},
@@ -35,6 +37,9 @@ const SMALL: u64 = 64 << 10;
 /// Bodies that are read at the same time; together they take 256 MiB of memory at the most. Beyond, they go to the app
 /// piece by piece.
 const MOST: u32 = 4096;
+
+/// For so long a server that stops waits for a body, or its next piece, that may be on its way.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
 type Item = Option<Result<Frame<Bytes>, Error>>;
 
@@ -66,14 +71,61 @@ impl Upload {
 pub(super) struct Readers(AtomicU32);
 
 impl Readers {
-    /// Reads a body within `patience`, unless too many are being read.
-    pub(super) fn read(self: &Arc<Self>, body: Body, patience: Duration) -> Result<Reading, Body> {
+    /// Reads a body with `patience`, unless too many are being read.
+    pub(super) fn read(self: &Arc<Self>, body: Body, patience: Patience) -> Result<Reading, Body> {
         if self.0.fetch_add(1, Relaxed) >= MOST {
             self.0.fetch_sub(1, Relaxed);
             return Err(body);
         }
         let place = Place(Arc::clone(self));
-        Ok(Reading { body, read: VecDeque::new(), timeout: Box::pin(time::sleep(patience)), _place: place })
+        Ok(Reading { body, read: VecDeque::new(), patience, wait: None, _place: place })
+    }
+}
+
+/// How long a sender is waited for.
+#[derive(Clone, Debug)]
+pub(super) struct Patience {
+    pub(super) longest: Duration,
+    /// Cancelled when the server stops.
+    pub(super) closing: CancellationToken,
+}
+
+impl Patience {
+    fn wait(&self) -> Wait {
+        Wait {
+            timeout: Box::pin(time::sleep(self.longest)),
+            closing: Some(Box::pin(self.closing.clone().cancelled_owned())),
+            reject: Reject::BodyTimeout,
+        }
+    }
+}
+
+/// A wait for a sender.
+struct Wait {
+    timeout: Pin<Box<Sleep>>,
+    /// Until the server stops; `None` from then on.
+    closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// The answer when it has ended in vain.
+    reject: Reject,
+}
+
+impl Wait {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Reject> {
+        if self.closing.as_mut().is_some_and(|closing| closing.as_mut().poll(context).is_ready()) {
+            self.closing = None;
+            let last = Instant::now() + LAST_PATIENCE;
+            if last < self.timeout.deadline() {
+                self.timeout.as_mut().reset(last);
+                self.reject = Reject::ShuttingDown;
+            }
+        }
+        self.timeout.as_mut().poll(context).map(|()| self.reject)
+    }
+}
+
+impl std::fmt::Debug for Wait {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wait").field("until", &self.timeout.deadline()).finish_non_exhaustive()
     }
 }
 
@@ -91,7 +143,9 @@ impl Drop for Place {
 pub(super) struct Reading {
     body: Body,
     read: VecDeque<Result<Frame<Bytes>, Error>>,
-    timeout: Pin<Box<Sleep>>,
+    patience: Patience,
+    /// From when something is missing.
+    wait: Option<Wait>,
     _place: Place,
 }
 
@@ -102,8 +156,8 @@ impl Reading {
             let item = match Pin::new(&mut self.body).poll_frame(context) {
                 Poll::Ready(item) => item,
                 Poll::Pending => {
-                    ready!(self.timeout.as_mut().poll(context));
-                    return Poll::Ready(Err(Reject::BodyTimeout));
+                    let wait = self.wait.get_or_insert_with(|| self.patience.wait());
+                    return wait.poll(context).map(Err);
                 }
             };
             let is_last = item.as_ref().is_none_or(Result::is_err) || self.body.is_end_stream();
@@ -139,9 +193,9 @@ impl http_body::Body for Read {
 pub(super) struct Pieces {
     body: Body,
     hold: Arc<Hold>,
-    patience: Duration,
-    /// The longest wait for the next piece, while one is waited for.
-    timeout: Option<Pin<Box<Sleep>>>,
+    patience: Patience,
+    /// The wait for the next piece, while one is waited for.
+    wait: Option<Wait>,
     /// A piece that is there, and the permit that it waits for.
     held_up: Option<(Item, Waiter, Pin<Box<Sleep>>)>,
 }
@@ -152,8 +206,8 @@ pub(super) struct Pieces {
 struct TurnedAway;
 
 impl Pieces {
-    pub(super) fn new(body: Body, hold: Arc<Hold>, patience: Duration) -> Self {
-        Self { body, hold, patience, timeout: None, held_up: None }
+    pub(super) fn new(body: Body, hold: Arc<Hold>, patience: Patience) -> Self {
+        Self { body, hold, patience, wait: None, held_up: None }
     }
 
     fn turn_away(&self, reject: Reject) -> Poll<Item> {
@@ -192,11 +246,11 @@ impl http_body::Body for Pieces {
         }
         let Poll::Ready(item) = Pin::new(&mut this.body).poll_frame(context) else {
             this.hold.set_aside();
-            let timeout = this.timeout.get_or_insert_with(|| Box::pin(time::sleep(this.patience)));
-            ready!(timeout.as_mut().poll(context));
-            return this.turn_away(Reject::BodyTimeout);
+            let wait = this.wait.get_or_insert_with(|| this.patience.wait());
+            let reject = ready!(wait.poll(context));
+            return this.turn_away(reject);
         };
-        this.timeout = None;
+        this.wait = None;
         match this.hold.resume() {
             None => Poll::Ready(item),
             Some(Admission::Granted { permit, .. }) => {

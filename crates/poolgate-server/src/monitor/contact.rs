@@ -24,10 +24,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const DOUBT_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest time between two questions: so late is it noticed that the database is gone when nobody uses it.
 const CALM_INTERVAL: Duration = Duration::from_secs(5);
-/// After a refused login the next one waits for this time, doubled each time up to the other; a random part of it, a half
-/// at least.
+/// After a refused login the next one waits for this time, and each time for longer up to the other; a random part of it, a
+/// half at least. The pool keeps the same pace: to about half of the time that the outage has lasted.
 const FIRST_LOGIN_PAUSE: Duration = Duration::from_secs(1);
+const LOGIN_PAUSE_GROWTH: f64 = 1.5;
 const LONGEST_LOGIN_PAUSE: Duration = Duration::from_secs(30);
+/// Growth ends here, beyond the longest pause.
+const MOST_STEPS: u32 = 16;
 
 /// What PostgreSQL says of itself: whether it is read-only, and how many sessions of ours have waited for a lock for long.
 const QUESTION: &str = "SELECT current_setting('transaction_read_only') || ' ' ||
@@ -64,6 +67,8 @@ struct Known {
 pub(crate) struct Reach {
     /// Whether it can be used.
     pub(crate) contact: Contact,
+    /// Since the newest attempt to reach it failed.
+    pub(crate) failed: Option<Duration>,
     /// What new connections meet, where they fail.
     pub(crate) connects: Contact,
     /// Why the newest attempt to reach it failed.
@@ -111,9 +116,10 @@ impl ContactWatch {
             Contact::Answering if pool.is_paused() => Contact::Paused,
             contact => contact,
         };
+        let failed = evidence.failed.map(|(failed, _)| failed);
         let cause = newest.map(|(.., cause)| cause).filter(|cause| !cause.is_empty());
         let Known { read_only, waiting_for_locks, .. } = *known;
-        Reach { contact, connects: evidence.connects(), cause, read_only, waiting_for_locks }
+        Reach { contact, failed, connects: evidence.connects(), cause, read_only, waiting_for_locks }
     }
 
     /// Asks at once, and every second until the doubt is over. Level-triggered: called with every tick.
@@ -277,7 +283,8 @@ fn is_alive(error: &(dyn Error + Send + Sync + 'static)) -> bool {
 
 /// The pause after the login was refused, `jitter` in [0, 1).
 fn login_pause(refused_before: u32, jitter: f64) -> Duration {
-    let pause = FIRST_LOGIN_PAUSE.saturating_mul(1 << refused_before.min(10)).min(LONGEST_LOGIN_PAUSE);
+    let growth = LOGIN_PAUSE_GROWTH.powf(f64::from(refused_before.min(MOST_STEPS)));
+    let pause = FIRST_LOGIN_PAUSE.mul_f64(growth).min(LONGEST_LOGIN_PAUSE);
     pause.mul_f64(1.0 - 0.5 * jitter.clamp(0.0, 1.0))
 }
 
@@ -292,8 +299,8 @@ mod tests {
 
     #[test]
     fn refused_logins_come_ever_more_rarely() {
-        let pauses: Vec<_> = (0..7).map(|refused| login_pause(refused, 0.0).as_secs()).collect();
-        assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30]);
+        let pauses: Vec<_> = (0..11).map(|refused| login_pause(refused, 0.0).as_secs()).collect();
+        assert_eq!(pauses, [1, 1, 2, 3, 5, 7, 11, 17, 25, 30, 30]);
         assert_eq!(login_pause(u32::MAX, 1.0), Duration::from_secs(15));
     }
 }

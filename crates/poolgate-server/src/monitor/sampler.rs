@@ -100,6 +100,7 @@ impl Sampler {
             hold_total: since.hold,
             acquire_waits: WaitSample { p99: self.waits.quantile(0.99), min: acquired.shortest },
             contact: reach.contact,
+            failed: reach.failed,
             connects: reach.connects,
             cause: reach.cause.clone(),
             work: WorkSample {

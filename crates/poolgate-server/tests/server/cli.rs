@@ -370,6 +370,48 @@ fn the_time_for_draining_is_spent_once() {
     assert!(begun.elapsed() < Duration::from_millis(3500), "2 s for requests and connections: {:?}", begun.elapsed());
 }
 
+/// Requests whose body never comes, in one piece or in many, small ones and large ones, and one that never was a request.
+#[test]
+fn what_its_sender_never_sends_does_not_hold_up_the_end() {
+    let data = Data::new();
+    let mut running = Running::spawn(
+        poolgate(&["--demo", "--port", "0", "--database-url", &data.url()])
+            .env("POOLGATE_SERVER__DRAIN_TIMEOUT", "30s")
+            .env("POOLGATE_SERVER__BODY_TIMEOUT", "60s")
+            .env("POOLGATE_SERVER__HEADER_TIMEOUT", "60s")
+            .stderr(Stdio::null()),
+    );
+    running.await_ready();
+    let heads = ["content-length: 100", "transfer-encoding: chunked", "content-length: 100\r\nexpect: 100-continue"];
+    let mut senders: Vec<_> = heads
+        .iter()
+        .chain(["content-length: 100", "content-length: 50\r\nconnection: close"].iter())
+        .map(|fields| {
+            let head = "POST /api/v1/shop/orders HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json";
+            let mut stream = TcpStream::connect(&running.address).expect("it listens");
+            stream.set_read_timeout(Some(Duration::from_secs(60))).expect("set");
+            write!(stream, "{head}\r\n{fields}\r\n\r\n").expect("sent");
+            stream
+        })
+        .collect();
+    let mut half = TcpStream::connect(&running.address).expect("it listens");
+    write!(half, "POST /api/v1/shop/orders HTTP/1.1\r\nhost").expect("sent");
+    std::thread::sleep(Duration::from_millis(500));
+    let begun = Instant::now();
+    running.terminate();
+    assert!(running.child.wait().expect("ended").success());
+    println!("ended after {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    for sender in &mut senders {
+        let mut answer = String::new();
+        sender.read_to_string(&mut answer).expect("an answer");
+        let answer = answer.to_lowercase();
+        for part in ["503 service unavailable", "shutting_down", "connection: close", "retry-after: "] {
+            assert!(answer.contains(part), "{part}: {answer}");
+        }
+    }
+}
+
 #[test]
 fn a_closed_terminal_is_a_signal_to_stop_and_the_users_signals_are_none() {
     let data = Data::new();

@@ -226,6 +226,34 @@ async fn a_wrong_password_is_named_everywhere_without_the_password_and_tried_eve
     world.is_well_again().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_that_was_wrong_for_a_moment_is_no_longer_outage() {
+    let postgres = shop(100).await;
+    let world = World::new(app(&postgres, "hunter2secret"), |_| {});
+    world.is_well_again().await;
+    let sql = |statements: &str| tokio::task::block_in_place(|| postgres.sql("postgres", statements)).expect("done");
+    sql("ALTER ROLE app PASSWORD 'hunter2other'");
+    sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'");
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(4) {
+        // Many at a time: the pool opens several connections at once.
+        futures_util::future::join_all((0..5).map(|_| world.server.get("/read"))).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let attempts = refused(&postgres);
+    sql("ALTER ROLE app PASSWORD 'hunter2secret'");
+    let mended = Instant::now();
+    while !world.is_ok("/read").await {
+        assert!(mended.elapsed() < PATIENCE, "{:?}", world.poolgate.status());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let served = mended.elapsed();
+    println!("{attempts} logins in 4 s; served {served:?} after it was mended");
+    // Some 3 s at the most, and a server that is busy.
+    assert!(served < Duration::from_secs(6), "{served:?}");
+    world.is_well_again().await;
+}
+
 /// Ends the process when the test ends, however that is.
 struct Child(std::process::Child);
 

@@ -170,6 +170,38 @@ async fn a_body_that_does_not_come_in_time_is_answered_408() {
     }
 }
 
+/// One that goes on sending is served; one that sends nothing is not waited for, whether it began before the end or after.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_stops_does_not_wait_for_bodies_that_do_not_come() {
+    for length in [None, Some(5), Some(100_000)] {
+        let closing = CancellationToken::new();
+        let (registry, server) = (Registry::default(), ServerSettings::default());
+        let gate = Gate::with_core(Core::new(&settings(3, 0), &server, registry, closing.clone()));
+        let (service, _) = reader(&gate);
+        let (_silent, request) = upload(length);
+        let before = tokio::spawn(service.clone().oneshot(request));
+        let (mut sender, request) = upload(length);
+        let sending = tokio::spawn(service.clone().oneshot(request));
+        settle().await;
+        closing.cancel();
+        let begun = time::Instant::now();
+        let (_late, request) = upload(length);
+        let after = tokio::spawn(service.clone().oneshot(request));
+        settle().await;
+        sender.send_data(Bytes::from_static(b"hello")).await.expect("it reads");
+        drop(sender);
+        assert!(sending.await.expect("joined").expect("answered").status().is_success(), "{length:?}");
+        for answer in [before, after] {
+            let (parts, problem) = problem(answer.await.expect("joined")).await;
+            let seen = (parts.status, &*problem.code, parts.headers.contains_key("retry-after"));
+            assert_eq!(seen, (StatusCode::SERVICE_UNAVAILABLE, "shutting_down", true), "{length:?}");
+            assert_eq!(parts.headers["connection"], "close");
+        }
+        assert!(begun.elapsed() <= time::Duration::from_secs(2), "{:?}", begun.elapsed());
+        assert_eq!(gate.in_flight(), 0);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_broken_body_is_the_apps_to_answer() {
     let gate = Gate::new(&settings(1, 0));

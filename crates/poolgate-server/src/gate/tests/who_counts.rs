@@ -22,7 +22,7 @@ impl World {
         let clients = Registry::default();
         let trusted_proxies = trusted.iter().map(|network| network.parse().expect("a network")).collect();
         let server = ServerSettings { trusted_proxies, ..ServerSettings::default() };
-        let core = Core::new(&settings(5, 5), &server, clients.clone());
+        let core = Core::new(&settings(5, 5), &server, clients.clone(), CancellationToken::new());
         let mut config = ThrottlingConfig::normal(ConfigVersion { epoch: 1, version: 2 });
         config.enforced = true;
         config.fair_rate_per_second = Some(0.5);
