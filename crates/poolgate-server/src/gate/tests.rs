@@ -323,6 +323,33 @@ async fn an_open_breaker_lets_only_probes_pass() {
 }
 
 #[tokio::test]
+async fn a_probe_that_got_no_connection_says_nothing() {
+    let core = core(&settings(5, 5));
+    let config = ThrottlingConfig::normal(ConfigVersion { epoch: 1, version: 2 });
+    core.publish(Orders::new(&config, CircuitState::HalfOpen, 1_000_000.0));
+    for (connected, status, counted) in [
+        (false, StatusCode::SERVICE_UNAVAILABLE, (0, 0)),
+        (true, StatusCode::INTERNAL_SERVER_ERROR, (0, 1)),
+        (false, StatusCode::OK, (0, 1)),
+        (true, StatusCode::OK, (1, 1)),
+    ] {
+        let service = Gate::with_core(Arc::clone(&core)).layer(service_fn(move |_: Request<Body>| async move {
+            if connected {
+                RequestTrace::connection_in_hand(Duration::ZERO);
+            }
+            let mut answer = Response::new(Body::empty());
+            *answer.status_mut() = status;
+            Ok::<_, Infallible>(answer)
+        }));
+        let answer = service.oneshot(request()).await.expect("infallible");
+        assert_eq!(answer.status(), status);
+        let totals = core.limiter().tally().totals();
+        assert_eq!((totals.probes_succeeded, totals.probes_failed), counted, "{connected} {status}");
+        time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_sends_more_than_its_share_is_told_so_by_name() {
     let core = core(&settings(5, 5));
     let go = Arc::new(Semaphore::new(999));
