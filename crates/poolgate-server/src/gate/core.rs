@@ -160,16 +160,15 @@ impl Core {
         self.untrusted_proxies.recent()
     }
 
-    /// What the gate should know about a request, unless its client sends more than its share; and whether it is demand that
-    /// somebody could be told to lower.
-    pub(super) fn arrival(&self, parts: &Parts, hooks: &Hooks, now: Instant) -> Result<(Arrival, bool), Reject> {
+    /// What the gate should know about a request, unless its client sends more than its share.
+    pub(super) fn arrival(&self, parts: &Parts, hooks: &Hooks, now: Instant) -> Result<Arrival, Reject> {
         let priority = hooks.classify(parts).unwrap_or_else(|| signals::priority(&parts.headers));
         let deadline = signals::patience(&parts.headers).map(|patience| self.limiter.at(now).saturating_add(patience));
         let unknown = Arrival { priority, caller: None, clients: 1, deadline, excess: false };
-        let Some((caller, crowd)) = self.caller(parts, hooks) else { return Ok((unknown, true)) };
+        let Some((caller, crowd)) = self.caller(parts, hooks) else { return Ok(unknown) };
         let Judged { standing, clients } = self.check_quota(caller, crowd, now)?;
         let excess = standing == Standing::Excess;
-        Ok((Arrival { caller: Some(caller), clients, excess, ..unknown }, crowd.hears || !excess))
+        Ok(Arrival { caller: Some(caller), clients, excess, ..unknown })
     }
 
     /// Who sends a request, and how many clients that stands for. 64 bits of a keyed hash are small, of equal size however

@@ -62,13 +62,11 @@ pub(super) struct Entry<S> {
     request: Request<Body>,
     upload: Upload,
     arrival: Arrival,
-    /// It is demand that somebody could be told to lower.
-    is_demand: bool,
 }
 
 impl<S> Entry<S> {
-    pub(super) fn new(inner: S, request: Request<Body>, arrival: Arrival, is_demand: bool) -> Self {
-        Self { inner, upload: Upload::of(&request), request, arrival, is_demand }
+    pub(super) fn new(inner: S, request: Request<Body>, arrival: Arrival) -> Self {
+        Self { inner, upload: Upload::of(&request), request, arrival }
     }
 }
 
@@ -104,11 +102,11 @@ impl<S: Service<Request<Body>>> State<S> {
     /// Asks for a permit; the other result says whether it is a probe.
     fn enter(core: &Arc<Core>, entry: Entry<S>, now: Instant) -> (Self, bool) {
         let tally = core.limiter().tally();
-        tally.arrived(entry.is_demand);
+        tally.arrived(!entry.arrival.excess);
         let probe = match core.check_circuit(now) {
             Ok(probe) => probe,
             Err(reject) => {
-                tally.shut_out(entry.is_demand, entry.arrival.excess);
+                tally.shut_out(!entry.arrival.excess);
                 return (Self::Rejected { reject }, false);
             }
         };
@@ -122,7 +120,7 @@ impl<S: Service<Request<Body>>> State<S> {
                 Self::Waiting { waiter, timeout, entry: Some(entry) }
             }
             Admission::Rejected(reject) => {
-                tally.rejected(entry.is_demand, entry.arrival.excess);
+                tally.rejected(!entry.arrival.excess);
                 Self::Rejected { reject }
             }
         };
@@ -130,7 +128,7 @@ impl<S: Service<Request<Body>>> State<S> {
     }
 
     fn run(core: &Core, entry: Entry<S>, permit: Permit, arrival: Instant) -> Self {
-        let Entry { mut inner, request, upload, arrival: asked, .. } = entry;
+        let Entry { mut inner, request, upload, arrival: asked } = entry;
         let (purpose, method) = (purpose(&request), request.method().clone());
         let hold = Hold::new(Arc::clone(core.limiter()), permit, asked, purpose.clone());
         let request = match upload {
@@ -185,12 +183,11 @@ where
                         }
                     };
                     let entry = entry.take();
-                    let (is_demand, excess) =
-                        entry.as_ref().map_or((true, false), |entry| (entry.is_demand, entry.arrival.excess));
+                    let excess = entry.as_ref().is_some_and(|entry| entry.arrival.excess);
                     match (granted, entry) {
                         (Some(permit), Some(entry)) => State::run(this.core, entry, permit, *this.arrival),
                         _ => {
-                            this.core.limiter().tally().rejected(is_demand, excess);
+                            this.core.limiter().tally().rejected(!excess);
                             State::Rejected { reject: Reject::Timeout }
                         }
                     }

@@ -59,12 +59,12 @@ where
             let request = Request::from_parts(parts, Body::new(body));
             return ResponseFuture::passing(core, take_ready(&mut self.inner), request, place);
         }
-        let (arrival, is_demand) = match core.arrival(&parts, &self.hooks, now) {
-            Ok(known) => known,
+        let arrival = match core.arrival(&parts, &self.hooks, now) {
+            Ok(arrival) => arrival,
             Err(reject) => return ResponseFuture::rejected(core, reject),
         };
         let request = Request::from_parts(parts, Body::new(body));
-        ResponseFuture::begin(core, Entry::new(take_ready(&mut self.inner), request, arrival, is_demand))
+        ResponseFuture::begin(core, Entry::new(take_ready(&mut self.inner), request, arrival))
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) struct Tally {
     admitted: AtomicU64,
     rejected: AtomicU64,
     no_demand: AtomicU64,
-    excess_rejected: AtomicU64,
+    no_demand_rejected: AtomicU64,
     shut_out: AtomicU64,
     over_quota: AtomicU64,
     completed: AtomicU64,
@@ -31,11 +31,11 @@ pub(crate) struct Totals {
     pub(crate) admitted: u64,
     /// Requests turned away.
     pub(crate) rejected: u64,
-    /// Arrivals that are no demand which clients could be told to lower: in excess of their callers' allowances, and turned
-    /// away or of callers who hear no rate.
+    /// Arrivals that are no demand which clients could be told to lower: in excess of the allowances of callers who hear no
+    /// rate.
     pub(crate) no_demand: u64,
-    /// Requests turned away that were in excess of their callers' allowances.
-    pub(crate) excess_rejected: u64,
+    /// Those of them that were turned away.
+    pub(crate) no_demand_rejected: u64,
     /// Requests turned away that came while the breaker was not closed, and were no probes.
     pub(crate) shut_out: u64,
     /// Requests turned away because their client sent more than its share.
@@ -62,14 +62,13 @@ impl Tally {
         self.admitted.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn rejected(&self, is_demand: bool, excess: bool) {
+    pub(super) fn rejected(&self, is_demand: bool) {
         self.rejected.fetch_add(1, Relaxed);
-        self.excess_rejected.fetch_add(excess.into(), Relaxed);
-        self.no_demand.fetch_add((excess && is_demand).into(), Relaxed);
+        self.no_demand_rejected.fetch_add((!is_demand).into(), Relaxed);
     }
 
-    pub(super) fn shut_out(&self, is_demand: bool, excess: bool) {
-        self.rejected(is_demand, excess);
+    pub(super) fn shut_out(&self, is_demand: bool) {
+        self.rejected(is_demand);
         self.shut_out.fetch_add(1, Relaxed);
     }
 
@@ -96,7 +95,7 @@ impl Tally {
             admitted: self.admitted.load(Relaxed),
             rejected: self.rejected.load(Relaxed),
             no_demand: self.no_demand.load(Relaxed),
-            excess_rejected: self.excess_rejected.load(Relaxed),
+            no_demand_rejected: self.no_demand_rejected.load(Relaxed),
             shut_out: self.shut_out.load(Relaxed),
             over_quota: self.over_quota.load(Relaxed),
             completed: self.completed.load(Relaxed),
@@ -116,7 +115,7 @@ impl Totals {
             admitted: self.admitted.saturating_sub(earlier.admitted),
             rejected: self.rejected.saturating_sub(earlier.rejected),
             no_demand: self.no_demand.saturating_sub(earlier.no_demand),
-            excess_rejected: self.excess_rejected.saturating_sub(earlier.excess_rejected),
+            no_demand_rejected: self.no_demand_rejected.saturating_sub(earlier.no_demand_rejected),
             shut_out: self.shut_out.saturating_sub(earlier.shut_out),
             over_quota: self.over_quota.saturating_sub(earlier.over_quota),
             completed: self.completed.saturating_sub(earlier.completed),

@@ -86,13 +86,13 @@ impl Sampler {
             gate: GateSample {
                 permits: gate.limiter().permits(),
                 in_flight: occupancy.in_flight,
-                // What is in excess of an allowance and not let in is no demand that clients could be told about. Nor is what
-                // comes from callers who hear no rate: let in where others leave room, it would keep the rate of those low.
+                // What is in excess of the allowance of a caller who hears no rate is no demand that anybody could be told to
+                // lower: let in where others leave room, it would keep the rate of those low.
                 queued: occupancy.queued.saturating_sub(occupancy.excess),
                 oldest_wait: occupancy.oldest_wait,
                 arrivals: since.arrivals.saturating_sub(since.no_demand),
                 admitted: since.admitted,
-                rejected: since.rejected.saturating_sub(since.excess_rejected),
+                rejected: since.rejected.saturating_sub(since.no_demand_rejected),
                 over_quota: since.over_quota,
                 patient: false,
             },

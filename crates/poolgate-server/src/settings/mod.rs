@@ -353,8 +353,7 @@ pub struct GateSettings {
     pub max_queue: u32,
     /// Who is let in first, and when waiting is given up early. Default: adaptive.
     pub order: QueueOrder,
-    /// Clients that count at one address, 1 to 1,000,000, for its share while others wait and its allowance while a fair
-    /// rate is in force. What more of them send comes after all others. Default: 16.
+    /// Clients that count at one address, 1 to 1,000,000, for its share of the permits while others wait. Default: 16.
     pub max_clients_per_address: u32,
 }
 

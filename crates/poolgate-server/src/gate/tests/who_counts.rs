@@ -129,7 +129,7 @@ async fn what_is_in_excess_is_no_demand_and_keeps_nobody_out() {
     let before = world.core.limiter().tally().totals();
     tasks.spawn(send(2));
     tasks.spawn(send(1));
-    while world.core.limiter().tally().totals().excess_rejected < before.excess_rejected + 2 {
+    while world.core.limiter().tally().totals().no_demand_rejected < before.no_demand_rejected + 2 {
         tokio::task::yield_now().await;
     }
     assert_eq!(world.core.occupancy().excess, 4, "one has given way to somebody else, another found no place");
