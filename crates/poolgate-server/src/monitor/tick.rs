@@ -158,7 +158,8 @@ impl Monitor {
             (CircuitState::Closed | CircuitState::Open, _) => 0.0,
             // Clients come back step by step, and who was let in may use the database.
             (CircuitState::HalfOpen, Some(share)) if decision.config.reason == Reason::Recovering => capacity * share,
-            (CircuitState::HalfOpen, _) => (capacity * PROBE_SHARE).max(1.0),
+            // Requests that fail at once make the capacity look large: there are never more probes a second than permits.
+            (CircuitState::HalfOpen, _) => (capacity * PROBE_SHARE).min(f64::from(decision.permits)).max(1.0),
         };
         if decision.config != *in_force {
             tracing::debug!(version = decision.config.version, "Config published");
