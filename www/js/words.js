@@ -14,9 +14,9 @@ export const LEVELS = ["NORMAL", "MODERATE", "AGGRESSIVE", "EMERGENCY"];
 const REASONS = {
   healthy: "Demand is below capacity; nothing is limited.",
   demand_above_capacity: "More arrives than the database can serve.",
-  wait_high: "A fair rate is in force, and waits for a connection are still long.",
-  rejects_high: "A fair rate is in force, and many requests are still rejected.",
-  clients_disobey: "Most requests are rejected: clients send more than their fair rate.",
+  wait_high: "A fair rate is in force; waits are still long.",
+  rejects_high: "A fair rate is in force; many requests are still rejected.",
+  clients_disobey: "Most requests are rejected: clients exceed their rate.",
   pool_usage: "The limits follow the pool's usage.",
   database_unreachable: "The database does not answer.",
   login_refused: "The database refuses the server's login.",
@@ -24,7 +24,7 @@ const REASONS = {
   database_paused: "The database is paused: requests wait until it is resumed.",
   read_only: "The database is read-only: writes fail, reads work.",
   storage_full: "The database's disk is full: writes fail, reads work.",
-  writes_blocked: "Somebody else holds a lock on the database: writes fail, reads work.",
+  writes_blocked: "The database is locked by another: writes fail, reads work.",
   probing: "The database answers again as far as the server can see; a few clients try.",
   recovering: "The trials succeeded; clients are let in step by step.",
 };
