@@ -154,8 +154,13 @@ test("a forced cleanup shows its honest report", async () => {
   const answer = page.locator("#cleanup-answer");
   await until(
     "the report shows",
-    10_000,
-    async () => /freed/.test(await answer.innerText()),
+    15_000,
+    async () => {
+      const said = await answer.innerText();
+      // The page's own client may have asked for one while most requests were turned away.
+      if (/ran a moment ago/.test(said)) await page.click("#cleanup-force");
+      return /freed/.test(said);
+    },
     () => answer.innerText(),
   );
   assert.match(await page.locator("#cleanup").innerText(), /manual/);
