@@ -1,8 +1,8 @@
 //! Whether an address is believed when it says that many clients are there. Saying so costs nothing.
 //!
 //! Clients that obey send, all together, hardly more than the rate allows them, even while a new rate is on its way to
-//! them. An address that sends far more is not what it says. It counts as one client until it has kept to its own claim
-//! for a while.
+//! them. An address that sends far more is not what it says. No more of its clients are believed than count for its share
+//! of the permits, until it has kept to its own claim for a while or claims twice as many: then others have come.
 
 use std::time::Duration;
 
@@ -27,24 +27,30 @@ struct Sender {
     owed: f64,
     at: Duration,
     doubted_until: Duration,
+    /// The claim that was not believed.
+    doubted: u32,
 }
 
 impl Claims {
     /// Counts one request. The crowd as it is believed to be.
     pub(super) fn believe(&mut self, key: u64, fair_rate_per_second: f64, crowd: Crowd, now: Duration) -> Crowd {
         let allowed = TOLERANCE * fair_rate_per_second * f64::from(crowd.claimed);
-        if crowd.claimed <= 1 || !(allowed > 0.0 && allowed.is_finite()) {
+        let counted = crowd.counted.max(1);
+        if crowd.claimed <= counted || !(allowed > 0.0 && allowed.is_finite()) {
             return crowd;
         }
-        let unknown = Sender { owed: 0.0, at: now, doubted_until: Duration::ZERO };
-        let Sender { owed, at, mut doubted_until } = self.senders.get(key).unwrap_or(unknown);
+        let unknown = Sender { at: now, ..Sender::default() };
+        let is_another = |known: &Sender| now < known.doubted_until && crowd.claimed > known.doubted.saturating_mul(2);
+        let known = self.senders.get(key).filter(|known| !is_another(known));
+        let Sender { owed, at, mut doubted_until, mut doubted } = known.unwrap_or(unknown);
         let burst = BURST + f64::from(crowd.claimed);
         let owed = (owed - allowed * now.saturating_sub(at).as_secs_f64()).max(0.0) + 1.0;
         if owed > burst {
             doubted_until = now.saturating_add(DOUBT);
+            doubted = crowd.claimed;
         }
-        self.senders.set(key, Sender { owed: owed.min(burst), at: at.max(now), doubted_until });
-        if now < doubted_until { Crowd { counted: 1, claimed: 1, ..crowd } } else { crowd }
+        self.senders.set(key, Sender { owed: owed.min(burst), at: at.max(now), doubted_until, doubted });
+        if now < doubted_until { Crowd { claimed: counted, ..crowd } } else { crowd }
     }
 }
 
@@ -79,9 +85,17 @@ mod tests {
     }
 
     #[test]
-    fn one_client_has_nothing_to_claim() {
-        let one = Crowd { counted: 1, claimed: 1, hears: true };
+    fn it_is_believed_again_when_others_have_come() {
         let mut claims = Claims::default();
-        assert!((0..1000).all(|_| claims.believe(7, 1.0, one, Duration::ZERO) == one));
+        doubted(&mut claims, 1, 10, 1000);
+        let more = Crowd { claimed: 201, ..OFFICE };
+        assert_eq!(claims.believe(7, 1.0, more, Duration::from_secs(11)), more);
+    }
+
+    #[test]
+    fn those_who_count_anyway_are_believed() {
+        let few = Crowd { counted: 16, claimed: 16, hears: true };
+        let mut claims = Claims::default();
+        assert!((0..1000).all(|_| claims.believe(7, 1.0, few, Duration::ZERO) == few));
     }
 }
