@@ -91,7 +91,7 @@ impl Quota {
     /// # Errors
     ///
     /// The client is above that. The request does not count.
-    pub fn check(&mut self, key: u64, fair_rate_per_second: f64, clients: u32, now: Duration) -> Result<(), OverQuota> {
+    fn check(&mut self, key: u64, fair_rate_per_second: f64, clients: u32, now: Duration) -> Result<(), OverQuota> {
         let clients = f64::from(clients.max(1));
         let rate = ALLOWANCE * fair_rate_per_second * clients;
         let burst = BURST + clients - 1.0;

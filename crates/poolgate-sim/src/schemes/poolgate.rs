@@ -4,7 +4,7 @@ use std::{rc::Rc, time::Duration};
 
 use poolgate_control::{
     Controller, Sample, Settings,
-    gate::{Admission as Granting, Arrival as Asking, Gate, GateSettings, Quota},
+    gate::{Admission as Granting, Arrival as Asking, Crowd, Gate, GateSettings, Quota},
 };
 use poolgate_throttle::Order;
 use poolgate_types::{Level, ThrottlingConfig};
@@ -64,11 +64,14 @@ impl CoDel {
     }
 }
 
+/// Each simulated client has an address of its own, and listens.
+const ONE_CLIENT: Crowd = Crowd { counted: 1, claimed: 1, hears: true };
+
 impl Limiter for CoDel {
     fn arrive(&mut self, arrival: Arrival, now: Duration) -> Admission {
         let caller = u64::from(arrival.client);
         if let Some(rate) = arrival.fair_rate
-            && self.quota.check(caller, rate, 1, now).is_err()
+            && self.quota.judge(caller, rate, ONE_CLIENT, now).is_err()
         {
             return Admission::OverQuota;
         }
