@@ -10,13 +10,13 @@ use crate::backend::{Backend, Care};
 use crate::config::{InvalidConfig, PoolConfig};
 use crate::hooks::{ConnectionTimes, Hooks};
 use crate::observer::Observer;
-use crate::pool::{PoolgatePool, Shared};
+use crate::pool::{Pool, Shared};
 use crate::session::{PostgresSession, Session};
 
-/// How to reach the database `DB`: what [`PoolgatePool::builder`] is given.
+/// How to reach the database `DB`: what [`Pool::builder`] is given.
 pub type ConnectOptions<DB> = <<DB as Database>::Connection as sqlx::Connection>::Options;
 
-/// Collects what a pool needs; [`PoolgatePool::builder`] starts it.
+/// Collects what a pool needs; [`Pool::builder`] starts it.
 #[must_use = "a builder does nothing until it builds"]
 pub struct Builder<DB: Database> {
     options: ConnectOptions<DB>,
@@ -45,7 +45,7 @@ impl<DB: Database> Builder<DB> {
     /// ```
     /// # async fn current_token() -> sqlx::Result<String> { Ok(String::new()) }
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let pool = poolgate_pool::PoolgatePool::<sqlx::Postgres>::builder("postgres://app@db/shop".parse()?)
+    /// let pool = poolgate_pool::Pool::<sqlx::Postgres>::builder("postgres://app@db/shop".parse()?)
     ///     .before_connect(|options| Box::pin(async move { Ok(options.password(&current_token().await?)) }))
     ///     .build()?;
     /// # Ok(())
@@ -108,7 +108,7 @@ impl<DB: Database> Builder<DB> {
     ///
     /// # Errors
     /// A limit that cannot work.
-    pub fn build(self) -> Result<PoolgatePool<DB>, InvalidConfig>
+    pub fn build(self) -> Result<Pool<DB>, InvalidConfig>
     where
         DB: Backend,
     {
@@ -118,7 +118,7 @@ impl<DB: Database> Builder<DB> {
         if shared.remember_runtime().is_ok() {
             shared.connect_for_waiters();
         }
-        Ok(PoolgatePool::from(shared))
+        Ok(Pool::from(shared))
     }
 }
 

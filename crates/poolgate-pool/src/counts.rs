@@ -10,7 +10,7 @@ use crate::purpose::Purpose;
 /// The pool at one instant, read under one lock: the figures belong together.
 ///
 /// `checked_out + idle + connecting + closing <= capacity` always holds, except after a
-/// [`resize`](crate::PoolgatePool::resize) to less than is open, until those connections have come back.
+/// [`resize`](crate::Pool::resize) to less than is open, until those connections have come back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
@@ -31,11 +31,11 @@ pub struct Counts {
     /// Callers waiting for a connection.
     pub waiting: u32,
     /// Connections that are yet to be opened ahead of demand: for [`min_idle`](crate::PoolConfig::min_idle) and
-    /// [`keep_open`](crate::PoolgatePool::keep_open). 0 when the pool is warm.
+    /// [`keep_open`](crate::Pool::keep_open). 0 when the pool is warm.
     pub lacking: u32,
-    /// Raised by every [`dispose`](crate::PoolgatePool::dispose); connections of an older one are not used again.
+    /// Raised by every [`dispose`](crate::Pool::dispose); connections of an older one are not used again.
     pub generation: u64,
-    /// Raised by every [`move_to`](crate::PoolgatePool::move_to): what was learned of the database before holds no more.
+    /// Raised by every [`move_to`](crate::Pool::move_to): what was learned of the database before holds no more.
     pub moves: u64,
     /// How long the connection has been in use that has been in use for longest.
     pub oldest_checkout: Option<Duration>,
@@ -79,7 +79,7 @@ pub struct LeaseInfo {
     pub generation: u64,
     /// The server process behind the connection, where [`Builder::postgres`](crate::Builder::postgres) has asked for it.
     pub server_pid: Option<i32>,
-    /// It has been [revoked](crate::PoolgatePool::revoke) and not come back.
+    /// It has been [revoked](crate::Pool::revoke) and not come back.
     pub revoked: bool,
 }
 
@@ -103,7 +103,7 @@ pub struct Contact {
     pub error: Option<Arc<str>>,
 }
 
-/// How a [`drain`](crate::PoolgatePool::drain) ended.
+/// How a [`drain`](crate::Pool::drain) ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::purpose::Purpose;
 
-/// Why [`acquire`](crate::PoolgatePool::acquire) gave no connection.
+/// Why [`acquire`](crate::Pool::acquire) gave no connection.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum AcquireError {
@@ -40,7 +40,7 @@ pub enum AcquireError {
         /// The limit that was reached.
         limit: u32,
     },
-    /// The pool is closed ([`drain`](crate::PoolgatePool::drain)).
+    /// The pool is closed ([`drain`](crate::Pool::drain)).
     #[error("the connection pool is closed")]
     Closed,
     /// The call was made outside a tokio runtime.

@@ -5,13 +5,13 @@
 //! turn, up to a limit. Who may come at all is for a gate in front of it to decide.
 //!
 //! ```
-//! use poolgate_pool::{PoolConfig, PoolgatePool, sqlite_options};
+//! use poolgate_pool::{PoolConfig, Pool, sqlite_options};
 //! use sqlx::{Executor, Sqlite};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # tokio::runtime::Runtime::new()?.block_on(async {
 //! let folder = tempfile::tempdir()?;
-//! let pool = PoolgatePool::<Sqlite>::builder(sqlite_options(folder.path().join("shop.db")))
+//! let pool = Pool::<Sqlite>::builder(sqlite_options(folder.path().join("shop.db")))
 //!     .config(PoolConfig { size: 5, max_overflow: 2, ..PoolConfig::default() })
 //!     .build()?;
 //!
@@ -38,7 +38,7 @@
 //! 1. **Size.** Up to [`size`](PoolConfig::size) connections are kept, up to `size + max_overflow` exist. "Overflow" is
 //!    no property of a connection: one that comes back is kept unless `size` are idle already.
 //! 2. **Never more.** Connections that are open, being opened, verified or closed count alike, so the capacity holds
-//!    across [`dispose`](PoolgatePool::dispose), cancelled callers and dead peers. A place is free again when the
+//!    across [`dispose`](Pool::dispose), cancelled callers and dead peers. A place is free again when the
 //!    socket is closed, or was dropped after [`close_timeout`](PoolConfig::close_timeout).
 //! 3. **In turn.** A returned or new connection goes to the caller who has waited longest.
 //! 4. **Nothing is wasted.** Connections are opened in tasks of their own, at most
@@ -78,16 +78,16 @@
 //!
 //! # Watching
 //!
-//! [`counts`](PoolgatePool::counts) and [`leases`](PoolgatePool::leases) read the state under one lock and cost
+//! [`counts`](Pool::counts) and [`leases`](Pool::leases) read the state under one lock and cost
 //! nothing else. Each lease is known by its age, the line that acquired it and its task's [`Purpose`]. An [`Observer`]
-//! is told of waits, uses and connects as they end; [`contact`](PoolgatePool::contact) says what the connects know about
+//! is told of waits, uses and connects as they end; [`contact`](Pool::contact) says what the connects know about
 //! the database.
 //!
 //! # Taking a lease back
 //!
-//! [`revoke`](PoolgatePool::revoke) takes a lease away from a holder who has had it for too long: the next use fails with
+//! [`revoke`](Pool::revoke) takes a lease away from a holder who has had it for too long: the next use fails with
 //! [`Revoked`], and the connection is closed when it comes back. If it never does, end its session on the server and
-//! [`write_off`](PoolgatePool::write_off) the lease: its place is free at once.
+//! [`write_off`](Pool::write_off) the lease: its place is free at once.
 //!
 //! # PostgreSQL
 //!
@@ -96,10 +96,10 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use poolgate_pool::{PoolgatePool, PostgresSession};
+//! use poolgate_pool::{Pool, PostgresSession};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let pool = PoolgatePool::<sqlx::Postgres>::builder("postgres://app@db/shop".parse()?)
+//! let pool = Pool::<sqlx::Postgres>::builder("postgres://app@db/shop".parse()?)
 //!     .postgres(PostgresSession {
 //!         application_name: Some(format!("shop:{}", std::process::id())),
 //!         idle_in_transaction_timeout: Some(Duration::from_secs(60)),
@@ -156,7 +156,7 @@ pub use error::{AcquireError, Diagnosis};
 pub use hooks::ConnectionTimes;
 pub use lease::Lease;
 pub use observer::{CloseReason, Observer};
-pub use pool::PoolgatePool;
+pub use pool::Pool;
 pub use purpose::Purpose;
 pub use revoked::Revoked;
 pub use session::PostgresSession;

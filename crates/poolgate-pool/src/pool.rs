@@ -31,11 +31,11 @@ const SPARED_IDLE: u32 = 2;
 /// A pool of connections to the database `DB`. A clone is another handle to the same pool.
 ///
 /// The [crate's first page](crate) shows how it is used and what it promises.
-pub struct PoolgatePool<DB: Database> {
+pub struct Pool<DB: Database> {
     shared: Arc<Shared<DB>>,
 }
 
-impl<DB: Database> PoolgatePool<DB> {
+impl<DB: Database> Pool<DB> {
     /// Starts a pool for the database that `options` reach.
     pub fn builder(options: ConnectOptions<DB>) -> Builder<DB> {
         Builder::new(options)
@@ -179,21 +179,21 @@ impl<DB: Database> PoolgatePool<DB> {
     }
 }
 
-impl<DB: Database> From<Arc<Shared<DB>>> for PoolgatePool<DB> {
+impl<DB: Database> From<Arc<Shared<DB>>> for Pool<DB> {
     fn from(shared: Arc<Shared<DB>>) -> Self {
         Self { shared }
     }
 }
 
-impl<DB: Database> Clone for PoolgatePool<DB> {
+impl<DB: Database> Clone for Pool<DB> {
     fn clone(&self) -> Self {
         Self { shared: Arc::clone(&self.shared) }
     }
 }
 
-impl<DB: Database> fmt::Debug for PoolgatePool<DB> {
+impl<DB: Database> fmt::Debug for Pool<DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PoolgatePool").field("counts", &self.counts()).finish_non_exhaustive()
+        f.debug_struct("Pool").field("counts", &self.counts()).finish_non_exhaustive()
     }
 }
 

@@ -15,8 +15,8 @@ tokio::task_local! {
 /// not only the line. Clones are the same purpose.
 ///
 /// ```
-/// # use poolgate_pool::{PoolgatePool, Purpose};
-/// # async fn handle(pool: PoolgatePool<sqlx::Sqlite>) -> Result<(), poolgate_pool::AcquireError> {
+/// # use poolgate_pool::{Pool, Purpose};
+/// # async fn handle(pool: Pool<sqlx::Sqlite>) -> Result<(), poolgate_pool::AcquireError> {
 /// let purpose = Purpose::new("GET /orders/{id}").with_trace_id("4bf92f3577b34da6a3ce929d0e0e4736");
 /// purpose.scope(async move { pool.acquire().await.map(drop) }).await
 /// # }

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-/// The lease was taken away from its holder ([`PoolgatePool::revoke`](crate::PoolgatePool::revoke)): it was held for
+/// The lease was taken away from its holder ([`Pool::revoke`](crate::Pool::revoke)): it was held for
 /// too long. Drop it and acquire another. It comes as the cause of an [`sqlx::Error::Io`] of the kind
 /// `ConnectionAborted`; [`Revoked::caused`] tells it from others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -48,7 +48,7 @@ pub fn sqlite_read_options(path: impl AsRef<Path>) -> SqliteConnectOptions {
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// sqlx::any::install_default_drivers();
-/// let pool = poolgate_pool::PoolgatePool::<sqlx::Any>::builder("sqlite:shop.db?mode=rwc".parse()?)
+/// let pool = poolgate_pool::Pool::<sqlx::Any>::builder("sqlite:shop.db?mode=rwc".parse()?)
 ///     .on_connect(poolgate_pool::sqlite_defaults)
 ///     .build()?;
 /// # Ok(())

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use allocation_counter::measure;
-use poolgate_pool::{PoolConfig, PoolgatePool, Purpose, sqlite_options};
+use poolgate_pool::{Pool, PoolConfig, Purpose, sqlite_options};
 use sqlx::Sqlite;
 use tempfile::TempDir;
 use tokio::runtime::{self, Runtime};
@@ -14,7 +14,7 @@ const TURNS: u64 = 1000;
 
 /// A pool with one connection, which was used before, on a runtime of this thread.
 struct Hot {
-    pool: PoolgatePool<Sqlite>,
+    pool: Pool<Sqlite>,
     runtime: Runtime,
     _folder: TempDir,
 }
@@ -26,7 +26,7 @@ impl Hot {
         // However slow the machine: a ping would be another path.
         let config =
             PoolConfig { size: 1, max_overflow: 0, pre_ping_idle: Duration::from_secs(3600), ..PoolConfig::default() };
-        let pool = PoolgatePool::builder(sqlite_options(folder.path().join("test.db"))).config(config).build()?;
+        let pool = Pool::builder(sqlite_options(folder.path().join("test.db"))).config(config).build()?;
         let hot = Self { pool, runtime, _folder: folder };
         hot.runtime.block_on(hot.turn());
         Ok(hot)

@@ -4,11 +4,11 @@
 use std::{error::Error, net::SocketAddr, sync::Arc};
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
-use poolgate_pool::{PoolgatePool, sqlite_options};
+use poolgate_pool::{Pool, sqlite_options};
 use poolgate_server::{PoolObserver, Poolgate};
 use sqlx::Sqlite;
 
-type Pool = PoolgatePool<Sqlite>;
+type SqlitePool = Pool<Sqlite>;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -16,7 +16,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // What Poolgate adds to an app, from here...
     let observer = PoolObserver::default();
-    let pool = Pool::builder(sqlite_options(file)).observer(Arc::new(observer.clone())).build()?;
+    let pool = SqlitePool::builder(sqlite_options(file)).observer(Arc::new(observer.clone())).build()?;
     let poolgate = Poolgate::builder(pool.clone()).observer(observer).start();
     let app = Router::new()
         .route("/now", get(now))
@@ -31,7 +31,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn now(State(pool): State<Pool>) -> Result<String, StatusCode> {
+async fn now(State(pool): State<SqlitePool>) -> Result<String, StatusCode> {
     let mut connection = pool.acquire().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
     let query = sqlx::query_scalar("SELECT datetime('now')");
     query.fetch_one(&mut connection).await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)

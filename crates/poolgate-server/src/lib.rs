@@ -8,7 +8,7 @@
 //! use std::sync::Arc;
 //!
 //! use axum::{Router, routing::get};
-//! use poolgate_pool::{PoolgatePool, sqlite_options};
+//! use poolgate_pool::{Pool, sqlite_options};
 //! use poolgate_server::{PoolObserver, Poolgate};
 //! use sqlx::Sqlite;
 //!
@@ -17,7 +17,7 @@
 //! # let folder = tempfile::TempDir::new()?;
 //! # let file = folder.path().join("shop.db");
 //! let observer = PoolObserver::default();
-//! let pool = PoolgatePool::<Sqlite>::builder(sqlite_options(file)).observer(Arc::new(observer.clone())).build()?;
+//! let pool = Pool::<Sqlite>::builder(sqlite_options(file)).observer(Arc::new(observer.clone())).build()?;
 //! let poolgate = Poolgate::builder(pool.clone()).observer(observer).start();
 //!
 //! let app: Router = Router::new()

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::body::Body;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use poolgate_pool::{PoolConfig, PoolgatePool, sqlite_options};
+use poolgate_pool::{Pool, PoolConfig, sqlite_options};
 use poolgate_server::{PoolObserver, Poolgate, telemetry::MetricsRenderer};
 use poolgate_types::routes;
 use sqlx::Sqlite;
@@ -25,7 +25,7 @@ async fn metrics_have_their_names_from_the_start() {
     let folder = tempfile::TempDir::new().expect("a folder");
     let builder = || {
         let config = PoolConfig { size: 2, max_overflow: 1, ..PoolConfig::default() };
-        PoolgatePool::<Sqlite>::builder(sqlite_options(folder.path().join("test.db"))).config(config)
+        Pool::<Sqlite>::builder(sqlite_options(folder.path().join("test.db"))).config(config)
     };
     let without = Poolgate::builder(builder().build().expect("a pool")).start();
     assert_eq!(ask(&without).await.0, StatusCode::NOT_FOUND, "none was given");

@@ -9,7 +9,7 @@ use std::{
 use axum::{Router, body::Body, routing::get};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use poolgate_pool::{AcquireError, Lease, PoolConfig, PoolgatePool, PostgresSession};
+use poolgate_pool::{AcquireError, Lease, Pool, PoolConfig, PostgresSession};
 use poolgate_server::{PoolObserver, Poolgate, Settings, settings::Secret, telemetry::MetricsRenderer};
 use poolgate_test_postgres::Postgres as Database;
 use poolgate_types::routes;
@@ -37,7 +37,7 @@ async fn send(app: Router, request: http::request::Builder) -> (StatusCode, Stri
 struct Watched {
     database: Database,
     observer: PoolObserver,
-    pool: PoolgatePool<Postgres>,
+    pool: Pool<Postgres>,
     poolgate: Poolgate,
     app: Router,
 }
@@ -96,7 +96,7 @@ impl Watched {
     }
 }
 
-fn pool(url: &str, observer: &PoolObserver, max_lifetime: Option<Duration>) -> PoolgatePool<Postgres> {
+fn pool(url: &str, observer: &PoolObserver, max_lifetime: Option<Duration>) -> Pool<Postgres> {
     let config = PoolConfig {
         size: 2,
         max_overflow: 1,
@@ -107,7 +107,7 @@ fn pool(url: &str, observer: &PoolObserver, max_lifetime: Option<Duration>) -> P
         max_lifetime,
         ..PoolConfig::default()
     };
-    PoolgatePool::<Postgres>::builder(url.parse().expect("a URL"))
+    Pool::<Postgres>::builder(url.parse().expect("a URL"))
         .config(config)
         .postgres(PostgresSession::default())
         .observer(Arc::new(observer.clone()))

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use gungraun::prelude::*;
 use gungraun::{Callgrind, EventKind};
-use poolgate_pool::{PoolConfig, PoolgatePool, sqlite_options};
+use poolgate_pool::{Pool, PoolConfig, sqlite_options};
 use sqlx::Sqlite;
 use tempfile::TempDir;
 use tokio::runtime::{self, Runtime};
@@ -19,7 +19,7 @@ const TURNS: u64 = 100;
 const OF_ONE: u64 = 1_326;
 
 struct Hot {
-    pool: PoolgatePool<Sqlite>,
+    pool: Pool<Sqlite>,
     runtime: Runtime,
     _folder: TempDir,
 }
@@ -29,7 +29,7 @@ fn hot() -> Hot {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let limits = PoolConfig { pre_ping_idle: Duration::from_secs(3600), ..PoolConfig::default() };
     let options = sqlite_options(folder.path().join("hot.db"));
-    let pool = PoolgatePool::builder(options).config(limits).build().expect("a pool");
+    let pool = Pool::builder(options).config(limits).build().expect("a pool");
     let hot = Hot { pool, runtime, _folder: folder };
     take_turns(&hot);
     hot

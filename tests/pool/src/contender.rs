@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use poolgate_pool::{Backend, PoolConfig, PoolgatePool};
+use poolgate_pool::{Backend, Pool, PoolConfig};
 use sqlx::{ConnectOptions, Connection, Database};
 
 /// What a connection is opened with.
@@ -31,7 +31,7 @@ pub(crate) const NAMES: [&str; 6] = [
 
 /// All of them with `size` connections.
 pub(crate) struct Contenders<DB: Database> {
-    pub(crate) poolgate: PoolgatePool<DB>,
+    pub(crate) poolgate: Pool<DB>,
     pub(crate) sqlx: sqlx::Pool<DB>,
     pub(crate) sqlx_tuned: sqlx::Pool<DB>,
     pub(crate) deadpool: deadpool::managed::Pool<Manager<DB>>,
@@ -46,7 +46,7 @@ impl<DB: Backend> Contenders<DB> {
         let of_bb8 = || bb8::Pool::builder().max_size(size).connection_timeout(TIMEOUT);
         let manager = || Manager { options: options.clone() };
         Ok(Self {
-            poolgate: PoolgatePool::builder(options.clone()).config(limits).build()?,
+            poolgate: Pool::builder(options.clone()).config(limits).build()?,
             sqlx: of_sqlx().connect_lazy_with(options.clone()),
             sqlx_tuned: of_sqlx().test_before_acquire(false).connect_lazy_with(options.clone()),
             deadpool: deadpool::managed::Pool::builder(manager()).max_size(size as usize).build()?,
@@ -62,7 +62,7 @@ async fn held(hold: Duration) {
     }
 }
 
-impl<DB: Database> Contender for PoolgatePool<DB> {
+impl<DB: Database> Contender for Pool<DB> {
     async fn turn(&self, hold: Duration) -> Result<()> {
         let _lease = self.acquire().await?;
         held(hold).await;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use anyhow::Result;
-use poolgate_pool::{PoolConfig, PoolgatePool};
+use poolgate_pool::{Pool, PoolConfig};
 use poolgate_test_postgres::Postgres;
 use sqlx::postgres::PgPoolOptions;
 use tokio::time::{sleep, timeout};
@@ -24,7 +24,7 @@ const CONNECT: Duration = Duration::from_millis(50);
 pub(crate) async fn measure(server: &Postgres) -> Result<()> {
     let begun = [(); 2].map(|()| Arc::new(AtomicU32::new(0)));
     let limits = PoolConfig { size: PLACES, max_overflow: 0, ..PoolConfig::default() };
-    let ours = PoolgatePool::<sqlx::Postgres>::builder(server.url("postgres").parse()?)
+    let ours = Pool::<sqlx::Postgres>::builder(server.url("postgres").parse()?)
         .config(limits)
         .on_connect({
             let begun = Arc::clone(&begun[0]);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use poolgate_pool::{PoolConfig, PoolgatePool};
+use poolgate_pool::{Pool, PoolConfig};
 use poolgate_test_postgres::{Postgres, Proxy};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, Executor, PgConnection};
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Between two questions of one who was refused.
 const PAUSE: Duration = Duration::from_millis(5);
 
-type Pool = PoolgatePool<sqlx::Postgres>;
+type PgPool = Pool<sqlx::Postgres>;
 
 pub(crate) async fn measure(server: &Postgres) -> Result<()> {
     let (port, url) = (server.port(), server.url("postgres"));
@@ -51,7 +51,7 @@ pub(crate) async fn measure(server: &Postgres) -> Result<()> {
     Ok(())
 }
 
-fn pool(url: &str) -> Result<Pool> {
+fn pool(url: &str) -> Result<PgPool> {
     let limits = PoolConfig {
         size: CONNECTIONS,
         max_overflow: 0,
@@ -60,11 +60,11 @@ fn pool(url: &str) -> Result<Pool> {
         connect_rate: 1000,
         ..PoolConfig::default()
     };
-    Ok(PoolgatePool::builder(url.parse()?).config(limits).build()?)
+    Ok(Pool::builder(url.parse()?).config(limits).build()?)
 }
 
 /// All connections in use at the same time, and given back.
-async fn warm(pool: &Pool) -> Result<()> {
+async fn warm(pool: &PgPool) -> Result<()> {
     let mut leases = Vec::new();
     for _ in 0..CONNECTIONS {
         leases.push(pool.acquire().await?);
@@ -73,7 +73,7 @@ async fn warm(pool: &Pool) -> Result<()> {
 }
 
 /// The time at which somebody is served who asks again and again.
-async fn served(pool: Pool) -> Instant {
+async fn served(pool: PgPool) -> Instant {
     loop {
         if let Ok(mut lease) = pool.acquire().await
             && timeout(PATIENCE, lease.execute("SELECT 1")).await.is_ok_and(|answer| answer.is_ok())

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use poolgate_pool::{PoolConfig, PoolgatePool, Reset};
+use poolgate_pool::{Pool, PoolConfig, Reset};
 use poolgate_test_postgres::Postgres as Server;
 use sqlx::{Executor, Postgres, Sqlite};
 
@@ -33,10 +33,9 @@ pub(crate) async fn measure(server: &Server, round_ms: u32) -> Result<()> {
     let mut pools = Vec::new();
     for (_, reset, sql) in WAYS {
         let limits = PoolConfig { size: 1, max_overflow: 0, reset, ..PoolConfig::default() };
-        let postgres =
-            PoolgatePool::<Postgres>::builder(server.url("postgres").parse()?).config(limits.clone()).build()?;
+        let postgres = Pool::<Postgres>::builder(server.url("postgres").parse()?).config(limits.clone()).build()?;
         let file = poolgate_pool::sqlite_options(folder.path().join("sessions.db"));
-        let sqlite = PoolgatePool::<Sqlite>::builder(file).config(limits).build()?;
+        let sqlite = Pool::<Sqlite>::builder(file).config(limits).build()?;
         pools.push((postgres, sqlite, sql));
     }
     let mut rounds = vec![(Vec::new(), Vec::new()); pools.len()];

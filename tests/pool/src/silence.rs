@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use poolgate_pool::{PoolConfig, PoolgatePool};
+use poolgate_pool::{Pool, PoolConfig};
 use poolgate_test_postgres::{Postgres, Proxy};
 use sqlx::postgres::PgPoolOptions;
 use tokio::time::{sleep, timeout};
@@ -33,7 +33,7 @@ pub(crate) async fn measure(server: &Postgres) -> Result<()> {
 async fn ours(server: &Postgres) -> Result<Vec<usize>> {
     let proxy = Proxy::to(server.port()).await?;
     let limits = PoolConfig { size: PLACES, max_overflow: 0, ..PoolConfig::default() };
-    let pool = PoolgatePool::<sqlx::Postgres>::builder(proxy.url("postgres").parse()?).config(limits).build()?;
+    let pool = Pool::<sqlx::Postgres>::builder(proxy.url("postgres").parse()?).config(limits).build()?;
     let mut leases = Vec::new();
     for _ in 0..PLACES {
         leases.push(pool.acquire().await?);

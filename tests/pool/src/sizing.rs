@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use hdrhistogram::Histogram;
 use poolgate_control::sizing::{Demand, Sizer, SizingSettings};
-use poolgate_pool::{Observer, PoolConfig, PoolgatePool};
+use poolgate_pool::{Observer, Pool, PoolConfig};
 use poolgate_test_postgres::Postgres;
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep};
@@ -81,7 +81,7 @@ async fn wave(server: &Postgres, size: u32, horizon: Option<Duration>) -> Result
         in_use_micros: AtomicU64::new(0),
         opened: AtomicU64::new(0),
     });
-    let pool = PoolgatePool::<sqlx::Postgres>::builder(server.url("postgres").parse()?)
+    let pool = Pool::<sqlx::Postgres>::builder(server.url("postgres").parse()?)
         .config(PoolConfig { size, max_overflow: 0, timeout: Duration::from_secs(60), ..PoolConfig::default() })
         .on_connect(|_| {
             Box::pin(async {
@@ -116,7 +116,7 @@ async fn wave(server: &Postgres, size: u32, horizon: Option<Duration>) -> Result
 
 /// Callers come as the wave has it; how many connections were open meanwhile, on average.
 async fn come(
-    pool: &PoolgatePool<sqlx::Postgres>,
+    pool: &Pool<sqlx::Postgres>,
     seen: &Seen,
     callers: &mut JoinSet<Result<(), poolgate_pool::AcquireError>>,
 ) -> f64 {
@@ -160,7 +160,7 @@ fn rate(second: f64) -> f64 {
 
 /// What the server does once a second where `sizing.predictive` is on.
 async fn watch(
-    pool: &PoolgatePool<sqlx::Postgres>,
+    pool: &Pool<sqlx::Postgres>,
     seen: &Seen,
     horizon: Option<Duration>,
 ) -> Result<f64, poolgate_pool::InvalidConfig> {

@@ -26,12 +26,12 @@ async fn an_ipv6_address_in_brackets_connects() -> Result {
         }
     });
     let address = format!("postgresql+asyncpg://postgres@[::1]:{port}/postgres?sslmode=disable");
-    let pool = PoolgatePool::<Postgres>::builder(postgres_options(&address)?).config(config(1, 0)).build()?;
+    let pool = Pool::<Postgres>::builder(postgres_options(&address)?).config(config(1, 0)).build()?;
     assert!(is_fresh(&mut pool.acquire().await?).await?);
 
     sqlx::any::install_default_drivers();
     let session = PostgresSession { application_name: Some("bracketed".to_owned()), ..PostgresSession::default() };
-    let any = PoolgatePool::<Any>::builder(any_options(&address)?).postgres(session).config(config(1, 0)).build()?;
+    let any = Pool::<Any>::builder(any_options(&address)?).postgres(session).config(config(1, 0)).build()?;
     let name: String =
         sqlx::query_scalar("SELECT current_setting('application_name')").fetch_one(&mut any.acquire().await?).await?;
     assert_eq!(name, "bracketed");

@@ -18,7 +18,7 @@ async fn failures(bouncer: &PgBouncer, pgbouncer: bool) -> Result<usize> {
     // What the bouncer refuses at the start is left out for the unaware as well, or they would not get that far.
     let options = bouncer.url("app", "postgres").parse::<PgConnectOptions>()?;
     let options = if pgbouncer { options } else { options.extra_float_digits(None) };
-    let pool = PoolgatePool::<Postgres>::builder(options).postgres(session).config(config(TASKS, 0)).build()?;
+    let pool = Pool::<Postgres>::builder(options).postgres(session).config(config(TASKS, 0)).build()?;
     let tasks = (0..TASKS).map(|task| {
         let pool = pool.clone();
         tokio::spawn(async move {
@@ -87,7 +87,7 @@ async fn nothing_outlives_a_transaction_behind_a_bouncer() -> Result {
     let bouncer = PgBouncer::start(&SERVER, "postgres", &["pool_mode=transaction", "default_pool_size=1"])?;
     let session = PostgresSession { pgbouncer: true, ..PostgresSession::default() };
     let options = bouncer.url("app", "postgres").parse::<PgConnectOptions>()?;
-    let pool = PoolgatePool::<Postgres>::builder(options.clone()).postgres(session).config(config(2, 0)).build()?;
+    let pool = Pool::<Postgres>::builder(options.clone()).postgres(session).config(config(2, 0)).build()?;
     // Another client of the same bouncer, and so of the same session.
     let mut other =
         sqlx::PgConnection::connect_with(&options.extra_float_digits(None).statement_cache_capacity(0)).await?;

@@ -45,7 +45,7 @@ const LEFT_BEHIND: [&str; 24] = [
     "PREPARE carried AS SELECT 1",
 ];
 
-async fn carried(pool: &PoolgatePool<Postgres>) -> Result<String> {
+async fn carried(pool: &Pool<Postgres>) -> Result<String> {
     let mut lease = pool.acquire().await?;
     Ok(sqlx::query_scalar(CARRIED).fetch_one(&mut lease).await?)
 }
@@ -68,8 +68,8 @@ fn prepared_database() -> &'static str {
     &URL
 }
 
-fn clean_pool(config: PoolConfig) -> Result<PoolgatePool<Postgres>> {
-    Ok(PoolgatePool::builder(prepared_database().parse()?).config(config).build()?)
+fn clean_pool(config: PoolConfig) -> Result<Pool<Postgres>> {
+    Ok(Pool::builder(prepared_database().parse()?).config(config).build()?)
 }
 
 #[tokio::test]
@@ -128,7 +128,7 @@ async fn nothing_that_was_done_unseen_reaches_the_next_holder() -> Result {
 async fn what_the_pool_itself_has_set_survives_a_reset() -> Result {
     let options: PgConnectOptions = prepared_database().parse()?;
     let session = PostgresSession { lock_timeout: Some(7000 * MS), ..PostgresSession::default() };
-    let pool = PoolgatePool::<Postgres>::builder(options.options([("work_mem", "5MB")]))
+    let pool = Pool::<Postgres>::builder(options.options([("work_mem", "5MB")]))
         .postgres(session)
         .on_connect(|connection| {
             Box::pin(async move { connection.execute("SET app.tenant = 'everybody'").await.map(drop) })
@@ -233,7 +233,7 @@ async fn what_no_reset_takes_away_ends_with_the_session() -> Result {
 async fn any_is_reset_too() -> Result {
     sqlx::any::install_default_drivers();
     let options = poolgate_pool::any_options(prepared_database())?;
-    let pool = PoolgatePool::<Any>::builder(options).config(config(1, 0)).build()?;
+    let pool = Pool::<Any>::builder(options).config(config(1, 0)).build()?;
     for sql in LEFT_BEHIND {
         sqlx::raw_sql(sql).execute(&mut pool.acquire().await?).await?;
         let carried: String = sqlx::query_scalar(CARRIED).fetch_one(&mut pool.acquire().await?).await?;

@@ -75,14 +75,14 @@ async fn putting_right_causes_no_warnings() -> Result {
     let bouncer = PgBouncer::start(&server, "postgres", &["pool_mode=transaction", "default_pool_size=2"])?;
     let options: PgConnectOptions = bouncer.url("app", "postgres").parse()?;
     let config = PoolConfig { verify_timeout: 5000 * MS, ..config(1, 0) };
-    let pool = PoolgatePool::<Postgres>::builder(options).postgres(session).config(config).build()?;
+    let pool = Pool::<Postgres>::builder(options).postgres(session).config(config).build()?;
     causes_no_warnings(&server, &pool, "behind a bouncer").await
 }
 
 async fn any_causes_no_warnings(server: &Server) -> Result {
     sqlx::any::install_default_drivers();
     let options = poolgate_pool::any_options(&server.url("postgres"))?;
-    let pool = PoolgatePool::<Any>::builder(options).config(config(1, 0)).build()?;
+    let pool = Pool::<Any>::builder(options).config(config(1, 0)).build()?;
     for begin in ["BEGIN", "BEGIN; SELECT pg_sleep(0.2)"] {
         let _ = timeout(20 * MS, pool.acquire().await?.execute(begin)).await;
         pool.acquire().await?.execute("SELECT 1").await?;
@@ -94,7 +94,7 @@ async fn any_causes_no_warnings(server: &Server) -> Result {
     Ok(())
 }
 
-async fn causes_no_warnings(server: &Server, pool: &PoolgatePool<Postgres>, with: impl std::fmt::Debug) -> Result {
+async fn causes_no_warnings(server: &Server, pool: &Pool<Postgres>, with: impl std::fmt::Debug) -> Result {
     let sleeping = || sqlx::query("SELECT pg_sleep($1)").bind(0.2);
     let is_quiet = async |after: &str| -> Result {
         assert!(is_fresh(&mut pool.acquire().await?).await?, "{with:?}: {after}");
@@ -186,7 +186,7 @@ async fn causes_no_warnings(server: &Server, pool: &PoolgatePool<Postgres>, with
     whole(pool).await
 }
 
-async fn on_server_pid(pool: &PoolgatePool<Postgres>) -> Result<i32> {
+async fn on_server_pid(pool: &Pool<Postgres>) -> Result<i32> {
     let mut lease = pool.acquire().await?;
     Ok(sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut lease).await?)
 }

@@ -53,7 +53,7 @@ async fn a_thousand_callers_take_turns_for_a_minute() -> Result {
 }
 
 /// How often one caller was served, and how often it was told why not.
-async fn take_turns(pool: PoolgatePool<Postgres>, end: Instant) -> std::result::Result<(u32, u32), String> {
+async fn take_turns(pool: Pool<Postgres>, end: Instant) -> std::result::Result<(u32, u32), String> {
     let (mut served, mut diagnosed) = (0, 0);
     while Instant::now() < end {
         match pool.acquire().await {

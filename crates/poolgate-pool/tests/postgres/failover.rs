@@ -17,11 +17,11 @@ fn demote(server: &Server) -> Result {
     Ok(())
 }
 
-fn pool_through(proxy: &Proxy, config: PoolConfig) -> Result<PoolgatePool<Postgres>> {
-    Ok(PoolgatePool::builder(proxy.url("postgres").parse()?).config(config).build()?)
+fn pool_through(proxy: &Proxy, config: PoolConfig) -> Result<Pool<Postgres>> {
+    Ok(Pool::builder(proxy.url("postgres").parse()?).config(config).build()?)
 }
 
-async fn try_insert(pool: &PoolgatePool<Postgres>) -> Result<bool> {
+async fn try_insert(pool: &Pool<Postgres>) -> Result<bool> {
     let mut lease = pool.acquire().await?;
     Ok(lease.execute(INSERT).await.is_ok())
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 use poolgate_pool::AcquireError;
 use sqlx::postgres::PgConnectOptions;
 
-use super::{PoolConfig, PoolgatePool, Postgres, Result, SERVER, config};
+use super::{Pool, PoolConfig, Postgres, Result, SERVER, config};
 
 /// As `url`, as another user.
 async fn refused(options: PgConnectOptions) -> Result<AcquireError> {
     let config = PoolConfig { timeout: Duration::from_secs(10), ..config(2, 0) };
-    let pool = PoolgatePool::<Postgres>::builder(options).config(config).build()?;
+    let pool = Pool::<Postgres>::builder(options).config(config).build()?;
     let error = pool.acquire().await.unwrap_err();
     let contact = pool.contact();
     assert!(contact.failing.is_some() && contact.retry_in.is_some_and(|pause| pause > Duration::from_millis(400)));

@@ -18,7 +18,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use poolgate_pool::{AcquireError, Lease, PoolConfig, PoolgatePool, PostgresSession, Revoked};
+use poolgate_pool::{AcquireError, Lease, Pool, PoolConfig, PostgresSession, Revoked};
 use poolgate_test_postgres::{Postgres as Server, Proxy};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Any, Connection, Executor, Postgres, Row};
@@ -43,9 +43,9 @@ fn config(size: u32, max_overflow: u32) -> PoolConfig {
 }
 
 /// A pool whose connections the server knows by `name`.
-fn pool(server: &Server, name: &str, config: PoolConfig) -> Result<PoolgatePool<Postgres>> {
+fn pool(server: &Server, name: &str, config: PoolConfig) -> Result<Pool<Postgres>> {
     let options: PgConnectOptions = server.url("postgres").parse()?;
-    Ok(PoolgatePool::builder(options.application_name(name)).config(config).build()?)
+    Ok(Pool::builder(options.application_name(name)).config(config).build()?)
 }
 
 /// What the server says about the connections of `name`.
@@ -63,7 +63,7 @@ async fn is_fresh(lease: &mut Lease<Postgres>) -> Result<bool> {
 }
 
 /// At the end of a test: every place in the pool can still be had at the same time.
-async fn whole(pool: &PoolgatePool<Postgres>) -> Result {
+async fn whole(pool: &Pool<Postgres>) -> Result {
     let mut leases = Vec::new();
     for _ in 0..pool.counts().capacity {
         leases.push(pool.acquire().await?);
@@ -75,7 +75,7 @@ async fn whole(pool: &PoolgatePool<Postgres>) -> Result {
 }
 
 /// Somebody who asks again and again gets a connection before the limit has passed.
-async fn found_again(pool: &PoolgatePool<Postgres>, limit: Duration) -> Result {
+async fn found_again(pool: &Pool<Postgres>, limit: Duration) -> Result {
     let back = Instant::now();
     while pool.acquire().await.is_err() {
         assert!(back.elapsed() < limit, "still away");
@@ -189,7 +189,7 @@ fn connected_ports() -> Result<HashSet<i32>> {
 #[tokio::test]
 async fn any_is_postgres_too() -> Result {
     sqlx::any::install_default_drivers();
-    let pool = PoolgatePool::<Any>::builder(SERVER.url("postgres").parse()?)
+    let pool = Pool::<Any>::builder(SERVER.url("postgres").parse()?)
         .on_connect(poolgate_pool::sqlite_defaults)
         .config(config(1, 0))
         .build()?;

@@ -5,7 +5,7 @@ use super::*;
 const TURNS: u32 = 10;
 
 /// How many of the turns failed; each takes a lease and gives it back.
-async fn failures(pool: &PoolgatePool<Postgres>, sql: &'static str) -> Result<u32> {
+async fn failures(pool: &Pool<Postgres>, sql: &'static str) -> Result<u32> {
     let mut failed = 0;
     for _ in 0..TURNS {
         let mut lease = pool.acquire().await?;
@@ -44,7 +44,7 @@ async fn a_migration_costs_a_connection_one_error() -> Result {
 async fn a_migration_costs_a_connection_of_any_one_error() -> Result {
     sqlx::any::install_default_drivers();
     SERVER.sql("postgres", "CREATE TABLE migrated_any (a int)")?;
-    let pool = PoolgatePool::<Any>::builder(SERVER.url("postgres").parse()?).config(config(2, 0)).build()?;
+    let pool = Pool::<Any>::builder(SERVER.url("postgres").parse()?).config(config(2, 0)).build()?;
     let failures = async || -> Result<u32> {
         let mut failed = 0;
         for _ in 0..TURNS {
@@ -168,7 +168,7 @@ async fn a_feature_that_is_missing_costs_no_connection() -> Result {
     whole(&pool).await
 }
 
-async fn server_pid(pool: &PoolgatePool<Postgres>) -> Result<i32> {
+async fn server_pid(pool: &Pool<Postgres>) -> Result<i32> {
     let mut lease = pool.acquire().await?;
     Ok(sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut lease).await?)
 }

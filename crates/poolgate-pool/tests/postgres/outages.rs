@@ -127,7 +127,7 @@ async fn a_server_that_never_answers_is_given_up_on_and_found_again() -> Result 
     let proxy = Proxy::to(SERVER.port()).await?;
     proxy.silence();
     let limits = PoolConfig { connect_timeout: 100 * MS, ..config(2, 0) };
-    let pool = PoolgatePool::<Postgres>::builder(proxy.url("postgres").parse()?).config(limits.clone()).build()?;
+    let pool = Pool::<Postgres>::builder(proxy.url("postgres").parse()?).config(limits.clone()).build()?;
     let started = Instant::now();
     let error = pool.acquire().await.unwrap_err();
     assert!(matches!(error, AcquireError::ConnectTimeout { .. }), "{error}");
@@ -197,7 +197,7 @@ async fn a_move_does_not_wait_for_the_server_that_was_left() -> Result {
     let url = format!("postgres://postgres@{}/postgres", silent.local_addr()?);
     // The caller leaves before the connect gives up.
     let limits = PoolConfig { timeout: 20_000 * MS, connect_timeout: 60_000 * MS, ..config(2, 0) };
-    let pool = PoolgatePool::<Postgres>::builder(url.parse()?).config(limits).build()?;
+    let pool = Pool::<Postgres>::builder(url.parse()?).config(limits).build()?;
     let caller = tokio::spawn(pool.acquire());
     while pool.counts().connecting == 0 {
         sleep(MS).await;

@@ -2,9 +2,9 @@
 
 use super::*;
 
-fn with_session(name: &str, session: &PostgresSession, config: PoolConfig) -> Result<PoolgatePool<Postgres>> {
+fn with_session(name: &str, session: &PostgresSession, config: PoolConfig) -> Result<Pool<Postgres>> {
     let session = PostgresSession { application_name: Some(name.to_owned()), ..session.clone() };
-    Ok(PoolgatePool::<Postgres>::builder(SERVER.url("postgres").parse()?).postgres(session).config(config).build()?)
+    Ok(Pool::<Postgres>::builder(SERVER.url("postgres").parse()?).postgres(session).config(config).build()?)
 }
 
 fn limits() -> PostgresSession {
@@ -38,7 +38,7 @@ async fn the_server_knows_who_connects_and_how_long_it_may_wait() -> Result {
 
     sqlx::any::install_default_drivers();
     let session = PostgresSession { application_name: Some("told-any".to_owned()), ..limits() };
-    let any = PoolgatePool::<Any>::builder(SERVER.url("postgres").parse()?).postgres(session).build()?;
+    let any = Pool::<Any>::builder(SERVER.url("postgres").parse()?).postgres(session).build()?;
     let mut lease = any.acquire().await?;
     let shown: String = sqlx::query_scalar(SHOWN).fetch_one(&mut lease).await?;
     assert_eq!(shown, "told-any 30s 5s 1min 1500ms");

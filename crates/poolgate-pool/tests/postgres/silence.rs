@@ -13,7 +13,7 @@ async fn a_silent_peer_costs_time_and_no_place() -> Result {
         close_timeout: 200 * MS,
         ..config(3, 2)
     };
-    let pool = PoolgatePool::<Postgres>::builder(proxy.url("postgres").parse()?).config(limits.clone()).build()?;
+    let pool = Pool::<Postgres>::builder(proxy.url("postgres").parse()?).config(limits.clone()).build()?;
     whole(&pool).await?;
     let mut leases = Vec::new();
     for _ in 0..5 {
@@ -51,7 +51,7 @@ async fn idle_connections_to_a_silent_peer_are_found_by_a_ping() -> Result {
         close_timeout: 200 * MS,
         ..config(4, 0)
     };
-    let pool = PoolgatePool::<Postgres>::builder(proxy.url("postgres").parse()?).config(limits.clone()).build()?;
+    let pool = Pool::<Postgres>::builder(proxy.url("postgres").parse()?).config(limits.clone()).build()?;
     whole(&pool).await?;
     proxy.silence();
     let asked = Instant::now();
@@ -66,7 +66,7 @@ async fn idle_connections_to_a_silent_peer_are_found_by_a_ping() -> Result {
 }
 
 /// Waits until no place is taken by what was cut.
-async fn gone(pool: &PoolgatePool<Postgres>) {
+async fn gone(pool: &Pool<Postgres>) {
     let deadline = Instant::now() + 5000 * MS;
     while pool.counts().open() > 0 {
         assert!(Instant::now() < deadline, "{:?}", pool.counts());

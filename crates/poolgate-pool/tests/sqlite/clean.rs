@@ -84,11 +84,11 @@ async fn a_file_that_is_opened_for_reading_is_read_in_any_mode() -> Result {
             writer.close().await?;
         }
         let options = poolgate_pool::any_options(&format!("{url}?mode=ro"))?;
-        let pool = PoolgatePool::<Any>::builder(options).on_connect(sqlite_defaults).config(config(2, 0)).build()?;
+        let pool = Pool::<Any>::builder(options).on_connect(sqlite_defaults).config(config(2, 0)).build()?;
         let mut lease = pool.acquire().await?;
         let read: i64 = sqlx::query_scalar("SELECT n FROM t").fetch_one(&mut lease).await?;
         assert_eq!(read, 7, "{mode}");
-        let typed = PoolgatePool::<Sqlite>::builder(poolgate_pool::sqlite_read_options(&path)).build()?;
+        let typed = Pool::<Sqlite>::builder(poolgate_pool::sqlite_read_options(&path)).build()?;
         let read: i64 = sqlx::query_scalar("SELECT n FROM t").fetch_one(&mut typed.acquire().await?).await?;
         assert_eq!(read, 7, "{mode}");
         let refused = lease.execute("INSERT INTO t VALUES (8)").await.expect_err("read only");

@@ -22,7 +22,7 @@ fn answer(mode: u32) -> BoxFuture<'static, sqlx::Result<bool>> {
     })
 }
 
-async fn number(pool: &PoolgatePool<Sqlite>) -> Result<u64> {
+async fn number(pool: &Pool<Sqlite>) -> Result<u64> {
     let _lease = pool.acquire().await?;
     Ok(pool.leases()[0].connection)
 }

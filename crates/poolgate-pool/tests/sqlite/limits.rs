@@ -77,7 +77,7 @@ async fn callers_who_give_up_leave_a_warm_pool() -> Result {
 #[tokio::test]
 async fn failures_to_connect_are_told_apart() -> Result {
     let nowhere = sqlite_options("/nonexistent/folder/test.db");
-    let pool = PoolgatePool::<Sqlite>::builder(nowhere).build()?;
+    let pool = Pool::<Sqlite>::builder(nowhere).build()?;
     let error = pool.acquire().await.unwrap_err();
     assert!(matches!(error, AcquireError::Connect(_)) && error.source().is_some(), "{error}");
     assert!(pool.contact().failed.is_some() && pool.contact().answered.is_none());
@@ -300,7 +300,7 @@ async fn a_timeout_says_that_the_holders_wait_themselves() -> Result {
     Ok(())
 }
 
-async fn connection_number(pool: &PoolgatePool<Sqlite>) -> Result<u64> {
+async fn connection_number(pool: &Pool<Sqlite>) -> Result<u64> {
     let _lease = pool.acquire().await?;
     Ok(pool.leases()[0].connection)
 }

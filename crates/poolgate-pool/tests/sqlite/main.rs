@@ -13,9 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use poolgate_pool::{
-    AcquireError, CloseReason, Counts, Lease, Observer, PoolConfig, PoolgatePool, Purpose, sqlite_options,
-};
+use poolgate_pool::{AcquireError, CloseReason, Counts, Lease, Observer, Pool, PoolConfig, Purpose, sqlite_options};
 use sqlx::{Connection, Executor, Sqlite};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
@@ -34,10 +32,10 @@ impl Database {
     }
 
     fn builder(&self, config: PoolConfig) -> poolgate_pool::Builder<Sqlite> {
-        PoolgatePool::builder(sqlite_options(self.folder.path().join("test.db"))).config(config)
+        Pool::builder(sqlite_options(self.folder.path().join("test.db"))).config(config)
     }
 
-    fn pool(&self, size: u32, max_overflow: u32) -> Result<PoolgatePool<Sqlite>> {
+    fn pool(&self, size: u32, max_overflow: u32) -> Result<Pool<Sqlite>> {
         Ok(self.builder(config(size, max_overflow)).build()?)
     }
 }
@@ -54,7 +52,7 @@ fn figures(counts: Counts) -> [u32; 5] {
 }
 
 /// Waits until the figures are so; fails with those that are.
-async fn settled(pool: &PoolgatePool<Sqlite>, expected: [u32; 5]) {
+async fn settled(pool: &Pool<Sqlite>, expected: [u32; 5]) {
     let deadline = Instant::now() + 5000 * MS;
     while figures(pool.counts()) != expected {
         assert!(Instant::now() < deadline, "{:?} is not {expected:?}", pool.counts());
@@ -63,7 +61,7 @@ async fn settled(pool: &PoolgatePool<Sqlite>, expected: [u32; 5]) {
 }
 
 /// At the end of a test: every place in the pool can still be had at the same time.
-async fn whole(pool: &PoolgatePool<Sqlite>) -> Result {
+async fn whole(pool: &Pool<Sqlite>) -> Result {
     let mut leases = Vec::new();
     for _ in 0..pool.counts().capacity {
         leases.push(pool.acquire().await?);

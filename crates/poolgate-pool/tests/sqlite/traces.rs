@@ -118,7 +118,7 @@ async fn different_a_discarded_connection_leaves_nothing_behind() -> Result {
 type Waiter = JoinHandle<std::result::Result<Lease<Sqlite>, AcquireError>>;
 
 struct Replay {
-    pool: PoolgatePool<Sqlite>,
+    pool: Pool<Sqlite>,
     size: i64,
     away: Arc<AtomicBool>,
     leases: BTreeMap<u32, Lease<Sqlite>>,

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use poolgate_pool::{Observer, PoolConfig, PoolgatePool, Work, WriteTrouble, sqlite_options};
+use poolgate_pool::{Observer, Pool, PoolConfig, Work, WriteTrouble, sqlite_options};
 use sqlx::{Connection, Executor, Sqlite, SqliteConnection};
 
 use super::{MS, Result};
@@ -24,7 +24,7 @@ async fn reads_writes_and_what_kept_a_write_from_happening_are_told() -> Result 
     other.execute("CREATE TABLE t (x INTEGER UNIQUE)").await?;
 
     let seen = Arc::new(Seen::default());
-    let pool = PoolgatePool::<Sqlite>::builder(file)
+    let pool = Pool::<Sqlite>::builder(file)
         .config(PoolConfig { size: 1, max_overflow: 0, ..PoolConfig::default() })
         .observer(Arc::clone(&seen) as Arc<dyn Observer>)
         .build()?;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use poolgate_pool::{Order, PoolConfig, PoolgatePool, PostgresSession, Reset, any_options, sqlite_defaults};
+use poolgate_pool::{Order, Pool, PoolConfig, PostgresSession, Reset, any_options, sqlite_defaults};
 use poolgate_types::Backend;
 use sqlx::Any;
 use tokio::net::TcpListener;
@@ -117,7 +117,7 @@ fn watch(url: &WatchUrl, settings: &Settings) -> anyhow::Result<Builder> {
     })
 }
 
-fn open_pool(settings: &Settings) -> anyhow::Result<(Builder, PoolgatePool<Any>)> {
+fn open_pool(settings: &Settings) -> anyhow::Result<(Builder, Pool<Any>)> {
     let Some(url) = &settings.database.url else {
         bail!(
             "database.url is not set: name the database with --database-url, DATABASE_URL or in the settings file, or \
@@ -127,7 +127,7 @@ fn open_pool(settings: &Settings) -> anyhow::Result<(Builder, PoolgatePool<Any>)
     let observer = PoolObserver::new(names::DEFAULT_POOL);
     sqlx::any::install_default_drivers();
     let options = any_options(&connect_url(url, settings.demo.enabled)).context("database.url")?;
-    let pool = PoolgatePool::<Any>::builder(options)
+    let pool = Pool::<Any>::builder(options)
         .config(pool_config(&settings.pool))
         .on_connect(sqlite_defaults)
         .postgres(session(&settings.database))

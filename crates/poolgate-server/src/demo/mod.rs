@@ -20,7 +20,7 @@ use std::{
 };
 
 use axum::Router;
-use poolgate_pool::{Lease, PoolgatePool};
+use poolgate_pool::{Lease, Pool};
 use poolgate_types::routes;
 use sqlx::Any;
 use tokio::time;
@@ -52,7 +52,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// The demo of one server. Cheap to clone.
 #[derive(Clone)]
 pub struct Demo {
-    pool: PoolgatePool<Any>,
+    pool: Pool<Any>,
     prepared: Arc<AtomicBool>,
     lab: Lab,
 }
@@ -63,7 +63,7 @@ impl Demo {
     ///
     /// The lab's users call the server at `address`, the one that serves this demo. Everything ends when `poolgate`
     /// closes. Must be called in a Tokio runtime.
-    pub fn start(pool: PoolgatePool<Any>, address: SocketAddr, poolgate: &Poolgate) -> Self {
+    pub fn start(pool: Pool<Any>, address: SocketAddr, poolgate: &Poolgate) -> Self {
         let closing = poolgate.closing().clone();
         let demo = Self { pool, prepared: Arc::default(), lab: Lab::new(address, closing.clone()) };
         let work = poolgate.readiness().wait_for("demo data");

@@ -2,7 +2,7 @@
 //!
 //! | source | in use, idle, capacity | waiting | how long they waited | demand |
 //! |---|---|---|---|---|
-//! | [`PoolgatePool`](poolgate_pool::PoolgatePool) | exact | exact | each caller | passes the gate |
+//! | [`Pool`](poolgate_pool::Pool) | exact | exact | each caller | passes the gate |
 //! | [`sqlx::Pool`] | in use includes connecting | unknown | unknown | passes the gate |
 //! | [`PgBouncer`] | exact, per pool | exact | the one that waits longest | shown: what arrives, what waits |
 //! | [`PostgresServer`] | what its sessions do | unknown | unknown | unknown |

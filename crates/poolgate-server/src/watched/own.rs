@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
-use poolgate_pool::{Contact, Counts, Drained, LeaseInfo, PoolgatePool};
+use poolgate_pool::{Contact, Counts, Drained, LeaseInfo, Pool};
 use poolgate_types::Backend;
 
 use super::{Apart, ApartConnection, BoxError, Figures, SupportedDatabase, Upkeep, WatchedPool};
 
-impl<DB: SupportedDatabase> WatchedPool for PoolgatePool<DB> {
+impl<DB: SupportedDatabase> WatchedPool for Pool<DB> {
     fn backend(&self) -> Option<Backend> {
         DB::BACKEND
     }
@@ -34,7 +34,7 @@ impl<DB: SupportedDatabase> WatchedPool for PoolgatePool<DB> {
     }
 }
 
-impl<DB: SupportedDatabase> Upkeep for PoolgatePool<DB> {
+impl<DB: SupportedDatabase> Upkeep for Pool<DB> {
     fn counts(&self) -> Counts {
         Self::counts(self)
     }

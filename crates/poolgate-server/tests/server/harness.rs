@@ -8,7 +8,7 @@ use std::{
 use axum::{Router, body::Body};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
-use poolgate_pool::{PoolConfig, PoolgatePool, sqlite_options};
+use poolgate_pool::{Pool, PoolConfig, sqlite_options};
 use poolgate_server::{PoolObserver, Poolgate, Settings};
 use poolgate_types::Problem;
 use serde_json::Value;
@@ -19,9 +19,9 @@ use tower::ServiceExt;
 /// Longer than anything that is waited for takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(crate) struct Server<Pool = PoolgatePool<Sqlite>> {
+pub(crate) struct Server<P = Pool<Sqlite>> {
     pub(crate) poolgate: Poolgate,
-    pub(crate) pool: Pool,
+    pub(crate) pool: P,
     pub(crate) app: Router,
     _folder: TempDir,
 }
@@ -35,7 +35,7 @@ pub(crate) struct Answer {
 /// A ready server with the health routes and `own`, which gets the pool and the handle.
 pub(crate) async fn server_with(
     change: impl FnOnce(&mut Settings),
-    own: impl FnOnce(&PoolgatePool<Sqlite>, &Poolgate) -> Router,
+    own: impl FnOnce(&Pool<Sqlite>, &Poolgate) -> Router,
 ) -> Server {
     let folder = TempDir::new().expect("a folder");
     let mut settings = Settings::default();
@@ -50,7 +50,7 @@ pub(crate) async fn server_with(
         timeout: settings.pool.timeout,
         ..PoolConfig::default()
     };
-    let pool = PoolgatePool::<Sqlite>::builder(sqlite_options(folder.path().join("test.db")))
+    let pool = Pool::<Sqlite>::builder(sqlite_options(folder.path().join("test.db")))
         .config(config)
         .observer(Arc::new(observer.clone()))
         .build()
@@ -67,8 +67,8 @@ pub(crate) async fn server(change: impl FnOnce(&mut Settings)) -> Server {
     server_with(change, |_, _| Router::new()).await
 }
 
-impl<Pool> Server<Pool> {
-    pub(crate) fn new(poolgate: Poolgate, pool: Pool, app: Router, folder: TempDir) -> Self {
+impl<P> Server<P> {
+    pub(crate) fn new(poolgate: Poolgate, pool: P, app: Router, folder: TempDir) -> Self {
         Self { poolgate, pool, app, _folder: folder }
     }
 

@@ -9,7 +9,7 @@ use std::{
 
 use axum::{Router, routing::get};
 use http::StatusCode;
-use poolgate_pool::{PoolConfig, PoolgatePool, sqlite_options};
+use poolgate_pool::{Pool, PoolConfig, sqlite_options};
 use poolgate_server::{PoolObserver, Poolgate, Settings, SupportedDatabase};
 use poolgate_test_postgres::Postgres;
 use poolgate_types::{Alert, AlertKind, CircuitState, Health, Level, Reason, Severity, routes};
@@ -147,7 +147,7 @@ fn create_shop(postgres: &Postgres) {
 
 fn app(postgres: &Postgres, password: &str) -> poolgate_pool::Builder<sqlx::Postgres> {
     let options: PgConnectOptions = postgres.url("shop").parse().expect("a URL");
-    PoolgatePool::<sqlx::Postgres>::builder(options.username("app").password(password))
+    Pool::<sqlx::Postgres>::builder(options.username("app").password(password))
 }
 
 /// Password attempts that the server has refused.
@@ -458,7 +458,7 @@ async fn writes_that_wait_in_vain_for_another_process_are_told() {
         .await
         .expect("made");
     let options = sqlite_options(&file).busy_timeout(Duration::from_millis(200));
-    let world = World::new(PoolgatePool::<sqlx::Sqlite>::builder(options), |_| {});
+    let world = World::new(Pool::<sqlx::Sqlite>::builder(options), |_| {});
     world.is_well_again().await;
 
     let mut other = Command::new(std::env::current_exe().expect("this test"))
@@ -498,7 +498,7 @@ async fn a_full_disk_is_told_and_reads_work() {
         "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 2000) INSERT INTO t SELECT x FROM n";
     connection.execute(fill).await.expect("filled");
     let world = World::new(
-        PoolgatePool::<sqlx::Sqlite>::builder(options).on_connect(|connection| {
+        Pool::<sqlx::Sqlite>::builder(options).on_connect(|connection| {
             Box::pin(async move { connection.execute("PRAGMA max_page_count = 1").await.map(|_| ()) })
         }),
         |_| {},

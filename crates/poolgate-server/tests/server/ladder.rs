@@ -8,7 +8,7 @@ use std::{
 use crate::harness::{Server, eventually};
 use axum::Router;
 use http::StatusCode;
-use poolgate_pool::{Lease, PoolConfig, PoolgatePool, PostgresSession, Revoked};
+use poolgate_pool::{Lease, Pool, PoolConfig, PostgresSession, Revoked};
 use poolgate_server::{
     PoolObserver, Poolgate, Settings,
     settings::{CleanupSettings, Secret},
@@ -27,11 +27,11 @@ const LONG: Duration = Duration::from_millis(1300);
 static DATABASE: LazyLock<Database> = LazyLock::new(|| Database::start().expect("PostgreSQL"));
 
 /// A server whose pool the database knows by `name`, and which calls a second long.
-fn server(name: &str, size: u32, opt_in: impl FnOnce(&mut CleanupSettings)) -> Server<PoolgatePool<Any>> {
+fn server(name: &str, size: u32, opt_in: impl FnOnce(&mut CleanupSettings)) -> Server<Pool<Any>> {
     server_at(&DATABASE.url("postgres"), name, size, opt_in)
 }
 
-fn server_at(url: &str, name: &str, size: u32, opt_in: impl FnOnce(&mut CleanupSettings)) -> Server<PoolgatePool<Any>> {
+fn server_at(url: &str, name: &str, size: u32, opt_in: impl FnOnce(&mut CleanupSettings)) -> Server<Pool<Any>> {
     sqlx::any::install_default_drivers();
     let mut settings = Settings::default();
     settings.server.admin_token = Some(Secret::new(TOKEN));
@@ -43,7 +43,7 @@ fn server_at(url: &str, name: &str, size: u32, opt_in: impl FnOnce(&mut CleanupS
     opt_in(cleanup);
     let observer = PoolObserver::default();
     let session = PostgresSession { application_name: Some(name.to_owned()), ..PostgresSession::default() };
-    let pool = PoolgatePool::<Any>::builder(url.parse().expect("a URL"))
+    let pool = Pool::<Any>::builder(url.parse().expect("a URL"))
         .config(PoolConfig { size, max_overflow: 0, ..PoolConfig::default() })
         .postgres(session)
         .observer(Arc::new(observer.clone()))
@@ -58,20 +58,20 @@ fn everything(cleanup: &mut CleanupSettings) {
     (cleanup.revoke, cleanup.cancel, cleanup.terminate) = (true, true, true);
 }
 
-async fn clean(server: &Server<PoolgatePool<Any>>, headers: &[(&str, &str)]) -> Value {
+async fn clean(server: &Server<Pool<Any>>, headers: &[(&str, &str)]) -> Value {
     let answer = server.post(routes::FORCE_CLEANUP, headers).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
     println!("{}", answer.body);
     answer.json()
 }
 
-async fn lease(server: &Server<PoolgatePool<Any>>) -> Lease<Any> {
+async fn lease(server: &Server<Pool<Any>>) -> Lease<Any> {
     let mut lease = server.pool.acquire().await.expect("a connection");
     lease.execute("SELECT 1").await.expect("answered");
     lease
 }
 
-async fn in_transaction(server: &Server<PoolgatePool<Any>>) -> Lease<Any> {
+async fn in_transaction(server: &Server<Pool<Any>>) -> Lease<Any> {
     let mut lease = lease(server).await;
     lease.execute("BEGIN").await.expect("begun");
     lease

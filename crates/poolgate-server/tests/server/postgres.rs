@@ -8,7 +8,7 @@ use std::{
 use crate::harness::{PATIENCE, Server, eventually};
 use axum::{Router, routing::get};
 use http::StatusCode;
-use poolgate_pool::{AcquireError, PoolConfig, PoolgatePool};
+use poolgate_pool::{AcquireError, Pool, PoolConfig};
 use poolgate_server::{PoolObserver, Poolgate, Settings, WatchedPool};
 use poolgate_test_postgres::Postgres;
 use poolgate_types::{Backend, CircuitState, routes};
@@ -26,7 +26,7 @@ async fn a_database_that_goes_away_and_comes_back() {
     let mut postgres = tokio::task::spawn_blocking(Postgres::start).await.expect("joined").expect("PostgreSQL");
     sqlx::any::install_default_drivers();
     let observer = PoolObserver::default();
-    let pool = PoolgatePool::<Any>::builder(postgres.url("postgres").parse().expect("a URL"))
+    let pool = Pool::<Any>::builder(postgres.url("postgres").parse().expect("a URL"))
         .config(PoolConfig { size: 3, max_overflow: 0, timeout: Duration::from_secs(2), ..PoolConfig::default() })
         .observer(Arc::new(observer.clone()))
         .build()
@@ -86,9 +86,8 @@ async fn a_full_server_is_not_hammered_by_those_who_look_after_it() {
     }
     let attempts = || postgres.log().matches("sorry, too many clients already").count();
     let before = attempts();
-    let pool = PoolgatePool::<sqlx::Postgres>::builder(postgres.url("postgres").parse().expect("a URL"))
-        .build()
-        .expect("a pool");
+    let pool =
+        Pool::<sqlx::Postgres>::builder(postgres.url("postgres").parse().expect("a URL")).build().expect("a pool");
     let work = {
         let pool = pool.clone();
         async move || match pool.acquire().await {
@@ -124,7 +123,7 @@ async fn a_database_that_accepts_and_never_answers() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let options = PgConnectOptions::new().host("127.0.0.1").port(port).username("nobody").database("nothing");
-    let pool = PoolgatePool::<sqlx::Postgres>::builder(options).build().expect("a pool");
+    let pool = Pool::<sqlx::Postgres>::builder(options).build().expect("a pool");
     let (poolgate, server) = start(pool, Router::new().route("/", get(async || ())), PoolObserver::default());
     eventually("open", || poolgate.config().circuit_breaker_open).await;
     assert_eq!(server.get(routes::STATUS).await.status, StatusCode::SERVICE_UNAVAILABLE);
@@ -139,7 +138,7 @@ async fn it_is_asked_where_the_pool_has_moved_to() {
     let postgres = tokio::task::spawn_blocking(Postgres::start).await.expect("joined").expect("PostgreSQL");
     let elsewhere = postgres.create_database("elsewhere").expect("a database");
     sqlx::any::install_default_drivers();
-    let pool = PoolgatePool::<Any>::builder(postgres.url("postgres").parse().expect("a URL")).build().expect("a pool");
+    let pool = Pool::<Any>::builder(postgres.url("postgres").parse().expect("a URL")).build().expect("a pool");
     let (poolgate, _server) = start(pool.clone(), Router::new(), PoolObserver::default());
     eventually("ready", || poolgate.readiness().missing().is_none()).await;
     let asked_in = || {

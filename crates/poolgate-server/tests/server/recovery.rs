@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::harness::{Server, eventually};
 use axum::{Router, routing::get};
 use http::StatusCode;
-use poolgate_pool::{PoolConfig, PoolgatePool, sqlite_options};
+use poolgate_pool::{Pool, PoolConfig, sqlite_options};
 use poolgate_server::{PoolObserver, Poolgate, Settings};
 use poolgate_types::{Backend, CircuitState, Health, Level, routes};
 use sqlx::Sqlite;
@@ -17,7 +17,7 @@ async fn a_database_that_is_down_at_start_is_waited_for() {
     let options = sqlite_options(&file).create_if_missing(false);
     let observer = PoolObserver::default();
     let config = PoolConfig { size: 2, max_overflow: 0, timeout: Duration::from_secs(1), ..PoolConfig::default() };
-    let pool = PoolgatePool::<Sqlite>::builder(options)
+    let pool = Pool::<Sqlite>::builder(options)
         .config(config)
         .observer(std::sync::Arc::new(observer.clone()))
         .build()

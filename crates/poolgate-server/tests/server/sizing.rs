@@ -8,7 +8,7 @@ use std::{
 use crate::harness::{Server, eventually, server};
 use axum::{Router, routing::get};
 use http::StatusCode;
-use poolgate_pool::{PoolConfig, PoolgatePool, PostgresSession, sqlite_options};
+use poolgate_pool::{Pool, PoolConfig, PostgresSession, sqlite_options};
 use poolgate_server::{PoolObserver, Poolgate, Settings, settings::SizingSettings};
 use poolgate_test_postgres::Postgres as Database;
 use sqlx::{Executor, Postgres, Sqlite};
@@ -17,11 +17,11 @@ use tokio::task::JoinSet;
 /// 13 connections, 3 of them for superusers, one of the others left alone: 9, of which two watch.
 const MAX_CONNECTIONS: u32 = 13;
 
-async fn serve(database: &Database, predictive: bool) -> Server<PoolgatePool<Postgres>> {
+async fn serve(database: &Database, predictive: bool) -> Server<Pool<Postgres>> {
     serve_at(&database.url("postgres"), |sizing| sizing.predictive = predictive).await
 }
 
-async fn serve_at(url: &str, change: impl FnOnce(&mut SizingSettings)) -> Server<PoolgatePool<Postgres>> {
+async fn serve_at(url: &str, change: impl FnOnce(&mut SizingSettings)) -> Server<Pool<Postgres>> {
     let mut settings = Settings::default();
     (settings.pool.size, settings.pool.max_overflow) = (2, 0);
     settings.gate.max_concurrent_requests = 2;
@@ -29,7 +29,7 @@ async fn serve_at(url: &str, change: impl FnOnce(&mut SizingSettings)) -> Server
     change(&mut settings.sizing);
     settings.check().expect("possible settings");
     let observer = PoolObserver::default();
-    let pool = PoolgatePool::<Postgres>::builder(url.parse().expect("a URL"))
+    let pool = Pool::<Postgres>::builder(url.parse().expect("a URL"))
         .config(PoolConfig { size: 2, max_overflow: 0, ..PoolConfig::default() })
         .postgres(PostgresSession::default())
         .observer(Arc::new(observer.clone()))
@@ -53,13 +53,13 @@ async fn serve_at(url: &str, change: impl FnOnce(&mut SizingSettings)) -> Server
 }
 
 /// The size of the pool, and that of the gate.
-fn sizes(server: &Server<PoolgatePool<Postgres>>) -> (u32, u32) {
+fn sizes(server: &Server<Pool<Postgres>>) -> (u32, u32) {
     let gate = server.poolgate.status().gate.expect("requests pass it");
     (server.pool.counts().pool_size, gate.max_concurrent_requests)
 }
 
 /// Requests that come evenly whatever becomes of them; how many were served.
-async fn demand(server: &Server<PoolgatePool<Postgres>>, per_second: u32, seconds: u32) -> u32 {
+async fn demand(server: &Server<Pool<Postgres>>, per_second: u32, seconds: u32) -> u32 {
     let mut requests = JoinSet::new();
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second);
     for _ in 0..per_second * seconds {
@@ -160,7 +160,7 @@ async fn gate_and_pool_stay_in_step_when_the_app_resizes_the_pool_as_well() {
 async fn whoever_an_open_breaker_turns_away_is_no_demand() {
     let folder = tempfile::TempDir::new().expect("a folder");
     let absent = sqlite_options(folder.path().join("absent.db")).create_if_missing(false);
-    let pool = PoolgatePool::<Sqlite>::builder(absent).build().expect("a pool");
+    let pool = Pool::<Sqlite>::builder(absent).build().expect("a pool");
     let mut settings = Settings::default();
     settings.gate.max_concurrent_requests = 2;
     let poolgate = Poolgate::builder(pool.clone()).settings(settings).start();

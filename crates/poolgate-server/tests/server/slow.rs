@@ -12,7 +12,7 @@ use axum::{
 };
 use futures_util::{StreamExt, future::join_all, stream};
 use http::StatusCode;
-use poolgate_pool::PoolgatePool;
+use poolgate_pool::Pool;
 use poolgate_server::{Poolgate, serve};
 use sqlx::Sqlite;
 use tokio::{
@@ -25,9 +25,9 @@ use tokio::{
 const SLOW: usize = 6;
 const PERMITS: u32 = 3;
 
-type Pool = PoolgatePool<Sqlite>;
+type SqlitePool = Pool<Sqlite>;
 
-fn routes(pool: &Pool, poolgate: &Poolgate) -> Router {
+fn routes(pool: &SqlitePool, poolgate: &Poolgate) -> Router {
     Router::new()
         .route("/upload", post(upload))
         .route("/fast", get(fast))
@@ -40,14 +40,14 @@ fn routes(pool: &Pool, poolgate: &Poolgate) -> Router {
 }
 
 /// Looks who it is, as an app does before it reads a body, and says how much came.
-async fn upload(State(pool): State<Pool>, body: Body) -> Result<String, StatusCode> {
+async fn upload(State(pool): State<SqlitePool>, body: Body) -> Result<String, StatusCode> {
     one(&pool).await?;
     let body = axum::body::to_bytes(body, usize::MAX).await.map_err(|_| StatusCode::BAD_REQUEST)?;
     one(&pool).await?;
     Ok(body.len().to_string())
 }
 
-async fn fast(State(pool): State<Pool>) -> Result<String, StatusCode> {
+async fn fast(State(pool): State<SqlitePool>) -> Result<String, StatusCode> {
     one(&pool).await.map(|one| one.to_string())
 }
 
@@ -56,7 +56,7 @@ fn pieces(count: usize) -> impl stream::Stream<Item = Result<Bytes, Infallible>>
 }
 
 /// Lines that come for ever, after a look into the database.
-async fn endless(State(pool): State<Pool>) -> Result<impl IntoResponse, StatusCode> {
+async fn endless(State(pool): State<SqlitePool>) -> Result<impl IntoResponse, StatusCode> {
     one(&pool).await?;
     let lines = stream::unfold((), async |()| {
         time::sleep(Duration::from_millis(5)).await;
@@ -66,7 +66,7 @@ async fn endless(State(pool): State<Pool>) -> Result<impl IntoResponse, StatusCo
 }
 
 /// Rows that are sent as the database gives them: two, then more than anybody takes.
-async fn rows(State(pool): State<Pool>) -> Body {
+async fn rows(State(pool): State<SqlitePool>) -> Body {
     let lease = stream::once(async move { pool.acquire().await.expect("a connection") });
     let rows = lease.flat_map(|lease| {
         pieces(160).map(move |piece| {
@@ -77,7 +77,7 @@ async fn rows(State(pool): State<Pool>) -> Body {
     Body::from_stream(rows)
 }
 
-async fn one(pool: &Pool) -> Result<i64, StatusCode> {
+async fn one(pool: &SqlitePool) -> Result<i64, StatusCode> {
     let mut lease = pool.acquire().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
     sqlx::query_scalar("SELECT 1").fetch_one(&mut lease).await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
 }

@@ -13,7 +13,7 @@ use std::{
 use crate::harness::{eventually, options, pooler, postgres};
 use axum::{Router, extract::State, routing::get};
 use http::StatusCode;
-use poolgate_pool::{PoolConfig, PoolgatePool};
+use poolgate_pool::{Pool, PoolConfig};
 use poolgate_server::{
     PgBouncer, Poolgate, Settings,
     demo::load::{
@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Longer than it takes on a slow machine until clients have heard, queues have drained and the rate has settled.
 const SETTLED: Duration = Duration::from_secs(60);
 
-async fn work(State(pool): State<PoolgatePool<Postgres>>) -> StatusCode {
+async fn work(State(pool): State<Pool<Postgres>>) -> StatusCode {
     let Ok(mut connection) = pool.acquire().await else { return StatusCode::SERVICE_UNAVAILABLE };
     match connection.execute(raw_sql(WORK)).await {
         Ok(_) => StatusCode::OK,
@@ -149,7 +149,7 @@ async fn run(database: &'static str, app_connections: u32, told: Told) -> Outcom
         connect_rate: 10_000,
         ..PoolConfig::default()
     };
-    let app_pool = PoolgatePool::<Postgres>::builder(options(&pooler.url("app", database))).config(config).build();
+    let app_pool = Pool::<Postgres>::builder(options(&pooler.url("app", database))).config(config).build();
     let source = || PgBouncer::new(options(&pooler.url("stats", database)));
     let mut poolgate = start(source(), told == Told::Always);
     eventually("ready", || poolgate.readiness().missing().is_none()).await;

@@ -21,7 +21,7 @@ use axum::{
     routing::{MethodRouter, get},
 };
 use clap::Args;
-use poolgate_pool::{PoolConfig, PoolgatePool};
+use poolgate_pool::{Pool, PoolConfig};
 use poolgate_server::{PoolObserver, Poolgate, demo::load::Random, page, serve, settings::ServerSettings};
 use sqlx::{Postgres, postgres::PgConnectOptions};
 use tokio::net::TcpListener;
@@ -55,7 +55,7 @@ pub(crate) struct Options {
 /// What the route works with.
 #[derive(Clone)]
 struct App {
-    pool: PoolgatePool<Postgres>,
+    pool: Pool<Postgres>,
     recorder: Arc<Recorder>,
     holds: Arc<Mutex<Random>>,
     mean_hold: Duration,
@@ -122,10 +122,10 @@ impl App {
 }
 
 /// A pool of so many connections, all of them open.
-async fn open_pool(options: &Options, observer: PoolObserver) -> Result<PoolgatePool<Postgres>> {
+async fn open_pool(options: &Options, observer: PoolObserver) -> Result<Pool<Postgres>> {
     let config = PoolConfig { size: wire::CONNECTIONS, max_overflow: 0, ..PoolConfig::default() };
     let connect = PgConnectOptions::from_str(&options.database_url)?;
-    let pool = PoolgatePool::<Postgres>::builder(connect).config(config).observer(Arc::new(observer)).build()?;
+    let pool = Pool::<Postgres>::builder(connect).config(config).observer(Arc::new(observer)).build()?;
     let mut leases = Vec::new();
     for _ in 0..wire::CONNECTIONS {
         leases.push(pool.acquire().await.context("the database does not answer")?);

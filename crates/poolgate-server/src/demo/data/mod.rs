@@ -166,13 +166,13 @@ fn seconds(duration: Duration) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use poolgate_pool::PoolgatePool;
+    use poolgate_pool::Pool;
 
     use super::*;
 
     async fn connect(url: &str) -> Lease<Any> {
         sqlx::any::install_default_drivers();
-        let pool = PoolgatePool::<Any>::builder(url.parse().expect("a URL"))
+        let pool = Pool::<Any>::builder(url.parse().expect("a URL"))
             .on_connect(poolgate_pool::sqlite_defaults)
             .build()
             .expect("a pool");

@@ -126,7 +126,7 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, String>>) -> Result<T,
 
 #[cfg(test)]
 mod tests {
-    use poolgate_pool::{PoolgatePool, sqlite_options};
+    use poolgate_pool::{Pool, sqlite_options};
     use serde_json::json;
     use sqlx::Sqlite;
 
@@ -136,7 +136,7 @@ mod tests {
     #[tokio::test]
     async fn a_session_that_only_has_the_number_of_a_lease_is_never_taken_for_its_own() {
         let folder = tempfile::TempDir::new().expect("a folder");
-        let pool = PoolgatePool::<Sqlite>::builder(sqlite_options(folder.path().join("any.db"))).build();
+        let pool = Pool::<Sqlite>::builder(sqlite_options(folder.path().join("any.db"))).build();
         let pool = pool.expect("a pool");
         let _held = pool.acquire().await.expect("a connection");
         let lease = |generation, seconds| {
