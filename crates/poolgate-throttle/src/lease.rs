@@ -1,4 +1,4 @@
-//! What this client knows about the config: whether there is one, and if so, whose.
+//! The config that this client holds, or why it holds none.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use crate::{
     servers::{Held, Servers},
 };
 
-/// What this client knows about the server's config.
+/// The server's config as far as this client knows it.
 #[derive(Debug)]
 pub(crate) enum Lease {
-    /// Nothing yet: requests pass through.
+    /// No news yet: requests pass through.
     Unknown,
     Held(Servers),
-    /// There is no such thing here: requests pass through.
+    /// The server has no config route: requests pass through.
     NotFound,
     /// The client was closed: requests pass through.
     Closed,
@@ -43,7 +43,7 @@ impl Lease {
         self.servers()?.obeyed(now)
     }
 
-    /// What the servers have said, unless requests pass through.
+    /// The servers that were heard, unless requests pass through.
     pub(crate) const fn servers(&self) -> Option<&Servers> {
         match self {
             Self::Held(servers) => Some(servers),
@@ -51,7 +51,7 @@ impl Lease {
         }
     }
 
-    /// What limits at `now`.
+    /// The limits at `now`.
     pub(crate) fn limits_at(&self, now: Duration) -> Limits {
         self.held(now).map_or(Limits::default(), |held| held.limits_at(now))
     }

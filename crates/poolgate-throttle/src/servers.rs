@@ -1,13 +1,14 @@
-//! The servers behind one name, and which of them is obeyed.
+//! The servers behind one name, and the choice of the one to obey.
 //!
-//! An epoch tells a server from its siblings, and each of its lives from the one before. Replicas that share no store have
-//! one each, and a balancer gives every request to another of them. What a server says is about itself: that its database
-//! does not answer, or that it is busy, is no reason to keep requests from the others. So the one that allows the most is
-//! obeyed, and what another one cannot take is turned away by that one's own gate.
+//! An epoch identifies one run of one server. Replicas without a shared store have different epochs, and a load
+//! balancer spreads the requests over them. Each server speaks only for itself: a server that is busy or has lost its
+//! database is no reason to hold requests back from the others. The client therefore obeys the server that allows the
+//! most, and the gates of the others reject the rest.
 //!
-//! A server counts until its config is stale, or until others have spoken some times without it. The first word of another
-//! life ends what the only one before had said, whichever of the two started earlier: clocks are set back. A life that
-//! begins without its database does not, as it may be a sick sibling of one that is well.
+//! A server counts until its config is stale or until [`PATIENCE`] messages of others have arrived without one of its
+//! own. The first message of a new epoch replaces the config of a single server, even if the new epoch is lower,
+//! because clocks are set back. It does not if the new server has no database: it may be a failing replica beside a
+//! healthy one.
 
 use std::time::Duration;
 
@@ -15,42 +16,42 @@ use poolgate_types::ConfigVersion;
 
 use crate::{Configured, InvalidConfig, Limits, News, breaker::Verdict, limits::Policy, stale};
 
-/// A server that others have spoken so often without does not count, until it speaks again.
+/// Messages of others after which a silent server no longer counts, until it is heard again.
 const PATIENCE: u32 = 8;
-/// So many servers are remembered; the one that has been silent for the longest goes.
+/// Maximum number of remembered servers; the one silent for longest is dropped.
 const MOST: usize = 8;
 
-/// What each of them has said last.
+/// The last config of each server.
 #[derive(Debug)]
 pub(crate) struct Servers(Vec<Held>);
 
-/// The config of one server and how long it holds.
+/// The config of one server and its time to live.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Held {
     pub(crate) policy: Policy,
     pub(crate) expires_at: Duration,
-    /// Stale, and gated requests succeed without a config: nothing limits them any more.
+    /// Stale, and gated requests succeed without a config: its limits no longer act.
     released: bool,
-    /// Words of others since its own last one.
+    /// Messages of others since its own last one.
     silent_for: u32,
 }
 
 impl Servers {
-    /// The first word of all.
+    /// Starts with the first config of all.
     pub(crate) fn new(policy: Policy, now: Duration) -> Self {
         Self(vec![Held::new(policy, now)])
     }
 
-    /// The one that is obeyed: of those that count the one that allows the most; if none does, the last that was heard.
+    /// The config to obey: the one that allows the most among those that count; if none counts, the last one heard.
     pub(crate) fn obeyed(&self, now: Duration) -> Option<&Held> {
-        // As a rule there is but one, and this is asked several times for each request.
+        // Usually there is only one, and each request asks several times.
         if let [only] = self.0.as_slice() {
             return Some(only);
         }
         let mut obeyed: Option<(&Held, f64)> = None;
         for held in &self.0 {
             let rank = held.rank(now);
-            // Of equals it is the younger one, whichever spoke last.
+            // Of equals the younger one, so that the choice does not depend on the order of messages.
             if obeyed.is_none_or(|(best, most)| rank > most || (rank == most && held.policy.at > best.policy.at)) {
                 obeyed = Some((held, rank));
             }
@@ -58,17 +59,17 @@ impl Servers {
         obeyed.map(|(held, _)| held)
     }
 
-    /// The epoch of the server that was heard last.
+    /// Epoch of the server that was heard last.
     pub(crate) fn last_heard(&self) -> Option<u64> {
         self.0.iter().find(|held| held.silent_for == 0).map(|held| held.policy.at.epoch)
     }
 
-    /// Whether one that counts, and is not this one, takes requests.
+    /// Whether another server than this one counts and takes requests.
     pub(crate) fn others_take(&self, epoch: u64, now: Duration) -> bool {
         self.0.iter().any(|held| held.policy.at.epoch != epoch && held.rank(now) >= 0.0)
     }
 
-    /// Takes in news.
+    /// Records news.
     pub(crate) fn learn(&mut self, news: &News, now: Duration) -> Result<Configured, InvalidConfig> {
         let before = self.obeyed(now).map(Held::version);
         let at = match news {
@@ -98,7 +99,7 @@ impl Servers {
         })
     }
 
-    /// Gated requests succeed without a config: where it is stale, there is nothing to obey any more.
+    /// Gated requests succeed without a config: releases the limits if they are stale.
     fn release(&mut self, now: Duration) -> Configured {
         let obeyed = self.obeyed(now).map(|held| held.policy.at.epoch);
         if let Some(held) = obeyed.and_then(|epoch| self.of(epoch))
@@ -111,7 +112,7 @@ impl Servers {
         Configured::Unchanged
     }
 
-    /// A server has said this.
+    /// A server has sent this config.
     fn hear(&mut self, policy: Policy, now: Duration) -> ConfigVersion {
         let at = policy.at;
         if let Some(held) = self.of(at.epoch) {
@@ -130,7 +131,7 @@ impl Servers {
         self.note_word(at)
     }
 
-    /// Counts a word of this server.
+    /// Counts a message of this server.
     fn note_word(&mut self, at: ConfigVersion) -> ConfigVersion {
         for held in &mut self.0 {
             held.silent_for = if held.policy.at.epoch == at.epoch { 0 } else { held.silent_for.saturating_add(1) };
@@ -152,12 +153,12 @@ impl Held {
         now >= self.expires_at
     }
 
-    /// Limits act.
+    /// Its limits act.
     pub(crate) const fn is_enforced(&self) -> bool {
         self.policy.enforced && !self.released
     }
 
-    /// When the limits will be others though nothing is heard.
+    /// When the limits change without news.
     pub(crate) fn next_change(&self, now: Duration) -> Option<Duration> {
         if !self.is_stale(now) {
             return Some(self.expires_at);
@@ -165,7 +166,7 @@ impl Held {
         if self.is_enforced() { stale::next_step(now.saturating_sub(self.expires_at), now) } else { None }
     }
 
-    /// A config that limits nothing has nothing to move when it goes stale.
+    /// A config that limits nothing does not decay when it is stale.
     pub(crate) fn limits_at(&self, now: Duration) -> Limits {
         match (self.is_enforced(), self.is_stale(now)) {
             (false, _) => Limits::default(),
@@ -178,8 +179,8 @@ impl Held {
         self.silent_for < PATIENCE && !self.is_stale(now)
     }
 
-    /// What it allows, to compare: requests per second, less than none where the breaker is not closed, and least where it
-    /// does not count, the longer it has been silent the less.
+    /// Orders configs by what they allow: requests per second; below them an unclosed breaker; below that a server that
+    /// does not count, lower the longer it has been silent.
     fn rank(&self, now: Duration) -> f64 {
         match self.policy.verdict {
             _ if !self.counts(now) => -3.0 - f64::from(self.silent_for),
@@ -189,12 +190,12 @@ impl Held {
         }
     }
 
-    /// The config, and whether it was but a header's.
+    /// Version of the config, and whether it came as a header.
     const fn version(&self) -> (ConfigVersion, bool) {
         (self.policy.at, self.policy.partial)
     }
 
-    /// The higher version holds, and the document adds to its own header.
+    /// Keeps the higher version; the document of a known header completes it.
     fn hear(&mut self, policy: Policy, now: Duration) {
         let completes = policy.at == self.policy.at && self.policy.partial && !policy.partial;
         if policy.at > self.policy.at || completes {
@@ -204,7 +205,7 @@ impl Held {
         }
     }
 
-    /// The server has named a version: the known one starts its time to live again.
+    /// The server has named a version: restarts the time to live if it is the known one.
     fn confirm(&mut self, at: ConfigVersion, now: Duration) {
         if at == self.policy.at {
             self.expires_at = self.expires_at.max(now.saturating_add(self.policy.ttl));

@@ -1,16 +1,16 @@
-//! Spans of time from fractions of seconds.
+//! Converts fractions of seconds to durations.
 //!
-//! The standard library's own conversion is exact in the last bit and panics, and adds 2 KB to what every page loads.
+//! The standard library's conversion panics on invalid input and adds 2 KB to the download.
 
 use std::time::Duration;
 
-/// A span of so many seconds, to the nanosecond. What is negative or not a number is none at all; 584 years are the most.
+/// Seconds as a duration, to the nanosecond. Negative numbers and NaN give zero; the maximum is 584 years.
 pub(crate) fn of_seconds(seconds: f64) -> Duration {
     // `as` saturates and maps NaN to 0.
     Duration::from_nanos((seconds * 1e9 + 0.5) as u64)
 }
 
-/// So many times a span.
+/// A multiple of a duration.
 pub(crate) fn scaled(span: Duration, factor: f64) -> Duration {
     of_seconds(span.as_secs_f64() * factor)
 }

@@ -129,7 +129,7 @@ fn a_probe_without_an_answer_never_leaves_it_half_open() {
     assert_eq!(bench.ask(ms(2000)), Admission::Probe);
     let lost = bench.start_probe(ms(2000));
     assert!(matches!(bench.ask(ms(11_999)), Admission::Refuse { .. }));
-    // A tab that slept meanwhile finds the failed probe's wait over as well.
+    // For a tab that slept meanwhile, the wait after the failed probe is over as well.
     assert_eq!(bench.ask(ms(200_000)), Admission::Probe);
     let number = bench.start_probe(ms(200_000));
     bench.end(PermitKind::Probe(lost), Outcome::Failure, ms(200_001));
@@ -177,7 +177,7 @@ fn a_verdict_that_stays_is_probed_less_and_less_often() {
             assert_eq!(bench.breaker.state(now, false), CircuitState::HalfOpen);
             assert!(matches!(bench.ask(now), Admission::Refuse { .. }), "one at a time");
             bench.end(PermitKind::Probe(number), Outcome::Rejected { retry_after: None }, now);
-            // The same outage in another word.
+            // The same outage in a new config.
             bench.judge(Verdict::Open { retry_after: ms(7000) }, now);
             assert_eq!(bench.breaker.state(now, false), CircuitState::Open);
         }

@@ -107,7 +107,7 @@ fn under_overload_overflow_sheds_the_oldest_of_the_least_important() {
     assert_eq!(shed(&mut queue, High), None);
 }
 
-/// Requests of all priorities and time-outs come and go at random, ten times as often as there are places.
+/// Requests of all priorities and time-outs come and go at random, ten times as many as there are places.
 #[test]
 fn what_has_left_takes_no_room() {
     const PLACES: usize = 10_000;
@@ -155,7 +155,7 @@ fn knows_who_is_ahead() {
     assert_eq!(queue.ahead_of_newcomer(High, OVERLOADED), Some(Ahead { least: 0, most: 3 }));
 }
 
-/// The bounds hold for every mixture, and are reached by some.
+/// The bounds hold for every mixture, and some mixtures reach them.
 #[test]
 fn who_is_ahead_starts_earlier() {
     for mixture in 0..4_u32.pow(6) {
@@ -196,7 +196,7 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Against a plain list of what waits.
+    /// Compared with a plain list.
     #[test]
     fn loses_nobody_and_starves_nobody(steps in prop::collection::vec(step(), 1..1000)) {
         let (mut queue, mut now) = (Queue::default(), Duration::ZERO);
@@ -218,7 +218,7 @@ proptest! {
                     for (priority, passed_over) in Priority::ALL.into_iter().zip(&mut passed_over) {
                         let waits = waiting.iter().any(|(_, other, _)| *other == priority);
                         *passed_over = if waits && Some(priority) != class { *passed_over + 1 } else { 0 };
-                        // Less important classes whose patience has ended too may come first, each once.
+                        // Lower priorities whose patience is exhausted too may start first, each once.
                         assert!(priority == Critical || *passed_over < priority.patience() + 4, "{priority:?}");
                     }
                     started

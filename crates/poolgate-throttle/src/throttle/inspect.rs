@@ -1,4 +1,4 @@
-//! What can be read from a throttle; nothing here changes it.
+//! The read-only views of a throttle.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl Throttle {
-    /// What is in force at `now`. Changes nothing.
+    /// The state at `now`.
     pub fn state(&self, now: Duration) -> State {
         let now = self.now.max(now);
         let held = self.lease.held(now);
@@ -45,8 +45,8 @@ impl Throttle {
         }
     }
 
-    /// What to store for the next life of this client, at most once a second and when the page is left, together with
-    /// the time of day. `None`: nothing that a newcomer would not have; delete what is stored.
+    /// What to store for the next throttle of this client, at most once a second and when the page is left, together
+    /// with the time of day. `None`: a new client would have the same; delete what is stored.
     pub fn savings(&self, now: Duration) -> Option<Savings> {
         let now = self.now.max(now);
         let paused_for = self.pause.until().saturating_sub(now);
@@ -66,7 +66,7 @@ impl Throttle {
         })
     }
 
-    /// How long a request waits that so many start before.
+    /// How long a request waits if the requests `ahead` start first.
     fn eta(&self, ahead: Ahead, now: Duration) -> Option<Eta> {
         if self.passes_through() {
             return Some(Eta { earliest: Duration::ZERO, latest: Duration::ZERO });
