@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::{Savings, rng::Rng, span};
+use crate::{limits::RATES, rng::Rng, savings::Savings, span};
 
 /// Range of the cost of a start in tokens, uniform, 1 on average.
 pub(crate) const COSTS: (f64, f64) = (0.5, 1.5);
@@ -103,6 +103,15 @@ impl Bucket {
         self.continues_until = Duration::ZERO;
     }
 
+    /// Whether a bucket can have saved these numbers.
+    pub(crate) fn can_have_saved(savings: &Savings) -> bool {
+        let rate_is_known = (RATES.0..=RATES.1).contains(&savings.rate_per_second);
+        let deepest = if rate_is_known { depth(savings.rate_per_second) } else { 0.0 };
+        (rate_is_known || savings.rate_per_second == 0.0)
+            && (0.0..=deepest).contains(&savings.tokens)
+            && (COSTS.0..=COSTS.1).contains(&savings.next_cost)
+    }
+
     /// Puts another rate into force, or none. `rate` is finite and positive.
     pub(crate) fn set_rate(&mut self, rate: Option<f64>, client: Client, now: Duration, rng: &mut Rng) {
         let Some(rate) = rate else {
@@ -186,7 +195,7 @@ impl Bucket {
 }
 
 /// Depth of the bucket in tokens: a quarter of a second of the rate, at least [`LEAST_DEPTH`].
-pub(crate) fn depth(rate: f64) -> f64 {
+fn depth(rate: f64) -> f64 {
     (DEPTH.as_secs_f64() * rate).max(LEAST_DEPTH)
 }
 

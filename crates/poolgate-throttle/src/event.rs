@@ -2,7 +2,7 @@
 
 use poolgate_types::{CircuitState, Level};
 
-use crate::{Permit, Rejection, RequestId};
+use crate::request::{Permit, Rejection, RequestId};
 
 /// An event that the caller must act on or may want to know.
 #[derive(Debug)]

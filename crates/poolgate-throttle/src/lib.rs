@@ -125,7 +125,7 @@ mod breaker;
 mod bucket;
 mod eta;
 mod event;
-mod lease;
+mod held_config;
 mod limits;
 mod news;
 mod pause;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use poolgate_types::{ConfigHeader, ConfigVersion, Health, Level, SixFields, ThrottlingConfig};
 
-use crate::{InvalidConfig, breaker::Verdict};
+use crate::{breaker::Verdict, news::InvalidConfig};
 
 /// Time to live of a config from a header: while it limits, and otherwise.
 const HEADER_TTL: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(90));

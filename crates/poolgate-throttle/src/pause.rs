@@ -31,6 +31,11 @@ impl Pause {
         self.until = self.until.max(now.saturating_add(length));
     }
 
+    /// Whether a pause can have been saved with this many seconds left.
+    pub(crate) fn can_have_saved(seconds_left: f64) -> bool {
+        (0.0..=LONGEST.as_secs_f64()).contains(&seconds_left)
+    }
+
     /// Continues a pause from before a reload; it does not shorten the current one.
     pub(crate) fn restore(&mut self, left: Duration, now: Duration) {
         self.until = self.until.max(now.saturating_add(left));

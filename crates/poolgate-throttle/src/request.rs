@@ -142,6 +142,12 @@ impl From<u64> for RequestId {
     }
 }
 
+impl Rejection {
+    pub(crate) const fn new(reason: RejectReason, retry_after: Option<Duration>) -> Self {
+        Self { reason, retry_after }
+    }
+}
+
 impl Permit {
     /// The request that this permit is for.
     pub const fn id(&self) -> RequestId {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{bucket, limits, pause, span};
+use crate::span;
 
 /// The rest of a client's budget as plain numbers that a host can store and [restore](crate::Throttle::restore). It
 /// contains no secret.
@@ -22,16 +22,6 @@ pub struct Savings {
 }
 
 impl Savings {
-    /// Every number is one that a throttle can write.
-    pub(crate) fn is_sound(&self) -> bool {
-        let rate_is_known = (limits::RATES.0..=limits::RATES.1).contains(&self.rate_per_second);
-        let deepest = if rate_is_known { bucket::depth(self.rate_per_second) } else { 0.0 };
-        (rate_is_known || self.rate_per_second == 0.0)
-            && (0.0..=deepest).contains(&self.tokens)
-            && (bucket::COSTS.0..=bucket::COSTS.1).contains(&self.next_cost)
-            && (0.0..=pause::LONGEST.as_secs_f64()).contains(&self.paused_for_seconds)
-    }
-
     /// Rest of the pause after `age`.
     pub(crate) fn paused_for(&self, age: Duration) -> Duration {
         span::of_seconds(self.paused_for_seconds).saturating_sub(age)

@@ -14,7 +14,12 @@ use std::time::Duration;
 
 use poolgate_types::ConfigVersion;
 
-use crate::{Configured, InvalidConfig, Limits, News, breaker::Verdict, limits::Policy, stale};
+use crate::{
+    breaker::Verdict,
+    limits::{Limits, Policy},
+    news::{Configured, InvalidConfig, News},
+    stale,
+};
 
 /// Messages of others after which a silent server no longer counts, until it is heard again.
 const PATIENCE: u32 = 8;
@@ -23,11 +28,11 @@ const MOST: usize = 8;
 
 /// The last config of each server.
 #[derive(Debug)]
-pub(crate) struct Servers(Vec<Held>);
+pub(crate) struct Servers(Vec<ServerConfig>);
 
 /// The config of one server and its time to live.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Held {
+pub(crate) struct ServerConfig {
     pub(crate) policy: Policy,
     pub(crate) expires_at: Duration,
     /// Stale, and gated requests succeed without a config: its limits no longer act.
@@ -39,49 +44,49 @@ pub(crate) struct Held {
 impl Servers {
     /// Starts with the first config of all.
     pub(crate) fn new(policy: Policy, now: Duration) -> Self {
-        Self(vec![Held::new(policy, now)])
+        Self(vec![ServerConfig::new(policy, now)])
     }
 
     /// The config to obey: the one that allows the most among those that count; if none counts, the last one heard.
-    pub(crate) fn obeyed(&self, now: Duration) -> Option<&Held> {
+    pub(crate) fn obeyed(&self, now: Duration) -> Option<&ServerConfig> {
         // Usually there is only one, and each request asks several times.
         if let [only] = self.0.as_slice() {
             return Some(only);
         }
-        let mut obeyed: Option<(&Held, f64)> = None;
-        for held in &self.0 {
-            let rank = held.rank(now);
+        let mut obeyed: Option<(&ServerConfig, f64)> = None;
+        for server in &self.0 {
+            let rank = server.rank(now);
             // Of equals the younger one, so that the choice does not depend on the order of messages.
-            if obeyed.is_none_or(|(best, most)| rank > most || (rank == most && held.policy.at > best.policy.at)) {
-                obeyed = Some((held, rank));
+            if obeyed.is_none_or(|(best, most)| rank > most || (rank == most && server.policy.at > best.policy.at)) {
+                obeyed = Some((server, rank));
             }
         }
-        obeyed.map(|(held, _)| held)
+        obeyed.map(|(server, _)| server)
     }
 
     /// Epoch of the server that was heard last.
     pub(crate) fn last_heard(&self) -> Option<u64> {
-        self.0.iter().find(|held| held.silent_for == 0).map(|held| held.policy.at.epoch)
+        self.0.iter().find(|server| server.silent_for == 0).map(|server| server.policy.at.epoch)
     }
 
     /// Whether another server than this one counts and takes requests.
     pub(crate) fn others_take(&self, epoch: u64, now: Duration) -> bool {
-        self.0.iter().any(|held| held.policy.at.epoch != epoch && held.rank(now) >= 0.0)
+        self.0.iter().any(|server| server.policy.at.epoch != epoch && server.rank(now) >= 0.0)
     }
 
     /// Records news.
     pub(crate) fn learn(&mut self, news: &News, now: Duration) -> Result<Configured, InvalidConfig> {
-        let before = self.obeyed(now).map(Held::version);
+        let before = self.obeyed(now).map(ServerConfig::version);
         let at = match news {
             News::Config(config) => self.hear(Policy::from_config(config)?, now),
             News::Header(header) => {
-                let known = self.of(header.at.epoch).map(|held| held.policy);
-                let known = known.or_else(|| self.obeyed(now).map(|held| held.policy));
+                let known = self.of(header.at.epoch).map(|server| server.policy);
+                let known = known.or_else(|| self.obeyed(now).map(|server| server.policy));
                 self.hear(Policy::from_header(header, known.as_ref())?, now)
             }
             News::Current(at) => match self.of(at.epoch) {
-                Some(held) if *at <= held.policy.at => {
-                    held.confirm(*at, now);
+                Some(server) if *at <= server.policy.at => {
+                    server.confirm(*at, now);
                     self.note_word(*at)
                 }
                 _ => return Ok(Configured::Missed),
@@ -89,7 +94,7 @@ impl Servers {
             News::HeaderMissing => return Ok(self.release(now)),
             News::NoContact | News::NotFound | News::Closed => return Ok(Configured::Unchanged),
         };
-        let after = self.obeyed(now).map(Held::version);
+        let after = self.obeyed(now).map(ServerConfig::version);
         Ok(if after != before {
             Configured::Applied
         } else if after.is_some_and(|(after, _)| at < after) {
@@ -101,12 +106,12 @@ impl Servers {
 
     /// Gated requests succeed without a config: releases the limits if they are stale.
     fn release(&mut self, now: Duration) -> Configured {
-        let obeyed = self.obeyed(now).map(|held| held.policy.at.epoch);
-        if let Some(held) = obeyed.and_then(|epoch| self.of(epoch))
-            && held.is_stale(now)
-            && held.is_enforced()
+        let obeyed = self.obeyed(now).map(|server| server.policy.at.epoch);
+        if let Some(server) = obeyed.and_then(|epoch| self.of(epoch))
+            && server.is_stale(now)
+            && server.is_enforced()
         {
-            held.released = true;
+            server.released = true;
             return Configured::Applied;
         }
         Configured::Unchanged
@@ -115,36 +120,37 @@ impl Servers {
     /// A server has sent this config.
     fn hear(&mut self, policy: Policy, now: Duration) -> ConfigVersion {
         let at = policy.at;
-        if let Some(held) = self.of(at.epoch) {
-            held.hear(policy, now);
+        if let Some(server) = self.of(at.epoch) {
+            server.hear(policy, now);
         } else {
-            let counting = self.0.iter().filter(|held| held.counts(now)).count();
+            let counting = self.0.iter().filter(|server| server.counts(now)).count();
             if policy.verdict == Verdict::Closed && counting < 2 {
-                self.0.iter_mut().for_each(|held| held.silent_for = held.silent_for.saturating_add(PATIENCE));
+                self.0.iter_mut().for_each(|server| server.silent_for = server.silent_for.saturating_add(PATIENCE));
             }
             if self.0.len() >= MOST {
-                let longest = self.0.iter().map(|held| held.silent_for).max();
-                self.0.retain(|held| Some(held.silent_for) != longest);
+                let longest = self.0.iter().map(|server| server.silent_for).max();
+                self.0.retain(|server| Some(server.silent_for) != longest);
             }
-            self.0.push(Held::new(policy, now));
+            self.0.push(ServerConfig::new(policy, now));
         }
         self.note_word(at)
     }
 
     /// Counts a message of this server.
     fn note_word(&mut self, at: ConfigVersion) -> ConfigVersion {
-        for held in &mut self.0 {
-            held.silent_for = if held.policy.at.epoch == at.epoch { 0 } else { held.silent_for.saturating_add(1) };
+        for server in &mut self.0 {
+            server.silent_for =
+                if server.policy.at.epoch == at.epoch { 0 } else { server.silent_for.saturating_add(1) };
         }
         at
     }
 
-    fn of(&mut self, epoch: u64) -> Option<&mut Held> {
-        self.0.iter_mut().find(|held| held.policy.at.epoch == epoch)
+    fn of(&mut self, epoch: u64) -> Option<&mut ServerConfig> {
+        self.0.iter_mut().find(|server| server.policy.at.epoch == epoch)
     }
 }
 
-impl Held {
+impl ServerConfig {
     fn new(policy: Policy, now: Duration) -> Self {
         Self { policy, expires_at: now.saturating_add(policy.ttl), released: false, silent_for: 0 }
     }

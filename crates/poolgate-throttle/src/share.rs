@@ -1,6 +1,9 @@
 //! The share of a client's limits that one throttle may use when several act as one client: the tabs of a browser.
 
-use crate::{Limits, limits::RATES, span::scaled};
+use crate::{
+    limits::{Limits, RATES},
+    span::scaled,
+};
 
 /// A throttle's share of the limits, in slots. A slot is one request in flight; its part of the rate comes with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

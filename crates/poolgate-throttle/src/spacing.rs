@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use poolgate_types::ThrottlingConfig;
 
-use crate::Limits;
+use crate::limits::Limits;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

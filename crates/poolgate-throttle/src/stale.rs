@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use poolgate_types::SixFields;
 
-use crate::{Limits, span};
+use crate::{limits::Limits, span};
 
 const HALF_LIFE: Duration = Duration::from_secs(10);
 /// After ten half-lives a thousandth is left, which no limit shows; from here on the row itself is in force.

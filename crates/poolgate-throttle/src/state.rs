@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use poolgate_types::{CircuitState, ConfigVersion, Health, Level};
 
-use crate::{Eta, Limits};
+use crate::{eta::Eta, limits::Limits};
 
 /// A throttle at one moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,10 +32,6 @@ pub struct State {
     /// How long a request of normal priority would wait if it were submitted now. `None`: unknown, because it depends
     /// on requests in flight, the breaker or later arrivals; or the request would be rejected.
     pub eta: Option<Eta>,
-    /// The same for the one that has waited longest; `None` also when none waits.
-    pub oldest_eta: Option<Eta>,
-    /// How long the gate's last `Retry-After` still holds everything back; zero when it does not.
-    pub paused_for: Duration,
     /// Version of the config in force.
     pub version: Option<ConfigVersion>,
     /// Rate in force in starts per second, the same as `limits.rate_per_second`; `None`: unlimited.

@@ -17,8 +17,7 @@ use std::time::Duration;
 use poolgate_types::{CircuitState, ConfigVersion};
 
 use crate::{
-    Outcome,
-    request::PermitKind,
+    request::{Outcome, PermitKind},
     rng::{Rng, mix, to_unit},
     span::scaled,
 };

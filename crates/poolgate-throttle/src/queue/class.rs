@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use super::{Wait, overload};
-use crate::RequestId;
+use crate::request::RequestId;
 
 /// A line that requests leave from both ends and, in O(log n), from the middle. A request that leaves from the middle
 /// leaves an empty place; when most places are empty they are removed. The first and the last place are never empty.

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Priority, RequestId};
+use crate::request::{Priority, RequestId};
 
 /// One entry per queued request. Entries of requests that have left stay until they reach the top or are the majority;
 /// the top is always a queued one.

@@ -11,7 +11,10 @@ use std::time::Duration;
 use class::Class;
 use deadlines::{Deadlines, Entry};
 
-use crate::{Priority, RequestId, eta::Ahead};
+use crate::{
+    eta::Ahead,
+    request::{Priority, RequestId},
+};
 
 /// All queued requests.
 #[derive(Debug, Default)]
@@ -115,13 +118,6 @@ impl Queue {
     pub(crate) fn ahead_of_newcomer(&self, priority: Priority, discipline: Discipline) -> Option<Ahead> {
         let class = class_of(&self.classes, priority);
         (!discipline.is_newest_first(class)).then(|| self.ahead(priority, class.len()))
-    }
-
-    /// Those ahead of the one that has waited longest; `None` while newer ones overtake it.
-    pub(crate) fn ahead_of_oldest(&self, discipline: Discipline) -> Option<Ahead> {
-        let (priority, class) =
-            self.by_priority().filter(|(_, class)| !class.is_empty()).min_by_key(|(_, class)| class.oldest())?;
-        (!discipline.is_newest_first(class)).then(|| self.ahead(priority, 0))
     }
 
     /// How many start before a request with `peers` older ones of its own priority: higher priorities as far as its own

@@ -149,8 +149,6 @@ fn knows_who_is_ahead() {
     assert_eq!(ahead(&queue, Critical), (1, 3), "and one each of those whose patience ends");
     assert_eq!(ahead(&queue, Normal), (4, 5));
     assert_eq!(ahead(&queue, Low), (5, 5));
-    assert_eq!(queue.ahead_of_oldest(Discipline::Arrival), Some(Ahead { least: 0, most: 2 }));
-    assert_eq!(queue.ahead_of_oldest(OVERLOADED), None);
     assert_eq!(queue.ahead_of_newcomer(Normal, OVERLOADED), None);
     assert_eq!(queue.ahead_of_newcomer(High, OVERLOADED), Some(Ahead { least: 0, most: 3 }));
 }

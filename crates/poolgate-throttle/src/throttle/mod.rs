@@ -11,19 +11,21 @@ use std::{
 use poolgate_types::{CircuitState, ConfigVersion, Level};
 
 use crate::{
-    Backoff, Configured, Event, InvalidConfig, Limits, News, Order, Outcome, Permit, RejectReason, Rejection, Request,
-    RequestId, Savings, Settings, Share, Submitted,
     breaker::{Admission, Breaker},
     bucket::{self, Bucket},
-    event::Reported,
-    lease::Lease,
-    limits::Policy,
+    event::{Event, Reported},
+    held_config::HeldConfig,
+    limits::{Limits, Policy},
+    news::{Configured, InvalidConfig, News},
     pause::Pause,
-    queue::{Discipline, Queue, Wait},
-    request::PermitKind,
-    retries::RetryBudget,
+    queue::{Queue, Wait},
+    request::{Outcome, Permit, PermitKind, RejectReason, Rejection, Request, RequestId, Submitted},
+    retries::{Backoff, RetryBudget},
     rng::Rng,
+    savings::Savings,
     servers::Servers,
+    settings::Settings,
+    share::Share,
     spacing::Spacing,
 };
 
@@ -46,7 +48,7 @@ pub struct Throttle {
     /// The first `now` of a caller.
     born: Option<Duration>,
     rng: Rng,
-    lease: Lease,
+    config: HeldConfig,
     share: Share,
     /// This throttle's share of the held config's limits at `now`.
     limits: Limits,
@@ -80,7 +82,7 @@ impl Throttle {
             next_id: 0,
             now: Duration::ZERO,
             born: None,
-            lease: Lease::Unknown,
+            config: HeldConfig::Unknown,
             share: Share::default(),
             limits: Limits::default(),
             obeyed: None,
@@ -106,7 +108,7 @@ impl Throttle {
     /// saved these numbers.
     pub fn restore(&mut self, savings: &Savings, age: Duration, now: Duration) -> bool {
         let now = self.advance(now);
-        if !savings.is_sound() {
+        if !(Bucket::can_have_saved(savings) && Pause::can_have_saved(savings.paused_for_seconds)) {
             return false;
         }
         self.epoch = savings.epoch;
@@ -122,7 +124,7 @@ impl Throttle {
     /// Requests in flight continue. If they exceed the new share, none starts until enough have ended.
     pub fn set_share(&mut self, share: Share, tokens: f64, now: Duration) -> f64 {
         let now = self.advance(now);
-        let whole = self.lease.limits_at(now);
+        let whole = self.config.limits_at(now);
         let (before, after) = (self.share.part(&whole), share.part(&whole));
         self.share = share;
         self.limits = share.of(whole);
@@ -139,7 +141,7 @@ impl Throttle {
     /// force.
     pub fn configure(&mut self, news: &News, now: Duration) -> Result<Configured, InvalidConfig> {
         let now = self.advance(now);
-        let configured = self.lease.learn(news, now)?;
+        let configured = self.config.learn(news, now)?;
         match news {
             News::NoContact => self.breaker.no_contact(now),
             News::Closed => {}
@@ -189,7 +191,7 @@ impl Throttle {
             return;
         }
         if let Outcome::Rejected { retry_after } = outcome {
-            let by = self.lease.servers().and_then(Servers::last_heard);
+            let by = self.config.servers().and_then(Servers::last_heard);
             self.turned_away(retry_after, by, now);
         }
         self.breaker.learn(permit.kind, outcome, now, &mut self.rng);
@@ -215,7 +217,7 @@ impl Throttle {
     pub fn retry(&mut self, backoff: &mut Backoff, retry_after: Option<Duration>, now: Duration) -> Option<Duration> {
         let now = self.advance(now);
         let Reported { level, breaker, .. } = self.to_report(now);
-        if level > Level::Moderate || breaker != CircuitState::Closed || matches!(self.lease, Lease::Closed) {
+        if level > Level::Moderate || breaker != CircuitState::Closed || matches!(self.config, HeldConfig::Closed) {
             return None;
         }
         let wait = backoff.next(retry_after, &mut self.rng)?;
@@ -246,7 +248,7 @@ impl Throttle {
         if self.queue.is_empty() {
             return None;
         }
-        if let Lease::Closed = self.lease {
+        if let HeldConfig::Closed = self.config {
             let id = self.queue.pop_oldest()?;
             return Some(Event::Rejected(id, Rejection::new(RejectReason::Closed, None)));
         }
@@ -277,7 +279,7 @@ impl Throttle {
         }
         let deadline = self.queue.first_deadline()?;
         let start = self.breaker.waits_until().or_else(|| self.next_start());
-        let change = self.lease.held(self.now).and_then(|held| held.next_change(self.now));
+        let change = self.config.obeyed(self.now).and_then(|config| config.next_change(self.now));
         let due = [start, change].into_iter().flatten().fold(deadline, Duration::min);
         // Events that are due already wait for `poll`, or their time was rounded: wake up a moment later.
         Some(if due > self.now { due } else { soonest })
@@ -298,14 +300,14 @@ impl Throttle {
     /// Puts the held config's limits at `now` into force.
     fn enforce(&mut self, now: Duration) {
         let mut whole = Limits::default();
-        if let Some(held) = self.lease.held(now) {
-            whole = held.limits_at(now);
-            let Policy { at, partial, verdict, .. } = held.policy;
-            let obeyed = Some((at, partial, held.is_stale(now)));
+        if let Some(config) = self.config.obeyed(now) {
+            whole = config.limits_at(now);
+            let Policy { at, partial, verdict, .. } = config.policy;
+            let obeyed = Some((at, partial, config.is_stale(now)));
             if obeyed != self.obeyed {
                 self.obeyed = obeyed;
-                if held.is_stale(now) {
-                    self.breaker.lapse(held.expires_at, &mut self.rng);
+                if config.is_stale(now) {
+                    self.breaker.lapse(config.expires_at, &mut self.rng);
                 } else {
                     self.breaker.judge(verdict, at, now, &mut self.rng);
                 }
@@ -321,69 +323,6 @@ impl Throttle {
                 bucket::Client { age: now.saturating_sub(self.born.unwrap_or(now)), waits: !self.queue.is_empty() };
             self.bucket.set_rate(limits.rate_per_second, client, now, &mut self.rng);
             self.limits = limits;
-        }
-    }
-
-    fn passes_through(&self) -> bool {
-        self.lease.servers().is_none()
-    }
-
-    fn may_start(&self, now: Duration) -> bool {
-        self.next_start().is_some_and(|at| at <= now)
-    }
-
-    /// When limits and pauses allow the next start; `None` until a request in flight has ended.
-    fn next_start(&self) -> Option<Duration> {
-        if self.passes_through() {
-            return Some(self.now);
-        }
-        if self.is_full() {
-            return None;
-        }
-        let budget = self.bucket.ready_at(self.now).max(self.spacing.ready_at(&self.limits));
-        Some(budget.max(self.paused_until()))
-    }
-
-    fn paused_until(&self) -> Duration {
-        let until = self.pause.until();
-        let acts = until <= self.now || !(self.is_regulated(self.now) || self.others_take());
-        if acts { until } else { Duration::ZERO }
-    }
-
-    /// When the pause ends; it does not act if one server asked for it and another one takes requests.
-    fn others_take(&self) -> bool {
-        let servers = self.lease.servers();
-        self.pause.by().zip(servers).is_some_and(|(epoch, servers)| servers.others_take(epoch, self.now))
-    }
-
-    fn is_full(&self) -> bool {
-        self.limits.concurrency.is_some_and(|most| self.in_flight >= most)
-    }
-
-    /// A fresh config has a fair rate in force and the breaker is closed.
-    ///
-    /// Then rejections do not pause, and a pause does not act. The server chose the rate and expects a few rejections.
-    /// A pause on top leaves the database idle and ends in a burst that causes the next rejections: in the simulator,
-    /// pauses of 50 ms cost ten clients 3 % of the goodput, pauses of 0.3 s 30 %.
-    fn is_regulated(&self, now: Duration) -> bool {
-        self.lease.held(now).is_some_and(|held| !held.is_stale(now))
-            && self.limits.rate_per_second.is_some()
-            && self.limits.per_minute.is_none()
-            && self.breaker.state(now, false) == CircuitState::Closed
-    }
-
-    /// `Retry-After` for a rejected request.
-    fn expected_wait(&self, now: Duration) -> Option<Duration> {
-        self.next_start().map(|at| at.saturating_sub(now)).filter(|wait| !wait.is_zero())
-    }
-
-    /// Without a rate no request waits for long: a pause ends for all at once.
-    fn discipline(&self) -> Discipline {
-        match self.settings.order {
-            Order::NewestUnderOverload if self.limits.rate_per_second.is_some() => {
-                Discipline::NewestUnderOverload(self.now)
-            }
-            Order::NewestUnderOverload | Order::Arrival => Discipline::Arrival,
         }
     }
 
@@ -424,11 +363,5 @@ impl Throttle {
         let deadline = now.saturating_add(timeout.min(LONGEST_WAIT));
         self.queue.push(id, request.priority, Wait { since: now, deadline });
         Submitted::Queued(id)
-    }
-}
-
-impl Rejection {
-    const fn new(reason: RejectReason, retry_after: Option<Duration>) -> Self {
-        Self { reason, retry_after }
     }
 }

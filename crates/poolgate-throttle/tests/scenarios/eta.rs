@@ -20,7 +20,7 @@ fn patient(seed: u64) -> World {
 fn where_nothing_limits_it_is_at_once() {
     assert_eq!(World::new(1).state().eta, NOW);
     let world = World::configured(normal(1), 1);
-    assert_eq!((world.state().eta, world.state().oldest_eta), (NOW, None));
+    assert_eq!(world.state().eta, NOW);
 }
 
 /// How often the forecast for a newcomer holds, and how wide it is, when `ahead` wait before it.
@@ -66,19 +66,6 @@ fn under_the_six_fields_too() {
 }
 
 #[test]
-fn the_oldest_has_its_own() {
-    for seed in 0..100 {
-        let mut world = patient(seed);
-        let _ = world.configure(news(fair(1, 1.0, 10)));
-        (0..6).for_each(|_| assert!(world.submit().is_ok()));
-        let (eta, since, started) = (world.state().oldest_eta.unwrap(), world.now, world.starts.len());
-        world.run_for(secs(4));
-        let waited = world.starts[started].0 - since;
-        assert!(eta.earliest <= waited + ms(1) && waited <= eta.latest + ms(1), "{waited:?} is not in {eta:?}");
-    }
-}
-
-#[test]
 fn what_is_more_important_is_counted() {
     let mut world = patient(1);
     let _ = world.configure(news(fair(1, 1.0, 10)));
@@ -96,8 +83,9 @@ fn a_pause_is_known() {
     world.service = (ms(10), Outcome::Rejected { retry_after: Some(secs(4)) });
     assert_eq!(world.submit(), Ok(None));
     world.run_for(ms(10));
-    let left = world.state().paused_for;
-    assert_eq!(world.state().eta, Some(Eta { earliest: left, latest: left }));
+    let Eta { earliest, latest } = world.state().eta.unwrap();
+    assert_eq!(earliest, latest);
+    assert!(earliest >= secs(4) && earliest <= secs(6), "{earliest:?}");
 }
 
 #[test]
@@ -107,7 +95,7 @@ fn what_nobody_can_know_is_unknown() {
     full.run_for(ms(10));
     assert_eq!(full.submit(), Ok(None));
     assert!(full.submit().unwrap().is_some());
-    assert_eq!((full.state().eta, full.state().oldest_eta), (None, None), "it ends when it ends");
+    assert_eq!(full.state().eta, None, "the end of a request in flight is unknown");
 
     assert_eq!(World::configured(open(1), 1).state().eta, None);
 
@@ -115,11 +103,10 @@ fn what_nobody_can_know_is_unknown() {
     (0..9).for_each(|_| assert!(overloaded.submit().is_ok()));
     assert!(overloaded.state().eta.is_some());
     overloaded.run_for(secs(2));
-    assert_eq!((overloaded.state().eta, overloaded.state().oldest_eta), (None, None), "newer ones go first");
+    assert_eq!(overloaded.state().eta, None, "newer requests start first");
 
     let mut crowded = World::with_settings(Settings { max_queue: 2, ..Settings::default() }, 1);
     let _ = crowded.configure(news(fair(1, 0.01, 10)));
     (0..2).for_each(|_| assert!(crowded.submit_as(Request::default()).is_ok()));
     assert_eq!(crowded.state().eta, None, "it would be rejected");
-    assert!(crowded.state().oldest_eta.is_some());
 }

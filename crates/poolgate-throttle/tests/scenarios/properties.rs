@@ -321,7 +321,8 @@ impl Model {
         }
         let state = self.throttle.state(self.now);
         assert!(state.passes_through || state.breaker != CircuitState::Open);
-        assert!(state.passes_through || state.paused_for.is_zero());
+        let waits = state.eta.map_or(Duration::ZERO, |eta| eta.earliest);
+        assert!(state.limits != Limits::default() || waits.is_zero(), "nothing starts during a pause: {waits:?}");
         let Limits { rate_per_second, concurrency, spacing, per_minute, .. } = state.limits;
         if let Some(rate) = rate_per_second {
             self.budget.tokens -= 0.5;
@@ -344,7 +345,7 @@ impl Model {
 
     fn check(&self) {
         let state = self.throttle.state(self.now);
-        assert!([state.eta, state.oldest_eta].into_iter().flatten().all(|eta| eta.earliest <= eta.latest));
+        assert!(state.eta.is_none_or(|eta| eta.earliest <= eta.latest));
         let running = self.running.iter().filter(|(_, bypass)| !bypass).count();
         assert_eq!(state.in_flight as usize, running);
         assert_eq!(state.queued, self.waiting.len());

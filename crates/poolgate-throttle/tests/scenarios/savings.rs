@@ -89,7 +89,7 @@ fn a_pause_survives() {
     let mut again = World::new(2);
     assert!(again.throttle.restore(&savings, secs(1), again.now));
     let _ = again.configure(news(normal(1)));
-    let left = again.state().paused_for;
+    let left = again.paused_for();
     assert!(left >= secs(3) && left <= secs(5), "{left:?}");
     assert!(again.submit().unwrap().is_some());
     assert_eq!(again.throttle.savings(secs(160)), None, "over");

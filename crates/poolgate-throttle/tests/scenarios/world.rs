@@ -107,6 +107,11 @@ impl World {
         self.throttle.state(self.now)
     }
 
+    /// How long the pause still holds requests back, if nothing else does.
+    pub(crate) fn paused_for(&self) -> Duration {
+        self.state().eta.unwrap().earliest
+    }
+
     /// Runs until `end`, from one wake-up or end of a request to the next; returns how many there were.
     pub(crate) fn run_until(&mut self, end: Duration) -> u32 {
         let mut steps = 0;
