@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newcomer_has_earned_ten_seconds_at_the_most() {
+    fn a_new_client_has_earned_ten_seconds_at_most() {
         let mut rng = Rng::new(5);
         for _ in 0..1000 {
             let mut bucket = Bucket::new(&mut rng);
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn flapping_rates_give_nothing_away() {
+    fn flapping_rates_give_no_extra_starts() {
         let mut rng = Rng::new(5);
         let mut bucket = Bucket::new(&mut rng);
         bucket.set_rate(Some(1.0), NEW, secs(0), &mut rng);
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn extreme_rates_and_times_are_numbers() {
+    fn extreme_rates_and_times_give_finite_tokens() {
         let mut rng = Rng::new(5);
         let mut bucket = Bucket::new(&mut rng);
         for rate in [1e-6, 1e6, f64::MIN_POSITIVE, f64::MAX, 1.0] {

@@ -33,7 +33,7 @@ mod tests {
     use crate::{bucket::COSTS, rng::Rng};
 
     #[test]
-    fn the_range_holds_what_starts_cost() {
+    fn the_range_holds_the_cost_of_the_starts() {
         let mut rng = Rng::new(1);
         for starts in [0, 1, 2, 5, 20, 100] {
             let (low, high) = cost_of(starts);

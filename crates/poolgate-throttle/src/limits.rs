@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn without_one_the_six_fields_act() {
+    fn without_a_fair_rate_the_six_fields_act() {
         let config = ThrottlingConfig { fair_rate_per_second: None, ..fair(2.0) };
         let limits = Policy::from_config(&config).unwrap().limits;
         assert_eq!(limits.per_minute, Some(100));
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_out_of_range_is_named() {
+    fn a_field_out_of_range_is_named() {
         type Spoil = fn(&mut ThrottlingConfig);
         let cases: [(&str, Spoil); 12] = [
             ("max_concurrent_requests", |c| c.max_concurrent_requests = 0),

@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn retries_are_a_tenth_of_the_requests_and_one_for_a_beginning() {
+    fn retries_are_a_tenth_of_the_requests_plus_the_lent_one() {
         for requests in [1, 5, 9, 10, 100, 1000] {
             let (mut budget, mut retries) = (RetryBudget::new(), 0);
             for _ in 0..requests {
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_asks_for_is_the_least_and_spread() {
+    fn retry_after_is_the_minimum_and_spread() {
         let mut rng = Rng::new(1);
         let mut waits = Vec::new();
         for _ in 0..100 {

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_is_released_one_by_one() {
+    fn waiting_requests_are_released_one_by_one() {
         let mut limits = RouteLimits::new(1);
         limits.learn("/", retry_after(10), secs(0));
         let mut ends: Vec<_> = (0..100).map(|_| limits.admit(&"/", secs(1)).unwrap()).collect();
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exhausted_quota_is_a_pause_and_retry_after_comes_before_it() {
+    fn an_exhausted_quota_pauses_and_retry_after_takes_precedence() {
         let mut limits = RouteLimits::new(1);
         limits.learn("/a", quota(0, 8), secs(0));
         assert!(limits.admit(&"/a", secs(7)).unwrap() >= secs(8));
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn extreme_times_are_no_problem() {
+    fn extreme_times_do_not_panic() {
         let mut limits = RouteLimits::new(1);
         for signal in [retry_after(u64::MAX), quota(0, u64::MAX), quota(u32::MAX, u64::MAX)] {
             limits.learn("/", signal, Duration::MAX);

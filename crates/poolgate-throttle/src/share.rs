@@ -72,14 +72,14 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_is_the_whole() {
+    fn a_full_share_is_the_whole() {
         assert_eq!(Share::default().of(limits()), limits());
         assert_eq!(Share::Slots { held: 5, of: 5 }.of(limits()), limits());
         assert_eq!(Share::Slots { held: 0, of: 5 }.of(Limits::default()), Limits::default(), "nothing limits");
     }
 
     #[test]
-    fn parts_add_up() {
+    fn shares_add_up() {
         let (mine, others) = (Share::AllBut(2).of(limits()), Share::Slots { held: 2, of: 5 }.of(limits()));
         assert_eq!((mine.concurrency, others.concurrency), (Some(3), Some(2)));
         assert_eq!((mine.rate_per_second, others.rate_per_second), (Some(6.0), Some(4.0)));
@@ -88,14 +88,14 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_sank_binds_every_part() {
+    fn a_lowered_limit_binds_every_share() {
         let low = Limits { concurrency: Some(1), ..limits() };
         assert_eq!(Share::AllBut(2).of(low).concurrency, Some(0));
         assert_eq!(Share::Slots { held: 2, of: 5 }.of(low).concurrency, Some(1));
         assert_eq!(
             Share::Slots { held: 9, of: 0 }.of(low).rate_per_second,
             Some(10.0),
-            "nonsense gives no more than all"
+            "an invalid share gives no more than the whole"
         );
     }
 }

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn more_others_than_a_minute_allows_take_further_minutes() {
+    fn more_starts_than_a_minute_allows_take_further_minutes() {
         let limits = Limits { per_minute: Some(3), ..Limits::default() };
         let mut spacing = Spacing::default();
         [0, 10_000, 20_000].into_iter().for_each(|at| spacing.record(&limits, ms(at)));

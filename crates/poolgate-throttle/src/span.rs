@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_are_those_of_the_standard_library() {
+    fn spans_equal_those_of_the_standard_library() {
         for seconds in [0.0, 1e-9, 0.1, 0.25, 1.0 / 3.0, 59.999_999_999, 3600.5, 1e9] {
             let difference = of_seconds(seconds).abs_diff(Duration::from_secs_f64(seconds));
             assert!(difference <= Duration::from_nanos(1), "{seconds}: {difference:?}");
@@ -29,7 +29,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_span_is_none_and_what_is_too_long_the_longest() {
+    fn invalid_seconds_are_zero_and_too_many_the_maximum() {
         for odd in [-1.0, f64::NAN, f64::NEG_INFINITY, f64::MIN_POSITIVE] {
             assert_eq!(of_seconds(odd), Duration::ZERO);
         }

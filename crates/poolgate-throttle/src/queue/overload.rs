@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn extreme_times_are_no_problem() {
+    fn extreme_times_do_not_panic() {
         assert!(!is_overloaded(Wait { since: Duration::MAX, deadline: Duration::MAX }, Duration::ZERO));
         assert!(!is_overloaded(Wait { since: Duration::MAX, deadline: Duration::MAX }, Duration::MAX));
         assert!(is_overloaded(Wait { since: Duration::ZERO, deadline: Duration::MAX }, Duration::MAX));

@@ -1,4 +1,4 @@
-//! What people are told about how long they will wait.
+//! Predictions of the wait.
 
 use poolgate_throttle::{Eta, Order, Outcome, Priority, Request, Settings};
 use poolgate_types::Level;
@@ -10,20 +10,20 @@ use crate::{
 
 const NOW: Option<Eta> = Some(Eta { earliest: ms(0), latest: ms(0) });
 
-/// In order of arrival and with patience, so that what was foreseen comes about.
+/// In order of arrival and with a long timeout, so that predictions come true.
 fn patient(seed: u64) -> World {
     let settings = Settings { order: Order::Arrival, queue_timeout: secs(600), ..Settings::default() };
     World::with_settings(settings, seed)
 }
 
 #[test]
-fn where_nothing_limits_it_is_at_once() {
+fn without_limits_the_wait_is_zero() {
     assert_eq!(World::new(1).state().eta, NOW);
     let world = World::configured(normal(1), 1);
     assert_eq!(world.state().eta, NOW);
 }
 
-/// How often the forecast for a newcomer holds, and how wide it is, when `ahead` wait before it.
+/// How often the prediction for a new request holds, and its width in seconds, with `ahead` requests queued before it.
 fn forecasts(ahead: usize, config: impl Fn() -> poolgate_types::ThrottlingConfig) -> (usize, f64) {
     let (mut kept, mut width) = (0, 0.0);
     for seed in 0..200 {
@@ -60,25 +60,25 @@ fn under_a_fair_rate_the_range_is_kept_and_narrow() {
 }
 
 #[test]
-fn under_the_six_fields_too() {
+fn under_the_six_fields_the_range_is_kept() {
     let (kept, _) = forecasts(10, || fixed(1, Level::Moderate));
     assert!(kept >= 190, "{kept} of 200");
 }
 
 #[test]
-fn what_is_more_important_is_counted() {
+fn requests_of_higher_priority_are_counted() {
     let mut world = patient(1);
     let _ = world.configure(news(fair(1, 1.0, 10)));
     (0..5).for_each(|_| assert!(world.submit_at(Priority::Low).is_ok()));
     let before = world.state().eta.unwrap();
     (0..5).for_each(|_| assert!(world.submit_at(Priority::High).is_ok()));
     let after = world.state().eta.unwrap();
-    assert!(before.latest < secs(4), "one of low priority at most comes first: {before:?}");
+    assert!(before.latest < secs(4), "at most one of low priority starts first: {before:?}");
     assert!(after.latest > before.latest + secs(3), "{after:?}");
 }
 
 #[test]
-fn a_pause_is_known() {
+fn a_pause_is_predicted() {
     let mut world = World::configured(normal(1), 1);
     world.service = (ms(10), Outcome::Rejected { retry_after: Some(secs(4)) });
     assert_eq!(world.submit(), Ok(None));
@@ -89,7 +89,7 @@ fn a_pause_is_known() {
 }
 
 #[test]
-fn what_nobody_can_know_is_unknown() {
+fn an_unpredictable_wait_is_none() {
     let mut full = World::configured(fair(1, 1000.0, 1), 1);
     full.service.0 = secs(1000);
     full.run_for(ms(10));
