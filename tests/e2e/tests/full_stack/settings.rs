@@ -16,7 +16,7 @@ fn refused(builder: ServerBuilder, named: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_not_possible_is_named() -> Result<()> {
+async fn invalid_settings_are_named() -> Result<()> {
     let _machine = share().await;
     let demo = || Server::builder().demo();
     refused(demo().environment("POOLGATE_POOL__SIZE", "0"), "pool.size")?;
