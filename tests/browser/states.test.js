@@ -1,4 +1,4 @@
-// What the page shows when something is missing: the server, the demo, the package.
+// The page without the server, without the demo or without the package.
 
 import assert from "node:assert/strict";
 import { cp, mkdtemp, rm } from "node:fs/promises";
@@ -115,7 +115,7 @@ test(
   },
 );
 
-test("a module that does not compile is told, and requests pass through", { timeout: 60_000 }, async () => {
+test("a module that does not compile is reported, and requests pass through", { timeout: 60_000 }, async () => {
   const server = await startServer();
   try {
     const context = await browser.newContext();
