@@ -72,7 +72,7 @@ test("the reason says what each client may send", async () => {
   );
   assert.equal(
     words.reason(await golden("config-moderate.json")),
-    "More arrives than the database can serve. Each client may send 2.4 a second, 3 at a time.",
+    "Demand exceeds what the database can serve. Each client may send 2.4 a second, 3 at a time.",
   );
   assert.equal(
     words.reason({ ...(await golden("config-normal.json")), enforced: true }),

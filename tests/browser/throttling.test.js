@@ -31,7 +31,7 @@ after(async () => {
 });
 
 test(
-  `${BROWSERS} browsers are throttled while the database is short, and only then`,
+  `${BROWSERS} browsers are throttled during an overload, and only then`,
   { timeout: 180_000 },
   async (t) => {
     await t.test("they join a server under load", async () => {
