@@ -100,7 +100,7 @@ test(
       await ready(page);
       assert.match(
         await clientLine(page),
-        /^The WebAssembly client did not load \(.+\)\. Requests go out as they are\.$/,
+        /^The WebAssembly client did not load \(.+\)\. Requests are sent without it\.$/,
       );
       await page.click("#browser-start");
       await until(

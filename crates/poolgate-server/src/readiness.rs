@@ -1,17 +1,17 @@
-//! Whether this process should get traffic: after its start-up work and its first sign of life from the database, until
-//! it shuts down, and not while it has lost the database for longer than a moment. Never because the pool is under
-//! pressure: that would move this replica's load to the others.
+//! Whether this process should get traffic: from the end of its start-up work and the first answer of the database
+//! until its shutdown, except while the database has been lost for some time. Pressure on the pool never matters: it
+//! would move this replica's load to the others.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-/// What `/readyz` answers. Clones share their state.
+/// The state behind `/readyz`. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness(Arc<State>);
 
-/// Start-up work that must be done first. Dropping it says that it is done, so drop it only then.
+/// Start-up work that must end first. Dropping it marks the work as done.
 #[derive(Debug)]
 #[must_use = "the work counts as done when this is dropped"]
 pub struct StartUpWork {
@@ -34,13 +34,13 @@ struct Database {
 }
 
 impl Readiness {
-    /// Holds readiness back until the returned value is dropped; `what` is told to those who ask meanwhile.
+    /// Holds readiness back until the returned value is dropped; `/readyz` reports `what` meanwhile.
     pub fn wait_for(&self, what: &'static str) -> StartUpWork {
         self.0.pending.lock().unwrap_or_else(PoisonError::into_inner).push(what);
         StartUpWork { readiness: self.clone(), what }
     }
 
-    /// What is missing, or `None` when ready.
+    /// Why the process is not ready; `None` when it is.
     pub fn missing(&self) -> Option<String> {
         if self.0.draining.load(Relaxed) {
             return Some("shutting down".to_owned());
@@ -57,15 +57,15 @@ impl Readiness {
         database.trouble.clone().filter(|_| database.given_up)
     }
 
-    /// What is known of the database now: whether it answers, and why nobody can use it; `given_up` where that has lasted
-    /// for so long that this process is to get no traffic.
+    /// Records the state of the database: whether it answers, and why it cannot be used. `given_up`: that has lasted so
+    /// long that this process should get no traffic.
     pub(crate) fn database(&self, answers: bool, trouble: Option<&str>, given_up: bool) {
         if answers {
             self.0.sampled.store(true, Relaxed);
         }
         let mut database = self.0.database.lock().unwrap_or_else(PoisonError::into_inner);
         if database.given_up != given_up && self.0.sampled.load(Relaxed) {
-            // Why it is lost the alert has told.
+            // The alert has given the reason.
             if given_up {
                 tracing::warn!("Database is lost: not ready for traffic");
             } else {
@@ -78,7 +78,7 @@ impl Readiness {
         }
     }
 
-    /// Sends traffic elsewhere from now on.
+    /// Reports not ready from now on, so that traffic goes elsewhere.
     pub(crate) fn draining(&self) {
         self.0.draining.store(true, Relaxed);
     }

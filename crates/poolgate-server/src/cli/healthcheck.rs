@@ -10,12 +10,12 @@ use poolgate_types::routes;
 
 use crate::address::reachable;
 
-/// How long the server has for its answer.
+/// Time limit for the answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// More of the answer is not read.
+/// Maximum number of bytes read from the answer.
 const LONGEST_ANSWER: usize = 16 * 1024;
 
-/// Succeeds when the server that listens on `bind` is ready.
+/// Succeeds if the server that listens on `bind` is ready.
 pub(super) async fn ask(bind: SocketAddr) -> anyhow::Result<()> {
     let address = reachable(bind);
     let (ready, answer) =

@@ -1,4 +1,4 @@
-//! Cleans the pool up when asked: the safe steps for anybody, those that are opted in for the admin.
+//! Runs a cleanup on request: the safe steps for everyone, the enabled further steps for the admin.
 
 use axum::{
     Json,
@@ -19,9 +19,9 @@ use crate::{
     settings::Secret,
 };
 
-/// Observes, closes surplus idle connections, names suspiciously old leases; with the admin token also revokes leases,
-/// cancels statements and ends sessions, as far as that is opted in. Once in 10 s without the token, and once with it; ten
-/// wrong tokens a minute from one address are answered, then none is.
+/// Observes, closes surplus idle connections and names suspiciously old leases. With the admin token also revokes
+/// leases, cancels statements and ends sessions, if these steps are enabled. Runs once in 10 s without the token, and
+/// once with it. Ten wrong tokens a minute from one address get 401, further ones 429.
 #[utoipa::path(
     post,
     path = poolgate_types::routes::FORCE_CLEANUP,
@@ -42,7 +42,7 @@ pub(super) async fn force_cleanup(
 ) -> Response {
     let shared = Arc::clone(poolgate.shared());
     let reach = reach(&headers, poolgate.settings().server.admin_token.as_ref());
-    // Whoever guesses is told nothing any more, not even that a guess was right.
+    // After too many guesses every token gets this answer, so that a right guess stays unknown.
     if headers.contains_key(header::AUTHORIZATION) {
         let sender = shared.gate.sender(&extensions, &headers).map(|sender| sender.address);
         match shared.guesses.judge(sender, reach.is_ok(), shared.uptime()) {
@@ -54,7 +54,7 @@ pub(super) async fn force_cleanup(
     let Ok(reach) = reach else { return unauthorized(false) };
     let mut response = match shared.cleaner.admit_manual(reach) {
         Ok(admitted) => {
-            // In a task of its own: it goes on when whoever asked has left.
+            // In a task of its own, which continues when the caller disconnects.
             let run = tokio::spawn(async move { shared.cleaner.run(shared.pool(), admitted).await });
             match run.await {
                 Ok(report) => Json(report).into_response(),
@@ -76,12 +76,12 @@ pub(super) async fn force_cleanup(
     response
 }
 
-/// No token: the safe steps. The right one: all. Anything else is an attempt.
+/// Without a token: the safe steps. With the right one: all. Anything else is a wrong guess.
 fn reach(headers: &HeaderMap, token: Option<&Secret>) -> Result<Reach, ()> {
     let Some(given) = headers.get(header::AUTHORIZATION) else { return Ok(Reach::Safe) };
     let token = token.ok_or(())?;
     let (scheme, given) = given.to_str().ok().and_then(|value| value.split_once(' ')).ok_or(())?;
-    // Takes equally long however much of the token is right.
+    // Takes equally long for every wrong token.
     let right = given.trim().as_bytes().ct_eq(token.expose().as_bytes());
     if scheme.eq_ignore_ascii_case("bearer") && bool::from(right) { Ok(Reach::OptedIn) } else { Err(()) }
 }

@@ -1,4 +1,4 @@
-//! Wrong tokens: so many may come from one address, and the log does not drown in them.
+//! Counts wrong tokens: limits guesses per address and the log lines about them.
 
 use std::{
     collections::HashMap,
@@ -8,21 +8,21 @@ use std::{
 
 use crate::address::AddressKey;
 
-/// Wrong tokens of one address within [`PERIOD`] that are answered as such.
+/// Wrong tokens of one address within [`PERIOD`] that get 401.
 const MOST: u32 = 10;
 const PERIOD: Duration = Duration::from_secs(60);
-/// Addresses that are remembered; beyond it the oldest is forgotten.
+/// Maximum number of remembered addresses; beyond it the oldest is dropped.
 const MOST_ADDRESSES: usize = 1000;
-/// Shortest time between two warnings.
+/// Minimum time between two warnings.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The wrong tokens of late.
+/// The recent wrong tokens.
 #[derive(Debug, Default)]
 pub(crate) struct Guesses(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// By address; `None`, where the server does not tell it, is one as well.
+    /// By address; requests without a known address share `None`.
     wrong: HashMap<Option<AddressKey>, Wrong>,
     warned: Option<Duration>,
 }
@@ -33,17 +33,17 @@ struct Wrong {
     count: u32,
 }
 
-/// What a token that came is worth.
+/// The verdict on a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Guess {
-    /// It counts for what it is; the log mentions it.
+    /// The token is evaluated; `log`: a warning is due.
     Counts { log: bool },
-    /// Too many wrong ones came; after this time it would count again.
+    /// Too many wrong tokens; tokens are evaluated again after `wait`.
     TooMany { wait: Duration },
 }
 
 impl Guesses {
-    /// A token came from this address, a right or a wrong one, at `now` since an origin of the caller's choice.
+    /// A token arrived from this address at `now`, measured from any fixed moment.
     pub(super) fn judge(&self, sender: Option<AddressKey>, is_right: bool, now: Duration) -> Guess {
         let State { wrong, warned } = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         wrong.retain(|_, wrong| now.saturating_sub(wrong.since) < PERIOD);

@@ -9,7 +9,7 @@ use poolgate_types::Problem;
 
 use crate::{Poolgate, problem};
 
-/// All metrics; every counter is there from the start.
+/// All metrics; every counter exists from the start.
 #[utoipa::path(
     get,
     path = poolgate_types::routes::METRICS,

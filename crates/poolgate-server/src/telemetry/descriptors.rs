@@ -1,6 +1,6 @@
-//! File descriptors: every connection and every event stream needs one, and systems hand out few by default.
+//! File descriptors: every connection and every event stream needs one, and systems allow few by default.
 
-/// Raises this process's soft limit to the hard one; warns when that is less than `needed`.
+/// Raises this process's soft limit to the hard one; warns if that is less than `needed`.
 #[cfg(unix)]
 pub(crate) fn raise_limit(needed: u64) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -11,7 +11,7 @@ pub(crate) fn raise_limit(needed: u64) {
     {
         tracing::warn!(%error, "The soft limit of open files could not be raised");
     }
-    // Absent means unlimited.
+    // `None` means unlimited.
     if let Some(limit) = getrlimit(Resource::Nofile).current.filter(|limit| *limit < needed) {
         tracing::warn!(
             limit,
@@ -21,6 +21,6 @@ pub(crate) fn raise_limit(needed: u64) {
     }
 }
 
-/// There is no such limit here.
+/// This system has no such limit.
 #[cfg(not(unix))]
 pub(crate) fn raise_limit(_needed: u64) {}

@@ -1,13 +1,13 @@
-//! The metrics' names, and their values before anything has happened.
+//! The metrics' names and initial values.
 //!
 //! Connection metrics follow OpenTelemetry's semantic conventions for database client pools, in Prometheus spelling. No
-//! label holds a client, a user or SQL.
+//! label contains a client, a user or SQL.
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use poolgate_pool::CloseReason;
 use poolgate_types::{CleanupTrigger, Level};
 
-/// Label `pool` of a server's only pool.
+/// Label `pool` of the server's only pool.
 pub(crate) const DEFAULT_POOL: &str = "main";
 
 pub(crate) const CONNECTION_COUNT: &str = "db_client_connection_count";
@@ -35,17 +35,18 @@ pub(crate) const CLEANUP_ENDED: &str = "poolgate_cleanup_ended_total";
 pub(crate) const FORECAST: &str = "poolgate_forecast_requests_per_second";
 pub(crate) const BUILD_INFO: &str = "poolgate_build_info";
 
-/// Ends of a request at the gate: label `outcome` of [`REQUESTS`].
+/// Outcomes of requests at the gate: label `outcome` of [`REQUESTS`].
 pub(crate) const OUTCOMES: [&str; 3] = ["admitted", "rejected", "quota"];
-/// What a cleanup achieved: label `outcome` of [`CLEANUP_RUNS`].
+/// Results of cleanups: label `outcome` of [`CLEANUP_RUNS`].
 pub(crate) const CLEANUP_OUTCOMES: [&str; 3] = ["freed", "idle_closed", "nothing"];
 /// What a cleanup ended: label `what` of [`CLEANUP_ENDED`].
 pub(crate) const CLEANUP_ENDS: [&str; 3] = ["lease", "statement", "session"];
 /// All levels, in rising order.
 pub(crate) const LEVELS: [Level; 4] = [Level::Normal, Level::Moderate, Level::Aggressive, Level::Emergency];
 
-/// Describes every metric and gives each its first value, so that a dashboard finds it from the start; those of opening and
-/// closing connections only where that is ours to do and observed, those of the gate only where requests pass it.
+/// Describes every metric and sets its first value, so that dashboards find it from the start. Metrics of opening and
+/// closing connections exist only for an observed pool of our own, metrics of the gate only if requests pass through
+/// it.
 pub(crate) fn register(observed: bool, gated: bool) {
     describe_gauge!(CONNECTION_COUNT, "Open connections of the pool, by state");
     describe_gauge!(CONNECTION_MAX, "Connections that the pool may open");
