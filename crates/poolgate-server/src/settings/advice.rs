@@ -1,9 +1,10 @@
-//! Values that are possible each by itself, but do not go together.
+//! Warnings about settings that are valid alone but not together.
 
 use super::Settings;
 
 impl Settings {
-    /// What is probably not meant: sentences that begin with the key. The server starts nevertheless, and logs them.
+    /// Warnings about settings that are probably a mistake: sentences that begin with the key. The server starts and
+    /// logs them.
     pub fn advice(&self) -> Vec<String> {
         let Self { server, pool, gate, events, watch, .. } = self;
         let capacity = pool.size + pool.max_overflow;

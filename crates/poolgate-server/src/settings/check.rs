@@ -1,21 +1,21 @@
-//! Which values are possible.
+//! The valid range of every setting.
 
 use std::{fmt, ops::RangeInclusive, time::Duration};
 
 use super::{Settings, mask, origin};
 
-/// A value that is not possible.
+/// An invalid value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {problem}")]
 pub struct InvalidValue {
-    /// The key, as in the file: `pool.size`.
+    /// The key as in the file: `pool.size`.
     pub key: &'static str,
-    /// What is wrong, and what would be right.
+    /// What is wrong, and what is valid.
     pub problem: String,
 }
 
 impl Settings {
-    /// Checks every value against its range, and those that depend on each other.
+    /// Checks every value against its range and against related settings.
     ///
     /// # Errors
     ///
@@ -163,7 +163,7 @@ impl Settings {
             ("thresholds.warning", thresholds.warning),
             ("thresholds.critical", thresholds.critical),
         ] {
-            // Written so that what is not a number fails.
+            // Written so that NaN fails.
             if !(value > below && value <= 100.0) {
                 return Err(InvalidValue { key, problem: format!("{value} is not above {below} and up to 100") });
             }
@@ -173,7 +173,7 @@ impl Settings {
     }
 }
 
-/// Core size and overflow together, as `PoolConfig::check` has it.
+/// The sum of core size and overflow, with the limit of `PoolConfig::check`.
 const MOST_CONNECTIONS: u32 = 10_000;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -198,7 +198,8 @@ fn within<T: PartialOrd + fmt::Debug>(
     Err(InvalidValue { key, problem: format!("{value:?} is not between {:?} and {:?}", range.start(), range.end()) })
 }
 
-/// Which entry of a list, and what is wrong with it. One that is no plain word is not repeated: it may be a URL.
+/// The invalid entry of a list, and what is wrong with it. Only plain words are repeated: the entry may be a URL with a
+/// password.
 fn in_list(index: usize, entry: &str, problem: &str) -> String {
     format!("{}: {problem}", mask::word(entry).unwrap_or_else(|| format!("entry {}", index + 1)))
 }

@@ -11,13 +11,13 @@ pub struct Network {
     prefix: u8,
 }
 
-/// Not an address, nor an address with a prefix length.
+/// Neither an address nor an address with a prefix length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected an address or a network such as 10.0.0.0/8")]
 pub struct InvalidNetwork;
 
 impl Network {
-    /// Whether the address lies inside. An IPv4 address mapped into IPv6 counts as the IPv4 address.
+    /// Whether the range contains the address. An IPv4 address mapped into IPv6 counts as the IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address.to_canonical(), address.to_canonical()) {
             (IpAddr::V4(network), IpAddr::V4(address)) => {
