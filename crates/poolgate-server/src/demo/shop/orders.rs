@@ -1,4 +1,4 @@
-//! Placing an order: all of it or nothing.
+//! Places an order, in one transaction.
 
 use axum::{
     Json,
@@ -50,7 +50,7 @@ struct Line {
     unit_price_cents: i64,
 }
 
-/// Places an order: all of it or nothing.
+/// Places an order in one transaction.
 #[utoipa::path(
     post,
     path = "/api/v1/shop/orders",
@@ -96,8 +96,8 @@ pub(in crate::demo) async fn place(
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(order)))
 }
 
-/// Checks what can be checked without the database, and sorts the lines by product: orders that lock several products
-/// then do so in the same sequence, and cannot block each other for ever.
+/// Checks the order without the database, and sorts its lines by product: orders that lock several products then lock
+/// them in the same order, and cannot deadlock.
 fn check(mut order: NewOrder) -> Result<NewOrder, Failure> {
     if !(1..=MOST_LINES).contains(&order.lines.len()) {
         return Err(Failure::Invalid(format!("`lines` must have from 1 to {MOST_LINES} entries.")));
@@ -112,7 +112,7 @@ fn check(mut order: NewOrder) -> Result<NewOrder, Failure> {
     Ok(order)
 }
 
-/// Takes the units out of stock, which locks the product until the end of the transaction, and writes the line.
+/// Takes the units out of stock, which locks the product until the end of the transaction, and inserts the line.
 async fn add_line(
     transaction: &mut Transaction<'_, Any>,
     order_id: i64,
