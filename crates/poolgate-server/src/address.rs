@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_read_in_every_spelling() {
+    fn addresses_are_parsed_in_every_spelling() {
         for (hop, expected) in [
             ("198.51.100.1", "198.51.100.1"),
             (" 198.51.100.1:4411 ", "198.51.100.1"),
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_is_read_as_its_standard_says() {
+    fn forwarded_is_parsed_as_in_its_standard() {
         for (lines, expected) in [
             (&["for=198.51.100.1"][..], "198.51.100.1"),
             (&["For=\"198.51.100.1:4411\";proto=https;by=10.0.0.9"], "198.51.100.1"),
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_of_trusted_proxies_is_followed_and_not_beyond() {
+    fn a_chain_of_trusted_proxies_is_followed_to_its_end() {
         let trusted = ["10.0.0.0/8", "2001:db8:1::/48"];
         let chain = "6.6.6.6, 198.51.100.1:9, [2001:db8:1::7]:443, 10.2.2.2";
         assert_eq!(sender_of("10.0.0.1", &[chain], &trusted), "198.51.100.1");
@@ -238,7 +238,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_header_is_too_strange(lines in prop::collection::vec(prop::collection::vec(32..=255_u8, 0..80), 0..4)) {
+        fn no_header_causes_a_panic(lines in prop::collection::vec(prop::collection::vec(32..=255_u8, 0..80), 0..4)) {
             let mut headers = HeaderMap::new();
             for line in lines {
                 if let Ok(value) = HeaderValue::from_bytes(&line) {

@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn in_sync_are_those_that_were_sent_the_version() {
+    fn clients_that_received_the_version_are_in_sync() {
         let registry = Registry::default();
         drop(open(&registry, id("z"), None));
         let one = open(&registry, id("a"), Some(address(1)));
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_gets_so_many_streams_and_no_more() {
+    fn the_streams_of_one_address_are_limited() {
         let registry = Registry::default();
         let open = |name: &str, last| registry.opened(id(name), Some(address(last)), 2);
         let first = open("a", 1).expect("the first");
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_poll_are_counted_at_their_address() {
+    fn polls_are_counted_at_their_address() {
         let registry = Registry::default();
         assert!(!registry.anybody());
         for _ in 0..20 {
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn polls_of_long_ago_do_not_count() {
+    fn old_polls_do_not_count() {
         let begin = Instant::now();
         let after = |periods: u32| begin + POLL_PERIOD * periods;
         let mut poller = Poller::new(begin);

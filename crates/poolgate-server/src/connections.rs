@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_has_its_number_loses_one_that_does_nothing_for_each_that_comes() {
+    fn at_its_limit_an_address_loses_its_longest_idle_connection() {
         let connections = connections(|_| {});
         let mut places: Vec<Place> = (0..5).map(|_| connections.admit(at(1)).expect("room")).collect();
         let requests: Vec<InProgress> = [0, 2, 3].map(|number: usize| places[number].request()).into();
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn who_only_asks_is_not_closed() {
+    fn a_busy_connection_is_not_closed() {
         let connections = connections(|_| {});
         let _busy: Vec<_> = (0..5).map(|_| busy(connections.admit(at(1)))).collect();
         assert!(connections.admit(at(1)).is_none(), "each of its five is busy");
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_ones_are_for_loopback() {
+    fn the_last_places_are_reserved_for_loopback() {
         let connections = connections(|_| {});
         let busy: Vec<_> = (0..14).map(|number| busy(connections.admit(at(number)))).collect();
         assert!(connections.admit(at(99)).is_none(), "two of sixteen are kept");
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newcomer_takes_the_place_of_one_that_does_nothing() {
+    fn a_new_connection_replaces_an_idle_one() {
         let connections = connections(|_| {});
         let idle: Vec<Place> = (0..14).map(|number| connections.admit(at(number / 5)).expect("room")).collect();
         assert!(connections.admit(at(99)).is_some());
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trusted_proxy_may_have_them_all() {
+    fn a_trusted_proxy_may_take_all_places() {
         let connections = connections(|settings| {
             settings.trusted_proxies = vec!["192.0.2.0/24".parse().expect("a network")];
         });

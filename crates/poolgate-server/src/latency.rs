@@ -105,13 +105,13 @@ mod tests {
         rolling.push(latency.take());
         assert!(rolling.quantile(1.0) >= Duration::from_secs(5));
         rolling.push(latency.take());
-        assert!(rolling.quantile(0.5) >= Duration::from_millis(4900), "the first slot is forgotten");
+        assert!(rolling.quantile(0.5) >= Duration::from_millis(4900), "the first slot is dropped");
         rolling.push(latency.take());
         assert_eq!(rolling.quantile(0.5), Duration::ZERO);
     }
 
     #[test]
-    fn what_is_longer_than_a_minute_counts_as_a_minute() {
+    fn durations_above_a_minute_count_as_a_minute() {
         let latency = Latency::default();
         latency.record(Duration::MAX);
         let mut rolling = Rolling::new(1);

@@ -189,7 +189,7 @@ impl Observer for PoolObserver {
     fn connect_failed(&self, error: &AcquireError) {
         self.0.failed_total.increment(1);
         // Frequent while a database is down; the monitor logs the change of state.
-        tracing::debug!(%error, "Database connection could not be opened");
+        tracing::debug!(%error, "Cannot open a database connection");
     }
 
     fn closed(&self, reason: CloseReason) {

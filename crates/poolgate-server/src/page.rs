@@ -179,7 +179,7 @@ fn page_missing() -> Response {
     problem::response(
         StatusCode::NOT_FOUND,
         "page_missing",
-        "No page here",
+        "Page missing",
         "This binary was built without the operations page. `cargo xtask page` builds it; `--www DIR` serves it.",
     )
 }
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_index_is_revalidated_and_under_a_strict_policy() {
+    async fn the_index_is_revalidated_and_has_a_strict_policy() {
         let site = Site::new();
         let (status, headers, body) = site.send(Method::GET, "/", None).await;
         assert_eq!((status, &body[..]), (StatusCode::OK, "<!doctype html>"));
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn head_has_the_headers_alone() {
+    async fn head_has_only_the_headers() {
         let (status, headers, body) = Site::new().send(Method::HEAD, "/app.css", None).await;
         assert_eq!((status, &body[..]), (StatusCode::OK, ""));
         assert_eq!(headers["content-length"], "7");

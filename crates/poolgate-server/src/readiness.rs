@@ -13,7 +13,7 @@ pub struct Readiness(Arc<State>);
 
 /// Start-up work that must end first. Dropping it marks the work as done.
 #[derive(Debug)]
-#[must_use = "the work counts as done when this is dropped"]
+#[must_use = "dropping this marks the work as done"]
 pub struct StartUpWork {
     readiness: Readiness,
     what: &'static str,
@@ -48,11 +48,11 @@ impl Readiness {
         let database = self.0.database.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.0.sampled.load(Relaxed) {
             let trouble = database.trouble.as_ref().map_or(String::new(), |trouble| format!(": {trouble}"));
-            return Some(format!("waiting for the database's first sign of life{trouble}"));
+            return Some(format!("waiting for the first answer of the database{trouble}"));
         }
         let pending = self.0.pending.lock().unwrap_or_else(PoisonError::into_inner);
         if !pending.is_empty() {
-            return Some(format!("still at work: {}", pending.join(", ")));
+            return Some(format!("still starting: {}", pending.join(", ")));
         }
         database.trouble.clone().filter(|_| database.given_up)
     }
@@ -67,7 +67,7 @@ impl Readiness {
         if database.given_up != given_up && self.0.sampled.load(Relaxed) {
             // The alert has given the reason.
             if given_up {
-                tracing::warn!("Database is lost: not ready for traffic");
+                tracing::warn!("Database lost: not ready for traffic");
             } else {
                 tracing::info!("Database is back: ready for traffic");
             }
@@ -110,14 +110,18 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_is_lost_for_long_makes_it_unready_until_it_answers() {
+    fn a_long_lost_database_makes_it_unready_until_it_answers() {
         let readiness = Readiness::default();
         readiness.database(false, Some("connection refused"), true);
-        assert!(readiness.missing().is_some_and(|missing| missing.contains("first sign of life: connection refused")));
+        assert!(
+            readiness
+                .missing()
+                .is_some_and(|missing| missing.contains("first answer of the database: connection refused"))
+        );
         readiness.database(true, None, false);
         assert_eq!(readiness.missing(), None);
         readiness.database(false, Some("connection refused"), false);
-        assert_eq!(readiness.missing(), None, "for a moment it may be lost");
+        assert_eq!(readiness.missing(), None, "a short loss is tolerated");
         readiness.database(false, Some("connection refused"), true);
         assert_eq!(readiness.missing().as_deref(), Some("connection refused"));
         readiness.database(true, None, false);

@@ -96,7 +96,7 @@ impl AcceptFailures {
             self.untold += 1;
             return;
         }
-        tracing::warn!(%error, more_before = self.untold, "Accepting a connection failed");
+        tracing::warn!(%error, more_before = self.untold, "Cannot accept a connection");
         *self = Self { warned: Some(Instant::now()), untold: 0 };
     }
 }
@@ -134,7 +134,7 @@ async fn answer(http: http1::Builder, connection: Connection, app: Router, watch
     match evicted.run_until_cancelled(connection).await {
         Some(Ok(())) => {}
         Some(Err(error)) => tracing::debug!(%error, "Connection ended early"),
-        None => tracing::debug!("Connection closed for another: it did nothing"),
+        None => tracing::debug!("Connection closed: idle, and another one needed its place"),
     }
 }
 
@@ -143,7 +143,7 @@ async fn answer(http: http1::Builder, connection: Connection, app: Router, watch
 fn give_up_on_the_dead(stream: &TcpStream, after: Duration) {
     #[cfg(target_os = "linux")]
     if let Err(error) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(after)) {
-        tracing::debug!(%error, "No limit for unacknowledged data");
+        tracing::debug!(%error, "Cannot set TCP_USER_TIMEOUT");
     }
     #[cfg(not(target_os = "linux"))]
     let _ = (stream, after);

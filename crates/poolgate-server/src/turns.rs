@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_kept_connection_may_idle_for_longer_than_a_head_may_take() {
+    async fn a_kept_connection_may_idle_longer_than_the_time_limit_of_a_head() {
         let mut client = connect(Duration::ZERO);
         for _ in 0..3 {
             assert!(ask(&mut client, REQUEST).await);
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_head_that_comes_little_by_little_is_cut_off() {
+    async fn a_slow_head_is_cut_off() {
         for answered in 0..3 {
             let mut client = connect(Duration::ZERO);
             for _ in 0..answered {
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_that_sends_nothing_at_all_has_the_time_of_a_head() {
+    async fn a_silent_connection_has_the_time_limit_of_a_head() {
         assert_eq!(seconds_until_closed(&mut connect(Duration::ZERO)).await, 10);
     }
 
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_may_take_as_long_as_it_likes() {
+    async fn a_response_has_no_time_limit_here() {
         let mut client = connect(Duration::from_secs(500));
         assert!(ask(&mut client, REQUEST).await);
         assert!(ask(&mut client, REQUEST).await);
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn half_a_head_behind_a_request_is_cut_off_as_well() {
+    async fn half_a_head_after_a_request_is_cut_off() {
         let mut client = connect(Duration::ZERO);
         assert!(ask(&mut client, &[REQUEST, b"GET"].concat()).await);
         assert!(seconds_until_closed(&mut client).await <= 90);

@@ -30,7 +30,7 @@ pub(super) async fn ask(bind: SocketAddr) -> anyhow::Result<()> {
 async fn get(address: SocketAddr) -> anyhow::Result<(bool, Bytes)> {
     let client: Client<_, Body> = Client::builder(TokioExecutor::new()).build_http();
     let uri = format!("http://{address}{}", routes::READYZ).parse()?;
-    let response = client.get(uri).await.with_context(|| format!("nobody answers on {address}"))?;
+    let response = client.get(uri).await.with_context(|| format!("no server answers on {address}"))?;
     let ready = response.status().is_success();
     let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
     Ok((ready, body.map_err(|error| anyhow::anyhow!(error))?.to_bytes()))

@@ -95,10 +95,7 @@ impl Cli {
         }
         if self.options.check_config {
             let advice = settings.advice();
-            println!(
-                "{}",
-                if advice.is_empty() { "The settings are fine." } else { "The settings are possible, but:" }
-            );
+            println!("{}", if advice.is_empty() { "The settings are valid." } else { "The settings are valid, but:" });
             for advice in advice {
                 println!("- {advice}");
             }

@@ -34,7 +34,7 @@ pub(super) async fn serve(settings: Settings) -> anyhow::Result<()> {
         tracing::warn!("{advice}");
     }
     descriptors::raise_limit(descriptors_needed(&settings));
-    let metrics = MetricsRenderer::install().context("the metrics recorder cannot be installed")?;
+    let metrics = MetricsRenderer::install().context("cannot install the metrics recorder")?;
     // Before the pool: a port in use is the most common mistake.
     let (listener, address) = listen(settings.server.bind).await?;
     let (builder, pool) = match &settings.watch.url {
@@ -61,7 +61,7 @@ pub(super) async fn serve(settings: Settings) -> anyhow::Result<()> {
         Served::Drained => tracing::info!(connections_left = drained.connections_left, "Poolgate stopped"),
         Served::CutOff => tracing::warn!(
             connections_left = drained.connections_left,
-            "Poolgate stopped; requests were cut off at server.drain_timeout"
+            "Poolgate stopped; server.drain_timeout cut off requests in flight"
         ),
     }
     Ok(())
@@ -76,12 +76,12 @@ fn descriptors_needed(settings: &Settings) -> u64 {
 async fn listen(bind: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(bind).await.map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => anyhow::anyhow!(
-            "port {} is in use: another program, perhaps another Poolgate, listens on {bind}. Stop it, or choose another \
+            "port {} is in use: another program, perhaps another Poolgate, listens on {bind}. Stop it or choose another \
              port with --port N (0 lets the system choose)",
             bind.port()
         ),
         io::ErrorKind::PermissionDenied => anyhow::anyhow!(
-            "no permission to listen on {bind}: ports below 1024 need a privilege. Choose another with --port N"
+            "no permission to listen on {bind}: ports below 1024 need a privilege. Choose another port with --port N"
         ),
         _ => anyhow::anyhow!("cannot listen on {bind} (server.bind): {error}"),
     })?;
@@ -93,9 +93,9 @@ fn watch(url: &WatchUrl, settings: &Settings) -> anyhow::Result<Builder> {
     let watch = &settings.watch;
     let (kind, options) = url.parse().context("watch.url")?;
     if settings.database.url.is_some() {
-        tracing::warn!("database.url is not used: a server that watches has no pool of its own");
+        tracing::warn!("database.url is ignored: with watch.url the server has no pool of its own");
     }
-    tracing::info!(%url, "Poolgate watches; it has no pool of its own");
+    tracing::info!(%url, "Poolgate watches a source and has no pool of its own");
     Ok(match kind {
         WatchedKind::PgBouncer => {
             let mut source = PgBouncer::new(options).transactions_per_request(watch.transactions_per_request);

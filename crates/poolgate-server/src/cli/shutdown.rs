@@ -15,14 +15,17 @@ pub(super) fn on_signal(poolgate: Poolgate) -> io::Result<()> {
         signals.next().await;
         let delay = poolgate.settings().server.drain_delay;
         if !delay.is_zero() {
-            tracing::info!(?delay, "Poolgate will stop: /readyz answers 503, all else goes on for server.drain_delay");
+            tracing::info!(
+                ?delay,
+                "Poolgate will stop: /readyz answers 503, all other routes work until server.drain_delay ends"
+            );
         }
         poolgate.announce_shutdown();
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
             () = signals.next() => stop_at_once(),
         }
-        tracing::info!("Poolgate stops: event streams end, requests in flight may finish");
+        tracing::info!("Poolgate is stopping: event streams end, requests in flight may finish");
         poolgate.close();
         drop(poolgate);
         signals.next().await;
@@ -32,7 +35,7 @@ pub(super) fn on_signal(poolgate: Poolgate) -> io::Result<()> {
 }
 
 fn stop_at_once() -> ! {
-    tracing::warn!("Poolgate stops at once: second signal");
+    tracing::warn!("Poolgate stops at once after a second signal");
     std::process::exit(IMPATIENT);
 }
 

@@ -127,9 +127,9 @@ impl From<sqlx::Error> for Failure {
 impl From<AcquireError> for Failure {
     fn from(error: AcquireError) -> Self {
         if is_told_by_the_monitor(&error) {
-            debug!(%error, "Connection not available for the demo");
+            debug!(%error, "No database connection for the demo");
         } else if let Some(unsaid) = CONNECTION.unsaid(Instant::now()) {
-            warn!(%error, unsaid, "Connection not available for the demo");
+            warn!(%error, unsaid, "No database connection for the demo");
         }
         Self::Unavailable
     }
@@ -156,13 +156,13 @@ impl IntoResponse for Failure {
             }
             Self::NotFound(detail) => problem::response(StatusCode::NOT_FOUND, "not_found", "Not found", detail),
             Self::Conflict(code, detail) => problem::response(StatusCode::CONFLICT, code, "Conflict", detail),
-            Self::Starting => unavailable("The demo's data is being made; try again in a few seconds."),
+            Self::Starting => unavailable("The demo data is being created; try again in a few seconds."),
             Self::Unavailable => unavailable("The database is not available; try again in a moment."),
             Self::Internal => problem::response(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internal_error",
                 "Internal error",
-                "The request could not be carried out; the server's log says why.",
+                "The request failed; the server's log says why.",
             ),
         }
     }
@@ -173,14 +173,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_happens_to_every_request_is_one_line_in_ten_seconds() {
+    fn a_repeated_error_is_logged_once_in_ten_seconds() {
         let (rare, begun) = (Rare::new(), Instant::now());
         let said = (0..30_000).filter_map(|millis| rare.unsaid(begun + Duration::from_millis(millis)));
         assert_eq!(said.collect::<Vec<_>>(), [0, 9_999, 9_999]);
     }
 
     #[test]
-    fn only_what_may_pass_by_itself_is_temporary() {
+    fn only_errors_that_pass_by_themselves_are_temporary() {
         for code in [
             "5", "517", "6", "262", "8", "1032", "13", "17", "57P01", "57P02", "57P03", "53100", "53300", "08006",
             "40001", "40P01", "25006", "25P03", "55P03", "26000", "42P05",
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_by_itself_is_answered_503_with_a_time_to_come_back() {
+    fn temporary_errors_are_answered_503_with_retry_after() {
         let answer = |code, message| Failure::from(sqlx::Error::from(Told(code, message))).into_response();
         for (code, message) in [
             ("25006", "cannot execute INSERT in a read-only transaction"),

@@ -80,8 +80,8 @@ pub(super) struct Held {
     tag = GATED_TAG,
     params(Hold),
     responses(
-        (status = 200, description = "It was held", body = Held),
-        (status = 400, description = "A time that cannot be", body = Problem),
+        (status = 200, description = "The connection was held", body = Held),
+        (status = 400, description = "An invalid time", body = Problem),
     )
 )]
 pub(super) async fn hold(
@@ -131,11 +131,11 @@ pub(super) async fn report(State(demo): State<Demo>) -> Json<LoadReport> {
     tag = "lab",
     request_body = LoadRequest,
     responses(
-        (status = 202, description = "Its first report", body = LoadReport),
-        (status = 400, description = "The body is no JSON, or a figure is out of its range", body = Problem),
+        (status = 202, description = "The first report", body = LoadReport),
+        (status = 400, description = "The body is not JSON, or a value is out of range", body = Problem),
         (status = 409, description = "Another load is running", body = Problem),
-        (status = 415, description = "The body is not announced as JSON", body = Problem),
-        (status = 422, description = "A member is missing, unknown or of the wrong kind", body = Problem),
+        (status = 415, description = "The content type is not JSON", body = Problem),
+        (status = 422, description = "A member is missing, unknown or of the wrong type", body = Problem),
     )
 )]
 pub(super) async fn start(

@@ -70,7 +70,7 @@ impl Demo {
         let preparing = demo.clone();
         tokio::spawn(async move {
             if let Some(Err(error)) = closing.run_until_cancelled(preparing.prepare()).await {
-                error!(%error, "Demo data: the database refuses, the demo will not be ready");
+                error!(%error, "Demo data: the database rejects it, so the demo will not become ready");
                 closing.cancelled().await;
             }
             drop(work);
@@ -91,7 +91,7 @@ impl Demo {
                 },
                 Err(error) => error.to_string(),
             };
-            warn!(error, "Demo data: the database is not available, trying again");
+            warn!(error, "Demo data: the database is not available, retrying");
             time::sleep(RETRY).await;
         }
     }

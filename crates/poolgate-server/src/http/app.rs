@@ -29,7 +29,7 @@ async fn method_not_allowed() -> Response {
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
         "Method not allowed",
-        "This path does not answer this method; Allow lists those that it has.",
+        "This path does not support this method; the header Allow lists the supported ones.",
     )
 }
 

@@ -48,7 +48,7 @@ pub(super) struct Answer {
     tag = "health",
     responses(
         (status = 200, description = "The database answers", body = Answer),
-        (status = 503, description = "It does not, or not within 2 s; `detail` says why", body = Problem),
+        (status = 503, description = "The database does not answer within 2 s; `detail` says why", body = Problem),
     )
 )]
 pub(super) async fn connection_test(State(poolgate): State<Poolgate>) -> Response {
@@ -56,11 +56,11 @@ pub(super) async fn connection_test(State(poolgate): State<Poolgate>) -> Respons
     let shared = std::sync::Arc::clone(poolgate.shared());
     let outcome = tokio::spawn(async move { shared.connection_test.run(shared.pool()).await })
         .await
-        .unwrap_or_else(|_| Err("the test was cut short".to_owned()));
+        .unwrap_or_else(|_| Err("the test was aborted".to_owned()));
     let mut response = match outcome {
         Ok(answer) => Json(answer).into_response(),
         Err(reason) => {
-            let detail = format!("The database cannot be used: {reason}.");
+            let detail = format!("The connection test failed: {reason}.");
             problem::with_retry_after(problem::unavailable(detail), 1)
         }
     };

@@ -57,8 +57,8 @@ pub(super) struct Wishes {
     params(Wishes),
     responses(
         (status = 200, description = "The stream", body = Vec<StreamEvent>, content_type = "text/event-stream"),
-        (status = 400, description = "A topic or client id that cannot be", body = Problem),
-        (status = 503, description = "As many streams are open as may be, in all or from this address", body = Problem),
+        (status = 400, description = "An invalid topic or client id", body = Problem),
+        (status = 503, description = "The limit of open streams is reached, in total or for this address", body = Problem),
     )
 )]
 pub(super) async fn events(
@@ -79,7 +79,7 @@ pub(super) async fn events(
         let limit = poolgate.settings().events.max_streams;
         return too_many(
             &poolgate,
-            &format!("{limit} event streams are open, as many as may be (events.max_streams)."),
+            &format!("The limit of {limit} open event streams is reached (events.max_streams)."),
         );
     };
     if shared.closing.is_cancelled() {
@@ -91,7 +91,7 @@ pub(super) async fn events(
         Ok(presence) => presence,
         Err(TooManyStreams) => {
             let detail = format!(
-                "{most} event streams are open from this address, as many as may be (events.max_streams_per_address)."
+                "The limit of {most} open event streams per address is reached (events.max_streams_per_address)."
             );
             return too_many(&poolgate, &detail);
         }
@@ -124,7 +124,7 @@ pub(super) async fn events(
 
 /// One event of the stream, as an `EventSource` reports it.
 #[derive(Debug, utoipa::ToSchema)]
-#[expect(dead_code, reason = "describes what is written as bytes")]
+#[expect(dead_code, reason = "only for the OpenAPI document; events are written as bytes")]
 struct StreamEvent {
     event: StreamEventKind,
     /// JSON: a ThrottlingConfig for `config`, a Status for `status`, `epoch`, `version` and `return_within_ms` for
@@ -136,7 +136,7 @@ struct StreamEvent {
 
 #[derive(Debug, utoipa::ToSchema)]
 #[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "describes what is written as bytes")]
+#[expect(dead_code, reason = "only for the OpenAPI document; events are written as bytes")]
 enum StreamEventKind {
     Config,
     Status,

@@ -28,11 +28,11 @@ use crate::{
     tag = "health",
     security((), ("admin_token" = [])),
     responses(
-        (status = 200, description = "What it did", body = CleanupReport),
+        (status = 200, description = "The report", body = CleanupReport),
         (status = 401, description = "A wrong token", body = Problem),
         (status = 403, description = "A request from another site", body = Problem),
-        (status = 429, description = "One ran a moment ago, or too many wrong tokens came", body = Problem),
-        (status = 503, description = "It was cut off by the server's end", body = Problem),
+        (status = 429, description = "A cleanup ran a moment ago, or too many wrong tokens arrived", body = Problem),
+        (status = 503, description = "The server's shutdown aborted it", body = Problem),
     )
 )]
 pub(super) async fn force_cleanup(
@@ -62,7 +62,7 @@ pub(super) async fn force_cleanup(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "cleanup_cut_off",
                     "Service Unavailable",
-                    "The cleanup was cut off by the server's end.",
+                    "The server's shutdown aborted the cleanup.",
                 ),
             }
         }
@@ -88,18 +88,18 @@ fn reach(headers: &HeaderMap, token: Option<&Secret>) -> Result<Reach, ()> {
 
 fn too_many_guesses(wait: Duration) -> Response {
     let seconds = wait.as_secs_f64().ceil() as u64;
-    problem::too_many("too_many_guesses", "Too many wrong tokens came from this address.", seconds)
+    problem::too_many("too_many_guesses", "Too many wrong tokens arrived from this address.", seconds)
 }
 
 fn unauthorized(log: bool) -> Response {
     if log {
-        tracing::warn!("Connection pool cleanup refused: wrong token");
+        tracing::warn!("Connection pool cleanup refused: the token is wrong");
     }
     let mut response = problem::response(
         StatusCode::UNAUTHORIZED,
         "unauthorized",
         "Unauthorized",
-        "The token is wrong, or none is set (server.admin_token). Without a token the safe steps run.",
+        "The token is wrong, or server.admin_token is not set. Requests without a token run the safe steps.",
     );
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     response
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_right_token_reaches_further() {
+    fn only_the_right_token_allows_further_steps() {
         let token = Some("correct horse battery");
         assert_eq!(reach_with(None, token), Ok(Reach::Safe));
         assert_eq!(reach_with(Some("Bearer correct horse battery"), token), Ok(Reach::OptedIn));

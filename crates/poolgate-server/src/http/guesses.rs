@@ -78,19 +78,23 @@ mod tests {
     }
 
     #[test]
-    fn ten_wrong_ones_a_minute_are_answered_and_then_not_even_the_right_one() {
+    fn ten_wrong_tokens_a_minute_are_evaluated_then_not_even_the_right_one() {
         let (guesses, at) = (Guesses::default(), Duration::from_secs);
         for second in 0..10 {
             assert!(matches!(guesses.judge(address(1), false, at(second)), Guess::Counts { .. }));
         }
         assert_eq!(guesses.judge(address(1), false, at(20)), Guess::TooMany { wait: at(40) });
         assert_eq!(guesses.judge(address(1), true, at(59)), Guess::TooMany { wait: at(1) });
-        assert_eq!(guesses.judge(address(2), true, at(59)), Guess::Counts { log: false }, "others are not touched");
+        assert_eq!(
+            guesses.judge(address(2), true, at(59)),
+            Guess::Counts { log: false },
+            "other addresses are not affected"
+        );
         assert_eq!(guesses.judge(address(1), true, at(60)), Guess::Counts { log: false });
     }
 
     #[test]
-    fn the_log_hears_of_it_every_ten_seconds() {
+    fn wrong_tokens_are_logged_every_ten_seconds() {
         let guesses = Guesses::default();
         let logged = (0..600_u32).filter(|number| {
             let now = Duration::from_millis(100) * *number;

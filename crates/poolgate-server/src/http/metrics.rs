@@ -16,7 +16,7 @@ use crate::{Poolgate, problem};
     tag = "operations",
     responses(
         (status = 200, description = "Prometheus text", body = String, content_type = "text/plain"),
-        (status = 404, description = "This process exports its metrics elsewhere, or not at all", body = Problem),
+        (status = 404, description = "This process has no Prometheus exporter", body = Problem),
     )
 )]
 pub(super) async fn metrics(State(poolgate): State<Poolgate>) -> Response {
@@ -28,7 +28,7 @@ pub(super) async fn metrics(State(poolgate): State<Poolgate>) -> Response {
             StatusCode::NOT_FOUND,
             "not_found",
             "No metrics here",
-            "This process has no metrics exporter, or exports elsewhere.",
+            "This process has no Prometheus exporter.",
         ),
     }
 }

@@ -96,21 +96,21 @@ struct Failure {
 }
 
 const FAILURES: [Failure; 9] = [
-    failure("403", "Forbidden", "Another site's page sent it, or it names a host that is not the server's"),
-    failure("405", "MethodNotAllowed", "The path has other methods; Allow lists them"),
-    Failure { of_bodies: true, ..failure("408", "BodyTimeout", "The body did not come in time (server.body_timeout)") },
+    failure("403", "Forbidden", "A page of another site sent it, or its host is not one of the server's"),
+    failure("405", "MethodNotAllowed", "The path does not support this method; Allow lists the supported ones"),
+    Failure {
+        of_bodies: true,
+        ..failure("408", "BodyTimeout", "The body did not arrive in time (server.body_timeout)")
+    },
     Failure { of_bodies: true, ..failure("413", "BodyTooLarge", "The body is larger than server.max_body_bytes") },
     failure("431", "HeadTooLarge", "Target and header fields are larger than server.max_header_bytes"),
-    Failure {
-        of_the_gate: true,
-        ..failure("429", "QuotaExceeded", "This client sent more than its share; see Retry-After")
-    },
-    failure("500", "Internal", "A fault of the program"),
+    Failure { of_the_gate: true, ..failure("429", "QuotaExceeded", "This client exceeded its quota; see Retry-After") },
+    failure("500", "Internal", "An error of the program; see its log"),
     Failure {
         of_the_gate: true,
         ..failure("503", "Unavailable", "The gate is full or the database does not answer; see Retry-After")
     },
-    failure("504", "RequestTimeout", "There was no answer within server.request_timeout"),
+    failure("504", "RequestTimeout", "No answer within server.request_timeout"),
 ];
 
 const fn failure(status: &'static str, name: &'static str, description: &'static str) -> Failure {

@@ -19,11 +19,11 @@ const VARY: HeaderValue = HeaderValue::from_static("Origin");
     get,
     path = poolgate_types::routes::THROTTLING_CONFIG,
     tag = "health",
-    params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of the config that the client has")),
+    params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of the client's config")),
     responses(
-        (status = 200, description = "The config in force", body = ThrottlingConfig,
+        (status = 200, description = "The current config", body = ThrottlingConfig,
             headers(("ETag" = String, description = "`\"<epoch>-<version>\"`"))),
-        (status = 304, description = "The client has it already"),
+        (status = 304, description = "The client's config is current"),
     )
 )]
 pub(super) async fn throttling_config(

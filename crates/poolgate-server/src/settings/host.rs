@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn only_names_own_pages() {
+    fn only_names_match_pages() {
         let owns = |pattern: &str, origin: &str| {
             pattern.parse::<HostPattern>().expect("a pattern").owns(&Host::parse(origin).expect("a host"))
         };
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pattern_is_refused() {
+    fn invalid_patterns_are_refused() {
         for text in ["", "https://app.example", "app.example/path", "a b", "app.*", "*.", "**", "app.example:", "a@b"] {
             assert_eq!(text.parse::<HostPattern>(), Err(InvalidHostPattern), "{text}");
         }

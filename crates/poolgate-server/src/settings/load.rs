@@ -68,7 +68,7 @@ pub enum SettingsError {
         problem: String,
     },
     /// An unknown key.
-    #[error("{key}: there is no such setting ({origin})")]
+    #[error("{key}: unknown setting ({origin})")]
     UnknownKey {
         /// The key as in the file: `pool.sizee`.
         key: String,
@@ -240,7 +240,7 @@ mod tests {
     fn errors_do_not_repeat_secrets() {
         let broken = message("[server]\nadmin_token = \"hunter2hunter2hunter2\n", &[]);
         assert!(!broken.contains("hunter2"), "{broken}");
-        assert!(broken.contains("line 2"), "the place is named: {broken}");
+        assert!(broken.contains("line 2"), "the line is named: {broken}");
         let wrong = message("", &[("DATABASE_URL", "mysql://app:hunter2@db/shop")]);
         assert!(wrong.contains("database.url") && !wrong.contains("hunter2"), "{wrong}");
     }
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_of_container_platforms_are_no_settings() {
+    fn variables_of_container_platforms_are_ignored() {
         let platform = [("POOLGATE_PORT", "tcp://10.0.0.1:8000"), ("POOLGATE_SERVICE_HOST", "10.0.0.1")];
         assert!(load("", &platform, &Overrides::default()).is_ok());
     }

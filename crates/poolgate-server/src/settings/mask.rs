@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_read_in_one_way_only_is_shown() {
+    fn an_unambiguous_url_is_shown() {
         for (url, shown) in [
             ("postgres://app:hunter2@db:5432/shop", "postgres://app:********@db:5432/shop"),
             ("postgres://app:hunter2@db/shop?password=hunter2#x", "postgres://app:********@db/shop"),
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_belong_to_a_password_is_hidden() {
+    fn possible_parts_of_a_password_are_hidden() {
         for url in [
             "postgres:/app:hunter2@h/d",
             "postgres:app:hunter2@h/d",

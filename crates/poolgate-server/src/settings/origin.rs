@@ -9,7 +9,7 @@ pub(super) fn problem(origin: &str) -> Option<&'static str> {
         return None;
     }
     if origin.eq_ignore_ascii_case("null") {
-        return Some("`null` is the origin of every sandboxed page, also of a stranger's, and cannot be allowed");
+        return Some("`null` is the origin of all sandboxed pages, also of other sites, and cannot be allowed");
     }
     let Some((scheme, place)) = origin.split_once("://") else { return Some(NO_ORIGIN) };
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_lowercase())
@@ -27,7 +27,7 @@ pub(super) fn problem(origin: &str) -> Option<&'static str> {
         _ => return None,
     };
     let is_as_sent = !place.ends_with(own_port) && !place.bytes().any(|byte| byte.is_ascii_uppercase());
-    (!is_as_sent).then_some("browsers send origins in lower case and without their scheme's own port")
+    (!is_as_sent).then_some("browsers send origins in lower case and without the scheme's default port")
 }
 
 const NO_ORIGIN: &str = "an origin is a scheme, a host and perhaps a port, such as https://app.example or \
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn origins_of_sites_and_of_apps_are_possible() {
+    fn origins_of_sites_and_of_apps_are_valid() {
         for origin in [
             "https://app.example",
             "http://localhost:3000",
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_browser_sends_is_refused() {
+    fn origins_that_no_browser_sends_are_refused() {
         for origin in [
             "*",
             "null",

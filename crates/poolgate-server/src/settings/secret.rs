@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_of_a_database_is_refused_without_repeating_it() {
+    fn invalid_database_urls_are_refused_without_repeating_them() {
         for url in
             ["mysql://app:hunter2@db/shop", "shop.db", "postgres:/app:hunter2@db/shop", "postgres:app:hunter2@db/d"]
         {

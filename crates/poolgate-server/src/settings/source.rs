@@ -88,7 +88,7 @@ impl Given {
             (Ok(_), None | Some(Origin::File)) => {}
             (Err(_), _) if is_needed => {}
             (Err(problem), _) => {
-                tracing::warn!(%problem, "DATABASE_URL is ignored: it is meant for another program");
+                tracing::warn!(%problem, "DATABASE_URL is ignored: it names another kind of database");
                 return;
             }
             (Ok(_), Some(_)) => return,

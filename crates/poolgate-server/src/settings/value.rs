@@ -27,7 +27,7 @@ pub(super) fn read(given: &Given) -> Result<Settings, SettingsError> {
     serde_json::from_value(document).map_err(|error| SettingsError::WrongKind {
         key: "settings".to_owned(),
         problem: problem(&Value::Null, &error.to_string()),
-        origin: "all sources together".to_owned(),
+        origin: "all sources combined".to_owned(),
     })
 }
 
@@ -42,7 +42,7 @@ fn expect_setting(key: &str, defaults: &Value, origin: &Origin) -> Result<(), Se
         Value::Object(settings) => Err(SettingsError::WrongKind {
             key: key.to_owned(),
             problem: format!(
-                "is a section with the settings {}",
+                "is a section; its settings are {}",
                 settings.keys().cloned().collect::<Vec<_>>().join(", ")
             ),
             origin: origin.to_string(),

@@ -50,11 +50,13 @@ pub enum WatchedKind {
 #[non_exhaustive]
 pub enum InvalidWatchUrl {
     /// Neither of the two schemes.
-    #[error("the URL must begin with pgbouncer:// or postgres:// (it is not repeated here: it may hold a password)")]
+    #[error(
+        "the URL must begin with pgbouncer:// or postgres:// (it is not repeated here, because it may contain a password)"
+    )]
     Scheme,
     /// PgBouncer's console with PostgreSQL's scheme.
     #[error(
-        "`pgbouncer` is the name of PgBouncer's console: watch it with pgbouncer://user@host:6432/DATABASE, where DATABASE \
+        "`pgbouncer` is PgBouncer's console: watch it with pgbouncer://user@host:6432/DATABASE, where DATABASE \
          is the one whose pools are watched"
     )]
     Console,
@@ -133,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_watched_is_refused_with_advice_and_without_the_password() {
+    fn unwatchable_urls_are_refused_with_advice_but_without_the_password() {
         for (url, advice) in [
             ("mysql://app:hunter2@db/shop", "pgbouncer://"),
             ("pooler:6432", "pgbouncer://"),

@@ -9,14 +9,14 @@ pub(crate) fn raise_limit(needed: u64) {
     if current != maximum
         && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
     {
-        tracing::warn!(%error, "The soft limit of open files could not be raised");
+        tracing::warn!(%error, "Cannot raise the soft limit of open files");
     }
     // `None` means unlimited.
     if let Some(limit) = getrlimit(Resource::Nofile).current.filter(|limit| *limit < needed) {
         tracing::warn!(
             limit,
             needed,
-            "The limit of open files is lower than server.max_connections asks for; raise it (ulimit -n, LimitNOFILE=)"
+            "The limit of open files is too low for server.max_connections: raise it (ulimit -n, LimitNOFILE=)"
         );
     }
 }

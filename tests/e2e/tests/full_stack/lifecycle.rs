@@ -14,7 +14,7 @@ async fn a_second_start_finds_everything_in_place() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let first = Server::builder().demo().folder(folder.path()).start()?;
     first.ready().await?;
-    assert!(first.log().contains("making the shop's tables"), "{}", first.log());
+    assert!(first.log().contains("creating the shop's tables"), "{}", first.log());
     let (status, _) = first.terminate()?;
     assert!(status.success());
 
@@ -22,7 +22,7 @@ async fn a_second_start_finds_everything_in_place() -> Result<()> {
     let second = Server::builder().demo().folder(folder.path()).start()?;
     second.ready().await?;
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
-    assert!(!second.log().contains("making the shop's tables"), "{}", second.log());
+    assert!(!second.log().contains("creating the shop's tables"), "{}", second.log());
     assert_eq!(second.get("/api/v1/shop/products/1").await?.status, StatusCode::OK);
     Ok(())
 }

@@ -57,7 +57,7 @@ pub(super) async fn prepare(connection: &mut Lease<Any>) -> sqlx::Result<Prepare
         None => {}
     }
 
-    info!("Demo data: making the shop's tables and rows, a few seconds, once");
+    info!("Demo data: creating the shop's tables and rows (once, takes a few seconds)");
     for table in schema::tables(postgres) {
         sqlx::query(AssertSqlSafe(table)).execute(&mut transaction).await?;
     }
@@ -154,7 +154,7 @@ fn placeholders(rows: usize, columns: usize) -> String {
 fn wrong_version(found: i64) -> sqlx::Error {
     sqlx::Error::Configuration(
         format!(
-            "the database holds the demo's data in version {found}, this program knows {}: remove it or use another one",
+            "the database contains demo data of version {found}, but this program needs version {}: remove the data or use another database",
             schema::VERSION
         )
         .into(),
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_killed_start_has_done_is_gone() {
+    async fn a_killed_start_leaves_nothing() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let url = format!("sqlite://{}?mode=rwc", folder.path().join("shop.db").display());
         let mut connection = connect(&url).await;
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn of_two_that_start_at_once_on_postgres_one_does_the_work() {
+    async fn of_two_concurrent_starts_on_postgres_one_does_the_work() {
         let postgres = poolgate_test_postgres::Postgres::start().expect("PostgreSQL");
         let url = postgres.create_database("shop").expect("a database");
         let (mut one, mut other) = (connect(&url).await, connect(&url).await);

@@ -106,14 +106,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_some_hundred_thousand_rows() {
+    fn there_are_about_a_hundred_thousand_rows() {
         let lines: usize = (1..=ORDERS).map(|order| order_lines(order).count()).sum();
         let rows = (PRODUCTS + CUSTOMERS + ORDERS) as usize + lines;
         assert!((95_000..=110_000).contains(&rows), "{rows} rows");
     }
 
     #[test]
-    fn lines_name_products_that_exist_at_their_price() {
+    fn order_lines_have_existing_products_at_their_price() {
         for line in (1..=500).flat_map(order_lines) {
             let [_, _, Value::Integer(product), Value::Integer(quantity), price] = &line[..] else {
                 panic!("{line:?}")

@@ -77,7 +77,7 @@ mod tests {
                           data:2\r\n\r\ndata: plain\n\nevent: unfinished\ndata: x\n";
 
     #[test]
-    fn events_are_the_same_however_the_bytes_are_cut() {
+    fn events_do_not_depend_on_how_the_bytes_are_split() {
         let mut whole = EventReader::default();
         let events = whole.read(STREAM.as_bytes()).expect("short");
         let event = |name: &str, data: &str| Event { name: name.to_owned(), data: data.to_owned() };

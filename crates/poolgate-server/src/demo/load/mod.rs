@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn impossible_values_are_named() {
+    async fn values_out_of_range_are_named() {
         let refused = |request| {
             let target = SocketAddr::from(([127, 0, 0, 1], 1));
             Load::start(target, request, 1, &CancellationToken::new()).expect_err("refused").field

@@ -58,10 +58,10 @@ struct Line {
     request_body = NewOrder,
     responses(
         (status = 201, description = "The order", body = Order, headers(("Location" = String))),
-        (status = 400, description = "The body is no JSON", body = Problem),
-        (status = 409, description = "Too few are in stock", body = Problem),
-        (status = 415, description = "The body is not announced as JSON", body = Problem),
-        (status = 422, description = "An order that cannot be", body = Problem),
+        (status = 400, description = "The body is not JSON", body = Problem),
+        (status = 409, description = "Not enough in stock", body = Problem),
+        (status = 415, description = "The content type is not JSON", body = Problem),
+        (status = 422, description = "An invalid order", body = Problem),
     )
 )]
 pub(in crate::demo) async fn place(
@@ -107,7 +107,7 @@ fn check(mut order: NewOrder) -> Result<NewOrder, Failure> {
     }
     order.lines.sort_by_key(|line| line.product_id);
     if let Some(twice) = order.lines.windows(2).find(|pair| pair[0].product_id == pair[1].product_id) {
-        return Err(Failure::Invalid(format!("Product {} is in two lines.", twice[0].product_id)));
+        return Err(Failure::Invalid(format!("Product {} is in more than one line.", twice[0].product_id)));
     }
     Ok(order)
 }
@@ -151,7 +151,7 @@ async fn missing(transaction: &mut Transaction<'_, Any>, product_id: i64, quanti
     Ok(match stock {
         Some(stock) => Failure::Conflict(
             "out_of_stock",
-            format!("{quantity} of product {product_id} were ordered, {stock} are in stock."),
+            format!("The order is for {quantity} of product {product_id}, but only {stock} are in stock."),
         ),
         None => Failure::Invalid(format!("There is no product {product_id}.")),
     })

@@ -60,8 +60,8 @@ type ProductRow = (i64, String, String, i64, i64);
     tag = GATED_TAG,
     params(Search),
     responses(
-        (status = 200, description = "A page of what was found", body = Found),
-        (status = 400, description = "A search or page that cannot be", body = Problem),
+        (status = 200, description = "A page of the results", body = Found),
+        (status = 400, description = "An invalid search or page", body = Problem),
     )
 )]
 pub(in crate::demo) async fn search(
@@ -170,7 +170,7 @@ fn check(search: &str, page: i64) -> Result<(), Failure> {
     }
     // PostgreSQL cannot store it, so no product contains it.
     if search.contains('\0') {
-        return refuse("`search` holds a null character.".to_owned());
+        return refuse("`search` contains a null character.".to_owned());
     }
     if !(1..=LAST_PAGE).contains(&page) {
         return refuse(format!("`page` must be from 1 to {LAST_PAGE}."));

@@ -73,8 +73,8 @@ fn refusal() -> Response {
         StatusCode::FORBIDDEN,
         "cross_site_request",
         "Cross-site request",
-        "Another site's page sent this request. Its origin must be listed in server.allowed_origins, or the name in it in \
-         server.allowed_hosts if it is this server's own behind a proxy.",
+        "A page of another site sent this request. Add its origin to server.allowed_origins, or its host to \
+         server.allowed_hosts if the page is this server's own behind a proxy.",
     )
 }
 
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_senders_site_decides() {
+    fn the_site_of_the_sender_decides() {
         let host = ("host", "127.0.0.1:8000");
         assert!(own(&[host]), "no browser");
         assert!(own(&[host, ("sec-fetch-site", "same-origin")]));

@@ -69,7 +69,7 @@ fn refusal() -> Response {
         StatusCode::FORBIDDEN,
         "foreign_host",
         "Foreign host name",
-        "This server does not answer to the name in the request's Host. Names other than localhost, 127.0.0.1 and [::1] \
+        "The host in the request is not one of this server's. Names other than localhost, 127.0.0.1 and [::1] \
          must be listed in server.allowed_hosts.",
     )
 }
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loopback_server_answers_to_loopback_names_and_those_that_are_listed() {
+    fn a_loopback_server_accepts_loopback_names_and_listed_ones() {
         for host in
             ["localhost", "LocalHost:8000", "127.0.0.1", "127.0.0.1:8000", "127.0.0.2:8000", "[::1]", "[::1]:8000"]
         {
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_server_answers_to_every_name_until_some_are_listed() {
+    fn a_public_server_accepts_every_name_unless_some_are_listed() {
         assert!(answers("0.0.0.0:8000", &[], "evil.example"));
         assert!(!answers("0.0.0.0:8000", &["app.example"], "evil.example"));
         assert!(answers("0.0.0.0:8000", &["app.example"], "app.example:443"));
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_names_none_or_several_has_no_host() {
+    fn a_request_with_no_or_several_hosts_has_none() {
         let none = HeaderMap::new();
         assert_eq!(named(&none, &Uri::from_static("/")), None);
         let target = Uri::from_static("http://evil.example/");

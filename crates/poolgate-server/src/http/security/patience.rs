@@ -19,7 +19,7 @@ pub(in crate::http) fn bound_time(router: Router, limit: Duration) -> Router {
                 StatusCode::GATEWAY_TIMEOUT,
                 "request_timeout",
                 "Request timeout",
-                format!("There was no answer within {} s (server.request_timeout).", limit.as_secs_f64()),
+                format!("No answer within {} s (server.request_timeout).", limit.as_secs_f64()),
             )
         })
     }))
