@@ -36,8 +36,8 @@ impl Sender {
     pub(crate) fn of(extensions: &Extensions, headers: &HeaderMap, trusted: &[Network]) -> Option<Self> {
         let ConnectInfo(peer) = extensions.get::<ConnectInfo<SocketAddr>>()?;
         let peer = peer.ip();
-        let names_somebody = headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(header::FORWARDED);
-        let untrusted_proxy = (names_somebody && !is_trusted(peer, trusted)).then_some(peer);
+        let names_sender = headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(header::FORWARDED);
+        let untrusted_proxy = (names_sender && !is_trusted(peer, trusted)).then_some(peer);
         Some(Self { address: AddressKey::new(sender(peer, headers, trusted)), untrusted_proxy })
     }
 }
