@@ -286,7 +286,7 @@ async function hang(page) {
 }
 
 /**
- * Keeps sending more than is allowed, whatever the results.
+ * Keeps sending more than is allowed and ignores the results.
  * @param {Page} page
  */
 function keepSending(page) {

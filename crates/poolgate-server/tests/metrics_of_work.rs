@@ -190,7 +190,7 @@ async fn every_metric_counts_the_work_done() {
     drop(aging.acquire().await.expect("another: the first was recycled"));
     aging.drain(PATIENCE).await;
     let nowhere = pool("postgres://nobody@127.0.0.1:1/nothing", &watched.observer, None);
-    nowhere.acquire().await.expect_err("nobody listens");
+    nowhere.acquire().await.expect_err("the port is closed");
 
     // A lease, a statement and a session are ended; never more than two at once.
     let forgotten = watched.lease().await;
@@ -250,7 +250,7 @@ async fn every_metric_counts_the_work_done() {
         assert_eq!(metrics.closed(reason), count, "{reason}");
         opened -= count;
     }
-    assert_eq!(opened, 0.0, "whatever was opened was closed, for one reason each");
+    assert_eq!(opened, 0.0, "each opened connection was closed, for one reason");
     assert_eq!(metrics.pool("poolgate_connections_failed_total"), 1.0);
     assert_eq!(metrics.pool("db_client_connection_timeouts_total"), 1.0);
     for of in ["wait", "use"] {

@@ -335,7 +335,7 @@ fn a_shutdown_is_announced_before_the_listener_closes() {
     stream.read_to_string(&mut events).expect("until the end");
     assert!(events.contains("event: bye") && begun.elapsed() >= Duration::from_secs(3), "{:?}", begun.elapsed());
     assert!(running.child.wait().expect("ended").success());
-    assert_eq!(running.status("/readyz"), None, "nobody listens");
+    assert_eq!(running.status("/readyz"), None, "the port is closed");
 }
 
 #[test]

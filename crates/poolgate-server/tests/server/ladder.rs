@@ -181,7 +181,7 @@ async fn a_session_on_the_previous_server_keeps_its_place() {
     let newer = lease(&server).await;
 
     let report = clean(&server, &[ADMIN]).await;
-    assert_eq!(server.pool.counts().checked_out, 2, "its session lives where nobody has asked: {report}");
+    assert_eq!(server.pool.counts().checked_out, 2, "its session lives on a server that was not queried: {report}");
     working.await.expect("joined").expect("not ended");
     assert_eq!(server.pool.counts().checked_out, 1);
     drop(newer);

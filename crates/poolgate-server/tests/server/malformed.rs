@@ -48,7 +48,7 @@ fn cases() -> Vec<(&'static str, Vec<u8>, Outcome)> {
         ("a target with a blank", get("GET /li vez HTTP/1.1", close), Refused),
         ("a target without a slash", get("GET livez HTTP/1.1", close), Refused),
         ("a method of odd characters", get("G(T /livez HTTP/1.1", close), Refused),
-        ("a method that nobody knows", get("FROBNICATE /livez HTTP/1.1", close), Refused),
+        ("an unknown method", get("FROBNICATE /livez HTTP/1.1", close), Refused),
         ("a method of 10,000 letters", get(&format!("{} /livez HTTP/1.1", "G".repeat(10_000)), close), Refused),
         ("a target of 100,000 bytes", get(&format!("GET /{} HTTP/1.1", "a".repeat(100_000)), close), Closed),
         ("a field of 100,000 bytes", get(livez, &format!("X: {}\r\n{close}", "a".repeat(100_000))), Closed),

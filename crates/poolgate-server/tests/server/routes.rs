@@ -266,7 +266,7 @@ async fn connection_tests_share_one_answer() {
     let server = server(|_| {}).await;
     let answers = futures_util::future::join_all((0..20).map(|_| server.get(routes::CONNECTION_TEST))).await;
     let bodies: BTreeSet<&str> = answers.iter().map(|answer| answer.body.as_str()).collect();
-    assert_eq!(bodies.len(), 1, "one test for twenty who asked: {bodies:?}");
+    assert_eq!(bodies.len(), 1, "one test for twenty callers: {bodies:?}");
 }
 
 #[tokio::test]

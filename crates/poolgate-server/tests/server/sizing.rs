@@ -179,7 +179,7 @@ async fn requests_rejected_by_an_open_breaker_are_no_demand() {
     }
     let forecast = server.poolgate.status().forecast.expect("looked ahead").arrivals_per_second;
     // Probes are admitted, at most two a second.
-    assert!(turned_away > 200 && forecast < 10.0, "{turned_away} turned away in 3 s, {forecast} a second expected");
+    assert!(turned_away > 200 && forecast < 10.0, "{turned_away} rejected in 3 s, {forecast} a second expected");
 }
 
 #[tokio::test]

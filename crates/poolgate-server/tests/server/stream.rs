@@ -72,7 +72,7 @@ async fn the_first_event_is_the_config_and_the_last_is_bye() {
     assert!(end.contains("event: bye\ndata: {\"return_within_ms\":2500}\n\n"), "{end}");
     assert_eq!(serving.await.expect("no panic"), Served::Drained);
     assert!(begun.elapsed() < Duration::from_secs(1), "an open stream held the shutdown up: {:?}", begun.elapsed());
-    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    assert!(TcpStream::connect(address).await.is_err(), "the port is closed");
     assert!(server.poolgate.readiness().missing().is_some());
 }
 

@@ -158,7 +158,7 @@ async fn run(database: &'static str, app_connections: u32, told: Told) -> Outcom
     let app = app.fallback({
         let routes = Arc::clone(&routes);
         move |request: axum::extract::Request| {
-            let routes = routes.lock().expect("nobody panics").clone();
+            let routes = routes.lock().expect("no panic under the lock").clone();
             routes.oneshot(request)
         }
     });
@@ -176,7 +176,7 @@ async fn run(database: &'static str, app_connections: u32, told: Told) -> Outcom
     if told == Told::Late {
         poolgate.close();
         poolgate = start(source(), true);
-        *routes.lock().expect("nobody panics") = poolgate.routes();
+        *routes.lock().expect("no panic under the lock") = poolgate.routes();
     }
     let settled_after = match told {
         Told::Never => None,
@@ -214,11 +214,11 @@ async fn browsers_of_an_app_in_another_language_share_the_capacity_of_its_databa
     assert!(untold.waiting > 90.0 && untold.got_nothing > 100, "this is an overload");
     assert!(told.busy > 0.7, "the database stays busy: {:.2}", told.busy);
     assert!(told.waiting < 60.0, "few wait in the pooler: {:.1}", told.waiting);
-    assert!(told.got_nothing < 30, "nearly all who are sent are served in time: {} are not", told.got_nothing);
+    assert!(told.got_nothing < 30, "nearly all sent requests are served in time: {} are not", told.got_nothing);
     assert!(told.served_per_second > 2.0 * untold.served_per_second, "more get an answer");
     eventually("released", || told.poolgate.config().fair_rate_per_second.is_none()).await;
     let unlimited = untold.poolgate.config();
-    assert!(!unlimited.enforced, "control.clients = false tells nobody");
+    assert!(!unlimited.enforced, "with control.clients = false clients are not limited");
 }
 
 /// Poolgate starts when the queue in the pooler is at its maximum and the rest waits in the app, so no more requests
@@ -227,5 +227,5 @@ async fn browsers_of_an_app_in_another_language_share_the_capacity_of_its_databa
 async fn a_standing_queue_is_enough_evidence_if_the_rest_of_it_is_hidden() {
     let told = run("out_of_sight", 15, Told::Late).await;
     assert!(told.busy > 0.7, "the database stays busy: {:.2}", told.busy);
-    assert!(told.served_per_second > 80.0, "it works for users who are still there: {:.0}", told.served_per_second);
+    assert!(told.served_per_second > 80.0, "the work is for users who still wait: {:.0}", told.served_per_second);
 }

@@ -18,7 +18,7 @@ async fn working_idle_and_waiting_connections_are_shown() {
     let poolgate = watch(PgBouncer::new(options(&pooler.url("stats", "shown"))));
     eventually("ready", || poolgate.readiness().missing().is_none()).await;
     let pool = poolgate.status().pool;
-    assert_eq!((pool.capacity, pool.checked_out, pool.waiting), (2, 0, Some(0)), "nobody has come yet");
+    assert_eq!((pool.capacity, pool.checked_out, pool.waiting), (2, 0, Some(0)), "no client has connected yet");
 
     let clients: Vec<_> = (0..5).map(|_| run(&pooler.url("app", "shown"), "SELECT pg_sleep(1)")).collect();
     eventually("full", || {
@@ -70,7 +70,7 @@ async fn each_database_has_its_own_limit_or_none() {
         clients.chain((0..8).map(|_| run(&pooler.url("app", "wide"), "SELECT pg_sleep(1)"))).collect();
     eventually("both in use", || sizes(&all) == (3 + 7, 2)).await;
     eventually("no more than allowed", || narrow.status().pool.waiting == Some(5)).await;
-    assert_eq!(narrow.status().pool.checked_out, 3, "so many, and PgBouncer opens no more");
+    assert_eq!(narrow.status().pool.checked_out, 3, "PgBouncer opens no more than these");
     drop(client);
     for client in clients {
         client.await.expect("served");
@@ -104,7 +104,7 @@ async fn transactions_are_counted_as_served_and_as_arrived() {
         after = traffic().await;
     }
     assert_eq!((after.in_use, after.waiting), (2, 2), "four transactions wait");
-    assert_eq!(after.arrivals, 13, "whoever waits has come");
+    assert_eq!(after.arrivals, 13, "a waiting client counts as an arrival");
     for client in clients {
         client.await.expect("served");
     }
@@ -199,7 +199,7 @@ async fn a_lost_database_behind_it_opens_the_breaker_until_it_is_back() {
     assert_eq!(poolgate.status().circuit_breaker, CircuitState::Closed);
 
     tokio::task::block_in_place(|| postgres.stop()).expect("stopped");
-    eventually("open, and clients are told", || poolgate.config().circuit_breaker_open).await;
+    eventually("the breaker is open in the config", || poolgate.config().circuit_breaker_open).await;
     tokio::task::block_in_place(|| postgres.start_again()).expect("started");
     eventually("closed", || poolgate.status().circuit_breaker == CircuitState::Closed).await;
     app.abort();
@@ -252,7 +252,7 @@ async fn a_pause_makes_clients_wait_and_is_no_outage() {
     eventually("as before", || !poolgate.config().enforced && paused().is_none()).await;
     println!("as before {:?} after it was resumed", resumed.elapsed());
     eventually("at work again", || poolgate.status().pool.checked_out > 0).await;
-    assert!(apps.iter().all(|app| !app.is_finished()), "nobody was turned away");
+    assert!(apps.iter().all(|app| !app.is_finished()), "no client was rejected");
     apps.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
