@@ -1,4 +1,4 @@
-// The operations page. Documents come in (feed), become state (state), and are drawn at most once a frame.
+// The operations page. Documents arrive (feed), update the state (state), and are drawn at most once per frame.
 
 import { alertList, cleanupPanel } from "./js/alerts.js";
 import { BrowserPanel, showWidget } from "./js/browser.js";
@@ -33,7 +33,7 @@ const panels = [
     log.add({
       at: Date.parse(report.started_at),
       kind: "cleanup",
-      text: `Asked for here: ${report.summary}`,
+      text: `Cleanup from this page: ${report.summary}`,
     }),
   ),
 ];
@@ -72,7 +72,7 @@ document.addEventListener("visibilitychange", drawSoon);
 startDemo();
 startPackage();
 
-/** At most one drawing a frame, none while nobody looks. */
+/** At most one drawing per frame, and none while the page is hidden. */
 function drawSoon() {
   if (frame !== 0 || document.hidden) return;
   frame = requestAnimationFrame(() => {
@@ -101,13 +101,13 @@ function everySecond() {
 /** @param {boolean} isLost */
 function noteContact(isLost) {
   lost = isLost;
-  const text = isLost ? "Contact with the server lost" : "Contact with the server again";
+  const text = isLost ? "Contact with the server lost" : "Contact with the server restored";
   log.add({ at: Date.now(), kind: "contact", text });
   announce(text);
 }
 
 /**
- * For those who hear the page: changes alone, not each figure.
+ * For screen readers: announces changes, not each figure.
  * @param {string} text
  */
 function announce(text) {
@@ -124,7 +124,7 @@ function pauseButton() {
   });
 }
 
-/** The load driver is there in demo mode only. */
+/** Only demo mode has a load driver. */
 async function startDemo() {
   try {
     const demo = await driver.appear();

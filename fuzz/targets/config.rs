@@ -1,4 +1,4 @@
-//! Any document is taken by a throttle or refused, and afterwards requests still get an answer.
+//! A throttle accepts or refuses any document, and afterwards requests still get an answer.
 
 #![no_main]
 

@@ -1,14 +1,14 @@
-//! No part of a password in what a URL shows of itself, or in why it is refused.
+//! A database URL shows no part of its password, neither in its text nor in its error.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use poolgate_server::settings::{DatabaseUrl, WatchUrl};
 
-/// A shorter part says nothing, and would be found by chance, as would one of signs alone.
+/// A shorter part is meaningless and would be found by chance, as would one of punctuation only.
 const SHORTEST_PART: usize = 4;
 const FEWEST_LETTERS: usize = 2;
-/// No message and no other part of a URL has two of them next to each other.
+/// No message and no other part of a URL has two of them side by side.
 const LETTERS: &str = "QXZJKVWqxzjkvw";
 
 fuzz_target!(|input: (u8, &str)| {

@@ -1,4 +1,4 @@
-//! Any `Poolgate-Config` header is read or refused, and what was read is written so that it is read again.
+//! Any `Poolgate-Config` header is parsed or refused, and a parsed one survives writing and parsing.
 
 #![no_main]
 

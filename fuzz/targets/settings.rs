@@ -1,4 +1,4 @@
-//! Any variables are read as settings or refused, and what was read is possible and can be printed.
+//! Any variables are read as settings or refused, and settings that are read are valid and can be printed.
 
 #![no_main]
 
@@ -17,7 +17,7 @@ fuzz_target!(|values: Vec<(u16, String)>| {
     }
 });
 
-/// Every setting there is: `pool.size`.
+/// All settings: `pool.size`.
 fn keys() -> Vec<String> {
     let defaults = Settings::default().to_toml();
     let mut section = String::new();

@@ -1,4 +1,4 @@
-// A hundred thousand calls that are given up at random moments leave nothing behind.
+// A hundred thousand calls aborted at random moments leave nothing behind.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -6,10 +6,10 @@ import { after, before, test } from "node:test";
 import { launch } from "./support/browser.js";
 import { startOrigin } from "./support/origin.js";
 
-/** A page whose client sends nothing: a call ends when the page has drawn its lot, or its signal was aborted. */
+/** A page whose client never gets an answer: a call ends when the page lets it end or its signal is aborted. */
 const PAGE = `<!doctype html><title>aborts</title><script type="module">
   import { createClient } from "/pkg/index.js";
-  /** Of abort signals; the client has a few of its own. */
+  /** Listeners on abort signals; the client has a few of its own. */
   let listeners = 0;
   for (const [name, step] of [["addEventListener", 1], ["removeEventListener", -1]]) {
     const original = EventTarget.prototype[name];
@@ -26,7 +26,7 @@ const PAGE = `<!doctype html><title>aborts</title><script type="module">
       : native(input, init);
   const client = await createClient({ fetch: host, maxQueue: 2000, queueTimeoutMs: 600_000, autoCleanup: false });
   window.client = client;
-  /** Calls with one signal, of which one has started: who listens while they wait, start, and end. */
+  /** Calls that share one signal; one has started. Counts the listeners while calls wait, start and end. */
   window.listening = async () => {
     const { signal } = new AbortController();
     const own = listeners;
@@ -65,7 +65,7 @@ const PAGE = `<!doctype html><title>aborts</title><script type="module">
           () => (seen.answers += 1),
           (error) => (error === reason ? (seen.reasons += 1) : (seen.wrong += 1)),
         );
-        // Some at once, some never wait.
+        // Some are aborted at once, some before they wait.
         if (draw(20) === 0) living.pop().controller.abort(reason);
       }
       seen.most = Math.max(seen.most, client.state.queued);
@@ -100,7 +100,7 @@ after(async () => {
   await origin?.stop();
 });
 
-test("only what waits listens", { timeout: 60_000 }, async () => {
+test("only queued calls listen to their signal", { timeout: 60_000 }, async () => {
   origin.limit({ fair_rate_per_second: 1000, max_concurrent_requests: 1 });
   const page = await browser.newPage();
   await page.goto(origin.url);
@@ -109,7 +109,7 @@ test("only what waits listens", { timeout: 60_000 }, async () => {
   await page.close();
 });
 
-test("nothing is in flight, nothing waits, nobody listens", { timeout: 120_000 }, async (t) => {
+test("no call is in flight or queued, and no listener is left", { timeout: 120_000 }, async (t) => {
   origin.limit({ fair_rate_per_second: 1000, max_concurrent_requests: 10 });
   const page = await browser.newPage();
   await page.goto(origin.url);
@@ -120,5 +120,5 @@ test("nothing is in flight, nothing waits, nobody listens", { timeout: 120_000 }
   const { made, reasons, answers, wrong, queued, inFlight, listeners, most, mostListeners } = left;
   assert.deepEqual({ made, wrong, queued, inFlight, listeners }, { made: 100_000, wrong: 0, queued: 0, inFlight: 0, listeners: 0 });
   assert.equal((reasons ?? 0) + (answers ?? 0), 100_000, "each call has one end");
-  assert.ok((answers ?? 0) > 100 && (most ?? 0) > 500 && (mostListeners ?? 0) > 500, "it was a real mixture");
+  assert.ok((answers ?? 0) > 100 && (most ?? 0) > 500 && (mostListeners ?? 0) > 500, "many calls were answered, queued and listened to");
 });

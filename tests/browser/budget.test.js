@@ -1,4 +1,4 @@
-// What is left of the budget outlives the page, and costs hardly anything to keep.
+// The rest of the budget outlives the page, and saving it costs almost nothing.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
@@ -34,8 +34,9 @@ afterEach(async () => {
   await origin.stop();
 });
 
-test("loading a page again neither refills its budget nor loses it", { timeout: 60_000 }, async (t) => {
-  // One request in 50 s: what is spent here was saved. A newcomer has less than the cheapest request costs.
+test("a reload neither refills nor loses the budget", { timeout: 60_000 }, async (t) => {
+  // One request in 50 s: a request that starts here spends saved tokens. A new client has less than the cheapest
+  // request costs.
   const rate = 0.02;
   origin.limit({ fair_rate_per_second: rate, max_concurrent_requests: 10 });
   const newcomer = await open("/");
@@ -59,30 +60,30 @@ test("loading a page again neither refills its budget nor loses it", { timeout: 
 });
 
 for (const kind of ["Worker", "SharedWorker"]) {
-  test(`loading a page again does not refill the budget while a ${kind} leads`, { timeout: 60_000 }, async () => {
+  test(`a reload does not refill the budget while a ${kind} leads`, { timeout: 60_000 }, async () => {
     origin.files["/worker.js"] = `import { createClient } from "/pkg/index.js"; createClient();`;
     const rate = 0.02;
     origin.limit({ fair_rate_per_second: rate, max_concurrent_requests: 10 });
     const page = await open("/elsewhere.html");
-    // What a page has saved before: enough for a request or three.
+    // Savings of an earlier page, enough for one to three requests.
     await save(page, [Date.now() - 5000, 1.5, rate, 0.5, 0, 0]);
     await page.evaluate(`window.worker = new ${kind}("/worker.js", { type: "module" }); void 0`);
     await until("the worker leads", 5000, () => origin.open() === 1);
     const front = await open("about:blank");
-    // A hidden page follows it, one that is looked at would lead.
+    // A hidden page follows it; a visible one would lead.
     await page.evaluate(`import("/pkg/index.js").then(async ({ createClient }) => void (window.client = await createClient()))`);
     await until("the page follows", 5000, async () => (await page.evaluate("client.state.transport")) === "shared");
-    await until("what the worker has is stored", 5000, async () => (await saved(page))[1] < 0.4);
+    await until("the worker's savings are stored", 5000, async () => (await saved(page))[1] < 0.4);
     await page.call("Page.navigate", { url: `${origin.url}/#{}` });
     await front.close();
     await limited(page);
     await send(page, 5, "again");
     await sleep(500);
-    assert.equal(arrived("again"), 0, "the worker, too, had less than a request costs");
+    assert.equal(arrived("again"), 0, "the worker too had less than a request costs");
   });
 }
 
-test("storage is written at most once a second, and when the page is left", { timeout: 60_000 }, async (t) => {
+test("savings are stored at most once a second, and when the page is left", { timeout: 60_000 }, async (t) => {
   origin.limit({ fair_rate_per_second: 100, max_concurrent_requests: 5 });
   const page = await open("about:blank");
   const source = `
@@ -102,7 +103,7 @@ test("storage is written at most once a second, and when the page is left", { ti
   const took = Date.now() - began;
   const gaps = seen.slice(1).map((at, index) => at - seen[index]);
   t.diagnostic(`${arrived("busy")} requests and ${seen.length} writes in ${took} ms, ${gaps} ms apart`);
-  assert.ok(arrived("busy") > 200, "there was something to save");
+  assert.ok(arrived("busy") > 200, "the budget changed often enough");
   assert.ok(seen.length >= 2, "it is saved while the page lives");
   // The clocks of a page are rounded.
   assert.ok(gaps.every((gap) => gap >= 990), `${gaps}`);
@@ -113,7 +114,7 @@ test("storage is written at most once a second, and when the page is left", { ti
 });
 
 /**
- * A tab in front.
+ * A tab in the foreground.
  * @param {string} place
  */
 async function open(place) {

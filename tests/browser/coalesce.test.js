@@ -1,4 +1,4 @@
-// Identical GETs of a page are one request, with bodies and signals as the browser has them.
+// Identical GETs of a page become one request; bodies and signals behave as with the browser's fetch.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -11,7 +11,7 @@ import { until } from "./support/until.js";
 let origin;
 /** @type {import("playwright-core").Browser} */
 let browser;
-/** Answers that wait for a word, and how many were given up. */
+/** Answers that are held back, and the number of aborted ones. */
 const held = /** @type {any[]} */ ([]);
 let gone = 0;
 
@@ -25,7 +25,7 @@ after(async () => {
   await origin?.stop();
 });
 
-/** Sends the first part at once, the second when it is told. @param {any} _request @param {any} response */
+/** Sends the first part at once, the second on request. @param {any} _request @param {any} response */
 function app(_request, response) {
   response.on("close", () => (gone += response.writableFinished ? 0 : 1));
   response.writeHead(200, { "content-type": "text/plain" }).write("first ");
@@ -36,7 +36,7 @@ function goOn() {
   for (const response of held.splice(0)) response.end("second");
 }
 
-test("a thousand calls, one request, a thousand bodies", { timeout: 60_000 }, async () => {
+test("a thousand calls share one request and get a thousand bodies", { timeout: 60_000 }, async () => {
   const page = await open();
   const texts = page.evaluate(async () => {
     const calls = Array.from({ length: 1000 }, () => /** @type {any} */ (window).client.fetch("/app/same"));
@@ -51,7 +51,7 @@ test("a thousand calls, one request, a thousand bodies", { timeout: 60_000 }, as
   await page.context().close();
 });
 
-test("each may give up by itself, while it waits and while the body comes", { timeout: 60_000 }, async () => {
+test("each call can be aborted alone, while it waits and while its body arrives", { timeout: 60_000 }, async () => {
   const page = await open();
   await page.evaluate(async () => {
     const { client } = /** @type {any} */ (window);
@@ -76,8 +76,8 @@ test("each may give up by itself, while it waits and while the body comes", { ti
     controller.abort();
     Object.assign(window, { ended });
   });
-  assert.equal(await page.evaluate("window.ended"), "AbortError", "the last one ends the request, as native fetch does");
-  await until("the connection is given up", 5000, () => gone === 1);
+  assert.equal(await page.evaluate("window.ended"), "AbortError", "the last abort ends the request, as with native fetch");
+  await until("the connection is closed", 5000, () => gone === 1);
   await page.context().close();
 });
 

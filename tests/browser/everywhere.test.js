@@ -1,4 +1,4 @@
-// Where a client runs: pages and workers of each kind, by each entry; and where its module does not, requests pass.
+// The environments of a client: pages and each kind of worker, with each entry; where the module fails, requests pass.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -13,7 +13,7 @@ import { until } from "./support/until.js";
 
 const MODULE = "/pkg/poolgate_client_bg.wasm";
 
-/** What runs in every kind of place: five requests, and what they met. */
+/** Runs in each environment: five requests, and what they met. */
 const USE = `
   async function use(entry) {
     const { createClient } = await import("/pkg/" + entry);
@@ -30,7 +30,7 @@ const USE = `
   }
 `;
 
-/** At this rate five requests cannot end before. */
+/** At this rate five requests take at least this long. */
 const LIMIT = { fair_rate_per_second: 5, max_concurrent_requests: 1 };
 const SOONEST_MS = 300;
 
@@ -80,7 +80,7 @@ for (const entry of ["index.js", "inline.js"]) {
     );
   });
 
-  test(`${entry} throttles what a service worker itself requests`, { timeout: 60_000 }, async () => {
+  test(`${entry} throttles a service worker's own requests`, { timeout: 60_000 }, async () => {
     origin.limit(LIMIT);
     origin.files["/worker.js"] = `${USE} import { createClient } from "/pkg/${entry}";
       onmessage = ({ source }) => useClient(createClient).then((used) => source.postMessage(used));`;
@@ -101,7 +101,7 @@ test("the inline entry needs no second file", { timeout: 60_000 }, async () => {
   throttled(await (await open("/plain.html")).evaluate(expression(USE, `use("inline.js")`)));
 });
 
-test("the module loads from wherever it is said to be", { timeout: 60_000 }, async () => {
+test("the module loads from the URL in the options", { timeout: 60_000 }, async () => {
   origin.limit(LIMIT);
   const module = readFileSync(path.join(process.env.POOLGATE_PACKAGE ?? "", "poolgate_client_bg.wasm"));
   origin.files["/moved.wasm"] = (_, response) => response.writeHead(200, { "content-type": "application/wasm" }).end(module);
@@ -129,7 +129,7 @@ const BROKEN = [
   }],
 ];
 for (const [what, answer] of BROKEN) {
-  test(`where the module ${what}, requests pass, and it is said once`, { timeout: 30_000 }, async () => {
+  test(`if the module ${what}, requests pass, and one warning says so`, { timeout: 30_000 }, async () => {
     origin.limit(LIMIT);
     origin.files[MODULE] = (_, response) => answer(response);
     await passes(await open("/plain.html"));
@@ -137,17 +137,17 @@ for (const [what, answer] of BROKEN) {
 }
 
 for (const entry of ["index.js", "inline.js"]) {
-  test(`where the policy forbids WebAssembly, requests pass by ${entry}, and it is said once`, { timeout: 30_000 }, async () => {
+  test(`if the policy forbids WebAssembly, requests pass by ${entry}, and one warning says so`, { timeout: 30_000 }, async () => {
     origin.limit(LIMIT);
     origin.files["/strict.html"] = (_, response) => {
       response.writeHead(200, { "content-type": "text/html", "content-security-policy": "default-src 'self'" });
       response.end("<!doctype html><title>strict</title><script type=module src=/strict.js></script>");
     };
-    // Page.evaluate passes by the policy; a script of the page's own does not.
+    // Page.evaluate bypasses the policy; the page's own scripts do not.
     origin.files["/strict.js"] = `${PASS} window.result = pass("${entry}");`;
     const page = await open("/strict.html");
     judge(await page.evaluate("window.result"), page);
-    // The same page with the word in its policy: what the README says is enough.
+    // The same page with the policy keyword from the README, which must be enough.
     origin.files["/strict.html"] = (_, response) => {
       const policy = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'";
       response.writeHead(200, { "content-type": "text/html", "content-security-policy": policy });
@@ -158,7 +158,7 @@ for (const entry of ["index.js", "inline.js"]) {
   });
 }
 
-test("a relative address counts exactly where its URL does, whatever the page's base", { timeout: 60_000 }, async () => {
+test("a relative URL is throttled exactly like its absolute URL, with any base of the page", { timeout: 60_000 }, async () => {
   const file = new URL("../../crates/poolgate-client/js/test/addresses.json", import.meta.url);
   const paths = JSON.parse(readFileSync(file, "utf8"));
   origin.limit({ circuit_breaker_open: true, throttling_level: "EMERGENCY", fair_rate_per_second: null });
@@ -168,7 +168,7 @@ test("a relative address counts exactly where its URL does, whatever the page's 
     const { createClient } = await import(/** @type {any} */ ("/pkg/index.js"));
     const client = await createClient({
       shareAcrossTabs: false,
-      // The client's own requests have an init.
+      // Only the client's own requests have an init.
       fetch: (/** @type {any} */ input, /** @type {any} */ init) => {
         if (init) return fetch(input, init);
         passed = true;
@@ -193,7 +193,7 @@ test("a relative address counts exactly where its URL does, whatever the page's 
   assert.deepEqual(wrong, []);
 });
 
-/** Two clients, so that "once" means something; each one's event, and requests that nothing holds up. */
+/** Two clients, so that "once" means something; returns each one's event, and requests that are not held back. */
 const PASS = `
   async function pass(entry) {
     const { createClient, init } = await import("/pkg/" + entry);
@@ -221,7 +221,7 @@ async function passes(page) {
 function judge({ events, refused }, page) {
   assert.equal(events.length, 2, "an event for each client");
   assert.ok(events.every((/** @type {string} */ error) => /Error/.test(error)), `${events}`);
-  assert.ok(refused, "init says so too");
+  assert.ok(refused, "init has the same value");
   assert.deepEqual(said.get(page)?.map((text) => /requests pass through/.test(text)), [true], `${said.get(page)}`);
 }
 

@@ -1,4 +1,4 @@
-// The module of one tab fails: its requests pass, and the others do not wait for it.
+// The module of one tab fails: its requests pass, and other tabs do not wait for it.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -9,7 +9,7 @@ import { until } from "./support/until.js";
 
 /** @typedef {import("playwright-core").Page} Page */
 
-/** From now on the module traps: a function whose only instruction is `unreachable` takes the place of one of its own. */
+/** Makes the module trap from now on: replaces one of its functions by one whose only instruction is `unreachable`. */
 const FAIL = `(async () => {
   const { Throttle } = await import("/pkg/poolgate_client.js");
   const bytes = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 0x66, 0, 0, 0x0a, 5, 1, 3, 0, 0, 0x0b];
@@ -29,14 +29,14 @@ before(async () => {
 after(() => browser?.close());
 
 for (const role of ["leader", "follower"]) {
-  test(`a ${role} whose module fails lets all pass, and gives its share back`, { timeout: 60_000 }, async (t) => {
+  test(`a ${role} whose module fails lets its requests pass and gives its share back`, { timeout: 60_000 }, async (t) => {
     const origin = await startOrigin();
     const context = await browser.newContext();
     t.after(async () => {
       await context.close();
       await origin.stop();
     });
-    // Slots are what is short, and those that are used stay so for a while. The browser itself has six connections.
+    // Slots are scarce and stay occupied for a while. The browser itself has six connections.
     origin.limit({ fair_rate_per_second: 1000, max_concurrent_requests: 2 });
     origin.work.ms = 4000;
     const arrived = (/** @type {string} */ name) => origin.seen.app.filter(({ page }) => page === name).length;
@@ -57,14 +57,14 @@ for (const role of ["leader", "follower"]) {
     assert.deepEqual([arrived("fails"), arrived("stays")], [2, 0], "there is nothing left for either");
     const at = Date.now();
     await send(fails, 1, "fails");
-    await until("what waited has passed, and the next one too", 2000, () => arrived("fails") === 4);
-    await until("the other one goes on", 2000, () => arrived("stays") === 1);
+    await until("queued requests have passed, and the next one too", 2000, () => arrived("fails") === 4);
+    await until("the other tab continues", 2000, () => arrived("stays") === 1);
     t.diagnostic(`its slots were used again after ${Date.now() - at} ms`);
     assert.deepEqual(await transports([fails, stays]), ["none", "sse"]);
     assert.equal(origin.open(), 1, "one stream");
     await send(fails, 3, "fails");
     await until("later ones pass", 6000, () => arrived("fails") === 7);
-    assert.deepEqual(await fails.evaluate("errors"), [true], "the app is told once");
+    assert.deepEqual(await fails.evaluate("errors"), [true], "the app gets one event");
     assert.deepEqual(said.map((text) => /requests pass through/.test(text)), [true], `${said}`);
   });
 }

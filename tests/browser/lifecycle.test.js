@@ -1,4 +1,4 @@
-// Tabs as a user leaves them: hidden, frozen, in the back/forward cache. None of them holds up the one that is looked at.
+// Hidden tabs, frozen tabs and tabs in the back/forward cache: none of them holds up the visible one.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
@@ -32,12 +32,12 @@ afterEach(async () => {
   await origin.stop();
 });
 
-test("the tab that is looked at leads", { timeout: 60_000 }, async (t) => {
+test("the visible tab leads", { timeout: 60_000 }, async (t) => {
   const first = await open();
   await until("it streams", 5000, async () => (await transport(first)) === "sse");
   const second = await open();
   assert.equal(await first.evaluate("document.visibilityState"), "hidden");
-  await until("the one in front leads", 5000, async () => (await transport(second)) === "sse");
+  await until("the visible tab leads", 5000, async () => (await transport(second)) === "sse");
   await until("the hidden one follows", 5000, async () => (await transport(first)) === "shared");
   await first.show();
   await until("it leads again", 5000, async () => (await transport(first)) === "sse");
@@ -45,7 +45,7 @@ test("the tab that is looked at leads", { timeout: 60_000 }, async (t) => {
   t.diagnostic(`streams opened: ${origin.seen.streams}, at the same time at most ${origin.seen.mostStreams}`);
 });
 
-test("a hidden tab that is busy leaves the one in front its share", { timeout: 60_000 }, async (t) => {
+test("a busy hidden tab leaves the visible one its share", { timeout: 60_000 }, async (t) => {
   origin.limit({ fair_rate_per_second: 40, max_concurrent_requests: 4 });
   const hidden = await open();
   await send(hidden, 250, "hidden");
@@ -53,7 +53,7 @@ test("a hidden tab that is busy leaves the one in front its share", { timeout: 6
   const front = await open();
   const at = Date.now();
   await send(front, 220, "front");
-  await until("the one in front sends", 5000, () => arrived("front") > 0);
+  await until("the visible tab sends", 5000, () => arrived("front") > 0);
   const first = (origin.seen.app.find(({ page }) => page === "front")?.at ?? Infinity) - at;
   await sleep(500);
   origin.reset();
@@ -64,7 +64,7 @@ test("a hidden tab that is busy leaves the one in front its share", { timeout: 6
   assert.ok(origin.seen.most <= 4);
 });
 
-test("a frozen leader holds nobody up", { timeout: 60_000 }, async (t) => {
+test("a frozen leader does not hold up other tabs", { timeout: 60_000 }, async (t) => {
   origin.limit({ fair_rate_per_second: 50, max_concurrent_requests: 4 });
   const [follower, leader] = [await open(), await open()];
   await until("one leads", 5000, async () => (await transport(leader)) === "sse");
@@ -73,51 +73,51 @@ test("a frozen leader holds nobody up", { timeout: 60_000 }, async (t) => {
   await send(leader, 250, "frozen");
   await send(follower, 250, "awake");
   await until("both send", 5000, () => arrived("frozen") > 3 && arrived("awake") > 3);
-  assert.equal(await transport(leader), "sse", "it leads, though nobody looks at it");
+  assert.equal(await transport(leader), "sse", "it leads, although it is hidden");
   await leader.call("Page.setWebLifecycleState", { state: "frozen" });
   origin.reset();
   const at = Date.now();
   await follower.show();
-  await until("the other one sends", 5000, () => arrived("awake") > 20);
+  await until("the other tab sends", 5000, () => arrived("awake") > 20);
   const first = (origin.seen.app.find(({ page }) => page === "awake")?.at ?? Infinity) - at;
   t.diagnostic(`first request after ${first} ms`);
   assert.ok(first < 1500);
   await until("it leads", 5000, async () => (await transport(follower)) === "sse");
 });
 
-test("a frozen follower holds nobody up", { timeout: 60_000 }, async (t) => {
+test("a frozen follower does not hold up other tabs", { timeout: 60_000 }, async (t) => {
   origin.limit({ fair_rate_per_second: 50, max_concurrent_requests: 4 });
   const follower = await open();
   await send(follower, 250, "frozen");
   await until("it sends", 5000, () => arrived("frozen") > 10);
   const other = await open();
-  await until("the one in front leads", 5000, async () => (await transport(other)) === "sse");
+  await until("the visible tab leads", 5000, async () => (await transport(other)) === "sse");
   await other.call("Page.setWebLifecycleState", { state: "active" });
   await follower.call("Page.setWebLifecycleState", { state: "frozen" });
   await sleep(300);
   origin.reset();
   const at = Date.now();
   await send(other, 50, "awake");
-  await until("the other one sends", 5000, () => arrived("awake") > 20);
+  await until("the other tab sends", 5000, () => arrived("awake") > 20);
   const first = (origin.seen.app.find(({ page }) => page === "awake")?.at ?? Infinity) - at;
   t.diagnostic(`first request after ${first} ms; the frozen page sent ${arrived("frozen")}`);
   assert.ok(first < 1500);
   assert.equal(arrived("frozen"), 0, "it is frozen");
   await follower.show();
   await follower.call("Page.setWebLifecycleState", { state: "active" });
-  await until("the thawed page goes on", 10_000, () => arrived("frozen") > 0);
+  await until("the thawed page continues", 10_000, () => arrived("frozen") > 0);
   await until("there is one stream", 5000, () => origin.open() === 1);
 });
 
-test("a frozen follower does not wait to lead", { timeout: 60_000 }, async () => {
+test("a frozen follower does not queue for the lead", { timeout: 60_000 }, async () => {
   const follower = await open();
   const leader = await open();
   await until("one leads", 5000, async () => (await transport(leader)) === "sse");
   const waiting = () =>
     leader.evaluate(`navigator.locks.query().then(({ pending }) => pending.filter(({ name }) => name.endsWith("leader")).length)`);
-  await until("the other one waits to", 5000, async () => (await waiting()) === 1);
+  await until("the other tab queues for the lead", 5000, async () => (await waiting()) === 1);
   await follower.call("Page.setWebLifecycleState", { state: "frozen" });
-  await until("it waits no more", 5000, async () => (await waiting()) === 0);
+  await until("it waits no longer", 5000, async () => (await waiting()) === 0);
   await follower.call("Page.setWebLifecycleState", { state: "active" });
   await until("it waits again", 5000, async () => (await waiting()) === 1);
 });
@@ -153,9 +153,9 @@ for (const [what, end] of /** @type {[string, (leader: Tab) => Promise<unknown>]
   });
 }
 
-test("a page that nobody looks at and that has nothing to do holds no lock", { timeout: 60_000 }, async () => {
+test("a hidden idle page holds no lock", { timeout: 60_000 }, async () => {
   const page = await open("about:blank");
-  // A minute is a second here.
+  // One minute takes one second here.
   const source = `{ const set = setTimeout; setTimeout = (act, ms, ...rest) => set(act, ms === 60_000 ? 1000 : ms, ...rest); }`;
   await page.call("Page.addScriptToEvaluateOnNewDocument", { source });
   await page.call("Page.navigate", { url: `${origin.url}/#{}` });
@@ -164,14 +164,14 @@ test("a page that nobody looks at and that has nothing to do holds no lock", { t
   const front = await open("about:blank");
   await page.evaluate(`window.busy = setInterval(() => void client.fetch("/app/" + Math.random()), 100)`);
   await sleep(2500);
-  assert.equal(await locks(), 2, "it has something to do");
+  assert.equal(await locks(), 2, "it has a request");
   await page.evaluate("clearInterval(busy)");
   await until("it has left", 10_000, async () => (await locks()) === 0);
   await until("its stream is closed", 5000, () => origin.open() === 0);
 
   origin.limit({ fair_rate_per_second: 50, max_concurrent_requests: 1 });
   await send(page, 1, "wakes it");
-  await until("a request brings it back", 10_000, async () => (await locks()) === 2);
+  await until("a request starts it again", 10_000, async () => (await locks()) === 2);
   await until("it knows the limit", 5000, () => page.evaluate("client.state.enforced"));
   origin.reset();
   await send(page, 20, "woken");
@@ -184,7 +184,7 @@ test("a page that nobody looks at and that has nothing to do holds no lock", { t
   assert.equal(await locks(), 2);
 });
 
-test("a page comes back from the back/forward cache and takes part again", { timeout: 60_000 }, async () => {
+test("a page returns from the back/forward cache and takes part again", { timeout: 60_000 }, async () => {
   origin.limit({ fair_rate_per_second: 50, max_concurrent_requests: 4 });
   const page = await open();
   await page.evaluate("window.kept = true");
@@ -201,7 +201,7 @@ test("a page comes back from the back/forward cache and takes part again", { tim
   await until("it sends", 5000, () => arrived("back") === 5);
 });
 
-test("a follower, too, comes back from the back/forward cache", { timeout: 60_000 }, async () => {
+test("a follower returns from the back/forward cache too", { timeout: 60_000 }, async () => {
   origin.limit({ fair_rate_per_second: 50, max_concurrent_requests: 4 });
   const follower = await open();
   const leader = await open();
@@ -220,7 +220,7 @@ test("a follower, too, comes back from the back/forward cache", { timeout: 60_00
   await until("it sends", 5000, () => arrived("back") === 5);
 });
 
-test("requests that may outlive the page start when it is left", { timeout: 60_000 }, async () => {
+test("keepalive requests start when the page is left", { timeout: 60_000 }, async () => {
   origin.limit({ fair_rate_per_second: 0.1, max_concurrent_requests: 1 });
   const page = await open();
   await until("limits", 5000, () => page.evaluate("client.state.enforced"));
@@ -234,20 +234,20 @@ test("requests that may outlive the page start when it is left", { timeout: 60_0
   assert.equal(arrived("lost"), before);
 });
 
-test("as many requests as a browser takes at a time outlive their page, and others follow", { timeout: 60_000 }, async (t) => {
+test("keepalive requests outlive their page up to the browser's limit, and others follow", { timeout: 60_000 }, async (t) => {
   origin.limit({ fair_rate_per_second: 0.1, max_concurrent_requests: 1 });
   const page = await open();
   await until("limits", 5000, () => page.evaluate("client.state.enforced"));
   await send(page, 1, "first");
   await page.evaluate(`void Array.from({ length: 10 }, (_, index) =>
     client.fetch("/app/log" + index + "?page=kept", { method: "POST", keepalive: true, body: "x".repeat(10_000) }).catch(() => {}))`);
-  // The page stays, so that its script can go on: what a browser does after it is not ours.
+  // The page stays, so that its script continues; what the browser does after it is not tested here.
   await page.evaluate("dispatchEvent(new Event('pagehide'))");
   await until("all arrive", 10_000, () => arrived("kept") === 10, () => arrived("kept"));
   t.diagnostic("ten of 10 KB, where the browser takes 64 KiB together");
 });
 
-test("requests that wait for another attempt, or for their route, start when the page is left", { timeout: 60_000 }, async () => {
+test("requests that wait for a retry or for their route start when the page is left", { timeout: 60_000 }, async () => {
   /** @type {string[]} */
   const seen = [];
   origin.files["/app/busy"] = ({ url = "", method = "" }, response) => {
@@ -267,7 +267,7 @@ test("requests that wait for another attempt, or for their route, start when the
   assert.deepEqual(seen.slice(1).sort(), ["GET /app/busy?again", "POST /app/busy?kept"]);
 });
 
-/** A tab in front, with a client. */
+/** A tab in the foreground, with a client. */
 async function open(url = `${origin.url}/#${encodeURIComponent("{}")}`) {
   const tab = await chromium.open(url);
   tabs.push(tab);

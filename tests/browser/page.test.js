@@ -1,4 +1,4 @@
-// The page driven end to end, as the README's reader does it: overload, switch on, recover.
+// The page end to end, as in the README: overload, switch on, recover.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -53,10 +53,10 @@ test("a quiet server is NORMAL, and every part of the page shows its figures", a
     /^updated [01] s ago$/.test(await page.locator("#contact").innerText()),
   );
   assert.equal(await page.locator(".chart canvas").count(), 3);
-  assert.ok((await page.locator("poolgate-status").count()) === 1, "the status element is there");
+  assert.ok((await page.locator("poolgate-status").count()) === 1, "the status element exists");
 });
 
-test("from now on nothing moves by itself", () => visitor.page.evaluate(watchShifts));
+test("from now on layout shifts are recorded", () => visitor.page.evaluate(watchShifts));
 
 test("without Poolgate an overload is rejected", { timeout: 60_000 }, async () => {
   const { page } = visitor;
@@ -92,7 +92,7 @@ test("with Poolgate the same demand succeeds", { timeout: 90_000 }, async () => 
     "the success rate recovers while users wait in their own queues",
     45_000,
     async () => {
-      // Ten seconds are two windows of the rate: all users are there, and the first rush is out of the figure.
+      // Ten seconds are two windows of the rate: all users run, and the start is no longer in the figure.
       if ((await ran(page, "with")) < 10) return false;
       const [rate, waiting] = [await success(page, "with"), await figure(page, "with-queued")];
       return rate >= SERVED_PERCENT && waiting > 0 && (await level(page)) !== "NORMAL" && rate;
@@ -143,12 +143,12 @@ test("the load stops and the level falls back to NORMAL", { timeout: 60_000 }, a
   assert.match(await page.locator("#shares").innerText(), /NORMAL\s+\d/);
 });
 
-test("through overload and recovery nothing has moved", async () => {
+test("overload and recovery caused no layout shift", async () => {
   const { sum, shifts } = await visitor.page.evaluate(() => Reflect.get(window, "layoutShifts"));
   assert.ok(sum < 0.02, `layout shifts sum up to ${sum.toFixed(3)}: ${JSON.stringify(shifts)}`);
 });
 
-test("a forced cleanup shows its honest report", async () => {
+test("a forced cleanup shows its report", async () => {
   const { page } = visitor;
   await page.click("#cleanup-force");
   const answer = page.locator("#cleanup-answer");
@@ -157,7 +157,7 @@ test("a forced cleanup shows its honest report", async () => {
     15_000,
     async () => {
       const said = await answer.innerText();
-      // The page's own client may have asked for one while most requests were turned away.
+      // The page's own client may have asked for one while most requests were rejected.
       if (/ran a moment ago/.test(said)) await page.click("#cleanup-force");
       return /freed/.test(said);
     },
@@ -173,7 +173,7 @@ test("a forced cleanup shows its honest report", async () => {
   );
 });
 
-test("pause holds every figure, and resuming shows the newest", async () => {
+test("pause stops every figure, and resume shows the newest", async () => {
   const { page } = visitor;
   const stats = page.locator("#stats");
   await page.click("#pause");
@@ -205,7 +205,7 @@ test("each chart can be read as a table", async () => {
   );
 });
 
-test("the picture survives a reload", async () => {
+test("the history survives a reload", async () => {
   const { page } = visitor;
   await page.reload();
   await ready(page);
@@ -213,11 +213,11 @@ test("the picture survives a reload", async () => {
   assert.ok((await success(page, "without")) >= 0, "results are kept");
 });
 
-test("nothing complained: no CSP violation, no console error", () => {
+test("there was no CSP violation and no console error", () => {
   assert.deepEqual(visitor.complaints, []);
 });
 
-/** Adds up what moves in the window without being asked to (the browser's own measure). Runs in the page. */
+/** Sums up layout shifts without user input (the browser's own measure). Runs in the page. */
 function watchShifts() {
   /** @type {{ sum: number, shifts: unknown[] }} */
   const seen = { sum: 0, shifts: [] };

@@ -1,4 +1,4 @@
-// The page's pure parts, fed with the golden documents and with figures made for the purpose.
+// The page's pure parts, with the golden documents and with constructed figures.
 
 import assert from "node:assert/strict";
 import { readFile, readdir } from "node:fs/promises";
@@ -21,7 +21,7 @@ async function golden(name) {
   return JSON.parse(await readFile(new URL(name, FIXTURES), "utf8"));
 }
 
-test("the page takes each golden document for what it is", async () => {
+test("the page recognises each golden document", async () => {
   const names = (await readdir(FIXTURES)).filter((name) => name.endsWith(".json"));
   assert.ok(names.length >= 10, names.join());
   for (const name of names) {
@@ -47,10 +47,10 @@ test("the verdict is a sentence", async () => {
   status.gate.waiting = 1;
   assert.match(words.verdict(status, since), /, 1 request waiting,/);
   status.pool.waiting = status.performance.acquire_wait_ms = null;
-  assert.match(words.verdict(status, since), / connections busy$/, "what the source does not show is not said");
+  assert.match(words.verdict(status, since), / connections busy$/, "figures that the source does not report are not shown");
 });
 
-test("a server that watches has no gate, and the page makes up no figures for it", async () => {
+test("for a watching server without a gate the page shows no gate figures", async () => {
   const status = await golden("status-watched.json");
   const state = new State();
   state.observe(status);
@@ -72,7 +72,7 @@ test("the reason says what each client may send", async () => {
   );
   assert.equal(
     words.reason(await golden("config-moderate.json")),
-    "More arrives than the database can serve. Each client may send 2.4 a second, 3 at a time.",
+    "Demand exceeds what the database can serve. Each client may send 2.4 a second, 3 at a time.",
   );
   assert.equal(
     words.reason({ ...(await golden("config-normal.json")), enforced: true }),
@@ -94,7 +94,7 @@ test("an unknown level counts as the worst", async () => {
   assert.equal(words.level("MODERATE"), "MODERATE");
 });
 
-test("the breaker is told in words, open in the unreachable golden status", async () => {
+test("the breaker is shown in words, open in the unreachable golden status", async () => {
   const status = await golden("status-unreachable.json");
   assert.match(words.breaker(status.circuit_breaker), /open: nothing passes/);
   assert.match(words.breaker("half_open"), /half-open/);
@@ -119,14 +119,14 @@ test("figures keep their meaning when they are rounded", () => {
   assert.equal(format.clock("no time"), "–");
 });
 
-test("figures are stale after four seconds without a word", () => {
+test("figures are stale after four seconds without news", () => {
   assert.deepEqual(freshness(null, 99_000), { stale: false, seconds: 0, known: false });
   assert.equal(freshness(1_000, 4_900).stale, false);
   assert.equal(freshness(1_000, 5_000).stale, true);
   assert.equal(freshness(2_000, 1_000).seconds, 0);
 });
 
-test("history has a slot a second, gaps where nothing came, and a fixed size", () => {
+test("history has one slot per second, gaps for missing figures, and a fixed size", () => {
   const history = new History(["level"]);
   history.record(10_000.2, { level: 0 });
   history.record(10_000.9, { level: 1 });
@@ -147,7 +147,7 @@ test("history has a slot a second, gaps where nothing came, and a fixed size", (
   );
 });
 
-test("history survives a reload, and a clock that was set back", () => {
+test("history survives a reload and a clock that is set back", () => {
   const history = new History(["level"]);
   history.record(5_000, { level: 2 });
   history.record(5_002, { level: 1 });
@@ -182,10 +182,10 @@ test("rates come from the totals of the last three seconds", async () => {
   for (let second = 111; second <= 114; second += 1) at(second, 1_500, 60);
   assert.deepEqual(state.rates, { admitted: 0, rejected: 0 });
   at(115, 3, 0);
-  assert.equal(state.rates.admitted, null, "totals that shrink are those of another server");
+  assert.equal(state.rates.admitted, null, "shrinking totals come from another server");
 });
 
-test("level shares add up over the observed time alone", async () => {
+test("level shares cover only the observed time", async () => {
   const state = new State();
   const status = await golden("status.json");
   const levels = ["NORMAL", "NORMAL", "MODERATE", "EMERGENCY"];
@@ -196,7 +196,7 @@ test("level shares add up over the observed time alone", async () => {
   assert.deepEqual(state.since, { at: 103_000, seenBegin: true });
 });
 
-test("the log tells what changed between two documents", async () => {
+test("the log says what changed between two documents", async () => {
   const before = { ...(await golden("status.json")), alerts: [], last_cleanup: null };
   const after = await golden("status-unreachable.json");
   const events = changes(before, after, "Why.");
@@ -209,7 +209,7 @@ test("the log tells what changed between two documents", async () => {
   assert.match(changes(after, before, "")[2]?.text ?? "", /^Cleared \(critical\)/);
 });
 
-test("the generator counts the fate of each request, and a stop takes back what is out", async () => {
+test("the generator counts the result of each request, and a stop aborts those in flight", async () => {
   const fates = [
     () => Promise.resolve(new Response("ok")),
     () => Promise.resolve(new Response("", { status: 503 })),
@@ -240,7 +240,7 @@ test("the generator counts the fate of each request, and a stop takes back what 
   } finally {
     generator.stop();
   }
-  await until("nothing is out any more", 1_000, () => generator.tally.pending === 0);
+  await until("no request is in flight", 1_000, () => generator.tally.pending === 0);
   assert.deepEqual(generator.tally, {
     wanted: 5,
     pending: 0,

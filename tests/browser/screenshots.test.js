@@ -1,4 +1,4 @@
-// Pictures of the page under load, for people to look at; and that it fits narrow and wide windows.
+// Screenshots of the page under load for people to look at, and tests that it fits narrow and wide windows.
 
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
@@ -80,7 +80,7 @@ test("the page under load fits 1440 and 360 pixels, light and dark", { timeout: 
   assert.deepEqual(complaints, []);
 });
 
-test("texts can be read in both themes: 4.5 to 1", async () => {
+test("texts have a contrast of 4.5 to 1 in both themes", async () => {
   const { page } = await visit(browser, server.url);
   await ready(page);
   for (const theme of ["light", "dark"]) {
@@ -91,7 +91,7 @@ test("texts can be read in both themes: 4.5 to 1", async () => {
 });
 
 /**
- * Texts whose contrast to what is behind them is too low (WCAG 2.2, 1.4.3). Runs in the page.
+ * Texts with too little contrast (WCAG 2.2, 1.4.3). Runs in the page.
  * @param {number} least
  */
 function weakTexts(least) {

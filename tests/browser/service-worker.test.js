@@ -1,4 +1,4 @@
-// An app that was not changed, throttled by its service worker; and one that throttles itself, throttled once.
+// An unchanged app throttled by its service worker, and an app with its own client throttled only once.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
@@ -7,7 +7,7 @@ import { startChromium } from "./support/devtools.js";
 import { startOrigin } from "./support/origin.js";
 import { until } from "./support/until.js";
 
-/** The app: it knows nothing but fetch. */
+/** The app: it uses nothing but fetch. */
 const APP = `<!doctype html><title>app</title><script type="module">
   await navigator.serviceWorker.register("/worker.js", { type: "module" });
   await navigator.serviceWorker.ready;
@@ -40,7 +40,7 @@ afterEach(async () => {
   await origin.stop();
 });
 
-test("an app that was not changed is throttled, across its tabs", { timeout: 60_000 }, async (t) => {
+test("an unchanged app is throttled across its tabs", { timeout: 60_000 }, async (t) => {
   origin.limit({ fair_rate_per_second: 20, max_concurrent_requests: 2 });
   const pages = [await openApp(), await openApp()];
   await warmUp(pages[0]);
@@ -53,12 +53,12 @@ test("an app that was not changed is throttled, across its tabs", { timeout: 60_
   assert.ok(origin.seen.most <= 2);
 
   const posted = pages[0].evaluate(`fetch("/app/post?page=post", { method: "POST" }).then(({ status }) => status)`);
-  assert.equal(await posted, 200, "what changes something does not wait");
+  assert.equal(await posted, 200, "unsafe methods do not wait");
   const navigated = await openApp();
   assert.equal(await navigated.evaluate("window.ready"), true, "nor does a page");
 });
 
-test("a worker that was stopped starts again and throttles again", { timeout: 60_000 }, async (t) => {
+test("a stopped worker starts again and throttles again", { timeout: 60_000 }, async (t) => {
   const page = await openApp();
   await page.call("ServiceWorker.enable");
   for (let round = 0; round < 3; round += 1) {
@@ -79,7 +79,7 @@ test("a worker that was stopped starts again and throttles again", { timeout: 60
   }
 });
 
-test("what waits too long is answered as the server would", { timeout: 60_000 }, async () => {
+test("a request that waits too long gets the server's kind of answer", { timeout: 60_000 }, async () => {
   origin.limit({ fair_rate_per_second: 0.05, max_concurrent_requests: 1 });
   const page = await openApp("/app.html", `import { throttleApp } from "/pkg/service-worker.js"; throttleApp({ queueTimeoutMs: 300 });`);
   await warmUp(page);
@@ -92,7 +92,7 @@ test("what waits too long is answered as the server would", { timeout: 60_000 },
   assert.ok(late.every((/** @type {any[]} */ [, wait, code]) => Number(wait) >= 1 && code === "queue_timeout"));
 });
 
-test("an event stream goes past the worker, whatever is in force", { timeout: 60_000 }, async () => {
+test("an event stream bypasses the worker under all limits", { timeout: 60_000 }, async () => {
   let streams = 0;
   origin.files["/app/live"] = (request, response) => {
     streams += 1;
@@ -125,7 +125,7 @@ test("a page with a client of its own is throttled once", { timeout: 90_000 }, a
   t.diagnostic(`100 requests, one at a time, in ${Date.now() - at} ms`);
   assert.equal(origin.seen.most, 1);
 
-  // The worker has forgotten everything but what it stored.
+  // The worker keeps only what it has stored.
   await page.call("ServiceWorker.enable");
   await page.call("ServiceWorker.stopAllWorkers");
   origin.reset();
@@ -138,7 +138,7 @@ for (const [what, worker] of [
   ["its storage fails", `caches.match = async () => { throw new Error("no storage") }; ${WORKER}`],
   ["it cannot start", WORKER.replace("()", `({ transport: "pigeons" })`)],
 ]) {
-  test(`requests are answered by a worker even where ${what}`, { timeout: 60_000 }, async () => {
+  test(`a worker answers requests even if ${what}`, { timeout: 60_000 }, async () => {
     const page = await openApp("/app.html", worker);
     for (let count = 1; count <= 3; count += 1) {
       assert.equal(await page.evaluate(`fetch("/app/here?page=here").then(({ status }) => status)`), 200);
@@ -147,7 +147,7 @@ for (const [what, worker] of [
   });
 }
 
-test("a worker hears again of a page that was in the back/forward cache", { timeout: 60_000 }, async () => {
+test("a page from the back/forward cache registers with the worker again", { timeout: 60_000 }, async () => {
   await (await openApp()).close();
   tabs = [];
   const own = async () => {
@@ -166,7 +166,7 @@ test("a worker hears again of a page that was in the back/forward cache", { time
   await page.evaluate("window.kept = true");
   await page.call("Page.navigate", { url: `${origin.url}/app.html` });
   await until("it is left", 5000, () => page.evaluate("document.title === 'app'").catch(() => false));
-  // What is not there any more is forgotten when another one comes.
+  // Ids of pages that are gone are dropped when another page registers.
   await own();
   assert.equal(await stored(), 1);
   await page.evaluate("history.back()");
@@ -174,7 +174,7 @@ test("a worker hears again of a page that was in the back/forward cache", { time
   await until("both are known", 5000, async () => (await stored()) === 2);
 });
 
-test("a page does not wait for a worker that is not ours, and never answers", { timeout: 60_000 }, async (t) => {
+test("a page does not wait for another app's worker, which never answers", { timeout: 60_000 }, async (t) => {
   const page = await openApp("/app.html", "addEventListener('fetch', () => {});");
   const took = [];
   for (let load = 0; load < 3; load += 1) {
@@ -190,7 +190,7 @@ test("a page does not wait for a worker that is not ours, and never answers", { 
     await until("the worker controls the page", 10_000, () => page.evaluate("window.ready === true").catch(() => false));
   }
   t.diagnostic(`${took.map(Math.round)} ms`);
-  assert.ok(Math.min(...took) < 900, "ours would have had 1000 ms");
+  assert.ok(Math.min(...took) < 900, "the package's own worker would have had 1000 ms");
 });
 
 /** The app under a worker that controls it. */
@@ -198,7 +198,7 @@ async function openApp(path = "/app.html", worker = WORKER) {
   origin.files["/worker.js"] = worker;
   const page = await chromium.open(origin.url + path);
   tabs.push(page);
-  await until("the worker is there", 10_000, () => page.evaluate("window.ready !== undefined").catch(() => false));
+  await until("the worker is active", 10_000, () => page.evaluate("window.ready !== undefined").catch(() => false));
   if ((await page.evaluate("window.ready")) !== true) {
     await page.call("Page.reload");
     const controlled = () => page.evaluate("window.ready === true").catch(() => false);
@@ -208,7 +208,7 @@ async function openApp(path = "/app.html", worker = WORKER) {
 }
 
 /**
- * Lets the worker learn the config: what comes before it passes.
+ * Lets the worker learn the config: earlier requests pass.
  * @param {Tab} page
  */
 async function warmUp(page) {

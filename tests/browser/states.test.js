@@ -1,4 +1,4 @@
-// What the page shows when something is missing: the server, the demo, the package.
+// The page without the server, without the demo or without the package.
 
 import assert from "node:assert/strict";
 import { cp, mkdtemp, rm } from "node:fs/promises";
@@ -21,7 +21,7 @@ before(async () => {
 after(() => browser?.close());
 
 test(
-  "a server that goes away leaves its last figures, and is found again",
+  "without the server the last figures stay, and the contact is restored",
   { timeout: 120_000 },
   async () => {
     let server = await startServer();
@@ -52,7 +52,7 @@ test(
         async () => (await level(page)) === "NORMAL",
         () => shown(page),
       );
-      assert.match(await page.locator("#log").innerText(), /Contact with the server again/);
+      assert.match(await page.locator("#log").innerText(), /Contact with the server restored/);
     } finally {
       await server.stop();
     }
@@ -86,7 +86,7 @@ test("without demo mode there is no load driver", { timeout: 60_000 }, async () 
 });
 
 test(
-  "without the package the page still watches, and sends requests as they are",
+  "without the package the page still shows figures and sends plain requests",
   { timeout: 60_000 },
   async () => {
     const www = await mkdtemp(path.join(tmpdir(), "poolgate-www-"));
@@ -100,7 +100,7 @@ test(
       await ready(page);
       assert.match(
         await clientLine(page),
-        /^The WebAssembly client did not load \(.+\)\. Requests go out as they are\.$/,
+        /^The WebAssembly client did not load \(.+\)\. Requests are sent without it\.$/,
       );
       await page.click("#browser-start");
       await until(
@@ -115,7 +115,7 @@ test(
   },
 );
 
-test("a module that does not compile is told, and requests pass through", { timeout: 60_000 }, async () => {
+test("a module that does not compile is reported, and requests pass through", { timeout: 60_000 }, async () => {
   const server = await startServer();
   try {
     const context = await browser.newContext();

@@ -1,4 +1,4 @@
-// <poolgate-status> as people meet it: what it says, in which colors, and whether everybody can perceive it.
+// <poolgate-status> for its users: its texts, its colors and its accessibility.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -21,7 +21,7 @@ const STATES = {
   unknown: { transport: "none" },
 };
 
-/** A client's double: the element knows nothing of one but this. */
+/** A double of a client, with all that the element uses. */
 const SOURCE = `
   class Source extends EventTarget {
     state = { level: "NORMAL", breaker: "closed", queued: 0, stale: false, transport: "sse" };
@@ -68,7 +68,7 @@ before(async () => {
 after(() => browser?.close());
 
 beforeEach(async () => {
-  // A policy without inline styles must not make it plain.
+  // A policy without inline styles must not remove its styles.
   const policy = "default-src 'self'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'";
   origin = await startOrigin({
     "/status.html": (_, response) => {
@@ -101,7 +101,7 @@ for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
   });
 }
 
-test("it says how long a wait will be, as a range that does not run away", { timeout: 60_000 }, async () => {
+test("it shows the expected wait as a stable range", { timeout: 60_000 }, async () => {
   const page = await open();
   await page.evaluate(([changes]) => void /** @type {any} */ (globalThis).show({}, changes), [STATES.aggressive]);
   assert.match(await text(page), /^▲We are busy; .* \(3 waiting, about 5–10 s\)/);
@@ -111,18 +111,18 @@ test("it says how long a wait will be, as a range that does not run away", { tim
   assert.match(await text(page), /3 waiting, about 2 s/, "it may grow once in five seconds");
   await until("it may grow now", 7000, async () => /about 2–30 s/.test(await text(page)));
   await set(page, { etaMs: null });
-  assert.match(await text(page), /\(3 waiting\)/, "nobody knows");
+  assert.match(await text(page), /\(3 waiting\)/, "the wait is unknown");
   await set(page, { queued: 0 });
   assert.doesNotMatch(await text(page), /waiting/);
 });
 
-test("a banner comes when something of this user waits, and lets try again in an emergency", { timeout: 60_000 }, async () => {
+test("a banner appears when a request of this user waits, with a retry button in an emergency", { timeout: 60_000 }, async () => {
   const page = await open();
   await page.evaluate(() => void /** @type {any} */ (globalThis).show({ variant: "banner" }, { level: "AGGRESSIVE" }));
   const banner = page.locator("poolgate-status .base");
-  assert.equal(await banner.isVisible(), false, "others are concerned");
+  assert.equal(await banner.isVisible(), false, "only other users are affected");
   await set(page, { queued: 1, oldestWaitMs: 500 });
-  assert.equal(await banner.isVisible(), false, "it may be over before it is read");
+  assert.equal(await banner.isVisible(), false, "it may be over before it is announced");
   await page.evaluate("last.source.state.oldestWaitMs = 1500");
   await banner.waitFor({ state: "visible", timeout: 3000 });
   assert.equal(await page.getByRole("button", { name: "Try now" }).count(), 0);
@@ -131,7 +131,7 @@ test("a banner comes when something of this user waits, and lets try again in an
   assert.equal(await page.evaluate("last.source.refreshed"), 1);
 });
 
-test("what is announced is in the page before, and so is the end", { timeout: 60_000 }, async () => {
+test("the live region exists before its first announcement, and the end is announced too", { timeout: 60_000 }, async () => {
   const page = await open();
   await page.evaluate(([changes]) => void /** @type {any} */ (globalThis).show({}, changes), [STATES.normal]);
   const region = page.locator("body > [data-poolgate-announcer]");
@@ -144,21 +144,21 @@ test("what is announced is in the page before, and so is the end", { timeout: 60
   await until("the end is announced", 25_000, async () => (await region.textContent()) === "Back to normal");
 });
 
-test("a level is shown when it has lasted, by a sign and words beside its color", { timeout: 60_000 }, async () => {
+test("a lasting level is shown by icon and words beside its color", { timeout: 60_000 }, async () => {
   const page = await open();
   await page.evaluate(() => void /** @type {any} */ (globalThis).show({}, {}));
   const base = page.locator("poolgate-status .base");
-  assert.equal(await base.isVisible(), false, "there is nothing to say");
+  assert.equal(await base.isVisible(), false, "nothing is shown in the normal state");
   await page.evaluate("last.setAttribute('always', '')");
   assert.equal(await base.isVisible(), true);
   await set(page, { level: "AGGRESSIVE", queued: 3 });
   assert.equal(await base.getAttribute("data-state"), "normal", "it may pass");
-  await until("it has lasted", 4000, async () => (await base.getAttribute("data-state")) === "aggressive");
+  await until("it has lasted long enough", 4000, async () => (await base.getAttribute("data-state")) === "aggressive");
   assert.match(await text(page), /^\u25b2.*3 waiting/);
   assert.equal(await base.evaluate((element) => getComputedStyle(element).color), "rgb(184, 79, 0)");
 });
 
-test("what passes quickly is not shown", { timeout: 60_000 }, async () => {
+test("a short level is not shown", { timeout: 60_000 }, async () => {
   const page = await open();
   await page.evaluate(() => void /** @type {any} */ (globalThis).show({}, {}));
   await set(page, { level: "EMERGENCY" });
@@ -168,7 +168,7 @@ test("what passes quickly is not shown", { timeout: 60_000 }, async () => {
   assert.equal(await page.locator("poolgate-status .base").getAttribute("data-state"), "normal");
 });
 
-test("without a client it asks the server itself, and takes each answer for what it is", { timeout: 60_000 }, async () => {
+test("without a client it polls the server, and understands each answer", { timeout: 60_000 }, async () => {
   const page = await open();
   const answers = /** @type {const} */ ([
     [await golden("moderate"), "moderate", /Slightly slower/],
@@ -189,7 +189,7 @@ test("without a client it asks the server itself, and takes each answer for what
   }
 });
 
-test("it never throws, whatever it is given", { timeout: 60_000 }, async () => {
+test("it never throws, not even with invalid input", { timeout: 60_000 }, async () => {
   const page = await open();
   /** @type {unknown[]} */
   const errors = [];
@@ -209,7 +209,7 @@ test("it never throws, whatever it is given", { timeout: 60_000 }, async () => {
   assert.deepEqual(errors, []);
 });
 
-test("with a real client it tells what the server says", { timeout: 60_000 }, async () => {
+test("with a real client it shows the server's state", { timeout: 60_000 }, async () => {
   const page = await open();
   await page.evaluate(async () => {
     const { createClient } = await import(/** @type {any} */ ("/pkg/index.js"));

@@ -1,4 +1,4 @@
-// The event stream with the browser's own EventSource: what is said acts at once, and a stream that ends comes back.
+// The event stream with the browser's EventSource: events act at once, and a broken stream is opened again.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -21,9 +21,9 @@ const EPOCH = JSON.parse(NORMAL).epoch;
 let origin;
 /** @type {import("playwright-core").Browser} */
 let browser;
-/** All that were asked for, in order. @type {Stream[]} */
+/** All requested streams, in order. @type {Stream[]} */
 let streams;
-/** How many of the next ones are refused. */
+/** Number of the next requests to refuse. */
 let refused = 0;
 
 before(async () => {
@@ -58,7 +58,7 @@ function accept(request, response) {
   }
 }
 
-test("a config is in force as soon as it is pushed, and what is malformed is ignored", { timeout: 60_000 }, async () => {
+test("a pushed config acts at once, and a malformed one is ignored", { timeout: 60_000 }, async () => {
   const page = await open();
   const stream = await nth(1);
   assert.match(stream.url, /^\/api\/v1\/health\/database\/events\?client=[0-9a-z]{6,11}$/);
@@ -71,9 +71,9 @@ test("a config is in force as soon as it is pushed, and what is malformed is ign
   }
   stream.say("heartbeat", JSON.stringify({ epoch: EPOCH, version: 42 }));
   stream.say("config", JSON.stringify({ ...JSON.parse(MODERATE), version: 43, max_concurrent_requests: 2 }));
-  await until("it has heard all that", 2000, async () => (await state(page)).config.version === 43);
+  await until("it has received all events", 2000, async () => (await state(page)).config.version === 43);
   assert.deepEqual([(await state(page)).level, (await state(page)).transport], ["MODERATE", "sse"]);
-  assert.deepEqual([origin.seen.asked, streams.length, stream.isOpen], [0, 1, true], "nobody has to ask");
+  assert.deepEqual([origin.seen.asked, streams.length, stream.isOpen], [0, 1, true], "no poll is needed");
   assert.deepEqual(await page.evaluate("synced"), [{ stale: false, transport: "sse" }]);
   await page.evaluate("client.close()");
   await until("it is closed", 2000, () => !stream.isOpen);
@@ -81,7 +81,7 @@ test("a config is in force as soon as it is pushed, and what is malformed is ign
   await page.close();
 });
 
-test("a heartbeat with a newer version is a reason to ask", { timeout: 60_000 }, async () => {
+test("a heartbeat with a newer version causes a poll", { timeout: 60_000 }, async () => {
   const page = await open();
   const stream = await nth(1);
   stream.say("config", NORMAL);
@@ -97,7 +97,7 @@ for (const [how, end] of /** @type {[string, () => void][]} */ ([
   ["breaks", () => streams[0]?.breaks()],
   ["is refused", () => {}],
 ])) {
-  test(`one that ${how} is replaced by asking, and tried again`, { timeout: 60_000 }, async () => {
+  test(`a stream that ${how} is replaced by polling and opened again`, { timeout: 60_000 }, async () => {
     refused = how === "is refused" ? 1 : 0;
     const page = await open();
     await nth(1);
@@ -107,14 +107,14 @@ for (const [how, end] of /** @type {[string, () => void][]} */ ([
     const second = await nth(2);
     second.say("config", MODERATE);
     await until("the stream is back", 2000, async () => (await state(page)).transport === "sse");
-    // The browser tries again by itself after three seconds: without jitter, and it must not.
+    // The browser reconnects by itself after three seconds without jitter; it must not.
     await new Promise((later) => setTimeout(later, 4000));
     assert.deepEqual([streams.length, second.isOpen], [2, true]);
     await page.close();
   });
 }
 
-test("after a goodbye it comes back later, and a closed client does not", { timeout: 60_000 }, async () => {
+test("after a goodbye the stream is opened again later, but not by a closed client", { timeout: 60_000 }, async () => {
   const [stays, closes] = [await open(), await open()];
   const said = Date.now();
   await nth(2);
@@ -132,7 +132,7 @@ test("after a goodbye it comes back later, and a closed client does not", { time
   await Promise.all([stays.close(), closes.close()]);
 });
 
-test("a listener may close the client in the midst of the news", { timeout: 60_000 }, async () => {
+test("a listener may close the client during an event", { timeout: 60_000 }, async () => {
   const page = await open();
   await page.evaluate("client.addEventListener('config', () => client.close())");
   const stream = await nth(1);
@@ -158,7 +158,7 @@ function state(page) {
 }
 
 /**
- * The stream that was asked for as the nth, once there is one.
+ * The nth requested stream, once it is requested.
  * @param {number} count
  */
 function nth(count) {

@@ -1,4 +1,5 @@
-// The tabs of one browser act as one client: one event stream, one rate, one concurrency limit, whoever comes and goes.
+// The tabs of one browser act as one client, with one event stream, one rate and one concurrency limit, while tabs come
+// and go.
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
@@ -45,12 +46,12 @@ test("two tabs have one stream, one config and one rate", { timeout: 60_000 }, a
   t.diagnostic(`arrived in 4 s at 20/s: ${counts}; at most ${origin.seen.most} at a time`);
   const total = counts[0] + counts[1];
   assert.ok(total > 55 && total < 100, `${total} in 4 s at 20 a second`);
-  assert.ok(Math.min(...counts) > total / 4, `each has its part: ${counts}`);
+  assert.ok(Math.min(...counts) > total / 4, `each tab has its share: ${counts}`);
   assert.ok(origin.seen.most <= 5);
   assert.deepEqual([origin.seen.streams, origin.seen.mostStreams], [0, 1]);
 });
 
-test("one slot is never used twice, and everybody gets a turn", { timeout: 60_000 }, async (t) => {
+test("no slot is used twice at a time, and every tab gets a turn", { timeout: 60_000 }, async (t) => {
   origin.limit({ fair_rate_per_second: 100, max_concurrent_requests: 1 });
   const pages = [await open(), await open(), await open()];
   await Promise.all(pages.map((page, index) => send(page, 60, `${index}`)));
@@ -58,13 +59,13 @@ test("one slot is never used twice, and everybody gets a turn", { timeout: 60_00
   const firstDone = origin.seen.app.findIndex(({ page }, index) => page !== origin.seen.app[0]?.page && index > 0);
   t.diagnostic(`at most ${origin.seen.most} at a time; the second tab after ${firstDone} requests`);
   assert.equal(origin.seen.most, 1);
-  assert.ok(firstDone < 60, "nobody waits until another one is done");
+  assert.ok(firstDone < 60, "no tab waits until another one is done");
 });
 
 for (const role of ["leader", "follower"]) {
   for (const end of /** @type {const} */ (["closes", "crashes"])) {
     test(`a ${role} that ${end} gives its share back`, { timeout: 60_000 }, async (t) => {
-      // Slots are what is short, and whoever has gone can give back none in order: its requests never end.
+      // Slots are scarce, and the tab that ends cannot give any back: its requests never end.
       origin.limit({ fair_rate_per_second: 1000, max_concurrent_requests: 4 });
       origin.work.ms = 5000;
       const pages = [await open(), await open()];
@@ -75,10 +76,10 @@ for (const role of ["leader", "follower"]) {
       await until("it holds all slots", 5000, () => arrived("gone") === 4);
       await send(stays, 30, "stays");
       await sleep(400);
-      assert.equal(arrived("stays"), 0, "there is nothing left for it");
+      assert.equal(arrived("stays"), 0, "no slot is left for it");
       const at = Date.now();
       await (end === "closes" ? gone.close() : crash(gone));
-      await until("the other one goes on", 5000, () => arrived("stays") > 0);
+      await until("the other tab continues", 5000, () => arrived("stays") > 0);
       const took = (origin.seen.app.find(({ page }) => page === "stays")?.at ?? Infinity) - at;
       t.diagnostic(`its slots were used again after ${took} ms`);
       assert.ok(took < 1000, `${took} ms`);
@@ -96,7 +97,7 @@ test("a leader whose script hangs is replaced", { timeout: 60_000 }, async (t) =
   });
   const at = Date.now();
   await send(follower, 20, "goes on");
-  await until("the other one sends", 5000, () => arrived("goes on") === 20);
+  await until("the other tab sends", 5000, () => arrived("goes on") === 20);
   t.diagnostic(`${Date.now() - at} ms for 20 requests`);
   assert.ok(Date.now() - at < 2000);
   await hanging;
@@ -104,22 +105,22 @@ test("a leader whose script hangs is replaced", { timeout: 60_000 }, async (t) =
   await until("one stream is left", 5000, () => origin.open() === 1);
 });
 
-test("a leader that hangs for good is replaced by a tab that wants nothing", { timeout: 90_000 }, async (t) => {
+test("a leader that hangs for ever is replaced by an idle tab", { timeout: 90_000 }, async (t) => {
   origin.limit({ fair_rate_per_second: 100, max_concurrent_requests: 4 });
   const pages = [await open(), await open()];
   await settled(pages);
   const [leader, follower] = /** @type {[Page, Page]} */ (await leaderFirst(pages));
   await hang(leader);
   const at = Date.now();
-  await until("the other one leads", 40_000, async () => `${await transports([follower])}` === "sse");
+  await until("the other tab leads", 40_000, async () => `${await transports([follower])}` === "sse");
   t.diagnostic(`after ${Date.now() - at} ms`);
   origin.limit({ fair_rate_per_second: 50, max_concurrent_requests: 4 });
-  await until("it hears what is new", 5000, async () => (await states([follower]))[0]?.ratePerSecond === 50);
+  await until("it receives the new config", 5000, async () => (await states([follower]))[0]?.ratePerSecond === 50);
   await send(follower, 20, "goes on");
   await until("it sends", 5000, () => arrived("goes on") === 20);
 });
 
-test("tabs that wait for an open breaker leave the lead where it is", { timeout: 60_000 }, async (t) => {
+test("tabs that wait for an open breaker do not change the leader", { timeout: 60_000 }, async (t) => {
   const pages = [await open(), await open(), await open()];
   await settled(pages);
   const talk = await listen();
@@ -132,19 +133,19 @@ test("tabs that wait for an open breaker leave the lead where it is", { timeout:
   assert.ok(perSecond < 50, `${perSecond} messages a second`);
 });
 
-test("a leader that does not know the limit yet is not replaced by tabs that do", { timeout: 60_000 }, async (t) => {
-  // Without a stream each hears of it by the header of an answer of its own, and the leader has none.
+test("a leader that does not know the limit yet is not replaced by tabs that know it", { timeout: 60_000 }, async (t) => {
+  // Without a stream each tab learns of the limit from the header of its own response, and the leader has none.
   const pages = [await open({ transport: "poll" }), await open({ transport: "poll" }), await open({ transport: "poll" })];
   await until("one leads", 5000, async () => `${(await transports(pages)).sort()}` === "poll,shared,shared");
   const followers = (await transports(pages)).flatMap((kind, index) => (kind === "shared" ? [pages[index]] : []));
   const talk = await listen();
-  // Nor can it ask: the header is all there is.
+  // It cannot poll either: the header is the only source.
   origin.files["/api/v1/health/database/throttling-config"] = () => {};
   origin.limit({ fair_rate_per_second: 20, max_concurrent_requests: 2 });
   for (const page of followers) await keepSending(/** @type {Page} */ (page));
   const { leaders, perSecond } = await talk.during(4000);
   t.diagnostic(`${leaders} leaders, ${perSecond} messages a second, ${origin.seen.app.length} requests in 4 s at 20 a second`);
-  assert.equal(leaders, 0, "nobody else has begun to lead");
+  assert.equal(leaders, 0, "no other tab has begun to lead");
   assert.ok(perSecond < 50, `${perSecond} messages a second`);
   assert.ok(origin.seen.app.length > 40 && origin.seen.app.length < 130, `${origin.seen.app.length} requests`);
   assert.ok((await states(pages)).every(({ enforced }) => enforced), "all know");
@@ -176,7 +177,7 @@ test("a worker shares with its page", { timeout: 60_000 }, async () => {
   assert.deepEqual([origin.seen.most, origin.seen.mostStreams], [1, 1]);
 });
 
-test("whoever does not share has a stream of its own, and one without Web Locks polls", { timeout: 60_000 }, async () => {
+test("a client that does not share has its own stream, and one without Web Locks polls", { timeout: 60_000 }, async () => {
   const alone = await open({ shareAcrossTabs: false });
   await until("it streams", 5000, async () => `${await transports([alone])}` === "sse");
   await alone.close();
@@ -185,7 +186,7 @@ test("whoever does not share has a stream of its own, and one without Web Locks 
   assert.deepEqual(await transports([old]), ["poll"]);
 });
 
-test("where locks are refused, each limits itself", { timeout: 60_000 }, async () => {
+test("if locks are refused, each tab limits itself", { timeout: 60_000 }, async () => {
   origin.limit({ fair_rate_per_second: 20, max_concurrent_requests: 2 });
   await context.addInitScript(() => {
     LockManager.prototype.request = () => Promise.reject(new DOMException("refused", "SecurityError"));
@@ -204,10 +205,10 @@ test("where locks are refused, each limits itself", { timeout: 60_000 }, async (
     void (/** @type {any} */ (window).client.fetch("/app/on-its-way"));
     for (const type of ["freeze", "resume", "visibilitychange"]) document.dispatchEvent(new Event(type));
   });
-  // Long enough for a tab that follows to give back what it does not need.
+  // Long enough for a following tab to give back the slots that it does not need.
   await sleep(3500);
   await send(back, 2, "later");
-  await until("one that was frozen goes on", 5000, () => arrived("later") === 2);
+  await until("the frozen tab continues", 5000, () => arrived("later") === 2);
 });
 
 /** A tab with a client. */
@@ -249,7 +250,7 @@ function states(pages) {
 }
 
 /**
- * Waits until all know the config, from one stream.
+ * Waits until all tabs know the config from one stream.
  * @param {Page[]} pages
  */
 async function settled(pages) {
@@ -266,7 +267,7 @@ async function leaderFirst(pages) {
 }
 
 /**
- * Ends the page's renderer.
+ * Kills the page's renderer.
  * @param {Page} page
  */
 async function crash(page) {
@@ -277,7 +278,7 @@ async function crash(page) {
 }
 
 /**
- * Blocks the page's script, for as long as there is one.
+ * Blocks the page's script for ever.
  * @param {Page} page
  */
 async function hang(page) {
@@ -285,7 +286,7 @@ async function hang(page) {
 }
 
 /**
- * Has more to send than may be sent, and goes on whatever comes of it.
+ * Keeps sending more than is allowed and ignores the results.
  * @param {Page} page
  */
 function keepSending(page) {
@@ -295,7 +296,7 @@ function keepSending(page) {
   });
 }
 
-/** Hears what the tabs say to each other. */
+/** Records the messages between tabs. */
 async function listen() {
   origin.files["/listen.html"] = "<!doctype html><title>listens</title>";
   const page = await context.newPage();
@@ -309,7 +310,7 @@ async function listen() {
   }, origin.url);
   return {
     /**
-     * How many have said that they lead, and how much was said.
+     * Number of tabs that announced that they lead, and number of messages.
      * @param {number} ms
      */
     async during(ms) {

@@ -1,4 +1,4 @@
-// Separate browsers under load: the requests of each are throttled for real, counted on the wire, and recover.
+// Separate browsers under load: the requests of each are throttled, counted by the server, and recover.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -9,7 +9,7 @@ import { startServer } from "./support/server.js";
 import { until } from "./support/until.js";
 
 const BROWSERS = 8;
-/** What each wants to send, requests a second: far above a fair share of 125 among 208. */
+/** Demand of each browser in requests per second, far above a fair share of 125 among 208. */
 const WANTED_PER_SECOND = 10;
 const MEASURED_MS = 8_000;
 
@@ -31,7 +31,7 @@ after(async () => {
 });
 
 test(
-  `${BROWSERS} browsers are throttled while the database is short, and only then`,
+  `${BROWSERS} browsers are throttled during an overload, and only then`,
   { timeout: 180_000 },
   async (t) => {
     await t.test("they join a server under load", async () => {
@@ -46,7 +46,7 @@ test(
       );
     });
 
-    await t.test("their requests wait in their own queues, and few arrive", async () => {
+    await t.test("their requests wait in their own queues, and few reach the server", async () => {
       await each(async ({ page }) => {
         await page.fill('#browser [name="rate"]', String(WANTED_PER_SECOND));
         await page.fill('#browser [name="hold_ms"]', String(LOAD.hold_ms));
@@ -70,17 +70,17 @@ test(
         const wanted = end.wanted - begin.wanted;
         const sent = end.sent - begin.sent;
         assert.ok(wanted > 40, `browser ${index} wanted ${wanted}`);
-        assert.ok(sent < wanted / 2, `browser ${index} sent ${sent} of the ${wanted} it wanted`);
+        assert.ok(sent < wanted / 2, `browser ${index} sent ${sent} of ${wanted} wanted requests`);
       });
       const sent = to.reduce((sum, end, index) => sum + end.sent - (from[index]?.sent ?? 0), 0);
       const rate = ((sent / MEASURED_MS) * 1000).toFixed(1);
       t.diagnostic(
         `${BROWSERS} browsers sent ${rate} requests a second of ${BROWSERS * WANTED_PER_SECOND} wanted`,
       );
-      assert.ok(sent >= BROWSERS, `nobody is starved: ${sent} arrived`);
+      assert.ok(sent >= BROWSERS, `no browser is starved: ${sent} arrived`);
     });
 
-    await t.test("what they sent succeeds", async () => {
+    await t.test("the requests that they send succeed", async () => {
       const [succeeded = 0, rejected = 0, failed = 0] = await Promise.all(
         ["succeeded", "rejected", "failed"].map(sum),
       );
@@ -92,7 +92,7 @@ test(
 
     await t.test("they recover when the load is gone", async () => {
       await server.stopLoad();
-      // Eight browsers of 10/s that hold 200 ms ask for 16 of 25 permits: there is room for all.
+      // Eight browsers at 10/s with a hold time of 200 ms need 16 of 25 permits, so all fit.
       await until(
         "no queue is left",
         30_000,
@@ -107,7 +107,7 @@ test(
       );
       const before = await Promise.all(visitors.map(measure));
       await until(
-        "requests flow as they are wanted",
+        "requests pass without limits",
         20_000,
         async () => {
           const now = await Promise.all(visitors.map(measure));
@@ -124,7 +124,7 @@ test(
   },
 );
 
-/** A visitor whose requests to the lab are counted as the browser sends them. */
+/** A visitor whose lab requests are counted as the browser sends them. */
 async function join() {
   const visitor = await visit(browser, server.url);
   let sent = 0;
@@ -140,7 +140,7 @@ async function measure({ page, sent }) {
 }
 
 /**
- * A figure of all browsers together.
+ * A figure summed over all browsers.
  * @param {string} key
  */
 async function sum(key) {

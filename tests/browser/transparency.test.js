@@ -1,5 +1,5 @@
-// client.fetch beside the browser's own fetch: the same arguments, and the server must be asked the same and the page must
-// get the same. Once with nothing that limits, once with every request forced through the queue.
+// client.fetch compared with the browser's fetch: for equal arguments the server must get the same request and the page
+// the same result. Runs without limits, and with all requests forced through the queue.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -13,7 +13,7 @@ import { startOrigin } from "./support/origin.js";
 
 const CASES_FILE = readFileSync(new URL("support/fetch-cases.js", import.meta.url), "utf8");
 
-/** The browser itself decides from one time to the next how often these are sent. */
+/** Headers that the browser itself sends in one run and not in another. */
 const MAY_BE_SENT = new Set([
   "aborted at once",
   "a connection that breaks",
@@ -22,16 +22,16 @@ const MAY_BE_SENT = new Set([
   "a stream that is not needed any more",
 ]);
 
-/** Failures that look like a network's, so that they are worth another attempt. */
+/** Failures that look like network errors, so that they may be retried. */
 const TRIED_AGAIN = new Set(["a redirect is an error", "redirects in a circle", "bad integrity"]);
 
-/** A page with `client`, and `run(how, name, elsewhere)`. */
+/** A page with `client` and `run(how, name, elsewhere)`. */
 const PAGE = `<!doctype html><title>transparency</title><script type="module">
   import { createClient } from "/pkg/index.js";
   import { CASES, STREAM_CASES, outcome } from "/fetch-cases.js";
 
   const native = globalThis.fetch.bind(globalThis);
-  /** Calls that take the only slot until they are told to end. */
+  /** Occupies the only slot until told to end. */
   const slots = [];
   const host = (...args) =>
     args[0] === "/app/slot" ? new Promise((resolve) => slots.push(() => resolve(new Response()))) : native(...args);
@@ -85,12 +85,12 @@ after(async () => {
   await Promise.all([http, http2, elsewhere].map((site) => site?.origin.stop()));
 });
 
-test("nothing limits", { timeout: 120_000 }, (t) => compare(t, http, CASES, "client"));
-test("everything waits", { timeout: 120_000 }, (t) => compare(t, http, CASES, "queued"));
-test("every option is on", { timeout: 120_000 }, (t) => compare(t, http, CASES, "withOptions"));
-test("streams, nothing limits", { timeout: 60_000 }, (t) => compare(t, http2, STREAM_CASES, "client"));
-test("streams, every option is on", { timeout: 60_000 }, (t) => compare(t, http2, STREAM_CASES, "withOptions"));
-test("streams, everything waits", { timeout: 60_000 }, (t) => compare(t, http2, STREAM_CASES, "queued"));
+test("without limits", { timeout: 120_000 }, (t) => compare(t, http, CASES, "client"));
+test("with every request queued", { timeout: 120_000 }, (t) => compare(t, http, CASES, "queued"));
+test("with every option on", { timeout: 120_000 }, (t) => compare(t, http, CASES, "withOptions"));
+test("streams without limits", { timeout: 60_000 }, (t) => compare(t, http2, STREAM_CASES, "client"));
+test("streams with every option on", { timeout: 60_000 }, (t) => compare(t, http2, STREAM_CASES, "withOptions"));
+test("streams with every request queued", { timeout: 60_000 }, (t) => compare(t, http2, STREAM_CASES, "queued"));
 
 /**
  * @param {import("node:test").TestContext} t

@@ -1,4 +1,4 @@
-// What is vendored is what its publisher made, and the page asks the browser to check that.
+// The vendored files are the publisher's, and the page asks the browser to check that.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -27,7 +27,7 @@ test("uPlot's files have the checksums of the npm package's", async () => {
   assert.deepEqual(present.sort(), listed.sort());
 });
 
-test("VERSION is the version that the script names", async () => {
+test("VERSION is the version in the script", async () => {
   const version = (await readFile(new URL("VERSION", UPLOT), "utf8")).trim();
   const script = await readFile(new URL("uPlot.iife.min.js", UPLOT), "utf8");
   assert.match(script.slice(0, 200), new RegExp(`uPlot.*v${version.replaceAll(".", "\\.")}\\b`));
@@ -44,7 +44,7 @@ test("index.html pins both files by their hash", async () => {
   }
 });
 
-test("the page has no inline script or style, and loads nothing from elsewhere", async () => {
+test("the page has no inline script or style, and loads nothing from other origins", async () => {
   const index = await readFile(new URL("index.html", WWW), "utf8");
   assert.doesNotMatch(index, /<script(?![^>]*\bsrc=)/);
   assert.doesNotMatch(index, /<style|\sstyle=|\son[a-z]+=/);

@@ -1,4 +1,4 @@
-// A call that waits means what it meant when it was made, wherever its page has gone since.
+// A queued call keeps the meaning it had when it was made, even if its page has navigated since.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -26,7 +26,7 @@ for (const [what, move] of [
   ["another base", `document.head.append(Object.assign(document.createElement("base"), { href: "/elsewhere/" }))`],
   ["another address", `history.pushState(null, "", "/elsewhere/")`],
 ]) {
-  test(`a relative address keeps its meaning, though the page has ${what}`, { timeout: 60_000 }, async () => {
+  test(`a relative URL keeps its meaning after the page has ${what}`, { timeout: 60_000 }, async () => {
     origin.limit({ fair_rate_per_second: 1000, max_concurrent_requests: 1 });
     origin.reset();
     const page = await browser.newPage();

@@ -1,5 +1,5 @@
-// The package in applications as bundlers, browsers and workers get it: each built, opened in Chromium, and throttled by
-// a real server.
+// The package through bundlers, browsers and workers: each app is built, opened in Chromium, and throttled by a real
+// server.
 
 import assert from "node:assert/strict";
 import { copyFile, readFile } from "node:fs/promises";
@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { nodeResolve } from "@rollup/plugin-node-resolve";
-// @ts-expect-error its types are where nobody finds them
+// @ts-expect-error its types cannot be resolved
 import { importMetaAssets } from "@web/rollup-plugin-import-meta-assets";
 import * as esbuild from "esbuild";
 import { rollup } from "rollup";
@@ -21,7 +21,7 @@ import { settle, startLimited } from "./stranger.js";
 
 const MINUTE = 60_000;
 
-/** The application: what it met is in `window.used`. At ten a second, six requests take half a second. */
+/** The application: it records its results in `window.used`. At ten a second, six requests take half a second. */
 const APP = (/** @type {string} */ entry) => `
   import { createClient } from "${entry}";
   import { PoolgateStatus } from "@poolgate/client/status";
@@ -60,13 +60,13 @@ after(async () => {
   await stranger?.leave();
 });
 
-test("Vite builds it without a word of configuration", { timeout: MINUTE }, async () => {
+test("Vite builds it without configuration", { timeout: MINUTE }, async () => {
   const root = await viteApp("vite");
   await vite.build({ root, base: "./", logLevel: "warn" });
   await throttled("/vite/dist/index.html");
 });
 
-test("the oldest Vite that is still in use builds it, and the README's recipe for React, as they are", { timeout: MINUTE }, async () => {
+test("the oldest Vite still in use builds it and the README's recipe for React, unchanged", { timeout: MINUTE }, async () => {
   const root = await viteApp("vite5");
   await vite5.build({ root, base: "./", logLevel: "warn" });
   await throttled("/vite5/dist/index.html");
@@ -108,7 +108,7 @@ for (const [how, entry, optimizeDeps] of /** @type {[string, string, import("vit
 ])) {
   test(`Vite serves ${how} in development`, { timeout: MINUTE }, async () => {
     const root = await viteApp(`vite serves ${how}`.replaceAll(" ", "-"), entry);
-    // The packages of this test are links, which lead out of the project.
+    // The packages of this test are links that lead out of the project.
     const serving = { host: "127.0.0.1", port: 0, proxy: { "/api": server.url }, fs: { strict: false } };
     const dev = await vite.createServer({ root, logLevel: "warn", server: serving, optimizeDeps });
     try {
@@ -121,7 +121,7 @@ for (const [how, entry, optimizeDeps] of /** @type {[string, string, import("vit
   });
 }
 
-test("webpack builds it without a word of configuration", { timeout: MINUTE }, async () => {
+test("webpack builds it without configuration", { timeout: MINUTE }, async () => {
   const entry = await stranger.write("webpack/app.js", APP("@poolgate/client"));
   await stranger.write("webpack/index.html", html("dist/main.js", "text/javascript"));
   const path = join(stranger.project, "webpack/dist");
@@ -151,7 +151,7 @@ test("esbuild builds the inline entry into one classic script", { timeout: MINUT
   await throttled("/esbuild-inline/index.html");
 });
 
-test("a page without a bundler imports it from where npm put it", { timeout: MINUTE }, async () => {
+test("a page without a bundler imports it from node_modules", { timeout: MINUTE }, async () => {
   const folder = "/node_modules/@poolgate/client";
   const app = APP("@poolgate/client").replace(/"@poolgate\/client(\/\w+)?"/g, (_, entry = "/index") => `"${folder}${entry}.js"`);
   await stranger.write("plain/app.js", app);
@@ -160,7 +160,7 @@ test("a page without a bundler imports it from where npm put it", { timeout: MIN
 });
 
 for (const bundled of [true, false]) {
-  test(`an app that knows nothing of it is throttled by a ${bundled ? "bundled" : "plain"} service worker`, { timeout: MINUTE }, async () => {
+  test(`an unchanged app is throttled by a ${bundled ? "bundled" : "plain"} service worker`, { timeout: MINUTE }, async () => {
     const folder = bundled ? "worker-bundled" : "worker-plain";
     const worker = (/** @type {string} */ entry) => `import { throttleApp } from "${entry}"; throttleApp();`;
     const outdir = join(stranger.project, folder);
@@ -177,7 +177,7 @@ for (const bundled of [true, false]) {
       await navigator.serviceWorker.ready;
       const send = () => fetch("/api/v1/lab/hold?hold_ms=1");
       const use = async () => {
-        // The worker learns of the limit with its first request, which passes.
+        // The worker learns of the limit from its first request, which passes.
         await send();
         await new Promise((later) => setTimeout(later, 500));
         const at = performance.now();

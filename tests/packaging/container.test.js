@@ -1,4 +1,4 @@
-// The image and the compose file, as far as they can be checked where no container engine runs.
+// Checks of the image and the compose file that need no container engine.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -29,7 +29,7 @@ test("the commands that build the image exist", async () => {
   assert.match(build, /cargo build --locked --release --package poolgate-server --bin poolgate/);
 });
 
-test("the image holds the binary where it starts it, runs as nobody and stops on SIGTERM", async () => {
+test("the image starts its binary, runs as nobody and stops on SIGTERM", async () => {
   const [from, path] = argument(image, "COPY").split(" ").slice(1);
   assert.ok(argument(stages[0], "RUN").includes(`target/release/poolgate ${from}`));
   assert.deepEqual(JSON.parse(argument(image, "ENTRYPOINT")), [path]);
@@ -41,18 +41,18 @@ test("the image holds the binary where it starts it, runs as nobody and stops on
   assert.match(await run(binary, [check[1], "--help"]), /Usage: poolgate healthcheck/);
 });
 
-test("what both files set in the environment are settings of the server", async () => {
+test("both files set only environment variables that the server knows", async () => {
   const environment = compose.services.app.environment;
   const fromImage = argument(image, "ENV").split("=");
   const env = { ...interpolated(environment), [fromImage[0]]: fromImage[1] };
   const PATH = process.env.PATH ?? "";
   await run(binary, ["--check-config"], { env: { ...env, PATH } });
-  // The check can fail: a misspelled setting is named.
+  // Proves that the check can fail: a misspelled setting is named.
   const misspelled = { ...env, PATH, POOLGATE_SERVER__BINDD: "0.0.0.0:8000" };
   await assert.rejects(run(binary, ["--check-config"], { env: misspelled }), /bindd/i);
 });
 
-test("the app waits for a healthy database and is published on loopback alone", () => {
+test("the app waits for a healthy database and is published only on loopback", () => {
   const { app, db } = compose.services;
   assert.deepEqual(Object.keys(compose.services), ["app", "db"]);
   assert.equal(app.depends_on.db.condition, "service_healthy");
@@ -67,7 +67,7 @@ test("the app waits for a healthy database and is published on loopback alone", 
   assert.deepEqual(Object.keys(compose.volumes), volumes);
 });
 
-test("the app's database is the one that the compose file starts", () => {
+test("the app uses the database that the compose file starts", () => {
   const url = new URL(interpolated(compose.services.app.environment).DATABASE_URL);
   const db = interpolated(compose.services.db.environment);
   assert.equal(url.hostname, "db");
@@ -81,7 +81,7 @@ test("docker compose accepts the file", { skip: engine }, async () => {
 });
 
 /**
- * A Dockerfile's instructions, stage by stage; continued lines joined, comments gone.
+ * A Dockerfile's instructions by stage; continued lines joined, comments removed.
  * @param {string} text
  */
 function readStages(text) {

@@ -1,4 +1,4 @@
-// The first command of the README: it starts, answers, and ends as its server does.
+// The README's first command starts, answers, and ends as its server does.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -29,7 +29,7 @@ test("cargo xtask demo serves page and API and ends on SIGTERM with its server's
     assert.equal(wasm.headers.get("content-type"), "application/wasm");
     assert.ok(await WebAssembly.compile(await wasm.arrayBuffer()));
 
-    // An open event stream must not hold the shutdown up.
+    // An open event stream must not delay the shutdown.
     const stream = request(`${demo.url}/api/v1/health/database/events`).end();
     stream.on("error", () => {});
     const [response] = await once(stream, "response");

@@ -1,4 +1,4 @@
-// A Poolgate server with a GraphQL route of its own in front of it, as an app would have.
+// A server with a GraphQL route in front of a Poolgate server, like an app.
 
 import { createServer, request } from "node:http";
 
@@ -8,7 +8,7 @@ const SCHEMA = buildSchema("type Query { products: [Product!]! } type Product { 
 const ROOT = { products: [{ name: "lamp" }, { name: "chair" }] };
 
 /**
- * Answers `/graphql`, and hands on everything else.
+ * Answers `/graphql` and forwards all other requests.
  * @param {string} upstream
  */
 export async function startGraphql(upstream) {

@@ -1,4 +1,4 @@
-// The npm tarball in a stranger's project: it installs, imports, type-checks and throttles against a real server.
+// The npm tarball in a new project: it installs, imports, type-checks and throttles against a real server.
 
 import assert from "node:assert/strict";
 import { readFile, readdir, writeFile } from "node:fs/promises";
@@ -13,8 +13,8 @@ import { settle } from "./stranger.js";
 const MINUTE = 60_000;
 
 /**
- * Everything that a page loads, as brotli sends it, and the status element, as gzip does. Raised only by a commit that
- * says why; 32 KB is the goal.
+ * All that a page loads, in brotli, and the status element, in gzip. Raise a limit only in a commit that says why; 32
+ * KB is the goal.
  */
 const MOST_BYTES = { page: 32_768, status: 5_000 };
 
@@ -36,13 +36,13 @@ test("publint and Are the types wrong? find nothing", { timeout: MINUTE }, async
   const { publint } = await import("publint");
   const { messages } = await publint({ pkgDir: join(project, "node_modules/@poolgate/client"), strict: true });
   assert.deepEqual(messages, []);
-  // Its exit status says whether there is a problem, for those who import modules as modules; what has no types is left out.
+  // Its exit status reports problems for users of ES modules; entries without types are excluded.
   const untyped = ["./poolgate_client_bg.wasm", "./custom-elements.json", "./package.json"];
   const attw = fileURLToPath(new URL("node_modules/.bin/attw", import.meta.url));
   await run(attw, [stranger.tarball, "--profile", "esm-only", "--exclude-entrypoints", ...untyped], { cwd: project });
 });
 
-test("what each entry exports is what its declarations say", async () => {
+test("each entry exports what its declarations say", async () => {
   const folder = join(project, "node_modules/@poolgate/client");
   for (const [entry, declarations] of [
     ["index.js", "index.d.ts"],
@@ -57,7 +57,7 @@ test("what each entry exports is what its declarations say", async () => {
   }
 });
 
-test("what a page loads is no more than it was", async (t) => {
+test("a page loads no more than the limits", async (t) => {
   const folder = join(project, "node_modules/@poolgate/client");
   /** @param {string} file @returns {Promise<string[]>} */
   const loaded = async (file) => {
@@ -80,7 +80,7 @@ test("what a page loads is no more than it was", async (t) => {
   }
 });
 
-test("a debugger finds what each script was made of", async () => {
+test("a debugger finds the sources of each script", async () => {
   const folder = join(project, "node_modules/@poolgate/client");
   const maps = (await readdir(folder)).filter((file) => file.endsWith(".js.map"));
   assert.ok(maps.length >= 4, `${maps}`);
@@ -91,7 +91,7 @@ test("a debugger finds what each script was made of", async () => {
   }
 });
 
-test("nothing but the package comes along", async () => {
+test("the package installs without dependencies", async () => {
   const listed = await run("npm", ["ls", "--all", "--parseable"], { cwd: project });
   assert.deepEqual(listed.trim().split("\n").slice(1), [join(project, "node_modules/@poolgate/client")]);
 });
@@ -128,13 +128,13 @@ test("Node imports it and a request goes through the gate of a real server", asy
   }
 });
 
-test("importing it touches nothing of a browser, as server-side rendering needs", async () => {
+test("importing it uses no browser API, as server-side rendering needs", async () => {
   const code = `await import("@poolgate/client"); await import("@poolgate/client/status"); console.log("imported");`;
   const options = { cwd: project, timeout: MINUTE, env: plainEnvironment() };
   assert.equal(await run(process.execPath, ["--input-type=module", "-e", code], options), "imported\n");
 });
 
-test("its types are what a TypeScript user expects, and refuse what they should", async () => {
+test("its types accept correct use and refuse mistakes", async () => {
   const tsc = join(process.env.POOLGATE_TOOLS ?? "", ".bin/tsc");
   const flags = ["--strict", "--noEmit", "--pretty", "false", "--target", "es2023", "--lib", "es2023,dom,dom.iterable"];
   const check = (/** @type {string} */ file, /** @type {string[]} */ resolution) =>

@@ -1,4 +1,4 @@
-// Programs as a user would run them, each for a bounded time.
+// Runs programs as a user would, each with a time limit.
 
 import { execFile, spawn } from "node:child_process";
 import { dirname, join } from "node:path";
@@ -13,7 +13,7 @@ const READY = /^Poolgate listening on (http:\/\/\S+)$/m;
 export const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 
 /**
- * Runs a program to its end and answers what it printed; an error holds both outputs.
+ * Runs a program to its end and returns its output; an error contains both outputs.
  * @param {string} program
  * @param {string[]} args
  * @param {import("node:child_process").ExecFileOptions} [options]
@@ -24,7 +24,10 @@ export async function run(program, args, options = {}) {
   return String(stdout);
 }
 
-/** The environment without what `node --test` tells its children, and without settings: a server refuses others. */
+/**
+ * The environment without the variables that `node --test` sets for its children, and without settings, which a server
+ * would read.
+ */
 export function plainEnvironment() {
   const told = (/** @type {string} */ name) =>
     name.startsWith("NODE_") || name.startsWith("POOLGATE_") || name === "DATABASE_URL";
@@ -32,7 +35,7 @@ export function plainEnvironment() {
 }
 
 /**
- * Starts a program that becomes a Poolgate server; answers when it is ready for work.
+ * Starts a program that becomes a Poolgate server; resolves when it is ready.
  * @param {string} program
  * @param {string[]} args
  * @param {{ cwd?: string, patience?: number, env?: Record<string, string> }} [options]
@@ -68,7 +71,7 @@ export async function startServer(program, args, { cwd = root, patience = 2 * MI
 }
 
 /**
- * A server listens before it has made the demo's data.
+ * A server listens before it has created the demo data.
  * @param {string} url
  * @param {number} patience
  */

@@ -1,4 +1,4 @@
-// The recipes of the package's README, as they stand there, in Chromium and against a real server.
+// The recipes of the package's README, unchanged, in Chromium and against a real server.
 
 import assert from "node:assert/strict";
 import { copyFile, readFile } from "node:fs/promises";
@@ -15,7 +15,7 @@ import { settle, startLimited } from "./stranger.js";
 const MINUTE = 60_000;
 const MODULE = "poolgate_client_bg.wasm";
 
-/** Five requests at ten a second cannot end before. */
+/** Five requests at ten a second take at least this long. */
 const SOONEST_MS = 350;
 
 /** @type {import("./stranger.js").Stranger} */
@@ -47,16 +47,16 @@ after(async () => {
   await stranger?.leave();
 });
 
-test("these are the recipes", () => {
+test("the README has these recipes", () => {
   assert.deepEqual([...recipes.keys()], ["ky", "axios", "ofetch", "Apollo Client", "TanStack Query", "React"]);
 });
 
 for (const name of ["ky", "axios", "ofetch", "Apollo Client", "TanStack Query"]) {
-  test(`the recipe for ${name} takes its turn`, { timeout: MINUTE }, async () => {
+  test(`requests of the recipe for ${name} are throttled`, { timeout: MINUTE }, async () => {
     const recipe = recipeOf(name);
     const last = /^const (\S+|\{.+\}) = await ((?:(?!^const )[^])+);\s*$/m.exec(recipe);
     assert.ok(last, "it ends with an answer");
-    // Again and again, each time as something new, until the module is there.
+    // Repeated as separate requests until the module is loaded.
     const page = await open(`${recipe}
       let round = 0;
       window.products = products;
@@ -70,12 +70,12 @@ for (const name of ["ky", "axios", "ofetch", "Apollo Client", "TanStack Query"])
     `, origin(name));
     await until("it has run", 10_000, () => page.evaluate("window.again !== undefined"));
     assert.match(await page.evaluate("JSON.stringify(window.products)"), /"name"/);
-    await until("five requests take their turn", 10_000, async () => (await page.evaluate("again()")) > SOONEST_MS);
+    await until("five requests are throttled", 10_000, async () => (await page.evaluate("again()")) > SOONEST_MS);
     await page.context().close();
   });
 }
 
-test("the recipe for React shows what waits, and the status", { timeout: MINUTE }, async () => {
+test("the recipe for React shows queued requests and the status", { timeout: MINUTE }, async () => {
   const page = await open(`${recipeOf("React")}
     import { createRoot } from "react-dom/client";
     await (await starting).refresh();

@@ -1,4 +1,4 @@
-// A stranger's project: the tarball installed by npm, and beside it, as they would be, bundlers and frameworks.
+// A new project with the tarball installed by npm, beside bundlers and frameworks.
 
 import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -42,7 +42,7 @@ export async function settle() {
 }
 
 /**
- * A server whose clients may start ten requests a second, always, and which serves the project's files.
+ * A server whose clients may always start ten requests a second, and which serves the project's files.
  * @param {Stranger} stranger
  */
 export async function startLimited({ project }) {

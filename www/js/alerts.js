@@ -1,4 +1,4 @@
-// The alerts that are active, and the last cleanup with the button that asks for one.
+// The active alerts, and the last cleanup with a button that starts one.
 
 import { forceCleanup } from "./api.js";
 import { byId, create, definitionList, setText } from "./dom.js";
@@ -8,20 +8,20 @@ import * as format from "./format.js";
 /** @import { State } from "./state.js" */
 
 const FACTS = [
-  { key: "when", name: "When", title: "The moment it began, and what asked for it" },
+  { key: "when", name: "When", title: "When it began, and what triggered it" },
   { key: "found", name: "Outcome", title: "The report in one sentence" },
   { key: "busy", name: "Busy before, after", title: "Connections in use" },
   {
     key: "closed",
     name: "Idle closed",
-    title: "Idle connections that were closed: this frees none that is in use",
+    title: "Idle connections that were closed; connections in use are not affected",
   },
   {
     key: "flagged",
     name: "Held too long",
-    title: "Connections in use for longer than the leak threshold; the log names the place of each",
+    title: "Connections in use for longer than the leak threshold; the log names where each was acquired",
   },
-  { key: "skipped", name: "Not done", title: "Steps that were not taken, and why" },
+  { key: "skipped", name: "Skipped", title: "Steps that were skipped, and why" },
 ];
 
 /** @returns {(state: State) => void} */
@@ -42,7 +42,7 @@ export function alertList() {
 }
 
 /**
- * @param {(report: CleanupReport) => void} onReport a cleanup that was asked for here
+ * @param {(report: CleanupReport) => void} onReport a cleanup started on this page
  * @returns {(state: State) => void}
  */
 export function cleanupPanel(onReport) {
@@ -65,7 +65,7 @@ export function cleanupPanel(onReport) {
   });
   const panel = byId("cleanup-panel", HTMLElement);
   return ({ status }) => {
-    // Where requests do not pass this server the connections are not its own to close.
+    // A server that only watches cannot close the connections.
     panel.hidden = status?.gate === null;
     if (status?.last_cleanup) show(facts(status.last_cleanup));
   };
@@ -79,7 +79,7 @@ function facts(report) {
     busy: `${report.checked_out_before}, ${report.checked_out_after}`,
     closed: format.count(report.idle_closed),
     flagged: format.count(report.leases_flagged),
-    skipped: report.skipped.length === 0 ? "nothing" : report.skipped.join("; "),
+    skipped: report.skipped.length === 0 ? "none" : report.skipped.join("; "),
   };
 }
 

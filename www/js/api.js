@@ -1,4 +1,5 @@
-// The routes that the page calls itself. The app's own requests (generator.js) go through the package's client instead.
+// The routes that the page itself calls. Requests of the panel "This browser" (generator.js) go through the package's
+// client instead.
 
 /** @import { CleanupReport, LoadReport, LoadRequest, Problem, Status, ThrottlingConfig } from "../types/wire.js" */
 
@@ -14,14 +15,14 @@ export const ROUTES = {
   shop: "/api/v1/shop",
 };
 
-/** How long an answer may take, in milliseconds. */
+/** Time limit for an answer, in milliseconds. */
 const DEADLINE_MS = 10_000;
 
-/** A call that was answered with a problem, or with nothing that can be read. */
+/** A call answered with a problem or with an unreadable body. */
 export class ApiError extends Error {
   /**
    * @param {number} status HTTP status
-   * @param {string} message what to tell people
+   * @param {string} message for people
    * @param {Problem | null} problem
    */
   constructor(status, message, problem) {
@@ -33,7 +34,7 @@ export class ApiError extends Error {
 }
 
 /**
- * The status document. A database that does not answer is 503 with the same members, and no error here.
+ * The status document. A database that does not answer gives 503 with the same members, which is no error here.
  * @returns {Promise<Status>}
  */
 export async function fetchStatus() {
@@ -76,7 +77,7 @@ export function stopLoad() {
 }
 
 /**
- * Whether a document is a status, by the members that the page cannot do without.
+ * Whether a document is a status: checks the members that the page needs.
  * @param {any} body
  * @returns {body is Status}
  */
@@ -92,7 +93,7 @@ export function isStatus(body) {
 }
 
 /**
- * Whether a document is a config, by the members that the page cannot do without.
+ * Whether a document is a config: checks the members that the page needs.
  * @param {any} body
  * @returns {body is ThrottlingConfig}
  */
@@ -121,7 +122,7 @@ async function call(path, init) {
  * @param {RequestInit} [init]
  */
 function send(path, init) {
-  // High priority: a click on Stop must not wait behind this browser's own load in its six connections.
+  // High priority: a click on Stop must not queue behind this browser's own load on its six connections.
   return fetch(path, {
     cache: "no-store",
     priority: "high",

@@ -1,4 +1,4 @@
-// The panel "This browser": real requests of this page, through the package's client or past it.
+// The panel "This browser": real requests of this page, through the package's client or around it.
 
 import { ROUTES } from "./api.js";
 import { byId, create, definitionList, setText } from "./dom.js";
@@ -9,14 +9,14 @@ import { Generator } from "./generator.js";
 /** @import { Loaded } from "./client.js" */
 
 const TALLY = [
-  { key: "wanted", name: "Wanted", title: "Requests that this page wanted to send since Start" },
+  { key: "wanted", name: "Wanted", title: "Requests that this page tried to send since Start" },
   { key: "succeeded", name: "Succeeded", title: "Answered 2xx" },
   { key: "rejected", name: "Rejected", title: "Answered 503 or 429" },
-  { key: "givenUp", name: "Given up", title: "Refused by the client before they were sent" },
+  { key: "givenUp", name: "Given up", title: "Rejected by the client before they were sent" },
   { key: "failed", name: "Failed", title: "No answer within 10 s, or another answer" },
   { key: "queued", name: "Queued", title: "Waiting in the client's queue now" },
   { key: "flight", name: "In flight", title: "Sent, not yet answered" },
-  { key: "latency", name: "Latency p50", title: "Median of the last 50 successes, from the wish to send" },
+  { key: "latency", name: "Latency p50", title: "Median of the last 50 successes, from the attempt to send" },
 ];
 
 /** @type {Record<string, { name: string, make: (holdMs: number) => [url: string, init?: RequestInit] }>} */
@@ -28,10 +28,13 @@ const REQUESTS = {
   report: { name: "Shop: sales report (heavy)", make: () => [`${ROUTES.shop}/reports/sales`] },
 };
 
-/** Of its ten seconds a request leaves two for the answer: one that waits longer is given up, not sent in vain. */
+/**
+ * Of a request's ten seconds two are left for the answer: one that queues for longer is rejected instead of sent in
+ * vain.
+ */
 const QUEUE_TIMEOUT_MS = 8_000;
 
-/** The sample shop has so many of each, numbered from 1. */
+/** Rows of each kind in the sample shop, numbered from 1. */
 const PRODUCTS = 2_000;
 const CUSTOMERS = 8_000;
 
@@ -46,7 +49,7 @@ export class BrowserPanel {
   /** @type {Loaded | null} */
   #loaded = null;
 
-  /** @param {() => boolean} withPoolgate what the switch says */
+  /** @param {() => boolean} withPoolgate state of the switch */
   constructor(withPoolgate) {
     this.#withPoolgate = withPoolgate;
     this.#generator = new Generator(
@@ -101,8 +104,8 @@ export class BrowserPanel {
   }
 
   /**
-   * Low priority in the browser, so that the page's own calls go first in its six connections; in the client's queue
-   * these requests count as normal.
+   * Low priority in the browser, so that the page's own calls go first on its six connections; the client's queue
+   * treats these requests as normal.
    * @param {string} url
    * @param {RequestInit} init
    */
@@ -123,7 +126,7 @@ export class BrowserPanel {
   #clientLine() {
     if (this.#loaded === null) return "The client is loading.";
     if (this.#loaded.client === null) {
-      return `The WebAssembly client did not load (${this.#loaded.problem}). Requests go out as they are.`;
+      return `The WebAssembly client did not load (${this.#loaded.problem}). Requests are sent without it.`;
     }
     const { level, enforced, ratePerSecond, transport, stale, config } = this.#loaded.client.state;
     const limit = !enforced
@@ -152,7 +155,7 @@ function upTo(most) {
 }
 
 /**
- * Puts the element that an app's users would see into the page. It shares the page's client, if there is one.
+ * Adds the element that an app's users would see. It shares the page's client, if there is one.
  * @param {boolean} defined
  * @param {PoolgateClient | null} client
  */

@@ -1,18 +1,18 @@
-// One chart: uPlot for the eye, a sentence and a table for everybody else.
+// One chart: uPlot for the eye, and a sentence and a table for screen readers.
 
 import { create, setText } from "./dom.js";
 import * as format from "./format.js";
 
 /**
  * @typedef {object} Line
- * @property {string} key names the line's color in the style sheet
+ * @property {string} key name of the line's color in the style sheet
  * @property {string} name
  * @property {(value: number | null | undefined) => string} text
  * @property {"left" | "right"} [axis] default left
- * @property {boolean} [area] filled down to zero
+ * @property {boolean} [area] fills the area below the line
  * @property {boolean} [dashed]
  *
- * @typedef {{ level: string, begin: number, end: number }} Band a stretch of time, in Unix seconds, at a level
+ * @typedef {{ level: string, begin: number, end: number }} Band a period at one level, in Unix seconds
  *
  * @typedef {object} Options
  * @property {string} title
@@ -30,9 +30,9 @@ export class Chart {
   #box = create("div", "chart-box");
   #table = create("tbody");
   #details = create("details");
-  /** Takes a level's color from the style sheet. */
+  /** Reads a level's color from the style sheet. */
   #ink = create("i", "swatch");
-  /** @type {HTMLElement[]} the swatches, from which the lines have their colors */
+  /** @type {HTMLElement[]} the swatches, which set the lines' colors */
   #swatches = [];
   /** @type {HTMLElement[]} */
   #values = [];
@@ -59,8 +59,8 @@ export class Chart {
   }
 
   /**
-   * Shows other data.
-   * @param {(number | null)[][]} data seconds first, then a column for each line
+   * Shows new data.
+   * @param {(number | null)[][]} data seconds first, then one column per line
    * @param {readonly Band[]} bands drawn behind the lines
    */
   show(data, bands) {
@@ -71,7 +71,7 @@ export class Chart {
     if (this.#details.open) this.#fillTable();
   }
 
-  /** Draws again with the colors in force now. */
+  /** Redraws with the current colors. */
   recolor() {
     this.#plot.redraw(false);
   }
@@ -112,7 +112,7 @@ export class Chart {
     return length === 0 ? null : length - 1;
   }
 
-  /** @param {number | null} slot whose values the legend shows */
+  /** @param {number | null} slot the slot whose values the legend shows */
   #legend(slot) {
     this.#options.lines.forEach((line, index) => {
       const value = this.#values[index];
@@ -174,7 +174,7 @@ export class Chart {
           size: AXIS_WIDTH,
           space: 30,
           grid: { show: false },
-          // Without a right axis its room stays, so that the charts' times stand above each other.
+          // The room of a missing right axis stays, so that the time axes of all charts align.
           values: (_, ticks) =>
             ticks.map((tick) => (rightUnit === undefined ? "" : axisText(tick, rightUnit))),
         },
@@ -234,7 +234,7 @@ function axisText(tick, unit) {
 }
 
 /**
- * @param {string} color as `getComputedStyle` gives it
+ * @param {string} color in the form of `getComputedStyle`
  * @param {number} alpha
  */
 function translucent(color, alpha) {

@@ -1,4 +1,4 @@
-// The three charts of the page, on one time axis and with one cursor.
+// The page's three charts, with one time axis and one cursor.
 
 import { Chart } from "./chart.js";
 import { byId } from "./dom.js";
@@ -35,17 +35,17 @@ const CHARTS = [
     ],
   },
   {
-    title: "Requests a second",
+    title: "Requests per second",
     unit: "",
     columns: ["admitted", "rejected"],
     lines: [
-      { key: "admitted", name: "let in", text: format.rate, area: true },
+      { key: "admitted", name: "admitted", text: format.rate, area: true },
       { key: "rejected", name: "rejected", text: format.rate },
     ],
   },
 ];
 
-/** The shortest stretch of time that fills a chart. */
+/** The shortest period that fills a chart. */
 const LEAST_SECONDS = 60;
 
 /** @returns {{ show: (state: State) => void, recolor: () => void }} */
@@ -57,11 +57,11 @@ export function charts() {
   const span = spanChoice(() => (shown = null));
   return {
     show({ history }) {
-      // One second, one slot: what came within the newest second is drawn with the next.
+      // One slot per second: values of the current second are drawn with the next.
       const { newest } = history;
       if (newest === null || newest === shown) return;
       shown = newest;
-      // A young page shows what it has seen, and no empty minutes before it.
+      // A young page shows only the time that it has seen.
       const seen =
         SPAN_SECONDS -
         Math.max(
@@ -87,7 +87,7 @@ export function charts() {
 }
 
 /**
- * How many seconds the charts show: the choice in the panel's corner.
+ * How many seconds the charts show, as chosen in the panel's corner.
  * @param {() => void} onChange
  */
 function spanChoice(onChange) {

@@ -1,4 +1,4 @@
-// The package, as any app would use it, and what holds when it cannot be loaded: plain fetch.
+// Loads the package as any app does; if that fails, the page uses plain fetch.
 
 /** @import { PoolgateClient } from "../pkg/index.js" */
 
@@ -17,7 +17,7 @@ export async function loadClient() {
     /** @type {Loaded} */
     const loaded = { client, isPoolgateError, problem: null };
     client.addEventListener("syncchange", ({ detail }) => {
-      // The module does not work here; the client passes requests through, as the page does then by itself.
+      // The module does not work here; the client lets requests pass, and so does the page.
       if (detail.error !== undefined) Object.assign(loaded, { client: null, problem: words(detail.error) });
     });
     return loaded;
@@ -28,7 +28,7 @@ export async function loadClient() {
 
 /**
  * Defines `<poolgate-status>`; it needs no WebAssembly.
- * @returns {Promise<boolean>} whether it is there
+ * @returns {Promise<boolean>} whether it is defined
  */
 export async function loadStatusElement() {
   try {

@@ -1,4 +1,4 @@
-// The driver's results without and with Poolgate, side by side; the last of each is kept.
+// The driver's results without and with Poolgate, side by side; the last result of each mode is kept.
 
 import { create, setText } from "./dom.js";
 import * as format from "./format.js";
@@ -8,26 +8,26 @@ import * as format from "./format.js";
 /** @typedef {"without" | "with"} Mode */
 
 const ROWS = [
-  { key: "goodput", name: "Goodput", title: "Requests a second that succeeded, last 5 s" },
+  { key: "goodput", name: "Goodput", title: "Successful requests per second, last 5 s" },
   {
     key: "latency",
     name: "Latency p50",
-    title: "Of the successes of the last 5 s, from the moment the user wanted to send",
+    title: "Successes of the last 5 s, from the user's attempt to send",
   },
   {
     key: "tail",
     name: "Latency p99",
-    title: "Of the successes of the last 5 s, from the moment the user wanted to send",
+    title: "Successes of the last 5 s, from the user's attempt to send",
   },
-  { key: "queued", name: "Waiting", title: "Requests that wait in the users' own queues" },
+  { key: "queued", name: "Waiting", title: "Requests waiting in the users' own queues" },
   { key: "rejected", name: "Rejected", title: "Answered 503 or 429, whole run" },
   {
     key: "givenUp",
     name: "Given up",
-    title: "Given up by the user's own throttle before they were sent, whole run",
+    title: "Rejected by the user's own throttle before they were sent, whole run",
   },
   { key: "failed", name: "Failed", title: "Late answers, other statuses, no connection; whole run" },
-  { key: "overall", name: "Whole run", title: "Succeeded, of all that was sent and has ended" },
+  { key: "overall", name: "Whole run", title: "Successful share of all requests that were sent and have ended" },
 ];
 
 /** @param {LoadReport} report */
@@ -36,7 +36,7 @@ export function modeOf(report) {
 }
 
 /**
- * Success of a whole run, 0 to 1; null before anything ended.
+ * Success rate of a whole run, 0 to 1; null before the first request ended.
  * @param {LoadReport} report
  */
 export function overallSuccess({ succeeded, rejected, failed }) {
@@ -116,7 +116,7 @@ function column(mode, name) {
     },
     /** @param {LoadReport} report */
     show(report) {
-      // Nothing has ended in the window: there is no rate of success to show, whatever figure stands for it.
+      // Nothing has ended in the window: the reported success rate means nothing.
       const ended = report.succeeded + report.rejected + report.failed > 0;
       setText(success, ended ? format.share(report.success_rate) : format.UNKNOWN);
       head.style.setProperty("--success", String(ended ? report.success_rate : 0));

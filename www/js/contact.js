@@ -1,14 +1,14 @@
-// The header's right side: whether the server is heard, and how old the figures are.
+// The right side of the header: contact with the server, and the age of the figures.
 
 import { byId, setText } from "./dom.js";
 import * as format from "./format.js";
 
-/** Figures older than this are stale: they come twice a second. */
+/** Figures older than this are stale; they normally come twice a second. */
 const STALE_AFTER_SECONDS = 4;
 
 /**
- * How old the page's knowledge is.
- * @param {number | null} contactAt `performance.now()` of the last sign of life
+ * The age of the figures.
+ * @param {number | null} contactAt `performance.now()` of the last message
  * @param {number} now
  */
 export function freshness(contactAt, now) {

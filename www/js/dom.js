@@ -1,7 +1,7 @@
-// The few ways in which the page touches its document.
+// Access to the page's document.
 
 /**
- * The element with an id; a page without it is broken, which must show at once.
+ * The element with an id; throws if it is missing, because the page is broken then.
  * @template {Element} T
  * @param {string} id
  * @param {new () => T} kind
@@ -14,7 +14,7 @@ export function byId(id, kind) {
 }
 
 /**
- * Sets a text, only when it differs: figures come twice a second, and most are the same.
+ * Sets a text only if it differs: figures come twice a second, and most stay the same.
  * @param {Element} element
  * @param {string} text
  */
@@ -37,7 +37,7 @@ export function create(name, className = "", ...children) {
 }
 
 /**
- * A definition list that is built once and then only changes its values.
+ * A definition list that is built once; later only its values change.
  * @param {HTMLElement} list a `dl`
  * @param {readonly { name: string, title?: string, key: string }[]} rows
  * @returns {(values: Record<string, string>) => void}

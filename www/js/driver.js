@@ -1,4 +1,4 @@
-// The load driver's panel: native users on the server's machine, started, switched and stopped from here.
+// The load driver's panel: starts, switches and stops native users on the server's machine.
 
 import { ApiError, fetchLoad, startLoad, stopLoad } from "./api.js";
 import { comparison, modeOf } from "./comparison.js";
@@ -26,9 +26,9 @@ export class Driver {
   #gatePermits = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #nextPoll;
-  /** Counts what was asked for here, so that an older answer does not overwrite a newer one. */
+  /** Numbers the actions, so that an older answer does not overwrite a newer one. */
   #turn = 0;
-  /** Settled when the last action is. */
+  /** Settled when the last action has ended. */
   #asked = Promise.resolve();
 
   /** @param {(event: LogEvent) => void} log */
@@ -46,13 +46,13 @@ export class Driver {
     });
   }
 
-  /** Whether requests are to be sent with Poolgate: the switch. */
+  /** State of the switch: whether requests go through Poolgate. */
   get withPoolgate() {
     return new FormData(this.#form).get("poolgate") === "with";
   }
 
   /**
-   * Shows the panel if the server has a driver at all.
+   * Shows the panel if the server has a load driver.
    * @returns {Promise<boolean>}
    */
   async appear() {
@@ -86,7 +86,7 @@ export class Driver {
     this.#results.restore(saved);
   }
 
-  /** Starts what the form says; a load that runs is ended first. */
+  /** Starts the load in the form; a running one is stopped first. */
   async #run() {
     if (!this.#form.reportValidity()) return;
     const request = this.#request();
@@ -106,7 +106,7 @@ export class Driver {
   }
 
   /**
-   * One action after the other: a switch that is flipped twice ends where it stands.
+   * Runs actions one after another, so that a switch that is flipped twice ends in its last state.
    * @param {() => Promise<LoadReport>} action
    */
   #ask(action) {
@@ -142,7 +142,7 @@ export class Driver {
       const report = await fetchLoad();
       if (turn === this.#turn) this.#show(report);
     } catch {
-      // No contact; the header says so, and the next poll is due anyway.
+      // No contact: the header shows it, and the next poll follows.
     }
     if (turn === this.#turn) this.#pollIn(this.#report?.state === "running" ? RUNNING_POLL_MS : IDLE_POLL_MS);
   }
@@ -160,7 +160,7 @@ export class Driver {
   }
 
   /**
-   * A load that was running before this page was opened sets the form.
+   * A load that ran before this page was opened sets the form.
    * @param {LoadReport | null} report
    */
   #select(report) {
@@ -180,7 +180,7 @@ export class Driver {
     const capacity = (this.#gatePermits * 1000) / hold;
     setText(
       this.#demand,
-      `${format.rate(asked)}/s is ${(asked / capacity).toFixed(1)} × what the gate can serve: ` +
+      `${format.rate(asked)}/s is ${(asked / capacity).toFixed(1)} × the gate's capacity: ` +
         `${this.#gatePermits} ÷ ${format.milliseconds(hold)} = ${format.rate(capacity)}/s.`,
     );
   }

@@ -1,15 +1,15 @@
-// Live documents: one event stream, and polling whenever there is none.
+// Live documents: one event stream, and polling while there is none.
 
 import { ROUTES, fetchConfig, fetchStatus, isConfig, isStatus } from "./api.js";
 
 /** @import { Status, ThrottlingConfig } from "../types/wire.js" */
 
-/** Polling while there is no stream. */
+/** Poll interval without a stream. */
 const POLL_MS = 2_000;
-/** Polling while nobody looks: a hidden page leaves its connection, one of the browser's six, to the others. */
+/** Poll interval of a hidden page, which leaves its connection, one of the browser's six, to others. */
 const HIDDEN_POLL_MS = 5_000;
 const HIDDEN_AFTER_MS = 30_000;
-/** Without a word for so long a stream is dead, whatever the browser says: three heartbeats of a limited server. */
+/** After this silence a stream counts as dead: three heartbeats of a server that limits. */
 const SILENCE_MS = 16_000;
 const RETRY_MIN_MS = 1_000;
 const RETRY_MAX_MS = 30_000;
@@ -18,7 +18,7 @@ const RETRY_MAX_MS = 30_000;
  * @typedef {object} Listener
  * @property {(status: Status) => void} onStatus
  * @property {(config: ThrottlingConfig) => void} onConfig
- * @property {() => void} onContact the server gave a sign of life
+ * @property {() => void} onContact a message arrived
  */
 
 export class Feed {
@@ -48,7 +48,7 @@ export class Feed {
 
   start() {
     document.addEventListener("visibilitychange", () => this.#visibilityChanged());
-    // A page that is put away for the back button must not keep its connection.
+    // A page in the back/forward cache must not keep its connection.
     window.addEventListener("pagehide", () => this.#leave());
     window.addEventListener("pageshow", (event) => event.persisted && this.#connect());
     this.#connect();
@@ -69,7 +69,7 @@ export class Feed {
     stream.addEventListener("config", (event) => this.#read(event, isConfig, this.#listener.onConfig));
     stream.addEventListener("heartbeat", () => this.#contact());
     stream.addEventListener("bye", () => this.#lost());
-    // The browser gives up for good after any answer but 200, so that reconnecting is done here, for all causes alike.
+    // The browser stops reconnecting after any answer but 200, so reconnecting is done here in all cases.
     stream.addEventListener("error", () => this.#lost());
     this.#watch();
   }
@@ -92,7 +92,7 @@ export class Feed {
     this.#listener.onContact();
   }
 
-  /** (Re)starts the wait after which a silent stream is given up. */
+  /** (Re)starts the timer after which a silent stream is closed. */
   #watch() {
     clearTimeout(this.#silence);
     this.#silence = setTimeout(() => this.#lost(), SILENCE_MS);
@@ -129,7 +129,7 @@ export class Feed {
       if (isConfig(config)) this.#listener.onConfig(config);
       this.#listener.onStatus(status);
     } catch {
-      // No contact: the page shows for how long, and the next poll is due anyway.
+      // No contact: the page shows for how long, and the next poll follows.
     }
   }
 

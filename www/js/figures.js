@@ -1,4 +1,4 @@
-// The stat row, and the two bars that show pool and gate on one scale.
+// The stat row, and the two bars that show pool and gate at the same scale.
 
 import { byId, definitionList, setText } from "./dom.js";
 import * as format from "./format.js";
@@ -11,37 +11,37 @@ const STATS = [
   {
     key: "waiting",
     name: "Waiting",
-    title: "Requests that wait for a permit of the gate or a connection of the pool",
+    title: "Requests waiting for a gate permit or a connection",
   },
-  { key: "busy", name: "Busy", title: "Connections in use, of the most the pool may open" },
+  { key: "busy", name: "Busy", title: "Connections in use, of the maximum that the pool may open" },
   {
     key: "p95",
     name: "Wait p95",
     title:
-      "From arrival at the gate until a connection is in hand: 95 of 100 requests wait no longer (last minute)",
+      "Time from arrival at the gate to a connection: 95 of 100 requests wait no longer (last minute)",
   },
   {
     key: "p99",
     name: "Wait p99",
     title:
-      "From arrival at the gate until a connection is in hand: 99 of 100 requests wait no longer (last minute)",
+      "Time from arrival at the gate to a connection: 99 of 100 requests wait no longer (last minute)",
   },
-  { key: "rejected", name: "Rejected/s", title: "Requests turned away by the gate, mean of 3 seconds" },
-  { key: "goodput", name: "Goodput/s", title: "Requests let in by the gate, mean of 3 seconds" },
+  { key: "rejected", name: "Rejected/s", title: "Requests rejected by the gate, mean of 3 seconds" },
+  { key: "goodput", name: "Goodput/s", title: "Requests admitted by the gate, mean of 3 seconds" },
   {
     key: "clients",
     name: "In sync",
-    title: "Clients that were sent the config in force, of all that listen",
+    title: "Clients that were sent the current config, of all connected clients",
   },
   {
     key: "breaker",
     name: "Breaker",
-    title: "Closed: requests flow; open: nothing passes; half-open: a few requests try",
+    title: "Closed: requests pass; open: no request passes; half-open: a few requests probe",
   },
   {
     key: "fair",
     name: "Fair rate",
-    title: "Requests that each client may start in a second; none while nothing is limited",
+    title: "Requests per second that each client may start; none without a limit",
   },
 ];
 
@@ -73,7 +73,7 @@ export function gauges() {
   return ({ status }) => {
     if (status === null) return;
     const { pool: p, gate: g } = status;
-    // One scale for both: a gate of 25 before a pool of 30 ends, visibly, at five sixths of it.
+    // One scale for both, so that a gate of 25 visibly ends at five sixths of a pool of 30.
     const scale = Math.max(p.capacity, g?.max_concurrent_requests ?? 0, 1);
     const unopened = Math.max(0, p.capacity - p.checked_out - p.idle - p.connecting);
     const share = (/** @type {number} */ connections) => connections / Math.max(1, p.capacity);
@@ -87,7 +87,7 @@ export function gauges() {
         `(${format.share(p.usage_percent / 100)})`,
     );
     panel.dataset["gate"] = String(g !== null);
-    if (g === null) return gate.say(`${format.UNKNOWN} (this server watches: requests do not pass it)`);
+    if (g === null) return gate.say(`${format.UNKNOWN} (this server only watches; requests do not pass through it)`);
     gate.show(g.max_concurrent_requests / scale, {
       flight: g.in_flight / Math.max(1, g.max_concurrent_requests),
     });

@@ -1,6 +1,6 @@
-// Figures as text. Each keeps its width as far as it can, so that nothing moves when a value changes.
+// Figures as text. Each keeps its width if possible, so that changing values move nothing.
 
-/** What stands where nothing is known. */
+/** Shown for an unknown value. */
 export const UNKNOWN = "–";
 
 const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
@@ -16,7 +16,7 @@ export function count(value) {
 }
 
 /**
- * A rate a second: one decimal below 100, none above.
+ * A rate per second: one decimal below 100, none above.
  * @param {number | null | undefined} value
  */
 export function rate(value) {
@@ -25,7 +25,7 @@ export function rate(value) {
 }
 
 /**
- * Milliseconds with the unit that reads best.
+ * Milliseconds in the most readable unit.
  * @param {number | null | undefined} value
  */
 export function milliseconds(value) {
@@ -37,7 +37,7 @@ export function milliseconds(value) {
 }
 
 /**
- * A share from 0 to 1. Never 100 % when something is missing, never 0 % when something is there.
+ * A share from 0 to 1 in percent. Only all shows as 100 %, and only nothing as 0 %.
  * @param {number | null | undefined} value
  */
 export function share(value) {
@@ -49,7 +49,7 @@ export function share(value) {
 }
 
 /**
- * A length of time in words as short as they get.
+ * A duration in short words.
  * @param {number} seconds
  */
 export function duration(seconds) {
@@ -60,7 +60,7 @@ export function duration(seconds) {
 }
 
 /**
- * The time of day, in the viewer's zone.
+ * The time of day in the viewer's time zone.
  * @param {number | string} time Unix milliseconds, or RFC 3339
  */
 export function clock(time) {

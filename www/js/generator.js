@@ -1,20 +1,20 @@
-// This browser's own load: an open loop of requests, whose fate is counted. It knows no document.
+// This browser's own load: an open loop of requests with counted results. It does not touch the document.
 
-/** How long a request may take, from the wish to send it, in milliseconds: as patient as the driver's native users. */
+/** Time limit of a request from the attempt to send, in milliseconds; the same as for the driver's native users. */
 const PATIENCE_MS = 10_000;
-/** Requests that may be out or waiting at once; further wishes count as given up. */
+/** Requests that may be in flight or queued at once; further ones count as given up. */
 const MOST_PENDING = 300;
-/** Latencies that the median is taken of. */
+/** Number of latencies for the median. */
 const LATENCIES = 50;
 
 /**
  * @typedef {object} Tally
  * @property {number} wanted
- * @property {number} pending sent or waiting, not yet ended
+ * @property {number} pending sent or queued, and not ended
  * @property {number} succeeded answered 2xx
  * @property {number} rejected answered 503 or 429
- * @property {number} givenUp refused by the client before they were sent
- * @property {number} failed anything else: other answers, no answer in time, no network
+ * @property {number} givenUp rejected by the client before they were sent
+ * @property {number} failed the rest: other answers, timeouts, network errors
  *
  * @typedef {(input: string, init: RequestInit) => Promise<Response>} Send
  */
@@ -32,8 +32,8 @@ export class Generator {
   tally = emptyTally();
 
   /**
-   * @param {Send} send called for each request, so that it can follow a switch
-   * @param {(error: unknown) => boolean} isGivenUp whether an error says that the request was never sent
+   * @param {Send} send called for each request, so that it follows a switch
+   * @param {(error: unknown) => boolean} isGivenUp whether an error means that the request was never sent
    */
   constructor(send, isGivenUp) {
     this.#send = send;
@@ -51,8 +51,8 @@ export class Generator {
   }
 
   /**
-   * Counts from zero.
-   * @param {() => [url: string, init?: RequestInit]} next makes a request
+   * Starts counting from zero.
+   * @param {() => [url: string, init?: RequestInit]} next creates a request
    * @param {number} requestsPerSecond
    */
   start(next, requestsPerSecond) {
@@ -63,7 +63,7 @@ export class Generator {
     this.#stop = stop;
     let due = performance.now();
     const tick = () => {
-      // A timer that comes late, as in a hidden page, catches up with a bounded number of requests.
+      // A late timer, as in a hidden page, catches up with a bounded number of requests.
       const now = performance.now();
       due = Math.max(due, now - 1_000);
       for (; due <= now; due += gap(requestsPerSecond)) this.#request(next(), stop.signal);
@@ -72,7 +72,7 @@ export class Generator {
     tick();
   }
 
-  /** Ends the loop and aborts what is out or waiting. */
+  /** Ends the loop and aborts requests in flight or queued. */
   stop() {
     clearTimeout(this.#timer);
     this.#stop?.abort();
@@ -131,7 +131,7 @@ function emptyTally() {
 }
 
 /**
- * Milliseconds to the next request: half to one and a half times the mean, so that many pages do not march in step.
+ * Milliseconds to the next request: half to one and a half times the mean, so that many pages do not send in step.
  * @param {number} requestsPerSecond
  */
 function gap(requestsPerSecond) {

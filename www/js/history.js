@@ -1,6 +1,6 @@
-// The last fifteen minutes, one slot a second, in rings of fixed size.
+// The last fifteen minutes in ring buffers, one slot per second.
 
-/** How far back the page remembers, in seconds. */
+/** Length of the history, in seconds. */
 export const SPAN_SECONDS = 900;
 
 const CLOCK_JUMP_SECONDS = 60;
@@ -9,7 +9,7 @@ const CLOCK_JUMP_SECONDS = 60;
 export class History {
   /** @type {Record<Name, Float64Array>} */
   #columns;
-  /** The newest second that was recorded (Unix). @type {number | null} */
+  /** The newest recorded second (Unix). @type {number | null} */
   #newest = null;
 
   /** @param {readonly Name[]} names */
@@ -24,7 +24,8 @@ export class History {
   }
 
   /**
-   * Writes a second's slot; a later value of the same second replaces the earlier, one of a past second is ignored.
+   * Writes the slot of a second; a later value for the same second replaces the earlier one, and values for past
+   * seconds are ignored.
    * @param {number} unixSeconds
    * @param {Partial<Record<Name, number>>} values
    */
@@ -64,7 +65,7 @@ export class History {
   }
 
   /**
-   * The stretches of equal values of a column, oldest first, as slots from `begin` to before `end`.
+   * The periods of equal values of a column, oldest first, as slots from `begin` to before `end`.
    * @param {Name} name
    */
   runs(name) {
@@ -78,7 +79,7 @@ export class History {
     return runs;
   }
 
-  /** A copy that JSON can carry. */
+  /** A copy for JSON. */
   save() {
     return {
       newest: this.#newest,
@@ -87,7 +88,7 @@ export class History {
   }
 
   /**
-   * Takes over what `save` gave. What does not fit is left out.
+   * Restores what `save` returned; invalid parts are left out.
    * @param {{ newest?: unknown, columns?: Record<string, unknown> } | null} saved
    */
   restore(saved) {

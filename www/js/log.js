@@ -1,4 +1,4 @@
-// What happened, newest first: changes between two documents, and what was done on this page.
+// The event log, newest first: changes between two documents, and actions on this page.
 
 import { byId, create } from "./dom.js";
 import * as format from "./format.js";
@@ -6,14 +6,14 @@ import * as words from "./words.js";
 
 /** @import { Status } from "../types/wire.js" */
 
-/** The log's bound; older events go. */
+/** Maximum number of events; older ones are dropped. */
 const MOST_EVENTS = 200;
 
 /** @typedef {"level" | "breaker" | "alert" | "cleanup" | "contact" | "load"} Kind */
 /** @typedef {{ at: number, kind: Kind, text: string }} LogEvent */
 
 /**
- * What changed from one status to the next.
+ * The changes from one status to the next.
  * @param {Status} before
  * @param {Status} after
  * @param {string} reason why the level changed, in words
@@ -59,7 +59,7 @@ export function eventLog() {
     const items = events.map(item);
     list.replaceChildren(
       ...(items.length === 0
-        ? [create("li", "none", "Nothing has changed since this page was opened.")]
+        ? [create("li", "none", "No change since this page was opened.")]
         : items),
     );
   };
@@ -80,7 +80,7 @@ export function eventLog() {
 }
 
 /**
- * An alert is the same while its kind and severity are: its message carries the newest figure.
+ * Two alerts are the same if kind and severity are equal: the message contains the newest figure.
  * @param {Status} status
  * @param {{ kind: string, severity: string }} alert
  */

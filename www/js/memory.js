@@ -1,7 +1,7 @@
-// What a reload of the page must not forget: it lies in the tab's session storage from one visit to the next.
+// Keeps the page's memory across a reload, in the tab's session storage.
 
 const KEY = "poolgate-page";
-/** Older than this it is another day's picture. */
+/** Older memory is discarded. */
 const MOST_AGE_MS = 15 * 60_000;
 
 /** @typedef {{ save: () => unknown, restore: (saved: any) => void }} Keeper */
@@ -33,6 +33,6 @@ function write(parts) {
   try {
     sessionStorage.setItem(KEY, JSON.stringify(parts));
   } catch {
-    // Storage is switched off or full: the next visit begins with an empty picture.
+    // Storage is disabled or full: the next visit starts empty.
   }
 }

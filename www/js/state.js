@@ -1,11 +1,11 @@
-// What the page knows: the newest documents, what follows from two of them, and the last fifteen minutes.
+// The page's state: the newest documents, values derived from two of them, and the last fifteen minutes.
 
 import { History } from "./history.js";
 import { LEVELS, level, waiting } from "./words.js";
 
 /** @import { Status, ThrottlingConfig } from "../types/wire.js" */
 
-/** Rates are means over so many milliseconds: long enough to read, short enough to follow. */
+/** Rates are means over this many milliseconds: long enough to be steady, short enough to be current. */
 const RATE_WINDOW_MS = 3_000;
 
 const COLUMNS = /** @type {const} */ ([
@@ -25,18 +25,18 @@ export class State {
   status = null;
   /** @type {ThrottlingConfig | null} */
   config = null;
-  /** When the level in force was first seen (server's clock, Unix ms), and whether its begin was. */
+  /** When the current level was first seen (server's clock, Unix ms), and whether its beginning was seen. */
   since = { at: 0, seenBegin: false };
-  /** Requests a second; null until two samples allow it. */
+  /** Requests per second; null until there are two samples. */
   rates = { admitted: /** @type {number | null} */ (null), rejected: /** @type {number | null} */ (null) };
   history = new History(COLUMNS);
-  /** When the server last gave a sign of life (`performance.now()`). @type {number | null} */
+  /** When the last message arrived (`performance.now()`). @type {number | null} */
   contactAt = null;
   /** Totals of the last seconds, oldest first. @type {{ at: number, admitted: number, rejected: number }[]} */
   #totals = [];
 
   /**
-   * Takes in a status; returns the one before it.
+   * Records a status; returns the previous one.
    * @param {Status} status
    */
   observe(status) {
@@ -51,7 +51,7 @@ export class State {
     return before;
   }
 
-  /** The share of the observed time spent at each level, in the order of `LEVELS`; null before any. */
+  /** The share of the observed time at each level, in the order of `LEVELS`; null before the first status. */
   levelShares() {
     const seen = this.history.column("level").filter((value) => value !== null);
     if (seen.length === 0) return null;
@@ -69,7 +69,7 @@ export class State {
     }
     const newest = { at, admitted: gate.admitted_total, rejected: gate.rejected_total };
     const last = this.#totals.at(-1);
-    // Totals that shrink are those of a server that was started again.
+    // Shrinking totals mean that the server was restarted.
     if (
       last !== undefined &&
       (newest.admitted < last.admitted || newest.rejected < last.rejected || at < last.at)

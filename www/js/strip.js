@@ -1,4 +1,4 @@
-// The last fifteen minutes as a band of levels, and how much of the time each took.
+// The last fifteen minutes as a band of levels, with the share of each level.
 
 import { byId, create, setText } from "./dom.js";
 import * as format from "./format.js";
@@ -33,7 +33,7 @@ export function levelStrip() {
 }
 
 /**
- * One element a stretch; they are kept and reused, since most stretches only grow.
+ * One element per period; they are reused, since most periods only grow.
  * @param {HTMLElement} strip
  * @param {State} state
  */

@@ -1,10 +1,10 @@
-// Light, dark, or as the system has it. Remembered.
+// Light, dark or the system's theme; the choice is remembered.
 
 import { byId } from "./dom.js";
 
 const KEY = "poolgate-theme";
 
-/** @param {() => void} onChange the colors are others now */
+/** @param {() => void} onChange the colors have changed */
 export function followTheme(onChange) {
   const select = byId("theme", HTMLSelectElement);
   select.value = remembered();
@@ -37,6 +37,6 @@ function remember(theme) {
   try {
     localStorage.setItem(KEY, theme);
   } catch {
-    // Storage is switched off: the choice holds for this visit.
+    // Storage is disabled: the choice holds for this visit.
   }
 }

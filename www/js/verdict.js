@@ -1,4 +1,4 @@
-// The verdict: one sentence that says how things are, and two that say why.
+// The verdict: one sentence about the state and two about its causes.
 
 import { byId, setText } from "./dom.js";
 import * as format from "./format.js";

@@ -1,11 +1,11 @@
-// What the figures mean, in words. Pure: documents in, sentences out.
+// Texts for the figures. Pure functions from documents to sentences.
 
 import * as format from "./format.js";
 
 /** @import { CircuitState, Level, PoolStatus, Status, ThrottlingConfig } from "../types/wire.js" */
 
 /**
- * The levels from calm to worst; a level's index is its figure in the history.
+ * The levels from calm to worst; the history stores a level's index.
  * @type {readonly Level[]}
  */
 export const LEVELS = ["NORMAL", "MODERATE", "AGGRESSIVE", "EMERGENCY"];
@@ -13,7 +13,7 @@ export const LEVELS = ["NORMAL", "MODERATE", "AGGRESSIVE", "EMERGENCY"];
 /** @type {Record<string, string>} */
 const REASONS = {
   healthy: "Demand is below capacity; nothing is limited.",
-  demand_above_capacity: "More arrives than the database can serve.",
+  demand_above_capacity: "Demand exceeds what the database can serve.",
   wait_high: "A fair rate is in force; waits are still long.",
   rejects_high: "A fair rate is in force; many requests are still rejected.",
   clients_disobey: "Most requests are rejected: clients exceed their rate.",
@@ -24,20 +24,20 @@ const REASONS = {
   database_paused: "The database is paused: requests wait until it is resumed.",
   read_only: "The database is read-only: writes fail, reads work.",
   storage_full: "The database's disk is full: writes fail, reads work.",
-  writes_blocked: "The database is locked by another: writes fail, reads work.",
-  probing: "The database answers again as far as the server can see; a few clients try.",
-  recovering: "The trials succeeded; clients are let in step by step.",
+  writes_blocked: "Another session holds a lock: writes fail, reads work.",
+  probing: "The database seems to answer again; a few clients probe it.",
+  recovering: "The probes succeeded; clients are admitted step by step.",
 };
 
 /** @type {Record<CircuitState, string>} */
 const BREAKER = {
   closed: "Circuit breaker closed: requests flow.",
-  open: "Circuit breaker open: nothing passes until the database answers.",
-  half_open: "Circuit breaker half-open: a few requests try whether the database answers.",
+  open: "Circuit breaker open: no request passes until the database answers.",
+  half_open: "Circuit breaker half-open: a few requests probe the database.",
 };
 
 /**
- * A level from the wire; a word that is not known counts as the worst.
+ * A level from the wire; an unknown word counts as the worst.
  * @param {string} word
  * @returns {Level}
  */
@@ -46,9 +46,9 @@ export function level(word) {
 }
 
 /**
- * The state of affairs in one sentence.
+ * The state in one sentence.
  * @param {Status} status
- * @param {{ at: number, seenBegin: boolean }} since when the level was first seen, and whether its begin was
+ * @param {{ at: number, seenBegin: boolean }} since when the level was first seen, and whether its beginning was seen
  */
 export function verdict(status, since) {
   const { pool, performance } = status;
@@ -66,7 +66,7 @@ export function verdict(status, since) {
 }
 
 /**
- * A pool without room is one that has not been seen yet.
+ * A capacity of zero means that the pool has not been read yet.
  * @param {PoolStatus} pool
  */
 function connections({ checked_out, capacity }) {
@@ -76,7 +76,7 @@ function connections({ checked_out, capacity }) {
 }
 
 /**
- * Requests that wait, at the gate or for a connection; null where the watched source does not show it.
+ * Requests that wait at the gate or for a connection; null where the watched source does not report them.
  * @param {Status} status
  */
 export function waiting({ gate, pool }) {
@@ -84,7 +84,7 @@ export function waiting({ gate, pool }) {
 }
 
 /**
- * Why, and what each client may do about it.
+ * The cause, and what each client may send.
  * @param {ThrottlingConfig | null} config
  */
 export function reason(config) {
@@ -92,7 +92,7 @@ export function reason(config) {
 }
 
 /**
- * Why alone.
+ * The cause only.
  * @param {ThrottlingConfig | null} config
  */
 export function cause(config) {
@@ -118,7 +118,7 @@ function allowance(config) {
 }
 
 /**
- * A rate in the unit that gives a figure people can picture.
+ * A rate per second or per minute, whichever gives a readable figure.
  * @param {number} perSecond
  */
 export function perTime(perSecond) {

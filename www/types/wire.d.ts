@@ -1,7 +1,7 @@
-// The documents that the server sends, as far as the page reads them. `poolgate-types` is their source; the golden
-// documents in tests/fixtures hold both sides to it.
+// The server's documents as far as the page reads them. `poolgate-types` is their source; the golden documents in
+// tests/fixtures keep both in step.
 
-// What the client reads too is the package's to describe.
+// The package declares the types that the client reads too.
 import type { CircuitState, CleanupReport, Health, ThrottlingConfig, ThrottlingLevel as Level } from "../pkg/index.js";
 export type { CircuitState, CleanupReport, Health, Level, ThrottlingConfig };
 
@@ -51,7 +51,7 @@ export interface Status {
   emergency_mode_active: boolean;
   circuit_breaker: CircuitState;
   pool: PoolStatus;
-  /** Null where the server only watches. */
+  /** Null if the server only watches. */
   gate: GateStatus | null;
   performance: {
     window_seconds: number;

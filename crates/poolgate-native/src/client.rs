@@ -1,7 +1,7 @@
-//! A native client: what a browser with Poolgate's package is, without the browser.
+//! A native client: does what Poolgate's package does in a browser.
 //!
-//! It runs the same throttle engine, follows the config on an event stream of its own (which is what makes the server
-//! count it as a live client) and tells the throttle what became of each request.
+//! It runs the same throttle engine, follows the config on its own event stream (so that the server counts it as a live
+//! client), and reports the outcome of each request to the throttle.
 
 use std::{
     collections::HashMap,
@@ -26,17 +26,17 @@ use super::{
     http::{Answer, HttpClient, NoAnswer},
 };
 
-/// How long fetching the config document may take.
+/// Time limit for fetching the config document.
 const CONFIG_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One client that obeys. [`run`](Self::run) must be polled beside the requests.
+/// An obedient client. [`run`](Self::run) must be polled beside the requests.
 #[derive(Debug)]
 pub struct NativeClient {
     http: HttpClient,
-    /// The throttle's time begins here.
+    /// Origin of the throttle's time.
     origin: Instant,
     state: Mutex<State>,
-    /// The throttle was used: its next wake-up may be another one.
+    /// The throttle was used, so its next wake-up may have changed.
     changed: Notify,
 }
 
@@ -48,7 +48,7 @@ struct State {
     missed: bool,
 }
 
-/// What the throttle says to a request.
+/// The throttle's answer to a request.
 #[derive(Debug)]
 #[must_use = "a ticket that is dropped is given back unused"]
 pub enum Asked {
@@ -56,18 +56,18 @@ pub enum Asked {
     Start(Ticket),
     /// It waits in the client's queue.
     Queued(Waiting),
-    /// It may not be sent.
+    /// Do not send it.
     Rejected(Rejection),
 }
 
-/// The right to send one request. Dropping it gives it back.
+/// The right to send one request; dropping it gives it back.
 #[derive(Debug)]
 pub struct Ticket {
     client: Arc<NativeClient>,
     permit: Option<Permit>,
 }
 
-/// A place in a client's queue; becomes a ticket, or a rejection. Dropping it leaves the queue.
+/// A place in a client's queue, which becomes a ticket or a rejection; dropping it leaves the queue.
 #[derive(Debug)]
 #[must_use = "it does nothing unless polled"]
 pub struct Waiting {
@@ -77,14 +77,14 @@ pub struct Waiting {
 }
 
 impl NativeClient {
-    /// A client that has heard nothing yet, so that everything passes. Equal seeds decide alike.
+    /// A client without a config, which lets all requests pass. Equal seeds give equal decisions.
     pub fn new(http: HttpClient, settings: Settings, seed: u64) -> Arc<Self> {
         let throttle = Throttle::new(settings, seed);
         let state = State { throttle, waiting: HashMap::new(), missed: false };
         Arc::new(Self { http, origin: Instant::now(), state: Mutex::new(state), changed: Notify::new() })
     }
 
-    /// Follows the config and starts what waited when its time has come. Never ends.
+    /// Follows the config and starts queued requests when it is their turn. Never ends.
     pub async fn run(self: &Arc<Self>, mut random: Random) {
         let (tell, mut news) = mpsc::channel(feed::BACKLOG);
         let id = random.next_u64();
@@ -111,7 +111,7 @@ impl NativeClient {
         }
     }
 
-    /// Asks to send a request.
+    /// Submits a request.
     pub fn ask(self: &Arc<Self>, request: Request) -> Asked {
         let mut state = self.lock();
         let asked = match state.throttle.submit(request, self.origin.elapsed()) {
@@ -130,7 +130,7 @@ impl NativeClient {
 
     fn hear(self: &Arc<Self>, news: &News) {
         let mut state = self.lock();
-        // A malformed config is ignored, the last good one stays in force.
+        // A malformed config is ignored; the last valid one stays in force.
         if let Ok(Configured::Missed) = state.throttle.configure(news, self.origin.elapsed()) {
             state.missed = true;
         }
@@ -143,7 +143,7 @@ impl NativeClient {
         self.settle();
     }
 
-    /// Tells those who wait what the throttle has decided.
+    /// Passes the throttle's decisions to the waiting requests.
     fn settle(self: &Arc<Self>) {
         let mut decided = Vec::new();
         let mut state = self.lock();
@@ -156,7 +156,7 @@ impl NativeClient {
             }
         }
         drop(state);
-        // A ticket that nobody waits for any more gives itself back here, which takes the lock.
+        // A ticket without a receiver gives itself back here, which takes the lock.
         for (waiting, verdict) in decided {
             if let Some(waiting) = waiting {
                 drop(waiting.send(verdict));
@@ -170,27 +170,27 @@ impl NativeClient {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing panics under this lock.
+        // No code panics under this lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Ticket {
-    /// Sends a GET and reads the answer, until `deadline`. The client learns from how it ends.
+    /// Sends a GET and reads the answer, until `deadline`. The throttle learns the outcome.
     ///
     /// # Errors
     ///
-    /// [`NoAnswer`] when there was none in time.
+    /// [`NoAnswer`] if there was none in time.
     pub async fn get(self, path: &str, deadline: Instant) -> Result<Answer, NoAnswer> {
         let http = self.client.http.clone();
         self.learn(http.get(path, deadline)).await
     }
 
-    /// Sends a JSON document with POST; otherwise as [`get`](Self::get).
+    /// Sends a JSON document with POST; otherwise like [`get`](Self::get).
     ///
     /// # Errors
     ///
-    /// [`NoAnswer`] when there was none in time; the server may have done what was asked all the same.
+    /// [`NoAnswer`] if there was none in time; the server may have executed the request nevertheless.
     pub async fn post_json(self, path: &str, document: String, deadline: Instant) -> Result<Answer, NoAnswer> {
         let http = self.client.http.clone();
         self.learn(http.post_json(path, document, deadline)).await
@@ -198,7 +198,7 @@ impl Ticket {
 
     async fn learn(mut self, exchange: impl Future<Output = Result<Answer, NoAnswer>>) -> Result<Answer, NoAnswer> {
         let answer = exchange.await;
-        // Before the outcome: of several servers it is the one that was heard last who turned a request away.
+        // Before the outcome: of several servers, the one heard last is the one that rejected.
         match &answer {
             Ok(Answer { config: Some(header), .. }) => self.client.hear(&News::Header(*header)),
             Ok(Answer { status, .. }) if status.is_success() => self.client.hear(&News::HeaderMissing),
@@ -225,7 +225,7 @@ impl Future for Waiting {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match Pin::new(&mut self.verdict).poll(context) {
             Poll::Ready(Ok(verdict)) => Poll::Ready(verdict),
-            // The sender is kept until there is a verdict.
+            // The sender is kept until there is a decision.
             Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
         }
     }

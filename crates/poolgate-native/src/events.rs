@@ -1,9 +1,9 @@
-//! A reader of server-sent events, as far as Poolgate's streams use them.
+//! A reader of server-sent events, as far as Poolgate's streams need it.
 
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Its name; `message` when the stream gave none.
+    /// Its name; `message` if the stream gave none.
     pub name: String,
     /// Its data; several data lines are joined by line feeds.
     pub data: String,
@@ -17,20 +17,20 @@ pub struct EventReader {
     data: String,
 }
 
-/// An event grew beyond [`EventReader::MAX_EVENT_BYTES`]; the stream is of no use any more.
+/// An event exceeded [`EventReader::MAX_EVENT_BYTES`]; the stream cannot be used any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an event is longer than {} bytes", EventReader::MAX_EVENT_BYTES)]
 pub struct EventTooLong;
 
 impl EventReader {
-    /// The longest event that is read, in bytes.
+    /// Maximum length of an event, in bytes.
     pub const MAX_EVENT_BYTES: usize = 256 * 1024;
 
-    /// Takes the stream's next bytes and gives the events that they complete.
+    /// Takes the stream's next bytes and returns the events that they complete.
     ///
     /// # Errors
     ///
-    /// [`EventTooLong`] when an event is not complete within the bound.
+    /// [`EventTooLong`] if an event exceeds the maximum length.
     pub fn read(&mut self, bytes: &[u8]) -> Result<Vec<Event>, EventTooLong> {
         self.buffer.extend_from_slice(bytes);
         let mut events = Vec::new();
@@ -77,7 +77,7 @@ mod tests {
                           data:2\r\n\r\ndata: plain\n\nevent: unfinished\ndata: x\n";
 
     #[test]
-    fn events_are_the_same_however_the_bytes_are_cut() {
+    fn events_do_not_depend_on_how_the_bytes_are_split() {
         let mut whole = EventReader::default();
         let events = whole.read(STREAM.as_bytes()).expect("short");
         let event = |name: &str, data: &str| Event { name: name.to_owned(), data: data.to_owned() };

@@ -1,4 +1,4 @@
-//! Keeps one user informed about the config: its own event stream, as a browser has one.
+//! Keeps one user informed about the config over an event stream of its own, as in a browser.
 
 use std::time::Duration;
 
@@ -14,22 +14,22 @@ use super::{
     http::HttpClient,
 };
 
-/// A stream that has been silent for longer is dead: heartbeats come every 15 s at the latest.
+/// A stream that is silent for longer is dead: heartbeats come at least every 15 s.
 const SILENCE: Duration = Duration::from_secs(40);
 
-/// How long opening a stream may take.
+/// Time limit for opening a stream.
 const OPENING: Duration = Duration::from_secs(10);
 
-/// Least wait between two attempts.
+/// Minimum wait between two attempts.
 const RETRY: Duration = Duration::from_secs(1);
-/// Within this time more, as long as the server has not said another.
+/// Reconnect window until the server has stated another one.
 const RETURN_WITHIN: Duration = Duration::from_secs(3);
 
-/// News that the user has not yet taken in; the stream waits while it is full.
+/// Capacity for news that the user has not processed; the stream waits while it is full.
 pub(super) const BACKLOG: usize = 8;
 
-/// Follows the event stream as client `id` and passes on what it says, until the user is gone or the server turns out
-/// to have no such route. A stream that ends or cannot be opened is opened again.
+/// Follows the event stream as client `id` and passes on its news, until the user is gone or the server turns out to
+/// have no such route. A broken stream is opened again.
 pub(super) async fn follow(http: HttpClient, id: u64, mut random: Random, news: mpsc::Sender<News>) {
     let path = format!("{}?client={id:016x}", routes::EVENTS);
     let mut within = RETURN_WITHIN;
@@ -37,7 +37,7 @@ pub(super) async fn follow(http: HttpClient, id: u64, mut random: Random, news: 
         let end = match time::timeout(OPENING, http.stream(&path)).await {
             Ok(Ok((StatusCode::OK, body))) => read(body, &news, &mut within).await,
             Ok(Ok((StatusCode::NOT_FOUND | StatusCode::NOT_IMPLEMENTED, _))) => {
-                // If nobody listens any more, there is nobody to tell.
+                // Without a receiver there is nothing left to do.
                 news.send(News::NotFound).await.ok();
                 return;
             }
@@ -55,15 +55,15 @@ pub(super) async fn follow(http: HttpClient, id: u64, mut random: Random, news: 
     }
 }
 
-/// Why a stream is over.
+/// Why a stream ended.
 enum End {
-    /// The server said so: it is shutting down.
+    /// The server announced it: it is shutting down.
     Bye,
     NoContact,
     NobodyListens,
 }
 
-/// Hands on what the stream says, and notes within which time to come back when it is over.
+/// Passes on the stream's news, and returns the reconnect window at its end.
 async fn read(mut body: hyper::body::Incoming, news: &mpsc::Sender<News>, within: &mut Duration) -> End {
     let mut reader = EventReader::default();
     loop {
@@ -79,7 +79,7 @@ async fn read(mut body: hyper::body::Incoming, news: &mpsc::Sender<News>, within
             if event.name == "bye" {
                 return End::Bye;
             }
-            // What cannot be read is ignored, and so is what is not known.
+            // Malformed and unknown events are ignored.
             if let Some(heard) = understand(&event)
                 && news.send(heard).await.is_err()
             {

@@ -1,4 +1,4 @@
-//! A user's HTTP client: real requests over loopback, on connections that are kept alive.
+//! A user's HTTP client: real requests over loopback on keep-alive connections.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -14,10 +14,10 @@ use hyper_util::{
 };
 use poolgate_types::{CONFIG_HEADER, ConfigHeader, ThrottlingConfig, routes};
 
-/// No answer to a user's request is longer.
+/// Maximum size of an answer to a user's request.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// Shorter than servers keep idle connections, so that a request seldom meets a connection that is being closed.
+/// Shorter than servers keep idle connections, so that a request rarely meets a closing one.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Sends requests to one server. Clones share its connections.
@@ -27,14 +27,14 @@ pub struct HttpClient {
     authority: String,
 }
 
-/// An answer's head, its body read to the end.
+/// The head of an answer; its body has been read to the end.
 #[derive(Debug)]
 pub struct Answer {
     /// The status code.
     pub status: StatusCode,
-    /// What the gate said about the config in force.
+    /// The config in force according to the gate's header.
     pub config: Option<ConfigHeader>,
-    /// When the server wants to be asked again.
+    /// `Retry-After`.
     pub retry_after: Option<Duration>,
     /// The body, at most 64 KiB.
     pub body: Bytes,
@@ -43,20 +43,20 @@ pub struct Answer {
 /// There was no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoAnswer {
-    /// Not in time.
+    /// The deadline passed.
     Late,
-    /// Refused, reset, or cut off.
+    /// Refused, reset or cut off.
     NoContact,
 }
 
 impl HttpClient {
-    /// A client of the server at `target`.
+    /// A client for the server at `target`.
     pub fn new(target: SocketAddr) -> Self {
         Self::from_address(None, target)
     }
 
-    /// The same, with connections that come from this address of the machine: a server that tells clients apart by their
-    /// addresses takes it for another client. On Linux any address in 127.0.0.0/8 will do for a server on loopback.
+    /// The same with connections from this local address, so that a server that tells clients apart by address takes it
+    /// for another one. On Linux any address in 127.0.0.0/8 works for a server on loopback.
     pub fn from_address(local: Option<IpAddr>, target: SocketAddr) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
@@ -72,7 +72,7 @@ impl HttpClient {
     ///
     /// # Errors
     ///
-    /// [`NoAnswer`] when there was none in time.
+    /// [`NoAnswer`] if there was none in time.
     pub async fn get(&self, path: &str, deadline: Instant) -> Result<Answer, NoAnswer> {
         let request = Request::get(self.uri(path)?).body(Full::default());
         self.exchange(request.map_err(|_| NoAnswer::NoContact)?, deadline).await
@@ -82,7 +82,7 @@ impl HttpClient {
     ///
     /// # Errors
     ///
-    /// [`NoAnswer`] when there was none in time; the server may have done what was asked all the same.
+    /// [`NoAnswer`] if there was none in time; the server may have executed the request nevertheless.
     pub async fn post_json(&self, path: &str, document: String, deadline: Instant) -> Result<Answer, NoAnswer> {
         let request =
             Request::post(self.uri(path)?).header(header::CONTENT_TYPE, "application/json").body(Full::from(document));
@@ -106,13 +106,13 @@ impl HttpClient {
         tokio::time::timeout_at(deadline.into(), exchange).await.unwrap_or(Err(NoAnswer::Late))
     }
 
-    /// Asks for the config document.
+    /// Fetches the config document.
     pub(super) async fn config(&self, deadline: Instant) -> Option<ThrottlingConfig> {
         let answer = self.get(routes::THROTTLING_CONFIG, deadline).await.ok()?;
         answer.status.is_success().then(|| serde_json::from_slice(&answer.body).ok())?
     }
 
-    /// Opens a stream: the answer's head, and its body as it arrives.
+    /// Opens a stream: returns the head, and the body as it arrives.
     pub(super) async fn stream(&self, path: &str) -> Result<(StatusCode, Incoming), NoAnswer> {
         let response = self.client.get(self.uri(path)?).await.map_err(|_| NoAnswer::NoContact)?;
         Ok((response.status(), response.into_body()))

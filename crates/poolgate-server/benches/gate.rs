@@ -1,8 +1,8 @@
-//! What it costs to turn a request away: processor time and instructions each, through the whole tower service, and
-//! through hyper on loopback. `cargo xtask bench gate` runs it.
+//! Cost of a rejection in CPU time and instructions, through the whole tower service and through hyper on loopback.
+//! `cargo xtask bench gate` runs it.
 //!
-//! Processor time is the thread's own, so a busy machine does not count. Instructions are counted by valgrind, where that
-//! is installed: the program runs a case twice, with different numbers of requests, and takes the difference.
+//! CPU time is that of the thread, so a busy machine does not matter. If valgrind is installed it counts instructions:
+//! the program runs a case twice, with different numbers of requests, and takes the difference.
 
 use std::{
     convert::Infallible,
@@ -33,11 +33,11 @@ type Service = BoxCloneService<Request<Body>, Response<GateBody<Body>>, Infallib
 
 const ROUNDS: usize = 9;
 const EACH: u32 = 20_000;
-/// Callers that take turns.
+/// Number of callers, which take turns.
 const CALLERS: u32 = 1000;
 const CONNECTIONS: usize = 64;
 
-/// One thing that is measured: so many requests, at least.
+/// One measurement with a minimum number of requests.
 struct Case {
     name: &'static str,
     run: fn(u32),
@@ -84,13 +84,13 @@ fn print(name: &str, mut times: Vec<Duration>, instructions: Option<u64>) {
     println!("{name:<44} {:>9.2} us {range:>12} {instructions:>13}", micros(times.get(times.len() / 2)));
 }
 
-/// The thread's processor time.
+/// CPU time of the thread.
 fn cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
-/// Instructions each; `None` without valgrind.
+/// Instructions per request; `None` without valgrind.
 fn instructions(case: &Case) -> Result<Option<u64>, Box<dyn Error>> {
     let count = |requests: u32| -> Result<Option<u64>, Box<dyn Error>> {
         let mut valgrind = Command::new("valgrind");
@@ -112,7 +112,7 @@ fn settings(max_queue: u32, timeout: Duration) -> GateSettings {
     settings
 }
 
-/// What a browser sends.
+/// A request as a browser sends it.
 fn request(number: u32) -> Request<Body> {
     let mut request = Request::builder()
         .uri("/api/v1/shop/orders?page=2")
@@ -139,7 +139,7 @@ async fn never(_: Request<Body>) -> Result<Response<Body>, Infallible> {
     std::future::pending().await
 }
 
-/// On this thread alone, with a clock that runs ahead whenever all wait.
+/// On this thread only, with a clock that advances whenever all tasks wait.
 fn block_on(work: impl Future<Output = ()>) {
     let runtime = runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime").block_on(work);
@@ -204,7 +204,7 @@ fn after_waiting(count: u32) {
     });
 }
 
-/// Processor time of the server's only thread for each request, over connections that stay open.
+/// CPU time of the server's only thread per request, over keep-alive connections.
 fn loopback(path: &str) -> Result<Vec<Duration>, Box<dyn Error>> {
     let (send_address, address) = mpsc::channel();
     let stop = CancellationToken::new();

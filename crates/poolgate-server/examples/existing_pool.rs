@@ -1,5 +1,5 @@
-//! An app that keeps the `sqlx::PgPool` it has, and puts Poolgate's gate and monitor around it. Run it with a PostgreSQL
-//! in `DATABASE_URL` and ask `curl localhost:3000/api/v1/health/database/status`.
+//! An app that keeps its `sqlx::PgPool` and adds Poolgate's gate and monitor. Run it with a PostgreSQL in
+//! `DATABASE_URL`, then try `curl localhost:3000/api/v1/health/database/status`.
 
 use std::{error::Error, net::SocketAddr};
 
@@ -13,7 +13,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // What Poolgate adds to an app, from here...
     let mut settings = Settings::default();
-    // Fewer than the pool has: whoever is let in gets a connection at once, and jobs find some left.
+    // Fewer than the pool has: an admitted request gets a connection at once, and background jobs find some left.
     settings.gate.max_concurrent_requests = 25;
     let poolgate = Poolgate::builder(pool.clone()).settings(settings).start();
     let app = Router::new()

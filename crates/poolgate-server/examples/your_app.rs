@@ -1,5 +1,5 @@
 //! Your own axum app with Poolgate: a gate in front of the routes that use the database, the health routes beside them,
-//! and the monitor behind both. Run it and ask `curl localhost:3000/api/v1/health/database/status`.
+//! and the monitor behind both. Run it, then try `curl localhost:3000/api/v1/health/database/status`.
 
 use std::{error::Error, net::SocketAddr, sync::Arc};
 

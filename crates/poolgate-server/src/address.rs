@@ -1,4 +1,4 @@
-//! Addresses: who sent a request, as far as they tell, and where to reach a server.
+//! Addresses: the sender of a request, and how to reach a server.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -9,7 +9,7 @@ use crate::settings::Network;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The addresses of one household or host: an IPv4 address, or the /64 that IPv6 hosts choose their addresses from.
+/// The addresses of one household or host: an IPv4 address, or the /64 from which IPv6 hosts choose theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct AddressKey(IpAddr);
 
@@ -22,27 +22,27 @@ impl AddressKey {
     }
 }
 
-/// Who sent a request.
+/// The sender of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sender {
     pub(crate) address: AddressKey,
-    /// The peer, if it names somebody else as the sender and is not a trusted proxy.
+    /// The peer, if it names another sender and is not a trusted proxy.
     pub(crate) untrusted_proxy: Option<IpAddr>,
 }
 
 impl Sender {
-    /// The sender of a request; `None` where the server does not tell the peer's address
-    /// ([`axum::serve()`] without `into_make_service_with_connect_info`).
+    /// The sender of a request; `None` if the server does not know the peer's address ([`axum::serve()`] without
+    /// `into_make_service_with_connect_info`).
     pub(crate) fn of(extensions: &Extensions, headers: &HeaderMap, trusted: &[Network]) -> Option<Self> {
         let ConnectInfo(peer) = extensions.get::<ConnectInfo<SocketAddr>>()?;
         let peer = peer.ip();
-        let names_somebody = headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(header::FORWARDED);
-        let untrusted_proxy = (names_somebody && !is_trusted(peer, trusted)).then_some(peer);
+        let names_sender = headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(header::FORWARDED);
+        let untrusted_proxy = (names_sender && !is_trusted(peer, trusted)).then_some(peer);
         Some(Self { address: AddressKey::new(sender(peer, headers, trusted)), untrusted_proxy })
     }
 }
 
-/// Where to reach a server that is bound to this address: one on all of the machine's addresses by the loopback one.
+/// How to reach a server bound to this address: a server on all addresses by loopback.
 pub(crate) fn reachable(bound: SocketAddr) -> SocketAddr {
     let ip = match bound.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -52,17 +52,17 @@ pub(crate) fn reachable(bound: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, bound.port())
 }
 
-/// Whether a peer may say who sent a request.
+/// Whether a peer is trusted to name the sender.
 pub(crate) fn is_trusted(peer: IpAddr, trusted: &[Network]) -> bool {
     trusted.iter().any(|network| network.contains(peer))
 }
 
-/// The nearest address that is not a trusted proxy. Each proxy adds, on the right, whom it got the request from, so
-/// reading goes from right to left; what stands left of the first stranger is the stranger's word, and not believed. Where
-/// a proxy does not tell whom it means (`unknown`, `_hidden`), it stands for them itself.
+/// The nearest address that is not a trusted proxy. Each proxy appends the address that it received the request from,
+/// so the list is read from right to left. The first untrusted address ends the search, because it may have written the
+/// rest. A proxy that hides an address (`unknown`, `_hidden`) counts as the sender itself.
 ///
-/// `Forwarded` (RFC 7239) counts where there is no `X-Forwarded-For`: most proxies know the latter only, and pass on
-/// whatever the client wrote into the former.
+/// `Forwarded` (RFC 7239) is read only without `X-Forwarded-For`: most proxies know only `X-Forwarded-For` and pass on
+/// a client's `Forwarded` unchecked.
 fn sender(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
     let mut nearest = peer;
     let mut follow = |hop: &str| {
@@ -90,7 +90,7 @@ fn sender(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
     nearest
 }
 
-/// The value of `for` in one element of `Forwarded`, without quotes; empty where there is none.
+/// The value of `for` in one element of `Forwarded`, without quotes; empty if there is none.
 fn forwarded_for(element: &str) -> String {
     let pairs = unquoted_parts(element, ';').into_iter().filter_map(|pair| pair.split_once('='));
     let value =
@@ -109,7 +109,7 @@ fn forwarded_for(element: &str) -> String {
     text
 }
 
-/// What stands between separators that are not within quotes.
+/// Splits at separators outside of quotes.
 fn unquoted_parts(text: &str, separator: char) -> Vec<&str> {
     let (mut parts, mut begin, mut is_quoted, mut is_escaped) = (Vec::new(), 0, false, false);
     for (at, character) in text.char_indices() {
@@ -128,14 +128,14 @@ fn unquoted_parts(text: &str, separator: char) -> Vec<&str> {
     parts
 }
 
-/// An address as proxies write it: with or without a port, brackets, quotes and the zone of a link-local one.
+/// An address as proxies write it: with or without port, brackets, quotes and the zone of a link-local address.
 fn node(text: &str) -> Option<IpAddr> {
     let text = text.trim().trim_matches('"').trim();
     if let Ok(socket) = text.parse::<SocketAddr>() {
         return Some(socket.ip());
     }
     let host = match text.strip_prefix('[') {
-        // A port that is hidden (`_port`) or missing is not needed.
+        // A hidden (`_port`) or missing port does not matter.
         Some(bracketed) => bracketed.split_once(']')?.0,
         None => match text.split_once(':') {
             Some((host, port)) if !port.contains(':') => host,
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_read_in_every_spelling() {
+    fn addresses_are_parsed_in_every_spelling() {
         for (hop, expected) in [
             ("198.51.100.1", "198.51.100.1"),
             (" 198.51.100.1:4411 ", "198.51.100.1"),
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_is_read_as_its_standard_says() {
+    fn forwarded_is_parsed_as_in_its_standard() {
         for (lines, expected) in [
             (&["for=198.51.100.1"][..], "198.51.100.1"),
             (&["For=\"198.51.100.1:4411\";proto=https;by=10.0.0.9"], "198.51.100.1"),
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_of_trusted_proxies_is_followed_and_not_beyond() {
+    fn a_chain_of_trusted_proxies_is_followed_to_its_end() {
         let trusted = ["10.0.0.0/8", "2001:db8:1::/48"];
         let chain = "6.6.6.6, 198.51.100.1:9, [2001:db8:1::7]:443, 10.2.2.2";
         assert_eq!(sender_of("10.0.0.1", &[chain], &trusted), "198.51.100.1");
@@ -238,7 +238,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_header_is_too_strange(lines in prop::collection::vec(prop::collection::vec(32..=255_u8, 0..80), 0..4)) {
+        fn no_header_causes_a_panic(lines in prop::collection::vec(prop::collection::vec(32..=255_u8, 0..80), 0..4)) {
             let mut headers = HeaderMap::new();
             for line in lines {
                 if let Ok(value) = HeaderValue::from_bytes(&line) {

@@ -1,4 +1,4 @@
-//! Who listens: clients with an open event stream, and addresses that poll.
+//! The clients that receive the config: those with an open event stream, and addresses that poll.
 
 use std::{
     collections::HashMap,
@@ -15,31 +15,31 @@ use poolgate_types::Clients;
 
 use crate::address::AddressKey;
 
-/// Addresses that poll and are remembered; beyond it new ones are not counted.
+/// Maximum number of polling addresses that are remembered; further ones are not counted.
 const MAX_POLLERS: usize = 10_000;
-/// Every client that polls does so within this time.
+/// Clients without a stream poll at least this often.
 const POLL_PERIOD: Duration = Duration::from_secs(30);
 
-/// The clients that listen. Cheap to clone; all clones are the same registry.
+/// The registry of clients. Cheap to clone; clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Registry(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    /// As many as were last counted.
+    /// The last counted number of clients.
     live: AtomicU32,
 }
 
-/// A random id that a browser made for itself: 1 to 64 characters of `A-Z a-z 0-9 - _`.
+/// A random id that a browser generates: 1 to 64 characters of `A-Z a-z 0-9 - _`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ClientId(Box<str>);
 
-/// The text is not a client id.
+/// The text is not a valid client id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct InvalidClientId;
 
-/// An open stream. Dropping it ends the client's presence, unless it has another stream.
+/// An open stream. Dropping it removes the client, unless it has another stream.
 #[derive(Debug)]
 pub(crate) struct Presence {
     registry: Registry,
@@ -47,7 +47,7 @@ pub(crate) struct Presence {
     address: Option<AddressKey>,
 }
 
-/// The address has as many open streams as it may.
+/// The address has reached its limit of open streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooManyStreams;
 
@@ -57,17 +57,17 @@ struct State {
     at_address: HashMap<AddressKey, AtAddress>,
     pollers: HashMap<AddressKey, Poller>,
     next_anonymous: u64,
-    /// The newest version that is known here, and how many streams were sent it: counted as it happens, so that asking
-    /// costs the same however many there are.
+    /// The newest version and the number of streams that received it, counted as it happens, so that reading takes
+    /// constant time.
     newest: u64,
     in_sync: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct AtAddress {
-    /// Those with a stream.
+    /// Clients with a stream.
     clients: u32,
-    /// Open streams: a client may have several.
+    /// Open streams; a client may have several.
     streams: u32,
 }
 
@@ -81,7 +81,7 @@ enum StreamKey {
 struct Stream {
     open: u32,
     address: Option<AddressKey>,
-    /// What it was sent last.
+    /// The last version sent to it.
     version: Option<u64>,
 }
 
@@ -89,7 +89,7 @@ struct Stream {
 struct Poller {
     last: Instant,
     version: u64,
-    /// When the period began in which polls are counted, and those in it and in the one before.
+    /// Start of the current counting period, and the polls in it and in the previous one.
     period: Instant,
     polls: u32,
     polls_before: u32,
@@ -110,15 +110,15 @@ impl Poller {
         (self.last, self.version) = (now, version);
     }
 
-    /// How many clients there may be: each poll in a period may be another one's.
+    /// Upper bound of the number of clients: each poll in a period may come from another one.
     fn clients(&self) -> u32 {
         if self.last.elapsed() > 2 * POLL_PERIOD { 0 } else { self.polls.max(self.polls_before) }
     }
 }
 
 impl Registry {
-    /// A client opens a stream; up to `most` are open from one address. A client with several streams (a reconnect that
-    /// overlaps) counts once.
+    /// A client opens a stream; up to `most` may be open from one address. A client with several streams (an
+    /// overlapping reconnect) counts once.
     pub(crate) fn opened(
         &self,
         id: Option<ClientId>,
@@ -149,7 +149,7 @@ impl Registry {
         Ok(Presence { registry: self.clone(), key, address })
     }
 
-    /// A client asked for the config and was answered with this version.
+    /// A client polled and received this version.
     pub(crate) fn polled(&self, address: AddressKey, version: u64) {
         let mut state = self.lock();
         if state.pollers.len() < MAX_POLLERS || state.pollers.contains_key(&address) {
@@ -158,8 +158,8 @@ impl Registry {
         }
     }
 
-    /// Counts those that are there, and of them those that were sent `version`. Addresses that have not polled within
-    /// `ttl` are forgotten; an address with a stream is not counted again for its polls.
+    /// Counts the clients, and those of them that received `version`. Addresses that have not polled within `ttl` are
+    /// dropped; polls of an address with a stream do not count.
     pub(crate) fn count(&self, version: u64, ttl: Duration) -> Clients {
         let mut state = self.lock();
         state.learn(version);
@@ -176,17 +176,17 @@ impl Registry {
         Clients { live: count(live), in_sync: count(in_sync) }
     }
 
-    /// Whether anybody listens, when that was last counted.
+    /// Whether there was any client at the last count.
     pub(crate) fn anybody(&self) -> bool {
         self.0.live.load(Relaxed) > 0
     }
 
-    /// Clients with a stream.
+    /// Number of clients with a stream.
     pub(crate) fn streaming(&self) -> u32 {
         u32::try_from(self.lock().streams.len()).unwrap_or(u32::MAX)
     }
 
-    /// How many clients listen at this address, as far as it says: those with a stream, and as many as polls came.
+    /// Number of clients at this address: those with a stream, plus its polls.
     pub(crate) fn at(&self, address: AddressKey) -> u32 {
         let state = self.lock();
         let streaming = state.at_address.get(&address).map_or(0, |at_address| at_address.clients);
@@ -195,13 +195,13 @@ impl Registry {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Counters stay usable whoever panicked.
+        // The counters are valid even after a panic under the lock.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Presence {
-    /// The client was sent this version.
+    /// The client received this version.
     pub(crate) fn sent(&self, version: u64) {
         let mut state = self.registry.lock();
         state.learn(version);
@@ -215,7 +215,7 @@ impl Presence {
 }
 
 impl State {
-    /// There is a version that no stream was sent yet.
+    /// A new version exists that no stream has received yet.
     fn learn(&mut self, version: u64) {
         if version > self.newest {
             (self.newest, self.in_sync) = (version, 0);
@@ -224,7 +224,7 @@ impl State {
 }
 
 impl State {
-    /// So many have gone from this address.
+    /// Subtracts the clients and streams that have left this address.
     fn left(&mut self, address: AddressKey, gone: AtAddress) {
         let Some(there) = self.at_address.get_mut(&address) else { return };
         there.clients -= gone.clients;
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn in_sync_are_those_that_were_sent_the_version() {
+    fn clients_that_received_the_version_are_in_sync() {
         let registry = Registry::default();
         drop(open(&registry, id("z"), None));
         let one = open(&registry, id("a"), Some(address(1)));
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_gets_so_many_streams_and_no_more() {
+    fn the_streams_of_one_address_are_limited() {
         let registry = Registry::default();
         let open = |name: &str, last| registry.opened(id(name), Some(address(last)), 2);
         let first = open("a", 1).expect("the first");
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_poll_are_counted_at_their_address() {
+    fn polls_are_counted_at_their_address() {
         let registry = Registry::default();
         assert!(!registry.anybody());
         for _ in 0..20 {
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn polls_of_long_ago_do_not_count() {
+    fn old_polls_do_not_count() {
         let begin = Instant::now();
         let after = |periods: u32| begin + POLL_PERIOD * periods;
         let mut poller = Poller::new(begin);

@@ -1,4 +1,4 @@
-//! Durations as they happen, and their percentiles over the last seconds.
+//! Records durations and gives percentiles over the last seconds.
 
 use std::{
     collections::VecDeque,
@@ -10,10 +10,10 @@ use std::{
 use hdrhistogram::Histogram;
 use poolgate_types::Percentiles;
 
-/// The longest duration that is told apart from longer ones.
+/// Longer durations count as this one.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Takes in durations from everywhere. Recording costs a short lock.
+/// Collects durations from all threads. Recording takes a short lock.
 pub(crate) struct Latency(Mutex<Histogram<u32>>);
 
 /// The durations of one interval, in microseconds with two significant digits.
@@ -28,12 +28,12 @@ pub(crate) struct Rolling {
 
 impl Latency {
     pub(crate) fn record(&self, duration: Duration) {
-        // `as` is exact: it was cut to a minute.
+        // The cast is exact: the value is at most a minute.
         let micros = duration.min(LONGEST).as_micros() as u64;
         self.0.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(micros.max(1));
     }
 
-    /// Takes out what was recorded since the last call.
+    /// Returns the durations since the last call.
     pub(crate) fn take(&self) -> Interval {
         let empty = empty();
         mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), empty)
@@ -51,10 +51,10 @@ impl Rolling {
         Self { slots: VecDeque::from(vec![empty(); slots.max(1)]), total: empty() }
     }
 
-    /// Begins a new slot with `interval`; the oldest slot is forgotten.
+    /// Adds a slot with `interval`; the oldest slot is dropped.
     pub(crate) fn push(&mut self, interval: Interval) {
         if let Some(oldest) = self.slots.pop_front() {
-            // All have the same bounds, and what is subtracted was added before.
+            // All histograms have the same bounds, and only what was added is subtracted.
             let _ = self.total.subtract(&oldest);
         }
         let _ = self.total.add(&interval);
@@ -76,7 +76,7 @@ impl Rolling {
 
 fn empty() -> Interval {
     let longest = u64::try_from(LONGEST.as_micros()).unwrap_or(u64::MAX);
-    // The bounds are constants that fit: at least twice the least value, and 0 to 5 digits.
+    // The constant bounds are valid: the upper one is at least twice the lower one, and 0 to 5 digits are allowed.
     Histogram::new_with_bounds(1, longest, 2).expect("constant bounds")
 }
 
@@ -105,13 +105,13 @@ mod tests {
         rolling.push(latency.take());
         assert!(rolling.quantile(1.0) >= Duration::from_secs(5));
         rolling.push(latency.take());
-        assert!(rolling.quantile(0.5) >= Duration::from_millis(4900), "the first slot is forgotten");
+        assert!(rolling.quantile(0.5) >= Duration::from_millis(4900), "the first slot is dropped");
         rolling.push(latency.take());
         assert_eq!(rolling.quantile(0.5), Duration::ZERO);
     }
 
     #[test]
-    fn what_is_longer_than_a_minute_counts_as_a_minute() {
+    fn durations_above_a_minute_count_as_a_minute() {
         let latency = Latency::default();
         latency.record(Duration::MAX);
         let mut rolling = Rolling::new(1);

@@ -1,4 +1,4 @@
-//! What the pool reports as it happens: into metrics, and into the windows that the control loop reads.
+//! Receives the pool's events: feeds the metrics and the windows of the control loop.
 
 use std::{
     sync::{
@@ -18,9 +18,10 @@ use crate::{
     telemetry::names,
 };
 
-/// Watches a pool for a [`Poolgate`](crate::Poolgate): give the same one to the pool's builder and to Poolgate's.
+/// Watches a pool for a [`Poolgate`](crate::Poolgate): pass the same observer to both builders, the pool's and
+/// Poolgate's.
 ///
-/// Make it after a metrics recorder was installed, or its histograms go nowhere.
+/// Create it after installing a metrics recorder, or its histograms are lost.
 #[derive(Clone, Debug)]
 pub struct PoolObserver(Arc<Seen>);
 
@@ -32,7 +33,7 @@ struct Seen {
     use_nanos: AtomicU64,
     timeouts: AtomicU64,
     begun: Instant,
-    /// Nanoseconds from `begun` to the newest statement that ended well; 0 before the first.
+    /// Nanoseconds from `begun` to the last successful statement; 0 before the first one.
     answered_nanos: AtomicU64,
     written: AtomicU64,
     read_only: AtomicU64,
@@ -47,14 +48,14 @@ struct Seen {
     closed_total: [(CloseReason, Counter); CloseReason::ALL.len()],
 }
 
-/// Sums since the start.
+/// Totals since the start.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Times {
-    /// How long callers waited for connections, those in vain included.
+    /// Total wait for connections, including waits that failed.
     pub(crate) wait: Duration,
-    /// How long connections were in use.
+    /// Total time of connections in use.
     pub(crate) in_use: Duration,
-    /// Callers that gave up.
+    /// Callers that gave up waiting.
     pub(crate) timeouts: u64,
 }
 
@@ -62,7 +63,7 @@ pub(crate) struct Times {
 #[derive(Debug)]
 pub(crate) struct AcquireWaits {
     pub(crate) interval: Interval,
-    /// Zero when nothing was acquired.
+    /// Zero if none was acquired.
     pub(crate) shortest: Duration,
 }
 
@@ -95,7 +96,7 @@ impl PoolObserver {
         }))
     }
 
-    /// One that no pool knows: it leaves no metrics of things that nobody measures.
+    /// An observer without a pool and without metrics.
     pub(crate) fn unheard() -> Self {
         metrics::with_local_recorder(&metrics::NoopRecorder, Self::default)
     }
@@ -108,7 +109,7 @@ impl PoolObserver {
         }
     }
 
-    /// Time since a statement of the app's last ended well.
+    /// Time since the app's last successful statement.
     pub(crate) fn answered(&self) -> Option<Duration> {
         match self.0.answered_nanos.load(Relaxed) {
             0 => None,
@@ -116,7 +117,7 @@ impl PoolObserver {
         }
     }
 
-    /// How the app's writes have ended since the last reading.
+    /// Results of the app's writes since the last reading.
     pub(crate) fn take_work(&self) -> WorkSample {
         let take = |counter: &AtomicU64| counter.swap(0, Relaxed);
         WorkSample {
@@ -187,8 +188,8 @@ impl Observer for PoolObserver {
 
     fn connect_failed(&self, error: &AcquireError) {
         self.0.failed_total.increment(1);
-        // At a database that is down this happens often; the state change is logged by the monitor.
-        tracing::debug!(%error, "Database connection could not be opened");
+        // Frequent while a database is down; the monitor logs the change of state.
+        tracing::debug!(%error, "Cannot open a database connection");
     }
 
     fn closed(&self, reason: CloseReason) {

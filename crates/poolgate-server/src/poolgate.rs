@@ -173,7 +173,7 @@ impl Builder {
             settings: self.settings.clone(),
         });
         let is_elsewhere = shared.pool.refresh().is_some();
-        // Nobody has looked yet.
+        // A watched source has not been read yet.
         let known = (!is_elsewhere).then_some(figures);
         tracing::info!(
             pool_size = known.map(|figures| figures.pool_size),
@@ -203,7 +203,7 @@ fn control_settings(settings: &Settings, demand: Demand) -> control::Settings {
     result.policy = match (settings.policy, demand) {
         (Policy::Adaptive, Demand::Hidden) => {
             tracing::warn!(
-                "The watched source does not show how many requests wait: clients get fixed levels by its usage, as with \
+                "The watched source does not report waiting requests: clients get fixed levels by its usage, as with \
                  policy = \"fixed\". Watch a PgBouncer (pgbouncer://…) for a rate that follows the demand"
             );
             control::Policy::Fixed

@@ -7,7 +7,7 @@ use axum::{
 use http::{HeaderValue, StatusCode, header};
 use poolgate_types::{Problem, codes};
 
-/// A problem of a kind that its code names; the title says the kind in words, the detail what happened and what to do.
+/// A problem. `code` identifies its kind, `title` names the kind, and `detail` says what happened and what to do.
 pub(crate) fn response(status: StatusCode, code: &str, title: &str, detail: impl Into<String>) -> Response {
     document(
         status,
@@ -26,7 +26,7 @@ pub(crate) fn unavailable(detail: impl Into<String>) -> Response {
     document(StatusCode::SERVICE_UNAVAILABLE, &unavailable_problem(detail))
 }
 
-/// The document of [`unavailable`], for those who add members to it.
+/// The document of [`unavailable`], for callers that add members.
 pub(crate) fn unavailable_problem(detail: impl Into<String>) -> Problem {
     Problem {
         kind: Problem::TEMPORARY_REDUCED_CAPACITY.to_owned(),
@@ -37,24 +37,24 @@ pub(crate) fn unavailable_problem(detail: impl Into<String>) -> Problem {
     }
 }
 
-/// There is nothing at this path: 404.
+/// No route or file has this path: 404.
 pub(crate) fn not_found(path: &str) -> Response {
-    response(StatusCode::NOT_FOUND, "not_found", "Not found", format!("There is nothing at {path}."))
+    response(StatusCode::NOT_FOUND, "not_found", "Not found", format!("{path} does not exist."))
 }
 
-/// The path exists, but not for this method: 405. `allow` lists those that it has.
+/// The path does not support this method: 405. `allow` lists the supported ones.
 pub(crate) fn method_not_allowed(allow: &'static str) -> Response {
     let mut response = response(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
         "Method not allowed",
-        format!("This path answers {allow} only."),
+        format!("This path supports only {allow}."),
     );
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
     response
 }
 
-/// Something else was asked too often: 429.
+/// Requests of this kind arrive too often: 429.
 pub(crate) fn too_many(code: &str, detail: impl Into<String>, retry_after_seconds: u64) -> Response {
     with_retry_after(response(StatusCode::TOO_MANY_REQUESTS, code, "Too many requests", detail), retry_after_seconds)
 }
@@ -65,7 +65,7 @@ pub(crate) fn with_retry_after(mut response: Response, seconds: u64) -> Response
     response
 }
 
-/// A document of this media type under its status.
+/// A document of this media type with this status.
 pub(crate) fn document(status: StatusCode, document: &impl serde::Serialize) -> Response {
     let mut response = (status, Json(document)).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(Problem::CONTENT_TYPE));

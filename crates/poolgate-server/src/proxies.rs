@@ -1,4 +1,4 @@
-//! Proxies that nobody has declared.
+//! Detects proxies that are not configured as trusted.
 
 use std::{
     net::IpAddr,
@@ -9,15 +9,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// For how long one that was seen is remembered.
+/// How long a detected proxy is remembered.
 const MEMORY: Duration = Duration::from_secs(60);
 
-/// Notices peers that say for whom they ask and are not among `server.trusted_proxies`. Everybody behind such a proxy
-/// looks like one sender.
+/// Detects peers that name another sender and are not in `server.trusted_proxies`. All clients behind such a proxy
+/// count as one sender.
 #[derive(Debug)]
 pub(crate) struct UntrustedProxies {
     origin: Instant,
-    /// The second in which one was noticed last, counted from 1; 0: never.
+    /// The second of the last detection, counted from 1; 0: never.
     noticed: AtomicU64,
     newest: Mutex<Option<IpAddr>>,
 }
@@ -27,7 +27,7 @@ impl UntrustedProxies {
         Self { origin: Instant::now(), noticed: AtomicU64::new(0), newest: Mutex::new(None) }
     }
 
-    /// A request came through one. The log says so once.
+    /// A request arrived through an untrusted proxy. Logged once.
     pub(crate) fn notice(&self, peer: IpAddr) {
         let second = self.origin.elapsed().as_secs() + 1;
         let before = self.noticed.swap(second, Relaxed);
@@ -38,13 +38,13 @@ impl UntrustedProxies {
         if before == 0 {
             tracing::warn!(
                 %peer,
-                "A proxy that is not trusted forwards requests: everybody behind it counts as one sender. If it is yours, \
-                 add its address to server.trusted_proxies; otherwise somebody pretends to be one"
+                "An untrusted proxy forwards requests: all clients behind it count as one sender. If it is yours, \
+                 add its address to server.trusted_proxies; otherwise a client pretends to be a proxy"
             );
         }
     }
 
-    /// One that was seen within the last minute.
+    /// The proxy that was detected within the last minute.
     pub(crate) fn recent(&self) -> Option<IpAddr> {
         let noticed = self.noticed.load(Relaxed).checked_sub(1)?;
         let is_recent = self.origin.elapsed() <= Duration::from_secs(noticed) + MEMORY;

@@ -1,19 +1,19 @@
-//! Whether this process should get traffic: after its start-up work and its first sign of life from the database, until
-//! it shuts down, and not while it has lost the database for longer than a moment. Never because the pool is under
-//! pressure: that would move this replica's load to the others.
+//! Whether this process should get traffic: from the end of its start-up work and the first answer of the database
+//! until its shutdown, except while the database has been lost for some time. Pressure on the pool never matters: it
+//! would move this replica's load to the others.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-/// What `/readyz` answers. Clones share their state.
+/// The state behind `/readyz`. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness(Arc<State>);
 
-/// Start-up work that must be done first. Dropping it says that it is done, so drop it only then.
+/// Start-up work that must end first. Dropping it marks the work as done.
 #[derive(Debug)]
-#[must_use = "the work counts as done when this is dropped"]
+#[must_use = "dropping this marks the work as done"]
 pub struct StartUpWork {
     readiness: Readiness,
     what: &'static str,
@@ -34,13 +34,13 @@ struct Database {
 }
 
 impl Readiness {
-    /// Holds readiness back until the returned value is dropped; `what` is told to those who ask meanwhile.
+    /// Holds readiness back until the returned value is dropped; `/readyz` reports `what` meanwhile.
     pub fn wait_for(&self, what: &'static str) -> StartUpWork {
         self.0.pending.lock().unwrap_or_else(PoisonError::into_inner).push(what);
         StartUpWork { readiness: self.clone(), what }
     }
 
-    /// What is missing, or `None` when ready.
+    /// Why the process is not ready; `None` when it is.
     pub fn missing(&self) -> Option<String> {
         if self.0.draining.load(Relaxed) {
             return Some("shutting down".to_owned());
@@ -48,26 +48,26 @@ impl Readiness {
         let database = self.0.database.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.0.sampled.load(Relaxed) {
             let trouble = database.trouble.as_ref().map_or(String::new(), |trouble| format!(": {trouble}"));
-            return Some(format!("waiting for the database's first sign of life{trouble}"));
+            return Some(format!("waiting for the first answer of the database{trouble}"));
         }
         let pending = self.0.pending.lock().unwrap_or_else(PoisonError::into_inner);
         if !pending.is_empty() {
-            return Some(format!("still at work: {}", pending.join(", ")));
+            return Some(format!("still starting: {}", pending.join(", ")));
         }
         database.trouble.clone().filter(|_| database.given_up)
     }
 
-    /// What is known of the database now: whether it answers, and why nobody can use it; `given_up` where that has lasted
-    /// for so long that this process is to get no traffic.
+    /// Records the state of the database: whether it answers, and why it cannot be used. `given_up`: that has lasted so
+    /// long that this process should get no traffic.
     pub(crate) fn database(&self, answers: bool, trouble: Option<&str>, given_up: bool) {
         if answers {
             self.0.sampled.store(true, Relaxed);
         }
         let mut database = self.0.database.lock().unwrap_or_else(PoisonError::into_inner);
         if database.given_up != given_up && self.0.sampled.load(Relaxed) {
-            // Why it is lost the alert has told.
+            // The alert has given the reason.
             if given_up {
-                tracing::warn!("Database is lost: not ready for traffic");
+                tracing::warn!("Database lost: not ready for traffic");
             } else {
                 tracing::info!("Database is back: ready for traffic");
             }
@@ -78,7 +78,7 @@ impl Readiness {
         }
     }
 
-    /// Sends traffic elsewhere from now on.
+    /// Reports not ready from now on, so that traffic goes elsewhere.
     pub(crate) fn draining(&self) {
         self.0.draining.store(true, Relaxed);
     }
@@ -110,14 +110,18 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_is_lost_for_long_makes_it_unready_until_it_answers() {
+    fn a_long_lost_database_makes_it_unready_until_it_answers() {
         let readiness = Readiness::default();
         readiness.database(false, Some("connection refused"), true);
-        assert!(readiness.missing().is_some_and(|missing| missing.contains("first sign of life: connection refused")));
+        assert!(
+            readiness
+                .missing()
+                .is_some_and(|missing| missing.contains("first answer of the database: connection refused"))
+        );
         readiness.database(true, None, false);
         assert_eq!(readiness.missing(), None);
         readiness.database(false, Some("connection refused"), false);
-        assert_eq!(readiness.missing(), None, "for a moment it may be lost");
+        assert_eq!(readiness.missing(), None, "a short loss is tolerated");
         readiness.database(false, Some("connection refused"), true);
         assert_eq!(readiness.missing().as_deref(), Some("connection refused"));
         readiness.database(true, None, false);

@@ -1,4 +1,4 @@
-//! The metrics, in a process of their own: the recorder is the process's.
+//! The metrics, in a separate process, because a process has one recorder.
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,7 +31,7 @@ async fn metrics_have_their_names_from_the_start() {
     assert_eq!(ask(&without).await.0, StatusCode::NOT_FOUND, "none was given");
     without.close();
 
-    // What nobody observes has no value, not even 0.
+    // Metrics without an observer have no value, not even 0.
     let unobserved = Poolgate::builder(builder().build().expect("a pool")).metrics(renderer.clone()).start();
     let (_, text) = ask(&unobserved).await;
     for name in
@@ -46,7 +46,7 @@ async fn metrics_have_their_names_from_the_start() {
     let pool = builder().observer(Arc::new(observer.clone())).build().expect("a pool");
     let poolgate = Poolgate::builder(pool.clone()).observer(observer).metrics(renderer).start();
     drop(pool.acquire().await.expect("a connection"));
-    // A few ticks, so that every gauge has been set.
+    // A few ticks, so that every gauge is set.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let (status, text) = ask(&poolgate).await;
     assert_eq!(status, StatusCode::OK);

@@ -1,4 +1,4 @@
-//! The metrics after work of which everything is known, in a process of their own: the recorder is the process's.
+//! The metrics after known work, in a separate process, because a process has one recorder.
 
 use std::{
     collections::HashMap,
@@ -17,12 +17,12 @@ use sqlx::{Executor, Postgres};
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
-/// Longer than anything that is waited for takes.
+/// Longer than any wait in this test.
 const PATIENCE: Duration = Duration::from_secs(10);
 const TOKEN: &str = "a token of some length";
-/// A connection's age, in use, from which on the cleanup below ends what holds it; and the pause between two cleanups.
+/// The threshold of the cleanup below for the age of a connection in use, and the pause between two cleanups.
 const SECOND: Duration = Duration::from_secs(1);
-/// For how long three connections are in use at the least, and a caller waits for one.
+/// How long three connections are in use at least while a caller waits for one.
 const HELD: Duration = Duration::from_millis(200);
 
 async fn send(app: Router, request: http::request::Builder) -> (StatusCode, String) {
@@ -33,7 +33,7 @@ async fn send(app: Router, request: http::request::Builder) -> (StatusCode, Stri
     (status, String::from_utf8(body.to_vec()).expect("text"))
 }
 
-/// A pool on a real PostgreSQL, and a server that watches it.
+/// A pool on a real PostgreSQL with a server.
 struct Watched {
     database: Database,
     observer: PoolObserver,
@@ -76,7 +76,7 @@ impl Watched {
         Metrics::read(&send(self.poolgate.routes(), Request::get(routes::METRICS)).await.1)
     }
 
-    /// Waits until a tick has shown it.
+    /// Waits until a tick has published it.
     async fn eventually(&self, what: &str, condition: impl Fn(&Metrics) -> bool) {
         let begun = Instant::now();
         loop {
@@ -124,7 +124,7 @@ impl Metrics {
         Self(values.map(|(name, value)| (name.to_owned(), value.parse().expect("a number"))).collect())
     }
 
-    /// The value of a metric, by its name and labels as they are written.
+    /// The value of a metric, by its name and labels in text form.
     fn of(&self, name: &str) -> f64 {
         *self.0.get(name).unwrap_or_else(|| panic!("no {name}: {self:#?}"))
     }
@@ -148,10 +148,10 @@ impl Metrics {
 }
 
 #[tokio::test]
-async fn every_metric_says_what_was_done() {
+async fn every_metric_counts_the_work_done() {
     let watched = Watched::start(MetricsRenderer::install().expect("the only one in this process")).await;
 
-    // Three connections are opened and all in use; one caller waits in vain, the next until one comes back.
+    // Three connections are opened and in use; one caller gives up, the next waits until one is returned.
     let three = [watched.lease().await, watched.lease().await, watched.lease().await];
     watched
         .eventually("full", |metrics| {
@@ -183,16 +183,16 @@ async fn every_metric_says_what_was_done() {
     watched.eventually("given up", |metrics| metrics.closed("dirty") == 1.0).await;
     drop(watched.lease().await);
     assert_eq!(watched.pool.dispose(), 1);
-    // Others with the same observer count as well: one whose connections age, and one that leads nowhere.
+    // Other pools with the same observer count as well: one with ageing connections, and one without a server.
     let aging = pool(&watched.database.url("postgres"), &watched.observer, Some(Duration::from_millis(50)));
     drop(aging.acquire().await.expect("a connection"));
     sleep(Duration::from_millis(60)).await;
     drop(aging.acquire().await.expect("another: the first was recycled"));
     aging.drain(PATIENCE).await;
     let nowhere = pool("postgres://nobody@127.0.0.1:1/nothing", &watched.observer, None);
-    nowhere.acquire().await.expect_err("nobody listens");
+    nowhere.acquire().await.expect_err("the port is closed");
 
-    // A lease, a statement and a session are ended; more than two at once never are.
+    // A lease, a statement and a session are ended; never more than two at once.
     let forgotten = watched.lease().await;
     let mut stuck = watched.lease().await;
     let stuck = tokio::spawn(async move { stuck.execute("SELECT pg_sleep(60)").await.map(drop) });
@@ -205,7 +205,7 @@ async fn every_metric_says_what_was_done() {
     watched.clean_up().await;
     drop((forgotten, left_open));
 
-    // Eleven requests pass the gate, one after the other; one that comes meanwhile does not.
+    // Eleven requests pass the gate one after another; a concurrent one does not.
     let request = || send(watched.app.clone(), Request::get("/work"));
     for _ in 0..10 {
         assert_eq!(request().await.0, StatusCode::OK);
@@ -250,7 +250,7 @@ async fn every_metric_says_what_was_done() {
         assert_eq!(metrics.closed(reason), count, "{reason}");
         opened -= count;
     }
-    assert_eq!(opened, 0.0, "whatever was opened was closed, for one reason each");
+    assert_eq!(opened, 0.0, "each opened connection was closed, for one reason");
     assert_eq!(metrics.pool("poolgate_connections_failed_total"), 1.0);
     assert_eq!(metrics.pool("db_client_connection_timeouts_total"), 1.0);
     for of in ["wait", "use"] {

@@ -1,6 +1,6 @@
-//! What the engine costs: nanoseconds of a call that is not held back, of each operation with a full queue, and bytes
-//! per waiting request. `cargo bench -p poolgate-throttle` prints a table; the median of several rounds, so that other
-//! work on the machine counts little.
+//! Cost of the engine: nanoseconds per call that starts at once and per operation with a full queue, and bytes per
+//! queued request. `cargo bench -p poolgate-throttle` prints a table. It takes the median of several rounds, so that
+//! other work on the machine matters little.
 
 #![expect(
     clippy::disallowed_methods,
@@ -45,7 +45,7 @@ fn main() {
     println!("\n{} bytes per queued request", bytes_per_request());
 }
 
-/// Runs `measure`, which answers a time and how many operations took it.
+/// Runs `measure`, which returns a time and the number of operations in it.
 fn row(name: &str, mut measure: impl FnMut() -> (Duration, usize)) {
     let mut rounds: Vec<f64> = (0..ROUNDS)
         .map(|_| {
@@ -62,7 +62,7 @@ fn fast_path(rate: Option<f64>, calls: usize) -> (Duration, usize) {
     configure(&mut throttle, rate, 10);
     let start = Instant::now();
     for call in 0..calls {
-        // Ten milliseconds apart: under the rate the bucket is never empty.
+        // Ten milliseconds apart: the rate never empties the bucket.
         let now = Duration::from_millis(10 * (call as u64 + 1));
         let Submitted::Start(permit) = throttle.submit(black_box(Request::default()), now) else { panic!("queued") };
         assert!(throttle.poll(now).is_none());
@@ -120,7 +120,7 @@ fn churn() -> (Duration, usize) {
     (start.elapsed(), ABORTS)
 }
 
-/// What the process grows by when a hundred queues are filled.
+/// Growth of the process when a hundred queues are filled, per request.
 fn bytes_per_request() -> usize {
     const QUEUES: usize = 100;
     let before = resident_bytes();
@@ -141,7 +141,7 @@ fn resident_bytes() -> usize {
     statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
 }
 
-/// A throttle in which one request runs and nothing else may start.
+/// A throttle in which one request runs and no other may start.
 fn blocked() -> Throttle {
     let mut throttle = Throttle::new(Settings { max_queue: QUEUED, ..Settings::default() }, 1);
     let Submitted::Start(_held) = throttle.submit(Request::default(), Duration::ZERO) else { return throttle };

@@ -1,53 +1,53 @@
 //! The rate limit: a token bucket with jitter.
 //!
-//! Equal buckets that start together fire together, which the server sees as a burst however low the rate. Two random
-//! numbers keep clients apart: what each start costs (U(0.5, 1.5) tokens, 1 on average), and how much of its first start
-//! a client has earned when a rate comes into force, as if the rate had been in force for long. All clients together then
-//! start about as many requests in the first moment as in any other.
+//! Clients whose buckets start full at the same time all send at once, and the server sees a burst at any rate. Two
+//! random numbers spread them: the cost of each start (U(0.5, 1.5) tokens, 1 on average), and the part of the first
+//! start that a client has already earned when a rate comes into force. The second makes all clients together start
+//! about as many requests in the first moment as in any other.
 
 use std::time::Duration;
 
-use crate::{Savings, rng::Rng, span};
+use crate::{limits::RATES, rng::Rng, savings::Savings, span};
 
-/// What a start costs in tokens: anything between, 1 on average.
+/// Range of the cost of a start in tokens, uniform, 1 on average.
 pub(crate) const COSTS: (f64, f64) = (0.5, 1.5);
-/// The bucket is so deep in time of its rate. Few clients with high rates and deeper buckets send bursts that the gate has
-/// no room for: in the simulator ten clients lose 3 % of the goodput with a whole second.
+/// Time in which the rate fills the bucket. Deeper buckets let a few clients with high rates send bursts that the gate
+/// cannot hold: with a whole second, ten clients lose 3 % of the goodput in the simulator.
 const DEPTH: Duration = Duration::from_millis(250);
-/// Least depth of the bucket in tokens: the dearest start must fit.
+/// Minimum depth of the bucket in tokens: it must hold the most expensive start.
 const LEAST_DEPTH: f64 = COSTS.1;
-/// Rounding of times to nanoseconds must not make a start wait for another wake-up.
+/// Tokens that may be missing for a start, so that rounding to nanoseconds does not cost another wake-up.
 const TOLERANCE: f64 = 1e-6;
-/// Savings this old or younger go on as if there had been no break.
+/// Maximum age of savings that continue as if the reload had not happened.
 const UNBROKEN: Duration = Duration::from_secs(10);
-/// When a rate comes into force, a client has earned between nothing and this multiple of its next start: one in four may
-/// start at once. So many have a start saved up while users want four times what they get; where they want more or less, the
-/// first second sees a little more or less than the others.
+/// When a rate comes into force, a client has earned U(0, this) of its next start, at most one start: one in four may
+/// start at once. That is the share that has a start saved up while users want four times their rate. If they want more
+/// or less, the first second is a little above or below the following ones.
 const FIRST_FILL: f64 = 4.0 / 3.0;
-/// What a client has earned before it was told of a rate, it has earned in the time since it is there. Who has only just
-/// come is taken to have been there for so long.
+/// Minimum age that a new client is assumed to have: it has earned tokens for its age when the first rate comes into
+/// force.
 const NEWCOMER: Duration = Duration::from_secs(10);
 
-/// Tokens for starts. It runs on while no rate is in force, so that a short release does not refill it.
+/// Tokens for starts. It also fills while no rate is in force, so that a short release does not refill it.
 #[derive(Debug)]
 pub(crate) struct Bucket {
-    /// The rate that refills it, in tokens per second; 0 before the first one.
+    /// Rate that refills the bucket, in tokens per second; 0 before the first one.
     refill_rate: f64,
     in_force: bool,
     tokens: f64,
     refilled_at: Duration,
-    /// What the next start costs; drawn in advance so that asking twice gives the same answer.
+    /// Cost of the next start, drawn in advance so that repeated questions get the same answer.
     cost: f64,
-    /// A rate that comes into force before this moment was in force before the page was loaded again.
+    /// A rate that comes into force before this time continues the one from before the reload.
     continues_until: Duration,
 }
 
-/// What a change of rate means depends on.
+/// Facts about the client that decide what a change of rate means.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Client {
-    /// How long ago it appeared.
+    /// Time since the client started.
     pub(crate) age: Duration,
-    /// It has requests that wait.
+    /// It has queued requests.
     pub(crate) waits: bool,
 }
 
@@ -63,10 +63,10 @@ impl Bucket {
         }
     }
 
-    /// Goes on with what another bucket had left `age` ago; the rate in force stays.
+    /// Continues a bucket that was saved `age` ago; the rate in force stays.
     ///
-    /// What is older than [`UNBROKEN`] cannot make a client richer than a newcomer, only poorer: the clients that
-    /// return in the morning must not all come with full buckets.
+    /// Savings older than [`UNBROKEN`] give a client at most what a new one gets: clients that return in the morning
+    /// must not all have full buckets.
     pub(crate) fn restore(&mut self, savings: &Savings, age: Duration, now: Duration) {
         self.cost = savings.next_cost;
         if savings.rate_per_second <= 0.0 {
@@ -82,7 +82,7 @@ impl Bucket {
         }
     }
 
-    /// What another bucket needs to go on from here.
+    /// The state that [`restore`](Self::restore) needs.
     pub(crate) fn savings(&self, now: Duration) -> Savings {
         Savings {
             tokens: self.tokens_at(now),
@@ -93,17 +93,26 @@ impl Bucket {
         }
     }
 
-    /// Whether a new bucket would not do as well.
+    /// `false`: a new bucket would be as good.
     pub(crate) fn is_worth_saving(&self, now: Duration) -> bool {
         self.refill_rate > 0.0 && (self.in_force || self.tokens_at(now) < depth(self.refill_rate))
     }
 
-    /// What was saved belongs to another life of the server: it goes on as after a break.
+    /// The savings belong to another epoch: they continue as after a long break.
     pub(crate) const fn break_off(&mut self) {
         self.continues_until = Duration::ZERO;
     }
 
-    /// Puts another rate (or none) into force. `rate` is finite and positive.
+    /// Whether a bucket can have saved these numbers.
+    pub(crate) fn can_have_saved(savings: &Savings) -> bool {
+        let rate_is_known = (RATES.0..=RATES.1).contains(&savings.rate_per_second);
+        let deepest = if rate_is_known { depth(savings.rate_per_second) } else { 0.0 };
+        (rate_is_known || savings.rate_per_second == 0.0)
+            && (0.0..=deepest).contains(&savings.tokens)
+            && (COSTS.0..=COSTS.1).contains(&savings.next_cost)
+    }
+
+    /// Puts another rate into force, or none. `rate` is finite and positive.
     pub(crate) fn set_rate(&mut self, rate: Option<f64>, client: Client, now: Duration, rng: &mut Rng) {
         let Some(rate) = rate else {
             self.in_force = false;
@@ -112,8 +121,8 @@ impl Bucket {
         self.refill(now);
         let kept = self.rescale(rate, client.waits);
         if !self.in_force && now >= self.continues_until {
-            // As if the rate had been in force for long: then as many start in the first moment as in any other.
-            // What is less than the next start costs is a place in the order already.
+            // As if the rate had been in force for long: then as many requests start in the first moment as in any
+            // other. A client that cannot afford its next start keeps its tokens: they are its place in the order.
             if kept >= self.cost {
                 let earned = rate * client.age.max(NEWCOMER).as_secs_f64();
                 self.tokens = self.cost * rng.between(0.0, FIRST_FILL).min(1.0) * earned.min(1.0);
@@ -122,8 +131,8 @@ impl Bucket {
         self.in_force = true;
     }
 
-    /// Another part of the same client's bucket: keeps so much of its tokens, gains what others gave up, and gives the rest
-    /// back. `rate` is finite and positive.
+    /// Changes this bucket's share of the client: multiplies its tokens by `kept`, adds `gained`, and returns the
+    /// tokens given up. `rate` is finite and positive.
     pub(crate) fn reshare(&mut self, rate: f64, kept: f64, gained: f64, now: Duration) -> f64 {
         self.refill(now);
         let given = self.tokens * (1.0 - kept);
@@ -133,12 +142,12 @@ impl Bucket {
         given
     }
 
-    /// When the next start may happen, as seen from `now`; not after `now` when it may happen at once.
+    /// When the next start may happen; not after `now` if it may happen at once.
     pub(crate) fn ready_at(&self, now: Duration) -> Duration {
         self.ready_after(0.0, now)
     }
 
-    /// When a start may happen before which others spend so many tokens.
+    /// When a start may happen if others spend `spent_before` tokens first.
     pub(crate) fn ready_after(&self, spent_before: f64, now: Duration) -> Duration {
         if !self.in_force {
             return Duration::ZERO;
@@ -159,10 +168,10 @@ impl Bucket {
         }
     }
 
-    /// A change of rate neither refills nor empties. A client that waits for its next start keeps what it has earned of it:
-    /// a higher rate must not start all who wait at once. For one that waits for nothing, what counts is the time since its
-    /// last start, and what that time is worth changes with the rate. Otherwise a million clients, each of which wants
-    /// something every few minutes, would obey a new rate only minutes later.
+    /// Converts the tokens to another rate and returns them; a change of rate neither fills nor empties the bucket. A
+    /// client with queued requests keeps the earned share of its next start, because a higher rate must not start all
+    /// of them at once. A client without queued requests keeps the earned time, which is worth more at a higher rate.
+    /// Otherwise a million clients that send every few minutes would follow a new rate only minutes later.
     fn rescale(&mut self, rate: f64, waits: bool) -> f64 {
         let same_share = depth(rate) / depth(self.refill_rate);
         let same_time = rate / self.refill_rate;
@@ -185,8 +194,8 @@ impl Bucket {
     }
 }
 
-/// A quarter of a second of the rate, but room for the dearest start.
-pub(crate) fn depth(rate: f64) -> f64 {
+/// Depth of the bucket in tokens: a quarter of a second of the rate, at least [`LEAST_DEPTH`].
+fn depth(rate: f64) -> f64 {
     (DEPTH.as_secs_f64() * rate).max(LEAST_DEPTH)
 }
 
@@ -204,7 +213,7 @@ mod tests {
         Duration::from_secs(secs)
     }
 
-    /// A bucket at `rate`, in force since 0, and how many starts it allows from then until `end`.
+    /// Number of starts that a bucket allows between `from` and `end`.
     fn run(bucket: &mut Bucket, rng: &mut Rng, from: Duration, end: Duration) -> u32 {
         let (mut now, mut starts) = (from, 0);
         loop {
@@ -232,7 +241,7 @@ mod tests {
         }
     }
 
-    /// Starts of 10,000 clients in each quarter of an interval after a rate comes into force, in intervals.
+    /// Starts of 10,000 clients in each quarter of an interval (1 / rate) after a rate comes into force, in intervals.
     fn onset(rate: f64, age: Duration) -> Vec<f64> {
         let mut rng = Rng::new(5);
         let quarter = Duration::from_secs_f64(0.25 / rate);
@@ -259,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newcomer_has_earned_ten_seconds_at_the_most() {
+    fn a_new_client_has_earned_ten_seconds_at_most() {
         let mut rng = Rng::new(5);
         for _ in 0..1000 {
             let mut bucket = Bucket::new(&mut rng);
@@ -283,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn flapping_rates_give_nothing_away() {
+    fn flapping_rates_give_no_extra_starts() {
         let mut rng = Rng::new(5);
         let mut bucket = Bucket::new(&mut rng);
         bucket.set_rate(Some(1.0), NEW, secs(0), &mut rng);
@@ -316,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn extreme_rates_and_times_are_numbers() {
+    fn extreme_rates_and_times_give_finite_tokens() {
         let mut rng = Rng::new(5);
         let mut bucket = Bucket::new(&mut rng);
         for rate in [1e-6, 1e6, f64::MIN_POSITIVE, f64::MAX, 1.0] {

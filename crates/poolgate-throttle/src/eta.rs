@@ -1,26 +1,26 @@
-//! How long a request will wait, as honestly as it can be said.
+//! Predicts how long a request will wait.
 
 use std::time::Duration;
 
-/// How long a request will wait from now on until it starts, if what is in force stays so, requests in flight do not
-/// hold it up, and nothing more important arrives. A range, because what a start costs is drawn at random.
+/// How long a request will wait until it starts, provided that limits stay the same, requests in flight do not block
+/// it, and no request of higher priority arrives. It is a range because the cost of a start is random.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Eta {
-    /// Hardly less than this.
+    /// Lower bound, rarely undercut.
     pub earliest: Duration,
-    /// Hardly more than this.
+    /// Upper bound, rarely exceeded.
     pub latest: Duration,
 }
 
-/// How many of those that wait start before another one, at least and at most.
+/// How many queued requests start before another one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ahead {
     pub(crate) least: u32,
     pub(crate) most: u32,
 }
 
-/// What so many starts cost together in tokens, from hardly less to hardly more: three standard deviations of a sum of
-/// numbers spread evenly over [`COSTS`](crate::bucket::COSTS), where the extremes are not closer.
+/// Range of the total cost of `starts` starts in tokens: three standard deviations of a sum of uniform numbers in
+/// [`COSTS`](crate::bucket::COSTS), or the extremes if they are closer.
 pub(crate) fn cost_of(starts: u32) -> (f64, f64) {
     let starts = f64::from(starts);
     let spread = (3.0 * (starts / 12.0).sqrt()).min(starts / 2.0);
@@ -33,7 +33,7 @@ mod tests {
     use crate::{bucket::COSTS, rng::Rng};
 
     #[test]
-    fn the_range_holds_what_starts_cost() {
+    fn the_range_holds_the_cost_of_the_starts() {
         let mut rng = Rng::new(1);
         for starts in [0, 1, 2, 5, 20, 100] {
             let (low, high) = cost_of(starts);

@@ -2,9 +2,9 @@
 
 use poolgate_types::{CircuitState, Level};
 
-use crate::{Permit, Rejection, RequestId};
+use crate::request::{Permit, Rejection, RequestId};
 
-/// Something that the caller must act on, or may want to know.
+/// An event that the caller must act on or may want to know.
 #[derive(Debug)]
 #[must_use = "it may hold a permit"]
 #[non_exhaustive]
@@ -13,19 +13,19 @@ pub enum Event {
     Start(RequestId, Permit),
     /// This queued request will not be sent.
     Rejected(RequestId, Rejection),
-    /// Requests fail one after another without contact: fetch the config now, and say what became of it. While it can be
-    /// fetched, or is heard of otherwise, the breaker stays closed.
+    /// Requests in a row had no contact: fetch the config now and report the result. The breaker stays closed while the
+    /// config can be fetched or news arrives another way.
     Ask,
-    /// The level is another one.
+    /// The level has changed.
     LevelChanged {
-        /// The level reported before.
+        /// The previously reported level.
         from: Level,
         /// The level now.
         to: Level,
     },
-    /// The breaker, the server's verdict and local evidence together, is in another state.
+    /// The breaker (server's verdict and local evidence together) has changed.
     BreakerChanged {
-        /// The state reported before.
+        /// The previously reported state.
         from: CircuitState,
         /// The state now.
         to: CircuitState,
@@ -34,7 +34,7 @@ pub enum Event {
     StaleChanged(bool),
 }
 
-/// What has been said of the state so far. A throttle begins closed, fresh and NORMAL.
+/// The state as reported so far. A throttle starts closed, fresh and NORMAL.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reported {
     pub(crate) level: Level,
@@ -43,7 +43,7 @@ pub(crate) struct Reported {
 }
 
 impl Reported {
-    /// Comes one event closer to `now`; `None` when there is nothing left to say.
+    /// Takes over one difference to `now` and reports it; `None` when there is no difference left.
     pub(crate) fn catch_up(&mut self, now: Self) -> Option<Event> {
         let before = *self;
         if before.level != now.level {

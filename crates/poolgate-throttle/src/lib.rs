@@ -1,23 +1,23 @@
-//! Decides in a client which request starts when: a [`Throttle`] obeys the server's config, on behalf of one browser
-//! or service. It is a state machine without clock, I/O, randomness or panics; it sends nothing itself. The shell
-//! around it owns the requests, the timer and the connection to the server.
+//! Decides when each request of a client starts. A [`Throttle`] obeys the server's config for one browser or service.
+//! It is a state machine without clock, I/O, external randomness or panics, and it sends nothing itself. Its host owns
+//! the requests, the timer and the connection to the server.
 //!
 //! # The run loop
 //!
-//! 1. Measure time as a [`Duration`](std::time::Duration) since any moment of your choice and pass it as `now` to every
-//!    call. A clock that jumps back is taken to stand still.
-//! 2. Whatever you hear about the config, tell [`Throttle::configure`]: documents, response headers, heartbeats,
-//!    failures to reach the route. Before the first one everything passes.
-//! 3. [`Throttle::submit`] each request. Send it at once if it may [`Start`](Submitted::Start); keep it under its id
-//!    if it is [`Queued`](Submitted::Queued).
-//! 4. When a request has ended, however it did, [`Throttle::complete`] its permit, exactly once. When the app gives
-//!    up a queued one, [`Throttle::abort`] it; it has spent nothing.
-//! 5. After each of these calls, call [`Throttle::poll`] until it answers `None`, and act on each [`Event`].
-//! 6. Then set one timer to [`Throttle::next_wakeup`], replacing the last one; when it fires, go to 5. `None`: no
-//!    timer.
+//! 1. Measure time as a [`Duration`](std::time::Duration) since a fixed moment of your choice and pass it as `now` to
+//!    every call. If the clock jumps back, the throttle treats it as standing still.
+//! 2. Pass all news about the config to [`Throttle::configure`]: documents, response headers, heartbeats, failures to
+//!    reach the route. Before the first news all requests pass.
+//! 3. [`Throttle::submit`] each request. If it may [`Start`](Submitted::Start), send it at once. If it is
+//!    [`Queued`](Submitted::Queued), keep it under its id.
+//! 4. When a request has ended, [`Throttle::complete`] its permit exactly once, also after an error. When the app gives
+//!    up a queued request, [`Throttle::abort`] it; that costs nothing.
+//! 5. After each of these calls, call [`Throttle::poll`] until it returns `None`, and act on each [`Event`].
+//! 6. Then set one timer to [`Throttle::next_wakeup`], replacing the previous one. When it fires, go to step 5. `None`
+//!    means that no timer is needed.
 //!
 //! [`Throttle::state`] may be read at any time. To survive a reload, store [`Throttle::savings`] and
-//! [restore](Throttle::restore) them in the next throttle. Several throttles can act as one client, each with its
+//! [restore](Throttle::restore) them in the next throttle. Several throttles can act as one client if each has a
 //! [share](Throttle::set_share) of the limits.
 //!
 //! ```
@@ -78,42 +78,43 @@
 //! |---|---|
 //! | no config yet, [not found](News::NotFound), [closed](News::Closed) | nothing: requests pass through |
 //! | `enforced: false` | breaker and pauses |
-//! | `enforced: true` with a fair rate | also: that rate, `max_concurrent_requests` |
-//! | `enforced: true` without one | also: the six fields literally (rate, starts within any 60 s, spacing, in flight) |
-//! | the config outlived `ttl_seconds` | the same limits, on their way to the NORMAL row |
+//! | `enforced: true` with a fair rate | the above, that rate, `max_concurrent_requests` |
+//! | `enforced: true` without a fair rate | the above, the six fields literally (rate, starts within any 60 s, spacing, in flight) |
+//! | the config is older than `ttl_seconds` | the same limits, decaying to the NORMAL row |
 //!
-//! - **Stale**: past `ttl_seconds` limits move to 10 in flight, 100 a minute, 100 ms with a half-life of 10 s, and
-//!   are released as soon as gated requests succeed [without the header](News::HeaderMissing). Limits that were not
-//!   enforced have nothing to move. An open verdict becomes one probe.
-//! - **Rate**: a token bucket, a quarter of a second of the rate deep, at least 1.5 tokens. A start costs U(0.5, 1.5) tokens.
-//!   When a rate comes into force the first fill is U(0, 1) of what the next start costs, as if the rate had been in force
-//!   for long: all clients together start as many requests in the first moment as in any other. A client that has been
-//!   there for less than 1 / rate has earned less, but 10 s count in any case. A change
-//!   of rate keeps the used share of the bucket; it runs on through a release, so that a short one does not refill
-//!   it. [`Savings`] carry it, and a pause, across a reload.
-//! - **Queue**: bounded ([`Settings::max_queue`]); a full one sheds whoever would start last, which may be the
-//!   newcomer. Each request waits at most its [`Request::queue_timeout`]. Order: [`Priority`], then arrival, under
-//!   overload the newest first ([`Settings::order`]); lower priorities get a share all the same
-//!   ([`Priority::patience`]). [`State::eta`] says how long a wait will be where that can be known.
-//! - **Pause**: the gate's `Retry-After` holds everything back for that long and up to half as long again, at most 60
-//!   s; a shorter one does not shorten a longer one. It does not act while a fresh config has a fair rate in force and the
-//!   breaker is closed: the server then says by its rate how fast to go. What limiters of single routes say is the matter
-//!   of [`RouteLimits`].
-//! - **Retries**: [`Throttle::retry`] grants a request that failed another attempt, to all of them together a tenth of
-//!   the requests, and none above MODERATE or while the breaker is not closed.
-//! - **Breaker**: the server's verdict, and local evidence: five requests in a row without contact, over at least 1 s
-//!   and within 60 s, [ask](Event::Ask) the server, and open it where that gives no answer either. One probe after 1 s, then
-//!   after U(0, 2 s), U(0, 4 s) … U(0, 60 s); any answer closes it. A probe without an answer counts as failed after 10 s.
-//!   While it is open what waits and what comes is rejected. When the server lets a share of its clients probe, each of them
-//!   sends one request at a time. A verdict that stays open is probed by each client all the same, U(0, 10 s) after the
-//!   server's `retry_after_seconds`, then after U(0, 20 s) … U(0, 60 s): other servers may be well.
-//! - **Order of configs**: of one epoch the higher version wins wherever it came from. Several epochs are several servers
-//!   behind one name, or one that has started again. The first word of another epoch replaces the one before, unless its
-//!   breaker is not closed. Where both go on to be heard, the one that allows the most is obeyed, until its config is stale
-//!   or others have been heard eight times without it; a pause of one of them holds nothing back that another one takes.
-//!   See [`Configured`].
+//! - **Stale**: after `ttl_seconds` the limits decay to 10 in flight, 100 a minute, 100 ms with a half-life of 10 s.
+//!   They are released as soon as gated requests succeed [without the header](News::HeaderMissing). Limits that were
+//!   not enforced do not decay. An open verdict becomes one probe.
+//! - **Rate**: a token bucket that holds the tokens of 250 ms, at least 1.5. A start costs U(0.5, 1.5) tokens. When a
+//!   rate comes into force, the bucket holds between nothing and the price of the next start, as if the rate had been
+//!   in force for a long time, so that all clients together start as many requests in the first moment as in any other.
+//!   A client younger than 1 / rate gets less, but an age of at least 10 s is assumed. A change of rate keeps the used
+//!   share of the bucket. The bucket also fills while no rate is in force, so that a short release does not refill it.
+//!   [`Savings`] carry the bucket, and a pause, across a reload.
+//! - **Queue**: bounded by [`Settings::max_queue`]. A full queue sheds the request that would start last, which may be
+//!   the new one. Each request waits at most its [`Request::queue_timeout`]. Order: [`Priority`], then arrival, or the
+//!   newest first under overload ([`Settings::order`]). Lower priorities still get a share ([`Priority::patience`]).
+//!   [`State::eta`] predicts the wait where it is predictable.
+//! - **Pause**: the gate's `Retry-After` holds all requests back for that time plus up to half of it, at most 60 s. A
+//!   shorter pause does not shorten a longer one. It does not act while a fresh config has a fair rate in force and the
+//!   breaker is closed, because the rate already tells the client how fast to send. [`RouteLimits`] handle the limiters
+//!   of single routes.
+//! - **Retries**: [`Throttle::retry`] grants a failed request another attempt. All retries together are at most a tenth
+//!   of the requests, and none is granted above MODERATE or while the breaker is not closed.
+//! - **Breaker**: combines the server's verdict and local evidence. After five requests in a row without contact, over
+//!   at least 1 s and at most 60 s, the throttle [asks](Event::Ask) the server, and opens if that gets no answer
+//!   either. It probes after 1 s, then after U(0, 2 s), U(0, 4 s) … U(0, 60 s); any answer closes it. A probe without
+//!   an answer fails after 10 s. While the breaker is open, queued and new requests are rejected. If the server lets a
+//!   share of its clients probe, each of them sends one request at a time. If the server's verdict stays open, each
+//!   client still probes, U(0, 10 s) after the server's `retry_after_seconds`, then after U(0, 20 s) … U(0, 60 s),
+//!   because other servers may be healthy.
+//! - **Order of configs**: within one epoch the higher version wins, whichever way it arrived. Several epochs mean
+//!   several servers behind one name, or a server that has restarted. The first config of another epoch replaces the
+//!   previous one unless its breaker is not closed. If both epochs keep arriving, the client obeys the one that allows
+//!   the most, until its config is stale or until eight messages of others have arrived without it. A pause asked for
+//!   by one server does not act while another server takes requests. See [`Configured`].
 //!
-//! A request that [bypasses](Request::bypass) is not limited and not counted, but what becomes of it is evidence.
+//! A request with [`Request::bypass`] is neither limited nor counted, but its outcome is evidence for the breaker.
 
 #![cfg_attr(
     test,
@@ -124,7 +125,7 @@ mod breaker;
 mod bucket;
 mod eta;
 mod event;
-mod lease;
+mod held_config;
 mod limits;
 mod news;
 mod pause;

@@ -1,33 +1,33 @@
-//! From a config on the wire to the limits in force.
+//! Converts a config from the wire to the limits in force.
 
 use std::time::Duration;
 
 use poolgate_types::{ConfigHeader, ConfigVersion, Health, Level, SixFields, ThrottlingConfig};
 
-use crate::{InvalidConfig, breaker::Verdict};
+use crate::{breaker::Verdict, news::InvalidConfig};
 
-/// Time to live of a config that came as a header, while it limits and otherwise.
+/// Time to live of a config from a header: while it limits, and otherwise.
 const HEADER_TTL: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(90));
-/// When to try again while the breaker is open and the header cannot say.
+/// Assumed `retry_after_seconds` of an open breaker, which a header does not state.
 const HEADER_RETRY: Duration = Duration::from_secs(5);
-/// Rates beyond these mean "never" and "always" and would only strain the arithmetic.
+/// Rates outside this range mean "never" or "always" and would only strain the arithmetic.
 pub(crate) const RATES: (f64, f64) = (1e-6, 1e6);
 
-/// What limits the starts of one client at one moment. The default limits nothing.
+/// The limits of one client at one moment. The default limits nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Starts per second on average; `None`: unlimited.
+    /// Mean number of starts per second; `None`: unlimited.
     pub rate_per_second: Option<f64>,
-    /// Starts within any 60 seconds; `None`: unlimited.
+    /// Maximum number of starts within any 60 seconds; `None`: unlimited.
     pub per_minute: Option<u32>,
-    /// Requests in flight; `None`: unlimited.
+    /// Maximum number of requests in flight; `None`: unlimited.
     pub concurrency: Option<u32>,
-    /// Shortest time between two starts; zero: none.
+    /// Minimum time between two starts; zero: none.
     pub spacing: Duration,
 }
 
-/// A config after its check: the only form in which the throttle knows one.
+/// A checked config; the throttle knows no other form.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Policy {
     pub(crate) at: ConfigVersion,
@@ -35,16 +35,16 @@ pub(crate) struct Policy {
     pub(crate) health: Health,
     /// `limits` act.
     pub(crate) enforced: bool,
-    /// What limits while the config is fresh; nothing when it is not enforced.
+    /// The limits while the config is fresh; the default when it is not enforced.
     pub(crate) limits: Limits,
     pub(crate) verdict: Verdict,
     pub(crate) ttl: Duration,
-    /// It came as a header, which says less than the document of the same version.
+    /// It came as a header, which has fewer fields than the document of the same version.
     pub(crate) partial: bool,
 }
 
 impl Policy {
-    /// With a fair rate that and the concurrency limit act, without one the six fields.
+    /// With a fair rate, that rate and the concurrency limit act; without one, the six fields.
     pub(crate) fn from_config(config: &ThrottlingConfig) -> Result<Self, InvalidConfig> {
         check(config)?;
         let limits = match (config.enforced, config.fair_rate_per_second) {
@@ -73,7 +73,7 @@ impl Policy {
         })
     }
 
-    /// A header does not say which policy the server follows nor who may probe: both stay as they were `before`.
+    /// A header does not state the policy, nor which clients may probe: both are taken from `before`.
     pub(crate) fn from_header(header: &ConfigHeader, before: Option<&Self>) -> Result<Self, InvalidConfig> {
         if header.interval_ms == Some(0) {
             return Err(InvalidConfig { field: "interval" });
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn without_one_the_six_fields_act() {
+    fn without_a_fair_rate_the_six_fields_act() {
         let config = ThrottlingConfig { fair_rate_per_second: None, ..fair(2.0) };
         let limits = Policy::from_config(&config).unwrap().limits;
         assert_eq!(limits.per_minute, Some(100));
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_out_of_range_is_named() {
+    fn a_field_out_of_range_is_named() {
         type Spoil = fn(&mut ThrottlingConfig);
         let cases: [(&str, Spoil); 12] = [
             ("max_concurrent_requests", |c| c.max_concurrent_requests = 0),

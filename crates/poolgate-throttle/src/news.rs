@@ -1,4 +1,4 @@
-//! What a client learns about the server's config, from wherever.
+//! News about the server's config, from all sources.
 
 use std::fmt;
 
@@ -16,12 +16,11 @@ pub enum News {
     Current(ConfigVersion),
     /// The config route or the stream gave no answer.
     NoContact,
-    /// The server has no such route (404 or 501): from here on requests pass through, until a document arrives after
-    /// all.
+    /// The server has no config route (404 or 501): requests pass through until a document arrives.
     NotFound,
-    /// A gated request succeeded and its response carried no config: there is no Poolgate behind the route any more.
+    /// A gated request succeeded and its response had no config header: the route is no longer behind a Poolgate.
     HeaderMissing,
-    /// The client is being closed: what waits is rejected, later requests pass through, later news is ignored.
+    /// The client is closing: queued requests are rejected, later requests pass through, later news is ignored.
     Closed,
 }
 
@@ -30,20 +29,20 @@ pub enum News {
 #[must_use = "`Missed` asks for the config to be fetched"]
 #[non_exhaustive]
 pub enum Configured {
-    /// Something else is in force now.
+    /// Other limits are in force now.
     Applied,
-    /// Nothing new; where the version is the current one, its time to live starts again.
+    /// Nothing new. News that confirms the current version restarts its time to live.
     Unchanged,
-    /// Older than what is known, or of a server that does not allow as much as another one; what is in force stays.
+    /// Older than the known config, or from a server that allows less than another one; the limits stay.
     Older,
-    /// A server has a config that this client does not know: fetch it. It renews nothing.
+    /// A server has a config that this client does not know: fetch it. The known one is not renewed.
     Missed,
 }
 
-/// The config was malformed or out of range and is ignored; the last good one stays in force.
+/// The config is malformed or out of range and is ignored; the last valid one stays in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidConfig {
-    /// The field that is wrong, as it is called on the wire.
+    /// The wrong field by its wire name.
     pub field: &'static str,
 }
 

@@ -1,47 +1,52 @@
-//! The gate said `Retry-After`: nothing starts before.
+//! The pause after a `Retry-After` of the gate: no request starts before it ends.
 
 use std::time::Duration;
 
 use crate::{rng::Rng, span::scaled};
 
-/// The longest pause, however long the gate asks for: a wrong header must not silence a client.
+/// The longest pause: a wrong header must not silence a client for longer.
 pub(crate) const LONGEST: Duration = Duration::from_secs(60);
-/// What a rejection without `Retry-After` asks for.
+/// The pause after a rejection without `Retry-After`.
 const UNSPOKEN: Duration = Duration::from_secs(1);
-/// The widest spread of the end; half the pause when that is less.
+/// Maximum spread of the end; at most half the pause.
 const WIDEST_SPREAD: Duration = Duration::from_secs(10);
 
-/// Holds back every start of this client until a moment.
+/// Holds back all starts of this client until a moment.
 #[derive(Debug, Default)]
 pub(crate) struct Pause {
     until: Duration,
-    /// The epoch of the server that asked for it; `None`: it is not known, or there are several.
+    /// The epoch of the server that asked for the pause; `None`: unknown, or several.
     by: Option<u64>,
 }
 
 impl Pause {
-    /// Pauses for `retry_after` and up to half as long again, so that clients rejected together do not return
-    /// together; never longer than a minute, and never shorter than a pause that is on.
+    /// Pauses for `retry_after` plus up to half of it, so that clients rejected together do not return together. A
+    /// pause never exceeds a minute and never shortens the current one.
     pub(crate) fn extend(&mut self, retry_after: Option<Duration>, by: Option<u64>, now: Duration, rng: &mut Rng) {
         self.by = if self.until <= now || self.by == by { by } else { None };
         let asked = retry_after.unwrap_or(UNSPOKEN).min(LONGEST);
         let spread = (asked / 2).min(WIDEST_SPREAD);
-        // Near the cap the spread goes below what was asked for rather than above the cap.
+        // Near the maximum the spread reduces the pause instead of exceeding the maximum.
         let length = asked.min(LONGEST - spread) + scaled(spread, rng.unit());
         self.until = self.until.max(now.saturating_add(length));
     }
 
-    /// A pause that was on before; a shorter one does not shorten one that is on.
+    /// Whether a pause can have been saved with this many seconds left.
+    pub(crate) fn can_have_saved(seconds_left: f64) -> bool {
+        (0.0..=LONGEST.as_secs_f64()).contains(&seconds_left)
+    }
+
+    /// Continues a pause from before a reload; it does not shorten the current one.
     pub(crate) fn restore(&mut self, left: Duration, now: Duration) {
         self.until = self.until.max(now.saturating_add(left));
     }
 
-    /// The epoch of the only server that asked for it.
+    /// The epoch of the server that asked for the pause; `None`: unknown, or several.
     pub(crate) const fn by(&self) -> Option<u64> {
         self.by
     }
 
-    /// When it ends; in the past when it is over.
+    /// When the pause ends; in the past if there is none.
     pub(crate) const fn until(&self) -> Duration {
         self.until
     }

@@ -1,37 +1,38 @@
-//! Whether a request that failed may be tried again, and after how long.
+//! Decides whether a failed request may be retried, and after how long.
 //!
-//! Retries are how overload outlives its cause, so they are rationed: a tenth of what the app sends by itself, and none
-//! while the server has more to do than it can. Waits grow with decorrelated jitter (Brooker, "Exponential backoff and
-//! jitter", AWS Architecture Blog, 2015), so that clients that failed together do not come back together.
+//! Retries keep an overload alive after its cause is gone. They are therefore limited to a tenth of the app's own
+//! requests, and to none while demand exceeds what the server can take. Waits grow with decorrelated jitter (Brooker,
+//! "Exponential backoff and jitter", AWS Architecture Blog, 2015), so that clients that failed together do not return
+//! together.
 
 use std::time::Duration;
 
 use crate::{rng::Rng, span};
 
-/// The shortest wait, and the least upper end of the next one.
+/// The shortest wait, and the smallest upper end of the next wait.
 const SHORTEST: Duration = Duration::from_millis(100);
-/// The longest wait that nobody asked for.
+/// The longest wait without a `Retry-After`.
 const LONGEST: Duration = Duration::from_secs(10);
-/// Who is told to return later than this is told to stop: the app hears it at once instead of much later.
+/// A longer `Retry-After` means no retry: the app gets its error at once instead of much later.
 const LONGEST_ASKED: Duration = Duration::from_secs(30);
 
-/// What a retry costs in tenths. It is a request too and earns a tenth by itself, which must not pay for others.
+/// Cost of a retry in tenths. A retry is itself a request and earns a tenth, which must not pay for another retry.
 const COST: u32 = 11;
-/// So much can be saved up: ten retries.
+/// Maximum balance: ten retries.
 const MOST: u32 = 10 * COST;
 
-/// The ration. Each request earns a tenth of a retry. The first retry is lent, because a client that has made but a few
-/// requests could have none otherwise; the next requests pay for it.
+/// The retry budget. Each request earns a tenth of a retry. The first retry is lent, because a client with only a few
+/// requests would get none; the next requests pay it back.
 #[derive(Debug)]
 pub(crate) struct RetryBudget {
     tenths: u32,
     lent: u32,
 }
 
-/// How long one request has waited between its attempts.
+/// The state of one request's waits between its attempts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Backoff {
-    /// The last wait as it was drawn, without what the server asked for; zero before the first one.
+    /// The last wait as drawn, before the server's `Retry-After` is applied; zero before the first retry.
     pub last: Duration,
 }
 
@@ -40,7 +41,7 @@ impl RetryBudget {
         Self { tenths: COST, lent: COST - 1 }
     }
 
-    /// A request was made.
+    /// A request was submitted.
     pub(crate) fn earn(&mut self) {
         if self.lent > 0 {
             self.lent -= 1;
@@ -49,7 +50,7 @@ impl RetryBudget {
         }
     }
 
-    /// Pays for a retry if it can.
+    /// Pays for a retry; `false` if the balance is too low.
     pub(crate) fn spend(&mut self) -> bool {
         let left = self.tenths.checked_sub(COST);
         self.tenths = left.unwrap_or(self.tenths);
@@ -58,7 +59,7 @@ impl RetryBudget {
 }
 
 impl Backoff {
-    /// The wait before the next attempt, not shorter than what the server `asked` for; `None`: that is too long.
+    /// The wait before the next attempt, at least the server's `asked`; `None` if that is too long.
     pub(crate) fn next(&mut self, asked: Option<Duration>, rng: &mut Rng) -> Option<Duration> {
         if asked.is_some_and(|asked| asked > LONGEST_ASKED) {
             return None;
@@ -76,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn retries_are_a_tenth_of_the_requests_and_one_for_a_beginning() {
+    fn retries_are_a_tenth_of_the_requests_plus_the_lent_one() {
         for requests in [1, 5, 9, 10, 100, 1000] {
             let (mut budget, mut retries) = (RetryBudget::new(), 0);
             for _ in 0..requests {
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_asks_for_is_the_least_and_spread() {
+    fn retry_after_is_the_minimum_and_spread() {
         let mut rng = Rng::new(1);
         let mut waits = Vec::new();
         for _ in 0..100 {

@@ -1,4 +1,4 @@
-//! A small seeded generator. Jitter needs to be spread evenly, not to be unpredictable.
+//! A small seeded generator. Jitter must be spread evenly; it need not be unpredictable.
 
 /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
 #[derive(Debug)]
@@ -21,14 +21,14 @@ impl Rng {
     }
 }
 
-/// SplitMix64's finalizer: every bit of the input changes every bit of the result with probability close to a half.
+/// SplitMix64's finalizer: each input bit flips each output bit with a probability close to one half.
 pub(crate) const fn mix(mut bits: u64) -> u64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     bits ^ (bits >> 31)
 }
 
-/// The upper 53 bits as a fraction in `[0, 1)`: as many as a double holds exactly.
+/// The upper 53 bits as a fraction in `[0, 1)`: the most that a double holds exactly.
 pub(crate) fn to_unit(bits: u64) -> f64 {
     (bits >> 11) as f64 / (1_u64 << 53) as f64
 }

@@ -1,49 +1,49 @@
-//! What other limiters than the gate say about single routes: when to return, or how many more requests they take.
+//! Limits of single routes, as stated by limiters other than the gate: when to return, or how many requests are left.
 //!
-//! A sign-in that answers 429 limits itself and nothing else. Each route, an origin and a path, keeps its own pause; the
-//! gate's is about everything and lives in the [`Throttle`](crate::Throttle).
+//! A sign-in route that answers 429 limits only itself. Each route (an origin and a path) has its own pause. The gate's
+//! pause applies to all requests and belongs to the [`Throttle`](crate::Throttle).
 
 use std::time::Duration;
 
 use crate::{pause, rng::Rng, span::scaled};
 
-/// Routes that are remembered at the same time; more push out the one that is free again first.
+/// Maximum number of remembered routes; when it is reached, the one that is free soonest is dropped.
 const MOST_ROUTES: usize = 100;
-/// The widest spread of releases.
+/// Maximum spread of the releases after a pause.
 const WIDEST_SPREAD: Duration = Duration::from_secs(10);
 
-/// The limits of single routes, which the caller names as it likes. Like the throttle it has no clock: time comes in.
+/// The limits of single routes under names that the caller chooses. It has no clock: pass time as for the throttle.
 #[derive(Debug)]
 pub struct RouteLimits<Name> {
     routes: Vec<(Name, Route)>,
     rng: Rng,
 }
 
-/// What a response says about its route.
+/// What a response states about its route.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RouteSignal {
-    /// `Retry-After` of a rejection. It takes precedence over the quota.
+    /// `Retry-After` of a rejection. Takes precedence over the quota.
     pub retry_after: Option<Duration>,
-    /// What is left of the tightest quota.
+    /// State of the tightest quota.
     pub quota: Option<Quota>,
 }
 
-/// A quota as the `RateLimit` field tells it.
+/// A quota as stated by the `RateLimit` field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
-    /// Requests that are left (`r`).
+    /// Requests left (`r`).
     pub remaining: u32,
-    /// Until there are more (`t`).
+    /// Time until the quota is refilled (`t`).
     pub reset: Duration,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Route {
     paused_until: Duration,
-    /// How far behind the end of the pause releases are spread.
+    /// Releases are spread over this time after the pause.
     spread: Duration,
     remaining: u32,
-    /// Until when no more than `remaining` may start.
+    /// Until this time at most `remaining` requests may start.
     counted_until: Duration,
 }
 
@@ -53,8 +53,8 @@ impl<Name: PartialEq> RouteLimits<Name> {
         Self { routes: Vec::new(), rng: Rng::new(seed) }
     }
 
-    /// Takes in what a response of this route said. A pause lasts for a minute at most, and a shorter one does not shorten
-    /// one that is on.
+    /// Records what a response states about its route. A pause lasts a minute at most and does not shorten a longer
+    /// one.
     pub fn learn(&mut self, route: Name, signal: RouteSignal, now: Duration) {
         let pause = match signal {
             RouteSignal { retry_after: Some(wait), .. } => Some(wait),
@@ -69,8 +69,8 @@ impl<Name: PartialEq> RouteLimits<Name> {
         }
     }
 
-    /// Asks to start a request now. `None`: it may, and counts. Otherwise when to ask again: after the pause, at a random
-    /// moment, so that all who wait do not start together.
+    /// Asks to start a request now. `None`: it may start, and it is counted. Otherwise the time to ask again: a random
+    /// moment after the pause, so that waiting requests do not all start together.
     pub fn admit(&mut self, route: &Name, now: Duration) -> Option<Duration> {
         let (_, limits) = self.routes.iter_mut().find(|(name, _)| name == route)?;
         let (end, spread) = if limits.paused_until > now {
@@ -86,7 +86,7 @@ impl<Name: PartialEq> RouteLimits<Name> {
         Some(end.saturating_add(scaled(spread, self.rng.unit())))
     }
 
-    /// The limits of a route, which takes the place of one that limits nothing any more, or will the soonest.
+    /// The limits of a route. A new route may replace the one whose limits end first.
     fn route(&mut self, name: Name, now: Duration) -> &mut Route {
         let known = self.routes.iter().position(|(known, _)| *known == name);
         let place = known.unwrap_or_else(|| {
@@ -114,7 +114,7 @@ impl Route {
         }
     }
 
-    /// Answers overtake each other, so within one window the lowest count is the latest.
+    /// Responses may arrive out of order; within one window the lowest count is the latest.
     fn count(&mut self, remaining: u32, reset: Duration, now: Duration) {
         if self.counted_until > now {
             self.remaining = self.remaining.min(remaining);
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_is_released_one_by_one() {
+    fn waiting_requests_are_released_one_by_one() {
         let mut limits = RouteLimits::new(1);
         limits.learn("/", retry_after(10), secs(0));
         let mut ends: Vec<_> = (0..100).map(|_| limits.admit(&"/", secs(1)).unwrap()).collect();
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exhausted_quota_is_a_pause_and_retry_after_comes_before_it() {
+    fn an_exhausted_quota_pauses_and_retry_after_takes_precedence() {
         let mut limits = RouteLimits::new(1);
         limits.learn("/a", quota(0, 8), secs(0));
         assert!(limits.admit(&"/a", secs(7)).unwrap() >= secs(8));
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn extreme_times_are_no_problem() {
+    fn extreme_times_do_not_panic() {
         let mut limits = RouteLimits::new(1);
         for signal in [retry_after(u64::MAX), quota(0, u64::MAX), quota(u32::MAX, u64::MAX)] {
             limits.learn("/", signal, Duration::MAX);

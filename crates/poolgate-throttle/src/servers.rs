@@ -1,86 +1,92 @@
-//! The servers behind one name, and which of them is obeyed.
+//! The servers behind one name, and the choice of the one to obey.
 //!
-//! An epoch tells a server from its siblings, and each of its lives from the one before. Replicas that share no store have
-//! one each, and a balancer gives every request to another of them. What a server says is about itself: that its database
-//! does not answer, or that it is busy, is no reason to keep requests from the others. So the one that allows the most is
-//! obeyed, and what another one cannot take is turned away by that one's own gate.
+//! An epoch identifies one run of one server. Replicas without a shared store have different epochs, and a load
+//! balancer spreads the requests over them. Each server speaks only for itself: a server that is busy or has lost its
+//! database is no reason to hold requests back from the others. The client therefore obeys the server that allows the
+//! most, and the gates of the others reject the rest.
 //!
-//! A server counts until its config is stale, or until others have spoken some times without it. The first word of another
-//! life ends what the only one before had said, whichever of the two started earlier: clocks are set back. A life that
-//! begins without its database does not, as it may be a sick sibling of one that is well.
+//! A server counts until its config is stale or until [`PATIENCE`] messages of others have arrived without one of its
+//! own. The first message of a new epoch replaces the config of a single server, even if the new epoch is lower,
+//! because clocks are set back. It does not if the new server has no database: it may be a failing replica beside a
+//! healthy one.
 
 use std::time::Duration;
 
 use poolgate_types::ConfigVersion;
 
-use crate::{Configured, InvalidConfig, Limits, News, breaker::Verdict, limits::Policy, stale};
+use crate::{
+    breaker::Verdict,
+    limits::{Limits, Policy},
+    news::{Configured, InvalidConfig, News},
+    stale,
+};
 
-/// A server that others have spoken so often without does not count, until it speaks again.
+/// Messages of others after which a silent server no longer counts, until it is heard again.
 const PATIENCE: u32 = 8;
-/// So many servers are remembered; the one that has been silent for the longest goes.
+/// Maximum number of remembered servers; the one silent for longest is dropped.
 const MOST: usize = 8;
 
-/// What each of them has said last.
+/// The last config of each server.
 #[derive(Debug)]
-pub(crate) struct Servers(Vec<Held>);
+pub(crate) struct Servers(Vec<ServerConfig>);
 
-/// The config of one server and how long it holds.
+/// The config of one server and its time to live.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Held {
+pub(crate) struct ServerConfig {
     pub(crate) policy: Policy,
     pub(crate) expires_at: Duration,
-    /// Stale, and gated requests succeed without a config: nothing limits them any more.
+    /// Stale, and gated requests succeed without a config: its limits no longer act.
     released: bool,
-    /// Words of others since its own last one.
+    /// Messages of others since its own last one.
     silent_for: u32,
 }
 
 impl Servers {
-    /// The first word of all.
+    /// Starts with the first config of all.
     pub(crate) fn new(policy: Policy, now: Duration) -> Self {
-        Self(vec![Held::new(policy, now)])
+        Self(vec![ServerConfig::new(policy, now)])
     }
 
-    /// The one that is obeyed: of those that count the one that allows the most; if none does, the last that was heard.
-    pub(crate) fn obeyed(&self, now: Duration) -> Option<&Held> {
-        // As a rule there is but one, and this is asked several times for each request.
+    /// The config to obey: the one that allows the most among those that count; if none counts, the last one heard.
+    pub(crate) fn obeyed(&self, now: Duration) -> Option<&ServerConfig> {
+        // Usually there is only one, and each request asks several times.
         if let [only] = self.0.as_slice() {
             return Some(only);
         }
-        let mut obeyed: Option<(&Held, f64)> = None;
-        for held in &self.0 {
-            let rank = held.rank(now);
-            // Of equals it is the younger one, whichever spoke last.
-            if obeyed.is_none_or(|(best, most)| rank > most || (rank == most && held.policy.at > best.policy.at)) {
-                obeyed = Some((held, rank));
+        let mut obeyed: Option<(&ServerConfig, f64)> = None;
+        for server in &self.0 {
+            let rank = server.rank(now);
+            // Of equals the younger one, so that the choice does not depend on the order of messages.
+            if obeyed.is_none_or(|(best, most)| rank > most || (rank == most && server.policy.at > best.policy.at)) {
+                obeyed = Some((server, rank));
             }
         }
-        obeyed.map(|(held, _)| held)
+        obeyed.map(|(server, _)| server)
     }
 
-    /// The epoch of the server that was heard last.
+    /// Epoch of the server that was heard last.
     pub(crate) fn last_heard(&self) -> Option<u64> {
-        self.0.iter().find(|held| held.silent_for == 0).map(|held| held.policy.at.epoch)
+        self.0.iter().find(|server| server.silent_for == 0).map(|server| server.policy.at.epoch)
     }
 
-    /// Whether one that counts, and is not this one, takes requests.
+    /// Whether another server than this one counts and takes requests.
     pub(crate) fn others_take(&self, epoch: u64, now: Duration) -> bool {
-        self.0.iter().any(|held| held.policy.at.epoch != epoch && held.rank(now) >= 0.0)
+        self.0.iter().any(|server| server.policy.at.epoch != epoch && server.rank(now) >= 0.0)
     }
 
-    /// Takes in news.
+    /// Records news.
     pub(crate) fn learn(&mut self, news: &News, now: Duration) -> Result<Configured, InvalidConfig> {
-        let before = self.obeyed(now).map(Held::version);
+        let before = self.obeyed(now).map(ServerConfig::version);
         let at = match news {
             News::Config(config) => self.hear(Policy::from_config(config)?, now),
             News::Header(header) => {
-                let known = self.of(header.at.epoch).map(|held| held.policy);
-                let known = known.or_else(|| self.obeyed(now).map(|held| held.policy));
+                let known = self.of(header.at.epoch).map(|server| server.policy);
+                let known = known.or_else(|| self.obeyed(now).map(|server| server.policy));
                 self.hear(Policy::from_header(header, known.as_ref())?, now)
             }
             News::Current(at) => match self.of(at.epoch) {
-                Some(held) if *at <= held.policy.at => {
-                    held.confirm(*at, now);
+                Some(server) if *at <= server.policy.at => {
+                    server.confirm(*at, now);
                     self.note_word(*at)
                 }
                 _ => return Ok(Configured::Missed),
@@ -88,7 +94,7 @@ impl Servers {
             News::HeaderMissing => return Ok(self.release(now)),
             News::NoContact | News::NotFound | News::Closed => return Ok(Configured::Unchanged),
         };
-        let after = self.obeyed(now).map(Held::version);
+        let after = self.obeyed(now).map(ServerConfig::version);
         Ok(if after != before {
             Configured::Applied
         } else if after.is_some_and(|(after, _)| at < after) {
@@ -98,52 +104,53 @@ impl Servers {
         })
     }
 
-    /// Gated requests succeed without a config: where it is stale, there is nothing to obey any more.
+    /// Gated requests succeed without a config: releases the limits if they are stale.
     fn release(&mut self, now: Duration) -> Configured {
-        let obeyed = self.obeyed(now).map(|held| held.policy.at.epoch);
-        if let Some(held) = obeyed.and_then(|epoch| self.of(epoch))
-            && held.is_stale(now)
-            && held.is_enforced()
+        let obeyed = self.obeyed(now).map(|server| server.policy.at.epoch);
+        if let Some(server) = obeyed.and_then(|epoch| self.of(epoch))
+            && server.is_stale(now)
+            && server.is_enforced()
         {
-            held.released = true;
+            server.released = true;
             return Configured::Applied;
         }
         Configured::Unchanged
     }
 
-    /// A server has said this.
+    /// A server has sent this config.
     fn hear(&mut self, policy: Policy, now: Duration) -> ConfigVersion {
         let at = policy.at;
-        if let Some(held) = self.of(at.epoch) {
-            held.hear(policy, now);
+        if let Some(server) = self.of(at.epoch) {
+            server.hear(policy, now);
         } else {
-            let counting = self.0.iter().filter(|held| held.counts(now)).count();
+            let counting = self.0.iter().filter(|server| server.counts(now)).count();
             if policy.verdict == Verdict::Closed && counting < 2 {
-                self.0.iter_mut().for_each(|held| held.silent_for = held.silent_for.saturating_add(PATIENCE));
+                self.0.iter_mut().for_each(|server| server.silent_for = server.silent_for.saturating_add(PATIENCE));
             }
             if self.0.len() >= MOST {
-                let longest = self.0.iter().map(|held| held.silent_for).max();
-                self.0.retain(|held| Some(held.silent_for) != longest);
+                let longest = self.0.iter().map(|server| server.silent_for).max();
+                self.0.retain(|server| Some(server.silent_for) != longest);
             }
-            self.0.push(Held::new(policy, now));
+            self.0.push(ServerConfig::new(policy, now));
         }
         self.note_word(at)
     }
 
-    /// Counts a word of this server.
+    /// Counts a message of this server.
     fn note_word(&mut self, at: ConfigVersion) -> ConfigVersion {
-        for held in &mut self.0 {
-            held.silent_for = if held.policy.at.epoch == at.epoch { 0 } else { held.silent_for.saturating_add(1) };
+        for server in &mut self.0 {
+            server.silent_for =
+                if server.policy.at.epoch == at.epoch { 0 } else { server.silent_for.saturating_add(1) };
         }
         at
     }
 
-    fn of(&mut self, epoch: u64) -> Option<&mut Held> {
-        self.0.iter_mut().find(|held| held.policy.at.epoch == epoch)
+    fn of(&mut self, epoch: u64) -> Option<&mut ServerConfig> {
+        self.0.iter_mut().find(|server| server.policy.at.epoch == epoch)
     }
 }
 
-impl Held {
+impl ServerConfig {
     fn new(policy: Policy, now: Duration) -> Self {
         Self { policy, expires_at: now.saturating_add(policy.ttl), released: false, silent_for: 0 }
     }
@@ -152,12 +159,12 @@ impl Held {
         now >= self.expires_at
     }
 
-    /// Limits act.
+    /// Its limits act.
     pub(crate) const fn is_enforced(&self) -> bool {
         self.policy.enforced && !self.released
     }
 
-    /// When the limits will be others though nothing is heard.
+    /// When the limits change without news.
     pub(crate) fn next_change(&self, now: Duration) -> Option<Duration> {
         if !self.is_stale(now) {
             return Some(self.expires_at);
@@ -165,7 +172,7 @@ impl Held {
         if self.is_enforced() { stale::next_step(now.saturating_sub(self.expires_at), now) } else { None }
     }
 
-    /// A config that limits nothing has nothing to move when it goes stale.
+    /// A config that limits nothing does not decay when it is stale.
     pub(crate) fn limits_at(&self, now: Duration) -> Limits {
         match (self.is_enforced(), self.is_stale(now)) {
             (false, _) => Limits::default(),
@@ -178,8 +185,8 @@ impl Held {
         self.silent_for < PATIENCE && !self.is_stale(now)
     }
 
-    /// What it allows, to compare: requests per second, less than none where the breaker is not closed, and least where it
-    /// does not count, the longer it has been silent the less.
+    /// Orders configs by what they allow: requests per second; below them an unclosed breaker; below that a server that
+    /// does not count, lower the longer it has been silent.
     fn rank(&self, now: Duration) -> f64 {
         match self.policy.verdict {
             _ if !self.counts(now) => -3.0 - f64::from(self.silent_for),
@@ -189,12 +196,12 @@ impl Held {
         }
     }
 
-    /// The config, and whether it was but a header's.
+    /// Version of the config, and whether it came as a header.
     const fn version(&self) -> (ConfigVersion, bool) {
         (self.policy.at, self.policy.partial)
     }
 
-    /// The higher version holds, and the document adds to its own header.
+    /// Keeps the higher version; the document of a known header completes it.
     fn hear(&mut self, policy: Policy, now: Duration) {
         let completes = policy.at == self.policy.at && self.policy.partial && !policy.partial;
         if policy.at > self.policy.at || completes {
@@ -204,7 +211,7 @@ impl Held {
         }
     }
 
-    /// The server has named a version: the known one starts its time to live again.
+    /// The server has named a version: restarts the time to live if it is the known one.
     fn confirm(&mut self, at: ConfigVersion, now: Duration) {
         if at == self.policy.at {
             self.expires_at = self.expires_at.max(now.saturating_add(self.policy.ttl));

@@ -1,29 +1,29 @@
-//! What the app may choose about its own queue.
+//! What the app may choose about its queue.
 
 use std::time::Duration;
 
-/// What the app chooses; everything else comes from the server.
+/// The app's choices; the server decides everything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Requests that may wait at the same time. Default 256; 0 rejects whatever cannot start at once.
+    /// Maximum number of queued requests. Default 256; 0 rejects every request that cannot start at once.
     pub max_queue: usize,
-    /// How long a request may wait before it is rejected with [`QueueTimeout`](crate::RejectReason::QueueTimeout),
-    /// unless it brings its [own limit](crate::Request::queue_timeout). Default 10 s,
-    /// at most an hour.
+    /// Maximum time in the queue; then the request is rejected with
+    /// [`QueueTimeout`](crate::RejectReason::QueueTimeout). [`Request::queue_timeout`](crate::Request::queue_timeout)
+    /// overrides it. Default 10 s, at most an hour.
     pub queue_timeout: Duration,
-    /// Who of equal [priority](crate::Priority) starts first. Default: the newest under overload.
+    /// Order of requests of equal [priority](crate::Priority). Default: newest first under overload.
     pub order: Order,
 }
 
-/// Who of equal [priority](crate::Priority) starts first.
+/// Order of requests of equal [priority](crate::Priority).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Order {
-    /// In order of arrival, but the newest first while a rate is in force and the oldest has waited longer than the
-    /// lesser of 1 s and a quarter of what it may, plus 100 ms. Starts go to users who still wait for the answer; what
-    /// would have been late anyway times out.
+    /// In order of arrival, but newest first under overload: while a rate is in force and the oldest request has waited
+    /// longer than 100 ms plus the lesser of 1 s and a quarter of its maximum wait. Starts then go to users who still
+    /// wait; requests that would have been late anyway time out.
     #[default]
     NewestUnderOverload,
-    /// Always in order of arrival, for apps whose requests build upon each other.
+    /// Always in order of arrival, for apps whose requests depend on each other.
     Arrival,
 }
 

@@ -1,17 +1,20 @@
-//! The part of one client's limits that one throttle may use, where several act as one: the tabs of a browser.
+//! The share of a client's limits that one throttle may use when several act as one client: the tabs of a browser.
 
-use crate::{Limits, limits::RATES, span::scaled};
+use crate::{
+    limits::{Limits, RATES},
+    span::scaled,
+};
 
-/// How much of the limits a throttle may use. Slots are requests in flight; each carries its part of the rate.
+/// A throttle's share of the limits, in slots. A slot is one request in flight; its part of the rate comes with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Share {
-    /// All but so many slots, which others hold. `AllBut(0)`, the default: this throttle is the whole client.
+    /// All slots except this number, which other throttles hold. `AllBut(0)`, the default, is the whole client.
     AllBut(u32),
-    /// So many slots, out of the concurrency limit as whoever gave them knew it. None: nothing starts.
+    /// A fixed number of slots. With `held: 0` no request starts.
     Slots {
-        /// Slots that this throttle holds.
+        /// Slots of this throttle.
         held: u32,
-        /// The concurrency limit that they are a part of.
+        /// The concurrency limit at the time the slots were given; `held / of` is the share of the rate.
         of: u32,
     },
 }
@@ -23,20 +26,20 @@ impl Default for Share {
 }
 
 impl Share {
-    /// This part of the limits; where there is no concurrency limit, nothing is shared.
+    /// This share of the limits. Without a concurrency limit there are no slots, and the limits stay whole.
     pub(crate) fn of(self, limits: Limits) -> Limits {
         let Some(slots) = limits.concurrency.map(|all| self.slots(all)) else { return limits };
         let part = self.part(&limits);
         Limits {
             rate_per_second: limits.rate_per_second.map(|rate| (rate * part).max(RATES.0)),
-            // Rounded down, but never to nothing: the slots say who has nothing.
+            // Rounded down, but at least one: a throttle without slots is stopped by the concurrency limit.
             per_minute: limits.per_minute.map(|starts| ((f64::from(starts) * part) as u32).max(1)),
             concurrency: Some(slots),
             spacing: if part > 0.0 { scaled(limits.spacing, 1.0 / part) } else { limits.spacing },
         }
     }
 
-    /// The part as a fraction, from 0 to 1.
+    /// The share of the rate, from 0 to 1.
     pub(crate) fn part(self, limits: &Limits) -> f64 {
         match (self, limits.concurrency) {
             (Self::AllBut(0), _) | (_, None) => 1.0,
@@ -69,14 +72,14 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_is_the_whole() {
+    fn a_full_share_is_the_whole() {
         assert_eq!(Share::default().of(limits()), limits());
         assert_eq!(Share::Slots { held: 5, of: 5 }.of(limits()), limits());
         assert_eq!(Share::Slots { held: 0, of: 5 }.of(Limits::default()), Limits::default(), "nothing limits");
     }
 
     #[test]
-    fn parts_add_up() {
+    fn shares_add_up() {
         let (mine, others) = (Share::AllBut(2).of(limits()), Share::Slots { held: 2, of: 5 }.of(limits()));
         assert_eq!((mine.concurrency, others.concurrency), (Some(3), Some(2)));
         assert_eq!((mine.rate_per_second, others.rate_per_second), (Some(6.0), Some(4.0)));
@@ -85,14 +88,14 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_sank_binds_every_part() {
+    fn a_lowered_limit_binds_every_share() {
         let low = Limits { concurrency: Some(1), ..limits() };
         assert_eq!(Share::AllBut(2).of(low).concurrency, Some(0));
         assert_eq!(Share::Slots { held: 2, of: 5 }.of(low).concurrency, Some(1));
         assert_eq!(
             Share::Slots { held: 9, of: 0 }.of(low).rate_per_second,
             Some(10.0),
-            "nonsense gives no more than all"
+            "an invalid share gives no more than the whole"
         );
     }
 }

@@ -1,30 +1,30 @@
-//! The limits of the six fields that a token bucket does not give literally: the minimum spacing of two starts, and
-//! the number of starts within any minute.
+//! The limits of the six fields that a token bucket cannot keep exactly: the minimum time between two starts, and the
+//! number of starts within any minute.
 
 use std::{collections::VecDeque, time::Duration};
 
 use poolgate_types::ThrottlingConfig;
 
-use crate::Limits;
+use crate::limits::Limits;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// When this client started requests, as far back as a limit may look.
+/// The starts of this client, as far back as a limit needs them.
 #[derive(Debug, Default)]
 pub(crate) struct Spacing {
     last_start: Option<Duration>,
-    /// Starts of the last minute, oldest first, kept while a limit per minute is in force: at most as many as the
-    /// greatest such limit.
+    /// Starts of the last minute, oldest first, kept while a limit per minute is in force; at most the greatest such
+    /// limit.
     starts: VecDeque<Duration>,
 }
 
 impl Spacing {
-    /// When the next start may happen; in the past when it may happen at once.
+    /// When the next start may happen; in the past if it may happen at once.
     pub(crate) fn ready_at(&self, limits: &Limits) -> Duration {
         self.ready_after(0, limits, Duration::ZERO)
     }
 
-    /// When a start may happen that so many others come before, none of them before `now`.
+    /// When a start may happen if `others` starts come first, none of them before `now`.
     pub(crate) fn ready_after(&self, others: u32, limits: &Limits, now: Duration) -> Duration {
         let spaced = limits.spacing.saturating_mul(others.saturating_add(1));
         let spaced = self.last_start.map_or(Duration::ZERO, |last| last.saturating_add(spaced));
@@ -32,7 +32,7 @@ impl Spacing {
         spaced.max(minute.unwrap_or_default())
     }
 
-    /// Remembers a start.
+    /// Records a start.
     pub(crate) fn record(&mut self, limits: &Limits, now: Duration) {
         self.last_start = Some(now);
         if limits.per_minute.is_some() {
@@ -46,8 +46,8 @@ impl Spacing {
         }
     }
 
-    /// The `most`-last start before it must be a minute ago. Where that is one of the others, it is a minute after that one,
-    /// which is a start of the same kind.
+    /// A start must be a minute after the `most`-th start before it. If that is one of the `others`, the same rule
+    /// gives the time of that one, and so on.
     fn minute_allows_at(&self, most: u32, others: u32, now: Duration) -> Duration {
         let (minutes, others) = (others / most, others % most);
         let blocking = self.starts.len().checked_sub((most - others) as usize).and_then(|index| self.starts.get(index));
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn more_others_than_a_minute_allows_take_further_minutes() {
+    fn more_starts_than_a_minute_allows_take_further_minutes() {
         let limits = Limits { per_minute: Some(3), ..Limits::default() };
         let mut spacing = Spacing::default();
         [0, 10_000, 20_000].into_iter().for_each(|at| spacing.record(&limits, ms(at)));

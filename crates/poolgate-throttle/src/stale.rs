@@ -1,19 +1,19 @@
-//! What a config means that has not been confirmed for too long.
+//! The limits of a config that has not been confirmed for too long.
 //!
-//! A hidden tab or a cut stream must not act on it for ever, neither when it was strict nor when it was generous: its
-//! limits move to the NORMAL row with a half-life of ten seconds. The shape is that of an expired lease in Doorman
-//! (YouTube, 2016), which falls back to a safe capacity.
+//! A hidden tab or a cut stream must not act on such a config for ever, whether it is strict or generous: its limits
+//! decay to the NORMAL row with a half-life of ten seconds. An expired lease in Doorman (YouTube, 2016) falls back to a
+//! safe capacity in the same way.
 
 use std::time::Duration;
 
 use poolgate_types::SixFields;
 
-use crate::{Limits, span};
+use crate::{limits::Limits, span};
 
 const HALF_LIFE: Duration = Duration::from_secs(10);
-/// After ten half-lives a thousandth is left, which no limit shows: the row itself is in force.
+/// After ten half-lives a thousandth is left, which no limit shows; from here on the row itself is in force.
 const SETTLED: Duration = Duration::from_secs(100);
-/// While limits move, a waiting client looks again after this long.
+/// While the limits decay, a queued request checks them this often.
 const STEP: Duration = Duration::from_secs(1);
 
 /// The limits `overdue` after their time to live.
@@ -22,10 +22,10 @@ pub(crate) fn decayed(limits: &Limits, overdue: Duration) -> Limits {
     if overdue >= SETTLED {
         return row;
     }
-    // In a straight line from half to half: `exp2` would bring its table of 2 KB to every page.
+    // Linear between half-lives: `exp2` would add its table of 2 KB to the download.
     let half_lives = overdue.as_secs_f64() / HALF_LIFE.as_secs_f64();
     let left = (1.0 - half_lives.fract() / 2.0) / f64::from(1_u32 << half_lives as u32);
-    // Rounding must not lead out of the range between the two.
+    // Rounding must not leave the range between the two values.
     let move_to =
         |target: f64, from: f64| (target + (from - target) * left).max(from.min(target)).min(from.max(target));
     let count = |target: Option<u32>, from: u32| {
@@ -39,7 +39,7 @@ pub(crate) fn decayed(limits: &Limits, overdue: Duration) -> Limits {
     }
 }
 
-/// When the decayed limits will differ enough to look again; `None` once they have settled.
+/// When to look at the decaying limits again; `None` once they are settled.
 pub(crate) fn next_step(overdue: Duration, now: Duration) -> Option<Duration> {
     (overdue < SETTLED).then(|| now.saturating_add(STEP))
 }

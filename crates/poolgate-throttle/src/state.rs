@@ -1,43 +1,40 @@
-//! What is in force, for people and pages to read.
+//! A snapshot of a throttle, for display.
 
 use std::time::Duration;
 
 use poolgate_types::{CircuitState, ConfigVersion, Health, Level};
 
-use crate::{Eta, Limits};
+use crate::{eta::Eta, limits::Limits};
 
 /// A throttle at one moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct State {
-    /// The server's level; NORMAL while there is no config.
+    /// The server's level; NORMAL without a config.
     pub level: Level,
-    /// The server's health; HEALTHY while there is no config.
+    /// The server's health; HEALTHY without a config.
     pub health: Health,
-    /// The server's verdict and local evidence together.
+    /// State of the breaker: the server's verdict and local evidence together.
     pub breaker: CircuitState,
-    /// Limits act. `false`: only the breaker and pauses do.
+    /// `true`: the limits act. `false`: only the breaker and pauses act.
     pub enforced: bool,
-    /// The config in force outlived its time to live.
+    /// The config in force is older than its time to live.
     pub stale: bool,
-    /// Without a config or after [`NotFound`](crate::News::NotFound) or [`Closed`](crate::News::Closed): nothing acts.
+    /// Nothing acts: there is no config, or the last news was [`NotFound`](crate::News::NotFound) or
+    /// [`Closed`](crate::News::Closed).
     pub passes_through: bool,
-    /// Permits given and not completed, without those of requests that bypass.
+    /// Permits that are not completed, except those of requests that bypass.
     pub in_flight: u32,
-    /// Requests that wait.
+    /// Requests in the queue.
     pub queued: usize,
-    /// How long the oldest of them has waited; zero when none waits.
+    /// Wait of the oldest queued request; zero with an empty queue.
     pub oldest_wait: Duration,
-    /// How long a request of normal priority that is submitted now will wait; `None`: unknown, because it depends on
-    /// when requests in flight end, on the breaker, or on what arrives later; or it would be rejected.
+    /// How long a request of normal priority would wait if it were submitted now. `None`: unknown, because it depends
+    /// on requests in flight, the breaker or later arrivals; or the request would be rejected.
     pub eta: Option<Eta>,
-    /// The same for the one that has waited longest; `None` also when none waits.
-    pub oldest_eta: Option<Eta>,
-    /// How long the gate's last `Retry-After` still holds everything back; zero when it does not.
-    pub paused_for: Duration,
-    /// The config in force.
+    /// Version of the config in force.
     pub version: Option<ConfigVersion>,
-    /// Starts per second in force, `None` when unlimited. The same as `limits.rate_per_second`.
+    /// Rate in force in starts per second, the same as `limits.rate_per_second`; `None`: unlimited.
     pub rate_per_second: Option<f64>,
     /// All limits in force.
     pub limits: Limits,

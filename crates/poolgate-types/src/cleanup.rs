@@ -1,4 +1,4 @@
-//! What a cleanup did, honestly: closing idle connections frees none that is in use.
+//! What a cleanup did. Closing idle connections frees none that is in use, and the report says so.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,35 +6,35 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CleanupReport {
-    /// What asked for it.
+    /// What triggered it.
     pub trigger: CleanupTrigger,
     /// When it began, RFC 3339 in UTC.
     pub started_at: String,
-    /// How long it took, in milliseconds.
+    /// Duration in milliseconds.
     pub duration_ms: f64,
-    /// Connections in use before.
+    /// Connections in use before the cleanup.
     pub checked_out_before: u32,
-    /// Connections in use after.
+    /// Connections in use after the cleanup.
     pub checked_out_after: u32,
-    /// Idle connections that were closed.
+    /// Idle connections closed.
     pub idle_closed: u32,
-    /// Connections in use that the cleanup gave back to the pool.
+    /// Connections in use that returned to the pool.
     pub freed: u32,
-    /// Connections in use for longer than the leak threshold; each is in the log with its place.
+    /// Connections in use for longer than the leak threshold; the log names where each was acquired.
     pub leases_flagged: u32,
-    /// Leases that were taken away from holders who had forgotten them.
+    /// Leases revoked because their holders kept them too long.
     pub revoked: u32,
-    /// Statements that were cancelled on the database server.
+    /// Statements cancelled on the database server.
     pub cancelled: u32,
-    /// Sessions that were ended on the database server because they idled in a transaction.
+    /// Sessions terminated on the database server because they were idle in a transaction.
     pub terminated: u32,
-    /// Steps that were not taken, and why: `revoke: not enabled (cleanup.revoke)`.
+    /// Skipped steps with the reason: `revoke: not enabled (cleanup.revoke)`.
     pub skipped: Vec<String>,
     /// The report in one sentence: `0 freed, 12 leases busy`.
     pub summary: String,
 }
 
-/// What asked for a cleanup.
+/// What triggered a cleanup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -46,7 +46,7 @@ pub enum CleanupTrigger {
 }
 
 impl CleanupTrigger {
-    /// The trigger as it stands on the wire and in metrics.
+    /// The trigger's name on the wire and in metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Manual => "manual",

@@ -1,77 +1,78 @@
-//! The document that all clients obey.
+//! The config document that all clients obey.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Health, Level, Reason};
 
-/// What every client may send. The same bytes for everyone: it holds no clock, no gauge and nothing about one client.
+/// What each client may send. All clients get the same bytes: no clock, no gauge, nothing about a single client.
 ///
-/// The first six fields are enough for a client that knows only them; the others refine. See
-/// [`fair_rate_per_second`](Self::fair_rate_per_second) for which of them a client enforces.
+/// The first six fields suffice for a client that predates the others; the others refine them.
+/// [`fair_rate_per_second`](Self::fair_rate_per_second) says which of them a client enforces.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ThrottlingConfig {
-    /// How strongly clients are slowed down.
+    /// How strongly clients are limited.
     pub throttling_level: Level,
-    /// Requests that one client may have in flight, 1 to 10.
+    /// Maximum number of requests in flight per client, 1 to 10.
     pub max_concurrent_requests: u32,
-    /// Requests that one client may start in a minute, 5 to 100.
+    /// Maximum number of requests that one client starts per minute, 5 to 100.
     pub max_requests_per_minute: u32,
-    /// Shortest time between two starts of one client, 100 to 2,000 ms.
+    /// Minimum time between two starts of one client, 100 to 2,000 ms.
     pub request_delay_ms: u32,
-    /// Nothing may pass but probes.
+    /// `true`: the breaker is open and clients send only probes.
     pub circuit_breaker_open: bool,
-    /// The level is EMERGENCY.
+    /// `true`: the level is EMERGENCY.
     pub emergency_mode_active: bool,
-    /// Unix milliseconds of the server's start; with `version` it orders configs.
+    /// Start of the server in Unix milliseconds; orders configs together with `version`.
     pub epoch: u64,
-    /// Counts the configs of an epoch; it changes only when the content does.
+    /// Number of the config within its epoch; changes only with the content.
     pub version: u64,
-    /// How full the pool is, and whether the database does all of its work.
+    /// How full the pool is, and whether the database works without restriction.
     pub health: Health,
-    /// `false`: a client enforces nothing but the breaker and pauses.
+    /// `false`: clients enforce only the breaker and pauses.
     pub enforced: bool,
-    /// Requests a second that each client may start, greater than 0. Present while the adaptive policy limits: a client
-    /// then enforces this rate and `max_concurrent_requests`. Absent while `enforced`: it enforces the first six fields.
+    /// Requests per second that each client may start, greater than 0. Present while the adaptive policy limits:
+    /// clients enforce this rate and `max_concurrent_requests`. Absent while `enforced` is `true`: clients enforce the
+    /// first six fields.
     pub fair_rate_per_second: Option<f64>,
-    /// After how long a client without a stream asks again, in seconds.
+    /// Poll interval for clients without a stream, in seconds.
     pub poll_after_seconds: u32,
-    /// How long the config holds without news, in seconds; after that a client moves towards the NORMAL row.
+    /// How long the config holds unless it is confirmed, in seconds; later a client moves towards the NORMAL row.
     pub ttl_seconds: u32,
-    /// While the breaker is open: when to ask again, in seconds.
+    /// Time until the next poll while the breaker is open, in seconds.
     pub retry_after_seconds: Option<u32>,
-    /// While the breaker is half-open: the share of the clients, 0 to 1, that may send one request at a time.
+    /// Share of the clients, 0 to 1, that may probe with one request at a time while the breaker is half-open.
     pub probe_fraction: Option<f64>,
-    /// Why the config is as it is.
+    /// Why these limits are in force.
     pub reason: Reason,
 }
 
-/// Orders configs: the higher one wins, wherever it came from.
+/// Orders configs: the higher one wins, whether it came by stream, header or poll.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ConfigVersion {
-    /// Unix milliseconds of the server's start.
+    /// Start of the server in Unix milliseconds.
     pub epoch: u64,
-    /// Counts the configs of that epoch.
+    /// Number of the config within its epoch.
     pub version: u64,
 }
 
-/// The three limits that a client of the seed's contract knows.
+/// The limits understood by clients that predate the fair rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SixFields {
-    /// `max_concurrent_requests`.
+    /// Maximum number of requests in flight, as in `max_concurrent_requests`.
     pub concurrency: u32,
-    /// `max_requests_per_minute`.
+    /// Maximum number of starts per minute, as in `max_requests_per_minute`.
     pub per_minute: u32,
-    /// `request_delay_ms`.
+    /// Minimum time between two starts in milliseconds, as in `request_delay_ms`.
     pub delay_ms: u32,
 }
 
-/// The least and the greatest value of a field, both allowed.
+/// The range of a field; both ends are valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
-    /// Least value.
+    /// Smallest valid value.
     pub min: u32,
-    /// Greatest value.
+    /// Largest valid value.
     pub max: u32,
 }
 
@@ -83,7 +84,7 @@ impl ThrottlingConfig {
     /// Range of [`request_delay_ms`](Self::request_delay_ms).
     pub const DELAY_MS: Range = Range { min: 100, max: 2000 };
 
-    /// The config of a server on which nothing is wrong: NORMAL, nothing enforced.
+    /// The config without any limits: NORMAL, nothing enforced.
     pub const fn normal(at: ConfigVersion) -> Self {
         Self {
             throttling_level: Level::Normal,
@@ -105,7 +106,7 @@ impl ThrottlingConfig {
         }
     }
 
-    /// Where this config stands among others.
+    /// Epoch and version.
     pub const fn at(&self) -> ConfigVersion {
         ConfigVersion { epoch: self.epoch, version: self.version }
     }
@@ -115,7 +116,7 @@ impl ThrottlingConfig {
         format!("{}-{}", self.epoch, self.version)
     }
 
-    /// The three numbers of the seed's contract.
+    /// The limits for clients that predate the fair rate.
     pub const fn six_fields(&self) -> SixFields {
         SixFields {
             concurrency: self.max_concurrent_requests,
@@ -135,7 +136,7 @@ impl SixFields {
     /// The row of level EMERGENCY in the fixed policy.
     pub const EMERGENCY: Self = Self { concurrency: 1, per_minute: 5, delay_ms: 2000 };
 
-    /// The fixed policy's row of a level.
+    /// The row of a level in the fixed policy.
     pub const fn of(level: Level) -> Self {
         match level {
             Level::Normal => Self::NORMAL,
@@ -147,7 +148,7 @@ impl SixFields {
 }
 
 impl Range {
-    /// The nearest value inside the range.
+    /// Clamps the value to the range.
     pub const fn clamp(self, value: u32) -> u32 {
         if value < self.min {
             self.min
@@ -158,9 +159,9 @@ impl Range {
         }
     }
 
-    /// The nearest value inside the range; fractions are cut, and what is not a number gives the least value.
+    /// Truncates the value and clamps it to the range; NaN becomes the smallest valid value.
     pub fn clamp_f64(self, value: f64) -> u32 {
-        // `as` saturates and maps NaN to 0; the clamp does the rest.
+        // `as` saturates and maps NaN to 0; the clamp corrects both.
         self.clamp(value as u32)
     }
 

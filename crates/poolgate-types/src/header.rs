@@ -1,38 +1,38 @@
-//! The `Poolgate-Config` header: the config's actuating part on every gated response, an RFC 9651 dictionary.
+//! The `Poolgate-Config` header: the limits in force, sent on every gated response as an RFC 9651 dictionary.
 
 use std::{fmt, str::FromStr};
 
 use crate::{ConfigVersion, Level, ThrottlingConfig};
 
-/// Name of the header, in lower case as HTTP libraries want it.
+/// Name of the header, in the lower case that HTTP libraries expect.
 pub const CONFIG_HEADER: &str = "poolgate-config";
 
-/// What a gated response tells its client about the config in force.
+/// The limits in force, as a gated response states them.
 ///
 /// `e=1763880000000, v=41, level=MODERATE, interval=417, concurrency=5, open=?0`
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ConfigHeader {
-    /// Where this config stands among others (`e`, `v`).
+    /// Epoch and version of the config (`e`, `v`).
     pub at: ConfigVersion,
-    /// How strongly clients are slowed down (`level`).
+    /// How strongly clients are limited (`level`).
     pub level: Level,
     /// Milliseconds between two requests of one client (`interval`); absent when there is no fair rate.
     pub interval_ms: Option<u32>,
-    /// Requests that one client may have in flight (`concurrency`).
+    /// Maximum number of requests in flight per client, 1 to 10 (`concurrency`).
     pub concurrency: u32,
-    /// Nothing may pass but probes (`open`).
+    /// `true` while the breaker is not closed: clients send only probes (`open`).
     pub open: bool,
 }
 
-/// The header was not understood; a client ignores it.
+/// The header could not be parsed; a client ignores it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidHeader {
-    /// The dictionary's member that is missing or wrong.
+    /// The dictionary member that is missing or invalid.
     pub member: &'static str,
 }
 
 impl ConfigHeader {
-    /// The fair rate that [`interval_ms`](Self::interval_ms) stands for.
+    /// The fair rate, in requests per second, that [`interval_ms`](Self::interval_ms) encodes.
     pub fn fair_rate_per_second(&self) -> Option<f64> {
         self.interval_ms.map(|interval| 1000.0 / f64::from(interval.max(1)))
     }
@@ -43,7 +43,7 @@ impl From<&ThrottlingConfig> for ConfigHeader {
         Self {
             at: config.at(),
             level: config.throttling_level,
-            // `as` saturates; a rate is positive, and one above 1,000 a second has the interval of 1,000.
+            // `as` saturates. Rates above 1,000 a second share the interval of 1 ms.
             interval_ms: config.fair_rate_per_second.map(|rate| ((1000.0 / rate).round() as u32).max(1)),
             concurrency: config.max_concurrent_requests,
             open: config.circuit_breaker_open,
@@ -65,8 +65,8 @@ impl fmt::Display for ConfigHeader {
 impl FromStr for ConfigHeader {
     type Err = InvalidHeader;
 
-    /// Reads the dictionary. As RFC 9651 has it, members may come in any order, the last of a name wins, and what is
-    /// not known, parameters included, is ignored.
+    /// Parses the dictionary. As RFC 9651 requires, members may come in any order, the last of two equal names wins,
+    /// and unknown members and parameters are ignored.
     fn from_str(text: &str) -> Result<Self, InvalidHeader> {
         let (mut epoch, mut version, mut level, mut interval, mut concurrency) = (None, None, None, None, None);
         let mut open = None;

@@ -1,9 +1,9 @@
-//! The words that explain a state to people. What actuates is the numbers of the config, never a label.
+//! Labels that explain a state to people. Clients act on the numbers of the config, not on labels.
 
 use serde::{Deserialize, Serialize};
 
-/// How the database is: how full the pool is (checked out / capacity, averaged over two seconds), and whether the database
-/// does all of its work.
+/// How full the pool is (checked out / capacity, averaged over two seconds), and whether the database works without
+/// restriction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -11,31 +11,31 @@ pub enum Health {
     /// Below 70 %.
     #[default]
     Healthy,
-    /// From 70 to 90 %; or the database does a part of its work: its writes fail, or it is paused.
+    /// From 70 to 90 %; or the database works with restrictions: writes fail, or it is paused.
     Degraded,
-    /// Above 90 %, or the database does not answer or lets nobody in.
+    /// Above 90 %; or the database does not answer or refuses the login.
     Critical,
 }
 
-/// How strongly clients are slowed down.
+/// How strongly clients are limited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Level {
-    /// Nothing is slowed.
+    /// No limits.
     #[default]
     Normal,
     /// A fair rate is in force.
     Moderate,
-    /// A fair rate is in force and still requests are rejected or wait.
+    /// A fair rate is in force, yet many requests are rejected or waits are long.
     Aggressive,
-    /// Clients do not obey, or the breaker is not closed. What a client reads when it does not know the word.
+    /// Clients do not obey, or the breaker is not closed. Unknown words are read as this level.
     #[serde(other)]
     Emergency,
 }
 
 impl Level {
-    /// The level as it stands on the wire.
+    /// The level's name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Normal => "NORMAL",
@@ -45,7 +45,7 @@ impl Level {
         }
     }
 
-    /// Reads a level; a word that is not known counts as [`Level::Emergency`].
+    /// Reads a level; an unknown word counts as [`Level::Emergency`].
     pub fn from_wire(word: &str) -> Self {
         match word {
             "NORMAL" => Self::Normal,
@@ -56,7 +56,7 @@ impl Level {
     }
 }
 
-/// State of the circuit breaker between the clients and a database that may not answer.
+/// State of the circuit breaker between the clients and the database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -64,13 +64,13 @@ pub enum CircuitState {
     /// Requests flow.
     #[default]
     Closed,
-    /// Nothing passes.
+    /// Only probes pass.
     Open,
-    /// A share of the clients may try.
+    /// A share of the clients may probe.
     HalfOpen,
 }
 
-/// Why the config is as it is. Figures belong to the status document, so that the config stays cacheable.
+/// Why the limits are as they are. Figures are in the status document, so that the config stays cacheable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -78,11 +78,11 @@ pub enum Reason {
     /// Demand is below capacity; nothing is limited.
     #[default]
     Healthy,
-    /// More arrives than the database can serve; a fair rate is in force.
+    /// Demand exceeds what the database can serve; a fair rate is in force.
     DemandAboveCapacity,
-    /// A fair rate is in force, and acquire waits are still long.
+    /// A fair rate is in force, yet acquire waits are still long.
     WaitHigh,
-    /// A fair rate is in force, and many requests are still rejected.
+    /// A fair rate is in force, yet many requests are still rejected.
     RejectsHigh,
     /// Most requests are rejected although a fair rate is in force.
     ClientsDisobey,
@@ -90,21 +90,21 @@ pub enum Reason {
     PoolUsage,
     /// The database does not answer.
     DatabaseUnreachable,
-    /// The database answers, and does not let this server in.
+    /// The database answers but refuses this server's login.
     LoginRefused,
-    /// The database server has no free connection, and the pool has none left.
+    /// The database server has no free connection, and neither has the pool.
     ServerFull,
-    /// The database is paused on purpose: requests wait.
+    /// The database is paused by an operator: requests wait.
     DatabasePaused,
-    /// Nothing is limited; the database takes no writes.
+    /// Nothing is limited; the database rejects writes.
     ReadOnly,
     /// Nothing is limited; the database's disk is full, so its writes fail.
     StorageFull,
-    /// Nothing is limited; writes fail because somebody else holds a lock.
+    /// Nothing is limited; writes fail because another session holds a lock.
     WritesBlocked,
-    /// The database answers again as far as the server can see; clients probe.
+    /// As far as the server knows the database answers again; clients probe.
     Probing,
-    /// The probes succeeded; more clients are let in step by step.
+    /// The probes succeeded; clients are admitted step by step.
     Recovering,
     /// A code that this version does not know.
     #[serde(other)]
@@ -123,7 +123,7 @@ pub enum Backend {
 }
 
 impl Backend {
-    /// The backend as it stands on the wire and in logs.
+    /// The backend's name on the wire and in logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Postgres => "postgres",
@@ -137,10 +137,10 @@ impl Backend {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// Worth knowing.
+    /// No action needed.
     Info,
-    /// Somebody should look today.
+    /// Look into it today.
     Warning,
-    /// Somebody should look now.
+    /// Look into it now.
     Critical,
 }

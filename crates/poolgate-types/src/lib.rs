@@ -1,11 +1,11 @@
-//! What crosses the wire between a Poolgate server and its clients, and nothing else.
+//! The wire types that a Poolgate server and its clients exchange.
 //!
-//! The central document is [`ThrottlingConfig`]: one, the same bytes, for every client. It reaches them by push
-//! (server-sent events), as the [`ConfigHeader`] of any response, or by polling; [`ConfigVersion`] orders the copies.
-//! [`Status`] is for people and dashboards, [`CleanupReport`] answers `force-cleanup`, [`Problem`] every failure.
+//! The central document is [`ThrottlingConfig`]. All clients receive the same bytes: by push (server-sent events), as
+//! the [`ConfigHeader`] of a response, or by polling. [`ConfigVersion`] orders the copies. [`Status`] serves people and
+//! dashboards, [`CleanupReport`] answers `force-cleanup`, and [`Problem`] describes every failure.
 //!
-//! No logic lives here beyond reading and writing: the decisions are made in `poolgate-control` (server) and
-//! `poolgate-throttle` (client).
+//! This crate only reads and writes. The decisions are made in `poolgate-control` (server) and `poolgate-throttle`
+//! (client).
 //!
 //! ```
 //! use poolgate_types::{ConfigHeader, Level};

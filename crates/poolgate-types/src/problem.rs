@@ -6,26 +6,26 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
-    /// Identifies the kind of problem.
+    /// URI of the problem type.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The kind in words.
+    /// The problem type in words.
     pub title: String,
-    /// The HTTP status, the same as the response's.
+    /// The HTTP status of the response.
     pub status: u16,
-    /// This occurrence in words, with what to do.
+    /// What went wrong this time, and what to do.
     pub detail: String,
-    /// Stable and machine-readable, one of [`codes`].
+    /// Stable, machine-readable code; those that clients act on are in [`codes`].
     pub code: String,
 }
 
 impl Problem {
-    /// Media type of the document.
+    /// Media type of a [`Problem`].
     pub const CONTENT_TYPE: &'static str = "application/problem+json";
-    /// Problem type of a server that protects its database (IETF httpapi draft, rate limit headers).
+    /// Problem type for a server that protects its database (IETF httpapi draft on rate limit headers).
     pub const TEMPORARY_REDUCED_CAPACITY: &'static str =
         "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity";
-    /// Problem type of a client that sent more than its share (the same draft).
+    /// Problem type for a client that exceeded its quota (same draft).
     pub const QUOTA_EXCEEDED: &'static str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
 }
 
@@ -33,8 +33,8 @@ impl Problem {
 pub mod codes {
     /// The gate or the pool is full, or the database does not answer: 503.
     pub const DATABASE_UNAVAILABLE: &str = "database_unavailable";
-    /// This client sent more than its share: 429.
+    /// This client exceeded its quota: 429.
     pub const QUOTA_EXCEEDED: &str = "quota_exceeded";
-    /// A cleanup ran a moment ago: 429.
+    /// The last cleanup ended less than the cooldown ago: 429.
     pub const CLEANUP_COOLDOWN: &str = "cleanup_cooldown";
 }

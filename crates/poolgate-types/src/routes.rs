@@ -1,8 +1,8 @@
 //! Paths of the HTTP interface.
 
-/// Everything of the health API begins with this.
+/// Prefix of the health API.
 pub const HEALTH_PREFIX: &str = "/api/v1/health/";
-/// Liveness, touches nothing.
+/// Answers without touching pool or database.
 pub const PING: &str = "/api/v1/health/ping";
 /// The status document.
 pub const STATUS: &str = "/api/v1/health/database/status";
@@ -10,21 +10,21 @@ pub const STATUS: &str = "/api/v1/health/database/status";
 pub const THROTTLING_CONFIG: &str = "/api/v1/health/database/throttling-config";
 /// The event stream.
 pub const EVENTS: &str = "/api/v1/health/database/events";
-/// Asks the database itself, on a connection of its own.
+/// Tests the database over a connection of its own.
 pub const CONNECTION_TEST: &str = "/api/v1/health/database/connection-test";
-/// Cleans the pool up.
+/// Runs a cleanup of the pool.
 pub const FORCE_CLEANUP: &str = "/api/v1/health/database/force-cleanup";
-/// Process-local liveness.
+/// Liveness of the process.
 pub const LIVEZ: &str = "/livez";
-/// Process-local readiness.
+/// Readiness of the process.
 pub const READYZ: &str = "/readyz";
-/// Prometheus text.
+/// Metrics as Prometheus text.
 pub const METRICS: &str = "/metrics";
 /// The OpenAPI document.
 pub const OPENAPI: &str = "/api/v1/openapi.json";
 /// Demo mode: the sample app.
 pub const SHOP_PREFIX: &str = "/api/v1/shop";
-/// Demo mode: holds one connection.
+/// Demo mode: holds one connection for a given time.
 pub const LAB_HOLD: &str = "/api/v1/lab/hold";
-/// Demo mode: native users over loopback HTTP.
+/// Demo mode: starts native users over loopback HTTP.
 pub const LAB_LOAD: &str = "/api/v1/lab/load";

@@ -1,4 +1,4 @@
-//! The status document: everything an operator wants to see, in one snapshot.
+//! The status document: one snapshot with everything that an operator needs.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,33 +18,33 @@ pub struct Ping {
     pub uptime_seconds: u64,
 }
 
-/// One snapshot of pool, gate and decision.
+/// One snapshot of pool, gate and limits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Status {
-    /// How full the pool is, and whether the database does all of its work.
+    /// How full the pool is, and whether the database works without restriction.
     pub health: Health,
-    /// How strongly clients are slowed down.
+    /// How strongly clients are limited.
     pub throttling_level: Level,
-    /// The level is EMERGENCY.
+    /// `true`: the level is EMERGENCY.
     pub emergency_mode_active: bool,
-    /// State of the breaker.
+    /// State of the circuit breaker.
     pub circuit_breaker: CircuitState,
     /// The connection pool.
     pub pool: PoolStatus,
-    /// The gate in front of it; null where requests do not pass this server, which then only watches.
+    /// The gate in front of the pool; null where this server only watches and requests do not pass through it.
     pub gate: Option<GateStatus>,
-    /// What requests met lately.
+    /// Requests and waits of the last seconds.
     pub performance: Performance,
-    /// The clients that listen.
+    /// The clients that receive the config.
     pub clients: Clients,
-    /// The newest cleanup, by whatever it was triggered.
+    /// The last cleanup, automatic or requested; absent before the first one.
     pub last_cleanup: Option<CleanupReport>,
     /// The alerts that are active now.
     pub alerts: Vec<Alert>,
     /// Expected demand; absent while there is no forecast.
     pub forecast: Option<Forecast>,
-    /// The fair rate in force, requests a second and client.
+    /// The fair rate in force, in requests per second per client.
     pub fair_rate_per_second: Option<f64>,
     /// Version of the config in force.
     pub config_version: u64,
@@ -52,35 +52,35 @@ pub struct Status {
     pub sampled_at: String,
 }
 
-/// The connection pool, all counters from one locked state.
+/// The connection pool. All counters are read under one lock.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PoolStatus {
     /// The kind of database.
     pub backend: Backend,
-    /// Connections that are kept.
+    /// Connections that stay open.
     pub pool_size: u32,
-    /// Connections that may be opened on top.
+    /// Connections that may be opened in addition.
     pub max_overflow: u32,
     /// `pool_size + max_overflow`.
     pub capacity: u32,
     /// Connections in use.
     pub checked_out: u32,
-    /// Open connections that nobody uses.
+    /// Open connections that are not in use.
     pub idle: u32,
     /// Open or opening connections above `pool_size`.
     pub overflow: u32,
     /// Connections being opened.
     pub connecting: u32,
-    /// Callers that could get a connection without waiting for another to be returned: `capacity - checked_out - connecting`.
+    /// Connections that can be acquired without waiting for a return: `capacity - checked_out - connecting`.
     pub available: u32,
-    /// Callers that wait for a connection; null where the source does not show it.
+    /// Callers that wait for a connection; null where the source does not report them.
     pub waiting: Option<u32>,
     /// `checked_out / capacity` in percent.
     pub usage_percent: f64,
-    /// Counts disposals: connections of an older generation are closed when they come back.
+    /// Generation of the pool, raised by each disposal; connections of older generations are closed on return.
     pub generation: u64,
-    /// Age of the oldest lease in seconds.
+    /// Age of the oldest checkout in seconds.
     pub oldest_checkout_seconds: Option<f64>,
 }
 
@@ -88,35 +88,35 @@ pub struct PoolStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct GateStatus {
-    /// Requests that may be in flight.
+    /// Maximum number of requests in flight through the gate.
     pub max_concurrent_requests: u32,
     /// Requests in flight.
     pub in_flight: u32,
-    /// Requests that wait for a permit.
+    /// Requests queued for a permit.
     pub waiting: u32,
     /// `in_flight / max_concurrent_requests` in percent.
     pub usage_percent: f64,
-    /// Requests let in since the start.
+    /// Requests admitted since the start.
     pub admitted_total: u64,
-    /// Requests turned away since the start.
+    /// Requests rejected since the start.
     pub rejected_total: u64,
 }
 
-/// What requests met during the last [`window_seconds`](Self::window_seconds).
+/// Requests and waits of the last [`window_seconds`](Self::window_seconds).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Performance {
     /// Length of the window in seconds.
     pub window_seconds: u32,
-    /// Requests that arrived in the window, rejected ones included; null where the watched source does not show them.
+    /// Requests that arrived, including rejected ones; null where the watched source does not report them.
     pub requests: Option<u64>,
-    /// Share of them, 0 to 1, that were rejected or answered 5xx; null without a gate.
+    /// Share of the requests, 0 to 1, that were rejected or answered with 5xx; null without a gate.
     pub error_rate: Option<f64>,
-    /// From arrival at the gate to the response's head; null without a gate.
+    /// Time from arrival at the gate until the head of the response; null without a gate.
     pub response_time_ms: Option<Percentiles>,
-    /// From arrival at the gate until a connection was in hand; null where nobody measures it.
+    /// Time from arrival at the gate until a connection was acquired; null where it is not measured.
     pub acquire_wait_ms: Option<Percentiles>,
-    /// Use time / (use time + wait time) of connections, 0 to 1; 1 when nothing ran, null where nobody measures it.
+    /// Use time / (use time + wait time) of connections, 0 to 1; 1 without requests, null where it is not measured.
     pub pool_efficiency: Option<f64>,
 }
 
@@ -132,13 +132,13 @@ pub struct Percentiles {
     pub p99: f64,
 }
 
-/// The clients that listen: open streams, and addresses that polled within the config's `ttl_seconds`.
+/// The clients that receive the config: open streams, and addresses that polled within its `ttl_seconds`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Clients {
-    /// How many there are.
+    /// Number of clients.
     pub live: u32,
-    /// How many of them were sent the config in force.
+    /// Number of clients that have been sent the current version.
     pub in_sync: u32,
 }
 
@@ -146,11 +146,11 @@ pub struct Clients {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Alert {
-    /// What it is about.
+    /// What the alert is about.
     pub kind: AlertKind,
     /// How urgent it is.
     pub severity: Severity,
-    /// What is wrong, in words with the figure.
+    /// What is wrong, with the figure.
     pub message: String,
     /// When it was raised, RFC 3339 in UTC.
     pub since: String,
@@ -163,29 +163,29 @@ pub struct Alert {
 pub enum AlertKind {
     /// The pool is 70, 80 or 90 % full.
     PoolUsage,
-    /// The gate is full, and most of what holds its permits uses no connection.
+    /// The gate is full, but most of its permit holders use no connection.
     GateFull,
     /// The database does not answer.
     DatabaseSilent,
-    /// The database answers, and does not let this server in: a wrong password, a missing database.
+    /// The database answers but refuses this server's login: wrong password or missing database.
     LoginRefused,
     /// The database server has no free connection for this pool.
     ServerFull,
-    /// The database is paused on purpose (PgBouncer's `PAUSE`): requests wait.
+    /// The database is paused by an operator (PgBouncer's `PAUSE`): requests wait.
     DatabasePaused,
-    /// The database takes no writes: it is a standby, or set to read-only.
+    /// The database rejects writes: it is a standby or set to read-only.
     ReadOnly,
-    /// The database cannot write: its disk is full.
+    /// The database cannot write because its disk is full.
     StorageFull,
-    /// Writes end in vain waiting for a lock that somebody else holds.
+    /// Writes fail because they wait too long for a lock that another session holds.
     WritesBlocked,
-    /// Most requests are turned away although clients were told a fair rate.
+    /// Most requests are rejected although clients know a fair rate.
     ClientsDisobey,
-    /// Requests come through a proxy that is not in `server.trusted_proxies`, so its clients cannot be told apart.
+    /// Requests arrive through a proxy that is not in `server.trusted_proxies`, so its clients share one address.
     ProxyUntrusted,
     /// Automatic cleanup freed nothing and has stopped.
     CleanupIneffective,
-    /// The watched source shows only a part of what it should; the message says what to do.
+    /// The watched source reports only part of its figures; the message says what to do.
     PartialView,
 }
 
@@ -195,6 +195,6 @@ pub enum AlertKind {
 pub struct Forecast {
     /// How far ahead, in seconds.
     pub horizon_seconds: f64,
-    /// Requests a second that are expected then.
+    /// Requests per second expected at that time.
     pub arrivals_per_second: f64,
 }

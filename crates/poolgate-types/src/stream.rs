@@ -1,23 +1,23 @@
-//! What the event stream says beside config and status.
+//! The events of the stream other than config and status.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ConfigVersion;
 
-/// A `heartbeat`: nothing has changed.
+/// A `heartbeat`: nothing has changed since the last event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
     /// The config in force.
     #[serde(flatten)]
     pub at: ConfigVersion,
-    /// If this stream breaks: a random part of this time is to pass before the client comes back, in milliseconds. It grows
-    /// with the number of streams, so that a server that comes back is not stormed.
+    /// Reconnect window in milliseconds: after a break, a client reconnects at a random time within it. It grows with
+    /// the number of streams, so that they do not all reconnect at once.
     pub return_within_ms: u32,
 }
 
-/// A `bye`: the server is going.
+/// A `bye`: the server is shutting down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bye {
-    /// As in [`Heartbeat::return_within_ms`].
+    /// Same as [`Heartbeat::return_within_ms`].
     pub return_within_ms: u32,
 }

@@ -1,4 +1,4 @@
-//! The golden documents of `tests/fixtures` read and write as they stand.
+//! The golden documents of `tests/fixtures` stay the same after reading and writing.
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,7 +9,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 #[test]
-fn every_document_survives_reading_and_writing() {
+fn every_document_stays_the_same_after_reading_and_writing() {
     for name in ["config-normal", "config-moderate", "config-fixed-aggressive", "config-open", "config-half-open"] {
         assert_survives::<ThrottlingConfig>(name);
     }
@@ -20,7 +20,7 @@ fn every_document_survives_reading_and_writing() {
 }
 
 #[test]
-fn alerts_are_called_on_the_wire_what_dashboards_look_for() {
+fn alert_kinds_keep_their_wire_names() {
     for (kind, word) in [
         (AlertKind::PoolUsage, "pool_usage"),
         (AlertKind::GateFull, "gate_full"),
@@ -48,7 +48,7 @@ fn the_healthy_config_is_the_normal_row() {
 }
 
 #[test]
-fn an_unreachable_database_is_a_problem_that_still_has_the_status() {
+fn the_problem_of_an_unreachable_database_carries_the_status() {
     let document: Value = read("status-unreachable");
     let problem: Problem = serde_json::from_value(document.clone()).unwrap();
     assert_eq!((problem.status, problem.code.as_str()), (503, poolgate_types::codes::DATABASE_UNAVAILABLE));
@@ -56,7 +56,7 @@ fn an_unreachable_database_is_a_problem_that_still_has_the_status() {
 }
 
 #[test]
-fn words_of_a_newer_server_are_read_with_caution() {
+fn unknown_words_are_read_with_caution() {
     let config: ThrottlingConfig = read("config-unknown-words");
     assert_eq!((config.throttling_level, config.reason), (Level::Emergency, Reason::Other));
 }

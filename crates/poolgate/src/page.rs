@@ -1,7 +1,7 @@
-//! Serves the operations page: from a folder, or as it was built into the binary.
+//! Serves the operations page from a folder or from the binary.
 //!
-//! A path names a file only if every part of it is plain, so nothing outside the folder can be reached. Files whose
-//! name holds a hash of their content may be cached for ever, all others are asked for again and answered 304.
+//! Every part of a path must be a plain name, so nothing outside the folder can be reached. Files with a content hash
+//! in their name may be cached for ever; all others are revalidated with 304.
 
 use std::{
     borrow::Cow,
@@ -19,7 +19,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use crate::problem;
 
-/// What the page may do: run its own scripts, styles and wasm, and talk to the server it came from.
+/// The page may run its own scripts, styles and wasm, and connect to its own server.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
      img-src 'self' data:; connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'";
@@ -28,12 +28,12 @@ const INDEX: &str = "index.html";
 const REVALIDATE: &str = "no-cache";
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
-/// No file of the page comes near; a larger one is not served.
+/// Larger files are not served; none of the page's comes near.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Answers every path that no other route has: with a file of the page, or with a problem document.
+/// Answers every path without a route of its own: with a file of the page, or with a problem document.
 ///
-/// `folder` is read anew on every request; without one the page that was built into the binary is served.
+/// `folder` is read on every request. Without one, the page built into the binary is served.
 pub fn router(folder: Option<PathBuf>) -> Router {
     let source = folder.map_or(Source::Embedded, Source::Folder);
     Router::new().fallback(respond).with_state(source)
@@ -45,7 +45,7 @@ enum Source {
     Embedded,
 }
 
-/// The page as Trunk made it, if it was there when the binary was compiled.
+/// Trunk's build of the page, if it existed when the binary was compiled.
 #[derive(rust_embed::RustEmbed)]
 #[folder = "../../www/dist"]
 #[allow_missing = true]
@@ -71,8 +71,8 @@ async fn respond(State(source): State<Source>, request: Request) -> Response {
     }
 }
 
-/// The file that a path stands for. `None` unless each part of the path begins with a letter, a digit, `_` or `@` and
-/// goes on with these, dots and hyphens: no `..`, no hidden files, no drive letters, nothing percent-encoded.
+/// The file for a path. `None` unless each part begins with a letter, a digit, `_` or `@` and continues with these,
+/// dots and hyphens: no `..`, no hidden files, no drive letters, no percent-encoding.
 fn asset_path(path: &str) -> Option<&str> {
     let path = match path.strip_prefix('/')? {
         "" => INDEX,
@@ -105,7 +105,7 @@ impl Source {
     }
 }
 
-/// Reads a file that lies in the folder itself, not one that a link leads to elsewhere.
+/// Reads a file in the folder itself; links to files outside are refused.
 async fn read(folder: PathBuf, path: String) -> Option<Vec<u8>> {
     let read = move || {
         let folder = folder.canonicalize().ok()?;
@@ -138,7 +138,7 @@ impl Asset {
     }
 }
 
-/// Whether the browser's copy is the same (`If-None-Match`, weak comparison as RFC 9110 has it).
+/// Whether the browser's copy is current (`If-None-Match`, weak comparison as in RFC 9110).
 fn is_current(request: &HeaderMap, etag: &str) -> bool {
     request
         .get_all(header::IF_NONE_MATCH)
@@ -149,7 +149,7 @@ fn is_current(request: &HeaderMap, etag: &str) -> bool {
         .any(|candidate| candidate == "*" || candidate.strip_prefix("W/").unwrap_or(candidate) == etag)
 }
 
-/// Whether the name holds a hash of the content, as Trunk writes it: 64 bits in hex, `main-5d2f0c9a7be41386.js`.
+/// Whether the name contains a content hash from Trunk: 64 bits in hex, `main-5d2f0c9a7be41386.js`.
 fn has_hash(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     name.split(['-', '_', '.']).any(|part| {
@@ -162,7 +162,7 @@ fn content_type(path: &str) -> &'static str {
         Some("html") => "text/html; charset=utf-8",
         Some("js" | "mjs") => "text/javascript; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
-        // Only under this type browsers compile while they download.
+        // Browsers compile while they download only with this type.
         Some("wasm") => "application/wasm",
         Some("svg") => "image/svg+xml",
         Some("png") => "image/png",
@@ -179,7 +179,7 @@ fn page_missing() -> Response {
     problem::response(
         StatusCode::NOT_FOUND,
         "page_missing",
-        "No page here",
+        "Page missing",
         "This binary was built without the operations page. `cargo xtask page` builds it; `--www DIR` serves it.",
     )
 }
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_index_is_revalidated_and_under_a_strict_policy() {
+    async fn the_index_is_revalidated_and_has_a_strict_policy() {
         let site = Site::new();
         let (status, headers, body) = site.send(Method::GET, "/", None).await;
         assert_eq!((status, &body[..]), (StatusCode::OK, "<!doctype html>"));
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn head_has_the_headers_alone() {
+    async fn head_has_only_the_headers() {
         let (status, headers, body) = Site::new().send(Method::HEAD, "/app.css", None).await;
         assert_eq!((status, &body[..]), (StatusCode::OK, ""));
         assert_eq!(headers["content-length"], "7");

@@ -1,4 +1,4 @@
-//! Debian's packages, where there is an apt; elsewhere a message that says what to install.
+//! Installs Debian packages where apt exists; elsewhere the error says what to install.
 
 use std::process::Command;
 
@@ -7,9 +7,9 @@ use anyhow::{Result, bail};
 use crate::process::{find, output, run};
 use crate::step::step;
 
-/// Installs packages with apt, as root or through a sudo that asks nothing.
+/// Installs packages with apt, as root or through a sudo that needs no password.
 ///
-/// `otherwise` tells the user of another system what to install.
+/// `otherwise` tells users of other systems what to install.
 pub(crate) fn install(packages: &[&str], otherwise: &str) -> Result<()> {
     let wanted = packages.join(" ");
     let Some(become_root) = root_prefix() else {
@@ -24,7 +24,7 @@ pub(crate) fn install(packages: &[&str], otherwise: &str) -> Result<()> {
     let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
     arguments.extend(packages);
     step(&format!("Installing Debian's {wanted}"), || {
-        // The package lists may be missing or too old for the archive; only then are they fetched.
+        // The package lists may be missing or outdated. Fetch them only if the installation fails.
         if output(&mut apt(&arguments)).is_err() {
             run(&mut apt(&["update"]))?;
             run(&mut apt(&arguments))?;
@@ -33,7 +33,7 @@ pub(crate) fn install(packages: &[&str], otherwise: &str) -> Result<()> {
     })
 }
 
-/// What to put before a command so that root runs it; None where that cannot be, or where there is no apt.
+/// The prefix that makes root run a command; `None` without root, passwordless sudo or apt.
 fn root_prefix() -> Option<&'static [&'static str]> {
     find("apt-get")?;
     let am_root = output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");

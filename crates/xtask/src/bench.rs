@@ -1,4 +1,4 @@
-//! Measurements. Each is a program of its own among the tests' packages; here they get what they need and run.
+//! Measurements. Each is a program of its own; these commands build it, install what it needs and run it.
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -20,37 +20,38 @@ pub(crate) struct Options {
 enum Bench {
     /// Profile `before` with plain clients against the default profile with clients that throttle themselves
     BeforeAfter {
-        /// Handed on; `--help` lists them
+        /// Passed on; `--help` lists them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// What it costs to turn a request away: processor time and, where valgrind is installed, instructions
+    /// Cost of a rejected request: CPU time and, if valgrind is installed, instructions
     Gate,
-    /// What acquire + release of a hot connection of our pool takes, in instructions; fails if that has grown by 5 %
+    /// Instructions of acquire and release of a hot pool connection; fails if they grow by 5 %
     Instructions,
-    /// What the throttle costs: nanoseconds per operation, bytes per waiting request
+    /// Cost of the throttle: nanoseconds per operation, bytes per queued request
     Throttle,
-    /// What the npm package costs in Chromium, beside its like; `--quick`, `--only overhead`, `--document docs/client.md`
+    /// Cost of the npm package in Chromium compared with similar libraries; `--quick`, `--only overhead`, `--document
+    /// docs/client.md`
     Client {
-        /// Handed on
+        /// Passed on
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
     /// Our connection pool, sqlx's, deadpool and bb8, in release builds, on PostgreSQL and SQLite
     Pool {
-        /// Handed on; `--help` lists them
+        /// Passed on; `--help` lists them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// What 10,000 open event streams cost, and how fast a new config reaches all of them
+    /// Cost of 10,000 open event streams, and the time until a new config reaches all of them
     Streams {
-        /// Handed on; `--help` lists them
+        /// Passed on; `--help` lists them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Poolgate and its rivals under overload, on axum and PostgreSQL; some twenty minutes, with --quick five
+    /// Poolgate and its rivals under overload, on axum and PostgreSQL; about twenty minutes, five with --quick
     Overload {
-        /// Handed on; `--help` lists them
+        /// Passed on; `--help` lists them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -74,7 +75,7 @@ fn bench(project: &Project, package: &str, name: &str) -> Result<()> {
     process::run(project.cargo().args(["bench", "--quiet", "--package", package, "--bench", name]))
 }
 
-/// Server and users are built as the tests build them: the table compares runs of one build.
+/// Server and users are built like the tests; the table compares runs of one build.
 fn before_after(project: &Project, arguments: &[String]) -> Result<()> {
     postgres::find_or_install()?;
     let server = server::build(project)?;
@@ -83,7 +84,7 @@ fn before_after(project: &Project, arguments: &[String]) -> Result<()> {
     process::run(bench.args(arguments).env("TEST_POOLGATE_BIN", server))
 }
 
-/// Libraries are compared as they are shipped, hence the release build.
+/// A release build, because libraries are compared as they are shipped.
 fn pool(project: &Project, arguments: &[String]) -> Result<()> {
     postgres::find_or_install()?;
     process::run(project.cargo().args(["build", "--quiet", "--release", "--package", "poolgate-test-pool"]))?;
@@ -100,7 +101,7 @@ fn pool_instructions(project: &Project) -> Result<()> {
     instructions::count(project, "poolgate-test-pool", "hot_path")
 }
 
-/// Memory and processor time are those of a server as it is shipped.
+/// Memory and CPU time are those of a release build.
 fn streams(project: &Project, arguments: &[String]) -> Result<()> {
     process::run(project.cargo().args(["build", "--quiet", "--release", "--package", "poolgate-server"]))?;
     let server = project.target.join("release").join(format!("poolgate{}", std::env::consts::EXE_SUFFIX));
@@ -109,7 +110,7 @@ fn streams(project: &Project, arguments: &[String]) -> Result<()> {
     process::run(bench.args(arguments).env("TEST_POOLGATE_BIN", server))
 }
 
-/// The package as it is shipped.
+/// The package as it is released.
 fn client(project: &Project, arguments: &[String]) -> Result<()> {
     let node = Node::find_or_install(project)?;
     node.tools(project)?;
@@ -120,7 +121,7 @@ fn client(project: &Project, arguments: &[String]) -> Result<()> {
     process::run(bench.env("CHROMIUM", Chromium::find_or_install()?.browser))
 }
 
-/// Built for release: what a rejection costs is one of the figures.
+/// A release build, because the cost of a rejection is one of the figures.
 fn overload(project: &Project, arguments: &[String]) -> Result<()> {
     postgres::find_or_install()?;
     let mut bench = project.cargo();

@@ -1,4 +1,4 @@
-//! A Chromium and the driver of the same version, for the browser tests.
+//! Chromium and a chromedriver of the same version, for the browser tests.
 
 use std::env;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ pub(crate) struct Chromium {
 }
 
 impl Chromium {
-    /// What CHROMIUM and CHROMEDRIVER or PATH name; installed where apt is there and they are not.
+    /// The programs named by CHROMIUM and CHROMEDRIVER, or those on PATH; apt installs them if they are missing.
     pub(crate) fn find_or_install() -> Result<Self> {
         if let Some(found) = Self::find() {
             return found.checked();
@@ -38,7 +38,7 @@ impl Chromium {
         Some(Self { browser, driver })
     }
 
-    /// A driver refuses a browser of another version, but says so in a way that few understand.
+    /// A chromedriver of another version fails with an unclear message, so check it here.
     fn checked(self) -> Result<Self> {
         let browser = version(&output(Command::new(&self.browser).arg("--version"))?);
         let driver = version(&output(Command::new(&self.driver).arg("--version"))?);

@@ -1,6 +1,6 @@
 //! The npm package @poolgate/client as a folder: WebAssembly, its glue and the hand-written JavaScript.
 //!
-//! wasm-bindgen runs as a library, so that no program has to be installed for it.
+//! wasm-bindgen is used as a library, so that no program must be installed.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -20,18 +20,18 @@ use crate::project::Project;
 use crate::step::step;
 use crate::tools;
 
-/// The glue's name; client.js imports `./poolgate_client.js`.
+/// Name of the glue; client.js imports `./poolgate_client.js`.
 const NAME: &str = "poolgate_client";
 /// The WebAssembly in the package.
 pub(crate) const WASM: &str = "poolgate_client_bg.wasm";
-/// The same as a JavaScript string; inline.js imports it.
+/// The WebAssembly as a JavaScript string; inline.js imports it.
 const INLINE: &str = "poolgate_client_inline.js";
-/// What applications import, each a file of its own; what several of them need is in a file beside them.
+/// The entries that applications import. Code shared by entries gets a file of its own.
 const ENTRIES: [&str; 5] = ["index.js", "inline.js", "node.js", "service-worker.js", "status.js"];
-/// Of the package's sources, what is for its developers alone.
+/// Source files for developers, which the package leaves out.
 const NOT_SHIPPED: [&str; 4] = ["test", "node_modules", "tsconfig.json", "package-lock.json"];
 
-/// Size first, again and again until nothing more is found, and nothing in it that is for tools.
+/// Optimise for size, repeat until nothing changes, and strip tool sections.
 const WASM_OPT: [&str; 8] = [
     "-Oz",
     "--generate-global-effects",
@@ -43,7 +43,7 @@ const WASM_OPT: [&str; 8] = [
     "--strip-target-features",
 ];
 
-/// What rustc may emit and every browser since 2023 understands; Binaryen wants to be told.
+/// WebAssembly features that rustc may emit and that all browsers since 2023 support; Binaryen must be told.
 const WASM_FEATURES: [&str; 6] = [
     "--enable-bulk-memory",
     "--enable-multivalue",
@@ -53,7 +53,7 @@ const WASM_FEATURES: [&str; 6] = [
     "--enable-sign-ext",
 ];
 
-/// Brings `target/npm/client` up to date: the package as the demo and the tests use it.
+/// Updates `target/npm/client`, the package that the demo and the tests use.
 pub(crate) fn build(project: &Project) -> Result<PathBuf> {
     tools::wasm_target(project)?;
     step("Building the client for the browser", || {
@@ -67,12 +67,12 @@ pub(crate) fn build(project: &Project) -> Result<PathBuf> {
     })
 }
 
-/// The same as it is shipped, in `target/npm/release`: Binaryen's wasm-opt and esbuild make it as small as it gets.
+/// Builds the package for release in `target/npm/release`; wasm-opt and esbuild make it small.
 pub(crate) fn build_small(project: &Project) -> Result<PathBuf> {
     let node = Node::find_or_install(project)?;
     let package = build(project)?;
     let release = project.npm().join("release");
-    step("Making the client small (wasm-opt, esbuild)", || {
+    step("Minifying the client (wasm-opt, esbuild)", || {
         let optimized = project.npm().join("optimized");
         fs::create_dir_all(&optimized)?;
         optimize(project, &node, &package.join(WASM), &optimized)?;
@@ -100,7 +100,7 @@ fn optimize(project: &Project, node: &Node, wasm: &Path, optimized: &Path) -> Re
     Ok(fs::rename(&partial, &small)?)
 }
 
-/// One minified file for each entry, and what they share.
+/// Bundles one minified file per entry and their shared code.
 fn bundle(project: &Project, node: &Node, from: &Path, to: &Path) -> Result<()> {
     if to.exists() {
         fs::remove_dir_all(to)?;
@@ -116,14 +116,14 @@ fn bundle(project: &Project, node: &Node, from: &Path, to: &Path) -> Result<()> 
             squeeze(project, node, &script)?;
         }
     }
-    // Its map would hold the module once more.
+    // Without a source map: it would contain the module once more.
     let inline = to.join("inline.js");
     let script = fs::read_to_string(&inline)?;
     fs::write(&inline, script.replace("//# sourceMappingURL=inline.js.map", ""))?;
     Ok(fs::remove_file(to.join("inline.js.map"))?)
 }
 
-/// terser finds a few percent more than esbuild.
+/// terser saves a few percent more than esbuild.
 fn squeeze(project: &Project, node: &Node, script: &Path) -> Result<()> {
     let map = script.with_added_extension("map");
     let name = map.file_name().unwrap_or_default().display();
@@ -133,13 +133,13 @@ fn squeeze(project: &Project, node: &Node, script: &Path) -> Result<()> {
     output(&mut terser).map(drop)
 }
 
-/// Makes `target` hold what `sources` hold, later ones winning, and nothing else. Files that are the same stay
-/// untouched, so that a running server and its caches see only what has changed.
+/// Makes `target` equal to the merged `sources`; later sources win. Unchanged files stay untouched, so that a running
+/// server and its caches see only real changes.
 pub(crate) fn mirror(sources: &[&Path], target: &Path) -> Result<()> {
     mirror_some(sources, target, &is_shipped)
 }
 
-/// The same with the files that are wanted.
+/// The same for the selected files.
 fn mirror_some(sources: &[&Path], target: &Path, is_wanted: &dyn Fn(&OsStr) -> bool) -> Result<()> {
     fs::create_dir_all(target)?;
     let mut wanted = BTreeMap::new();
@@ -181,7 +181,7 @@ fn is_shipped(name: &OsStr) -> bool {
     !hidden && !NOT_SHIPPED.iter().any(|other| name == *other)
 }
 
-/// Scripts, and what the glue's declares, which nobody imports any more.
+/// Scripts, without the glue's declarations, which no file imports.
 fn is_bundled(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     name.ends_with(".js") || name.starts_with(NAME) && name.ends_with(".d.ts")
@@ -191,7 +191,7 @@ fn sources(project: &Project) -> PathBuf {
     project.root.join("crates/poolgate-client/js")
 }
 
-/// Compiles the crate and makes its glue, unless both are as they were.
+/// Compiles the crate and generates its glue, unless both are up to date.
 fn bindgen(project: &Project) -> Result<PathBuf> {
     let mut cargo = project.cargo();
     cargo.args(["build", "--package", "poolgate-client", "--lib", "--profile", "wasm"]);
@@ -201,9 +201,9 @@ fn bindgen(project: &Project) -> Result<PathBuf> {
     let glue = project.npm().join("glue");
     if !is_newer(&glue.join(WASM), &compiled) {
         let mut bindgen = Bindgen::new();
-        // For bundlers: how the module is loaded is the shell's matter, in module.js.
+        // For bundlers: module.js decides how the module is loaded.
         bindgen.bundler(true)?.input_module(NAME, without_panics(&compiled)?).typescript(true);
-        let mut output = bindgen.generate_output().context("making the JavaScript glue")?;
+        let mut output = bindgen.generate_output().context("generating the JavaScript glue")?;
         let script = shorten(&mut output)?;
         output.emit(&glue)?;
         fs::write(glue.join(format!("{NAME}.js")), script)?;
@@ -213,7 +213,7 @@ fn bindgen(project: &Project) -> Result<PathBuf> {
     Ok(glue)
 }
 
-/// Functions that panics go through, by a part of their mangled names; wasm-bindgen throws what it has to complain of.
+/// Functions for panics, by parts of their mangled names; wasm-bindgen throws the errors that it reports.
 const PANICS: [&str; 9] = [
     "12wasm_bindgen4__rt10throw_null",
     "12wasm_bindgen9throw_str",
@@ -226,11 +226,11 @@ const PANICS: [&str; 9] = [
     "18handle_alloc_error",
 ];
 
-/// What is at least so long and can be read is a text.
+/// Printable bytes of at least this length count as text.
 const SHORTEST_TEXT: usize = 8;
 
-/// The module with panics that trap at once. A panic would be told to nobody: WebAssembly has no standard error. So the code
-/// that formats its message, a fifth of the whole, is left out, and so are the messages: the module uses no other texts.
+/// Makes panics trap at once. WebAssembly has no standard error, so no panic message could be read. The formatting
+/// code, a fifth of the module, and the messages are removed; the module has no other texts.
 fn without_panics(compiled: &Path) -> Result<Module> {
     let mut module = Module::from_file(compiled).with_context(|| format!("reading {}", compiled.display()))?;
     let mut found = 0;
@@ -242,7 +242,7 @@ fn without_panics(compiled: &Path) -> Result<Module> {
             found += 1;
         }
     }
-    ensure!(found > 0, "{} has no names: they tell what is a panic", compiled.display());
+    ensure!(found > 0, "{} has no name section, which is needed to find the panic functions", compiled.display());
     let segments: Vec<_> = module.data.iter().map(Data::id).collect();
     for segment in segments {
         erase_texts(&mut module.data.get_mut(segment).value);
@@ -250,7 +250,7 @@ fn without_panics(compiled: &Path) -> Result<Module> {
     Ok(module)
 }
 
-/// Writes zeros over all that can be read.
+/// Overwrites all texts with zeros.
 fn erase_texts(data: &mut [u8]) {
     for run in data.chunk_by_mut(|one, next| is_readable(*one) == is_readable(*next)) {
         if run.len() >= SHORTEST_TEXT && run.first().is_some_and(|byte| is_readable(*byte)) {
@@ -263,10 +263,10 @@ fn is_readable(byte: u8) -> bool {
     byte == b'\n' || (b' '..=b'~').contains(&byte)
 }
 
-/// Gives what crosses between JavaScript and WebAssembly the shortest names: they are in the script and in the module, and
-/// no compression makes them smaller.
+/// Shortens the names of imports and exports: they stand in both script and module, and compression does not remove
+/// them.
 fn shorten(output: &mut Output) -> Result<String> {
-    let mut script = output.start().context("there is no glue")?.clone();
+    let mut script = output.start().context("wasm-bindgen generated no glue")?.clone();
     let module = output.wasm_mut();
     for (number, export) in module.exports.iter_mut().enumerate() {
         if ["memory", "__wbindgen_start"].contains(&export.name.as_str()) {
@@ -286,7 +286,8 @@ fn shorten(output: &mut Output) -> Result<String> {
         import.name = short;
     }
     script.push_str(&format!("\nexport const imports = {{ {} }};\n", imports.join(", ")));
-    // A throttle is freed when it is collected. Only numbers cross the border, so the table of objects stays as it is.
+    // A throttle is freed when it is garbage-collected. Only numbers cross the border, so the object table never
+    // changes.
     for (from, to, by) in [
         ("__destroy_into_raw() {", "/**", ""),
         ("if (Symbol.dispose)", "\n", ""),
@@ -315,10 +316,10 @@ fn write_inline(wasm: &Path, folder: &Path) -> Result<()> {
     Ok(fs::write(folder.join(INLINE), text)?)
 }
 
-/// A panic's message names its source; where this machine keeps sources is nobody's business, and adds to the size.
+/// Panic messages name source files: remove this machine's paths, which add to the size.
 fn short_paths() -> Result<String> {
     let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
-    let cargo_home = cargo_home.context("there is neither CARGO_HOME nor a home folder")?;
+    let cargo_home = cargo_home.context("neither CARGO_HOME nor a home folder is set")?;
     let remap = format!("--remap-path-prefix={}=", cargo_home.join("registry/src").display());
     Ok(format!("target.wasm32-unknown-unknown.rustflags=[{}]", serde_json::to_string(&remap)?))
 }
@@ -333,7 +334,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_erased_and_numbers_are_not() {
+    fn texts_are_erased_but_numbers_are_not() {
         let mut data = b"\x01\x02seven..\x00index out of bounds: the len is \xff1234567\x00 and a\nnew line".to_vec();
         erase_texts(&mut data);
         let rest: Vec<_> = data.iter().filter(|byte| **byte != 0).copied().collect();
@@ -369,7 +370,7 @@ mod tests {
         let before = fs::metadata(package.join("same.wasm")).unwrap().modified().unwrap();
         mirror(&[&js, &glue], &package).unwrap();
         let after = fs::metadata(package.join("same.wasm")).unwrap().modified().unwrap();
-        assert_eq!(before, after, "what is the same stays untouched");
+        assert_eq!(before, after, "unchanged files stay untouched");
         fs::remove_dir_all(&root).unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! The first command that a newcomer runs: Poolgate with its page on real data, with Rust and nothing else.
+//! The first command for new users: Poolgate with its page on real data. It needs only Rust.
 
 use std::env;
 use std::io::IsTerminal;
@@ -16,7 +16,7 @@ use crate::process::{find, run as run_command};
 use crate::project::Project;
 use crate::server;
 
-/// How long the browser's opener waits for the server; the first start makes the demo's data.
+/// How long the browser opener waits for the server; the first start creates the demo data.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// `cargo xtask demo`.
@@ -25,10 +25,10 @@ pub(crate) struct Options {
     /// The port on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 8000)]
     port: u16,
-    /// A database other than the embedded SQLite in poolgate-demo.db, such as postgres://localhost/demo
+    /// Use another database than the embedded SQLite in poolgate-demo.db, such as postgres://localhost/demo
     #[arg(long)]
     database_url: Option<String>,
-    /// `before`: the settings that the original system had before it was tuned
+    /// `before`: the settings of the original system before it was tuned
     #[arg(long)]
     profile: Option<String>,
     /// Do not open a browser
@@ -36,7 +36,7 @@ pub(crate) struct Options {
     no_open: bool,
 }
 
-/// Builds what is out of date, then becomes the server.
+/// Builds what is outdated, then becomes the server.
 pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
     let www = page::from_disk(project)?;
     let binary = server::build(project)?;
@@ -60,15 +60,14 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
     become_server(server)
 }
 
-/// Takes the server's place in this process, so that every signal meant for the demo reaches the server, and its exit
-/// status is the demo's.
+/// Replaces this process by the server, so that all signals reach the server and its exit status is the demo's.
 #[cfg(unix)]
 fn become_server(mut server: Command) -> Result<ExitCode> {
     use std::os::unix::process::CommandExt;
     Err(server.exec()).context("cannot start the server")
 }
 
-/// Waits for the server; the console sends Ctrl-C to both.
+/// Waits for the server; the console sends Ctrl-C to both processes.
 #[cfg(not(unix))]
 fn become_server(mut server: Command) -> Result<ExitCode> {
     let status = server.status().context("cannot start the server")?;
@@ -76,7 +75,7 @@ fn become_server(mut server: Command) -> Result<ExitCode> {
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-/// `cargo xtask open-browser`, which the demo starts beside itself.
+/// `cargo xtask open-browser`, which the demo starts in the background.
 #[derive(Args)]
 pub(crate) struct OpenBrowser {
     port: u16,
@@ -93,13 +92,14 @@ impl OpenBrowser {
             }
             thread::sleep(Duration::from_millis(200));
         }
-        let opener = browser_opener().context("there is no program that opens a browser")?;
+        let opener =
+            browser_opener().context("found no program that opens a browser; open the printed address yourself")?;
         let mut open = Command::new(opener[0]);
         run_command(open.args(&opener[1..]).arg(format!("http://{server}/")).stdout(Stdio::null()))
     }
 }
 
-/// What opens a page in the user's browser; nothing where nobody looks.
+/// The program that opens a page in the user's browser; `None` without a display.
 fn browser_opener() -> Option<&'static [&'static str]> {
     let has_display = env::var_os("DISPLAY").or_else(|| env::var_os("WAYLAND_DISPLAY")).is_some();
     if !std::io::stdout().is_terminal() {

@@ -1,4 +1,4 @@
-//! The page with reload on change, for those who work on it.
+//! Serves the page with reload on change, for work on the page.
 
 use anyhow::Result;
 
@@ -7,10 +7,10 @@ use crate::process;
 use crate::project::Project;
 use crate::tools;
 
-/// Builds the package once and leaves the rest to `trunk serve`, which passes `/api` on to the demo on port 8000.
+/// Builds the package once and runs `trunk serve`, which forwards `/api` to the demo on port 8000.
 pub(crate) fn run(project: &Project) -> Result<()> {
     let trunk = tools::TRUNK.program(project)?;
     page::from_disk(project)?;
-    println!("Requests to /api go to http://127.0.0.1:8000: have `cargo xtask demo --no-open` running beside this.");
+    println!("Requests to /api go to http://127.0.0.1:8000: run `cargo xtask demo --no-open` in another terminal.");
     process::run(project.command(trunk).arg("serve").env("NO_COLOR", "true"))
 }

@@ -1,4 +1,4 @@
-//! Inputs that nobody thought of: schemathesis asks the demo whatever its OpenAPI document allows and forbids, and cargo-fuzz
+//! Tests with generated input: schemathesis sends the demo what its OpenAPI document allows and forbids, and cargo-fuzz
 //! runs the targets in fuzz/.
 
 use std::path::PathBuf;
@@ -13,10 +13,10 @@ use crate::server::{self, Server};
 use crate::step::step;
 use crate::{apt, tools};
 
-/// In fuzz/Cargo.toml.
+/// As in fuzz/Cargo.toml.
 const TARGETS: [&str; 4] = ["header", "config", "database_url", "settings"];
 const SCHEMATHESIS: &str = "4.32.5";
-/// Its scripts name the folder that they were made in, so it is started without them.
+/// Started through Python, because its scripts contain the folder where they were created.
 const START: &str = "from schemathesis.cli import schemathesis; schemathesis()";
 
 #[derive(Args)]
@@ -35,13 +35,13 @@ pub(crate) fn fuzz(project: &Project, options: &Options) -> Result<()> {
     let seconds = options.seconds;
     if is_wanted("api") {
         let mut api = Api::start(project, seconds)?;
-        step(&format!("Asking the demo odd questions ({seconds} s)"), || run(&mut api.questions))?;
+        step(&format!("Testing the demo with generated requests ({seconds} s)"), || run(&mut api.questions))?;
     }
     for target in TARGETS.into_iter().filter(|target| is_wanted(target)) {
         let program = tools::CARGO_FUZZ.program(project)?;
         step(&format!("Fuzzing {target} ({seconds} s; the first build takes minutes)"), || {
             let mut fuzz = project.command(program);
-            // The project's compiler is a stable one, and cargo-fuzz asks for flags that it refuses otherwise.
+            // The project pins a stable compiler, which refuses flags that cargo-fuzz uses without this.
             fuzz.env("RUSTC_BOOTSTRAP", "1").args(["fuzz", "run", "--sanitizer", "none", target]);
             run(fuzz.args(["--", &format!("-max_total_time={seconds}")]))
         })?;
@@ -49,7 +49,7 @@ pub(crate) fn fuzz(project: &Project, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// A run of schemathesis, and the demo that it asks.
+/// A schemathesis run and the demo that it tests.
 struct Api {
     questions: Command,
     _demo: Server,
@@ -73,9 +73,9 @@ impl Api {
             "--max-response-time",
             "15",
         ]);
-        // Orders obey rules that no schema can express.
+        // Orders have rules that a schema cannot express.
         questions.args(["--checks", "all", "--exclude-checks", "positive_data_acceptance"]);
-        // A stream has no end to wait for, and a load would make all the others wait.
+        // A stream never ends, and a load would slow all other requests.
         for path in ["/api/v1/health/database/events", "/api/v1/lab/load"] {
             questions.args(["--exclude-path", path]);
         }
@@ -83,7 +83,7 @@ impl Api {
     }
 }
 
-/// The Python that has it.
+/// The Python with schemathesis installed.
 fn schemathesis(project: &Project) -> Result<PathBuf> {
     let name = format!("schemathesis-{SCHEMATHESIS}");
     let announcement = format!("Installing schemathesis {SCHEMATHESIS} (a minute, once per machine)");

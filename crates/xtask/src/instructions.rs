@@ -1,4 +1,4 @@
-//! Counts of instructions: the same on a busy machine, where the clock is noise.
+//! Instruction counts: they do not depend on the load of the machine, as times do.
 
 use anyhow::Result;
 
@@ -7,7 +7,7 @@ use crate::process::{find, run};
 use crate::project::Project;
 use crate::tools;
 
-/// Runs a benchmark of gungraun's; it fails where it exceeds the limit that it sets itself.
+/// Runs a gungraun benchmark; it fails above the limit that the benchmark sets.
 pub(crate) fn count(project: &Project, package: &str, bench: &str) -> Result<()> {
     find_or_install_valgrind()?;
     let runner = tools::GUNGRAUN_RUNNER.program(project)?;
@@ -15,7 +15,7 @@ pub(crate) fn count(project: &Project, package: &str, bench: &str) -> Result<()>
     run(cargo.args(["bench", "--quiet", "--package", package, "--bench", bench]).env("GUNGRAUN_RUNNER", runner))
 }
 
-/// Makes sure that there is valgrind.
+/// Installs valgrind if it is missing.
 pub(crate) fn find_or_install_valgrind() -> Result<()> {
     if find("valgrind").is_none() {
         apt::install(&["valgrind"], "install valgrind")?;

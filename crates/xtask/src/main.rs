@@ -1,9 +1,8 @@
-//! The project's own commands: `cargo xtask` lists them.
+//! The project's commands: `cargo xtask` lists them.
 //!
-//! Not a library and not part of what is shipped: it finds or installs the tools, builds the browser's package, starts
-//! the demo and runs every test. One file for each command; what they share is in `project` (paths and cargo),
-//! `process` (child processes), `step` (progress) and the finders of what must be installed (`tools`, `node`, `chromium`,
-//! `postgres`, all through `apt` where there is one).
+//! This program is not shipped. It finds or installs tools, builds the npm package, starts the demo and runs all tests.
+//! Each command has one file. They share `project` (paths and cargo), `process` (child processes), `step` (progress)
+//! and the modules that find tools (`tools`, `node`, `chromium`, `postgres`, which use `apt` where it exists).
 
 mod apt;
 mod bench;
@@ -36,7 +35,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use project::Project;
 
-/// The project's own commands.
+/// The project's commands.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
 struct Cli {
@@ -48,25 +47,25 @@ struct Cli {
 enum Command {
     /// Install everything that the other commands need, once per machine
     Setup,
-    /// Build and start Poolgate with its page, on real data in an embedded SQLite (needs Rust alone)
+    /// Build and start Poolgate with its page, on real data in an embedded SQLite (needs only Rust)
     Demo(demo::Options),
-    /// Run every test; ends with `N passed, N failed`
+    /// Run all tests; ends with `N passed, N failed`
     Test(test::Options),
     /// Build the npm package into www/pkg; with --release also the hashed, minified page in www/dist
     Page(page::Options),
     /// Pack @poolgate/client for npm; the last line is the tarball's path
     Package,
-    /// Measure: `overload` Poolgate and its rivals, `before-after`, `pool`, `client`, and what single parts cost
+    /// Measure: `overload` compares Poolgate with its rivals; also `before-after`, `pool`, `client` and single parts
     Bench(bench::Options),
     /// Simulate overload in virtual time: `run SCENARIO`; `list` shows scenarios and schemes
     Sim(sim::Options),
-    /// Run the program among faults, honest, slow and hostile clients: `--minutes 30 --seed 1`; `--help` lists the rest
+    /// Run the program under faults with honest, slow and hostile clients: `--minutes 30 --seed 1`; see `--help`
     Soak(soak::Options),
-    /// Try inputs that nobody thought of: schemathesis on the demo, then each target in fuzz/
+    /// Test with generated input: schemathesis on the demo, then each target in fuzz/
     Fuzz(fuzz::Options),
-    /// Write docs/openapi.json as the server describes itself
+    /// Write docs/openapi.json from the running server
     Openapi,
-    /// Serve the page with reload on change (Trunk), beside a running demo
+    /// Serve the page with reload on change (Trunk); needs a running demo
     Dev,
     /// Wait for the demo and open the browser
     #[command(hide = true)]

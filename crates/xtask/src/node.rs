@@ -1,4 +1,4 @@
-//! Node.js and the npm packages that the tests name, installed once per machine and lock file.
+//! Node.js and the npm packages of the tests, installed once per machine and lock file.
 
 use std::ffi::OsString;
 use std::fs;
@@ -15,18 +15,18 @@ use crate::tools::install_once;
 
 /// The oldest Node.js that the package supports.
 const OLDEST: u32 = 20;
-/// What is installed where the system's is older.
+/// The version to install where the system's is older.
 const VERSION: &str = "22.23.3";
 const OTHERWISE: &str = "install Node.js 20 or newer with its npm (https://nodejs.org)";
 
-/// A Node.js that is new enough, and npm.
+/// A recent enough Node.js, and npm.
 pub(crate) struct Node {
-    /// Folders to have on PATH; empty where the system's Node.js will do.
+    /// Folders to prepend to PATH; empty if the system's Node.js is used.
     folders: Vec<PathBuf>,
 }
 
 impl Node {
-    /// The system's, or npm's package `node` where that is older than 20.
+    /// The system's Node.js, or npm's package `node` if the system's is older than 20.
     pub(crate) fn find_or_install(project: &Project) -> Result<Self> {
         if find("npm").is_none() {
             apt::install(&["nodejs", "npm"], OTHERWISE)?;
@@ -55,19 +55,19 @@ impl Node {
         Ok(command)
     }
 
-    /// PATH for a program that runs `node` itself.
+    /// PATH for programs that start `node` themselves.
     pub(crate) fn path(&self) -> Result<OsString> {
         path_with(&self.folders)
     }
 
-    /// npm in a folder.
+    /// npm, run in a folder.
     pub(crate) fn npm(&self, folder: &Path) -> Result<Command> {
         let mut command = npm(folder);
         command.env("PATH", path_with(&self.folders)?);
         Ok(command)
     }
 
-    /// A program of the JavaScript tools, such as `tsc` or `wasm-opt`, at the repository's root.
+    /// A program from the JavaScript tools, such as `tsc` or `wasm-opt`, run in the repository's root.
     pub(crate) fn tool(&self, project: &Project, name: &str) -> Result<Command> {
         let folder = self.tools(project)?.join(".bin");
         let mut command = project.command(folder.join(name));
@@ -80,13 +80,13 @@ impl Node {
         self.modules(project, "tests/browser", "the JavaScript tools (Playwright, TypeScript, Binaryen)")
     }
 
-    /// The `node_modules` of bundlers, frameworks and rivals, beside which the package is used: those of
-    /// tests/packaging.
+    /// The `node_modules` of tests/packaging: bundlers, frameworks and similar libraries.
     pub(crate) fn company(&self, project: &Project) -> Result<PathBuf> {
-        self.modules(project, "tests/packaging", "what the package is tried with (bundlers, frameworks, its like)")
+        self.modules(project, "tests/packaging", "bundlers, frameworks and similar libraries for the packaging tests")
     }
 
-    /// What a folder's package.json names, in the cache; linked to from the folder so that imports find it.
+    /// Installs the packages of a folder's package.json in the cache, and links them into the folder so that imports
+    /// find them.
     fn modules(&self, project: &Project, folder: &str, what: &str) -> Result<PathBuf> {
         let source = project.root.join(folder);
         let lock = fs::read(source.join("package-lock.json"))?;
@@ -107,7 +107,7 @@ impl Node {
 fn npm(folder: &Path) -> Command {
     let mut command = Command::new(if cfg!(windows) { "npm.cmd" } else { "npm" });
     command.current_dir(folder).args(["--no-audit", "--no-fund", "--no-update-notifier"]);
-    // What npm would ask, it may not: nobody is there to answer.
+    // npm must not ask questions, because the user cannot answer them here.
     command.env("npm_config_yes", "true").env("CI", "true");
     command
 }
@@ -132,14 +132,14 @@ fn link(modules: &Path, link: &Path) -> Result<()> {
     if link.is_symlink() {
         fs::remove_file(link)?;
     } else if link.exists() {
-        bail!("{} is in the way: remove it, cargo xtask keeps the tools in its cache", link.display());
+        bail!("{} is not a link: remove it, because cargo xtask links it to its tool cache", link.display());
     }
     Ok(std::os::unix::fs::symlink(modules, link)?)
 }
 
 #[cfg(windows)]
 fn link(modules: &Path, link: &Path) -> Result<()> {
-    // Links need a privilege there; a junction does not.
+    // Windows requires a privilege for links; a junction needs none.
     if link.exists() {
         fs::remove_dir(link)?;
     }

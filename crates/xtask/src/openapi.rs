@@ -1,4 +1,4 @@
-//! docs/openapi.json, as the server describes itself.
+//! Writes docs/openapi.json from the running server.
 
 use std::fs;
 

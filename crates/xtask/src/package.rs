@@ -1,4 +1,4 @@
-//! The npm tarball and what it weighs.
+//! The npm tarball and its size.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::process::output;
 use crate::project::Project;
 use crate::step::step;
 
-/// Prints for each file: name, bytes, bytes as gzip and as brotli would send it.
+/// Prints each file's name and its size in bytes, as gzip and as brotli.
 const WEIGH: &str = "
     const { readFileSync } = require('node:fs');
     const { gzipSync, brotliCompressSync } = require('node:zlib');
@@ -39,7 +39,7 @@ pub(crate) fn run(project: &Project) -> Result<()> {
     weigh.current_dir(&package).args(["-e", WEIGH]).args(code);
     print!("{}", output(&mut weigh)?);
     let tarball = packed["filename"].as_str().context("npm pack names no file")?;
-    // Older npm writes a scoped name's slash here, though not in the file's name.
+    // Older npm versions print a scoped name's slash here, although the file name has none.
     let tarball = tarball.trim_start_matches('@').replace('/', "-");
     println!("{}", project.npm().join(tarball).display());
     Ok(())

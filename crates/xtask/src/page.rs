@@ -1,4 +1,4 @@
-//! The operations page: the package beside its sources, and the hashed, minified form that releases embed.
+//! The operations page: sources with the package, and the hashed, minified form that releases embed.
 
 use std::path::PathBuf;
 
@@ -26,20 +26,20 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// www with an up-to-date www/pkg, as the demo serves it: ES modules need no bundler.
+/// Updates www/pkg and returns www, as the demo serves it: ES modules need no bundler.
 pub(crate) fn from_disk(project: &Project) -> Result<PathBuf> {
     let package = client_package::build(project)?;
     mirror(&[&package], &project.www().join("pkg"))?;
     Ok(project.www())
 }
 
-/// www/dist: the same files with the small package, by Trunk.
+/// Builds www/dist with Trunk: the same files with the small package.
 pub(crate) fn dist(project: &Project) -> Result<PathBuf> {
     let package = client_package::build_small(project)?;
     mirror(&[&package], &project.www().join("pkg"))?;
     let trunk = tools::TRUNK.program(project)?;
     step("Building the page for release (Trunk)", || {
-        // NO_COLOR=1, as some set it, is no value that Trunk takes.
+        // Trunk rejects the common NO_COLOR=1.
         let mut build = project.command(trunk);
         process::run(build.args(["build", "--release", "--quiet"]).env("NO_COLOR", "true"))
     })?;

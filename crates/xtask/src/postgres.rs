@@ -1,4 +1,4 @@
-//! PostgreSQL's server programs and PgBouncer; the tests start private servers from them and stop them again.
+//! Finds the programs of PostgreSQL and PgBouncer; the tests start private servers from them.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ const OTHERWISE: &str = "install PostgreSQL 14 or newer (its server programs ini
 
 const WITHOUT_POOLER: &str = "install PgBouncer (its program pgbouncer on PATH)";
 
-/// Makes sure that there are initdb and pg_ctl.
+/// Installs initdb and pg_ctl if they are missing.
 pub(crate) fn find_or_install() -> Result<()> {
     if !is_there() {
         apt::install(&["postgresql"], OTHERWISE)?;
@@ -23,7 +23,7 @@ pub(crate) fn find_or_install() -> Result<()> {
     Ok(())
 }
 
-/// Makes sure that there is pgbouncer.
+/// Installs pgbouncer if it is missing.
 pub(crate) fn find_or_install_pooler() -> Result<()> {
     if !pooler_is_there() {
         apt::install(&["pgbouncer"], WITHOUT_POOLER)?;
@@ -34,12 +34,12 @@ pub(crate) fn find_or_install_pooler() -> Result<()> {
     Ok(())
 }
 
-/// On PATH, or where Debian puts what administrators run, which is not on everybody's.
+/// On PATH, or in Debian's folders for administrators, which are not on every user's PATH.
 fn pooler_is_there() -> bool {
     find("pgbouncer").is_some() || Path::new("/usr/sbin/pgbouncer").exists()
 }
 
-/// On PATH, or where Debian keeps them: in /usr/lib/postgresql/VERSION/bin.
+/// On PATH, or in Debian's /usr/lib/postgresql/VERSION/bin.
 fn is_there() -> bool {
     let of_debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let complete = |version: fs::DirEntry| {

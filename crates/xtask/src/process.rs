@@ -1,4 +1,4 @@
-//! Child processes: found, run, watched, ended.
+//! Child processes: find, run, watch and end them.
 
 use std::env;
 use std::fs::{self, File};
@@ -12,12 +12,12 @@ use anyhow::{Context, Result, bail};
 
 use crate::step::Took;
 
-/// How often a waiting parent looks.
+/// Poll interval of a waiting parent.
 const LOOK: Duration = Duration::from_millis(50);
-/// How often a long command shows that it lives.
+/// How often a long command prints a sign of life.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
 
-/// Runs a command whose output the user sees; an error names it and its status.
+/// Runs a command with visible output; an error names the command and its status.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("cannot start {}", name(command)))?;
     if !status.success() {
@@ -26,7 +26,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// What a command prints; an error carries what it complained about.
+/// Returns what a command prints; an error contains its error output.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("cannot start {}", name(command)))?;
     if !output.status.success() {
@@ -36,7 +36,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Runs a command with all output appended to a log, for at most `deadline`; shows a sign of life now and then.
+/// Runs a command with all output appended to a log, for at most `deadline`; prints a sign of life now and then.
 pub(crate) fn run_logged(command: &mut Command, log: &Path, deadline: Duration) -> Result<ExitStatus> {
     let file = File::options().create(true).append(true).open(log)?;
     let mut child = command
@@ -78,25 +78,25 @@ pub(crate) fn wait(child: &mut Child, deadline: Duration) -> Result<Option<ExitS
     }
 }
 
-/// Ends a child and, where the system tells (Linux), what it started.
+/// Ends a child and, on Linux, the processes that it started.
 pub(crate) fn end_tree(child: &mut Child) -> Result<()> {
     let below = descendants(child.id());
     child.kill()?;
     child.wait()?;
     if !below.is_empty() {
-        // They may have ended by themselves; then kill says so, and that is all right.
+        // They may have ended already; then kill fails, which is fine.
         Command::new("kill").arg("-KILL").args(below.iter().map(u32::to_string)).stderr(Stdio::null()).status()?;
     }
     Ok(())
 }
 
-/// Where a program is on PATH.
+/// The path of a program on PATH.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let file = format!("{program}{}", env::consts::EXE_SUFFIX);
     env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(&file)).find(|path| path.is_file())
 }
 
-/// PATH with folders in front, for a child.
+/// PATH with folders prepended, for a child.
 pub(crate) fn path_with(folders: &[PathBuf]) -> Result<std::ffi::OsString> {
     let path = env::var_os("PATH").unwrap_or_default();
     let rest = env::split_paths(&path).collect::<Vec<_>>();
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_command_is_named_with_its_complaint() {
+    fn the_error_of_a_failing_command_has_its_name_and_output() {
         let error = output(Command::new("sh").args(["-c", "echo no such thing >&2; exit 3"]));
         let error = error.unwrap_err().to_string();
         assert!(error.contains("`sh -c"), "{error}");

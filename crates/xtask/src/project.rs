@@ -1,4 +1,4 @@
-//! Where things are, and cargo.
+//! The project's paths, and how to run cargo.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -13,19 +13,19 @@ use crate::process;
 pub(crate) struct Project {
     /// The repository's root.
     pub(crate) root: PathBuf,
-    /// Cargo's target folder, wherever the user has put it.
+    /// Cargo's target folder, which the user may have moved.
     pub(crate) target: PathBuf,
-    /// What is installed once per machine: `<cache>/<name>-<version>/`.
+    /// Tools that are installed once per machine: `<cache>/<name>-<version>/`.
     pub(crate) tools: PathBuf,
 }
 
 impl Project {
-    /// The clone that this binary was built from.
+    /// Finds the clone that this binary was built from.
     pub(crate) fn find() -> Result<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"))
             .ancestors()
             .nth(2)
-            .context("crates/xtask lies two folders below the repository's root")?
+            .context("crates/xtask is two folders below the repository's root")?
             .to_path_buf();
         let metadata =
             process::output(cargo_in(&root).args(["metadata", "--no-deps", "--offline", "--format-version", "1"]))?;
@@ -34,12 +34,12 @@ impl Project {
         Ok(Self { root, target, tools: cache_folder()?.join("tools") })
     }
 
-    /// The cargo that runs us, at the root.
+    /// The cargo that runs this program, in the root.
     pub(crate) fn cargo(&self) -> Command {
         cargo_in(&self.root)
     }
 
-    /// Any other program, at the root.
+    /// Any other program, in the root.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.root);
@@ -51,20 +51,20 @@ impl Project {
         self.root.join("www")
     }
 
-    /// Packages for npm and what they are made from.
+    /// The npm packages and their intermediate files.
     pub(crate) fn npm(&self) -> PathBuf {
         self.target.join("npm")
     }
 
-    /// Logs and pictures of the tests.
+    /// Logs and screenshots of the tests.
     pub(crate) fn reports(&self) -> PathBuf {
         self.target.join("xtask")
     }
 }
 
-/// Cargo, without what the outer `cargo run` told this process about the package xtask: build scripts that watch these
-/// variables (ring's does) would run again, and everything above them with it, each time that xtask and a plain
-/// `cargo build` take turns.
+/// Removes from the environment what the outer `cargo run` set about the package xtask. Build scripts that watch these
+/// variables (ring's does) would otherwise run again, and rebuild all that depends on them, whenever xtask and plain
+/// `cargo build` alternate.
 fn cargo_in(root: &Path) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root);
@@ -81,7 +81,7 @@ fn cargo_in(root: &Path) -> Command {
 fn cache_folder() -> Result<PathBuf> {
     let cache = match env::var_os("XDG_CACHE_HOME") {
         Some(folder) if !folder.is_empty() => PathBuf::from(folder),
-        _ => env::home_dir().context("there is no home folder to keep tools in")?.join(".cache"),
+        _ => env::home_dir().context("no home folder for the tool cache: set XDG_CACHE_HOME")?.join(".cache"),
     };
     Ok(cache.join("poolgate"))
 }

@@ -1,4 +1,4 @@
-//! The server's binary: built, and run beside a command that talks to it.
+//! The server's binary: builds it, and runs it for commands that talk to it.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -16,9 +16,9 @@ use crate::process;
 use crate::project::Project;
 use crate::step::step;
 
-/// The first line on its standard output says where it listens, after this.
+/// Prefix of the first output line, before the address.
 const READY: &str = "Poolgate listening on http://";
-/// Migrations and the demo's data take their time.
+/// Time for migrations and the demo data.
 const START: Duration = Duration::from_secs(120);
 const STOP: Duration = Duration::from_secs(20);
 
@@ -30,21 +30,20 @@ pub(crate) fn build(project: &Project) -> Result<PathBuf> {
     })
 }
 
-/// Where cargo puts it.
+/// Path of the binary.
 pub(crate) fn binary(project: &Project) -> PathBuf {
     project.target.join("debug").join(format!("poolgate{}", std::env::consts::EXE_SUFFIX))
 }
 
-/// A server in the background, on a free port; ended when dropped.
+/// A server in the background on a free port; it ends when dropped.
 pub(crate) struct Server {
     child: Child,
-    /// Where it listens.
+    /// The address it listens on.
     pub(crate) address: SocketAddr,
 }
 
 impl Server {
-    /// Starts `poolgate --port 0` with more arguments, in `folder`, where its log goes as well, and waits until it is
-    /// ready.
+    /// Starts `poolgate --port 0` with more arguments in `folder`, writes its log there, and waits until it is ready.
     pub(crate) fn start(binary: &Path, folder: &Path, arguments: &[&str]) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let log = folder.join("poolgate.log");
@@ -57,13 +56,13 @@ impl Server {
             .stderr(fs::File::create(&log)?)
             .spawn()
             .with_context(|| format!("cannot start {}", binary.display()))?;
-        let output = child.stdout.take().context("its output is piped")?;
+        let output = child.stdout.take().context("the server's output is not piped")?;
         let (send, receive) = mpsc::channel();
-        // Reads to the end, so that the server never waits for a full pipe.
+        // Reads until the end, so that a full pipe never blocks the server.
         thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 if let Some(address) = line.strip_prefix(READY) {
-                    // Nobody listens any more after the first.
+                    // Only the first line has a receiver.
                     send.send(address.trim().to_owned()).ok();
                 }
             }
@@ -76,7 +75,7 @@ impl Server {
         Ok(server)
     }
 
-    /// It listens before it has made the demo's data.
+    /// It listens before it has created the demo data.
     fn until_ready(&self) -> Result<()> {
         let start = Instant::now();
         while let Err(error) = http::request(self.address, "GET", "/readyz", None) {
@@ -91,7 +90,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Asks first, as a supervisor would; where that does not help, ends it.
+        // Sends SIGTERM first, as a supervisor does, and kills it if that does not help.
         let asked = Command::new("kill").arg(self.child.id().to_string()).status();
         let ended = asked.is_ok() && matches!(process::wait(&mut self.child, STOP), Ok(Some(_)));
         if !ended && let Err(error) = process::end_tree(&mut self.child) {

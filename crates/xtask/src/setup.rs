@@ -1,4 +1,4 @@
-//! Everything that the other commands would install when they need it, at once.
+//! Installs at once what the other commands install when they need it.
 
 use anyhow::Result;
 
@@ -20,8 +20,8 @@ pub(crate) fn run(project: &Project) -> Result<()> {
     for tool in [&tools::CARGO_DENY, &tools::WASM_PACK, &tools::WASM_BINDGEN, &tools::TRUNK, &tools::GUNGRAUN_RUNNER] {
         tool.folder(project)?;
     }
-    // Last: only a benchmark needs it, and there are machines without it.
+    // Last, because only a benchmark needs it and some machines do not have it.
     instructions::find_or_install_valgrind()?;
-    println!("Everything is there; the tools are in {}", project.tools.display());
+    println!("Everything is installed; the tools are in {}", project.tools.display());
     Ok(())
 }

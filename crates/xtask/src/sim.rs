@@ -1,4 +1,4 @@
-//! The simulator, a program of its own: built with optimization, for it computes.
+//! Runs the simulator, built with optimisation because it computes a lot.
 
 use std::env;
 use std::process::ExitCode;
@@ -12,12 +12,13 @@ use crate::project::Project;
 #[derive(Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Options {
-    /// Handed on; `--help` lists them
+    /// Passed on; `--help` lists them
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
 
-/// Builds it and hands the arguments on. Paths are meant from where the command was given; complaints are its own.
+/// Builds it and passes the arguments on. Paths are relative to the caller's folder; the simulator prints its own
+/// errors.
 pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
     let mut sim = project.cargo();
     sim.args(["run", "--quiet", "--release", "--package", "poolgate-sim", "--"]).args(&options.arguments);

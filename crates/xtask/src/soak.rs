@@ -1,4 +1,4 @@
-//! The soak, a program of its own: server and clients are built as the tests build them.
+//! Runs the soak test; server and clients are built like the tests.
 
 use std::process::ExitCode;
 
@@ -12,12 +12,12 @@ use crate::{postgres, server};
 #[derive(Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Options {
-    /// Handed on; `--help` lists them
+    /// Passed on; `--help` lists them
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
 
-/// Builds both and hands the arguments on. Whether the soak holds is its exit status; complaints are its own.
+/// Builds both and passes the arguments on. The exit status says whether the soak passed; it prints its own errors.
 pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
     let asks = |argument: &String| matches!(argument.as_str(), "--help" | "-h" | "--plan");
     let mut soak = project.cargo();

@@ -1,11 +1,11 @@
-//! Progress: what is going on and how long it took.
+//! Progress: what is running and how long it took.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-/// Says what begins, does it, says how long it took.
+/// Prints a title, runs the work, prints how long it took.
 pub(crate) fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     println!("{what} …");
     let start = Instant::now();
@@ -14,7 +14,7 @@ pub(crate) fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T>
     Ok(result)
 }
 
-/// A duration for people: `0.4 s`, `12 s`, `3 min 05 s`.
+/// A duration for display: `0.4 s`, `12 s`, `3 min 05 s`.
 pub(crate) struct Took(pub(crate) Duration);
 
 impl fmt::Display for Took {

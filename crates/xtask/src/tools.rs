@@ -1,4 +1,4 @@
-//! The development tools that cargo builds: their pinned versions, installed once per machine.
+//! Development tools built with cargo: pinned versions, installed once per machine.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -15,8 +15,8 @@ use crate::step::step;
 pub(crate) const WASM_PACK: CargoTool =
     CargoTool { name: "wasm-pack", version: "0.15.1", binary: "wasm-pack", arguments: &["--locked"], takes: "1-2 min" };
 
-/// The test runner that wasm-pack starts. The version is the workspace's wasm-bindgen, to the last digit: wasm-pack
-/// would download another. Not `--locked`: its lock file names versions that not every registry has.
+/// The test runner that wasm-pack starts. Its version must equal the workspace's wasm-bindgen, or wasm-pack downloads
+/// another one. Without `--locked`, because its lock file names versions that not every registry has.
 pub(crate) const WASM_BINDGEN: CargoTool = CargoTool {
     name: "wasm-bindgen-cli",
     version: "0.2.130",
@@ -25,7 +25,7 @@ pub(crate) const WASM_BINDGEN: CargoTool = CargoTool {
     takes: "1-2 min",
 };
 
-/// Hashes and minifies the page. 0.22 needs a newer Rust than this project's.
+/// Hashes and minifies the page. Version 0.22 needs a newer Rust than this project's.
 pub(crate) const TRUNK: CargoTool = CargoTool {
     name: "trunk",
     version: "0.21.14",
@@ -34,7 +34,7 @@ pub(crate) const TRUNK: CargoTool = CargoTool {
     takes: "2-4 min",
 };
 
-/// Checks licenses, sources and advisories of the dependencies.
+/// Checks licences, sources and advisories of the dependencies.
 pub(crate) const CARGO_DENY: CargoTool = CargoTool {
     name: "cargo-deny",
     version: "0.20.2",
@@ -43,7 +43,7 @@ pub(crate) const CARGO_DENY: CargoTool = CargoTool {
     takes: "1-2 min",
 };
 
-/// Runs gungraun's benchmarks. The version is that of the library in the workspace, to the last digit: it accepts no other.
+/// Runs gungraun benchmarks. It accepts only its own version of the library in the workspace.
 pub(crate) const GUNGRAUN_RUNNER: CargoTool = CargoTool {
     name: "gungraun-runner",
     version: "0.20.0",
@@ -61,10 +61,10 @@ pub(crate) const CARGO_FUZZ: CargoTool = CargoTool {
     takes: "1-2 min",
 };
 
-/// Another `cargo xtask` may be installing; how long to wait for it.
+/// How long to wait for another `cargo xtask` that installs a tool.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
-/// A program that `cargo install` makes.
+/// A program that `cargo install` builds.
 pub(crate) struct CargoTool {
     name: &'static str,
     version: &'static str,
@@ -74,7 +74,7 @@ pub(crate) struct CargoTool {
 }
 
 impl CargoTool {
-    /// The folder of the installed program, after installing it if needed.
+    /// Returns the program's folder; installs the program if it is missing.
     pub(crate) fn folder(&self, project: &Project) -> Result<PathBuf> {
         let name = format!("{}-{}", self.name, self.version);
         let takes = format!("Installing {} {} ({}, once per machine)", self.name, self.version, self.takes);
@@ -83,7 +83,7 @@ impl CargoTool {
             let mut install = project.cargo();
             install.args(["install", "--quiet", "--debug", self.name, "--version", self.version]);
             install.arg("--root").arg(folder).args(self.arguments);
-            // A program that runs for seconds need not be fast; it should be there soon.
+            // These programs run for seconds, so a fast build matters more than fast code.
             install.env("CARGO_PROFILE_DEV_DEBUG", "0");
             install.env("CARGO_TARGET_DIR", folder.join("target"));
             run(&mut install)?;
@@ -92,14 +92,14 @@ impl CargoTool {
         Ok(folder.join("bin"))
     }
 
-    /// The installed program itself.
+    /// The path of the installed program.
     pub(crate) fn program(&self, project: &Project) -> Result<PathBuf> {
         Ok(self.folder(project)?.join(self.binary))
     }
 }
 
-/// Fills `<cache>/<name>` once per machine. It is there when `proof`, a path inside, is: the work is done in a folder
-/// beside it that is renamed at the end, so that an interrupted installation is never taken for a finished one.
+/// Installs `<cache>/<name>` once per machine. It is complete when `proof`, a path inside, exists: the work is done in
+/// a temporary folder that is renamed at the end, so that an interrupted installation never looks complete.
 pub(crate) fn install_once(
     project: &Project,
     name: &str,
@@ -135,7 +135,8 @@ pub(crate) fn install_once(
     Ok(folder)
 }
 
-/// Adds what the pinned toolchain needs where rustup does not do so by itself (`RUSTUP_AUTO_INSTALL=0`).
+/// Adds the WebAssembly target to the pinned toolchain where rustup does not do it automatically
+/// (`RUSTUP_AUTO_INSTALL=0`).
 pub(crate) fn wasm_target(project: &Project) -> Result<()> {
     const TARGET: &str = "wasm32-unknown-unknown";
     let libraries = output(project.command("rustc").args(["--print", "target-libdir", "--target", TARGET]))?;
@@ -144,11 +145,11 @@ pub(crate) fn wasm_target(project: &Project) -> Result<()> {
     }
     step("Adding the WebAssembly target", || {
         run(project.command("rustup").args(["target", "add", TARGET]))
-            .context("the WebAssembly target is missing: install it as your Rust was installed")
+            .context("the WebAssembly target is missing: install it the way you installed Rust")
     })
 }
 
-/// clippy and rustfmt, likewise.
+/// Adds clippy and rustfmt in the same way.
 pub(crate) fn lint_components(project: &Project) -> Result<()> {
     for component in ["clippy", "rustfmt"] {
         let program = if component == "clippy" { "clippy-driver" } else { component };
@@ -194,7 +195,7 @@ mod tests {
         let project = project("interrupted");
         let fails = install_once(&project, "tool-1", "bin/tool", "Installing", |folder| {
             fs::create_dir(folder.join("bin"))?;
-            bail!("the network went away")
+            bail!("connection lost")
         });
         assert!(fails.is_err());
         assert!(!project.tools.join("tool-1").exists());
@@ -207,7 +208,7 @@ mod tests {
             });
             assert!(folder.unwrap().join("bin/tool").exists());
         }
-        assert_eq!(runs, 1, "the second time it is there");
+        assert_eq!(runs, 1, "the second call finds it installed");
         fs::remove_dir_all(&project.root).unwrap();
     }
 

@@ -1,4 +1,4 @@
-//! Who may depend on whom (ARCHITECTURE.md): read from `cargo metadata`, dev-dependencies aside.
+//! Checks which crate may depend on which (ARCHITECTURE.md), by `cargo metadata` without dev-dependencies.
 //!
 //! The arrows point to the left: `types` ← `control`, `throttle`; the pool knows none of them; the server knows all four
 //! (its demo runs native clients on the throttle engine); the client knows types and throttle; the simulator knows the
@@ -9,7 +9,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Each crate of ours and which others of ours it may depend on.
+/// The crates of this workspace and their allowed dependencies among each other.
 const OURS: [(&str, &[&str]); 7] = [
     ("poolgate-types", &[]),
     ("poolgate-control", &["poolgate-types"]),
@@ -20,11 +20,11 @@ const OURS: [(&str, &[&str]); 7] = [
     ("poolgate-sim", &["poolgate-types", "poolgate-control", "poolgate-throttle"]),
 ];
 
-/// What the pure crates may use besides types: nothing that has a clock, a thread or a socket.
+/// What the pure crates may use besides types: nothing with a clock, a thread or a socket.
 const PURE: [(&str, &[&str]); 3] =
     [("poolgate-types", &["serde", "utoipa"]), ("poolgate-control", &["serde"]), ("poolgate-throttle", &["serde"])];
 
-/// Libraries that only some crates may name, and those.
+/// Libraries that only certain crates may use, with those crates.
 const RESERVED: [(&str, &[&str]); 7] = [
     ("sqlx", &["poolgate-pool", "poolgate-server"]),
     ("axum", &["poolgate-server"]),
@@ -44,16 +44,16 @@ fn the_dependency_rule_holds() {
 }
 
 #[test]
-fn every_crate_of_ours_has_a_rule() {
+fn every_crate_of_the_workspace_has_a_rule() {
     let ruled: BTreeSet<_> = OURS.iter().map(|(package, _)| (*package).to_owned()).collect();
     let mut found: BTreeSet<_> = workspace().into_keys().filter(|name| name.starts_with("poolgate-")).collect();
-    // Packages of tests may depend on anything, and nothing but tests on them.
+    // Test packages may depend on anything, but only test packages may depend on them.
     found.retain(|name| !is_for_tests(name));
     assert_eq!(found, ruled);
 }
 
 #[test]
-fn a_violation_is_seen() {
+fn a_violation_is_found() {
     let manifest = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
     let mut broken = workspace();
     broken.insert("poolgate-throttle".into(), manifest(&["poolgate-types", "tokio"]));
@@ -63,7 +63,7 @@ fn a_violation_is_seen() {
     for expected in [
         "poolgate-throttle is pure and may not use tokio",
         "poolgate-client may not depend on poolgate-pool",
-        "sqlx is not for poolgate-control",
+        "poolgate-control may not use sqlx",
         "poolgate-control may not depend on poolgate-e2e",
     ] {
         assert!(seen.contains(expected), "{expected} is missing in:\n{seen}");
@@ -87,7 +87,7 @@ fn violations(workspace: &Manifests) -> Vec<String> {
     for (library, allowed) in RESERVED {
         let users = workspace.iter().filter(|(_, uses)| uses.contains(library)).map(|(package, _)| package);
         for user in users.filter(|name| !allowed.contains(&name.as_str()) && !is_for_tests(name)) {
-            broken.push(format!("{library} is not for {user}"));
+            broken.push(format!("{user} may not use {library}"));
         }
     }
     broken
@@ -97,7 +97,7 @@ fn is_for_tests(package: &str) -> bool {
     ["poolgate-e2e", "poolgate-lab", "poolgate-soak"].contains(&package) || package.starts_with("poolgate-test-")
 }
 
-/// Each package of the workspace and what it depends on when it is built for use.
+/// The packages of the workspace and their normal dependencies.
 fn workspace() -> Manifests {
     let metadata = Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])

@@ -1,4 +1,4 @@
-// Chromium, and pages that remember whatever went wrong in them.
+// Chromium, and pages that record their errors.
 
 import { chromium } from "playwright-core";
 
@@ -10,7 +10,7 @@ const ARGUMENTS = [
   "--disable-sync",
 ];
 
-/** What the server may refuse; the browser prints that as an error, and it is none of the page. */
+/** Requests that the server may reject; the browser logs an error for them, which is not the page's. */
 const REFUSING = /\/api\/v1\/(lab\/hold|shop\/|health\/database\/force-cleanup)/;
 
 export function launch() {
@@ -18,7 +18,7 @@ export function launch() {
 }
 
 /**
- * A page in a context of its own: what one visitor has.
+ * A page in a context of its own, like one visitor.
  * @param {import("playwright-core").Browser} browser
  * @param {string} url
  * @param {import("playwright-core").BrowserContextOptions} [options]
@@ -40,7 +40,7 @@ export async function visit(browser, url, options = {}) {
 }
 
 /**
- * Errors on the console, uncaught ones included.
+ * Errors on the console, including uncaught ones.
  * @param {import("playwright-core").Page} page
  */
 function listen(page) {

@@ -1,5 +1,5 @@
-// A certificate for 127.0.0.1 that nobody trusts: Chromium sends streams as request bodies over HTTP/2 alone, which it
-// speaks over TLS alone.
+// A self-signed certificate for 127.0.0.1: Chromium sends request streams only over HTTP/2, and speaks HTTP/2 only over
+// TLS.
 
 import { generateKeyPairSync, sign } from "node:crypto";
 
@@ -35,7 +35,7 @@ export function selfSigned() {
 }
 
 /**
- * One value of ASN.1's distinguished encoding.
+ * Encodes one ASN.1 value (DER).
  * @param {number} tag
  * @param {Buffer[]} content
  */

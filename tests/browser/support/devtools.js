@@ -1,5 +1,5 @@
-// Chromium driven by nothing but its own protocol. Playwright keeps every page visible and its back/forward cache off;
-// here tabs are hidden, frozen and kept as for a user.
+// Chromium driven through its own protocol only. Playwright keeps all pages visible and the back/forward cache off;
+// here tabs are hidden, frozen and cached as for a user.
 
 import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -32,7 +32,7 @@ export async function startChromium() {
 
   return {
     /**
-     * A tab in front of all others.
+     * Opens a tab in the foreground.
      * @param {string} url
      */
     async open(url) {
@@ -66,7 +66,7 @@ export async function startChromium() {
 }
 
 /**
- * Commands over the two pipes, messages ended by a zero byte.
+ * Commands over two pipes; each message ends with a zero byte.
  * @param {import("node:child_process").ChildProcess} child
  */
 function protocol(child) {

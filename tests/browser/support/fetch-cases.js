@@ -1,9 +1,9 @@
-// Calls of fetch as apps make them, in a page: what each gives, told so that two runs can be compared. The same code runs
-// with the browser's own fetch and with a client's.
+// fetch calls as apps make them, run in a page, with results that two runs can compare. The same code runs with the
+// browser's fetch and with a client's.
 
 /**
  * @typedef {object} Tools
- * @property {(path: string) => string} at the address of an app route, of this case alone
+ * @property {(path: string) => string} at the URL of an app route for this case
  * @property {(path: string) => string} elsewhere the same on another origin
  * @property {() => Promise<unknown>} goOn makes the server send what it holds back
  * @property {typeof globalThis.fetch} native
@@ -42,7 +42,7 @@ export const CASES = Object.fromEntries([
   get("headers as a record", { headers: { "X-A": "1", "x-b": "ü" } }),
   get("headers as a list", { headers: [["x-a", "1"], ["x-a", "2"]] }),
   get("headers", { headers: new Headers({ "x-a": "1" }) }),
-  get("headers that nobody may set", { headers: { cookie: "a=1", host: "x", "x-a": "1" } }),
+  get("headers that a page may not set", { headers: { cookie: "a=1", host: "x", "x-a": "1" } }),
   get("an empty init", {}),
   get("no init", undefined),
   get("null as init", null),
@@ -271,11 +271,11 @@ export const CASES = Object.fromEntries([
   ["a body that is no JSON", async (fetch, { at }) => tell((await fetch(at("/app/echo"))).json())],
 
   ["a connection that breaks", (fetch, { at }) => fetch(at("/app/reset"), { method: "POST" })],
-  ["a port where nobody listens", (fetch) => fetch("http://127.0.0.1:1/")],
-  ["a scheme that nobody knows", (fetch) => fetch("unheard-of://x/")],
+  ["a closed port", (fetch) => fetch("http://127.0.0.1:1/")],
+  ["an unknown scheme", (fetch) => fetch("unheard-of://x/")],
 ]);
 
-/** Over HTTP/2 alone. @type {Record<string, Run>} */
+/** HTTP/2 only. @type {Record<string, Run>} */
 export const STREAM_CASES = {
   "a stream": async (fetch, { at }) => {
     const body = streamOf("one ", "two ", "three");
@@ -301,7 +301,7 @@ export const STREAM_CASES = {
 };
 
 /**
- * Runs a case; what it gave, as JSON can say it.
+ * Runs a case and returns its results as JSON.
  * @param {Run} run
  * @param {typeof globalThis.fetch} fetch
  * @param {Tools} tools
@@ -311,7 +311,7 @@ export async function outcome(run, fetch, tools) {
   const watched = function (...args) {
     try {
       const promise = Reflect.apply(fetch, undefined, args);
-      // An error that nobody waits for is the case's own matter.
+      // Errors that the case does not await are ignored.
       promise.catch(() => {});
       return promise;
     } catch (error) {
@@ -322,9 +322,9 @@ export async function outcome(run, fetch, tools) {
 }
 
 /**
- * Everything that an app can see of what a promise gives.
+ * All that an app can see of a promise.
  * @param {PromiseLike<unknown>} promise
- * @param {() => unknown} [reason] what it should be rejected with, if anything
+ * @param {() => unknown} [reason] the expected rejection, if any
  */
 async function tell(promise, reason) {
   try {
@@ -348,7 +348,7 @@ async function tellResponse(response) {
 }
 
 /**
- * A call with a Request, and whether that is used right afterwards.
+ * A call with a Request; records whether the Request is used right after it.
  * @param {(at: Tools["at"]) => Request} make
  * @param {RequestInit} [init]
  * @returns {Run}

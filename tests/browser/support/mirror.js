@@ -1,21 +1,21 @@
-// App routes that show what they were asked, and answer in every way that a fetch can meet.
+// App routes that echo their requests and answer in every way that fetch can meet.
 
-/** What is served where content and its hash must be known. */
+/** A body with a known hash. */
 export const FIXED = "the same every time";
 
 /** @typedef {{ method: string, path: string, headers: string[], body: string }} Asked */
 
 /**
- * @param {() => string} config the header that gated responses carry
+ * @param {() => string} config the header of gated responses
  */
 export function mirror(config) {
-  /** @type {Map<string, Asked[]>} by the `case` in the address */
+  /** @type {Map<string, Asked[]>} by the `case` in the URL */
   const asked = new Map();
-  /** @type {Map<string, () => void>} answers that wait for a word, by the same */
+  /** @type {Map<string, () => void>} answers that are held back, by the same key */
   const held = new Map();
 
   return {
-    /** @param {string} name what was asked in a case */
+    /** @param {string} name the requests of a case */
     asked: (name) => asked.get(name) ?? [],
     app,
   };
@@ -72,7 +72,7 @@ export function mirror(config) {
       case "/app/slow":
         return void held.set(name, () => response.end());
       case "/app/parts":
-        // The second part comes when the first has been read.
+        // The second part follows when the first has been read.
         response.writeHead(200, plain).write("first ");
         return void held.set(name, () => response.end("second"));
       case "/app/go-on":
@@ -97,13 +97,13 @@ function headersOf({ rawHeaders, headers }) {
   const list = [];
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const [name, value] = [rawHeaders[at], rawHeaders[at + 1]];
-    // Which connection and which case it is.
+    // Names the connection and the case.
     if (!["host", ":authority", ":path", "connection", "cookie"].includes(name.toLowerCase())) {
       list.push(`${name}: ${boundary ? value.replaceAll(boundary, "BOUNDARY") : value}`);
     }
   }
   if (headers.cookie) list.push("cookie: some");
-  // Two forms have boundaries of the same length, so their length says the same.
+  // Form boundaries have equal lengths, so compare only their lengths.
   return list.sort();
 }
 

@@ -1,5 +1,5 @@
-// A server for a test's own pages: the package, Poolgate's routes as the test dictates them, and app requests that
-// are counted as they arrive.
+// A server for a test's own pages: the package, Poolgate's routes as the test sets them, and app requests, counted on
+// arrival.
 
 import { createReadStream, existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -13,7 +13,7 @@ const HEALTH = "/api/v1/health/database/";
 /** @type {Record<string, string>} */
 const TYPES = { ".js": "text/javascript", ".wasm": "application/wasm" };
 
-/** A page whose client is `window.client`, made from the options in the address after `#`. */
+/** A page whose client is `window.client`, created from the options in the URL after `#`. */
 const PAGE = `<!doctype html><title>test</title><script type="module">
   import { createClient } from "/pkg/index.js";
   window.client = await createClient(JSON.parse(decodeURIComponent(location.hash.slice(1)) || "{}"));
@@ -24,9 +24,9 @@ const PAGE = `<!doctype html><title>test</title><script type="module">
 /** @typedef {string | import("node:http").RequestListener} File */
 
 /**
- * @param {Record<string, File>} [files] more files by path, all JavaScript or HTML; a function answers as it likes
+ * @param {Record<string, File>} [files] more files by path, JavaScript or HTML; a function answers by itself
  * @param {object} [own]
- * @param {(request: any, response: any) => void} [own.app] answers app requests in the place of what counts them
+ * @param {(request: any, response: any) => void} [own.app] answers app requests instead of the counting route
  * @param {{ key: string | Buffer, cert: string }} [own.tls] speaks HTTP/2
  */
 export async function startOrigin(files = {}, { app, tls } = {}) {
@@ -36,13 +36,13 @@ export async function startOrigin(files = {}, { app, tls } = {}) {
     /** @type {{ at: number, path: string, page: string }[]} */
     app: [],
     inFlight: 0,
-    /** The most at the same time, and by page. */
+    /** The maximum in flight at the same time, in total and per page. */
     most: 0,
     streams: 0,
     mostStreams: 0,
     asked: 0,
   };
-  /** How long an app request takes. */
+  /** Duration of an app request. */
   const work = { ms: 20 };
   let config = golden("normal");
 
@@ -83,14 +83,14 @@ export async function startOrigin(files = {}, { app, tls } = {}) {
       };
       response.on("close", end);
       setTimeout(() => {
-        // The client counts until it has the head.
+        // For the client, a request is in flight until it has the head.
         end();
         response.writeHead(200, { "poolgate-config": header(config), "cache-control": "no-store" }).end("{}");
       }, work.ms);
     } else if (pathname.startsWith("/pkg/")) {
       const part = path.join(PACKAGE, path.basename(pathname));
       if (!existsSync(part)) return void response.writeHead(404).end();
-      // For frames without an origin, too.
+      // Also for frames without an origin.
       const headers = { "content-type": TYPES[path.extname(part)] ?? "text/plain", "access-control-allow-origin": "*" };
       response.writeHead(200, headers);
       createReadStream(part).pipe(response);
@@ -108,19 +108,19 @@ export async function startOrigin(files = {}, { app, tls } = {}) {
   return {
     files,
     url: `${tls ? "https" : "http"}://127.0.0.1:${port}`,
-    /** What the header says now. */
+    /** The current header. */
     header: () => header(config),
     seen,
     work,
     open: () => streams.size,
-    /** @param {object} changes to the golden config of a limit in force */
+    /** @param {object} changes to the golden config with a limit in force */
     limit(changes) {
       publish({ ...golden("moderate"), ...changes });
     },
     release() {
       publish(golden("normal"));
     },
-    /** Forgets what was counted. */
+    /** Resets the counts. */
     reset() {
       Object.assign(seen, { app: [], most: 0, streams: 0, mostStreams: streams.size, asked: 0 });
     },

@@ -1,17 +1,17 @@
-// The operations page as its user sees it: what it shows, as figures, and the handles to drive it.
+// The operations page: its figures as numbers, and functions to operate it.
 
 import { until } from "./until.js";
 
-/** Overloads a gate of 25 threefold, and is light on a small machine: 25 / 0.2 s = 125 requests a second. */
+/** Overloads a gate of 25 threefold, yet needs little CPU: 25 / 0.2 s = 125 requests a second. */
 export const LOAD = { users: 200, requests_per_second: 400, hold_ms: 200, seconds: 120 };
 
-/** From this success rate on, in percent, a load counts as served; without Poolgate it is some 30. */
+/** From this success rate (in percent) on, a load counts as served; without Poolgate it is about 30. */
 export const SERVED_PERCENT = 90;
 
 /** @typedef {import("playwright-core").Page} Page */
 
 /**
- * The text of a figure, by its key.
+ * The text of a figure.
  * @param {Page} page
  * @param {string} key
  */
@@ -20,7 +20,7 @@ export async function text(page, key) {
 }
 
 /**
- * A figure, by its key; NaN while there is none.
+ * The value of a figure; NaN while it has none.
  * @param {Page} page
  * @param {string} key
  */
@@ -34,7 +34,7 @@ export async function level(page) {
 }
 
 /**
- * Success rate of the last seconds in percent, NaN while nothing has ended.
+ * Success rate of the last seconds in percent; NaN while no request has ended.
  * @param {Page} page
  * @param {"with" | "without"} mode
  */
@@ -43,7 +43,7 @@ export async function success(page, mode) {
 }
 
 /**
- * Seconds that a mode's load has run.
+ * Seconds that the load of a mode has run.
  * @param {Page} page
  * @param {"with" | "without"} mode
  */

@@ -11,10 +11,10 @@ import { fileURLToPath } from "node:url";
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const BINARY = process.env.TEST_POOLGATE_BIN ?? path.join(ROOT, "target/debug/poolgate");
 
-/** The page under test: www as it is, or what Trunk made of it. */
+/** The page under test: www unchanged, or Trunk's build of it. */
 export const WWW = path.resolve(process.env.POOLGATE_WWW ?? path.join(ROOT, "www"));
 
-/** The demo makes its data first. */
+/** The demo creates its data first. */
 const READY_WITHIN_MS = 60_000;
 const STOPPED_WITHIN_MS = 10_000;
 
@@ -81,7 +81,7 @@ export async function startServer({ www = WWW, demo = true, port = 0, env = {} }
 }
 
 /**
- * The tests' own variables begin as the server's settings do, which it would refuse.
+ * Removes the tests' own variables: they begin like the server's settings, and the server would reject them.
  * @param {NodeJS.ProcessEnv} env
  */
 function withoutSettings(env) {

@@ -1,14 +1,14 @@
-// Waiting for what must happen, never for a while.
+// Waits for a condition, never for a fixed time.
 
 const POLL_MS = 100;
 
 /**
- * Asks again and again until the answer is not false or null; gives it.
+ * Calls `ask` until it returns neither false nor null; returns that value.
  * @template T
- * @param {string} what for the message when it does not happen
+ * @param {string} what for the error message
  * @param {number} withinMs
  * @param {() => Promise<T | false | null> | T | false | null} ask
- * @param {() => Promise<unknown> | unknown} [seen] what there is instead, for the message
+ * @param {() => Promise<unknown> | unknown} [seen] the actual state, for the error message
  * @returns {Promise<T>}
  */
 export async function until(what, withinMs, ask, seen) {

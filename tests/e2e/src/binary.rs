@@ -1,4 +1,4 @@
-//! Which binary is tested.
+//! Finds the binary under test.
 
 use std::{
     env,
@@ -9,12 +9,12 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// The `poolgate` binary: what `TEST_POOLGATE_BIN` names, or else what cargo builds now, once in a process, in this
+/// The `poolgate` binary: the one in `TEST_POOLGATE_BIN`, or the one that cargo builds now, once per process, in this
 /// program's own profile.
 ///
 /// # Errors
 ///
-/// `TEST_POOLGATE_BIN` names no file, or the build fails.
+/// `TEST_POOLGATE_BIN` is not a file, or the build fails.
 pub fn binary() -> Result<&'static Path> {
     static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     match BINARY.get_or_init(|| find().map_err(|error| format!("{error:#}"))) {
@@ -26,7 +26,7 @@ pub fn binary() -> Result<&'static Path> {
 fn find() -> Result<PathBuf> {
     let Some(named) = env::var_os("TEST_POOLGATE_BIN") else { return build() };
     let path = PathBuf::from(named);
-    ensure!(path.is_file(), "TEST_POOLGATE_BIN: there is no file {}", path.display());
+    ensure!(path.is_file(), "TEST_POOLGATE_BIN: {} is not a file", path.display());
     Ok(path)
 }
 
@@ -47,7 +47,7 @@ fn build() -> Result<PathBuf> {
     executable(&String::from_utf8_lossy(&output.stdout)).context("cargo named no executable")
 }
 
-/// The executable that cargo's messages, one JSON document a line, name last.
+/// The executable that is named last in cargo's messages (one JSON document per line).
 fn executable(messages: &str) -> Option<PathBuf> {
     messages
         .lines()

@@ -15,7 +15,7 @@ use poolgate_server::demo::load::events::{Event, EventReader};
 use poolgate_types::Problem;
 use serde::de::DeserializeOwned;
 
-/// How long an answer may take.
+/// Time limit for a response.
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Talks to one server. Cheap to clone; clones share their connections.
@@ -25,7 +25,7 @@ pub struct Client {
     http: legacy::Client<HttpConnector, Full<Bytes>>,
 }
 
-/// A whole answer.
+/// A complete response.
 #[derive(Debug)]
 pub struct Answer {
     /// Its status.
@@ -59,7 +59,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// There is no answer.
+    /// No response in time.
     pub async fn get(&self, path: &str) -> Result<Answer> {
         self.send(Method::GET, path, &[], "").await
     }
@@ -68,7 +68,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// There is no answer.
+    /// No response in time.
     pub async fn post_json(&self, path: &str, document: &serde_json::Value) -> Result<Answer> {
         let headers = [(header::CONTENT_TYPE.as_str(), "application/json")];
         self.send(Method::POST, path, &headers, &document.to_string()).await
@@ -78,7 +78,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// There is no answer.
+    /// No response in time.
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Result<Answer> {
         let exchange = async {
             let response = self.http.request(self.request(method, path, headers, body)?).await?;
@@ -93,7 +93,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// There is no answer, or no stream.
+    /// No response in time, or a status other than 200.
     pub async fn events(&self, path: &str) -> Result<EventStream> {
         let response = self.http.request(self.request(Method::GET, path, &[], "")?).await?;
         ensure!(response.status() == StatusCode::OK, "{path}: {}", response.status());
@@ -122,20 +122,20 @@ impl Answer {
     ///
     /// # Errors
     ///
-    /// It is none of this kind.
+    /// The body is not JSON of this type.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         let text = || format!("{} {}", self.status, String::from_utf8_lossy(&self.body));
         serde_json::from_slice(&self.body).with_context(text)
     }
 
-    /// The body as a problem document, checked against the answer's head.
+    /// The body as a problem document, checked against the response's head.
     ///
     /// # Errors
     ///
-    /// It is none, or contradicts the head.
+    /// It is not a problem document, or it contradicts the head.
     pub fn problem(&self) -> Result<Problem> {
         let problem: Problem = self.json()?;
-        ensure!(problem.status == self.status.as_u16(), "{} in the body of a {}", problem.status, self.status);
+        ensure!(problem.status == self.status.as_u16(), "status {} in the body of a {}", problem.status, self.status);
         ensure!(self.header("content-type") == Some(Problem::CONTENT_TYPE), "{:?}", self.headers);
         Ok(problem)
     }
@@ -147,11 +147,11 @@ impl Answer {
 }
 
 impl EventStream {
-    /// The next event, `None` when the stream has ended.
+    /// The next event; `None` at the end of the stream.
     ///
     /// # Errors
     ///
-    /// Neither comes within `limit`.
+    /// No event and no end within `limit`.
     pub async fn next(&mut self, limit: Duration) -> Result<Option<Event>> {
         let deadline = Instant::now() + limit;
         while self.events.is_empty() {

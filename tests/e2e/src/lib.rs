@@ -1,4 +1,4 @@
-//! Starts the real `poolgate` binary in a private folder on a free port, and talks to it over HTTP.
+//! Starts the real `poolgate` binary in a private folder on a free port and talks to it over HTTP.
 //!
 //! ```no_run
 //! # #[tokio::main]
@@ -15,7 +15,7 @@
 //! # }
 //! ```
 //!
-//! The binary is built first unless `TEST_POOLGATE_BIN` names one. It is killed when the [`Server`] is dropped.
+//! Builds the binary first unless `TEST_POOLGATE_BIN` names one. Dropping the [`Server`] kills it.
 
 mod binary;
 mod client;

@@ -1,4 +1,4 @@
-//! The server under test, as a process of its own.
+//! The server under test, as a separate process.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -19,15 +19,15 @@ use tempfile::TempDir;
 
 use crate::{Answer, Client, EventStream, binary};
 
-/// How long the binary may take to say where it listens, or to end when it should.
+/// Time limit for the start and for the end of the binary.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long the demo's data may take on a busy machine.
+/// Time limit for creating the demo data on a busy machine.
 const READY: Duration = Duration::from_secs(60);
 
 const LISTENING: &str = "Poolgate listening on http://";
 
-/// A running server. It is killed when this is dropped.
+/// A running server; dropping it kills it.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
@@ -36,12 +36,12 @@ pub struct Server {
     _folder: Option<TempDir>,
 }
 
-/// A server that has ended by itself.
+/// A server that has ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// How.
+    /// Its exit status.
     pub status: ExitStatus,
-    /// All it has said, standard output first.
+    /// Its output, standard output first.
     pub output: String,
 }
 
@@ -55,67 +55,67 @@ pub struct ServerBuilder {
 }
 
 impl ServerBuilder {
-    /// In demo mode, on an SQLite file in the server's folder unless another [database](Self::database) is named.
+    /// Demo mode, on an SQLite file in the server's folder unless another [database](Self::database) is set.
     #[must_use]
     pub fn demo(self) -> Self {
         self.argument("--demo")
     }
 
-    /// On this database.
+    /// Sets the database.
     #[must_use]
     pub fn database(self, url: &str) -> Self {
         self.argument("--database-url").argument(url)
     }
 
-    /// On this port instead of a free one.
+    /// Sets the port instead of a free one.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.fixed_port = true;
         self.argument("--port").argument(port.to_string())
     }
 
-    /// With this argument too.
+    /// Adds an argument.
     #[must_use]
     pub fn argument(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.arguments.push(argument.as_ref().to_owned());
         self
     }
 
-    /// With these arguments too.
+    /// Adds arguments.
     #[must_use]
     pub fn arguments(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
         self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
         self
     }
 
-    /// With this variable in its environment.
+    /// Sets an environment variable.
     #[must_use]
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.into(), value.into()));
         self
     }
 
-    /// In this folder instead of one of its own.
+    /// Sets the folder instead of a private one.
     #[must_use]
     pub fn folder(mut self, folder: &Path) -> Self {
         self.folder = Some(folder.to_owned());
         self
     }
 
-    /// Starts it and waits until it says where it listens.
+    /// Starts the server and waits until it logs its address.
     ///
     /// # Errors
     ///
-    /// It does not say so in time; the message holds its log.
+    /// No address in time; the error contains the log.
     pub fn start(self) -> Result<Server> {
         let (mut child, log, folder) = self.spawn()?;
-        let lines = lines(child.stdout.take().context("standard output is piped")?);
+        let lines = lines(child.stdout.take().context("standard output is not piped")?);
         let started = Instant::now();
         loop {
             let line = lines.recv_timeout(PATIENCE.saturating_sub(started.elapsed()));
             let Ok(line) = line else {
                 child.kill().ok();
-                bail!("the server does not say where it listens:\n{}", read(&log));
+                bail!("the server did not log its address:\n{}", read(&log));
             };
             if let Some(address) = line.strip_prefix(LISTENING) {
                 let address: SocketAddr = address.trim().parse().with_context(|| line.clone())?;
@@ -124,14 +124,14 @@ impl ServerBuilder {
         }
     }
 
-    /// Starts it and waits until it ends by itself.
+    /// Starts the server and waits until it ends.
     ///
     /// # Errors
     ///
-    /// It does not end in time; it is killed then, and the message holds its log.
+    /// It has not ended in time and is killed; the error contains the log.
     pub fn run_to_its_end(self) -> Result<Ended> {
         let (mut child, log, _folder) = self.spawn()?;
-        let mut stdout = child.stdout.take().context("standard output is piped")?;
+        let mut stdout = child.stdout.take().context("standard output is not piped")?;
         let reader = thread::spawn(move || {
             let mut text = String::new();
             stdout.read_to_string(&mut text).map(|_| text)
@@ -139,7 +139,7 @@ impl ServerBuilder {
         let Some(status) = wait(&mut child, PATIENCE)? else {
             child.kill().ok();
             child.wait().ok();
-            bail!("the server does not end:\n{}", read(&log));
+            bail!("the server did not end:\n{}", read(&log));
         };
         let stdout = reader.join().ok().context("the reader panicked")??;
         Ok(Ended { status, output: stdout + &read(&log) })
@@ -159,7 +159,7 @@ impl ServerBuilder {
         if !self.fixed_port {
             command.args(["--port", "0"]);
         }
-        // What is set where the tests run must not decide what they find.
+        // The environment of the test run must not influence the server.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("POOLGATE_") || name == "DATABASE_URL" {
                 command.env_remove(name);
@@ -177,12 +177,12 @@ impl ServerBuilder {
 }
 
 impl Server {
-    /// How to start one.
+    /// Configures a server to start.
     pub fn builder() -> ServerBuilder {
         ServerBuilder::default()
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.client.address()
     }
@@ -192,21 +192,21 @@ impl Server {
         self.child.id()
     }
 
-    /// Talks to it.
+    /// A client for it.
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// What it has logged so far.
+    /// Its log so far.
     pub fn log(&self) -> String {
         read(&self.log)
     }
 
-    /// Waits until it is ready to serve: the demo's data is there and the pool was sampled.
+    /// Waits until the server is ready: the demo data exists and the pool has been sampled.
     ///
     /// # Errors
     ///
-    /// It is not ready within a minute; the message holds its log.
+    /// It is not ready within a minute; the error contains the log.
     pub async fn ready(&self) -> Result<()> {
         let ready =
             async |server: &Self| server.get(routes::READYZ).await.is_ok_and(|answer| answer.status == StatusCode::OK);
@@ -214,7 +214,7 @@ impl Server {
         Ok(())
     }
 
-    /// Asks again, every 50 ms, until `condition` holds: whether it did within `limit`.
+    /// Checks `condition` every 50 ms; `false` if it does not hold within `limit`.
     pub async fn wait_until(&self, limit: Duration, condition: impl AsyncFn(&Self) -> bool) -> bool {
         let started = Instant::now();
         loop {
@@ -232,16 +232,16 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// There is no answer.
+    /// No response in time.
     pub async fn get(&self, path: &str) -> Result<Answer> {
         self.client.get(path).await
     }
 
-    /// The status document, whatever the answer's status code.
+    /// The status document, also with status 503.
     ///
     /// # Errors
     ///
-    /// There is no answer, or not this document.
+    /// No response in time, or another document.
     pub async fn status(&self) -> Result<Status> {
         self.get(routes::STATUS).await?.json()
     }
@@ -250,7 +250,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// There is no answer, or not this document.
+    /// No response in time, or another document.
     pub async fn config(&self) -> Result<ThrottlingConfig> {
         self.get(routes::THROTTLING_CONFIG).await?.json()
     }
@@ -259,24 +259,24 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// There is no answer.
+    /// No response in time.
     pub async fn events(&self, query: &str) -> Result<EventStream> {
         self.client.events(&format!("{}{query}", routes::EVENTS)).await
     }
 
-    /// Sends SIGTERM and waits for the end: how it ended, and how long that took.
+    /// Sends SIGTERM and waits; returns the exit status and how long it took.
     ///
     /// # Errors
     ///
-    /// It does not end in time.
+    /// It has not ended in time.
     pub fn terminate(mut self) -> Result<(ExitStatus, Duration)> {
         let started = Instant::now();
-        // The shell's own `kill`: there is a shell on every machine that has signals.
+        // The shell's own `kill`: every machine with signals has a shell.
         let sent = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status()?;
         ensure!(sent.success(), "kill: {sent}");
         match wait(&mut self.child, PATIENCE)? {
             Some(status) => Ok((status, started.elapsed())),
-            None => bail!("the server does not end:\n{}", self.log()),
+            None => bail!("the server did not end:\n{}", self.log()),
         }
     }
 }
@@ -292,12 +292,12 @@ impl Drop for Server {
     }
 }
 
-/// Reads lines in the background, to the end, so that the writer never blocks on a full pipe.
+/// Reads lines in the background until the end, so that a full pipe never blocks the writer.
 fn lines(source: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     let (send, lines) = mpsc::channel();
     thread::spawn(move || {
         for line in BufReader::new(source).lines().map_while(Result::ok) {
-            // Nobody listens after the address; the pipe must be read all the same.
+            // Lines after the address have no receiver, but must be read.
             send.send(line).ok();
         }
     });

@@ -1,5 +1,5 @@
-// Runs in the page: the same immediately resolved function, called through each library. No limit is reached, so what is
-// measured is the library alone.
+// Runs in the page: calls the same immediately resolved function through each library. No limit is reached, so only the
+// library is measured.
 
 import { AsyncQueuer } from "@tanstack/pacer";
 import Bottleneck from "bottleneck";
@@ -36,7 +36,7 @@ const CONTENDERS = {
     return () => limit(work);
   },
   "TanStack Pacer AsyncQueuer": () => {
-    // It calls a function with an item and gives the answer to a callback.
+    // This library calls a function with an item and passes the result to a callback.
     const queuer = new AsyncQueuer(async (/** @type {(answer: unknown) => void} */ settle) => settle(await work()), {
       concurrency: ROOM,
       maxSize: Infinity,
@@ -69,7 +69,7 @@ const calls = new Map();
  * Microseconds per call.
  * @param {string} name
  * @param {number} count
- * @param {boolean} burst all at once, or one after the other
+ * @param {boolean} burst all at once instead of one after another
  */
 async function measure(name, count, burst) {
   if (!calls.has(name)) calls.set(name, Promise.resolve(CONTENDERS[name]?.() ?? work));

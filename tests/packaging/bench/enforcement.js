@@ -1,16 +1,16 @@
-// How long a tab goes on as before after the server has changed the level: by the event stream, by the header of the
-// next response, by asking.
+// Time until a tab follows a new level of the server: by the event stream, by the header of the next response, by
+// polling.
 
 import { startOrigin } from "../../browser/support/origin.js";
 import { median, quantile } from "./figures.js";
 
-/** Tabs that make requests of their own make ten a second. */
+/** Tabs with requests of their own send ten a second. */
 const REQUEST_EVERY_MS = 100;
-/** What a client without a stream is told while a limit is in force. */
+/** Poll interval of clients without a stream while a limit is in force, as the config sets it. */
 const POLL_AFTER = { poll_after_seconds: 5 };
 
 /**
- * `everyMs`: how often it may learn, so that a change comes at any moment between; `follows`: there is another tab, which leads.
+ * `everyMs`: how often it may learn, so that changes come at any moment in between; `follows`: another tab leads.
  * @typedef {{ name: string, options: object, requests?: boolean, follows?: boolean, changes: number, tabs: number, everyMs: number }} Way
  */
 
@@ -64,7 +64,7 @@ async function delaysOf(browser, { options, requests = false, follows = false, c
     }
     const delays = [];
     for (let change = 0; change < changes; change += 1) {
-      // A header has whole milliseconds between requests.
+      // A header has only whole milliseconds between requests.
       const rate = change % 2 ? 250 : 500;
       await new Promise((later) => setTimeout(later, 50 + Math.random() * everyMs));
       const changed = Date.now();
@@ -80,7 +80,7 @@ async function delaysOf(browser, { options, requests = false, follows = false, c
 }
 
 /**
- * Runs in the tab: notes when a rate came into force.
+ * Runs in the tab: records when a rate came into force.
  * @param {number} everyMs
  */
 async function prepare(everyMs) {
@@ -92,7 +92,7 @@ async function prepare(everyMs) {
     if (!tab.seen.has(rate)) tab.seen.set(rate, performance.timeOrigin + performance.now());
   };
   tab.look = look;
-  // No event says that a header has changed the rate, so look as often as a browser allows.
+  // A rate that a header changed causes no event, so check as often as the browser allows.
   const channel = new MessageChannel();
   channel.port1.onmessage = () => {
     look();

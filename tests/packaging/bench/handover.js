@@ -1,4 +1,4 @@
-// How long the slots of a tab that has gone lie idle: it closes, crashes or hangs, and another one waits for them.
+// Time until the slots of a closed, crashed or hanging tab are used by another tab that waits for them.
 
 import { startOrigin } from "../../browser/support/origin.js";
 import { median } from "./figures.js";
@@ -34,7 +34,7 @@ export async function handover(browser, { times }) {
     }
   }
   rows.push(await row("a leader hangs, another tab asks for slots", times, () => hung(browser, true)));
-  rows.push(await row("a leader hangs, nobody asks", Math.ceil(times / 5), () => hung(browser, false)));
+  rows.push(await row("a leader hangs, no tab asks", Math.ceil(times / 5), () => hung(browser, false)));
   return { head: ["", "times", "median, ms", "longest, ms"], rows };
 }
 
@@ -50,21 +50,21 @@ async function row(name, times, measure) {
 }
 
 /**
- * From the order to end a tab that holds all slots, to the first request of the other one.
+ * From the order to end a tab that holds all slots to the first request of the other tab.
  * @param {Browser} browser
  * @param {"leader" | "follower"} role
  * @param {End} end
  */
 function idle(browser, role, end) {
   return withTabs(browser, async ({ origin, context, leader, follower }) => {
-    // Whoever has gone gives none back in order: its requests never end.
+    // The tab that ends cannot give its slots back: its requests never end.
     origin.work.ms = 60_000;
     const arrived = (/** @type {string} */ name) => origin.seen.app.filter(({ page }) => page === name);
     const [gone, stays] = role === "leader" ? [leader, follower] : [follower, leader];
     await send(gone, "gone");
     await until(() => arrived("gone").length === SLOTS);
     await send(stays, "stays");
-    // Any time within the turns that tabs take.
+    // A random time within the interval of the tabs' messages.
     await sleep(300 + Math.random() * 500);
     if (arrived("stays").length > 0) throw new Error("there were slots left");
     const at = Date.now();
@@ -75,7 +75,7 @@ function idle(browser, role, end) {
 }
 
 /**
- * From the moment when a leader's script hangs until the other tab sends, or leads.
+ * From the moment when a leader's script hangs until the other tab sends or leads.
  * @param {Browser} browser
  * @param {boolean} asks
  */
@@ -94,7 +94,7 @@ function hung(browser, asks) {
 }
 
 /**
- * Two tabs of a browser under a limit.
+ * Two tabs of one browser under a limit.
  * @template T
  * @param {Browser} browser
  * @param {(tabs: { origin: Awaited<ReturnType<typeof startOrigin>>, context: Context, leader: Page, follower: Page }) => Promise<T>} measure

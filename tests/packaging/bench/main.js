@@ -1,5 +1,5 @@
-// `cargo xtask bench client`: what the package costs in Chromium, beside its like. Prints tables, or puts them into a
-// document between its marks.
+// `cargo xtask bench client`: the package's cost in Chromium compared with similar libraries. Prints tables, or writes
+// them into a document between its marks.
 
 import { readFile, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
@@ -14,9 +14,9 @@ import { sizes } from "./sizes.js";
 
 const { values: options } = parseArgs({
   options: {
-    /** Few rounds: to see that it works. */
+    /** Few rounds, to check that it works. */
     quick: { type: "boolean", default: false },
-    /** Only this table; may be given several times. */
+    /** Only this table; may be repeated. */
     only: { type: "string", multiple: true },
     document: { type: "string" },
   },

@@ -1,4 +1,5 @@
-// What 10,000 waiting requests cost: bytes of each, in JavaScript and in the module, and the time to queue and to abort.
+// Cost of 10,000 queued requests: bytes per request in JavaScript and in the module, and the time to queue and to
+// abort.
 
 import { startOrigin } from "../../browser/support/origin.js";
 import { median } from "./figures.js";
@@ -43,7 +44,7 @@ export async function memory(browser, { rounds }) {
       const queue = await page.evaluate(fill, REQUESTS);
       const full = await heap();
       seen.js.push((full.js - empty.js) / REQUESTS);
-      // It grows once, and is used again.
+      // The module's memory grows once and is then reused.
       seen.wasm.push((full.wasm - before.wasm) / REQUESTS);
       seen.queue.push(queue);
       seen.abort.push(await page.evaluate(drain, REQUESTS));
@@ -65,7 +66,7 @@ export async function memory(browser, { rounds }) {
 }
 
 /**
- * Runs in the page: microseconds to queue each.
+ * Runs in the page: microseconds to queue each request.
  * @param {number} count
  */
 function fill(count) {
@@ -79,7 +80,7 @@ function fill(count) {
 }
 
 /**
- * Runs in the page: microseconds to abort each, in a random order.
+ * Runs in the page: microseconds to abort each request, in random order.
  * @param {number} count
  */
 async function drain(count) {

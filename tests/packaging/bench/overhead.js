@@ -1,5 +1,5 @@
-// What a call costs through each library, in Chromium. Rounds go through all of them in turn, so that whatever disturbs
-// the machine disturbs everybody.
+// Cost of a call through each library in Chromium. Each round runs all libraries in turn, so that disturbances of the
+// machine affect all of them.
 
 import { fileURLToPath } from "node:url";
 
@@ -9,9 +9,9 @@ import { startOrigin } from "../../browser/support/origin.js";
 import { median, range } from "./figures.js";
 
 const LIMITED = "@poolgate/client, a limit in force";
-/** It sets four timers a call; as many calls as the others' would take minutes. */
+/** It sets four timers per call; as many calls as for the others would take minutes. */
 const SLOW = "bottleneck";
-/** High enough to be never reached one after the other. */
+/** Never reached one after another. */
 const LIMIT = { fair_rate_per_second: 1e6, max_concurrent_requests: 10 };
 
 /**
@@ -29,7 +29,7 @@ export async function overhead(browser, { rounds, calls }) {
       const count = name === SLOW ? calls / 100 : calls;
       const times = seen.get(name) ?? { sequential: [], burst: [] };
       const sequential = await page.measure(name, name === SLOW ? count / 10 : count, false);
-      // With a limit in force a burst waits: memory.js has that.
+      // With a limit in force a burst is queued; memory.js measures that.
       const burst = name === LIMITED ? Number.NaN : await page.measure(name, count, true);
       if (round > 0) {
         times.sequential.push(sequential);
@@ -56,7 +56,7 @@ export async function overhead(browser, { rounds, calls }) {
   };
 }
 
-/** @param {number} times small ones say something, too */
+/** @param {number} times small numbers matter too */
 function factor(times) {
   return times.toFixed(times < 1 ? 2 : 1);
 }

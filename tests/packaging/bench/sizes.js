@@ -1,4 +1,4 @@
-// What a page loads for each library: ours as it is shipped, the others minified by esbuild, and as gzip and brotli send it.
+// Download size for each library: ours as released, the others minified by esbuild; in gzip and brotli.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ import * as esbuild from "esbuild";
 const PACKAGE = process.env.POOLGATE_PACKAGE ?? "";
 const PEERS = fileURLToPath(new URL("../node_modules", import.meta.url));
 
-/** What an application imports. @type {[string, string][]} */
+/** The imports of an application. @type {[string, string][]} */
 const IMPORTS = [
   ["p-limit", `import pLimit from "p-limit"; export { pLimit }`],
   ["p-queue", `import PQueue from "p-queue"; export { PQueue }`],
@@ -38,7 +38,7 @@ export async function sizes() {
 }
 
 /**
- * A script of ours and all that it imports, as they are.
+ * A script of the package with all its imports, unchanged.
  * @param {string} file
  * @returns {Promise<Uint8Array[]>}
  */

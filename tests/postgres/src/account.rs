@@ -1,4 +1,4 @@
-//! Whose process the server is: PostgreSQL refuses to run as root.
+//! The user that runs the server: PostgreSQL refuses to run as root.
 
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-/// The user to run as; `None` is the present one.
+/// The user to run as; `None` is the current one.
 #[derive(Debug)]
 pub(crate) struct Account(Option<Ids>);
 
@@ -18,18 +18,18 @@ struct Ids {
 }
 
 impl Account {
-    /// The present user, or `postgres` when that is root.
+    /// The current user, or `postgres` if that is root.
     pub(crate) fn for_server() -> Result<Self> {
         if id(&["-u"])? != 0 {
             return Ok(Self(None));
         }
-        let missing = "PostgreSQL does not run as root, and there is no user `postgres` to run it as";
+        let missing = "PostgreSQL refuses to run as root, and there is no user `postgres`: create one";
         let user = id(&["-u", "postgres"]).context(missing)?;
         let group = id(&["-g", "postgres"]).context(missing)?;
         Ok(Self(Some(Ids { user, group })))
     }
 
-    /// Makes the user the folder's owner.
+    /// Gives the folder to the user.
     pub(crate) fn give(&self, folder: &Path) -> Result<()> {
         if let Some(Ids { user, group }) = self.0 {
             chown(folder, Some(user), Some(group))?;
@@ -37,7 +37,7 @@ impl Account {
         Ok(())
     }
 
-    /// Has the command run as the user.
+    /// Makes the command run as the user.
     pub(crate) fn apply(&self, command: &mut Command) {
         if let Some(Ids { user, group }) = self.0 {
             command.uid(user).gid(group);

@@ -1,4 +1,4 @@
-//! Where PostgreSQL's programs are: Debian, for one, keeps the server's outside `PATH`.
+//! Finds PostgreSQL's programs; Debian, for example, keeps the server's outside `PATH`.
 
 use std::env;
 use std::fs;
@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 /// The programs the harness runs.
 const PROGRAMS: [&str; 5] = ["initdb", "pg_ctl", "pg_isready", "postgres", "psql"];
 
-/// The first folder that has them all: in `PATH`, then the newest of Debian's, then `pg_config`'s.
+/// The first folder with all of them: in `PATH`, then the newest of Debian's, then `pg_config`'s.
 pub(crate) fn find() -> Result<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let in_path = env::split_paths(&path).collect::<Vec<_>>();

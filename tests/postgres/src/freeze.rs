@@ -1,4 +1,4 @@
-//! A server whose processes stand still.
+//! Freezes a server: its processes are stopped.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-/// Stops a process and its children, says so, and lets them go on when its input ends: with this process at the latest.
-/// In /proc/PID/stat the second field behind the name in parentheses is the parent.
+/// Stops a process and its children, reports it, and continues them when its input ends, at the latest with this
+/// process. In /proc/PID/stat the second field after the name in parentheses is the parent.
 const SCRIPT: &str = r#"
     tell() {
         kill "$1" "$2" || return
@@ -25,7 +25,7 @@ const SCRIPT: &str = r#"
     tell -CONT "$1"
 "#;
 
-/// A server that stands still until this is dropped.
+/// A frozen server; dropping this continues it.
 #[derive(Debug)]
 pub struct Frozen {
     keeper: Child,
@@ -42,7 +42,7 @@ impl Frozen {
             .stderr(Stdio::null())
             .spawn()
             .context("cannot run /bin/sh")?;
-        let said = keeper.stdout.take().context("its output is piped")?;
+        let said = keeper.stdout.take().context("its output is not piped")?;
         let frozen = Self { keeper };
         let mut line = String::new();
         BufReader::new(said).read_line(&mut line)?;
@@ -53,7 +53,7 @@ impl Frozen {
 
 impl Drop for Frozen {
     fn drop(&mut self) {
-        // The end of its input is the keeper's sign.
+        // The end of its input is the signal to continue.
         drop(self.keeper.stdin.take());
         let _ = self.keeper.wait();
     }

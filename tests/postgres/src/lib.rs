@@ -1,6 +1,6 @@
 //! A private PostgreSQL server for tests: started from the binaries on this machine, on a free port of 127.0.0.1, with
-//! its data in a temporary folder, and gone without a trace when it is dropped or the test process ends, however that
-//! happens. It downloads nothing and touches no other server.
+//! its data in a temporary folder. Server and folder are removed when it is dropped or the test process ends, even if
+//! it is killed. It downloads nothing and touches no other server.
 //!
 //! ```no_run
 //! # fn main() -> anyhow::Result<()> {
@@ -11,7 +11,7 @@
 //! # }
 //! ```
 //!
-//! Starting takes one to two seconds, so the tests of one file may share a server and use a database each:
+//! A start takes one to two seconds, so the tests of one file may share a server with one database each:
 //!
 //! ```no_run
 //! use poolgate_test_postgres::Postgres;
@@ -20,7 +20,7 @@
 //! static POSTGRES: LazyLock<Postgres> = LazyLock::new(|| Postgres::start().expect("PostgreSQL"));
 //! ```
 //!
-//! A [`PgBouncer`] stands in front of it in the same way, and a [`Proxy`] can fall silent.
+//! A [`PgBouncer`] can stand in front of it, and a [`Proxy`] can fall silent.
 
 mod account;
 mod binaries;
@@ -45,12 +45,12 @@ pub use crate::freeze::Frozen;
 pub use crate::pgbouncer::PgBouncer;
 pub use crate::proxy::Proxy;
 
-/// Longest wait for the server to answer.
+/// Time limit for the server to answer.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-/// Connections the server allows unless told otherwise, as PostgreSQL's own default.
+/// Default for the connections of a server, PostgreSQL's own default.
 const MAX_CONNECTIONS: u32 = 100;
 
-/// A running server (or one that was stopped and can be started again).
+/// A running server, or a stopped one that can be started again.
 #[derive(Debug)]
 pub struct Postgres {
     binaries: PathBuf,
@@ -59,7 +59,7 @@ pub struct Postgres {
     port: u16,
     max_connections: u32,
     server: Option<Child>,
-    /// Stops the server and removes the folder when its input ends, which it does with this process at the latest.
+    /// A process that stops the server and removes the folder when its input ends, at the latest with this process.
     undertaker: Child,
 }
 
@@ -67,13 +67,13 @@ impl Postgres {
     /// Starts a server.
     ///
     /// # Errors
-    /// There are no PostgreSQL binaries here, or they do not start; the message carries the server's log.
+    /// No PostgreSQL binaries are found, or the server does not start; the error contains its log.
     pub fn start() -> Result<Self> {
         Self::start_with_max_connections(MAX_CONNECTIONS)
     }
 
-    /// Starts a server that takes so many connections; three of them are kept for superusers by PostgreSQL, and every
-    /// connection of [`url`](Self::url) is a superuser's.
+    /// Starts a server with this `max_connections`. PostgreSQL reserves three of them for superusers; every connection
+    /// of [`url`](Self::url) is a superuser's.
     ///
     /// # Errors
     /// As [`start`](Self::start).
@@ -81,10 +81,10 @@ impl Postgres {
         Self::start_with_data(max_connections, init)
     }
 
-    /// Starts a standby of this server, which it follows until it is [promoted](Self::promote).
+    /// Starts a standby that follows this server until it is [promoted](Self::promote).
     ///
     /// # Errors
-    /// This server does not run, or the standby does not start.
+    /// This server is not running, or the standby does not start.
     pub fn start_standby(&self) -> Result<Self> {
         Self::start_with_data(self.max_connections, |binaries, account, folder| {
             let output = command(binaries, account, folder, "pg_basebackup")
@@ -111,7 +111,7 @@ impl Postgres {
         // From here on the undertaker removes the folder.
         let _: PathBuf = temporary.keep();
         let mut postgres = Self { binaries, account, folder, port: 0, max_connections, server: None, undertaker };
-        // Between finding a free port and using it another process may take it.
+        // Another process may take the port before this one uses it.
         let mut attempt = 1;
         loop {
             postgres.port = free_port()?;
@@ -123,51 +123,54 @@ impl Postgres {
         }
     }
 
-    /// The address of a database on this server; `postgres` exists from the start.
+    /// URL of a database on this server; `postgres` always exists.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// The server's port on 127.0.0.1, the same after every restart.
+    /// The server's port on 127.0.0.1; it stays the same after a restart.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Creates a database and returns its address. The name may hold lower-case letters, digits and `_`.
+    /// Creates a database and returns its URL. The name may contain lower-case letters, digits and `_`.
     ///
     /// # Errors
-    /// The name is not such a name or is taken, or the server does not run.
+    /// The name is invalid or taken, or the server is not running.
     pub fn create_database(&self, name: &str) -> Result<String> {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        ensure!(!name.is_empty() && name.chars().all(plain), "not a plain name: {name:?}");
+        ensure!(
+            !name.is_empty() && name.chars().all(plain),
+            "the database name {name:?} may contain only lower-case letters, digits and `_`"
+        );
         self.sql("postgres", &format!("CREATE DATABASE {name}"))?;
         Ok(self.url(name))
     }
 
-    /// Runs statements with `psql` and returns what they print: rows as lines, columns split by `|`.
+    /// Runs statements with `psql` and returns the output: one line per row, columns separated by `|`.
     ///
     /// # Errors
-    /// What `psql` says.
+    /// The error output of `psql`.
     pub fn sql(&self, database: &str, statements: &str) -> Result<String> {
         psql(&self.binaries, &self.url(database), statements)
     }
 
-    /// The same at any address.
+    /// The same for any URL.
     ///
     /// # Errors
-    /// What `psql` says.
+    /// The error output of `psql`.
     pub fn sql_at(&self, url: &str, statements: &str) -> Result<String> {
         psql(&self.binaries, url, statements)
     }
 
-    /// Shuts the server down in good order; its clients are told.
+    /// Shuts the server down; its clients are told.
     ///
     /// # Errors
-    /// It does not run, or does not end in time.
+    /// The server is not running, or does not end in time.
     pub fn stop(&mut self) -> Result<()> {
-        let mut server = self.server.take().context("the server does not run")?;
+        let mut server = self.server.take().context("the server is not running")?;
         let status = self
             .command("pg_ctl")
             .args(["stop", "--silent", "--wait", "--timeout=20", "--mode=fast"])
@@ -180,43 +183,43 @@ impl Postgres {
         Ok(())
     }
 
-    /// Makes a standby a server of its own, which takes writes from now on.
+    /// Promotes a standby to a server that takes writes.
     ///
     /// # Errors
-    /// It is no standby, or does not become one in time.
+    /// The server is not a standby, or the promotion takes too long.
     pub fn promote(&self) -> Result<()> {
         let promoted = self.sql("postgres", "SELECT pg_promote(true, 20)")?;
         ensure!(promoted == "t", "the standby was not promoted in time\n{}", self.log());
         Ok(())
     }
 
-    /// Kills the server's main process (SIGKILL): its clients see their connections break off.
+    /// Kills the server's main process (SIGKILL): its clients' connections break.
     ///
     /// # Errors
-    /// It does not run.
+    /// The server is not running.
     pub fn kill(&mut self) -> Result<()> {
-        let mut server = self.server.take().context("the server does not run")?;
+        let mut server = self.server.take().context("the server is not running")?;
         server.kill()?;
         server.wait()?;
         Ok(())
     }
 
-    /// Stops every process of the server in the middle of what it does (SIGSTOP), until the answer is dropped: its clients
-    /// see a server that is there and says nothing.
+    /// Freezes all processes of the server (SIGSTOP) until the returned value is dropped: its clients see a server that
+    /// does not answer.
     ///
     /// # Errors
-    /// It does not run.
+    /// The server is not running.
     pub fn freeze(&self) -> Result<Frozen> {
-        Frozen::new(self.server.as_ref().context("the server does not run")?.id())
+        Frozen::new(self.server.as_ref().context("the server is not running")?.id())
     }
 
-    /// Starts the stopped or killed server again, with its data and on its port.
+    /// Starts the stopped or killed server again, with the same data and port.
     ///
     /// # Errors
-    /// It runs already, or does not start.
+    /// The server is running already, or does not start.
     pub fn start_again(&mut self) -> Result<()> {
-        ensure!(self.server.is_none(), "the server runs already");
-        // A killed server's children may need a moment to notice; until then a new one refuses its data folder.
+        ensure!(self.server.is_none(), "the server is running already");
+        // The children of a killed server may take a moment to end; until then a new one refuses the data folder.
         let started = Instant::now();
         loop {
             match self.launch() {
@@ -235,7 +238,7 @@ impl Postgres {
             "listen_addresses=127.0.0.1".to_owned(),
             format!("unix_socket_directories={}", self.folder.display()),
             format!("max_connections={}", self.max_connections),
-            // Tests need speed, not the data after a power cut.
+            // Tests need speed, not durability.
             "fsync=off".to_owned(),
             "synchronous_commit=off".to_owned(),
             "full_page_writes=off".to_owned(),
@@ -281,7 +284,7 @@ impl Postgres {
         self.folder.join("data")
     }
 
-    /// What the server has written to its log since it was last started.
+    /// The server's log since the last start.
     #[must_use]
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
@@ -290,18 +293,18 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // The end of its input is the undertaker's sign.
+        // The end of its input is the signal to the undertaker.
         drop(self.undertaker.stdin.take());
         let _ = self.undertaker.wait();
         if let Some(mut server) = self.server.take() {
-            // It has been stopped; kill() only makes sure that wait() ends.
+            // It has ended; kill() only makes sure that wait() returns.
             let _ = server.kill();
             let _ = server.wait();
         }
     }
 }
 
-/// Runs statements at an address and returns what they print.
+/// Runs statements at a URL and returns the output.
 fn psql(binaries: &Path, url: &str, statements: &str) -> Result<String> {
     let output = Command::new(binaries.join("psql"))
         .args(["--no-psqlrc", "--quiet", "--no-align", "--tuples-only"])
@@ -334,7 +337,7 @@ fn init(binaries: &Path, account: &Account, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Lives in a process group of its own, so that an interrupt from the terminal does not end it before its work.
+/// In a process group of its own, so that an interrupt from the terminal does not end it too early.
 fn undertaker(binaries: &Path, account: &Account, folder: &Path) -> Result<Child> {
     const SCRIPT: &str = r#"
         read -r _

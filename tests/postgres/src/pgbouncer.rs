@@ -14,36 +14,36 @@ use anyhow::{Context, Result, bail};
 use crate::account::Account;
 use crate::{Postgres, free_port, psql};
 
-/// Longest wait for it to answer.
+/// Time limit for PgBouncer to answer.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
-/// Everybody it lets in: an administrator, one who may look, and one who may use the databases only.
+/// Its users: an administrator, one that may read statistics, and one that may only use the databases.
 const USERS: &str = "\"admin\" \"\"\n\"stats\" \"\"\n\"app\" \"\"\n";
 
-/// A running PgBouncer on a free port of 127.0.0.1, with its settings in a temporary folder; gone without a trace when
-/// it is dropped or the test process ends.
+/// A running PgBouncer on a free port of 127.0.0.1, with its settings in a temporary folder. Both are removed when it
+/// is dropped or the test process ends.
 ///
-/// `admin` is one of its `admin_users`, `stats` one of its `stats_users`, `app` neither; all of them reach the database as
-/// its superuser.
+/// `admin` is one of its `admin_users`, `stats` one of its `stats_users`, `app` neither; all of them connect to the
+/// database as its superuser.
 #[derive(Debug)]
 pub struct PgBouncer {
     binaries: PathBuf,
     folder: PathBuf,
     port: u16,
     server: Child,
-    /// Ends the server and removes the folder when its input ends, which it does with this process at the latest.
+    /// A process that stops PgBouncer and removes the folder when its input ends, at the latest with this process.
     undertaker: Child,
 }
 
 impl PgBouncer {
-    /// Starts one in front of this database of `postgres`, with these settings in its section `[pgbouncer]`:
+    /// Starts PgBouncer in front of this database of `postgres`, with these settings in its section `[pgbouncer]`:
     /// `pool_mode=transaction`.
     ///
     /// # Errors
-    /// There is no PgBouncer here, or it does not start; the message carries its log.
+    /// PgBouncer is not installed or does not start; the error contains its log.
     pub fn start(postgres: &Postgres, database: &str, settings: &[&str]) -> Result<Self> {
         let program = find()?;
         let account = Account::for_server()?;
-        // Between finding a free port and using it another process may take it.
+        // Another process may take the port before this one uses it.
         let mut attempt = 1;
         loop {
             match Self::launch(&program, &account, postgres, database, settings) {
@@ -54,7 +54,7 @@ impl PgBouncer {
         }
     }
 
-    /// The address of a database, through it; `pgbouncer` is its console.
+    /// URL of a database through PgBouncer; `pgbouncer` is its console.
     #[must_use]
     pub fn url(&self, user: &str, database: &str) -> String {
         format!("postgres://{user}@127.0.0.1:{}/{database}", self.port)
@@ -69,7 +69,7 @@ impl PgBouncer {
     /// Runs a command on its console as `admin`: `PAUSE shop`.
     ///
     /// # Errors
-    /// What `psql` says.
+    /// The error output of `psql`.
     pub fn console(&self, command: &str) -> Result<String> {
         psql(&self.binaries, &self.url("admin", "pgbouncer"), command)
     }
@@ -122,7 +122,8 @@ impl PgBouncer {
 
 impl Drop for PgBouncer {
     fn drop(&mut self) {
-        // The end of its input is the undertaker's sign; the process stays a zombie until wait(), so its id is its own.
+        // The end of its input is the signal to the undertaker. The process stays a zombie until wait(), so its id is
+        // not reused.
         drop(self.undertaker.stdin.take());
         let _ = self.undertaker.wait();
         let _ = self.server.wait();
@@ -130,7 +131,7 @@ impl Drop for PgBouncer {
     }
 }
 
-/// In `PATH`, or where Debian puts what administrators run.
+/// In `PATH`, or in Debian's folders for administrators.
 fn find() -> Result<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let folders = env::split_paths(&path).chain(["/usr/sbin".into()]);

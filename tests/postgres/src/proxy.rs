@@ -1,4 +1,4 @@
-//! A wire between pool and server that can be cut without either end being told.
+//! A connection between pool and server that can be cut without telling either end.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,9 +11,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-/// Forwards connections to a port of this machine until it is told to be silent: then it takes connections and bytes
-/// and lets nothing through, as a firewall does that has forgotten a connection. It works as long as the tokio runtime
-/// that it was made in.
+/// Forwards connections to a local port until it is silenced. Then it accepts connections and bytes and forwards
+/// nothing, like a firewall that has forgotten a connection. It works as long as the tokio runtime in which it was
+/// created.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -21,7 +21,7 @@ pub struct Proxy {
     way: Arc<Way>,
 }
 
-/// What a new connection meets.
+/// What happens to a new connection.
 #[derive(Debug)]
 struct Way {
     port: AtomicU16,
@@ -32,7 +32,7 @@ impl Proxy {
     /// Listens on a free port and forwards to `port`, both on 127.0.0.1.
     ///
     /// # Errors
-    /// There is no free port.
+    /// No port is free.
     pub async fn to(port: u16) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -47,34 +47,34 @@ impl Proxy {
         Ok(Self { address, silent, way })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The address of a database behind it.
+    /// URL of a database behind it.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@{}/{database}", self.address)
     }
 
-    /// Cuts all connections; neither end is told. New ones are accepted, and nothing more.
+    /// Silences all connections without telling either end. New ones are accepted and stay silent.
     pub fn silence(&self) {
         self.silent.send_replace(true);
     }
 
-    /// From now on new connections get through; those that were cut stay cut.
+    /// Forwards new connections again; silenced ones stay silent.
     pub fn restore(&self) {
         self.silent.send_replace(false);
     }
 
-    /// From now on each new connection waits this long before it is forwarded, as behind a network or TLS; zero ends that.
+    /// Delays each new connection by this time, like a network or TLS; zero ends the delay.
     pub fn delay_connects(&self, delay: Duration) {
         self.way.delay_millis.store(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), Relaxed);
     }
 
-    /// From now on new connections are forwarded to this port of 127.0.0.1; those that are open stay where they are.
+    /// Forwards new connections to this port of 127.0.0.1; open ones stay where they are.
     pub fn lead_to(&self, port: u16) {
         self.way.port.store(port, Relaxed);
     }
@@ -88,7 +88,7 @@ async fn connect(mut client: TcpStream, way: Arc<Way>, mut silent: watch::Receiv
             ended = copy_bidirectional(&mut client, &mut server) => return ended.map(drop),
             _ = silent.wait_for(|silent| *silent) => {}
         }
-        // Both ends stay open and hear nothing more.
+        // Both ends stay open but receive nothing more.
         return std::future::pending().await;
     }
     std::future::pending().await

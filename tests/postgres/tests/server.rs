@@ -1,4 +1,4 @@
-//! The harness itself, on the real server.
+//! Tests of the harness itself, on the real server.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use poolgate_test_postgres::{PgBouncer, Postgres, Proxy};
 
 #[test]
-fn a_server_lives_through_stop_and_kill_and_leaves_nothing_behind() -> anyhow::Result<()> {
+fn a_server_survives_stop_and_kill_and_leaves_nothing_behind() -> anyhow::Result<()> {
     let mut postgres = Postgres::start_with_max_connections(17)?;
     let port = postgres.port();
     let url = postgres.create_database("shop")?;
@@ -38,7 +38,7 @@ fn a_server_lives_through_stop_and_kill_and_leaves_nothing_behind() -> anyhow::R
 }
 
 #[test]
-fn a_pooler_leads_to_the_server_and_leaves_nothing_behind() -> anyhow::Result<()> {
+fn a_pooler_forwards_to_the_server_and_leaves_nothing_behind() -> anyhow::Result<()> {
     let postgres = Postgres::start()?;
     postgres.create_database("shop")?;
     let pooler = PgBouncer::start(&postgres, "shop", &["pool_mode=transaction", "default_pool_size=3"])?;
@@ -52,7 +52,7 @@ fn a_pooler_leads_to_the_server_and_leaves_nothing_behind() -> anyhow::Result<()
 }
 
 #[test]
-fn a_frozen_server_says_nothing_until_it_may_go_on() -> anyhow::Result<()> {
+fn a_frozen_server_is_silent_until_it_is_continued() -> anyhow::Result<()> {
     let postgres = Postgres::start()?;
     let frozen = postgres.freeze()?;
     let mut connection = TcpStream::connect(("127.0.0.1", postgres.port()))?;
@@ -66,7 +66,7 @@ fn a_frozen_server_says_nothing_until_it_may_go_on() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_proxy_leads_elsewhere_and_takes_its_time() -> anyhow::Result<()> {
+async fn a_proxy_redirects_and_delays_connections() -> anyhow::Result<()> {
     let (postgres, other) = (Postgres::start()?, Postgres::start()?);
     let proxy = Proxy::to(postgres.port()).await?;
     proxy.lead_to(other.port());
@@ -89,6 +89,6 @@ fn a_standby_follows_until_it_is_promoted() -> anyhow::Result<()> {
     standby.promote()?;
     standby.sql("postgres", "INSERT INTO t VALUES (8)")?;
     assert_eq!(standby.sql("postgres", "SELECT count(*) FROM t")?, "2");
-    assert!(standby.promote().is_err(), "it is none any more");
+    assert!(standby.promote().is_err(), "it is no longer a standby");
     Ok(())
 }

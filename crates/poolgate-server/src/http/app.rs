@@ -7,15 +7,15 @@ use tower_http::limit::RequestBodyLimitLayer;
 use super::{cors, security};
 use crate::{Poolgate, problem};
 
-/// Everything a server of its own serves: the health routes, the `own` routes beside them, and around all of them what
-/// protects a server: bounds on time and size, the checks of host and site, and a problem document for every failure.
+/// All routes of a standalone server: the health routes, the `own` routes beside them, and around both what protects a
+/// server: limits on time and size, checks of host and site, and a problem document for every failure.
 ///
-/// Outermost is what lets pages of `server.allowed_origins` read the answers, so that they can read refusals as well.
+/// The CORS layer is the outermost, so that pages of `server.allowed_origins` can read errors as well.
 pub fn app(poolgate: &Poolgate, own: Router) -> Router {
     let server = &poolgate.settings().server;
     let router = security::refuse_cross_site(super::bare_routes(poolgate).merge(own), server)
         .method_not_allowed_fallback(method_not_allowed)
-        // The layer knows about lengths announced and streamed; axum's own default would be lower.
+        // The layer checks announced and streamed lengths; axum's own default would be lower.
         .layer(DefaultBodyLimit::disable())
         .layer(RequestBodyLimitLayer::new(server.max_body_bytes as usize))
         .layer(axum::middleware::map_response(name_the_problem));
@@ -29,11 +29,11 @@ async fn method_not_allowed() -> Response {
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
         "Method not allowed",
-        "This path does not answer this method; Allow lists those that it has.",
+        "This path does not support this method; the header Allow lists the supported ones.",
     )
 }
 
-/// Gives failures that came without a document (from the framework, not from a route) theirs.
+/// Adds a problem document to failures without one (from the framework, not from a route).
 async fn name_the_problem(uri: Uri, response: Response) -> Response {
     let status = response.status();
     let is_failure = status.is_client_error() || status.is_server_error();
@@ -50,7 +50,7 @@ async fn name_the_problem(uri: Uri, response: Response) -> Response {
     };
     let (parts, _) = response.into_parts();
     let mut named = problem::response(status, code, title, detail);
-    // Its other headers (Allow, CORS) still hold; those that describe the body do not.
+    // Its other headers (Allow, CORS) stay; those that describe the body are removed.
     for (name, value) in &parts.headers {
         if name != header::CONTENT_TYPE && name != header::CONTENT_LENGTH {
             named.headers_mut().append(name, value.clone());

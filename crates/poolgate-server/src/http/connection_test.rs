@@ -1,4 +1,4 @@
-//! Asks the database itself, on a connection of its own, so that it works while the pool is exhausted.
+//! Tests the database over a connection of its own, so that it works while the pool is exhausted.
 
 use std::{
     error::Error,
@@ -17,12 +17,12 @@ use tokio::{sync::Mutex, time};
 
 use crate::{Poolgate, monitor::Failure, problem, watched::WatchedPool};
 
-/// How long a test may take.
+/// Time limit of a test.
 const LIMIT: Duration = Duration::from_secs(2);
-/// For how long an answer is good for others who ask.
+/// How long an answer is cached.
 const CACHED: Duration = Duration::from_secs(1);
 
-/// Runs one test at a time and keeps its answer for a moment: however many ask, the database is asked once a second.
+/// Runs one test at a time and caches its answer: the database is asked at most once a second.
 #[derive(Debug, Default)]
 pub(crate) struct ConnectionTest(Mutex<Option<(Instant, Outcome)>>);
 
@@ -31,36 +31,36 @@ type Outcome = Result<Answer, String>;
 /// The database answered.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Answer {
-    /// Always true.
+    /// Always `true`.
     ok: bool,
     /// The kind of database.
     backend: Backend,
-    /// From the beginning of the connect to the answer, in milliseconds.
+    /// From the start of the connect to the answer, in milliseconds.
     latency_ms: f64,
     /// The database server's version.
     server_version: String,
 }
 
-/// Opens a connection, asks for the server's version, closes it.
+/// Opens a connection, asks for the server's version and closes the connection.
 #[utoipa::path(
     get,
     path = poolgate_types::routes::CONNECTION_TEST,
     tag = "health",
     responses(
         (status = 200, description = "The database answers", body = Answer),
-        (status = 503, description = "It does not, or not within 2 s; `detail` says why", body = Problem),
+        (status = 503, description = "The database does not answer within 2 s; `detail` says why", body = Problem),
     )
 )]
 pub(super) async fn connection_test(State(poolgate): State<Poolgate>) -> Response {
-    // A caller that vanishes must not cut the test short for the others who wait for it.
+    // A caller that vanishes must not abort the test for the others that wait for it.
     let shared = std::sync::Arc::clone(poolgate.shared());
     let outcome = tokio::spawn(async move { shared.connection_test.run(shared.pool()).await })
         .await
-        .unwrap_or_else(|_| Err("the test was cut short".to_owned()));
+        .unwrap_or_else(|_| Err("the test was aborted".to_owned()));
     let mut response = match outcome {
         Ok(answer) => Json(answer).into_response(),
         Err(reason) => {
-            let detail = format!("The database cannot be used: {reason}.");
+            let detail = format!("The connection test failed: {reason}.");
             problem::with_retry_after(problem::unavailable(detail), 1)
         }
     };
@@ -94,7 +94,7 @@ async fn ask(pool: &dyn WatchedPool) -> Outcome {
     Ok(Answer { ok: true, backend, latency_ms, server_version: version })
 }
 
-/// What the database said. The log has it already, once: whoever asks often must not fill it.
+/// Maps the database's error. The log already has it once; frequent callers must not fill it.
 fn reason(error: &(dyn Error + Send + Sync + 'static)) -> String {
     let Failure { cause, .. } = Failure::of_connect(error);
     tracing::debug!(%cause, "Database connection test failed");

@@ -1,4 +1,4 @@
-//! Which other sites' pages may read answers: those that are allowed by name.
+//! CORS: which other sites' pages may read answers.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use tower_http::cors::{AllowCredentials, AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::settings::ServerSettings;
 
-/// How long browsers remember what was allowed.
+/// How long browsers cache a preflight.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
-/// Lets pages of `server.allowed_origins` read the answers; changes nothing where there are none.
+/// Lets pages of `server.allowed_origins` read the answers; does nothing if there are none.
 pub(super) fn layer(router: Router, server: &ServerSettings) -> Router {
     if server.allowed_origins.is_empty() {
         return router;
@@ -40,7 +40,7 @@ pub(super) fn layer(router: Router, server: &ServerSettings) -> Router {
     )
 }
 
-/// What the client and apps need, and those that are listed.
+/// The headers that the client and apps need, and the configured ones.
 fn headers(listed: &[String]) -> AllowHeaders {
     if listed.iter().any(|name| name == "*") {
         return AllowHeaders::mirror_request();

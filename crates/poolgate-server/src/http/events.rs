@@ -1,7 +1,7 @@
-//! The event stream: the config at once and on every change, for as long as the client likes.
+//! The event stream: the config at once and on every change.
 //!
-//! Configs and statuses are encoded once for all streams. A slow reader gets the newest document when it is ready for it, never a
-//! backlog.
+//! Each config and status is encoded once for all streams. A slow reader gets the newest document when it can read
+//! again, never a backlog.
 
 use std::{convert::Infallible, pin::Pin, sync::Arc, time::Duration};
 
@@ -27,25 +27,25 @@ use crate::{
     problem,
 };
 
-/// Time between heartbeats while a limit is enforced: its ttl is 10 s.
+/// Interval of heartbeats while a limit is enforced: the ttl is then 10 s.
 const HEARTBEAT_ENFORCED: Duration = Duration::from_secs(5);
-/// Time between heartbeats otherwise.
+/// Interval of heartbeats otherwise.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// Shortest time between two status events.
+/// Minimum time between two status events.
 const STATUS_INTERVAL: Duration = Duration::from_millis(500);
-/// Shortest wait of an `EventSource` before it connects again, in milliseconds.
+/// Minimum reconnect time of an `EventSource`, in milliseconds.
 const SHORTEST_RETRY: u64 = 1000;
-/// Time within which the clients come back after a cut, in milliseconds; longer for more of them than come back in a second.
+/// Reconnect window after a cut, in milliseconds; longer if more clients than this would return per second.
 const SHORTEST_RETURN: u32 = 2500;
 const RETURNS_PER_SECOND: u32 = 1000;
 
-/// What a stream may be asked for.
+/// Query parameters of the stream.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Wishes {
     /// `config`, `status`, or both with a comma. Default: `config`.
     topics: Option<String>,
-    /// A random id that the client made for itself, so that it is counted once: 1 to 64 characters of `A-Z a-z 0-9 - _`.
+    /// A random id that the client generates, so that it counts once: 1 to 64 characters of `A-Z a-z 0-9 - _`.
     client: Option<String>,
 }
 
@@ -57,8 +57,8 @@ pub(super) struct Wishes {
     params(Wishes),
     responses(
         (status = 200, description = "The stream", body = Vec<StreamEvent>, content_type = "text/event-stream"),
-        (status = 400, description = "A topic or client id that cannot be", body = Problem),
-        (status = 503, description = "As many streams are open as may be, in all or from this address", body = Problem),
+        (status = 400, description = "An invalid topic or client id", body = Problem),
+        (status = 503, description = "The limit of open streams is reached, in total or for this address", body = Problem),
     )
 )]
 pub(super) async fn events(
@@ -79,7 +79,7 @@ pub(super) async fn events(
         let limit = poolgate.settings().events.max_streams;
         return too_many(
             &poolgate,
-            &format!("{limit} event streams are open, as many as may be (events.max_streams)."),
+            &format!("The limit of {limit} open event streams is reached (events.max_streams)."),
         );
     };
     if shared.closing.is_cancelled() {
@@ -91,7 +91,7 @@ pub(super) async fn events(
         Ok(presence) => presence,
         Err(TooManyStreams) => {
             let detail = format!(
-                "{most} event streams are open from this address, as many as may be (events.max_streams_per_address)."
+                "The limit of {most} open event streams per address is reached (events.max_streams_per_address)."
             );
             return too_many(&poolgate, &detail);
         }
@@ -115,28 +115,28 @@ pub(super) async fn events(
     let mut response = Body::from_stream(frames).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    // Proxies that compress collect events until a block is full, unless they are told not to touch them.
+    // Compressing proxies buffer events until a block is full unless this forbids transformation.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
-    // nginx would collect them until its buffer is full.
+    // nginx buffers events unless this disables it.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
 }
 
-/// One event of the stream, as an `EventSource` hands it out.
+/// One event of the stream, as an `EventSource` reports it.
 #[derive(Debug, utoipa::ToSchema)]
-#[expect(dead_code, reason = "describes what is written as bytes")]
+#[expect(dead_code, reason = "only for the OpenAPI document; events are written as bytes")]
 struct StreamEvent {
     event: StreamEventKind,
     /// JSON: a ThrottlingConfig for `config`, a Status for `status`, `epoch`, `version` and `return_within_ms` for
     /// `heartbeat`, `return_within_ms` for `bye`.
     data: String,
-    /// With the first event: milliseconds after which to connect again.
+    /// With the first event: reconnect time in milliseconds.
     retry: Option<u64>,
 }
 
 #[derive(Debug, utoipa::ToSchema)]
 #[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "describes what is written as bytes")]
+#[expect(dead_code, reason = "only for the OpenAPI document; events are written as bytes")]
 enum StreamEventKind {
     Config,
     Status,
@@ -145,7 +145,7 @@ enum StreamEventKind {
 }
 
 impl Wishes {
-    /// Whether the status is wanted, and who wants it.
+    /// Whether the status is wanted, and the client's id.
     fn read(self) -> Result<(bool, Option<ClientId>), String> {
         let mut status = false;
         for topic in self.topics.as_deref().unwrap_or("config").split(',').map(str::trim) {
@@ -168,7 +168,7 @@ struct Subscription {
     closing: Pin<Box<WaitForCancellationFutureOwned>>,
     begun: bool,
     over: bool,
-    /// When the client last heard which config is in force.
+    /// When a config or heartbeat was last sent.
     beat: Instant,
     status_due: Instant,
     _permit: OwnedSemaphorePermit,
@@ -183,7 +183,7 @@ impl Subscription {
         }
         if !self.begun {
             self.begun = true;
-            // For those who leave it to their `EventSource`, which knows no jitter of its own.
+            // For clients that rely on their `EventSource`, which adds no jitter.
             let spread = self.poolgate.shared().gate.jitter().below(self.return_within_ms().into());
             let retry = SHORTEST_RETRY + spread;
             return Some([format!("retry: {retry}\n").as_bytes(), &self.newest_config()].concat().into());
@@ -208,7 +208,7 @@ impl Subscription {
         }
     }
 
-    /// Which config is in force, and how widely to spread the next connects if this stream breaks.
+    /// The current version, and the reconnect window.
     fn heartbeat(&self) -> Bytes {
         let at = self.config.borrow().config.at();
         event("heartbeat", &Heartbeat { at, return_within_ms: self.return_within_ms() })
@@ -228,7 +228,7 @@ impl Subscription {
     }
 }
 
-/// The next status, not before it is due; never where none is wanted.
+/// The next status, not before it is due; pending for ever if it is not wanted.
 async fn next_status(status: Option<&mut watch::Receiver<Arc<StatusDocument>>>, due: Instant) -> Option<Bytes> {
     let status = status?;
     time::sleep_until(due).await;
@@ -236,7 +236,7 @@ async fn next_status(status: Option<&mut watch::Receiver<Arc<StatusDocument>>>, 
     Some(status.borrow_and_update().event.clone())
 }
 
-/// One address leaves half of the connections to others, whatever the setting says.
+/// One address leaves half of the connections to others, even if the setting is higher.
 fn most_per_address(settings: &Settings) -> u32 {
     settings.events.max_streams_per_address.min(settings.server.max_connections.div_ceil(2))
 }

@@ -1,4 +1,4 @@
-//! Cleans the pool up when asked: the safe steps for anybody, those that are opted in for the admin.
+//! Runs a cleanup on request: the safe steps for everyone, the enabled further steps for the admin.
 
 use axum::{
     Json,
@@ -19,20 +19,20 @@ use crate::{
     settings::Secret,
 };
 
-/// Observes, closes surplus idle connections, names suspiciously old leases; with the admin token also revokes leases,
-/// cancels statements and ends sessions, as far as that is opted in. Once in 10 s without the token, and once with it; ten
-/// wrong tokens a minute from one address are answered, then none is.
+/// Observes, closes surplus idle connections and names suspiciously old leases. With the admin token also revokes
+/// leases, cancels statements and ends sessions, if these steps are enabled. Runs once in 10 s without the token, and
+/// once with it. Ten wrong tokens a minute from one address get 401, further ones 429.
 #[utoipa::path(
     post,
     path = poolgate_types::routes::FORCE_CLEANUP,
     tag = "health",
     security((), ("admin_token" = [])),
     responses(
-        (status = 200, description = "What it did", body = CleanupReport),
+        (status = 200, description = "The report", body = CleanupReport),
         (status = 401, description = "A wrong token", body = Problem),
         (status = 403, description = "A request from another site", body = Problem),
-        (status = 429, description = "One ran a moment ago, or too many wrong tokens came", body = Problem),
-        (status = 503, description = "It was cut off by the server's end", body = Problem),
+        (status = 429, description = "A cleanup ran a moment ago, or too many wrong tokens arrived", body = Problem),
+        (status = 503, description = "The server's shutdown aborted it", body = Problem),
     )
 )]
 pub(super) async fn force_cleanup(
@@ -42,7 +42,7 @@ pub(super) async fn force_cleanup(
 ) -> Response {
     let shared = Arc::clone(poolgate.shared());
     let reach = reach(&headers, poolgate.settings().server.admin_token.as_ref());
-    // Whoever guesses is told nothing any more, not even that a guess was right.
+    // After too many guesses every token gets this answer, so that a right guess stays unknown.
     if headers.contains_key(header::AUTHORIZATION) {
         let sender = shared.gate.sender(&extensions, &headers).map(|sender| sender.address);
         match shared.guesses.judge(sender, reach.is_ok(), shared.uptime()) {
@@ -54,7 +54,7 @@ pub(super) async fn force_cleanup(
     let Ok(reach) = reach else { return unauthorized(false) };
     let mut response = match shared.cleaner.admit_manual(reach) {
         Ok(admitted) => {
-            // In a task of its own: it goes on when whoever asked has left.
+            // In a task of its own, which continues when the caller disconnects.
             let run = tokio::spawn(async move { shared.cleaner.run(shared.pool(), admitted).await });
             match run.await {
                 Ok(report) => Json(report).into_response(),
@@ -62,7 +62,7 @@ pub(super) async fn force_cleanup(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "cleanup_cut_off",
                     "Service Unavailable",
-                    "The cleanup was cut off by the server's end.",
+                    "The server's shutdown aborted the cleanup.",
                 ),
             }
         }
@@ -76,30 +76,30 @@ pub(super) async fn force_cleanup(
     response
 }
 
-/// No token: the safe steps. The right one: all. Anything else is an attempt.
+/// Without a token: the safe steps. With the right one: all. Anything else is a wrong guess.
 fn reach(headers: &HeaderMap, token: Option<&Secret>) -> Result<Reach, ()> {
     let Some(given) = headers.get(header::AUTHORIZATION) else { return Ok(Reach::Safe) };
     let token = token.ok_or(())?;
     let (scheme, given) = given.to_str().ok().and_then(|value| value.split_once(' ')).ok_or(())?;
-    // Takes equally long however much of the token is right.
+    // Takes equally long for every wrong token.
     let right = given.trim().as_bytes().ct_eq(token.expose().as_bytes());
     if scheme.eq_ignore_ascii_case("bearer") && bool::from(right) { Ok(Reach::OptedIn) } else { Err(()) }
 }
 
 fn too_many_guesses(wait: Duration) -> Response {
     let seconds = wait.as_secs_f64().ceil() as u64;
-    problem::too_many("too_many_guesses", "Too many wrong tokens came from this address.", seconds)
+    problem::too_many("too_many_guesses", "Too many wrong tokens arrived from this address.", seconds)
 }
 
 fn unauthorized(log: bool) -> Response {
     if log {
-        tracing::warn!("Connection pool cleanup refused: wrong token");
+        tracing::warn!("Connection pool cleanup refused: the token is wrong");
     }
     let mut response = problem::response(
         StatusCode::UNAUTHORIZED,
         "unauthorized",
         "Unauthorized",
-        "The token is wrong, or none is set (server.admin_token). Without a token the safe steps run.",
+        "The token is wrong, or server.admin_token is not set. Requests without a token run the safe steps.",
     );
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     response
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_right_token_reaches_further() {
+    fn only_the_right_token_allows_further_steps() {
         let token = Some("correct horse battery");
         assert_eq!(reach_with(None, token), Ok(Reach::Safe));
         assert_eq!(reach_with(Some("Bearer correct horse battery"), token), Ok(Reach::OptedIn));

@@ -1,4 +1,4 @@
-//! Wrong tokens: so many may come from one address, and the log does not drown in them.
+//! Counts wrong tokens: limits guesses per address and the log lines about them.
 
 use std::{
     collections::HashMap,
@@ -8,21 +8,21 @@ use std::{
 
 use crate::address::AddressKey;
 
-/// Wrong tokens of one address within [`PERIOD`] that are answered as such.
+/// Wrong tokens of one address within [`PERIOD`] that get 401.
 const MOST: u32 = 10;
 const PERIOD: Duration = Duration::from_secs(60);
-/// Addresses that are remembered; beyond it the oldest is forgotten.
+/// Maximum number of remembered addresses; beyond it the oldest is dropped.
 const MOST_ADDRESSES: usize = 1000;
-/// Shortest time between two warnings.
+/// Minimum time between two warnings.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The wrong tokens of late.
+/// The recent wrong tokens.
 #[derive(Debug, Default)]
 pub(crate) struct Guesses(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// By address; `None`, where the server does not tell it, is one as well.
+    /// By address; requests without a known address share `None`.
     wrong: HashMap<Option<AddressKey>, Wrong>,
     warned: Option<Duration>,
 }
@@ -33,17 +33,17 @@ struct Wrong {
     count: u32,
 }
 
-/// What a token that came is worth.
+/// The verdict on a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Guess {
-    /// It counts for what it is; the log mentions it.
+    /// The token is evaluated; `log`: a warning is due.
     Counts { log: bool },
-    /// Too many wrong ones came; after this time it would count again.
+    /// Too many wrong tokens; tokens are evaluated again after `wait`.
     TooMany { wait: Duration },
 }
 
 impl Guesses {
-    /// A token came from this address, a right or a wrong one, at `now` since an origin of the caller's choice.
+    /// A token arrived from this address at `now`, measured from any fixed moment.
     pub(super) fn judge(&self, sender: Option<AddressKey>, is_right: bool, now: Duration) -> Guess {
         let State { wrong, warned } = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         wrong.retain(|_, wrong| now.saturating_sub(wrong.since) < PERIOD);
@@ -78,19 +78,23 @@ mod tests {
     }
 
     #[test]
-    fn ten_wrong_ones_a_minute_are_answered_and_then_not_even_the_right_one() {
+    fn ten_wrong_tokens_a_minute_are_evaluated_then_not_even_the_right_one() {
         let (guesses, at) = (Guesses::default(), Duration::from_secs);
         for second in 0..10 {
             assert!(matches!(guesses.judge(address(1), false, at(second)), Guess::Counts { .. }));
         }
         assert_eq!(guesses.judge(address(1), false, at(20)), Guess::TooMany { wait: at(40) });
         assert_eq!(guesses.judge(address(1), true, at(59)), Guess::TooMany { wait: at(1) });
-        assert_eq!(guesses.judge(address(2), true, at(59)), Guess::Counts { log: false }, "others are not touched");
+        assert_eq!(
+            guesses.judge(address(2), true, at(59)),
+            Guess::Counts { log: false },
+            "other addresses are not affected"
+        );
         assert_eq!(guesses.judge(address(1), true, at(60)), Guess::Counts { log: false });
     }
 
     #[test]
-    fn the_log_hears_of_it_every_ten_seconds() {
+    fn wrong_tokens_are_logged_every_ten_seconds() {
         let guesses = Guesses::default();
         let logged = (0..600_u32).filter(|number| {
             let now = Duration::from_millis(100) * *number;

@@ -9,14 +9,14 @@ use poolgate_types::Problem;
 
 use crate::{Poolgate, problem};
 
-/// All metrics; every counter is there from the start.
+/// All metrics; every counter exists from the start.
 #[utoipa::path(
     get,
     path = poolgate_types::routes::METRICS,
     tag = "operations",
     responses(
         (status = 200, description = "Prometheus text", body = String, content_type = "text/plain"),
-        (status = 404, description = "This process exports its metrics elsewhere, or not at all", body = Problem),
+        (status = 404, description = "This process has no Prometheus exporter", body = Problem),
     )
 )]
 pub(super) async fn metrics(State(poolgate): State<Poolgate>) -> Response {
@@ -28,7 +28,7 @@ pub(super) async fn metrics(State(poolgate): State<Poolgate>) -> Response {
             StatusCode::NOT_FOUND,
             "not_found",
             "No metrics here",
-            "This process has no metrics exporter, or exports elsewhere.",
+            "This process has no Prometheus exporter.",
         ),
     }
 }

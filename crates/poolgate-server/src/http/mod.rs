@@ -1,4 +1,4 @@
-//! The HTTP interface: the health routes for any app, and the whole server's router.
+//! The HTTP interface: the health routes for any app, and the router of a standalone server.
 
 mod app;
 mod connection_test;
@@ -24,7 +24,7 @@ pub use self::app::app;
 pub(crate) use self::{connection_test::ConnectionTest, guesses::Guesses};
 use crate::{Poolgate, problem};
 
-/// The health routes with what protects them: cross-site requests are refused, other sites read where they are allowed.
+/// The health routes with their protection: cross-site requests are refused, allowed origins may read.
 pub(crate) fn routes(poolgate: &Poolgate) -> Router {
     let server = &poolgate.settings().server;
     cors::layer(security::refuse_cross_site(bare_routes(poolgate), server), server)
@@ -35,7 +35,7 @@ fn bare_routes(poolgate: &Poolgate) -> Router {
     router.with_state(poolgate.clone())
 }
 
-/// Every route with its methods; the rest of the methods is answered 405.
+/// All routes with their methods; other methods get 405.
 fn table() -> Vec<(&'static str, MethodRouter<Poolgate>)> {
     let get_only =
         |methods: MethodRouter<Poolgate>| methods.fallback(async || problem::method_not_allowed("GET, HEAD"));

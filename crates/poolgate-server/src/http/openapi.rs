@@ -1,4 +1,4 @@
-//! The interface's description, from the code that implements it.
+//! The OpenAPI document, generated from the code.
 
 use std::sync::LazyLock;
 
@@ -54,7 +54,7 @@ pub(super) async fn openapi(State(poolgate): State<Poolgate>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], document.as_str()).into_response()
 }
 
-/// What every route has in common, and what the macros cannot say.
+/// What all routes have in common and the macros cannot state.
 fn complete(document: utoipa::openapi::OpenApi) -> Value {
     let mut document = serde_json::to_value(document).unwrap_or_default();
     let operations = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
@@ -84,40 +84,40 @@ fn complete(document: utoipa::openapi::OpenApi) -> Value {
 
 const PROBLEM_SCHEMA: &str = "#/components/schemas/Problem";
 
-/// A failure that the layers around the routes answer with.
+/// A failure from the layers around the routes.
 struct Failure {
     status: &'static str,
     name: &'static str,
     description: &'static str,
-    /// Only of routes that read a body.
+    /// Only for routes that read a body.
     of_bodies: bool,
-    /// Only of routes behind the gate.
+    /// Only for routes behind the gate.
     of_the_gate: bool,
 }
 
 const FAILURES: [Failure; 9] = [
-    failure("403", "Forbidden", "Another site's page sent it, or it names a host that is not the server's"),
-    failure("405", "MethodNotAllowed", "The path has other methods; Allow lists them"),
-    Failure { of_bodies: true, ..failure("408", "BodyTimeout", "The body did not come in time (server.body_timeout)") },
+    failure("403", "Forbidden", "A page of another site sent it, or its host is not one of the server's"),
+    failure("405", "MethodNotAllowed", "The path does not support this method; Allow lists the supported ones"),
+    Failure {
+        of_bodies: true,
+        ..failure("408", "BodyTimeout", "The body did not arrive in time (server.body_timeout)")
+    },
     Failure { of_bodies: true, ..failure("413", "BodyTooLarge", "The body is larger than server.max_body_bytes") },
     failure("431", "HeadTooLarge", "Target and header fields are larger than server.max_header_bytes"),
-    Failure {
-        of_the_gate: true,
-        ..failure("429", "QuotaExceeded", "This client sent more than its share; see Retry-After")
-    },
-    failure("500", "Internal", "A fault of the program"),
+    Failure { of_the_gate: true, ..failure("429", "QuotaExceeded", "This client exceeded its quota; see Retry-After") },
+    failure("500", "Internal", "An error of the program; see its log"),
     Failure {
         of_the_gate: true,
         ..failure("503", "Unavailable", "The gate is full or the database does not answer; see Retry-After")
     },
-    failure("504", "RequestTimeout", "There was no answer within server.request_timeout"),
+    failure("504", "RequestTimeout", "No answer within server.request_timeout"),
 ];
 
 const fn failure(status: &'static str, name: &'static str, description: &'static str) -> Failure {
     Failure { status, name, description, of_bodies: false, of_the_gate: false }
 }
 
-/// Adds the common failures, and says of those that are described what they are sent as.
+/// Adds the common failures, and the media types of the described ones.
 fn describe_failures(operation: &mut Value) {
     let has_body = operation.get("requestBody").is_some();
     let is_gated = operation["tags"].as_array().is_some_and(|tags| tags.contains(&demo::GATED_TAG.into()));

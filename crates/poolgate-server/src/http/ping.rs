@@ -1,4 +1,4 @@
-//! Is the process alive? Touches nothing: no lock, no pool, no database.
+//! Whether the process is alive. Uses no lock, no pool and no database.
 
 use axum::{Json, extract::State, response::IntoResponse};
 use http::header;
@@ -17,7 +17,7 @@ pub(super) async fn ping(State(poolgate): State<Poolgate>) -> impl IntoResponse 
     alive(&poolgate)
 }
 
-/// The same for orchestrators: never depends on the database.
+/// The same for orchestrators; never depends on the database.
 #[utoipa::path(
     get,
     path = poolgate_types::routes::LIVEZ,

@@ -1,4 +1,4 @@
-//! Should this process get traffic?
+//! Whether this process should get traffic.
 
 use axum::{
     Json,
@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use crate::{Poolgate, problem};
 
-/// Ready after the start-up work and the database's first sign of life, until the shutdown begins; not while nobody has been
-/// able to use the database for `monitor.unready_after`.
+/// 200 from the end of the start-up work and the first answer of the database until the shutdown begins; 503 also while
+/// the database has been unusable for longer than `monitor.unready_after`.
 #[utoipa::path(
     get,
     path = poolgate_types::routes::READYZ,

@@ -1,4 +1,4 @@
-//! Everything an operator wants to see, from one published snapshot: looking costs no query.
+//! The status document, from one published snapshot: reading it causes no query.
 
 use axum::{
     extract::State,
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{Poolgate, problem};
 
-/// The status; 503 only when the database does not answer, and then with the same members.
+/// The status; 503 only if the database does not answer, with the same members.
 #[utoipa::path(
     get,
     path = poolgate_types::routes::STATUS,
@@ -36,7 +36,7 @@ pub(super) async fn status(State(poolgate): State<Poolgate>) -> Response {
     response
 }
 
-/// A problem document with the status's members beside its own.
+/// A problem document with the members of the status.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct SilentStatus {
     #[serde(flatten)]

@@ -1,4 +1,4 @@
-//! The config, for clients that poll.
+//! The config for clients that poll.
 
 use axum::{
     extract::State,
@@ -9,20 +9,21 @@ use poolgate_types::ThrottlingConfig;
 
 use crate::Poolgate;
 
-/// Long enough for an edge cache to help, short enough not to matter; old news is better than none.
+/// Long enough for an edge cache to help, and short enough to do no harm; while the server fails an old config is
+/// better than none.
 const CACHE: HeaderValue = HeaderValue::from_static("max-age=1, stale-if-error=60");
 const VARY: HeaderValue = HeaderValue::from_static("Origin");
 
-/// The config in force: the same bytes for every client, so that it can be cached.
+/// The current config: the same bytes for every client, so that it can be cached.
 #[utoipa::path(
     get,
     path = poolgate_types::routes::THROTTLING_CONFIG,
     tag = "health",
-    params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of the config that the client has")),
+    params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of the client's config")),
     responses(
-        (status = 200, description = "The config in force", body = ThrottlingConfig,
+        (status = 200, description = "The current config", body = ThrottlingConfig,
             headers(("ETag" = String, description = "`\"<epoch>-<version>\"`"))),
-        (status = 304, description = "The client has it already"),
+        (status = 304, description = "The client's config is current"),
     )
 )]
 pub(super) async fn throttling_config(
@@ -47,7 +48,7 @@ pub(super) async fn throttling_config(
     response
 }
 
-/// `If-None-Match` as RFC 9110 has it: a list, compared weakly.
+/// Compares `If-None-Match` as RFC 9110 defines it: a list, weak comparison.
 fn is_current(headers: &HeaderMap, etag: &HeaderValue) -> bool {
     let etag = etag.as_bytes();
     headers

@@ -1,21 +1,21 @@
-//! Which values are possible.
+//! The valid range of every setting.
 
 use std::{fmt, ops::RangeInclusive, time::Duration};
 
 use super::{Settings, mask, origin};
 
-/// A value that is not possible.
+/// An invalid value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {problem}")]
 pub struct InvalidValue {
-    /// The key, as in the file: `pool.size`.
+    /// The key as in the file: `pool.size`.
     pub key: &'static str,
-    /// What is wrong, and what would be right.
+    /// What is wrong, and what is valid.
     pub problem: String,
 }
 
 impl Settings {
-    /// Checks every value against its range, and those that depend on each other.
+    /// Checks every value against its range and against related settings.
     ///
     /// # Errors
     ///
@@ -62,8 +62,9 @@ impl Settings {
         match &server.admin_token {
             Some(token) if !is_sendable(token.expose()) => Err(InvalidValue {
                 key: "server.admin_token",
-                problem: "must be 16 characters or more that a header can carry: visible ASCII, and blanks only inside"
-                    .to_owned(),
+                problem:
+                    "must have at least 16 characters that are valid in a header: visible ASCII, and spaces only inside"
+                        .to_owned(),
             }),
             Some(_) | None => Ok(()),
         }
@@ -77,8 +78,7 @@ impl Settings {
         }
         for (index, name) in self.server.allowed_headers.iter().enumerate() {
             if name != "*" && name.parse::<http::HeaderName>().is_err() {
-                let problem =
-                    in_list(index, name, "not the name of a header field, such as traceparent, nor `*` for all");
+                let problem = in_list(index, name, "neither a header name, such as traceparent, nor `*` for all");
                 return Err(InvalidValue { key: "server.allowed_headers", problem });
             }
         }
@@ -91,7 +91,7 @@ impl Settings {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if name.is_empty() || name.len() > 40 || !name.chars().all(plain) {
             let given = mask::word(name).unwrap_or_else(|| "the value".to_owned());
-            let problem = format!("{given} is not 1 to 40 letters, digits, `-`, `_` and `.`");
+            let problem = format!("{given} must have 1 to 40 letters, digits, `-`, `_` and `.`");
             return Err(InvalidValue { key: "database.application_name", problem });
         }
         time("database.statement_timeout", database.statement_timeout, Duration::ZERO..=24 * HOUR)?;
@@ -132,7 +132,8 @@ impl Settings {
         if watch.url.is_some() && self.demo.enabled {
             return Err(InvalidValue {
                 key: "watch.url",
-                problem: "the demo needs a pool of its own; a server that watches has none".to_owned(),
+                problem: "the demo needs a pool, but a server with watch.url has none: remove one of the two settings"
+                    .to_owned(),
             });
         }
         let Self { sizing, cleanup, .. } = self;
@@ -144,7 +145,7 @@ impl Settings {
             ("cleanup.terminate", cleanup.terminate),
         ] {
             if watch.url.is_some() && opted_in {
-                let problem = "a server that watches (watch.url) has no pool of its own that this could act on";
+                let problem = "needs a pool, but a server with watch.url has none";
                 return Err(InvalidValue { key, problem: problem.to_owned() });
             }
         }
@@ -163,9 +164,9 @@ impl Settings {
             ("thresholds.warning", thresholds.warning),
             ("thresholds.critical", thresholds.critical),
         ] {
-            // Written so that what is not a number fails.
+            // Written so that NaN fails.
             if !(value > below && value <= 100.0) {
-                return Err(InvalidValue { key, problem: format!("{value} is not above {below} and up to 100") });
+                return Err(InvalidValue { key, problem: format!("{value} must be above {below} and at most 100") });
             }
             below = value;
         }
@@ -173,7 +174,7 @@ impl Settings {
     }
 }
 
-/// Core size and overflow together, as `PoolConfig::check` has it.
+/// The sum of core size and overflow, with the limit of `PoolConfig::check`.
 const MOST_CONNECTIONS: u32 = 10_000;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -195,10 +196,11 @@ fn within<T: PartialOrd + fmt::Debug>(
     if range.contains(value) {
         return Ok(());
     }
-    Err(InvalidValue { key, problem: format!("{value:?} is not between {:?} and {:?}", range.start(), range.end()) })
+    Err(InvalidValue { key, problem: format!("{value:?} must be from {:?} to {:?}", range.start(), range.end()) })
 }
 
-/// Which entry of a list, and what is wrong with it. One that is no plain word is not repeated: it may be a URL.
+/// The invalid entry of a list, and what is wrong with it. Only plain words are repeated: the entry may be a URL with a
+/// password.
 fn in_list(index: usize, entry: &str, problem: &str) -> String {
     format!("{}: {problem}", mask::word(entry).unwrap_or_else(|| format!("entry {}", index + 1)))
 }
@@ -215,16 +217,16 @@ mod tests {
     fn key_of(change: impl FnOnce(&mut Settings)) -> &'static str {
         let mut settings = Settings::default();
         change(&mut settings);
-        settings.check().expect_err("a value that is not possible").key
+        settings.check().expect_err("an invalid value").key
     }
 
     #[test]
-    fn the_defaults_are_possible() {
+    fn the_defaults_are_valid() {
         assert_eq!(Settings::default().check(), Ok(()));
     }
 
     #[test]
-    fn what_is_not_possible_names_its_key() {
+    fn an_invalid_value_names_its_key() {
         assert_eq!(key_of(|s| s.pool.size = 0), "pool.size");
         assert_eq!(key_of(|s| s.pool.max_lifetime = Duration::from_millis(1)), "pool.max_lifetime");
         assert_eq!(key_of(|s| s.database.application_name = "my app".to_owned()), "database.application_name");

@@ -1,16 +1,16 @@
-//! Durations as people write them: `"500ms"`, `"30s"`, `"10m"`.
+//! Durations with a unit: `"500ms"`, `"30s"`, `"10m"`.
 
 use std::{fmt, time::Duration};
 
 use jiff::SignedDuration;
 use serde::{Deserializer, Serializer, de};
 
-/// Writes a duration the way [`deserialize`] reads it.
+/// Writes a duration in the format that [`deserialize`] reads.
 pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&Friendly(*duration))
 }
 
-/// Reads a duration with its unit. A bare number is an error: nobody should have to guess whether it means seconds.
+/// Reads a duration with its unit. A bare number is an error, because its unit would be a guess.
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     struct Visitor;
 

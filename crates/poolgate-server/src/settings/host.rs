@@ -1,4 +1,4 @@
-//! Names under which the server is reached: `app.example`, `app.example:8443`, `*.app.example`, `10.0.0.0/8`, `*`.
+//! Patterns of the server's host names: `app.example`, `app.example:8443`, `*.app.example`, `10.0.0.0/8`, `*`.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::Network;
 
-/// One or more names that a request's `Host` may have.
+/// A pattern for the `Host` of requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPattern(Kind);
 
@@ -14,13 +14,13 @@ pub struct HostPattern(Kind);
 enum Kind {
     /// `*`: every name.
     Any,
-    /// `app.example`, or with `subdomains` all that end in it. Without a port with any.
+    /// `app.example`, or with `subdomains` every name that ends in it. Without a port every port matches.
     Name { name: String, port: Option<u16>, subdomains: bool },
-    /// Addresses, with any port.
+    /// A range of addresses, with any port.
     Network(Network),
 }
 
-/// Neither a name nor an address.
+/// Neither a name nor an address range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a name such as app.example, app.example:8443, *.app.example, a network such as 10.0.0.0/8, or *")]
 pub struct InvalidHostPattern;
@@ -35,8 +35,8 @@ impl HostPattern {
         }
     }
 
-    /// Whether pages of this origin are the server's own: one by that name, at the port that is named or at the scheme's own.
-    /// `*` and networks say where requests come in, not whose the pages there are.
+    /// Whether pages of this origin are the server's own: the host matches, and the port is the named one or the
+    /// scheme's default. `*` and networks only describe where requests arrive, so they match no page.
     pub(crate) fn owns(&self, origin: &Host<'_>) -> bool {
         matches!(&self.0, Kind::Name { port, .. } if *port == origin.port) && self.names(origin.name)
     }
@@ -96,10 +96,10 @@ impl Serialize for HostPattern {
     }
 }
 
-/// `name[:port]`, as a `Host` header or an origin has it.
+/// `name[:port]`, as in a `Host` header or an origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Host<'a> {
-    /// Without the dot that a complete name may end in; an IPv6 address in its brackets.
+    /// Without the trailing dot of a complete name; an IPv6 address keeps its brackets.
     pub(crate) name: &'a str,
     pub(crate) port: Option<u16>,
 }
@@ -119,7 +119,7 @@ impl<'a> Host<'a> {
         (is_fine && !name.is_empty()).then_some(host)
     }
 
-    /// Where the name is an address.
+    /// The address, if the name is one.
     pub(crate) fn address(&self) -> Option<IpAddr> {
         let inside = self.name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         inside.map_or_else(
@@ -128,7 +128,7 @@ impl<'a> Host<'a> {
         )
     }
 
-    /// Whether only this machine itself can be meant, whatever a name server says.
+    /// Whether it means this machine on every name server.
     pub(crate) fn is_loopback(&self) -> bool {
         self.name.eq_ignore_ascii_case("localhost")
             || self.address().is_some_and(|address| address.to_canonical().is_loopback())
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn only_names_own_pages() {
+    fn only_names_match_pages() {
         let owns = |pattern: &str, origin: &str| {
             pattern.parse::<HostPattern>().expect("a pattern").owns(&Host::parse(origin).expect("a host"))
         };
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pattern_is_refused() {
+    fn invalid_patterns_are_refused() {
         for text in ["", "https://app.example", "app.example/path", "a b", "app.*", "*.", "**", "app.example:", "a@b"] {
             assert_eq!(text.parse::<HostPattern>(), Err(InvalidHostPattern), "{text}");
         }

@@ -1,4 +1,4 @@
-//! Lists that an environment variable can hold as well: `a, b, c`.
+//! Lists that an environment variable can also hold: `a, b, c`.
 
 use std::{fmt, marker::PhantomData, str::FromStr};
 

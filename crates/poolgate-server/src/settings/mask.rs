@@ -1,7 +1,7 @@
-//! What may be shown of a text that may hold a password.
+//! Decides what to show of a text that may contain a password.
 //!
-//! People write passwords into URLs without escaping them, forget a slash, or hand a URL to the wrong setting. So nothing
-//! is shown because it does not look like a password, but only what is certain to be something else.
+//! Users forget to escape passwords in URLs, forget a slash, or pass a URL to the wrong setting. So a text is shown
+//! only if it is certainly no password, never because it does not look like one.
 
 use std::fmt;
 
@@ -9,14 +9,14 @@ use poolgate_types::Backend;
 
 use super::scheme;
 
-/// What is shown instead of what is hidden.
+/// Replaces hidden text.
 pub(crate) const HIDDEN: &str = "********";
 
-/// Longest value that a message repeats.
+/// Maximum length of a value that a message repeats.
 const LONGEST_WORD: usize = 40;
 
-/// A URL as far as it can hold no part of a password: its scheme, and behind it user, host, port and database where the
-/// whole of it can be read in one way only. Query parameters are never shown: they can hold a password as well.
+/// The parts of a URL that cannot contain a password: the scheme, and user, host, port and database if the whole URL
+/// can be read in only one way. Query parameters are never shown, because they can contain a password.
 pub(super) fn url(url: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let Some((scheme, rest)) = url.split_once(':').filter(|(scheme, _)| scheme::is_known(scheme)) else {
         return f.write_str(HIDDEN);
@@ -34,7 +34,7 @@ pub(super) fn url(url: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
 }
 
-/// The user, where a password follows, and the place: `host:port/database`.
+/// The user, if a password follows, and `host:port/database`.
 fn place(rest: &str) -> Option<(Option<&str>, &str)> {
     let (before, after) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
     // Then `?` or `#` may belong to a password.
@@ -54,7 +54,7 @@ fn file(rest: &str) -> Option<&str> {
     let drive = path.trim_start_matches('/');
     let has_drive = drive.as_bytes().first().is_some_and(u8::is_ascii_alphabetic) && drive[1..].starts_with(':');
     let colons = path.matches(':').count();
-    // Otherwise it may be another database's URL under the wrong scheme.
+    // Otherwise it may be another database's URL with the wrong scheme.
     let is_path = colons == usize::from(has_drive) || path == ":memory:";
     (is_path && !path.contains('@') && !after.contains('@')).then_some(path)
 }
@@ -75,12 +75,12 @@ fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
 }
 
-/// A value for a message, in quotes, if it is a short word: such a one is no URL.
+/// A value in quotes for a message, if it is a short word, which cannot be a URL.
 pub(crate) fn word(text: &str) -> Option<String> {
     (!text.is_empty() && text.len() <= LONGEST_WORD && is_plain(text)).then(|| format!("`{text}`"))
 }
 
-/// A path for a message, unless it looks like a URL or holds what only a URL would.
+/// A path for a message, unless it looks like a URL or contains characters of one.
 pub(crate) fn path(path: &std::path::Path) -> String {
     let text = path.to_string_lossy();
     let begins_as_url = text.split_once(':').is_some_and(|(scheme, _)| scheme::is_known(scheme));
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_read_in_one_way_only_is_shown() {
+    fn an_unambiguous_url_is_shown() {
         for (url, shown) in [
             ("postgres://app:hunter2@db:5432/shop", "postgres://app:********@db:5432/shop"),
             ("postgres://app:hunter2@db/shop?password=hunter2#x", "postgres://app:********@db/shop"),
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_belong_to_a_password_is_hidden() {
+    fn possible_parts_of_a_password_are_hidden() {
         for url in [
             "postgres:/app:hunter2@h/d",
             "postgres:app:hunter2@h/d",

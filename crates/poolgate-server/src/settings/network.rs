@@ -11,13 +11,13 @@ pub struct Network {
     prefix: u8,
 }
 
-/// Not an address, nor an address with a prefix length.
+/// Neither an address nor an address with a prefix length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected an address or a network such as 10.0.0.0/8")]
 pub struct InvalidNetwork;
 
 impl Network {
-    /// Whether the address lies inside. An IPv4 address mapped into IPv6 counts as the IPv4 address.
+    /// Whether the range contains the address. An IPv4 address mapped into IPv6 counts as the IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address.to_canonical(), address.to_canonical()) {
             (IpAddr::V4(network), IpAddr::V4(address)) => {
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_is_refused() {
+    fn invalid_networks_are_refused() {
         for text in ["", "10.0.0.0/33", "10.0.0/8", "example.org", "::1/129", "10.0.0.0/-1"] {
             assert_eq!(text.parse::<Network>(), Err(InvalidNetwork), "{text}");
         }

@@ -2,19 +2,19 @@
 
 use http::Uri;
 
-/// Why an entry can never match what a browser sends; `None` where it can.
+/// Why an entry can never match an origin from a browser; `None` if it can.
 pub(super) fn problem(origin: &str) -> Option<&'static str> {
-    // What Android's web view sends for pages in the app itself.
+    // The origin that Android's web view sends for an app's own pages.
     if origin == "file://" {
         return None;
     }
     if origin.eq_ignore_ascii_case("null") {
-        return Some("`null` is the origin of every sandboxed page, also of a stranger's, and cannot be allowed");
+        return Some("`null` is the origin of all sandboxed pages, also of other sites, and cannot be allowed");
     }
     let Some((scheme, place)) = origin.split_once("://") else { return Some(NO_ORIGIN) };
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_lowercase())
         && scheme.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c));
-    // The parser of targets knows no schemes but those of the web in every form; the host's form is the same.
+    // The parser fully supports only the schemes of the web; the form of the host is the same.
     let Ok(uri) = format!("http://{place}").parse::<Uri>() else { return Some(NO_ORIGIN) };
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     if !is_scheme || authority != place || place.contains(['@', '*']) {
@@ -23,11 +23,11 @@ pub(super) fn problem(origin: &str) -> Option<&'static str> {
     let own_port = match scheme {
         "http" => ":80",
         "https" => ":443",
-        // Browsers leave the hosts of other schemes as they are.
+        // Browsers do not normalise hosts of other schemes.
         _ => return None,
     };
     let is_as_sent = !place.ends_with(own_port) && !place.bytes().any(|byte| byte.is_ascii_uppercase());
-    (!is_as_sent).then_some("browsers send origins in lower case and without their scheme's own port")
+    (!is_as_sent).then_some("browsers send origins in lower case and without the scheme's default port")
 }
 
 const NO_ORIGIN: &str = "an origin is a scheme, a host and perhaps a port, such as https://app.example or \
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn origins_of_sites_and_of_apps_are_possible() {
+    fn origins_of_sites_and_of_apps_are_valid() {
         for origin in [
             "https://app.example",
             "http://localhost:3000",
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_browser_sends_is_refused() {
+    fn origins_that_no_browser_sends_are_refused() {
         for origin in [
             "*",
             "null",

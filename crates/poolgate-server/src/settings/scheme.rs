@@ -1,9 +1,9 @@
-//! The schemes of database URLs, as different as frameworks write them.
+//! The schemes of database URLs in the spellings of common frameworks.
 
 use poolgate_types::Backend;
 
-/// The kind of database that a pool can have. Schemes are read in any case; a driver's name behind a `+`, as SQLAlchemy
-/// and others write it, says nothing about the database.
+/// The kind of database behind a pool URL. Schemes are case-insensitive; a driver's name after a `+`, as in SQLAlchemy,
+/// is ignored.
 pub(super) fn backend(scheme: &str) -> Option<Backend> {
     let scheme = without_driver(scheme);
     let is = |name: &str| scheme.eq_ignore_ascii_case(name);
@@ -14,12 +14,12 @@ pub(super) fn backend(scheme: &str) -> Option<Backend> {
     }
 }
 
-/// Whether a URL may begin so: one for a pool, or one of a source that can be watched.
+/// Whether a URL with this scheme is one for a pool or for a watched source.
 pub(super) fn is_known(scheme: &str) -> bool {
     backend(scheme).is_some() || is_pgbouncer(scheme)
 }
 
-/// Whether it is that of a PgBouncer that is watched.
+/// Whether it is the scheme of a watched PgBouncer.
 pub(super) fn is_pgbouncer(scheme: &str) -> bool {
     without_driver(scheme).eq_ignore_ascii_case("pgbouncer")
 }

@@ -1,4 +1,4 @@
-//! Values that must never be shown: the admin token, and the password inside a database URL.
+//! Values that must never be shown: the admin token and the password in a database URL.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use tracing::subscriber::NoSubscriber;
 
 use super::mask::{self, HIDDEN};
 
-/// A token. `Debug`, `Serialize` and every message show asterisks.
+/// A token. `Debug`, `Serialize` and all messages show asterisks.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -19,7 +19,7 @@ impl Secret {
         Self(token.into())
     }
 
-    /// The token itself; for comparing, not for showing.
+    /// The token itself, for comparing only.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -39,12 +39,12 @@ impl Serialize for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Files that hold a secret end in a line break.
+        // Files with a secret usually end in a line break.
         String::deserialize(deserializer).map(|token| Self(token.trim().to_owned()))
     }
 }
 
-/// Where the database is: `postgres://user:password@host/name` or `sqlite://file.db`. Shown without its password.
+/// The database URL: `postgres://user:password@host/name` or `sqlite://file.db`. Shown without its password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl {
     backend: Backend,
@@ -52,11 +52,11 @@ pub struct DatabaseUrl {
 }
 
 impl DatabaseUrl {
-    /// Checks it as [`any_options`] reads it.
+    /// Parses it with [`any_options`].
     ///
     /// # Errors
     ///
-    /// [`InvalidAddress`], which says what would be right and repeats no password.
+    /// [`InvalidAddress`], which says what is valid and repeats no password.
     pub fn new(url: impl AsRef<str>) -> Result<Self, InvalidAddress> {
         let url = url.as_ref().trim().to_owned();
         let options = quietly(|| any_options(&url))?;
@@ -72,13 +72,13 @@ impl DatabaseUrl {
         self.backend
     }
 
-    /// The URL with its password; for connecting, not for showing.
+    /// The URL with its password, for connecting only.
     pub fn expose(&self) -> &str {
         &self.url
     }
 }
 
-/// Checks without the warnings that come when the URL is used.
+/// Parses it without the warnings that are logged when it is used.
 pub(super) fn quietly<T>(check: impl FnOnce() -> T) -> T {
     tracing::subscriber::with_default(NoSubscriber::default(), check)
 }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_of_a_database_is_refused_without_repeating_it() {
+    fn invalid_database_urls_are_refused_without_repeating_them() {
         for url in
             ["mysql://app:hunter2@db/shop", "shop.db", "postgres:/app:hunter2@db/shop", "postgres:app:hunter2@db/d"]
         {

@@ -1,4 +1,4 @@
-//! `watch.*`: a source elsewhere, for apps in any language.
+//! `watch.*`: watching another source, for apps in any language.
 
 use std::fmt;
 
@@ -9,19 +9,20 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::{mask, scheme, secret};
 
-/// `watch.*`: watching a source elsewhere instead of having a pool.
+/// `watch.*`: watching another source instead of having a pool.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct WatchSettings {
-    /// `pgbouncer://user@host:6432/DATABASE` or `postgres://user@host/DATABASE`. Default: none, the server has a pool.
+    /// `pgbouncer://user@host:6432/DATABASE` or `postgres://user@host/DATABASE`. Default: none; the server has a pool.
     pub url: Option<WatchUrl>,
-    /// Connections that can work at the same time, 1 to 100,000. Default: what the source allows. For PostgreSQL set it
-    /// to what the apps' pools have together.
+    /// Maximum number of connections that work at the same time, 1 to 100,000. Default: the source's limit. For
+    /// PostgreSQL set it to the sum of the apps' pools.
     pub capacity: Option<u32>,
-    /// PostgreSQL: only sessions whose `application_name` begins so count. Default: all of the database.
+    /// PostgreSQL: counts only sessions whose `application_name` has this prefix. Default: all sessions of the
+    /// database.
     pub application: Option<String>,
-    /// PgBouncer: transactions that a browser's request makes on average, 0.01 to 1,000. Default: 1.
+    /// PgBouncer: mean number of transactions per request, 0.01 to 1,000. Default: 1.
     pub transactions_per_request: f64,
 }
 
@@ -31,11 +32,11 @@ impl Default for WatchSettings {
     }
 }
 
-/// Where a source is. Shown without its password.
+/// URL of a source. Shown without its password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WatchUrl(String);
 
-/// What can be watched.
+/// The kinds of sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WatchedKind {
     /// The pools of a PgBouncer.
@@ -44,30 +45,32 @@ pub enum WatchedKind {
     Postgres,
 }
 
-/// The URL is not one of a source. It is not repeated: it may hold a password.
+/// The URL is not that of a source. It is not repeated, because it may contain a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidWatchUrl {
     /// Neither of the two schemes.
-    #[error("the URL must begin with pgbouncer:// or postgres:// (it is not repeated here: it may hold a password)")]
-    Scheme,
-    /// PgBouncer's console under PostgreSQL's scheme.
     #[error(
-        "`pgbouncer` is the name of PgBouncer's console: watch it with pgbouncer://user@host:6432/DATABASE, where DATABASE \
+        "the URL must begin with pgbouncer:// or postgres:// (it is not repeated here, because it may contain a password)"
+    )]
+    Scheme,
+    /// PgBouncer's console with PostgreSQL's scheme.
+    #[error(
+        "`pgbouncer` is PgBouncer's console: watch it with pgbouncer://user@host:6432/DATABASE, where DATABASE \
          is the one whose pools are watched"
     )]
     Console,
-    /// The rest of it cannot be read.
+    /// The rest of the URL is invalid.
     #[error(transparent)]
     Rest(InvalidAddress),
 }
 
 impl WatchUrl {
-    /// Checks it.
+    /// Parses it.
     ///
     /// # Errors
     ///
-    /// [`InvalidWatchUrl`], which says what would be right.
+    /// [`InvalidWatchUrl`], which says what is valid.
     pub fn new(url: impl Into<String>) -> Result<Self, InvalidWatchUrl> {
         let url = Self(url.into().trim().to_owned());
         let (kind, options) = secret::quietly(|| url.parse())?;
@@ -77,7 +80,7 @@ impl WatchUrl {
         }
     }
 
-    /// What is there, and how to connect to it.
+    /// The kind of source, and how to connect to it.
     ///
     /// # Errors
     ///
@@ -132,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_watched_is_refused_with_advice_and_without_the_password() {
+    fn unwatchable_urls_are_refused_with_advice_but_without_the_password() {
         for (url, advice) in [
             ("mysql://app:hunter2@db/shop", "pgbouncer://"),
             ("pooler:6432", "pgbouncer://"),

@@ -1,4 +1,4 @@
-//! A pool that stays full: alerts, and one automatic cleanup that says honestly what it freed.
+//! A pool that stays full: alerts, and one automatic cleanup with a correct report.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ async fn a_pool_that_stays_full_is_reported_and_cleaned_once() {
     let report = status().last_cleanup.expect("there");
     assert_eq!((report.trigger, report.freed), (CleanupTrigger::Automatic, 0));
     assert_eq!((report.checked_out_before, report.checked_out_after), (3, 3));
-    // It is due with every tick, and still cooling down.
+    // A cleanup is due at every tick, but its cooldown has not passed.
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(status().last_cleanup.expect("there").started_at, report.started_at);
     drop(leases);
@@ -46,9 +46,9 @@ async fn automatic_cleanups_that_free_nothing_stop_and_say_so() {
     eventually("over", || stopped().is_none()).await;
 }
 
-/// SQLite has no sessions to look at: the holder learns it at the next use, and that is all.
+/// SQLite has no visible sessions: only the holder's next use fails.
 #[tokio::test]
-async fn a_lease_without_a_session_is_revoked_once_and_freed_when_it_comes_back() {
+async fn a_lease_without_a_session_is_revoked_once_and_freed_on_return() {
     const SECOND: Duration = Duration::from_secs(1);
     let server = server(|settings| {
         settings.server.admin_token = Some(poolgate_server::settings::Secret::new("a token of some length"));

@@ -16,7 +16,7 @@ use sqlx::Sqlite;
 use tempfile::TempDir;
 use tower::ServiceExt;
 
-/// Longer than anything that is waited for takes.
+/// Longer than any wait in these tests.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) struct Server<P = Pool<Sqlite>> {
@@ -109,7 +109,7 @@ impl Answer {
         serde_json::from_str(&self.body).expect("JSON")
     }
 
-    /// The problem document; checks what holds for all of them.
+    /// The problem document; checks what all of them have in common.
     pub(crate) fn problem(&self) -> Problem {
         assert_eq!(self.header("content-type"), "application/problem+json", "{}: {}", self.status, self.body);
         let problem: Problem = serde_json::from_str(&self.body).expect("a problem document");

@@ -1,4 +1,4 @@
-//! Health tells the truth: what is wrong with a real database, in the status, the alerts and the readiness.
+//! Faults of a real database as shown by status, alerts and readiness.
 
 use std::{
     io::{BufRead, BufReader},
@@ -67,7 +67,7 @@ impl World {
         self.server.get(path).await.status == StatusCode::OK
     }
 
-    /// Asks for `path` again and again until `condition` holds.
+    /// Requests `path` repeatedly until `condition` holds.
     async fn under_load(&self, path: &str, what: &str, condition: impl Fn(&Self) -> bool) {
         let begun = Instant::now();
         while !condition(self) {
@@ -77,7 +77,7 @@ impl World {
         }
     }
 
-    /// Nobody can use the database, and everything says why.
+    /// The database is unusable, and all documents say why.
     async fn is_lost(&self, kind: AlertKind, reason: Reason, cause: &str) {
         self.under_load("/read", "lost", |world| world.alert(kind).is_some_and(|it| it.severity == Severity::Critical))
             .await;
@@ -104,7 +104,7 @@ impl World {
         assert_eq!(self.server.get(routes::READYZ).await.status, StatusCode::OK);
     }
 
-    /// Writes fail, reads work, nobody is stopped.
+    /// Writes fail, reads work, and no request is held back.
     async fn writes_fail(&self, kind: AlertKind, reason: Reason) {
         self.under_load("/write", "noticed", |world| {
             world.alert(kind).is_some_and(|it| it.severity == Severity::Critical)
@@ -123,7 +123,7 @@ async fn postgres(max_connections: u32) -> Postgres {
     tokio::task::spawn_blocking(start).await.expect("joined").expect("PostgreSQL")
 }
 
-/// A database `shop` with a table that the role `app` (password `hunter2secret`) may use; passwords are asked for.
+/// A database `shop` with a table for the role `app` (password `hunter2secret`); the server requires passwords.
 async fn shop(max_connections: u32) -> Postgres {
     let postgres = postgres(max_connections).await;
     tokio::task::block_in_place(|| {
@@ -141,7 +141,7 @@ async fn shop(max_connections: u32) -> Postgres {
 fn create_shop(postgres: &Postgres) {
     postgres.sql("postgres", "CREATE DATABASE shop OWNER app").expect("created");
     postgres.sql("shop", "CREATE TABLE t (x int); GRANT ALL ON t TO app").expect("created");
-    // The harness's server forgets in a crash what it has not written.
+    // After a crash the harness's server loses unwritten data.
     postgres.sql("postgres", "CHECKPOINT").expect("written");
 }
 
@@ -150,13 +150,13 @@ fn app(postgres: &Postgres, password: &str) -> poolgate_pool::Builder<sqlx::Post
     Pool::<sqlx::Postgres>::builder(options.username("app").password(password))
 }
 
-/// Password attempts that the server has refused.
+/// Logins that the server has refused.
 fn refused(postgres: &Postgres) -> usize {
     postgres.log().matches("password authentication failed").count()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_has_no_room_for_the_pool_is_an_outage_and_the_pool_comes_back_when_there_is() {
+async fn a_server_without_free_slots_is_an_outage_until_it_has_some() {
     let postgres = shop(8).await;
     let mut others = Vec::new();
     while let Ok(other) = PgConnection::connect(&postgres.url("postgres")).await {
@@ -172,11 +172,11 @@ async fn a_server_that_has_no_room_for_the_pool_is_an_outage_and_the_pool_comes_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pool_that_lost_its_connections_to_a_server_that_has_filled_up_is_shut_out_though_the_monitor_is_in() {
+async fn a_pool_locked_out_of_a_full_server_is_an_outage_although_the_monitor_is_connected() {
     let postgres = shop(8).await;
     let world = World::new(app(&postgres, "hunter2secret"), |_| {});
     world.is_well_again().await;
-    // Superusers take every slot that comes free, and end the pool's own sessions; the monitor keeps one.
+    // Superusers take every free slot and terminate the pool's sessions; the monitor keeps its own.
     let mut others: Vec<PgConnection> = Vec::new();
     let begun = Instant::now();
     while world.alert(AlertKind::ServerFull).is_none_or(|alert| alert.severity != Severity::Critical) {
@@ -198,7 +198,7 @@ async fn a_pool_that_lost_its_connections_to_a_server_that_has_filled_up_is_shut
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wrong_password_is_named_everywhere_without_the_password_and_tried_ever_more_rarely() {
+async fn a_wrong_password_is_reported_without_the_password_and_retried_ever_less_often() {
     let postgres = shop(100).await;
     let world = World::new(app(&postgres, "hunter2wrong"), |_| {});
     let cause = "password authentication failed for user \"app\"";
@@ -209,7 +209,7 @@ async fn a_wrong_password_is_named_everywhere_without_the_password_and_tried_eve
         assert!(answer.problem().detail.contains(cause), "{path}: {}", answer.body);
         assert!(!answer.body.contains("hunter2"), "{path}: {}", answer.body);
     }
-    // 1 + 2 + 4 + 8 s, each at least by half.
+    // 1 + 2 + 4 + 8 s, each at least half of that.
     let (before, begun) = (refused(&postgres), Instant::now());
     while begun.elapsed() < Duration::from_secs(8) {
         world.server.get("/read").await;
@@ -221,13 +221,13 @@ async fn a_wrong_password_is_named_everywhere_without_the_password_and_tried_eve
 
     let mend = "ALTER ROLE app PASSWORD 'hunter2wrong'";
     tokio::task::block_in_place(|| postgres.sql("postgres", mend)).expect("mended");
-    // Who asks for a test need not wait for the next attempt.
+    // A connection test does not wait for the next attempt.
     assert_eq!(world.server.get(routes::CONNECTION_TEST).await.status, StatusCode::OK);
     world.is_well_again().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_password_that_was_wrong_for_a_moment_is_no_longer_outage() {
+async fn a_briefly_wrong_password_does_not_prolong_the_outage() {
     let postgres = shop(100).await;
     let world = World::new(app(&postgres, "hunter2secret"), |_| {});
     world.is_well_again().await;
@@ -249,12 +249,12 @@ async fn a_password_that_was_wrong_for_a_moment_is_no_longer_outage() {
     }
     let served = mended.elapsed();
     println!("{attempts} logins in 4 s; served {served:?} after it was mended");
-    // Some 3 s at the most, and a server that is busy.
+    // At most about 3 s, plus the time of a busy server.
     assert!(served < Duration::from_secs(6), "{served:?}");
     world.is_well_again().await;
 }
 
-/// Ends the process when the test ends, however that is.
+/// Kills the process when the test ends, even after a panic.
 struct Child(std::process::Child);
 
 impl Drop for Child {
@@ -294,13 +294,13 @@ async fn the_log_says_once_why_the_database_cannot_be_used() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_password_that_was_changed_is_a_warning_while_open_connections_work() {
+async fn a_changed_password_is_a_warning_while_open_connections_work() {
     let postgres = shop(100).await;
     let world = World::new(app(&postgres, "hunter2secret"), |_| {});
     world.is_well_again().await;
     let change = "ALTER ROLE app PASSWORD 'hunter2other'";
     tokio::task::block_in_place(|| postgres.sql("postgres", change)).expect("changed");
-    // More connections are wanted than there are.
+    // More connections are needed than exist.
     let begun = Instant::now();
     while world.alert(AlertKind::LoginRefused).is_none() {
         assert!(begun.elapsed() < PATIENCE, "{:?}", world.poolgate.status());
@@ -318,7 +318,7 @@ async fn a_password_that_was_changed_is_a_warning_while_open_connections_work() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_was_dropped_is_named_even_if_nobody_asks_for_it() {
+async fn a_dropped_database_is_reported_without_any_request() {
     let postgres = shop(100).await;
     let world = World::new(app(&postgres, "hunter2secret"), |settings| {
         settings.monitor.interval = Duration::from_secs(1);
@@ -368,7 +368,7 @@ async fn a_full_pool_never_makes_a_replica_unready() {
     });
     world.is_well_again().await;
     let begun = Instant::now();
-    // Every permit is held by work that uses no connection, and the others are turned away.
+    // Permits are held by work without a connection, and other requests are rejected.
     let held = async { tokio::join!(world.server.get("/idle"), world.server.get("/idle"), world.server.get("/idle")) };
     let asked = async {
         while world.alert(AlertKind::GateFull).is_none() {
@@ -408,7 +408,7 @@ async fn a_read_only_database_serves_reads_and_says_that_writes_fail() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_turns_read_only_is_told_before_anybody_writes() {
+async fn a_database_that_turns_read_only_is_reported_before_any_write() {
     let postgres = shop(100).await;
     let world = World::new(app(&postgres, "hunter2secret"), |settings| {
         settings.monitor.interval = Duration::from_secs(1);
@@ -424,7 +424,7 @@ async fn a_database_that_turns_read_only_is_told_before_anybody_writes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn statements_that_wait_for_somebody_elses_lock_are_told_while_they_wait() {
+async fn statements_that_wait_for_another_sessions_lock_are_reported_while_they_wait() {
     let postgres = shop(100).await;
     let world = World::new(app(&postgres, "hunter2secret"), |settings| {
         settings.monitor.interval = Duration::from_secs(1);
@@ -448,7 +448,7 @@ async fn statements_that_wait_for_somebody_elses_lock_are_told_while_they_wait()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn writes_that_wait_in_vain_for_another_process_are_told() {
+async fn writes_that_fail_waiting_for_another_process_are_reported() {
     let folder = tempfile::TempDir::new().expect("a folder");
     let file = folder.path().join("shop.db");
     SqliteConnection::connect_with(&sqlite_options(&file))
@@ -477,7 +477,7 @@ async fn writes_that_wait_in_vain_for_another_process_are_told() {
     world.is_well_again().await;
 }
 
-/// Not a test of its own: the process that holds the lock, until its input ends.
+/// Not a test itself: the process that holds the lock until its input ends.
 #[tokio::test]
 async fn another_process() {
     let Some(file) = std::env::var_os("POOLGATE_TEST_LOCK") else { return };
@@ -488,12 +488,12 @@ async fn another_process() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_is_told_and_reads_work() {
+async fn a_full_disk_is_reported_and_reads_work() {
     let folder = tempfile::TempDir::new().expect("a folder");
     let options = sqlite_options(folder.path().join("shop.db"));
     let mut connection = SqliteConnection::connect_with(&options).await.expect("made");
     connection.execute("CREATE TABLE t (x)").await.expect("made");
-    // The last page is full to the brim: SQLite says what it says on a full disk.
+    // The last page is full: SQLite reports the error of a full disk.
     let fill =
         "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 2000) INSERT INTO t SELECT x FROM n";
     connection.execute(fill).await.expect("filled");

@@ -1,4 +1,4 @@
-//! What a cleanup ends on a real PostgreSQL when it is opted in, and whom it leaves alone.
+//! What an enabled cleanup ends on a real PostgreSQL, and what it leaves alone.
 
 use std::{
     sync::{Arc, LazyLock},
@@ -21,12 +21,12 @@ use tokio::task::JoinHandle;
 
 const TOKEN: &str = "a token of some length";
 const ADMIN: (&str, &str) = ("authorization", "Bearer a token of some length");
-/// Longer than what the tests call long.
+/// Longer than the tests' threshold for long.
 const LONG: Duration = Duration::from_millis(1300);
 
 static DATABASE: LazyLock<Database> = LazyLock::new(|| Database::start().expect("PostgreSQL"));
 
-/// A server whose pool the database knows by `name`, and which calls a second long.
+/// A server whose sessions have this `name`, with thresholds of a second.
 fn server(name: &str, size: u32, opt_in: impl FnOnce(&mut CleanupSettings)) -> Server<Pool<Any>> {
     server_at(&DATABASE.url("postgres"), name, size, opt_in)
 }
@@ -113,7 +113,7 @@ async fn each_cause_is_ended_and_others_are_left_alone() {
     let mut forgotten = lease(&server).await;
     let mut left_open = in_transaction(&server).await;
     let stuck = runs(lease(&server).await, "SELECT pg_sleep(60)");
-    // The same name is not enough: they are not in this pool's books.
+    // The same name is not enough: this pool has not opened them.
     let (namesakes, strangers) = (Others::connect("ladder").await, Others::connect("other").await);
     tokio::time::sleep(LONG).await;
     let mut young = lease(&server).await;
@@ -161,7 +161,7 @@ async fn each_cause_is_ended_and_others_are_left_alone() {
     let cancelled = stuck.await.expect("joined").expect_err("cancelled");
     assert_eq!(cancelled.as_database_error().and_then(DatabaseError::code).as_deref(), Some("57014"), "{cancelled}");
     young.execute("SELECT 1").await.expect("in use for a moment only");
-    // Their late returns change nothing: the pool is whole.
+    // Late returns change nothing: the pool is complete.
     drop((forgotten, left_open, young));
     let mut all = Vec::new();
     for _ in 0..5 {
@@ -172,7 +172,7 @@ async fn each_cause_is_ended_and_others_are_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_on_the_server_that_was_left_keeps_its_place() {
+async fn a_session_on_the_previous_server_keeps_its_place() {
     let server = server("moved", 2, |cleanup| cleanup.revoke = true);
     let elsewhere = tokio::task::spawn_blocking(Database::start).await.expect("joined").expect("PostgreSQL");
     let working = runs(lease(&server).await, "SELECT pg_sleep(4)");
@@ -181,14 +181,14 @@ async fn a_session_on_the_server_that_was_left_keeps_its_place() {
     let newer = lease(&server).await;
 
     let report = clean(&server, &[ADMIN]).await;
-    assert_eq!(server.pool.counts().checked_out, 2, "its session lives where nobody has asked: {report}");
+    assert_eq!(server.pool.counts().checked_out, 2, "its session lives on a server that was not queried: {report}");
     working.await.expect("joined").expect("not ended");
     assert_eq!(server.pool.counts().checked_out, 1);
     drop(newer);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_ended_that_is_not_opted_in_or_asked_for_with_the_token() {
+async fn disabled_steps_and_requests_without_the_token_end_nothing() {
     let careful = server("careful", 3, |_| {});
     let mut held = (lease(&careful).await, in_transaction(&careful).await);
     tokio::time::sleep(LONG).await;
@@ -212,7 +212,7 @@ async fn nothing_is_ended_that_is_not_opted_in_or_asked_for_with_the_token() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_waits_for_a_lock_is_a_victim_and_who_holds_it_is_not_at_work() {
+async fn a_statement_that_waits_for_a_lock_and_its_idle_holder_are_not_cancelled() {
     let server = server("victims", 3, |cleanup| cleanup.cancel = true);
     let mut holder = in_transaction(&server).await;
     holder.execute("SELECT pg_advisory_xact_lock(5)").await.expect("locked");
@@ -225,9 +225,9 @@ async fn who_waits_for_a_lock_is_a_victim_and_who_holds_it_is_not_at_work() {
     victim.await.expect("joined").expect("served in the end");
 }
 
-/// The server's own timeout, or an administrator, ends the session; its holder never notices and keeps the place.
+/// The server's own timeout or an administrator ends the session; its holder does not notice and keeps the place.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_place_of_a_session_that_has_ended_is_taken_back() {
+async fn the_place_of_an_ended_session_is_freed() {
     let server = server("ended", 1, |cleanup| cleanup.revoke = true);
     let _forgotten = in_transaction(&server).await;
     let pid = server.pool.leases()[0].server_pid.expect("known");
@@ -239,7 +239,7 @@ async fn the_place_of_a_session_that_has_ended_is_taken_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_are_ended_at_once_and_no_more() {
+async fn at_most_two_are_ended_at_once() {
     let server = server("many", 4, everything);
     let mut forgotten = Vec::new();
     for _ in 0..4 {
@@ -276,7 +276,7 @@ async fn a_lease_whose_session_cannot_be_ended_is_revoked_and_reported() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pool_full_of_forgotten_leases_is_freed_by_itself() {
+async fn a_pool_full_of_forgotten_leases_is_freed_automatically() {
     let server = server("automatic", 3, |cleanup| cleanup.revoke = true);
     let mut forgotten = Vec::new();
     for _ in 0..3 {

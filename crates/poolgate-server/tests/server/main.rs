@@ -1,4 +1,4 @@
-//! The server as its users meet it: over HTTP, and as a process.
+//! The server for its users: over HTTP and as a process.
 
 mod cleanup;
 #[cfg(unix)]

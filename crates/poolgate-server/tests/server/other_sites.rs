@@ -67,7 +67,7 @@ async fn headers_can_be_named_or_all_allowed() {
 }
 
 #[tokio::test]
-async fn credentials_are_allowed_only_where_that_is_set_and_only_to_listed_origins() {
+async fn credentials_are_allowed_only_if_configured_and_only_for_listed_origins() {
     let credentials = async |server: &Server, origin: &str| {
         let answer = server.send(Method::GET, routes::THROTTLING_CONFIG, &[("origin", origin)]).await;
         assert_ne!(answer.header("access-control-allow-origin"), "*");
@@ -137,7 +137,7 @@ async fn preflights_pass_a_full_gate_and_are_not_counted() {
         settings.gate.max_concurrent_requests = 1;
         settings.gate.max_queue = 0;
     };
-    // The gate outermost, and what answers preflights inside it.
+    // The gate is outermost; preflights are answered inside it.
     let server = server_with(settings, |_, poolgate| {
         let hold = get(async || std::future::pending::<()>().await).options(async || StatusCode::NO_CONTENT);
         Router::new().route("/orders", hold).layer(poolgate.gate())

@@ -49,7 +49,7 @@ async fn a_database_that_goes_away_and_comes_back() {
     assert_eq!(poolgate.status().pool.backend, Backend::Postgres, "the first connection tells");
 
     postgres.kill().expect("killed");
-    // Somebody notices at once: the next request that needs the database.
+    // The next request that needs the database notices at once.
     assert_eq!(server.get("/work").await.status, StatusCode::SERVICE_UNAVAILABLE);
     eventually("open", || poolgate.status().circuit_breaker != CircuitState::Closed).await;
     let status = server.get(routes::STATUS).await;
@@ -73,10 +73,10 @@ async fn a_database_that_goes_away_and_comes_back() {
         .await;
 }
 
-/// A server that is full for the whole pool is an outage. The monitor asks no faster for that, and the pool learns it from
-/// the monitor.
+/// A server without a slot for the pool is an outage. The monitor does not check more often, and the pool learns it
+/// from the monitor.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_server_is_not_hammered_by_those_who_look_after_it() {
+async fn a_full_server_is_not_hammered_by_monitor_and_pool() {
     const SLOTS: usize = 4;
     let postgres = tokio::task::spawn_blocking(|| Postgres::start_with_max_connections(SLOTS as u32));
     let postgres = postgres.await.expect("joined").expect("PostgreSQL");
@@ -104,7 +104,7 @@ async fn a_full_server_is_not_hammered_by_those_who_look_after_it() {
         refused += 1;
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // Both of the monitor's questions at the start, the first of the pool, and one a second of the monitor or the pool.
+    // Two checks of the monitor at the start, the first attempt of the pool, and one a second of monitor or pool.
     let (asked, allowed) = (attempts() - before, 3 + began.elapsed().as_secs() as usize);
     println!("{refused} requests were refused, {asked} attempts reached the server");
     assert!(asked <= allowed && refused > allowed, "{asked} attempts for {refused} requests");
@@ -134,7 +134,7 @@ async fn a_database_that_accepts_and_never_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_is_asked_where_the_pool_has_moved_to() {
+async fn the_monitor_follows_the_pool_to_another_server() {
     let postgres = tokio::task::spawn_blocking(Postgres::start).await.expect("joined").expect("PostgreSQL");
     let elsewhere = postgres.create_database("elsewhere").expect("a database");
     sqlx::any::install_default_drivers();

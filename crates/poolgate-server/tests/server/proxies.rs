@@ -1,4 +1,4 @@
-//! The server behind reverse proxies, balancers and orchestrators.
+//! The server behind reverse proxies, load balancers and orchestrators.
 
 use crate::harness::{Server, server};
 use axum::body::Body;
@@ -22,7 +22,7 @@ async fn status(server: &Server, path: &str, host: Option<&str>) -> StatusCode {
 }
 
 #[tokio::test]
-async fn probes_are_answered_whatever_host_they_name() {
+async fn probes_are_answered_for_any_host() {
     for bind in ["127.0.0.1:8000", "0.0.0.0:8000"] {
         let server = server_for(&["app.example"], bind).await;
         for host in [Some("localhost"), Some("app.example"), Some("10.1.2.3:8000"), Some("evil.example"), None] {
@@ -35,7 +35,7 @@ async fn probes_are_answered_whatever_host_they_name() {
 }
 
 #[tokio::test]
-async fn a_proxy_may_pass_the_public_name_on_once_it_is_listed() {
+async fn a_proxy_may_pass_on_the_public_name_if_it_is_listed() {
     let server = server_for(&["app.example", "*.shop.example"], "127.0.0.1:8000").await;
     for host in ["app.example", "app.example:8443", "www.shop.example", "localhost:8000", "127.0.0.2:8000"] {
         assert_eq!(status(&server, routes::THROTTLING_CONFIG, Some(host)).await, StatusCode::OK, "{host}");
@@ -47,7 +47,7 @@ async fn a_proxy_may_pass_the_public_name_on_once_it_is_listed() {
 }
 
 #[tokio::test]
-async fn a_rebound_name_reaches_nothing_where_names_are_listed() {
+async fn a_rebound_name_is_refused_if_names_are_listed() {
     let server = server_for(&["localhost"], "0.0.0.0:8000").await;
     let evil = [("host", "evil.example"), ("origin", "http://evil.example")];
     for (method, path) in [
@@ -62,8 +62,8 @@ async fn a_rebound_name_reaches_nothing_where_names_are_listed() {
 }
 
 #[tokio::test]
-async fn a_page_of_the_servers_own_may_act_through_a_proxy_that_writes_another_host() {
-    // A page without TLS: its browser says nothing of the request's site.
+async fn the_servers_own_page_may_act_through_a_proxy_that_changes_the_host() {
+    // A page without TLS: its browser does not state the site of a request.
     let page = [("host", "127.0.0.1:8000"), ("origin", "http://app.example")];
     let stranger = [("host", "127.0.0.1:8000"), ("origin", "http://evil.example")];
     let unlisted = server_for(&[], "127.0.0.1:8000").await;
@@ -78,7 +78,7 @@ async fn a_page_of_the_servers_own_may_act_through_a_proxy_that_writes_another_h
 }
 
 #[tokio::test]
-async fn proxies_are_told_to_pass_events_on_at_once() {
+async fn proxies_are_told_not_to_buffer_events() {
     let server = server(|_| {}).await;
     let request = Request::get(routes::EVENTS).header("host", "localhost").body(Body::empty()).expect("a request");
     let response = server.app.clone().oneshot(request).await.expect("infallible");

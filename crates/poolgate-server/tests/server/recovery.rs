@@ -1,4 +1,4 @@
-//! A database that is down at start: the server starts, says so, and recovers by itself.
+//! A database that is down at the start: the server starts, reports it, and recovers.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use poolgate_types::{Backend, CircuitState, Health, Level, routes};
 use sqlx::Sqlite;
 
 #[tokio::test]
-async fn a_database_that_is_down_at_start_is_waited_for() {
+async fn the_start_waits_for_a_database_that_is_down() {
     let folder = tempfile::TempDir::new().expect("a folder");
     let file = folder.path().join("later.db");
     let options = sqlite_options(&file).create_if_missing(false);

@@ -1,4 +1,4 @@
-//! What each route answers, by its codes and headers.
+//! Status codes and headers of each route.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -115,7 +115,7 @@ async fn wrong_methods_and_paths_are_problems() {
 }
 
 #[tokio::test]
-async fn cleanup_is_honest_paced_and_protected() {
+async fn cleanup_is_correctly_reported_paced_and_protected() {
     let server = server(|settings| {
         settings.server.admin_token = Some(poolgate_server::settings::Secret::new("a token of some length"));
         settings.cleanup.dispose = true;
@@ -152,7 +152,7 @@ async fn cleanup_is_honest_paced_and_protected() {
 }
 
 #[tokio::test]
-async fn other_sites_read_only_where_they_are_allowed() {
+async fn other_sites_read_only_if_they_are_allowed() {
     let server = server(|settings| settings.server.allowed_origins = vec!["https://app.example".to_owned()]).await;
     let allowed = server.send(Method::GET, routes::THROTTLING_CONFIG, &[("origin", "https://app.example")]).await;
     assert_eq!(allowed.header("access-control-allow-origin"), "https://app.example");
@@ -167,7 +167,7 @@ async fn other_sites_read_only_where_they_are_allowed() {
 }
 
 #[tokio::test]
-async fn a_loopback_server_answers_to_loopback_names_only() {
+async fn a_loopback_server_accepts_only_loopback_names() {
     let loopback = server(|_| {}).await;
     for (host, expected) in [
         ("localhost", StatusCode::OK),
@@ -217,7 +217,7 @@ async fn oversized_and_endless_requests_are_refused() {
 }
 
 #[tokio::test]
-async fn gated_responses_carry_the_config_and_rejects_say_when_to_return() {
+async fn gated_responses_carry_the_config_and_rejections_a_retry_after() {
     let server = server_with(
         |settings| {
             settings.gate.max_concurrent_requests = 1;
@@ -266,7 +266,7 @@ async fn connection_tests_share_one_answer() {
     let server = server(|_| {}).await;
     let answers = futures_util::future::join_all((0..20).map(|_| server.get(routes::CONNECTION_TEST))).await;
     let bodies: BTreeSet<&str> = answers.iter().map(|answer| answer.body.as_str()).collect();
-    assert_eq!(bodies.len(), 1, "one test for twenty who asked: {bodies:?}");
+    assert_eq!(bodies.len(), 1, "one test for twenty callers: {bodies:?}");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The forecast, and a pool that follows it on a real PostgreSQL with little room.
+//! The forecast, and a pool that follows it on a real PostgreSQL with few slots.
 
 use std::{
     sync::Arc,
@@ -14,7 +14,7 @@ use poolgate_test_postgres::Postgres as Database;
 use sqlx::{Executor, Postgres, Sqlite};
 use tokio::task::JoinSet;
 
-/// 13 connections, 3 of them for superusers, one of the others left alone: 9, of which two watch.
+/// 13 connections; 3 are for superusers, one is left to others; of the remaining 9, two are the monitor's.
 const MAX_CONNECTIONS: u32 = 13;
 
 async fn serve(database: &Database, predictive: bool) -> Server<Pool<Postgres>> {
@@ -52,13 +52,13 @@ async fn serve_at(url: &str, change: impl FnOnce(&mut SizingSettings)) -> Server
     server
 }
 
-/// The size of the pool, and that of the gate.
+/// The sizes of pool and gate.
 fn sizes(server: &Server<Pool<Postgres>>) -> (u32, u32) {
     let gate = server.poolgate.status().gate.expect("requests pass it");
     (server.pool.counts().pool_size, gate.max_concurrent_requests)
 }
 
-/// Requests that come evenly whatever becomes of them; how many were served.
+/// Sends requests at a steady rate; returns how many were served.
 async fn demand(server: &Server<Pool<Postgres>>, per_second: u32, seconds: u32) -> u32 {
     let mut requests = JoinSet::new();
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second);
@@ -77,7 +77,7 @@ async fn demand(server: &Server<Pool<Postgres>>, per_second: u32, seconds: u32) 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_pool_follows_the_forecast_up_to_what_the_server_has_room_for() {
+async fn the_pool_follows_the_forecast_up_to_the_servers_free_slots() {
     let database = tokio::task::spawn_blocking(|| Database::start_with_max_connections(MAX_CONNECTIONS));
     let database = database.await.expect("joined").expect("PostgreSQL");
     let fixed = serve(&database, false).await;
@@ -98,7 +98,7 @@ async fn the_pool_follows_the_forecast_up_to_what_the_server_has_room_for() {
     assert!(served * 100 > served_fixed * 160, "{served} of 160, {served_fixed} of 100");
 }
 
-/// A database and a role with limits, and how large a pool becomes there that would like to be much larger.
+/// A database and a role with limits, and the size of a pool there that wants to be much larger.
 async fn grown(server: &Database, name: &str, role: &str, limits: &str, replicas: u32) -> u32 {
     let url = server.create_database(name).expect("created").replace("//postgres@", &format!("//{role}@"));
     server.sql("postgres", limits).expect("altered");
@@ -116,7 +116,7 @@ async fn grown(server: &Database, name: &str, role: &str, limits: &str, replicas
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pool_grows_to_what_the_role_the_database_and_its_replicas_leave_it() {
+async fn a_pool_grows_up_to_the_limits_of_role_database_and_replicas() {
     let database = tokio::task::spawn_blocking(Database::start).await.expect("joined").expect("PostgreSQL");
     let grown = |name, role, limits, replicas| grown(&database, name, role, limits, replicas);
     let (free, by_role, by_database, shared, superuser) = tokio::join!(
@@ -132,7 +132,7 @@ async fn a_pool_grows_to_what_the_role_the_database_and_its_replicas_leave_it() 
         ),
     );
     assert_eq!(free, 12, "sizing.ceiling");
-    // Two connections watch; the second may be opened after the question.
+    // Two connections are the monitor's; the second may be opened after the query.
     assert!(matches!(by_role, 7 | 8), "of ten, less one that is left alone: {by_role}");
     assert!(matches!(by_database, 8 | 9), "of twelve, less two that are left alone: {by_database}");
     assert_eq!(shared, 6, "of twenty, less two that are left alone, a third");
@@ -140,7 +140,7 @@ async fn a_pool_grows_to_what_the_role_the_database_and_its_replicas_leave_it() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn gate_and_pool_stay_in_step_when_the_app_resizes_the_pool_as_well() {
+async fn gate_and_pool_stay_in_step_when_the_app_resizes_the_pool() {
     let database = tokio::task::spawn_blocking(Database::start).await.expect("joined").expect("PostgreSQL");
     let server = serve(&database, true).await;
     for size in [7, 1, 5] {
@@ -157,7 +157,7 @@ async fn gate_and_pool_stay_in_step_when_the_app_resizes_the_pool_as_well() {
 }
 
 #[tokio::test]
-async fn whoever_an_open_breaker_turns_away_is_no_demand() {
+async fn requests_rejected_by_an_open_breaker_are_no_demand() {
     let folder = tempfile::TempDir::new().expect("a folder");
     let absent = sqlite_options(folder.path().join("absent.db")).create_if_missing(false);
     let pool = Pool::<Sqlite>::builder(absent).build().expect("a pool");
@@ -178,8 +178,8 @@ async fn whoever_an_open_breaker_turns_away_is_no_demand() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let forecast = server.poolgate.status().forecast.expect("looked ahead").arrivals_per_second;
-    // Probes are let in, two a second at the most.
-    assert!(turned_away > 200 && forecast < 10.0, "{turned_away} turned away in 3 s, {forecast} a second expected");
+    // Probes are admitted, at most two a second.
+    assert!(turned_away > 200 && forecast < 10.0, "{turned_away} rejected in 3 s, {forecast} a second expected");
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ async fn an_app_keeps_its_pool_and_gets_gate_and_monitor() {
     assert_eq!(status["gate"]["rejected_total"], 2);
     assert_eq!(ask(&poolgate, routes::CONNECTION_TEST).await["ok"], true);
 
-    // sqlx waits for the lease before it closes anything: that must not keep the shutdown.
+    // sqlx waits for the lease before it closes anything; that must not delay the shutdown.
     let lease = pool.acquire().await.expect("a connection");
     let begun = Instant::now();
     let drained = poolgate.shutdown(Duration::from_millis(500)).await;

@@ -1,4 +1,4 @@
-//! One PostgreSQL for all tests of this file, a database and a PgBouncer for each.
+//! One PostgreSQL for all tests of this file, with a database and a PgBouncer for each.
 
 use std::{
     sync::LazyLock,
@@ -15,7 +15,7 @@ use sqlx::{ConnectOptions, Executor, PgConnection, postgres::PgConnectOptions, r
 use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
-/// Longer than anything that is waited for takes.
+/// Longer than any wait in these tests.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 static POSTGRES: LazyLock<Postgres> = LazyLock::new(|| Postgres::start().expect("PostgreSQL"));
@@ -35,7 +35,7 @@ pub(crate) async fn pooler(
     tokio::task::spawn_blocking(start).await.expect("joined").expect("PgBouncer")
 }
 
-/// How to connect by the simple protocol, which works through a pooler in transaction mode.
+/// Connection options for the simple protocol, which works through a pooler in transaction mode.
 pub(crate) fn options(url: &str) -> PgConnectOptions {
     let options: PgConnectOptions = url.parse().expect("a URL");
     options.extra_float_digits(None).statement_cache_capacity(0)
@@ -49,7 +49,7 @@ pub(crate) async fn connect(url: &str) -> PgConnection {
 pub(crate) fn run(url: &str, statement: &'static str) -> JoinHandle<()> {
     let options = options(url);
     tokio::spawn(async move {
-        // Those that last for the whole test are cut off at its end.
+        // Statements that last for the whole test are aborted at its end.
         if let Ok(mut connection) = options.connect().await {
             let _ = connection.execute(raw_sql(statement)).await;
         }
@@ -61,7 +61,7 @@ pub(crate) fn watch(source: impl WatchedPool) -> Poolgate {
     Poolgate::builder(source).settings(Settings::default()).start()
 }
 
-/// What a health route answers.
+/// The answer of a health route.
 pub(crate) async fn ask(poolgate: &Poolgate, path: &str) -> Value {
     let request = Request::get(path).body(Body::empty()).expect("a request");
     let response = poolgate.routes().oneshot(request).await.expect("infallible");
@@ -78,7 +78,7 @@ pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) 
     }
 }
 
-/// What a source that cannot be read says, with its advice.
+/// The message for a source that cannot be read, with its advice.
 pub(crate) async fn trouble(source: &impl WatchedPool) -> String {
     source.refresh().expect("elsewhere").await;
     source.contact().error.expect("it cannot be read").to_string()

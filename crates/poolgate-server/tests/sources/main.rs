@@ -1,4 +1,4 @@
-//! Sources besides Poolgate's own pool, on the real servers.
+//! Sources other than Poolgate's own pool, on the real servers.
 
 mod existing_pool;
 mod harness;

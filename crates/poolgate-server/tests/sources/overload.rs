@@ -1,5 +1,5 @@
-//! An app in another language, behind a PgBouncer, under more load than its database can take: its browsers obey what
-//! Poolgate publishes, although no request passes Poolgate's gate.
+//! An app in another language behind a PgBouncer, under more load than its database can take: its browsers obey
+//! Poolgate's config, although no request passes through Poolgate's gate.
 
 use std::{
     net::SocketAddr,
@@ -31,10 +31,10 @@ const SERVER_CONNECTIONS: u32 = 5;
 /// 5 connections of 40 ms and some overhead: at most 125 requests a second.
 const WORK: &str = "SELECT pg_sleep(0.04)";
 const CLIENTS: u64 = 30;
-/// Each client's wishes a second: together 300, more than twice what can be served.
+/// Demand of each client per second: together 300, more than twice the capacity.
 const WISHES: f64 = 10.0;
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Longer than it takes on a slow machine until clients have heard, queues have drained and the rate has settled.
+/// Longer than a slow machine needs until clients know the rate, queues have drained and the rate has settled.
 const SETTLED: Duration = Duration::from_secs(60);
 
 async fn work(State(pool): State<Pool<Postgres>>) -> StatusCode {
@@ -59,7 +59,7 @@ impl Seen {
     }
 }
 
-/// A client with so many wishes a second, until its task is aborted.
+/// A client with this demand per second, until its task is aborted.
 async fn wish(http: HttpClient, seed: u64, seen: Arc<Seen>) {
     let client = NativeClient::new(http, ThrottleSettings::default(), seed);
     let mut random = Random::new(seed);
@@ -96,22 +96,22 @@ async fn wish(http: HttpClient, seed: u64, seen: Arc<Seen>) {
     tokio::join!(client.run(Random::new(!seed)), wishes);
 }
 
-/// What one run has shown, over the six seconds at its end.
+/// Results of one run, over its last six seconds.
 struct Outcome {
     served_per_second: f64,
     got_nothing: u64,
-    /// Share of the server connections in use, and clients of the pooler that waited, on average.
+    /// Share of the server connections in use, and waiting clients of the pooler, on average.
     busy: f64,
     waiting: f64,
     poolgate: Poolgate,
 }
 
-/// When clients are told what they may send.
+/// When clients learn the config.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Told {
     Never,
     Always,
-    /// Poolgate is started again in the middle of the overload.
+    /// Poolgate is restarted in the middle of the overload.
     Late,
 }
 
@@ -121,7 +121,7 @@ fn start(source: PgBouncer, told: bool) -> Poolgate {
     Poolgate::builder(source).settings(settings).start()
 }
 
-/// Waits until all who are sent have been served soon for three seconds; says how long it took.
+/// Waits until all requests have been served quickly for three seconds; returns how long that took.
 async fn settled(seen: &Seen) -> Duration {
     let begun = Instant::now();
     let mut good_seconds = 0;
@@ -136,7 +136,7 @@ async fn settled(seen: &Seen) -> Duration {
     begun.elapsed().saturating_sub(Duration::from_secs(3))
 }
 
-/// The app with so many connections to the pooler, and its users.
+/// The app with this many connections to the pooler, and its users.
 async fn run(database: &'static str, app_connections: u32, told: Told) -> Outcome {
     let postgres = postgres().await;
     postgres.create_database(database).expect("created");
@@ -158,7 +158,7 @@ async fn run(database: &'static str, app_connections: u32, told: Told) -> Outcom
     let app = app.fallback({
         let routes = Arc::clone(&routes);
         move |request: axum::extract::Request| {
-            let routes = routes.lock().expect("nobody panics").clone();
+            let routes = routes.lock().expect("no panic under the lock").clone();
             routes.oneshot(request)
         }
     });
@@ -176,7 +176,7 @@ async fn run(database: &'static str, app_connections: u32, told: Told) -> Outcom
     if told == Told::Late {
         poolgate.close();
         poolgate = start(source(), true);
-        *routes.lock().expect("nobody panics") = poolgate.routes();
+        *routes.lock().expect("no panic under the lock") = poolgate.routes();
     }
     let settled_after = match told {
         Told::Never => None,
@@ -209,23 +209,23 @@ async fn run(database: &'static str, app_connections: u32, told: Told) -> Outcom
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn browsers_of_an_app_in_another_language_share_what_its_database_can_serve() {
+async fn browsers_of_an_app_in_another_language_share_the_capacity_of_its_database() {
     let (untold, told) = tokio::join!(run("untold", 120, Told::Never), run("told", 120, Told::Always));
     assert!(untold.waiting > 90.0 && untold.got_nothing > 100, "this is an overload");
     assert!(told.busy > 0.7, "the database stays busy: {:.2}", told.busy);
     assert!(told.waiting < 60.0, "few wait in the pooler: {:.1}", told.waiting);
-    assert!(told.got_nothing < 30, "nearly all who are sent are served in time: {} are not", told.got_nothing);
+    assert!(told.got_nothing < 30, "nearly all sent requests are served in time: {} are not", told.got_nothing);
     assert!(told.served_per_second > 2.0 * untold.served_per_second, "more get an answer");
     eventually("released", || told.poolgate.config().fair_rate_per_second.is_none()).await;
     let unlimited = untold.poolgate.config();
-    assert!(!unlimited.enforced, "control.clients = false tells nobody");
+    assert!(!unlimited.enforced, "with control.clients = false clients are not limited");
 }
 
-/// Poolgate comes when the queue in the pooler is as long as it can be, and the rest waits in the app: no more arrives
-/// than is served. It takes some ten seconds, and part of the queue may come back for a moment afterwards.
+/// Poolgate starts when the queue in the pooler is at its maximum and the rest waits in the app, so no more requests
+/// arrive than are served. Recovery takes about ten seconds, and part of the queue may return briefly.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_queue_that_stands_is_evidence_enough_where_the_rest_of_it_is_out_of_sight() {
+async fn a_standing_queue_is_enough_evidence_if_the_rest_of_it_is_hidden() {
     let told = run("out_of_sight", 15, Told::Late).await;
     assert!(told.busy > 0.7, "the database stays busy: {:.2}", told.busy);
-    assert!(told.served_per_second > 80.0, "it works for users who are still there: {:.0}", told.served_per_second);
+    assert!(told.served_per_second > 80.0, "the work is for users who still wait: {:.0}", told.served_per_second);
 }

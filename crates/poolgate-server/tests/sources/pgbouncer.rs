@@ -1,4 +1,4 @@
-//! A PgBouncer, watched on its console.
+//! A PgBouncer, watched through its console.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use sqlx::{Executor, raw_sql};
 const TRANSACTIONS: &[&str] = &["pool_mode=transaction", "default_pool_size=2"];
 
 #[tokio::test]
-async fn what_works_what_is_idle_and_what_waits_is_shown() {
+async fn working_idle_and_waiting_connections_are_shown() {
     let postgres = postgres().await;
     postgres.create_database("shown").expect("created");
     let pooler = pooler(postgres, "shown", TRANSACTIONS).await;
     let poolgate = watch(PgBouncer::new(options(&pooler.url("stats", "shown"))));
     eventually("ready", || poolgate.readiness().missing().is_none()).await;
     let pool = poolgate.status().pool;
-    assert_eq!((pool.capacity, pool.checked_out, pool.waiting), (2, 0, Some(0)), "nobody has come yet");
+    assert_eq!((pool.capacity, pool.checked_out, pool.waiting), (2, 0, Some(0)), "no client has connected yet");
 
     let clients: Vec<_> = (0..5).map(|_| run(&pooler.url("app", "shown"), "SELECT pg_sleep(1)")).collect();
     eventually("full", || {
@@ -70,7 +70,7 @@ async fn each_database_has_its_own_limit_or_none() {
         clients.chain((0..8).map(|_| run(&pooler.url("app", "wide"), "SELECT pg_sleep(1)"))).collect();
     eventually("both in use", || sizes(&all) == (3 + 7, 2)).await;
     eventually("no more than allowed", || narrow.status().pool.waiting == Some(5)).await;
-    assert_eq!(narrow.status().pool.checked_out, 3, "so many, and PgBouncer opens no more");
+    assert_eq!(narrow.status().pool.checked_out, 3, "PgBouncer opens no more than these");
     drop(client);
     for client in clients {
         client.await.expect("served");
@@ -104,7 +104,7 @@ async fn transactions_are_counted_as_served_and_as_arrived() {
         after = traffic().await;
     }
     assert_eq!((after.in_use, after.waiting), (2, 2), "four transactions wait");
-    assert_eq!(after.arrivals, 13, "whoever waits has come");
+    assert_eq!(after.arrivals, 13, "a waiting client counts as an arrival");
     for client in clients {
         client.await.expect("served");
     }
@@ -113,7 +113,7 @@ async fn transactions_are_counted_as_served_and_as_arrived() {
 }
 
 #[tokio::test]
-async fn whoever_may_not_look_is_told_what_to_do() {
+async fn a_user_without_the_privilege_is_told_what_to_do() {
     let postgres = postgres().await;
     let pooler = pooler(postgres, "postgres", TRANSACTIONS).await;
     let of = |user: &str| PgBouncer::new(options(&pooler.url(user, "postgres")));
@@ -126,7 +126,7 @@ async fn whoever_may_not_look_is_told_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_user_who_may_not_look_cuts_nobody_off() {
+async fn a_user_without_the_privilege_limits_no_client() {
     let postgres = postgres().await;
     let pooler = pooler(postgres, "postgres", TRANSACTIONS).await;
     for user in ["app", "nobody"] {
@@ -135,7 +135,7 @@ async fn a_user_who_may_not_look_cuts_nobody_off() {
         eventually("told", || find().is_some()).await;
         let alert = find().expect("an alert");
         assert!(alert.message.contains("cannot be read") && alert.message.contains("stats_users"), "{}", alert.message);
-        // Longer than silence needs to open it.
+        // Longer than the silence that opens the breaker.
         tokio::time::sleep(Duration::from_secs(3)).await;
         let status = poolgate.status();
         assert_eq!(status.circuit_breaker, CircuitState::Closed);
@@ -146,7 +146,7 @@ async fn a_user_who_may_not_look_cuts_nobody_off() {
 }
 
 #[tokio::test]
-async fn what_it_does_not_show_is_an_alert() {
+async fn missing_figures_raise_an_alert() {
     let postgres = postgres().await;
     let pooler = pooler(postgres, "postgres", &["pool_mode=session", "default_pool_size=2"]).await;
     connect(&pooler.url("app", "postgres")).await;
@@ -178,7 +178,7 @@ async fn connections_that_wait_in_session_mode_are_no_requests_to_forecast() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_is_gone_behind_it_opens_the_breaker_until_it_is_back() {
+async fn a_lost_database_behind_it_opens_the_breaker_until_it_is_back() {
     let start = || {
         let postgres = Postgres::start()?;
         let settings = ["pool_mode=transaction", "default_pool_size=2", "server_login_retry=1"];
@@ -191,7 +191,7 @@ async fn a_database_that_is_gone_behind_it_opens_the_breaker_until_it_is_back() 
     let url = pooler.url("app", "postgres");
     let app = tokio::spawn(async move {
         loop {
-            // Those that have connected wait for as long as PgBouncer lets them.
+            // Connected clients wait for as long as PgBouncer lets them.
             let _ = tokio::time::timeout(Duration::from_secs(5), run(&url, "SELECT pg_sleep(0.1)")).await;
         }
     });
@@ -199,7 +199,7 @@ async fn a_database_that_is_gone_behind_it_opens_the_breaker_until_it_is_back() 
     assert_eq!(poolgate.status().circuit_breaker, CircuitState::Closed);
 
     tokio::task::block_in_place(|| postgres.stop()).expect("stopped");
-    eventually("open, and clients are told", || poolgate.config().circuit_breaker_open).await;
+    eventually("the breaker is open in the config", || poolgate.config().circuit_breaker_open).await;
     tokio::task::block_in_place(|| postgres.start_again()).expect("started");
     eventually("closed", || poolgate.status().circuit_breaker == CircuitState::Closed).await;
     app.abort();
@@ -218,7 +218,7 @@ async fn a_pause_makes_clients_wait_and_is_no_outage() {
             tokio::spawn(async move {
                 let mut connection = connect(&url).await;
                 let mut served = 0_u64;
-                // Whoever meets an error would have met an outage.
+                // An error of a statement would be an outage.
                 while connection.execute(raw_sql("SELECT pg_sleep(0.02)")).await.is_ok() && served < 100_000 {
                     served += 1;
                 }
@@ -229,11 +229,11 @@ async fn a_pause_makes_clients_wait_and_is_no_outage() {
     assert!(poolgate.readiness().missing().is_none());
     let paused = || poolgate.status().alerts.into_iter().find(|alert| alert.kind == AlertKind::DatabasePaused);
 
-    // It returns when those at work have ended.
+    // PAUSE returns when statements in progress have ended.
     tokio::task::block_in_place(|| pooler.console("PAUSE paused")).expect("paused");
     eventually("told", || paused().is_some()).await;
     let begun = std::time::Instant::now();
-    // Longer than clients that wait without a connection in use would need to count as an outage.
+    // Longer than clients must wait without a connection in use to count as an outage.
     while begun.elapsed() < Duration::from_secs(6) {
         let (status, config) = (poolgate.status(), poolgate.config());
         assert_eq!(status.circuit_breaker, CircuitState::Closed, "{status:?}");
@@ -252,12 +252,12 @@ async fn a_pause_makes_clients_wait_and_is_no_outage() {
     eventually("as before", || !poolgate.config().enforced && paused().is_none()).await;
     println!("as before {:?} after it was resumed", resumed.elapsed());
     eventually("at work again", || poolgate.status().pool.checked_out > 0).await;
-    assert!(apps.iter().all(|app| !app.is_finished()), "nobody was turned away");
+    assert!(apps.iter().all(|app| !app.is_finished()), "no client was rejected");
     apps.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_login_that_the_console_refuses_is_tried_ever_more_rarely() {
+async fn a_login_refused_by_the_console_is_retried_ever_less_often() {
     let postgres = postgres().await;
     let pooler = pooler(postgres, "postgres", TRANSACTIONS).await;
     let source = PgBouncer::new(options(&pooler.url("nobody", "postgres")));

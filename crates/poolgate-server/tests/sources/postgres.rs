@@ -1,4 +1,4 @@
-//! PostgreSQL itself, watched in `pg_stat_activity`.
+//! PostgreSQL, watched through `pg_stat_activity`.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use poolgate_server::{PostgresServer, WatchedPool};
 use poolgate_types::{AlertKind, CircuitState, Level, Reason, routes};
 use sqlx::{Executor, raw_sql};
 
-/// Two sessions that work, one that holds a transaction open and one that does nothing.
+/// Two working sessions, one idle in a transaction and one idle.
 async fn four_sessions(url: &str) -> (Vec<tokio::task::JoinHandle<()>>, Vec<sqlx::PgConnection>) {
     let working = (0..2).map(|_| run(url, "SELECT pg_sleep(60)")).collect();
     let mut holding = connect(url).await;
@@ -16,7 +16,7 @@ async fn four_sessions(url: &str) -> (Vec<tokio::task::JoinHandle<()>>, Vec<sqlx
 }
 
 #[tokio::test]
-async fn sessions_at_work_are_in_use_and_nobody_knows_who_waits() {
+async fn working_sessions_are_in_use_and_waiting_requests_are_unknown() {
     let postgres = postgres().await;
     let url = postgres.create_database("at_work").expect("created");
     postgres.sql("postgres", "CREATE ROLE watcher LOGIN; GRANT pg_monitor TO watcher").expect("created");
@@ -46,7 +46,7 @@ async fn sessions_at_work_are_in_use_and_nobody_knows_who_waits() {
 }
 
 #[tokio::test]
-async fn without_the_privilege_it_says_so_instead_of_nothing_at_work() {
+async fn without_the_privilege_it_says_so_instead_of_showing_idle() {
     let postgres = postgres().await;
     let url = postgres.create_database("hidden").expect("created");
     postgres.sql("postgres", "CREATE ROLE plain LOGIN").expect("created");
@@ -56,7 +56,7 @@ async fn without_the_privilege_it_says_so_instead_of_nothing_at_work() {
     eventually("told", || find().is_some()).await;
     let alert = find().expect("an alert");
     assert!(alert.message.contains("GRANT pg_monitor TO \"plain\""), "{}", alert.message);
-    // Sessions keep the roles they began with until they look them up again, which the server makes them do.
+    // Sessions keep their initial roles until the server makes them reload.
     postgres.sql("postgres", "GRANT pg_monitor TO plain").expect("granted");
     eventually("seen", || find().is_none() && poolgate.status().pool.checked_out == 3).await;
 }
@@ -79,7 +79,7 @@ async fn the_level_follows_the_sessions_at_work_of_one_app() {
     for session in &working {
         session.abort();
     }
-    // An aborted client is gone, its session is not: PostgreSQL notices when it has something to say.
+    // An aborted client is gone, but its session is not: PostgreSQL notices when it sends something.
     postgres
         .sql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'levels'")
         .expect("ended");
@@ -87,7 +87,7 @@ async fn the_level_follows_the_sessions_at_work_of_one_app() {
 }
 
 #[tokio::test]
-async fn a_watcher_that_is_locked_out_limits_nobody_for_ever() {
+async fn a_locked_out_watcher_does_not_limit_clients_for_ever() {
     let postgres = postgres().await;
     let url = postgres.create_database("locked_out").expect("created");
     postgres.sql("postgres", "CREATE ROLE leaver LOGIN; GRANT pg_monitor TO leaver").expect("created");
@@ -109,7 +109,7 @@ async fn a_watcher_that_is_locked_out_limits_nobody_for_ever() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_reached_is_told_with_advice() {
+async fn an_unreachable_source_is_reported_with_advice() {
     let postgres = postgres().await;
     let nowhere = trouble(&PostgresServer::new(options(&postgres.url("nowhere")))).await;
     assert!(nowhere.contains("nowhere") && nowhere.contains("Name a database that exists"), "{nowhere}");

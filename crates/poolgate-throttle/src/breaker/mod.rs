@@ -1,45 +1,44 @@
 //! The circuit breaker: the server's verdict and this client's own evidence.
 //!
-//! The server's verdict comes with the config and is about the database. It may be the verdict of one server among several,
-//! of which the others cannot be heard while nothing is sent: so a client sends a probe now and then all the same.
+//! The verdict comes with the config and is about the database. It may be that of one server among several, and a
+//! client that sends nothing cannot hear the others. So it still sends a probe now and then.
 //!
-//! Local evidence is about contact: five requests in a row without any, over at least a second and within a minute, and the
-//! server does not answer this client's own question either. As long as it does, it is a path that fails, and no reason to
-//! hold back the others. Once open, one probe goes out after a second, and after each failed one at a random moment of twice
-//! as long a time as before, up to a minute (full jitter: Brooker, "Exponential backoff and jitter", AWS Architecture Blog,
-//! 2015). Any answer closes it.
+//! Local evidence is about contact: five requests in a row had none, over at least a second and at most a minute, and
+//! the server does not answer the client's own question either. While the server answers, only a path fails, which is
+//! no reason to hold back other requests. Once open, one probe is sent after a second. After each failed probe the next
+//! one follows at a random moment within twice the previous time, up to a minute (full jitter: Brooker, "Exponential
+//! backoff and jitter", AWS Architecture Blog, 2015). Any answer closes the breaker.
 //!
-//! Everything is decided when somebody asks, by comparing times: there is no timer that a sleeping tab could miss, and
-//! a probe that gets no answer counts as failed after ten seconds, so half-open always ends.
+//! All decisions compare times when a caller asks, so there is no timer that a sleeping tab could miss. A probe without
+//! an answer fails after ten seconds, so half-open always ends.
 
 use std::time::Duration;
 
 use poolgate_types::{CircuitState, ConfigVersion};
 
 use crate::{
-    Outcome,
-    request::PermitKind,
+    request::{Outcome, PermitKind},
     rng::{Rng, mix, to_unit},
     span::scaled,
 };
 
-/// So many requests in a row without contact raise the question whether the server is there …
+/// Requests in a row without contact after which the breaker asks whether the server is there …
 const FAILURES: u32 = 5;
-/// … if the first and the last of them are at least this far apart (a page that loads fails all at once) …
+/// … if the first and the last are at least this far apart (a page that loads fails all at once) …
 const LEAST_SPAN: Duration = Duration::from_secs(1);
-/// … and at most this far (what failed before a laptop slept says nothing now).
+/// … and at most this far (failures from before a laptop slept say nothing now).
 const GREATEST_SPAN: Duration = Duration::from_secs(60);
-/// From opening to the first probe.
+/// Time from opening to the first probe.
 const FIRST_PROBE: Duration = Duration::from_secs(1);
-/// While the server's verdict is open, a client sends its first probe within this time after the moment that the server has
-/// named, and the next ones at random moments of twice as long a time each.
+/// While the server's verdict is open: the first probe follows within this time after the server's `retry_after`, each
+/// further one within twice the previous time.
 const FIRST_SPREAD: Duration = Duration::from_secs(10);
-/// The most that the wait for a probe grows to.
+/// Maximum time until the next probe.
 const GREATEST_BACKOFF: Duration = Duration::from_secs(60);
-/// A probe without an answer counts as failed after this long.
+/// Time after which a probe without an answer fails.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the server says.
+/// The server's verdict as the config states it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Verdict {
     Closed,
@@ -47,11 +46,11 @@ pub(crate) enum Verdict {
     HalfOpen { fraction: f64 },
 }
 
-/// Whether a request may be sent, as far as the breaker is concerned.
+/// Whether the breaker lets a request start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
     Flow,
-    /// Yes, as the one that finds out.
+    /// Yes, as a probe.
     Probe,
     /// Not before the probe in flight has ended.
     Wait,
@@ -64,7 +63,7 @@ pub(crate) enum Admission {
 pub(crate) struct Breaker {
     seed: u64,
     server: Server,
-    /// When to probe a server that does not let anybody; from its first word until it is closed.
+    /// When to probe although the server's verdict is open; from the first open verdict until it is closed.
     own_probes: Option<OwnProbes>,
     local: Local,
     probe: Option<Probe>,
@@ -101,27 +100,27 @@ enum Local {
     Open {
         probe_at: Duration,
         backoff: Duration,
-        /// The server has been heard since.
+        /// The server has been heard since it opened.
         heard: bool,
-        /// Not for lack of contact: the server's open verdict outlived its config.
+        /// It opened because the config with the server's open verdict became stale, not for lack of contact.
         lapsed: bool,
     },
 }
 
-/// The server's own, while requests fail.
+/// Whether the server answers the client's own question while requests fail.
 #[derive(Clone, Copy, Debug)]
 enum Voice {
-    /// Nobody has asked yet.
+    /// No question has been sent.
     Unasked,
-    /// Somebody must ask.
+    /// The question must be sent.
     Due,
-    /// Somebody asks.
+    /// The question was sent.
     Asked,
-    /// It did not answer.
+    /// The server did not answer.
     Silent,
 }
 
-/// The one request that finds out.
+/// The probe in flight.
 #[derive(Clone, Copy, Debug)]
 struct Probe {
     number: u64,
@@ -133,7 +132,7 @@ impl Breaker {
         Self { seed, server: Server::Closed, own_probes: None, local: Local::CLOSED, probe: None, probes_sent: 0 }
     }
 
-    /// The server's verdict arrives with a config.
+    /// A config brings the server's verdict.
     pub(crate) fn judge(&mut self, verdict: Verdict, at: ConfigVersion, now: Duration, rng: &mut Rng) {
         self.own_probes = match verdict {
             Verdict::Closed => None,
@@ -154,8 +153,8 @@ impl Breaker {
         }
     }
 
-    /// The config that brought the verdict went stale at `expired`: a verdict other than closed holds no longer, and
-    /// one probe at a random moment of the next second finds out for this client.
+    /// The config with the verdict became stale at `expired`. An unclosed verdict no longer holds; one probe at a
+    /// random moment of the next second replaces it.
     pub(crate) fn lapse(&mut self, expired: Duration, rng: &mut Rng) {
         if matches!(self.server, Server::Closed) {
             return;
@@ -184,7 +183,7 @@ impl Breaker {
         }
     }
 
-    /// A request starts as a probe; its permit carries the number.
+    /// A request starts as a probe; returns the number for its permit.
     pub(crate) fn start_probe(&mut self, now: Duration, rng: &mut Rng) -> u64 {
         if let (Server::Open { .. }, Some(OwnProbes { next_at, spread })) = (self.server, &mut self.own_probes) {
             *spread = spread.saturating_mul(2).min(GREATEST_BACKOFF);
@@ -215,8 +214,8 @@ impl Breaker {
         }
     }
 
-    /// The config route did not answer. It adds to the evidence but never opens the breaker by itself: an app whose
-    /// requests succeed must not be blocked because something blocks ours.
+    /// The config route did not answer. That adds to the evidence but never opens the breaker alone: an app whose
+    /// requests succeed must not be blocked because something blocks the config route.
     pub(crate) fn no_contact(&mut self, now: Duration) {
         let asked = matches!(self.local, Local::Closed { voice: Voice::Asked, .. });
         self.count_failure(now);
@@ -228,8 +227,8 @@ impl Breaker {
         }
     }
 
-    /// The config route answered: requests that have failed are evidence about themselves. Where it is open, the next probe
-    /// comes soon, and is the last one.
+    /// The config route answered: earlier failures concern only their own paths. If the breaker is open, it probes
+    /// soon; if that probe fails it closes all the same.
     pub(crate) fn heard(&mut self, now: Duration, rng: &mut Rng) {
         match &mut self.local {
             Local::Closed { .. } => self.local = Local::CLOSED,
@@ -240,7 +239,7 @@ impl Breaker {
         }
     }
 
-    /// Whether somebody must ask if the server is there; `true` once each time.
+    /// Whether the caller must ask the server now; `true` once per question.
     pub(crate) fn asks(&mut self) -> bool {
         match &mut self.local {
             Local::Closed { voice: voice @ Voice::Due, .. } => {
@@ -251,8 +250,8 @@ impl Breaker {
         }
     }
 
-    /// The state for people: the worse of the server's and this client's. A stale verdict that has not
-    /// [lapsed](Self::lapse) yet, because nobody has asked, is about to be probed.
+    /// The state for display: the worse of the server's verdict and local evidence. A stale verdict that has not
+    /// [lapsed](Self::lapse) yet is about to be probed.
     pub(crate) fn state(&self, now: Duration, stale: bool) -> CircuitState {
         match (self.server, self.local) {
             (Server::Open { .. }, _) if stale || self.probe.is_some() => CircuitState::HalfOpen,
@@ -271,7 +270,7 @@ impl Breaker {
         }
     }
 
-    /// The choice is the same for everyone who knows seed and version, and another one for every version.
+    /// The choice depends only on seed and version, and differs between versions.
     fn is_chosen(&self, fraction: f64, at: ConfigVersion) -> bool {
         to_unit(mix(self.seed ^ mix(at.epoch ^ mix(at.version)))) < fraction
     }
@@ -285,7 +284,7 @@ impl Breaker {
         }
     }
 
-    /// A probe failed at `at`. One that the server had asked for, without local evidence, changes nothing here.
+    /// A probe failed at `at`. Without local evidence nothing changes here.
     fn back_off(&mut self, at: Duration, rng: &mut Rng) {
         if let Local::Open { heard: true, lapsed: false, .. } = self.local {
             self.local = Local::CLOSED;
@@ -305,7 +304,7 @@ impl Breaker {
         }
     }
 
-    /// Opens when nobody answers, and asks before.
+    /// Asks the server when enough requests had no contact, and opens if it did not answer.
     fn weigh_evidence(&mut self, now: Duration) {
         let Local::Closed { failures, first, voice } = &mut self.local else { return };
         if *failures < FAILURES || now.saturating_sub(*first) < LEAST_SPAN {

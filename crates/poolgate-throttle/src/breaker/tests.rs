@@ -129,7 +129,7 @@ fn a_probe_without_an_answer_never_leaves_it_half_open() {
     assert_eq!(bench.ask(ms(2000)), Admission::Probe);
     let lost = bench.start_probe(ms(2000));
     assert!(matches!(bench.ask(ms(11_999)), Admission::Refuse { .. }));
-    // A tab that slept meanwhile finds the failed probe's wait over as well.
+    // For a tab that slept meanwhile, the wait after the failed probe is over as well.
     assert_eq!(bench.ask(ms(200_000)), Admission::Probe);
     let number = bench.start_probe(ms(200_000));
     bench.end(PermitKind::Probe(lost), Outcome::Failure, ms(200_001));
@@ -146,11 +146,11 @@ fn many_failures_at_once_while_open_do_not_prolong_it() {
 }
 
 #[test]
-fn the_servers_verdict_rules() {
+fn the_servers_verdict_overrides_local_evidence() {
     let mut bench = Bench::new(1);
     bench.judge(Verdict::Open { retry_after: ms(7000) }, ms(0));
     assert_eq!(bench.ask(ms(2000)), Admission::Refuse { retry_after: ms(5000) });
-    assert_eq!(bench.ask(ms(7000)), Admission::Refuse { retry_after: ms(1000) }, "until it says otherwise");
+    assert_eq!(bench.ask(ms(7000)), Admission::Refuse { retry_after: ms(1000) }, "until the server's verdict changes");
     bench.judge(Verdict::HalfOpen { fraction: 1.0 }, ms(60_000));
     assert_eq!(bench.ask(ms(60_000)), Admission::Probe);
     bench.start_probe(ms(60_000));
@@ -161,7 +161,7 @@ fn the_servers_verdict_rules() {
 }
 
 #[test]
-fn a_verdict_that_stays_is_probed_less_and_less_often() {
+fn a_lasting_verdict_is_probed_ever_less_often() {
     let mut waits = vec![Vec::new(); 6];
     for seed in 0..200 {
         let mut bench = Bench::new(seed);
@@ -177,7 +177,7 @@ fn a_verdict_that_stays_is_probed_less_and_less_often() {
             assert_eq!(bench.breaker.state(now, false), CircuitState::HalfOpen);
             assert!(matches!(bench.ask(now), Admission::Refuse { .. }), "one at a time");
             bench.end(PermitKind::Probe(number), Outcome::Rejected { retry_after: None }, now);
-            // The same outage in another word.
+            // The same outage in a new config.
             bench.judge(Verdict::Open { retry_after: ms(7000) }, now);
             assert_eq!(bench.breaker.state(now, false), CircuitState::Open);
         }
@@ -190,7 +190,7 @@ fn a_verdict_that_stays_is_probed_less_and_less_often() {
 }
 
 #[test]
-fn an_outage_that_is_over_and_comes_back_begins_anew() {
+fn a_second_outage_starts_with_the_first_spread() {
     let mut bench = Bench::new(1);
     let open = Verdict::Open { retry_after: ms(0) };
     bench.judge(open, ms(0));
@@ -204,7 +204,7 @@ fn an_outage_that_is_over_and_comes_back_begins_anew() {
 }
 
 #[test]
-fn a_path_that_fails_while_the_server_is_heard_is_no_evidence() {
+fn a_failing_path_is_no_evidence_while_the_server_answers() {
     let mut bench = Bench::new(1);
     let mut asked = 0;
     for at in (0..60_000).step_by(500) {
@@ -219,7 +219,7 @@ fn a_path_that_fails_while_the_server_is_heard_is_no_evidence() {
 }
 
 #[test]
-fn a_path_that_fails_does_not_keep_it_open_when_the_server_is_back() {
+fn a_failing_path_does_not_keep_it_open_when_the_server_is_back() {
     let mut bench = Bench::opened(1);
     assert_eq!(bench.ask(ms(2000)), Admission::Probe);
     bench.breaker.heard(ms(2000), &mut bench.rng);
@@ -268,7 +268,7 @@ fn news_from_the_server_brings_the_next_probe_forward() {
 }
 
 #[test]
-fn a_failed_probe_of_a_stale_verdict_is_evidence_of_its_own() {
+fn a_failed_probe_of_a_stale_verdict_is_local_evidence() {
     let mut bench = Bench::new(1);
     bench.judge(Verdict::Open { retry_after: ms(7000) }, ms(0));
     bench.breaker.lapse(ms(10_000), &mut bench.rng);
@@ -276,11 +276,11 @@ fn a_failed_probe_of_a_stale_verdict_is_evidence_of_its_own() {
     let number = bench.start_probe(ms(11_000));
     bench.end(PermitKind::Probe(number), Outcome::Failure, ms(11_000));
     bench.judge(Verdict::Closed, ms(11_000));
-    assert!(matches!(bench.ask(ms(11_000)), Admission::Refuse { .. }), "the server's word does not close it");
+    assert!(matches!(bench.ask(ms(11_000)), Admission::Refuse { .. }), "the server's verdict does not close it");
 }
 
 #[test]
-fn news_from_the_server_interrupts_a_row_of_failures() {
+fn news_from_the_server_resets_the_count_of_failures() {
     let mut bench = Bench::new(1);
     for at in 0..40 {
         bench.fail(ms(at * 500));

@@ -1,18 +1,18 @@
-//! What waits with one priority, in the order of arrival.
+//! The queued requests of one priority, in order of arrival.
 
 use std::{collections::VecDeque, time::Duration};
 
 use super::{Wait, overload};
-use crate::RequestId;
+use crate::request::RequestId;
 
-/// A line that can be left from both ends and, in O(log n), from anywhere: who leaves from the middle leaves an empty
-/// place, and the line closes up when most places are empty. The first and the last place never are.
+/// A line that requests leave from both ends and, in O(log n), from the middle. A request that leaves from the middle
+/// leaves an empty place; when most places are empty they are removed. The first and the last place are never empty.
 #[derive(Debug, Default)]
 pub(super) struct Class {
-    /// Ids grow, so places can be searched.
+    /// Ids grow, so the line can be searched.
     line: VecDeque<(RequestId, Option<Wait>)>,
     empty_places: usize,
-    /// Starts of more important requests in a row while one of these waited.
+    /// Starts in a row of higher priority while a request of this one was queued.
     pub(super) passed_over: u32,
 }
 
@@ -37,7 +37,7 @@ impl Class {
         self.line.back().map(|(id, _)| *id)
     }
 
-    /// Since when the oldest has waited.
+    /// When the oldest request was queued.
     pub(super) fn oldest_since(&self) -> Option<Duration> {
         self.oldest_wait().map(|wait| wait.since)
     }
@@ -50,7 +50,7 @@ impl Class {
         self.place_of(id).is_some()
     }
 
-    /// Takes this one out; `false` when it is not here.
+    /// Removes a request; `false` if it is not here.
     pub(super) fn take(&mut self, id: RequestId) -> bool {
         let Some(place) = self.place_of(id).and_then(|place| self.line.get_mut(place)) else { return false };
         place.1 = None;
@@ -59,7 +59,7 @@ impl Class {
         true
     }
 
-    /// How much room the line takes.
+    /// Places in the line, empty ones included.
     #[cfg(test)]
     pub(super) fn places(&self) -> usize {
         self.line.len()

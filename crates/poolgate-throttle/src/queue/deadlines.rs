@@ -1,4 +1,4 @@
-//! Who leaves next because time is up.
+//! The deadlines of the queued requests.
 
 use std::{
     cmp::Reverse,
@@ -6,10 +6,10 @@ use std::{
     time::Duration,
 };
 
-use crate::{Priority, RequestId};
+use crate::request::{Priority, RequestId};
 
-/// One entry for each request that waits. Entries of requests that have left otherwise stay until they come to the top
-/// or are the majority; the top is always one that waits.
+/// One entry per queued request. Entries of requests that have left stay until they reach the top or are the majority;
+/// the top is always a queued one.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines(BinaryHeap<Reverse<Entry>>);
 
@@ -29,13 +29,13 @@ impl Deadlines {
         self.0.peek().map(|Reverse(entry)| *entry)
     }
 
-    /// How much room the entries take.
+    /// Entries, outdated ones included.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Drops entries of requests that do not wait any more; `waiting` is how many do.
+    /// Drops entries of requests that have left; `waiting` is the number of queued requests.
     pub(super) fn clear_away(&mut self, waiting: usize, waits: impl Fn(&Entry) -> bool) {
         while let Some(top) = self.0.peek_mut()
             && !waits(&top.0)

@@ -1,6 +1,6 @@
-//! The requests that wait: four priorities, bounded in time, in order of arrival or, under overload, newest first.
+//! The queued requests: four priorities, each with a deadline, in order of arrival or newest first under overload.
 //!
-//! Every operation is O(log n), over many calls. How many may wait is the throttle's business.
+//! Every operation takes amortised O(log n). The throttle limits the number of requests.
 
 mod class;
 mod deadlines;
@@ -11,9 +11,12 @@ use std::time::Duration;
 use class::Class;
 use deadlines::{Deadlines, Entry};
 
-use crate::{Priority, RequestId, eta::Ahead};
+use crate::{
+    eta::Ahead,
+    request::{Priority, RequestId},
+};
 
-/// What waits.
+/// All queued requests.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     /// In the order of [`Priority::ALL`].
@@ -21,18 +24,18 @@ pub(crate) struct Queue {
     deadlines: Deadlines,
 }
 
-/// Since when a request waits, and until when it may.
+/// When a request was queued, and when its time is up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wait {
     pub(crate) since: Duration,
     pub(crate) deadline: Duration,
 }
 
-/// In which order requests of one class start.
+/// The order of requests of one priority.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Discipline {
     Arrival,
-    /// The newest first in a class that is overloaded at this moment.
+    /// Newest first if the class is overloaded at this moment.
     NewestUnderOverload(Duration),
 }
 
@@ -42,10 +45,10 @@ impl Queue {
         self.deadlines.push(Entry { deadline: wait.deadline, id, priority });
     }
 
-    /// Takes out the request that starts next: of the highest priority, unless a lower one's patience is at its end.
+    /// Removes the request that starts next: of the highest priority, unless the patience of a lower one is exhausted.
     ///
-    /// Patience is counted in starts, not in time. Under lasting overload everything that waits is old, and priorities
-    /// that rise with age would end in plain order of arrival just when importance matters most.
+    /// Patience counts starts, not time. Under lasting overload all queued requests are old, and priorities that rise
+    /// with age would end in plain order of arrival just when priority matters most.
     pub(crate) fn pop_next(&mut self, discipline: Discipline) -> Option<RequestId> {
         let impatient = |(priority, class): &(Priority, &Class)| {
             !class.is_empty() && class.passed_over >= priority.patience().max(1)
@@ -64,14 +67,14 @@ impl Queue {
         self.take(id, priority).then_some(id)
     }
 
-    /// Takes out the one that has waited longest.
+    /// Removes the oldest request.
     pub(crate) fn pop_oldest(&mut self) -> Option<RequestId> {
         let oldest = self.by_priority().filter_map(|(priority, class)| Some((class.oldest()?, priority)));
         let (id, priority) = oldest.min()?;
         self.take(id, priority).then_some(id)
     }
 
-    /// Takes out the one that would start last, if that is later than a newcomer of this `priority` would.
+    /// Removes the request that would start last, if a new one of this `priority` would start before it.
     pub(crate) fn pop_last_before(&mut self, priority: Priority, discipline: Discipline) -> Option<RequestId> {
         let (victim, class) = self.by_priority().rfind(|(_, class)| !class.is_empty())?;
         let newest_first = discipline.is_newest_first(class);
@@ -82,13 +85,13 @@ impl Queue {
         self.take(id, victim).then_some(id)
     }
 
-    /// Takes out one that has waited as long as it may.
+    /// Removes a request whose deadline has passed.
     pub(crate) fn pop_expired(&mut self, now: Duration) -> Option<RequestId> {
         let Entry { id, priority, .. } = self.deadlines.first().filter(|first| first.deadline <= now)?;
         self.take(id, priority).then_some(id)
     }
 
-    /// Takes out this one; `false` when it does not wait.
+    /// Removes this request; `false` if it is not queued.
     pub(crate) fn remove(&mut self, id: RequestId) -> bool {
         Priority::ALL.into_iter().any(|priority| self.take(id, priority))
     }
@@ -101,31 +104,24 @@ impl Queue {
         self.deadlines.first().is_none()
     }
 
-    /// When the first of them has waited as long as it may.
+    /// The earliest deadline.
     pub(crate) fn first_deadline(&self) -> Option<Duration> {
         self.deadlines.first().map(|first| first.deadline)
     }
 
-    /// Since when the one that has waited longest has.
+    /// When the oldest request was queued.
     pub(crate) fn oldest_since(&self) -> Option<Duration> {
         self.classes.iter().filter_map(Class::oldest_since).min()
     }
 
-    /// Those ahead of a newcomer of this priority; `None` while newer ones would overtake it.
+    /// How many start before a new request of this priority; `None` if later requests would overtake it.
     pub(crate) fn ahead_of_newcomer(&self, priority: Priority, discipline: Discipline) -> Option<Ahead> {
         let class = class_of(&self.classes, priority);
         (!discipline.is_newest_first(class)).then(|| self.ahead(priority, class.len()))
     }
 
-    /// Those ahead of the one that has waited longest; `None` while newer ones overtake it.
-    pub(crate) fn ahead_of_oldest(&self, discipline: Discipline) -> Option<Ahead> {
-        let (priority, class) =
-            self.by_priority().filter(|(_, class)| !class.is_empty()).min_by_key(|(_, class)| class.oldest())?;
-        (!discipline.is_newest_first(class)).then(|| self.ahead(priority, 0))
-    }
-
-    /// Those ahead of a request with so many `peers` of its own priority before it: more important ones as far as its
-    /// class's patience goes, and less important ones whose patience ends meanwhile.
+    /// How many start before a request with `peers` older ones of its own priority: higher priorities as far as its own
+    /// patience allows, and lower ones whose patience is exhausted meanwhile.
     fn ahead(&self, priority: Priority, peers: usize) -> Ahead {
         let patience = priority.patience() as usize;
         let higher: usize =
@@ -148,7 +144,7 @@ impl Queue {
         taken
     }
 
-    /// The most important first.
+    /// The highest priority first.
     fn by_priority(&self) -> impl DoubleEndedIterator<Item = (Priority, &Class)> {
         Priority::ALL.into_iter().zip(&self.classes)
     }

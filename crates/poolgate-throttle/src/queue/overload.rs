@@ -1,24 +1,24 @@
-//! When to serve the newest first: CoDel's test on the request that has waited longest.
+//! Decides when to serve the newest request first: CoDel's test on the oldest request.
 //!
-//! A queue that only absorbs a burst is short again soon; in one that lasts, order of arrival means that everybody
-//! waits almost as long as he can and starts go to users who are about to give up, or have. So once the oldest of a
-//! class has waited longer than a target for a whole interval, the class serves its newest, and those that would have
-//! been late in any case expire (Maurer, "Fail at scale", ACM Queue 13/8, 2015: adaptive LIFO with controlled delay).
-//! The wait of the oldest ends only by its start or its end, so one request's wait says what CoDel (Nichols and
-//! Jacobson, ACM Queue 10/5, 2012) keeps state for. Order of arrival returns when nobody old is left.
+//! A queue that absorbs a burst is soon short again. In a lasting queue, order of arrival makes every request wait
+//! almost until its deadline, and starts go to users who are about to give up. So once the oldest request of a class
+//! has waited longer than the target for a whole interval, the class serves its newest, and requests that would have
+//! been late anyway expire (Maurer, "Fail at scale", ACM Queue 13/8, 2015: adaptive LIFO with controlled delay). The
+//! oldest request leaves only by its start or its deadline, so its wait alone tells what CoDel (Nichols and Jacobson,
+//! ACM Queue 10/5, 2012) keeps state for. Order of arrival returns when no old request is left.
 
 use std::time::Duration;
 
 use super::Wait;
 
-/// A wait that is never too long …
+/// The target: a longer wait counts as overload …
 const TARGET: Duration = Duration::from_secs(1);
-/// … unless it is this part of what the request may wait at most.
+/// … and so does a longer wait than this part of the request's maximum.
 const TARGET_SHARE: u32 = 4;
-/// How long a wait must stay above the target.
+/// How long the wait must exceed the target.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Whether a class whose oldest request waits like this is overloaded.
+/// Whether a class with this oldest request is overloaded.
 pub(super) fn is_overloaded(oldest: Wait, now: Duration) -> bool {
     let allowed = oldest.deadline.saturating_sub(oldest.since);
     let target = TARGET.min(allowed / TARGET_SHARE);
@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn extreme_times_are_no_problem() {
+    fn extreme_times_do_not_panic() {
         assert!(!is_overloaded(Wait { since: Duration::MAX, deadline: Duration::MAX }, Duration::ZERO));
         assert!(!is_overloaded(Wait { since: Duration::MAX, deadline: Duration::MAX }, Duration::MAX));
         assert!(is_overloaded(Wait { since: Duration::ZERO, deadline: Duration::MAX }, Duration::MAX));

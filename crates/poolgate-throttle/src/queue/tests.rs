@@ -21,7 +21,7 @@ fn drain(queue: &mut Queue) -> Vec<u64> {
 }
 
 #[test]
-fn the_most_important_goes_first_and_equals_in_order_of_arrival() {
+fn higher_priorities_start_first_and_equal_ones_in_order_of_arrival() {
     let mut queue = queue(&[Low, Normal, Critical, High, Normal, Critical]);
     assert_eq!(drain(&mut queue), [2, 5, 3, 1, 4, 0]);
     assert!(queue.is_empty());
@@ -29,7 +29,7 @@ fn the_most_important_goes_first_and_equals_in_order_of_arrival() {
 }
 
 #[test]
-fn nobody_is_passed_over_for_ever() {
+fn no_request_is_passed_over_for_ever() {
     let mut queue = queue(&[Low, Normal, High]);
     let mut started = Vec::new();
     for id in 3..43 {
@@ -62,7 +62,7 @@ fn shares_under_lasting_overload() {
 }
 
 #[test]
-fn overflow_sheds_the_newest_of_the_least_important() {
+fn overflow_sheds_the_newest_of_the_lowest_priority() {
     let mut queue = queue(&[Low, Normal, Low, High]);
     assert_eq!(queue.pop_last_before(Low, Discipline::Arrival), None);
     assert_eq!(queue.pop_last_before(Normal, Discipline::Arrival), Some(RequestId(2)));
@@ -73,7 +73,7 @@ fn overflow_sheds_the_newest_of_the_least_important() {
 }
 
 #[test]
-fn leaves_by_deadline_by_name_and_by_age() {
+fn requests_leave_by_deadline_by_id_and_by_age() {
     let mut queue = queue(&[Low, Normal, High, Critical]);
     assert_eq!(queue.first_deadline(), Some(Duration::from_secs(10)));
     assert_eq!(queue.pop_expired(Duration::from_secs(9)), None);
@@ -87,29 +87,29 @@ fn leaves_by_deadline_by_name_and_by_age() {
 const OVERLOADED: Discipline = Discipline::NewestUnderOverload(Duration::from_secs(2));
 
 #[test]
-fn under_overload_the_newest_of_a_class_goes_first() {
+fn under_overload_the_newest_of_a_class_starts_first() {
     let mut queue = queue(&[Normal, Normal, High, Normal]);
     queue.push(RequestId(4), Low, Wait { since: Duration::from_secs(1), deadline: Duration::from_secs(10) });
     queue.push(RequestId(5), Low, Wait { since: Duration::from_secs(2), deadline: Duration::from_secs(10) });
     let started: Vec<_> = std::iter::from_fn(|| queue.pop_next(OVERLOADED)).map(RequestId::as_u64).collect();
-    assert_eq!(started, [2, 3, 1, 0, 4, 5], "importance first; nobody of low priority has waited for long");
+    assert_eq!(started, [2, 3, 1, 0, 4, 5], "priority first; no request of low priority has waited for long");
 }
 
 #[test]
-fn under_overload_overflow_sheds_the_oldest_of_the_least_important() {
+fn under_overload_overflow_sheds_the_oldest_of_the_lowest_priority() {
     let mut queue = queue(&[Normal, Low, Low, High]);
     let shed = |queue: &mut Queue, priority| queue.pop_last_before(priority, OVERLOADED).map(RequestId::as_u64);
-    assert_eq!(shed(&mut queue, Low), Some(1), "even for one of its own class");
+    assert_eq!(shed(&mut queue, Low), Some(1), "even for a new request of its own class");
     assert_eq!(shed(&mut queue, Critical), Some(2));
-    assert_eq!(shed(&mut queue, Low), None, "those that are left are more important");
+    assert_eq!(shed(&mut queue, Low), None, "the remaining ones have a higher priority");
     assert_eq!(shed(&mut queue, Normal), Some(0));
     assert_eq!(shed(&mut queue, High), Some(3));
     assert_eq!(shed(&mut queue, High), None);
 }
 
-/// Requests of all priorities and time-outs come and go at random, ten times as often as there are places.
+/// Requests of all priorities and time-outs come and go at random, ten times as many as there are places.
 #[test]
-fn what_has_left_takes_no_room() {
+fn requests_that_have_left_take_no_room() {
     const PLACES: usize = 10_000;
     let mut random = 1_u64;
     let mut draw = |below: usize| {
@@ -139,25 +139,23 @@ fn what_has_left_takes_no_room() {
 }
 
 #[test]
-fn knows_who_is_ahead() {
+fn counts_the_requests_ahead() {
     let ahead = |queue: &Queue, priority| {
         let Ahead { least, most } = queue.ahead_of_newcomer(priority, Discipline::Arrival).unwrap();
         (least, most)
     };
     assert_eq!(ahead(&Queue::default(), Normal), (0, 0));
     let queue = queue(&[Normal, Normal, Normal, Critical, Low]);
-    assert_eq!(ahead(&queue, Critical), (1, 3), "and one each of those whose patience ends");
+    assert_eq!(ahead(&queue, Critical), (1, 3), "and one of each class whose patience is exhausted");
     assert_eq!(ahead(&queue, Normal), (4, 5));
     assert_eq!(ahead(&queue, Low), (5, 5));
-    assert_eq!(queue.ahead_of_oldest(Discipline::Arrival), Some(Ahead { least: 0, most: 2 }));
-    assert_eq!(queue.ahead_of_oldest(OVERLOADED), None);
     assert_eq!(queue.ahead_of_newcomer(Normal, OVERLOADED), None);
     assert_eq!(queue.ahead_of_newcomer(High, OVERLOADED), Some(Ahead { least: 0, most: 3 }));
 }
 
-/// The bounds hold for every mixture, and are reached by some.
+/// The bounds hold for every mixture, and some mixtures reach them.
 #[test]
-fn who_is_ahead_starts_earlier() {
+fn requests_ahead_start_earlier() {
     for mixture in 0..4_u32.pow(6) {
         let class_of = |place: u32| Priority::ALL[(mixture / 4_u32.pow(place) % 4) as usize];
         let waiting: Vec<_> = (0..6).map(class_of).collect();
@@ -196,9 +194,9 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Against a plain list of what waits.
+    /// Compared with a plain list.
     #[test]
-    fn loses_nobody_and_starves_nobody(steps in prop::collection::vec(step(), 1..1000)) {
+    fn no_request_is_lost_or_starved(steps in prop::collection::vec(step(), 1..1000)) {
         let (mut queue, mut now) = (Queue::default(), Duration::ZERO);
         let mut waiting: Vec<(RequestId, Priority, Wait)> = Vec::new();
         let mut passed_over = [0_u32; 4];
@@ -218,7 +216,7 @@ proptest! {
                     for (priority, passed_over) in Priority::ALL.into_iter().zip(&mut passed_over) {
                         let waits = waiting.iter().any(|(_, other, _)| *other == priority);
                         *passed_over = if waits && Some(priority) != class { *passed_over + 1 } else { 0 };
-                        // Less important classes whose patience has ended too may come first, each once.
+                        // Lower priorities whose patience is exhausted too may start first, each once.
                         assert!(priority == Critical || *passed_over < priority.patience() + 4, "{priority:?}");
                     }
                     started
@@ -246,7 +244,7 @@ proptest! {
                     None
                 }
             };
-            assert!(left.is_none_or(|left| waiting.iter().any(|(id, ..)| *id == left)), "only what waits can leave");
+            assert!(left.is_none_or(|left| waiting.iter().any(|(id, ..)| *id == left)), "only queued requests can leave");
             waiting.retain(|(id, ..)| Some(*id) != left);
             while let Some(expired) = queue.pop_expired(now) {
                 assert!(waiting.extract_if(.., |(id, _, wait)| *id == expired && wait.deadline <= now).count() == 1);

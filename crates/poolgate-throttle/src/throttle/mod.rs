@@ -1,4 +1,4 @@
-//! The state machine itself: the six verbs and how its parts act together.
+//! The state machine: the calls that change it, and how its parts work together.
 
 mod inspect;
 
@@ -11,48 +11,50 @@ use std::{
 use poolgate_types::{CircuitState, ConfigVersion, Level};
 
 use crate::{
-    Backoff, Configured, Event, InvalidConfig, Limits, News, Order, Outcome, Permit, RejectReason, Rejection, Request,
-    RequestId, Savings, Settings, Share, Submitted,
     breaker::{Admission, Breaker},
     bucket::{self, Bucket},
-    event::Reported,
-    lease::Lease,
-    limits::Policy,
+    event::{Event, Reported},
+    held_config::HeldConfig,
+    limits::{Limits, Policy},
+    news::{Configured, InvalidConfig, News},
     pause::Pause,
-    queue::{Discipline, Queue, Wait},
-    request::PermitKind,
-    retries::RetryBudget,
+    queue::{Queue, Wait},
+    request::{Outcome, Permit, PermitKind, RejectReason, Rejection, Request, RequestId, Submitted},
+    retries::{Backoff, RetryBudget},
     rng::Rng,
+    savings::Savings,
     servers::Servers,
+    settings::Settings,
+    share::Share,
     spacing::Spacing,
 };
 
-/// Added when a wake-up would not be in the future: browsers' timers count in milliseconds.
+/// Minimum sleep: browsers' timers count in milliseconds.
 const LEAST_SLEEP: Duration = Duration::from_millis(1);
-/// No request waits longer, whatever its own limit.
+/// Maximum time in the queue for every request.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
-/// Tells permits of one throttle from those of another; no decision depends on it.
+/// Numbers the throttles, so that a permit of another throttle is recognised; no decision depends on it.
 static NEXT_OWNER: AtomicU64 = AtomicU64::new(0);
 
-/// Decides which request of one client starts when. See the [crate's page](crate) for how to drive it.
+/// Decides when each request of one client starts. The [crate's documentation](crate) says how to drive it.
 #[derive(Debug)]
 pub struct Throttle {
     settings: Settings,
     owner: u64,
     next_id: u64,
-    /// The latest time that a caller named.
+    /// The latest `now` of a caller.
     now: Duration,
-    /// The first time that a caller named.
+    /// The first `now` of a caller.
     born: Option<Duration>,
     rng: Rng,
-    lease: Lease,
+    config: HeldConfig,
     share: Share,
-    /// This throttle's share of what the lease means at `now`.
+    /// This throttle's share of the held config's limits at `now`.
     limits: Limits,
-    /// The config that is obeyed, whether it is a header's, and whether it is stale.
+    /// The obeyed config, whether it came as a header, and whether it is stale.
     obeyed: Option<(ConfigVersion, bool, bool)>,
-    /// The server's life that the budget belongs to; 0: none yet.
+    /// The epoch that the budget belongs to; 0 before the first config.
     epoch: u64,
     bucket: Bucket,
     spacing: Spacing,
@@ -61,17 +63,17 @@ pub struct Throttle {
     retries: RetryBudget,
     in_flight: u32,
     queue: Queue,
-    /// Left the queue to make room; `poll` has yet to say so.
+    /// Requests shed from a full queue; `poll` has yet to report them.
     shed: VecDeque<(RequestId, Rejection)>,
-    /// What `poll` last said about the state.
+    /// The state that `poll` last reported.
     reported: Reported,
 }
 
 impl Throttle {
-    /// A throttle that lets everything pass until it is [configured](Self::configure).
+    /// A throttle that lets all requests pass until it is [configured](Self::configure).
     ///
-    /// `seed` feeds its own small generator of jitter and tells it apart from other clients when the server asks a
-    /// share of them to probe: take it from a good source of randomness. Equal seeds and calls give equal decisions.
+    /// `seed` feeds the jitter, and decides whether this client probes when the server asks a share of them: take it
+    /// from a good source of randomness. Equal seeds and calls give equal decisions.
     pub fn new(settings: Settings, seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         Self {
@@ -80,7 +82,7 @@ impl Throttle {
             next_id: 0,
             now: Duration::ZERO,
             born: None,
-            lease: Lease::Unknown,
+            config: HeldConfig::Unknown,
             share: Share::default(),
             limits: Limits::default(),
             obeyed: None,
@@ -98,16 +100,15 @@ impl Throttle {
         }
     }
 
-    /// Goes on with the budget that an earlier throttle of this client [saved](Self::savings) `age` ago, so that
-    /// loading a page again neither refills nor loses it. Call it right after [`new`](Self::new), before the first
-    /// config.
+    /// Continues the budget that an earlier throttle of this client [saved](Self::savings) `age` ago, so that a reload
+    /// neither refills nor loses it. Call it right after [`new`](Self::new), before the first config.
     ///
-    /// What passes before the first config is paid for as well. Savings older than 10 s, or of another epoch, can only
-    /// make the budget smaller than a newcomer's. `false`: the numbers cannot be what a throttle saved; nothing has
-    /// changed then.
+    /// Requests that pass before the first config are paid for as well. Savings that are older than 10 s or of another
+    /// epoch never give more than a new client gets. Returns `false`, and changes nothing, if a throttle cannot have
+    /// saved these numbers.
     pub fn restore(&mut self, savings: &Savings, age: Duration, now: Duration) -> bool {
         let now = self.advance(now);
-        if !savings.is_sound() {
+        if !(Bucket::can_have_saved(savings) && Pause::can_have_saved(savings.paused_for_seconds)) {
             return false;
         }
         self.epoch = savings.epoch;
@@ -116,14 +117,14 @@ impl Throttle {
         true
     }
 
-    /// Acts as a part of a client from now on: the caller sees to it that all parts together are one whole. `tokens` is
-    /// what others gave up for this share; gives back what this throttle gives up of its own, which is 0 while no rate is
+    /// Sets this throttle's share of its client; the caller makes sure that all shares add up to one whole. `tokens` is
+    /// what other throttles gave up for this share. Returns the tokens that this throttle gives up, 0 while no rate is
     /// in force. Then drain [`poll`](Self::poll).
     ///
-    /// Requests in flight stay so: where they are more than the new share, none starts until enough have ended.
+    /// Requests in flight continue. If they exceed the new share, none starts until enough have ended.
     pub fn set_share(&mut self, share: Share, tokens: f64, now: Duration) -> f64 {
         let now = self.advance(now);
-        let whole = self.lease.limits_at(now);
+        let whole = self.config.limits_at(now);
         let (before, after) = (self.share.part(&whole), share.part(&whole));
         self.share = share;
         self.limits = share.of(whole);
@@ -131,15 +132,16 @@ impl Throttle {
         self.limits.rate_per_second.map_or(0.0, |rate| self.bucket.reshare(rate, kept, tokens, now))
     }
 
-    /// Takes in what the client has learned about the config. Of one epoch the higher version wins wherever it came from; of
-    /// several epochs that are heard in turn, the one that allows the most.
+    /// Takes in news about the config. Within one epoch the higher version wins, whichever way it arrived; of several
+    /// epochs in turn, the one that allows the most.
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] when a field is out of range; nothing has changed then, and the last good config holds on.
+    /// [`InvalidConfig`] if a field is out of range; the throttle is unchanged and the last valid config stays in
+    /// force.
     pub fn configure(&mut self, news: &News, now: Duration) -> Result<Configured, InvalidConfig> {
         let now = self.advance(now);
-        let configured = self.lease.learn(news, now)?;
+        let configured = self.config.learn(news, now)?;
         match news {
             News::NoContact => self.breaker.no_contact(now),
             News::Closed => {}
@@ -149,9 +151,9 @@ impl Throttle {
         Ok(configured)
     }
 
-    /// Asks to send a request. Then drain [`poll`](Self::poll).
+    /// Submits a request. Then drain [`poll`](Self::poll).
     ///
-    /// Takes constant time and allocates nothing when the request starts at once.
+    /// Takes constant time and does not allocate when the request starts at once.
     pub fn submit(&mut self, request: Request, now: Duration) -> Submitted {
         let now = self.advance(now);
         self.retries.earn();
@@ -173,7 +175,7 @@ impl Throttle {
         self.enqueue(id, request, now)
     }
 
-    /// Gives a permit back and says what became of the request. Then drain [`poll`](Self::poll).
+    /// Gives a permit back and reports how its request ended. Then drain [`poll`](Self::poll).
     ///
     /// A permit of another throttle is ignored.
     #[expect(clippy::needless_pass_by_value, reason = "the permit is used up")]
@@ -189,15 +191,15 @@ impl Throttle {
             return;
         }
         if let Outcome::Rejected { retry_after } = outcome {
-            let by = self.lease.servers().and_then(Servers::last_heard);
+            let by = self.config.servers().and_then(Servers::last_heard);
             self.turned_away(retry_after, by, now);
         }
         self.breaker.learn(permit.kind, outcome, now, &mut self.rng);
     }
 
-    /// The gate said when to return: the same as [`Outcome::Rejected`], for whoever finds out that it was the gate after it
-    /// has completed the permit. `by` is the epoch that the answer named, of several servers the one whose gate it was. Then
-    /// drain [`poll`](Self::poll).
+    /// The gate rejected a request: same as [`Outcome::Rejected`], for a caller that learns it only after completing
+    /// the permit. `by` is the epoch in the answer, which says which server's gate it was. `retry_after: None` counts
+    /// as one second. Then drain [`poll`](Self::poll).
     pub fn turned_away(&mut self, retry_after: Option<Duration>, by: Option<u64>, now: Duration) {
         let now = self.advance(now);
         if !self.passes_through() && !self.is_regulated(now) {
@@ -205,32 +207,32 @@ impl Throttle {
         }
     }
 
-    /// Asks to try a request again that ended without contact or was turned away, by the server or anybody on the way.
-    /// `backoff` belongs to that request, `retry_after` is what it was told. Gives how long to wait until it is
-    /// [submitted](Self::submit) again; `None`: hand its end on to the app.
+    /// Asks to retry a request that had no contact or was rejected, by the server or anything in between. `backoff`
+    /// belongs to that request, `retry_after` is the one it was given. Returns the time to wait before
+    /// [submitting](Self::submit) it again; `None`: report the failure to the app.
     ///
-    /// All retries of a client together are a tenth of its requests at most, the first one lent. There is none above
-    /// MODERATE, while the breaker is not closed, or for who is told to wait longer than 30 s. Whether a request may be
-    /// repeated at all, because it is idempotent and has no body, is the caller's to know.
+    /// All retries of a client together are at most a tenth of its requests, the first one lent. None is granted above
+    /// MODERATE, while the breaker is not closed, or after a `Retry-After` above 30 s. The caller decides whether a
+    /// request may be repeated at all: it must be idempotent and without a body.
     pub fn retry(&mut self, backoff: &mut Backoff, retry_after: Option<Duration>, now: Duration) -> Option<Duration> {
         let now = self.advance(now);
         let Reported { level, breaker, .. } = self.to_report(now);
-        if level > Level::Moderate || breaker != CircuitState::Closed || matches!(self.lease, Lease::Closed) {
+        if level > Level::Moderate || breaker != CircuitState::Closed || matches!(self.config, HeldConfig::Closed) {
             return None;
         }
         let wait = backoff.next(retry_after, &mut self.rng)?;
         self.retries.spend().then_some(wait)
     }
 
-    /// Takes a waiting request out of the queue; it has spent nothing. Then drain [`poll`](Self::poll).
+    /// Removes a request from the queue; it costs nothing. Then drain [`poll`](Self::poll).
     ///
-    /// `false`: it does not wait (any more): it has started, or `poll` has said or will say that it was rejected.
+    /// Returns `false` if it is not queued: it has started, or `poll` has reported or will report its rejection.
     pub fn abort(&mut self, id: RequestId, now: Duration) -> bool {
         self.advance(now);
         self.queue.remove(id)
     }
 
-    /// The next thing to act on at `now`; call it until it answers `None`.
+    /// The next event at `now`; call it until it returns `None`.
     pub fn poll(&mut self, now: Duration) -> Option<Event> {
         let now = self.advance(now);
         let to_report = self.to_report(now);
@@ -246,7 +248,7 @@ impl Throttle {
         if self.queue.is_empty() {
             return None;
         }
-        if let Lease::Closed = self.lease {
+        if let HeldConfig::Closed = self.config {
             let id = self.queue.pop_oldest()?;
             return Some(Event::Rejected(id, Rejection::new(RejectReason::Closed, None)));
         }
@@ -268,8 +270,8 @@ impl Throttle {
         }
     }
 
-    /// When [`poll`](Self::poll) must be called again though nothing else happened: always later than the latest `now`
-    /// that this throttle was told, and `None` when time alone starts and rejects nothing.
+    /// When to call [`poll`](Self::poll) if nothing else happens: always later than the latest `now` of a caller.
+    /// `None` if the passing of time starts and rejects nothing.
     pub fn next_wakeup(&self) -> Option<Duration> {
         let soonest = self.now.checked_add(LEAST_SLEEP)?;
         if !self.shed.is_empty() {
@@ -277,15 +279,15 @@ impl Throttle {
         }
         let deadline = self.queue.first_deadline()?;
         let start = self.breaker.waits_until().or_else(|| self.next_start());
-        let change = self.lease.held(self.now).and_then(|held| held.next_change(self.now));
+        let change = self.config.obeyed(self.now).and_then(|config| config.next_change(self.now));
         let due = [start, change].into_iter().flatten().fold(deadline, Duration::min);
-        // What is due already waits for `poll`, or was rounded: then a moment later is soon enough.
+        // Events that are due already wait for `poll`, or their time was rounded: wake up a moment later.
         Some(if due > self.now { due } else { soonest })
     }
 
-    /// Moves time on: never backwards, a clock that jumps back stands still here. Does what time alone brings about.
+    /// Moves time forward and applies its effects. A clock that jumps back stands still.
     fn advance(&mut self, now: Duration) -> Duration {
-        // Callers ask the clock once for a few calls; for this moment all has been done.
+        // Callers read the clock once for several calls; this moment is done already.
         if now <= self.now && self.born.is_some() {
             return self.now;
         }
@@ -295,17 +297,17 @@ impl Throttle {
         self.now
     }
 
-    /// Puts into force what the lease means at `now`.
+    /// Puts the held config's limits at `now` into force.
     fn enforce(&mut self, now: Duration) {
         let mut whole = Limits::default();
-        if let Some(held) = self.lease.held(now) {
-            whole = held.limits_at(now);
-            let Policy { at, partial, verdict, .. } = held.policy;
-            let obeyed = Some((at, partial, held.is_stale(now)));
+        if let Some(config) = self.config.obeyed(now) {
+            whole = config.limits_at(now);
+            let Policy { at, partial, verdict, .. } = config.policy;
+            let obeyed = Some((at, partial, config.is_stale(now)));
             if obeyed != self.obeyed {
                 self.obeyed = obeyed;
-                if held.is_stale(now) {
-                    self.breaker.lapse(held.expires_at, &mut self.rng);
+                if config.is_stale(now) {
+                    self.breaker.lapse(config.expires_at, &mut self.rng);
                 } else {
                     self.breaker.judge(verdict, at, now, &mut self.rng);
                 }
@@ -321,69 +323,6 @@ impl Throttle {
                 bucket::Client { age: now.saturating_sub(self.born.unwrap_or(now)), waits: !self.queue.is_empty() };
             self.bucket.set_rate(limits.rate_per_second, client, now, &mut self.rng);
             self.limits = limits;
-        }
-    }
-
-    fn passes_through(&self) -> bool {
-        self.lease.servers().is_none()
-    }
-
-    fn may_start(&self, now: Duration) -> bool {
-        self.next_start().is_some_and(|at| at <= now)
-    }
-
-    /// When the next start may happen as far as limits and pauses go; `None` before a request in flight has ended.
-    fn next_start(&self) -> Option<Duration> {
-        if self.passes_through() {
-            return Some(self.now);
-        }
-        if self.is_full() {
-            return None;
-        }
-        let budget = self.bucket.ready_at(self.now).max(self.spacing.ready_at(&self.limits));
-        Some(budget.max(self.paused_until()))
-    }
-
-    fn paused_until(&self) -> Duration {
-        let until = self.pause.until();
-        let acts = until <= self.now || !(self.is_regulated(self.now) || self.others_take());
-        if acts { until } else { Duration::ZERO }
-    }
-
-    /// The pause is one server's, and another one takes requests.
-    fn others_take(&self) -> bool {
-        let servers = self.lease.servers();
-        self.pause.by().zip(servers).is_some_and(|(epoch, servers)| servers.others_take(epoch, self.now))
-    }
-
-    fn is_full(&self) -> bool {
-        self.limits.concurrency.is_some_and(|most| self.in_flight >= most)
-    }
-
-    /// The server tells its clients how fast to go, and this one hears it.
-    ///
-    /// Then a rejection pauses nothing, and a pause that is on does not act. The server has chosen the rate knowing that a
-    /// few are rejected. Silence on top leaves the database idle, and ends in a burst that causes the next rejections: in
-    /// the simulator, pauses of 50 ms cost ten clients 3 % of the goodput, pauses of 0.3 s 30 %.
-    fn is_regulated(&self, now: Duration) -> bool {
-        self.lease.held(now).is_some_and(|held| !held.is_stale(now))
-            && self.limits.rate_per_second.is_some()
-            && self.limits.per_minute.is_none()
-            && self.breaker.state(now, false) == CircuitState::Closed
-    }
-
-    /// What a rejected request is told about when to return.
-    fn expected_wait(&self, now: Duration) -> Option<Duration> {
-        self.next_start().map(|at| at.saturating_sub(now)).filter(|wait| !wait.is_zero())
-    }
-
-    /// Where no rate limits, nobody waits for long: a pause ends for all at once.
-    fn discipline(&self) -> Discipline {
-        match self.settings.order {
-            Order::NewestUnderOverload if self.limits.rate_per_second.is_some() => {
-                Discipline::NewestUnderOverload(self.now)
-            }
-            Order::NewestUnderOverload | Order::Arrival => Discipline::Arrival,
         }
     }
 
@@ -424,11 +363,5 @@ impl Throttle {
         let deadline = now.saturating_add(timeout.min(LONGEST_WAIT));
         self.queue.push(id, request.priority, Wait { since: now, deadline });
         Submitted::Queued(id)
-    }
-}
-
-impl Rejection {
-    const fn new(reason: RejectReason, retry_after: Option<Duration>) -> Self {
-        Self { reason, retry_after }
     }
 }

@@ -1,4 +1,4 @@
-//! The breaker in the whole: the server's verdict, local evidence, and the queue.
+//! The breaker with everything around it: the server's verdict, local evidence, the queue.
 
 use poolgate_throttle::{Event, News, Outcome, RejectReason, Request};
 use poolgate_types::CircuitState;
@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[test]
-fn an_open_verdict_rejects_what_waits_and_what_comes() {
+fn an_open_verdict_rejects_queued_and_new_requests() {
     let mut world = World::configured(fair(1, 0.1, 1), 1);
     (0..10).for_each(|_| assert!(world.submit().is_ok()));
     let waiting = world.state().queued;
@@ -65,14 +65,14 @@ fn a_chosen_client_whose_probe_hangs_tries_again_after_ten_seconds() {
 }
 
 #[test]
-fn no_contact_opens_it_one_probe_finds_out_and_success_closes_it() {
+fn no_contact_opens_it_and_a_successful_probe_closes_it() {
     let mut world = World::configured(normal(1), 1);
     world.service = (ms(300), Outcome::Failure);
     world.send_until(ms(1500));
     assert_eq!(world.starts.len(), 5);
     assert_eq!(world.state().breaker, CircuitState::Open);
     assert_eq!(world.submit().unwrap_err().reason, RejectReason::CircuitOpen);
-    assert_eq!(world.throttle.next_wakeup(), None, "time does the rest without a timer");
+    assert_eq!(world.throttle.next_wakeup(), None, "time is enough, without a timer");
 
     world.service = (ms(300), Outcome::Success);
     world.sleep(secs(1));
@@ -144,7 +144,7 @@ fn news_keeps_it_closed_and_brings_probes_forward() {
     for _ in 0..50 {
         world.run_for(ms(300));
         let _ = world.configure(News::Current(at(1)));
-        assert_eq!(world.submit(), Ok(None), "a server that talks to us is in contact");
+        assert_eq!(world.submit(), Ok(None), "a server that sends news is in contact");
     }
     world.send_until(secs(300));
     assert_ne!(world.state().breaker, CircuitState::Closed);
@@ -166,7 +166,7 @@ fn a_confirmed_verdict_holds_again() {
 }
 
 #[test]
-fn a_probe_that_limits_hold_back_and_the_app_gives_up_blocks_nobody() {
+fn an_aborted_probe_that_waits_for_a_limit_blocks_no_request() {
     // By local evidence, while another request takes the only slot.
     let mut world = World::configured(normal(1), 1);
     world.service.0 = secs(1000);
@@ -198,7 +198,7 @@ fn a_probe_that_limits_hold_back_and_the_app_gives_up_blocks_nobody() {
 }
 
 #[test]
-fn failures_from_before_do_not_open_it_again() {
+fn failures_from_before_it_closed_do_not_open_it_again() {
     let mut world = World::configured(normal(1), 1);
     // Fifty requests hang while others fail and open it.
     world.service = (ms(2500), Outcome::Failure);
@@ -206,7 +206,7 @@ fn failures_from_before_do_not_open_it_again() {
     world.service.0 = ms(250);
     world.send_until(ms(1300));
     assert_eq!(world.state().breaker, CircuitState::Open);
-    // The probe succeeds; right after it the fifty fail, all at once.
+    // The probe succeeds; right afterwards the fifty fail together.
     world.service = (ms(50), Outcome::Success);
     world.run_until(ms(2250));
     while world.state().breaker != CircuitState::Closed {
@@ -228,7 +228,7 @@ fn a_probe_whose_permit_is_lost_is_given_up() {
     assert_eq!(world.state().breaker, CircuitState::HalfOpen);
     drop(world.throttle.submit(Request::default(), world.now));
     assert!(world.submit().is_err(), "one at a time");
-    // It counts as failed after 10 s; the next comes at most 2 s later.
+    // The probe fails after 10 s; the next one comes at most 2 s later.
     world.sleep(secs(12));
     world.service.1 = Outcome::Success;
     assert_eq!(world.submit(), Ok(None));

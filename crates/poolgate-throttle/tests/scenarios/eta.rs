@@ -1,4 +1,4 @@
-//! What people are told about how long they will wait.
+//! Predictions of the wait.
 
 use poolgate_throttle::{Eta, Order, Outcome, Priority, Request, Settings};
 use poolgate_types::Level;
@@ -10,20 +10,20 @@ use crate::{
 
 const NOW: Option<Eta> = Some(Eta { earliest: ms(0), latest: ms(0) });
 
-/// In order of arrival and with patience, so that what was foreseen comes about.
+/// In order of arrival and with a long timeout, so that predictions come true.
 fn patient(seed: u64) -> World {
     let settings = Settings { order: Order::Arrival, queue_timeout: secs(600), ..Settings::default() };
     World::with_settings(settings, seed)
 }
 
 #[test]
-fn where_nothing_limits_it_is_at_once() {
+fn without_limits_the_wait_is_zero() {
     assert_eq!(World::new(1).state().eta, NOW);
     let world = World::configured(normal(1), 1);
-    assert_eq!((world.state().eta, world.state().oldest_eta), (NOW, None));
+    assert_eq!(world.state().eta, NOW);
 }
 
-/// How often the forecast for a newcomer holds, and how wide it is, when `ahead` wait before it.
+/// How often the prediction for a new request holds, and its width in seconds, with `ahead` requests queued before it.
 fn forecasts(ahead: usize, config: impl Fn() -> poolgate_types::ThrottlingConfig) -> (usize, f64) {
     let (mut kept, mut width) = (0, 0.0);
     for seed in 0..200 {
@@ -60,54 +60,42 @@ fn under_a_fair_rate_the_range_is_kept_and_narrow() {
 }
 
 #[test]
-fn under_the_six_fields_too() {
+fn under_the_six_fields_the_range_is_kept() {
     let (kept, _) = forecasts(10, || fixed(1, Level::Moderate));
     assert!(kept >= 190, "{kept} of 200");
 }
 
 #[test]
-fn the_oldest_has_its_own() {
-    for seed in 0..100 {
-        let mut world = patient(seed);
-        let _ = world.configure(news(fair(1, 1.0, 10)));
-        (0..6).for_each(|_| assert!(world.submit().is_ok()));
-        let (eta, since, started) = (world.state().oldest_eta.unwrap(), world.now, world.starts.len());
-        world.run_for(secs(4));
-        let waited = world.starts[started].0 - since;
-        assert!(eta.earliest <= waited + ms(1) && waited <= eta.latest + ms(1), "{waited:?} is not in {eta:?}");
-    }
-}
-
-#[test]
-fn what_is_more_important_is_counted() {
+fn requests_of_higher_priority_are_counted() {
     let mut world = patient(1);
     let _ = world.configure(news(fair(1, 1.0, 10)));
     (0..5).for_each(|_| assert!(world.submit_at(Priority::Low).is_ok()));
     let before = world.state().eta.unwrap();
     (0..5).for_each(|_| assert!(world.submit_at(Priority::High).is_ok()));
     let after = world.state().eta.unwrap();
-    assert!(before.latest < secs(4), "one of low priority at most comes first: {before:?}");
+    assert!(before.latest < secs(4), "at most one of low priority starts first: {before:?}");
     assert!(after.latest > before.latest + secs(3), "{after:?}");
 }
 
 #[test]
-fn a_pause_is_known() {
+fn a_pause_is_predicted() {
     let mut world = World::configured(normal(1), 1);
     world.service = (ms(10), Outcome::Rejected { retry_after: Some(secs(4)) });
     assert_eq!(world.submit(), Ok(None));
     world.run_for(ms(10));
-    let left = world.state().paused_for;
-    assert_eq!(world.state().eta, Some(Eta { earliest: left, latest: left }));
+    let Eta { earliest, latest } = world.state().eta.unwrap();
+    assert_eq!(earliest, latest);
+    assert!(earliest >= secs(4) && earliest <= secs(6), "{earliest:?}");
 }
 
 #[test]
-fn what_nobody_can_know_is_unknown() {
+fn an_unpredictable_wait_is_none() {
     let mut full = World::configured(fair(1, 1000.0, 1), 1);
     full.service.0 = secs(1000);
     full.run_for(ms(10));
     assert_eq!(full.submit(), Ok(None));
     assert!(full.submit().unwrap().is_some());
-    assert_eq!((full.state().eta, full.state().oldest_eta), (None, None), "it ends when it ends");
+    assert_eq!(full.state().eta, None, "the end of a request in flight is unknown");
 
     assert_eq!(World::configured(open(1), 1).state().eta, None);
 
@@ -115,11 +103,10 @@ fn what_nobody_can_know_is_unknown() {
     (0..9).for_each(|_| assert!(overloaded.submit().is_ok()));
     assert!(overloaded.state().eta.is_some());
     overloaded.run_for(secs(2));
-    assert_eq!((overloaded.state().eta, overloaded.state().oldest_eta), (None, None), "newer ones go first");
+    assert_eq!(overloaded.state().eta, None, "newer requests start first");
 
     let mut crowded = World::with_settings(Settings { max_queue: 2, ..Settings::default() }, 1);
     let _ = crowded.configure(news(fair(1, 0.01, 10)));
     (0..2).for_each(|_| assert!(crowded.submit_as(Request::default()).is_ok()));
     assert_eq!(crowded.state().eta, None, "it would be rejected");
-    assert!(crowded.state().oldest_eta.is_some());
 }

@@ -1,4 +1,4 @@
-//! Clients that are told the same at the same time do not act at the same time.
+//! Clients that learn of a limit at the same time do not act at the same time.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::{
     world::{World, ms, secs},
 };
 
-/// Starts per 100 ms of a thousand clients over `time`. They hear of their limit at the same moment, and one after the other
-/// within `appear` they begin to want more than they may.
+/// Starts per 100 ms of a thousand clients over `time`. They learn of their limit together, and start to exceed it one
+/// after another within `appear`.
 fn bins(config: &ThrottlingConfig, appear: Duration, time: Duration) -> Vec<u32> {
     let mut bins = vec![0; (time.as_millis() / 100) as usize];
     for seed in 0..1000 {
@@ -23,7 +23,7 @@ fn bins(config: &ThrottlingConfig, appear: Duration, time: Duration) -> Vec<u32>
             }
             world.run_for(ms(500));
         }
-        // The last step may go beyond the end.
+        // The last step may end later.
         for (at, _) in world.starts.into_iter().filter(|(at, _)| *at < time) {
             bins[(at.as_millis() / 100) as usize] += 1;
         }
@@ -37,7 +37,7 @@ fn a_thousand_clients_at_one_rate_do_not_fire_together() {
         let bins = bins(&fair(1, rate, 10), Duration::from_secs_f64(0.5 / rate), secs(time));
         let mean = rate * 100.0;
         let busiest = f64::from(*bins.iter().max().unwrap());
-        // Five standard deviations of a Poisson process on top of twice the mean, which the first fills may add.
+        // Five standard deviations of a Poisson process above twice the mean; the first fills may double the mean.
         assert!(busiest < 2.0 * mean + 5.0 * mean.sqrt(), "{rate}/s: {busiest} against {mean}: {bins:?}");
         let settled = &bins[bins.len() / 2..];
         let average = settled.iter().sum::<u32>() as f64 / settled.len() as f64;
@@ -46,7 +46,7 @@ fn a_thousand_clients_at_one_rate_do_not_fire_together() {
 }
 
 #[test]
-fn nor_do_they_under_the_fixed_policy() {
+fn a_thousand_clients_under_the_fixed_policy_do_not_fire_together() {
     let bins = bins(&fixed(1, Level::Aggressive), secs(1), secs(20));
     let busiest = *bins.iter().max().unwrap();
     assert!(busiest < 150, "50 on average: {bins:?}");

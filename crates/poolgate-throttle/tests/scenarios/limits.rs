@@ -1,4 +1,4 @@
-//! What limits when: nothing, a fair rate, the six fields.
+//! Which limits act when: none, a fair rate, the six fields.
 
 use poolgate_throttle::{Limits, News, Outcome, Request, Settings, Submitted, Throttle};
 use poolgate_types::{Level, SixFields};
@@ -20,12 +20,12 @@ fn everything_passes_before_the_first_config() {
 }
 
 #[test]
-fn everything_passes_for_good_when_there_is_no_config_route() {
+fn without_a_config_route_everything_passes() {
     let mut world = World::configured(fixed(1, Level::Emergency), 1);
     (0..20).for_each(|_| assert!(world.submit().is_ok()));
     assert!(world.state().queued >= 18);
     let _ = world.configure(News::NotFound);
-    assert_eq!(world.state().queued, 0, "what waited starts");
+    assert_eq!(world.state().queued, 0, "queued requests start");
     world.run_for(secs(3600));
     assert!((0..1000).all(|_| world.submit() == Ok(None)));
     assert_eq!(world.state().limits, Limits::default());
@@ -36,7 +36,7 @@ fn nothing_is_limited_when_nothing_is_enforced() {
     let mut world = World::configured(normal(1), 1);
     assert!((0..1000).all(|_| world.submit() == Ok(None)));
     assert!(!world.state().enforced && !world.state().passes_through);
-    assert_eq!(world.throttle.next_wakeup(), None, "no timer where nothing waits");
+    assert_eq!(world.throttle.next_wakeup(), None, "no timer with an empty queue");
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_fair_rate_has_no_minimum_spacing() {
 }
 
 #[test]
-fn no_more_are_in_flight_than_allowed() {
+fn the_concurrency_limit_is_kept() {
     let mut world = World::configured(fair(1, 1000.0, 3), 1);
     world.service.0 = secs(5);
     (0..50).for_each(|_| assert!(world.submit().is_ok()));
@@ -76,7 +76,7 @@ fn no_more_are_in_flight_than_allowed() {
     assert_eq!(world.state().in_flight, 5);
     let _ = world.configure(news(fair(3, 1000.0, 1)));
     world.run_for(secs(2));
-    assert_eq!(world.state().in_flight, 2, "what runs is not touched, and nothing starts above the limit");
+    assert_eq!(world.state().in_flight, 2, "requests in flight continue, and none starts above the limit");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn the_six_fields_hold_literally() {
 
 #[test]
 fn a_change_of_level_neither_refills_nor_loses_the_budget() {
-    // Flapping between two rates every 100 ms must not give more than the higher of them.
+    // Flapping between two rates every 100 ms must not allow more than the higher one.
     let mut world = World::configured(fair(1, 2.0, 10), 5);
     for version in 2..602 {
         let rate = if version % 2 == 0 { 1.0 } else { 2.0 };
@@ -152,7 +152,7 @@ fn a_permit_of_another_throttle_changes_nothing() {
     let Submitted::Start(foreign) = old.submit(Request::default(), secs(0)) else { panic!("passes") };
     let mut new = Throttle::new(Settings::default(), 1);
     let Submitted::Start(own) = new.submit(Request::default(), secs(0)) else { panic!("passes") };
-    assert_eq!(foreign.id(), own.id(), "equal in everything but where they come from");
+    assert_eq!(foreign.id(), own.id(), "equal except for their source");
     new.complete(foreign, Outcome::Success, secs(1));
     assert_eq!(new.state(secs(1)).in_flight, 1);
     new.complete(own, Outcome::Success, secs(1));

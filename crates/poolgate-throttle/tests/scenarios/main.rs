@@ -1,4 +1,4 @@
-//! The throttle as its shell sees it, in virtual time: one module for each of its rules.
+//! The throttle as its host sees it, in virtual time: one module for each of its rules.
 
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 

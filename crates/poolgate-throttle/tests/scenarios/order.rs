@@ -1,4 +1,4 @@
-//! Which config holds: the higher (epoch, version), wherever it came from.
+//! Which config holds: the higher (epoch, version), whichever way it arrived.
 
 use poolgate_throttle::{Configured, Event, News, Settings, Throttle};
 use poolgate_types::{ConfigHeader, ConfigVersion, Health, Level, ThrottlingConfig};
@@ -13,7 +13,7 @@ fn header(config: &ThrottlingConfig) -> News {
 }
 
 #[test]
-fn the_higher_version_wins_wherever_it_came_from() {
+fn the_higher_version_wins_whichever_way_it_arrived() {
     let mut world = World::configured(normal(5), 1);
     assert_eq!(world.configure(news(fair(4, 1.0, 1))), Configured::Older);
     assert_eq!(world.configure(header(&fair(4, 1.0, 1))), Configured::Older);
@@ -53,7 +53,7 @@ fn the_document_completes_its_own_header() {
 }
 
 #[test]
-fn a_malformed_config_is_ignored_and_the_last_good_one_kept() {
+fn a_malformed_config_is_ignored_and_the_last_valid_one_kept() {
     let mut world = World::configured(fair(1, 2.0, 3), 1);
     let before = world.state();
     let bad = [
@@ -113,7 +113,7 @@ fn without_a_config_a_heartbeat_asks_for_it() {
 #[test]
 fn changes_are_reported_once() {
     let mut world = World::configured(normal(1), 1);
-    assert!(world.changes.is_empty(), "NORMAL is where everybody starts");
+    assert!(world.changes.is_empty(), "every client starts in NORMAL");
     let _ = world.configure(news(fair(2, 1.0, 1)));
     let _ = world.configure(news(fair(3, 2.0, 1)));
     assert!(matches!(world.changes[..], [Event::LevelChanged { from: Level::Normal, to: Level::Moderate }]));

@@ -1,4 +1,4 @@
-//! Who starts first when more is asked for than may start.
+//! Order of starts under overload.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ fn world(order: Order, rate: f64) -> World {
     world
 }
 
-/// Requests at three times the rate for half a minute, each allowed to wait `timeout`; the share of the starts that
-/// come while a user who waits two seconds still waits, with 200 ms to go.
+/// Requests at three times the rate for half a minute, each with this `timeout`. Returns the share of the starts that
+/// come while a user who waits two seconds is still there, with 200 ms to go.
 fn useful_starts(order: Order, timeout: Duration) -> f64 {
     const PATIENCE: Duration = secs(2);
     const SERVICE: Duration = ms(200);
@@ -59,7 +59,7 @@ fn a_burst_that_is_soon_over_keeps_its_order() {
 }
 
 #[test]
-fn a_burst_that_lasts_turns_round_and_order_returns_when_it_is_over() {
+fn a_lasting_burst_is_served_newest_first_until_it_is_over() {
     let mut world = world(Order::default(), 4.0);
     let burst: Vec<_> = (0..20).filter_map(|_| world.submit().unwrap()).collect();
     world.run_for(secs(9));
@@ -85,7 +85,7 @@ fn an_app_may_insist_on_the_order_of_arrival() {
 }
 
 #[test]
-fn where_no_rate_is_in_force_order_is_that_of_arrival() {
+fn without_a_rate_the_order_is_that_of_arrival() {
     let mut world = World::configured(fixed(1, Level::Emergency), 1);
     (0..20).for_each(|_| assert!(world.submit().is_ok()));
     world.run_for(secs(5));
@@ -109,7 +109,7 @@ fn one_class_may_be_overloaded_and_another_not() {
 }
 
 #[test]
-fn what_is_passed_by_ends_at_its_deadline_and_not_later() {
+fn requests_that_are_passed_over_end_at_their_deadline() {
     let mut world = world(Order::default(), 2.0);
     let mut deadlines = Vec::new();
     for _ in 0..200 {
@@ -128,7 +128,7 @@ fn what_is_passed_by_ends_at_its_deadline_and_not_later() {
 }
 
 #[test]
-fn a_full_queue_takes_a_newcomer_for_one_that_would_be_late() {
+fn a_full_queue_sheds_a_late_request_for_a_new_one() {
     let settings = Settings { max_queue: 3, ..Settings::default() };
     let mut world = World::with_settings(settings, 1);
     let _ = world.configure(news(fair(1, 0.01, 10)));

@@ -1,6 +1,6 @@
-//! What holds whatever happens: arbitrary calls, in any order, at any time, also backwards, over reloads of the page.
+//! Invariants under arbitrary calls, in any order, at any time, also backwards, and across reloads.
 //!
-//! `PROPTEST_CASES=200000 cargo test -p poolgate-throttle properties` looks longer.
+//! `PROPTEST_CASES=200000 cargo test -p poolgate-throttle properties` tries more cases.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -26,13 +26,13 @@ enum Step {
     Pass(i64),
     /// To the next wake-up.
     Wake,
-    /// The gate's word comes late, after so many seconds.
+    /// The gate's rejection is reported late, with this `Retry-After` in seconds.
     TurnedAway(Option<u64>),
-    /// Another part of the client's limits, with so many tokens.
+    /// Another share of the client's limits, with tokens.
     Share(Share, f64),
-    /// What failed wants another attempt.
+    /// A failed request asks for a retry.
     Retry(Option<u64>),
-    /// The page is loaded again and comes back after so many milliseconds.
+    /// The page reloads and is back after this many milliseconds.
     Reload(u64),
 }
 
@@ -118,19 +118,19 @@ fn any_config() -> impl Strategy<Value = ThrottlingConfig> {
     )
 }
 
-/// One server, mostly; or siblings of it.
+/// Mostly one server, sometimes another one.
 fn epoch() -> impl Strategy<Value = u64> {
     prop_oneof![8 => Just(EPOCH), 2 => (0..3_u64).prop_map(|later| EPOCH + later)]
 }
 
-/// What must be true of a throttle, kept apart from it.
+/// What must be true of a throttle, tracked independently of it.
 struct Model {
     throttle: Throttle,
     settings: Settings,
     seed: u64,
     now: Duration,
     latest: Duration,
-    /// Until when each may wait.
+    /// The deadline of each queued request.
     waiting: BTreeMap<RequestId, Duration>,
     running: Vec<(Permit, bool)>,
     outcomes: BTreeMap<RequestId, u32>,
@@ -141,7 +141,7 @@ struct Model {
     retries: u32,
 }
 
-/// The most that any bucket could hold: it begins full, and every start is as cheap as starts can be.
+/// The most tokens that any bucket could hold: it starts full, and each start has the lowest cost.
 #[derive(Debug, Default)]
 struct Budget {
     tokens: f64,
@@ -155,7 +155,7 @@ impl Budget {
         }
     }
 
-    /// Keeps the used share, or, for who waits for nothing, the time since its last start.
+    /// Keeps the used share; without queued requests, the time since the last start.
     fn set_rate(&mut self, rate: f64, waits: bool) {
         let full = rate.max(1.5);
         self.tokens = self.rate.replace(rate).map_or(full, |before| {
@@ -194,7 +194,7 @@ impl Model {
             }
             Step::Abort(which) if !self.waiting.is_empty() => {
                 let id = *self.waiting.keys().nth(which % self.waiting.len()).unwrap();
-                assert!(self.throttle.abort(id, self.now), "it waits, so it can be aborted");
+                assert!(self.throttle.abort(id, self.now), "a queued request can be aborted");
                 self.waiting.remove(&id);
                 self.settle(id);
             }
@@ -224,7 +224,7 @@ impl Model {
         self.check();
     }
 
-    /// Time and limits as the throttle, which has just been called, has them now.
+    /// Takes over time and limits from the throttle that has just been called.
     fn keep_time(&mut self) {
         let before = self.latest;
         self.latest = self.latest.max(self.now);
@@ -234,7 +234,7 @@ impl Model {
         }
     }
 
-    /// Retries stay a tenth of what was submitted, one aside.
+    /// All retries together are at most a tenth of the requests, plus one.
     fn retry(&mut self, retry_after: Option<Duration>) {
         let state = self.throttle.state(self.now);
         let Some(wait) = self.throttle.retry(&mut Backoff::default(), retry_after, self.now) else { return };
@@ -244,7 +244,7 @@ impl Model {
         assert!(self.retries <= (self.submitted / 10).max(1), "{} of {}", self.retries, self.submitted);
     }
 
-    /// What waited and what ran is gone with the page; the budget is not.
+    /// Queued requests and requests in flight end with the page; the budget does not.
     fn reload(&mut self, gap: Duration) {
         let savings = self.throttle.savings(self.now);
         self.seed = self.seed.wrapping_add(1);
@@ -306,7 +306,7 @@ impl Model {
         }
     }
 
-    /// Each request gets one outcome.
+    /// Each request ends once.
     fn settle(&mut self, id: RequestId) {
         let outcomes = self.outcomes.entry(id).or_default();
         *outcomes += 1;
@@ -321,7 +321,8 @@ impl Model {
         }
         let state = self.throttle.state(self.now);
         assert!(state.passes_through || state.breaker != CircuitState::Open);
-        assert!(state.passes_through || state.paused_for.is_zero());
+        let waits = state.eta.map_or(Duration::ZERO, |eta| eta.earliest);
+        assert!(state.limits != Limits::default() || waits.is_zero(), "nothing starts during a pause: {waits:?}");
         let Limits { rate_per_second, concurrency, spacing, per_minute, .. } = state.limits;
         if let Some(rate) = rate_per_second {
             self.budget.tokens -= 0.5;
@@ -332,7 +333,7 @@ impl Model {
         assert!(self.last_start.is_none_or(|last| self.latest >= last + spacing));
         self.last_start = Some(self.latest);
         match per_minute {
-            // Starts that were free of the limit do not count against it.
+            // Starts outside the limit do not count.
             None => self.minute.clear(),
             Some(most) => {
                 self.minute.push(self.latest);
@@ -344,17 +345,17 @@ impl Model {
 
     fn check(&self) {
         let state = self.throttle.state(self.now);
-        assert!([state.eta, state.oldest_eta].into_iter().flatten().all(|eta| eta.earliest <= eta.latest));
+        assert!(state.eta.is_none_or(|eta| eta.earliest <= eta.latest));
         let running = self.running.iter().filter(|(_, bypass)| !bypass).count();
         assert_eq!(state.in_flight as usize, running);
         assert_eq!(state.queued, self.waiting.len());
         assert!(state.queued <= self.settings.max_queue);
         let wakeup = self.throttle.next_wakeup();
         assert!(wakeup.is_none_or(|at| at > self.latest), "{wakeup:?} is not after {:?}", self.latest);
-        assert!(wakeup.is_some() || self.waiting.is_empty(), "who waits is woken");
+        assert!(wakeup.is_some() || self.waiting.is_empty(), "queued requests are woken");
     }
 
-    /// Left alone, everything that waits leaves, and not by waking a thousand times.
+    /// Left alone, the queue empties, with a bounded number of wake-ups.
     fn come_to_rest(&mut self) {
         for (permit, _) in self.running.drain(..) {
             self.throttle.complete(permit, Outcome::Success, self.now);
@@ -384,7 +385,7 @@ proptest! {
     })]
 
     #[test]
-    fn whatever_happens(seed: u64, settings in settings(), steps in steps()) {
+    fn arbitrary_calls_keep_the_invariants(seed: u64, settings in settings(), steps in steps()) {
         let mut model = Model::new(settings, seed);
         for step in steps {
             model.act(step);
@@ -393,14 +394,14 @@ proptest! {
     }
 
     #[test]
-    fn whatever_was_stored(numbers: [f64; 4], epoch: u64, age in 0..10_000_000_u64, config in any_config()) {
+    fn arbitrary_savings_are_safe_to_restore(numbers: [f64; 4], epoch: u64, age in 0..10_000_000_u64, config in any_config()) {
         let [tokens, rate_per_second, next_cost, paused_for_seconds] = numbers;
         let savings = Savings { tokens, rate_per_second, next_cost, paused_for_seconds, epoch };
         check_restored(&savings, ms(age), &config);
     }
 
     #[test]
-    fn whatever_was_stored_in_range(
+    fn valid_savings_are_restored_and_saved_again(
         (share, rate) in (0.0..=1.0, 1e-6..1e6),
         (next_cost, paused_for_seconds) in (0.5..=1.5, 0.0..=60.0),
         age in 0..100_000_u64,
@@ -412,7 +413,7 @@ proptest! {
     }
 }
 
-/// Whatever is restored, what can be saved again is sound.
+/// Savings are valid after every valid restore.
 fn check_restored(savings: &Savings, age: Duration, config: &ThrottlingConfig) -> bool {
     let mut throttle = Throttle::new(Settings::default(), 1);
     let restored = throttle.restore(savings, age, secs(1));

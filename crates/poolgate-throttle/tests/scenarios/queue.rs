@@ -1,4 +1,4 @@
-//! Who waits, how long, who leaves.
+//! Which requests wait, how long, and which leave.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::{
     world::{World, ms, secs},
 };
 
-/// A world in which one request runs for a day and nothing else may start.
+/// A world in which one request runs for a day and no other may start.
 fn blocked(settings: Settings) -> World {
     let mut world = World::with_settings(settings, 1);
     world.service.0 = secs(100_000);
@@ -45,7 +45,7 @@ fn a_full_queue_sheds_the_newest_of_the_least_important() {
     let newer_low = world.submit_at(Priority::Low).unwrap().unwrap();
     let high = world.submit_at(Priority::High).unwrap().unwrap();
 
-    assert!(world.submit_at(Priority::Low).is_err(), "nobody is less important");
+    assert!(world.submit_at(Priority::Low).is_err(), "no queued request has a lower priority");
     let newer_normal = world.submit_at(Priority::Normal).unwrap().unwrap();
     world.submit_at(Priority::Critical).unwrap().unwrap();
     world.submit_at(Priority::Critical).unwrap().unwrap();
@@ -57,7 +57,7 @@ fn a_full_queue_sheds_the_newest_of_the_least_important() {
 }
 
 #[test]
-fn nobody_waits_longer_than_it_may() {
+fn no_request_waits_past_its_deadline() {
     let mut world = blocked(Settings::default());
     let default = world.submit().unwrap().unwrap();
     let own = Request { queue_timeout: Some(ms(700)), ..Request::default() };
@@ -69,11 +69,11 @@ fn nobody_waits_longer_than_it_may() {
 }
 
 #[test]
-fn a_newcomer_does_not_overtake_what_waits() {
+fn a_new_request_does_not_overtake_queued_ones() {
     let mut world = World::configured(fair(1, 1.0, 10), 1);
     (0..5).for_each(|_| assert!(world.submit().is_ok()));
     assert!(world.state().queued > 0);
-    // The budget has grown meanwhile, but the timer has not fired yet.
+    // The budget has grown meanwhile, but the timer has not fired.
     world.sleep(secs(5));
     assert!(world.submit().unwrap().is_some());
     let started: Vec<_> = world.starts.iter().map(|(_, id)| *id).collect();
@@ -81,7 +81,7 @@ fn a_newcomer_does_not_overtake_what_waits() {
 }
 
 #[test]
-fn who_has_waited_too_long_makes_room() {
+fn an_expired_request_makes_room() {
     let mut world = blocked(small(1));
     let old = world.submit().unwrap().unwrap();
     world.sleep(secs(11));
@@ -104,7 +104,7 @@ fn an_hour_is_the_longest_wait() {
 }
 
 #[test]
-fn who_may_not_wait_is_told_at_once() {
+fn a_zero_timeout_rejects_at_once() {
     let mut world = blocked(Settings::default());
     let request = Request { queue_timeout: Some(ms(0)), ..Request::default() };
     assert_eq!(world.submit_as(request).unwrap_err().reason, RejectReason::QueueTimeout);
@@ -122,7 +122,7 @@ fn a_rejected_request_is_told_when_to_return() {
 }
 
 #[test]
-fn an_aborted_request_has_spent_nothing_and_starves_nobody() {
+fn an_aborted_request_costs_nothing_and_delays_no_other() {
     let mut world = World::configured(fair(1, 0.5, 1), 1);
     let mut waiting = Vec::new();
     for _ in 0..6 {
@@ -134,7 +134,7 @@ fn an_aborted_request_has_spent_nothing_and_starves_nobody() {
         other.run_for(secs(9));
         other.starts.iter().map(|(at, _)| *at).collect()
     };
-    // Every second one gives up before its turn; the others start when those would have.
+    // Every second request is aborted before its turn; the others start in its place.
     let gone: Vec<_> = waiting.iter().copied().step_by(2).collect();
     assert!(gone.iter().all(|id| world.abort(*id)));
     assert!(gone.iter().all(|id| !world.abort(*id)), "only once");
@@ -146,7 +146,7 @@ fn an_aborted_request_has_spent_nothing_and_starves_nobody() {
 }
 
 #[test]
-fn an_abort_in_flight_frees_its_slot_and_not_its_token() {
+fn an_abort_in_flight_frees_its_slot_but_not_its_token() {
     let starts = |outcome, rate| {
         let mut world = World::configured(fair(1, rate, 1), 1);
         world.service = (ms(20), outcome);
@@ -160,7 +160,7 @@ fn an_abort_in_flight_frees_its_slot_and_not_its_token() {
 }
 
 #[test]
-fn who_leaves_the_queue_leaves_no_slot_taken() {
+fn requests_that_leave_the_queue_hold_no_slot() {
     let mut world = World::configured(fair(1, 1000.0, 1), 1);
     world.run_for(ms(10));
     world.service.0 = secs(2);
@@ -182,7 +182,7 @@ fn who_leaves_the_queue_leaves_no_slot_taken() {
 }
 
 #[test]
-fn importance_first_then_arrival() {
+fn priority_first_then_arrival() {
     let mut world = blocked(Settings::default());
     let ids: Vec<_> = [Priority::Low, Priority::Normal, Priority::High, Priority::Critical, Priority::High]
         .into_iter()
@@ -199,8 +199,7 @@ fn low_priority_does_not_starve_under_lasting_overload() {
     let mut submitted = [const { Vec::new() }; 4];
     for step in 0..1200 {
         let _ = world.configure(news(fair(1, 10.0, 10)));
-        // Critical alone asks for more than the rate; the others come on top. Nobody waits so long that the queue
-        // fills.
+        // Critical requests alone exceed the rate; the others come on top. Waits stay too short to fill the queue.
         for priority in Priority::ALL {
             if priority == Priority::Critical || step % 2 == 0 {
                 let request = Request { priority, queue_timeout: Some(secs(2)), bypass: false };
@@ -219,7 +218,7 @@ fn low_priority_does_not_starve_under_lasting_overload() {
     assert!(low >= 600 / 20, "{shares:?} of some 600 starts");
 }
 
-/// 10,000 wait, 100,000 give up at random moments, some of them in flight.
+/// 10,000 wait; 100,000 are aborted at random moments, some of them in flight.
 #[test]
 fn a_hundred_thousand_aborts_leave_nothing_behind() {
     let mut world = World::with_settings(small(10_000), 1);
@@ -251,7 +250,7 @@ fn a_hundred_thousand_aborts_leave_nothing_behind() {
 }
 
 #[test]
-fn closing_rejects_what_waits_and_lets_the_rest_pass() {
+fn closing_rejects_queued_requests_and_lets_later_ones_pass() {
     let mut world = blocked(Settings::default());
     (0..5).for_each(|_| assert!(world.submit().is_ok()));
     let _ = world.configure(News::Closed);

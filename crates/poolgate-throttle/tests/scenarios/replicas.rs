@@ -1,4 +1,5 @@
-//! Several servers behind one name, each with its own epoch: they share nothing, and a balancer takes them in turn.
+//! Several servers behind one name, each with its own epoch: they share nothing, and a load balancer alternates between
+//! them.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -10,7 +11,7 @@ use crate::{
     world::{World, ms, secs},
 };
 
-/// A server, and what it answers.
+/// A server and its answers.
 #[derive(Clone)]
 struct Replica {
     config: ThrottlingConfig,
@@ -18,7 +19,7 @@ struct Replica {
 }
 
 impl Replica {
-    /// One that started so many hours after the first one.
+    /// A server that started this many hours after the first one.
     fn new(hours: u64, config: ThrottlingConfig, outcome: Outcome) -> Self {
         Self { config: started(hours, config), outcome }
     }
@@ -45,11 +46,11 @@ fn heartbeat(config: &ThrottlingConfig) -> News {
     News::Current(config.at())
 }
 
-/// A client behind a balancer, with a request every so often.
+/// A client behind a load balancer that sends at a fixed interval.
 struct Fleet {
     world: World,
     replicas: Vec<Replica>,
-    /// Where the event stream leads to.
+    /// The replica that the event stream is connected to.
     stream: Option<usize>,
     turn: usize,
     served: u32,
@@ -68,7 +69,7 @@ impl Fleet {
         self.replicas[self.turn % self.replicas.len()].clone()
     }
 
-    /// Runs for so long; gives the share of the requests that was sent. To whom is the balancer's choice.
+    /// Runs for this long; returns the share of the requests that was sent. The load balancer picks the replica.
     fn run(&mut self, time: Duration, every: Duration) -> f64 {
         (self.served, self.sent) = (0, 0);
         let (begin, mut next_ask, mut next_word) = (self.world.now, self.world.now, self.world.now);
@@ -77,7 +78,7 @@ impl Fleet {
             let now = self.world.now;
             if now >= next_word {
                 next_word = now + secs(5);
-                // A stream is a connection to one of them; a question goes to any.
+                // The stream goes to one replica, questions to any.
                 let said = match self.stream {
                     Some(pinned) if self.replicas.get(pinned).is_some() => heartbeat(&self.replicas[pinned].config),
                     _ => news(self.next().config),
@@ -109,7 +110,7 @@ impl Fleet {
 }
 
 #[test]
-fn one_that_lost_its_database_costs_its_own_share_and_no_more() {
+fn a_replica_without_database_costs_only_its_own_share() {
     for (well, sick) in [(0, 2), (2, 0)] {
         for stream in [None, Some(0), Some(1)] {
             for every in [ms(250), secs(1), secs(4)] {
@@ -131,7 +132,7 @@ fn one_that_lost_its_database_costs_its_own_share_and_no_more() {
 }
 
 #[test]
-fn who_comes_when_one_is_sick_already_is_served_by_the_others() {
+fn a_new_client_is_served_by_the_healthy_replicas() {
     for stream in [None, Some(0), Some(1)] {
         let mut fleet = Fleet::new(vec![Replica::well(0), Replica::sick(2)], stream);
         fleet.run(secs(60), secs(1));
@@ -141,7 +142,7 @@ fn who_comes_when_one_is_sick_already_is_served_by_the_others() {
 }
 
 #[test]
-fn one_sick_among_many_and_one_well_among_many() {
+fn one_failing_replica_of_six_and_one_healthy_replica_of_six() {
     let sick = (0..5).map(Replica::sick);
     let mut fleet = Fleet::new(sick.clone().chain([Replica::well(9)]).collect(), None);
     fleet.run(secs(20), secs(1));
@@ -153,8 +154,8 @@ fn one_sick_among_many_and_one_well_among_many() {
 }
 
 #[test]
-fn a_stream_to_one_that_is_sick_does_not_hold_back_what_others_take() {
-    // The balancer sends no requests there any more; the stream has stayed.
+fn a_stream_to_a_failing_replica_does_not_hold_back_requests_to_others() {
+    // The load balancer sends no more requests there; the stream is still connected.
     let mut fleet = Fleet::new(vec![Replica::sick(2)], Some(0));
     fleet.run(secs(30), secs(1));
     let sick = fleet.replicas[0].config.clone();
@@ -176,13 +177,13 @@ fn a_stream_to_one_that_is_sick_does_not_hold_back_what_others_take() {
 }
 
 #[test]
-fn where_none_has_its_database_few_find_out() {
+fn with_all_databases_down_few_requests_probe() {
     let mut fleet = Fleet::new(vec![Replica::sick(0), Replica::sick(2)], None);
     fleet.run(secs(60), ms(100));
     fleet.run(secs(600), ms(100));
     assert!((5..60).contains(&fleet.sent), "{} probes in ten minutes", fleet.sent);
     assert_eq!(fleet.world.state().breaker, CircuitState::Open);
-    // All clients find out at other moments.
+    // Clients probe at different moments.
     let mut firsts: Vec<_> = (0..200)
         .map(|seed| {
             let mut world = World::configured(open(1), seed);
@@ -226,13 +227,13 @@ fn a_restart_without_a_database_is_followed_after_a_few_answers() {
         if world.submit().is_err() {
             break;
         }
-        assert!(answers < 12, "the life before has been silent for {answers} answers");
+        assert!(answers < 12, "the previous epoch has been silent for {answers} answers");
         let _ = world.configure(header(&after));
     }
 }
 
 #[test]
-fn what_is_stale_gives_way_to_whatever_is_heard() {
+fn a_stale_config_gives_way_to_any_other() {
     let mut world = World::configured(started(5, fair(8, 0.1, 1)), 1);
     world.run_for(secs(30));
     assert!(world.state().stale);
@@ -245,7 +246,7 @@ fn what_is_stale_gives_way_to_whatever_is_heard() {
 }
 
 #[test]
-fn what_the_least_busy_one_allows_is_the_limit() {
+fn the_least_busy_replica_sets_the_limit() {
     let (slow, fast) = (started(2, fair(4, 0.1, 1)), started(0, fair(7, 4.0, 3)));
     let mut world = World::configured(slow.clone(), 1);
     let _ = world.configure(news(fast.clone()));
@@ -267,11 +268,11 @@ fn what_the_least_busy_one_allows_is_the_limit() {
 }
 
 #[test]
-fn one_that_limits_nobody_frees_what_another_limits_and_back_again() {
+fn a_replica_without_limits_releases_those_of_another_until_it_leaves() {
     let (free, strict) = (started(0, normal(3)), started(2, fixed(5, Level::Emergency)));
     let mut world = World::configured(free.clone(), 1);
     let _ = world.configure(news(strict.clone()));
-    assert!(world.state().enforced, "perhaps it has come instead of the other one");
+    assert!(world.state().enforced, "it may have replaced the other one");
     let _ = world.configure(header(&free));
     for _ in 0..5 {
         let _ = world.configure(header(&strict));
@@ -279,25 +280,25 @@ fn one_that_limits_nobody_frees_what_another_limits_and_back_again() {
         let _ = world.configure(header(&free));
         assert!(!world.state().enforced);
     }
-    // The balancer has taken it out.
+    // The load balancer has taken it out.
     let mut words = 0;
     while !world.state().enforced {
         let _ = world.configure(header(&strict));
         words += 1;
         assert!(words <= 10);
     }
-    assert!(words > 5, "ten servers are heard of in turn: {words}");
+    assert!(words > 5, "a silent server counts for eight messages: {words}");
 }
 
 #[test]
-fn alternating_words_give_no_tokens_away() {
+fn alternating_configs_give_no_extra_tokens() {
     for seed in 0..20 {
         let (free, strict) = (started(0, normal(3)), started(2, fair(5, 0.5, 4)));
         let mut world = World::configured(strict.clone(), seed);
         world.service.0 = ms(10);
         let mut starts = 0;
         for _ in 0..60 {
-            // For a moment nothing limits, and nobody sends.
+            // For a moment nothing limits, but no request is sent.
             let _ = world.configure(header(&free));
             let _ = world.configure(News::Header(ConfigHeader::from(&strict)));
             (0..9).for_each(|_| _ = world.configure(header(&strict)));
@@ -312,7 +313,7 @@ fn alternating_words_give_no_tokens_away() {
 }
 
 #[test]
-fn within_one_life_the_higher_version_wins() {
+fn within_one_epoch_the_higher_version_wins() {
     let (first, second) = (started(0, fair(9, 2.0, 2)), started(1, fair(9, 1.0, 2)));
     let mut world = World::configured(first.clone(), 1);
     let _ = world.configure(news(second));
@@ -328,7 +329,7 @@ fn within_one_life_the_higher_version_wins() {
 }
 
 #[test]
-fn a_heartbeat_of_one_that_is_not_known_asks_for_its_config() {
+fn a_heartbeat_of_an_unknown_epoch_asks_for_its_config() {
     let mut world = World::configured(normal(5), 1);
     for epoch in [EPOCH - 1, EPOCH + 1] {
         assert_eq!(world.configure(News::Current(ConfigVersion { epoch, version: 1 })), Configured::Missed);
@@ -337,17 +338,17 @@ fn a_heartbeat_of_one_that_is_not_known_asks_for_its_config() {
 }
 
 #[test]
-fn a_rejection_by_one_does_not_hold_back_what_another_takes() {
+fn a_rejection_by_one_server_does_not_hold_back_requests_for_another() {
     let mut world = World::configured(started(0, normal(3)), 1);
     let other = started(2, normal(3));
     let _ = world.configure(news(other.clone()));
     let _ = world.configure(heartbeat(&started(0, normal(3))));
     world.throttle.turned_away(Some(secs(20)), Some(other.epoch), world.now);
-    assert_eq!(world.state().paused_for, secs(0));
+    assert_eq!(world.paused_for(), secs(0));
     assert_eq!(world.submit(), Ok(None));
-    // Both do.
+    // Both servers ask for a pause.
     world.throttle.turned_away(Some(secs(20)), Some(EPOCH), world.now);
-    assert!(world.state().paused_for >= secs(20));
+    assert!(world.paused_for() >= secs(20));
     let waits = world.submit().unwrap();
     assert!(waits.is_some());
     world.run_for(secs(11));
@@ -355,11 +356,11 @@ fn a_rejection_by_one_does_not_hold_back_what_another_takes() {
 }
 
 #[test]
-fn many_lives_take_no_more_room_than_a_few() {
+fn many_epochs_take_no_more_room_than_a_few() {
     let mut world = World::new(1);
     for hours in 0..1000 {
         let _ = world.configure(news(started(hours, fair(1, 1.0 + hours as f64, 1))));
         assert!(world.state().rate_per_second.unwrap() >= 1.0);
     }
-    assert!(format!("{:?}", world.throttle).matches("Held").count() < 20);
+    assert!(format!("{:?}", world.throttle).matches("ServerConfig").count() < 20);
 }

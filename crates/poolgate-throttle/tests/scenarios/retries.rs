@@ -1,4 +1,4 @@
-//! Requests that failed and want another attempt.
+//! Retries of failed requests.
 
 use poolgate_throttle::{Backoff, News, Outcome};
 use poolgate_types::Level;
@@ -13,7 +13,7 @@ fn asks(world: &mut World) -> bool {
 }
 
 #[test]
-fn a_thousand_failures_are_followed_by_a_hundred_retries() {
+fn a_thousand_failures_get_a_hundred_retries() {
     let mut world = World::new(1);
     world.service.0 = ms(1);
     let (mut made, mut retried) = (0, 0);
@@ -33,7 +33,7 @@ fn a_thousand_failures_are_followed_by_a_hundred_retries() {
 }
 
 #[test]
-fn there_is_none_above_moderate() {
+fn no_retry_above_moderate() {
     for (level, granted) in
         [(Level::Normal, true), (Level::Moderate, true), (Level::Aggressive, false), (Level::Emergency, false)]
     {
@@ -42,7 +42,7 @@ fn there_is_none_above_moderate() {
 }
 
 #[test]
-fn there_is_none_while_the_breaker_is_not_closed() {
+fn no_retry_while_the_breaker_is_not_closed() {
     assert!(!asks(&mut World::configured(open(1), 1)));
     assert!(!asks(&mut World::configured(half_open(1, 1.0), 1)));
     let mut world = World::configured(normal(1), 1);
@@ -52,7 +52,7 @@ fn there_is_none_while_the_breaker_is_not_closed() {
 }
 
 #[test]
-fn who_is_refused_pays_nothing() {
+fn a_refused_retry_costs_nothing() {
     let mut world = World::configured(open(1), 1);
     (0..100).for_each(|_| assert!(!asks(&mut world)));
     let _ = world.configure(news(normal(2)));
@@ -61,7 +61,7 @@ fn who_is_refused_pays_nothing() {
 }
 
 #[test]
-fn a_retry_waits_its_turn_like_any_request() {
+fn a_retry_queues_like_any_request() {
     let mut world = World::configured(fair(1, 0.01, 10), 1);
     (0..100).for_each(|_| assert!(world.submit().is_ok()));
     let started = world.starts.len();
@@ -71,7 +71,7 @@ fn a_retry_waits_its_turn_like_any_request() {
 }
 
 #[test]
-fn a_closed_client_grants_none() {
+fn a_closed_client_grants_no_retry() {
     let mut world = World::configured(normal(1), 1);
     let _ = world.configure(News::Closed);
     assert!(!asks(&mut world));

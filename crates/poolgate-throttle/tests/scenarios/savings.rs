@@ -1,4 +1,4 @@
-//! A page is loaded again: the budget goes on, neither refilled nor lost.
+//! The page reloads: the budget continues, neither refilled nor lost.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use crate::{
 const EMPTY: Savings =
     Savings { tokens: 0.0, rate_per_second: 2.0, next_cost: 1.0, paused_for_seconds: 0.0, epoch: EPOCH };
 
-/// A user who wants more than the rate allows, and loads the page again every `life`; starts in `time`.
+/// Starts within `time` of a user who wants more than the rate allows and reloads the page every `life`.
 fn starts(config: &ThrottlingConfig, life: Duration, time: Duration, restores: bool, seed: u64) -> usize {
     let gap = ms(300);
     let (mut starts, mut elapsed, mut savings) = (0, ms(0), None);
     while elapsed < time {
         let mut world = World::new(seed.wrapping_add(elapsed.as_millis() as u64));
-        // A page's clock starts anywhere.
+        // A page's clock may start at any time.
         world.now = secs(5);
         if let Some(savings) = savings.filter(|_| restores) {
             assert!(world.throttle.restore(&savings, gap, world.now));
@@ -51,9 +51,9 @@ fn a_reload_storm_neither_refills_nor_loses_the_budget() {
 }
 
 #[test]
-fn without_savings_a_reload_storm_goes_beyond_its_rate_or_below() {
+fn without_savings_a_reload_storm_misses_its_rate() {
     let ratio = |rate: f64, life| starts(&fair(1, rate, 10), life, secs(600), false, 1) as f64 / (rate * 600.0);
-    assert!(ratio(0.2, secs(2)) < 1.5, "{}: first fills are a small gift", ratio(0.2, secs(2)));
+    assert!(ratio(0.2, secs(2)) < 1.5, "{}: each first fill adds a little", ratio(0.2, secs(2)));
     assert!(ratio(20.0, ms(400)) < 0.7, "buckets that were full are lost");
 }
 
@@ -64,7 +64,7 @@ fn the_six_fields_keep_their_rate_as_well() {
 }
 
 #[test]
-fn what_passes_before_the_first_config_is_paid_for() {
+fn requests_before_the_first_config_are_paid_for() {
     let mut world = World::new(1);
     let full = Savings { tokens: 5.0, rate_per_second: 20.0, ..EMPTY };
     assert!(world.throttle.restore(&full, ms(0), world.now));
@@ -77,7 +77,7 @@ fn what_passes_before_the_first_config_is_paid_for() {
 }
 
 #[test]
-fn a_pause_survives() {
+fn a_pause_survives_a_reload() {
     let mut world = World::configured(normal(1), 1);
     world.run_for(secs(91));
     world.service = (ms(10), Outcome::Rejected { retry_after: Some(secs(4)) });
@@ -89,14 +89,14 @@ fn a_pause_survives() {
     let mut again = World::new(2);
     assert!(again.throttle.restore(&savings, secs(1), again.now));
     let _ = again.configure(news(normal(1)));
-    let left = again.state().paused_for;
+    let left = again.paused_for();
     assert!(left >= secs(3) && left <= secs(5), "{left:?}");
     assert!(again.submit().unwrap().is_some());
     assert_eq!(again.throttle.savings(secs(160)), None, "over");
 }
 
 #[test]
-fn old_savings_and_those_of_another_epoch_make_nobody_richer() {
+fn old_savings_and_those_of_another_epoch_give_no_more_than_a_new_client_gets() {
     let full = Savings { tokens: 50.0, rate_per_second: 200.0, ..EMPTY };
     let at_once = |savings: &Savings, age, epoch| {
         let mut world = World::new(1);
@@ -106,19 +106,19 @@ fn old_savings_and_those_of_another_epoch_make_nobody_richer() {
         let _ = world.configure(news(config));
         world.service.0 = ms(1);
         (0..60).for_each(|_| assert!(world.submit().is_ok()));
-        // Ten at a time, and nothing to speak of comes on top in 30 ms.
+        // Ten at a time; 30 ms add almost nothing.
         world.run_for(ms(30));
         world.starts.len()
     };
-    assert!(at_once(&full, secs(1), EPOCH) > 30, "that was a moment ago");
+    assert!(at_once(&full, secs(1), EPOCH) > 30, "saved a moment ago");
     assert!(at_once(&full, secs(3600), EPOCH) < 6, "like a newcomer");
     assert!(at_once(&full, secs(1), EPOCH + 1) < 6, "the server has restarted");
     let nearly_none = at_once(&Savings { rate_per_second: 1e-6, ..EMPTY }, secs(3600), EPOCH);
-    assert!(nearly_none <= 9, "{nearly_none}: what is used up stays used up, and 6 are earned meanwhile");
+    assert!(nearly_none <= 9, "{nearly_none}: spent tokens stay spent, and 6 are earned meanwhile");
 }
 
 #[test]
-fn nothing_is_saved_where_nothing_limits() {
+fn nothing_is_saved_without_limits() {
     let mut world = World::new(1);
     assert_eq!(world.throttle.savings(world.now), None);
     let _ = world.configure(news(normal(1)));
@@ -132,7 +132,7 @@ fn nothing_is_saved_where_nothing_limits() {
 }
 
 #[test]
-fn what_nobody_can_have_saved_is_ignored() {
+fn impossible_savings_are_ignored() {
     let bad = [
         Savings { tokens: f64::NAN, ..EMPTY },
         Savings { tokens: -0.1, ..EMPTY },

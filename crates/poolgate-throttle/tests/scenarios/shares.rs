@@ -8,7 +8,7 @@ use crate::{
     world::{World, ms, secs},
 };
 
-/// Two tabs that have heard the same; the first one holds everything.
+/// Two tabs with the same config; the first one holds all slots.
 fn tabs(config: &ThrottlingConfig, seed: u64) -> [World; 2] {
     [0, 1].map(|tab| {
         let mut world = World::new(seed + tab);
@@ -20,7 +20,7 @@ fn tabs(config: &ThrottlingConfig, seed: u64) -> [World; 2] {
     })
 }
 
-/// Gives the second tab so many slots, with their tokens, or takes them back.
+/// Gives slots with their tokens to the second tab, or takes them back.
 fn divide([first, second]: &mut [World; 2], slots: u32, of: u32) {
     let from_second = second.throttle.set_share(Share::Slots { held: slots, of }, 0.0, second.now);
     let from_first = first.throttle.set_share(Share::AllBut(slots), from_second, first.now);
@@ -39,17 +39,17 @@ fn a_throttle_without_a_slot_starts_nothing_until_it_gets_one() {
     keep_busy(&mut tabs[1]);
     tabs[1].run_for(secs(5));
     assert_eq!(tabs[1].starts.len(), 0);
-    assert_eq!(tabs[1].state().eta, None, "nobody knows when a slot comes");
+    assert_eq!(tabs[1].state().eta, None, "the time of the next slot is unknown");
     tabs[0].run_for(secs(5));
     divide(&mut tabs, 2, 5);
     tabs[1].run_for(ms(1));
-    assert!((1..=2).contains(&tabs[1].starts.len()), "its tokens came along");
+    assert!((1..=2).contains(&tabs[1].starts.len()), "its tokens moved with it");
     tabs[1].run_for(secs(2));
     assert!((12..20).contains(&tabs[1].starts.len()), "two fifths of 20 a second: {}", tabs[1].starts.len());
 }
 
 #[test]
-fn a_slot_taken_away_lets_its_request_end() {
+fn a_withdrawn_slot_lets_its_request_end() {
     let mut tabs = tabs(&fair(1, 20.0, 2), 1);
     tabs[1].service.0 = secs(1);
     tabs.iter_mut().for_each(|tab| _ = tab.run_for(secs(1)));
@@ -59,13 +59,13 @@ fn a_slot_taken_away_lets_its_request_end() {
     assert_eq!(tabs[1].state().in_flight, 2);
     divide(&mut tabs, 1, 2);
     tabs[1].run_for(ms(500));
-    assert_eq!(tabs[1].state().in_flight, 2, "they go on");
+    assert_eq!(tabs[1].state().in_flight, 2, "they continue");
     tabs[1].run_for(secs(1));
     assert_eq!(tabs[1].state().in_flight, 1, "and are replaced by one");
 }
 
 #[test]
-fn where_nothing_limits_shares_mean_nothing() {
+fn without_limits_shares_mean_nothing() {
     let mut tabs = tabs(&normal(1), 1);
     for _ in 0..100 {
         assert_eq!(tabs[1].submit(), Ok(None));
@@ -73,9 +73,9 @@ fn where_nothing_limits_shares_mean_nothing() {
     assert_eq!(tabs[1].starts.len(), 100);
 }
 
-/// However the slots move, and however many there are: together the two start what one client may.
+/// However many slots move and however often: both together start what one client may.
 #[test]
-fn moving_slots_neither_makes_nor_loses_budget() {
+fn moving_slots_neither_adds_nor_loses_budget() {
     for (rate, slots) in [(0.5, 1), (2.0, 1), (5.0, 5), (40.0, 10)] {
         for step in [ms(130), ms(700), secs(3)] {
             let mut tabs = tabs(&fair(1, rate, slots), 7);
@@ -88,7 +88,7 @@ fn moving_slots_neither_makes_nor_loses_budget() {
                     let _ = tab.configure(news(fair(1, rate, slots)));
                     tab.service.0 = ms(10);
                     keep_busy(tab);
-                    // Slots change hands between requests here; the shell waits for those in flight.
+                    // Slots move between requests here; the host waits for those in flight.
                     tab.run_for(step);
                 }
             }

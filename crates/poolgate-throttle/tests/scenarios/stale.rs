@@ -1,4 +1,4 @@
-//! What a config means that nobody has confirmed for too long.
+//! The limits of a config that has not been confirmed for too long.
 
 use poolgate_throttle::{Configured, Limits, News};
 use poolgate_types::{CircuitState, ConfigHeader, Level};
@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[test]
-fn limits_move_to_the_normal_row_with_a_half_life_of_ten_seconds() {
+fn limits_decay_to_the_normal_row_with_a_half_life_of_ten_seconds() {
     let mut world = World::configured(fixed(1, Level::Emergency), 1);
     let per_minute = |world: &World| world.state().rate_per_second.unwrap() * 60.0;
     world.sleep(ms(9_999));
@@ -24,7 +24,7 @@ fn limits_move_to_the_normal_row_with_a_half_life_of_ten_seconds() {
 }
 
 #[test]
-fn a_waiting_client_feels_the_decay() {
+fn decaying_limits_start_queued_requests() {
     // At 5 a minute, 12 more requests would take more than two minutes.
     let mut world = World::configured(fixed(1, Level::Emergency), 1);
     world.sleep(secs(8));
@@ -61,7 +61,7 @@ fn news_of_the_current_version_renews_it() {
 }
 
 #[test]
-fn without_the_header_it_is_released_at_once() {
+fn without_the_header_stale_limits_are_released_at_once() {
     let mut world = World::configured(fair(1, 0.1, 1), 1);
     world.sleep(secs(11));
     (0..20).for_each(|_| assert!(world.submit().is_ok()));
@@ -76,7 +76,7 @@ fn without_the_header_it_is_released_at_once() {
 }
 
 #[test]
-fn what_limits_nothing_goes_on_limiting_nothing() {
+fn a_stale_config_without_limits_stays_without_limits() {
     let mut world = World::configured(normal(1), 1);
     world.sleep(secs(89));
     assert!(!world.state().stale);
@@ -86,14 +86,14 @@ fn what_limits_nothing_goes_on_limiting_nothing() {
 }
 
 #[test]
-fn a_stale_open_verdict_does_not_hold_for_ever() {
+fn a_stale_open_verdict_becomes_a_probe() {
     for (seed, config) in [(1, open(1)), (2, half_open(1, 0.0))] {
         let mut world = World::configured(config, seed);
         world.run_for(secs(5));
         assert!(world.submit().is_err());
         world.run_for(secs(7));
         assert_eq!(world.state().breaker, CircuitState::HalfOpen);
-        assert_eq!(world.submit(), Ok(None), "one finds out");
+        assert_eq!(world.submit(), Ok(None), "one probes");
         assert!(world.submit().is_err(), "and only one");
         world.run_for(secs(1));
         assert_eq!(world.state().breaker, CircuitState::Closed);
@@ -102,7 +102,7 @@ fn a_stale_open_verdict_does_not_hold_for_ever() {
 }
 
 #[test]
-fn while_limits_move_a_waiting_client_looks_every_second() {
+fn while_limits_decay_a_queued_request_checks_every_second() {
     let mut world = World::configured(fixed(1, Level::Emergency), 1);
     world.run_for(secs(15));
     (0..5).for_each(|_| assert!(world.submit().is_ok()));

@@ -1,4 +1,4 @@
-//! How other breakers got stuck or opened the floodgates, as their users reported it.
+//! How other breakers got stuck or let everything through, from their issue trackers.
 
 use poolgate_throttle::{Outcome, RejectReason, Request, Settings};
 use poolgate_types::CircuitState;
@@ -17,7 +17,7 @@ fn opened() -> World {
     world
 }
 
-/// nodeshift/opossum#119: half-open is not open any more, so everything passed.
+/// nodeshift/opossum#119: half-open is not open any more, so all requests passed.
 #[test]
 fn half_open_lets_one_of_a_hundred_pass() {
     let mut world = opened();
@@ -27,10 +27,10 @@ fn half_open_lets_one_of_a_hundred_pass() {
     assert_eq!((passed, world.starts.len()), (1, before + 1));
 }
 
-/// nodeshift/opossum#119 and #276: one failure is below the threshold, so a failed probe was no reason to open again, and
-/// none to try later.
+/// nodeshift/opossum#119 and #276: one failure is below the threshold, so a failed probe neither opened it again nor
+/// caused a later probe.
 #[test]
-fn one_failed_probe_opens_again_and_is_not_the_last() {
+fn a_failed_probe_opens_again_and_another_follows() {
     let mut world = opened();
     for _ in 0..20 {
         world.sleep(secs(61));
@@ -46,7 +46,8 @@ fn one_failed_probe_opens_again_and_is_not_the_last() {
     assert_eq!(world.state().breaker, CircuitState::Closed);
 }
 
-/// nodeshift/opossum#385: of failures at the same time the fifth opened it and started a timer, the sixth stopped that.
+/// nodeshift/opossum#385: of simultaneous failures the fifth opened it and started a timer, the sixth stopped that
+/// timer.
 #[test]
 fn failures_at_the_same_time_do_not_keep_it_open() {
     let mut world = World::configured(normal(1), 1);
@@ -75,7 +76,7 @@ fn closed_stays_closed() {
 
 /// nodeshift/opossum#388: a probe whose error was filtered out was neither success nor failure.
 #[test]
-fn any_end_of_a_probe_is_an_end() {
+fn every_outcome_ends_a_probe() {
     for outcome in [Outcome::Aborted, Outcome::Failure, Outcome::Rejected { retry_after: None }, Outcome::Success] {
         let mut world = opened();
         world.sleep(secs(1));
@@ -88,9 +89,9 @@ fn any_end_of_a_probe_is_an_end() {
     }
 }
 
-/// nodeshift/opossum#719: whoever is not running when the timer would fire never becomes half-open.
+/// nodeshift/opossum#719: a process that is suspended when the timer would fire never becomes half-open.
 #[test]
-fn a_tab_that_slept_may_try_when_it_wakes() {
+fn a_tab_that_slept_may_probe_when_it_wakes() {
     let mut world = opened();
     assert_eq!(world.throttle.next_wakeup(), None);
     world.sleep(secs(8 * 3600));
@@ -100,7 +101,7 @@ fn a_tab_that_slept_may_try_when_it_wakes() {
 
 /// alibaba/Sentinel#1638: a probe that the next rule blocked never ended.
 #[test]
-fn a_probe_that_another_limit_turns_away_was_none() {
+fn a_probe_that_another_limit_rejects_is_no_probe() {
     let settings = Settings { max_queue: 1, ..Settings::default() };
     let mut world = World::with_settings(settings, 1);
     let _ = world.configure(news(normal(1)));
@@ -109,7 +110,7 @@ fn a_probe_that_another_limit_turns_away_was_none() {
     world.sleep(secs(1));
     let _ = world.configure(news(fair(2, 0.001, 10)));
     assert_eq!(world.state().breaker, CircuitState::HalfOpen);
-    // The rate holds the first back until it has waited too long; the queue has no place for the second.
+    // The rate holds the first one back until its timeout; the queue has no place for the second.
     assert!(world.submit_as(Request { queue_timeout: Some(secs(1)), ..Request::default() }).unwrap().is_some());
     assert_eq!(world.submit().unwrap_err().reason, RejectReason::QueueFull);
     world.run_for(secs(1));
@@ -122,10 +123,10 @@ fn a_probe_that_another_limit_turns_away_was_none() {
     assert_eq!(world.state().breaker, CircuitState::Closed);
 }
 
-/// alibaba/sentinel-golang#196, from the server's side: a client that is not chosen to probe must not wait for a verdict
-/// that never comes.
+/// alibaba/sentinel-golang#196, from the server's side: a client that is not chosen to probe must not wait for ever for
+/// a verdict.
 #[test]
-fn who_is_not_chosen_is_held_back_no_longer_than_the_verdict_lives() {
+fn an_unchosen_client_is_held_back_only_while_the_verdict_is_fresh() {
     let mut world = World::configured(half_open(1, 0.0), 1);
     world.service.1 = Outcome::Success;
     assert_eq!(world.submit().unwrap_err().reason, RejectReason::CircuitOpen);

@@ -1,4 +1,4 @@
-//! A throttle, requests that take their time, and a clock that jumps from one thing to the next.
+//! A throttle, requests that take time, and a clock that jumps from event to event.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -19,14 +19,14 @@ pub(crate) const fn secs(secs: u64) -> Duration {
 pub(crate) struct World {
     pub(crate) throttle: Throttle,
     pub(crate) now: Duration,
-    /// How long a request takes, and how it ends.
+    /// Duration and outcome of a request.
     pub(crate) service: (Duration, Outcome),
     pub(crate) starts: Vec<(Duration, RequestId)>,
     pub(crate) rejections: Vec<(Duration, RequestId, Rejection)>,
     pub(crate) changes: Vec<Event>,
-    /// Of requests that have ended and that the test completes by itself.
+    /// Permits of ended requests, if the test completes them itself.
     pub(crate) by_hand: Option<VecDeque<Permit>>,
-    /// What becomes of a question that the throttle asks for.
+    /// The answer to the throttle's question.
     pub(crate) answer: News,
     running: Vec<(Duration, Permit, Outcome)>,
 }
@@ -92,7 +92,7 @@ impl World {
         self.drain();
     }
 
-    /// The next request that has ended and is not completed.
+    /// The next request that has ended but is not completed.
     pub(crate) fn take_ended(&mut self) -> Option<Permit> {
         self.by_hand.as_mut()?.pop_front()
     }
@@ -107,7 +107,12 @@ impl World {
         self.throttle.state(self.now)
     }
 
-    /// Runs until `end`, from one wake-up or end of a request to the next; returns how many there were.
+    /// How long the pause still holds requests back, if nothing else does.
+    pub(crate) fn paused_for(&self) -> Duration {
+        self.state().eta.unwrap().earliest
+    }
+
+    /// Runs until `end`, from one wake-up or end of a request to the next; returns the number of steps.
     pub(crate) fn run_until(&mut self, end: Duration) -> u32 {
         let mut steps = 0;
         loop {
@@ -137,12 +142,12 @@ impl World {
         self.run_until(self.now + time)
     }
 
-    /// Moves time on without telling the throttle, as when a tab sleeps.
+    /// Moves time without calling the throttle, like a sleeping tab.
     pub(crate) fn sleep(&mut self, time: Duration) {
         self.now += time;
     }
 
-    /// One request after another, each submitted when the last one has ended, until one ends at or after `end`.
+    /// Sends one request after another, each when the last one has ended, until one ends at or after `end`.
     pub(crate) fn send_until(&mut self, end: Duration) {
         while self.now < end {
             let _ = self.submit();

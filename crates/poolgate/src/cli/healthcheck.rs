@@ -10,12 +10,12 @@ use poolgate_types::routes;
 
 use crate::address::reachable;
 
-/// How long the server has for its answer.
+/// Time limit for the answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// More of the answer is not read.
+/// Maximum number of bytes read from the answer.
 const LONGEST_ANSWER: usize = 16 * 1024;
 
-/// Succeeds when the server that listens on `bind` is ready.
+/// Succeeds if the server that listens on `bind` is ready.
 pub(super) async fn ask(bind: SocketAddr) -> anyhow::Result<()> {
     let address = reachable(bind);
     let (ready, answer) =
@@ -30,7 +30,7 @@ pub(super) async fn ask(bind: SocketAddr) -> anyhow::Result<()> {
 async fn get(address: SocketAddr) -> anyhow::Result<(bool, Bytes)> {
     let client: Client<_, Body> = Client::builder(TokioExecutor::new()).build_http();
     let uri = format!("http://{address}{}", routes::READYZ).parse()?;
-    let response = client.get(uri).await.with_context(|| format!("nobody answers on {address}"))?;
+    let response = client.get(uri).await.with_context(|| format!("no server answers on {address}"))?;
     let ready = response.status().is_success();
     let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
     Ok((ready, body.map_err(|error| anyhow::anyhow!(error))?.to_bytes()))

@@ -14,10 +14,10 @@ use clap::{
 
 use crate::settings::{DatabaseUrl, Flag, Overrides, Profile, Settings, mask};
 
-/// Where the demo keeps its data when no database is named.
+/// Where the demo keeps its data unless a database is named.
 const DEMO_DATABASE: &str = "sqlite://poolgate-demo.db";
 
-/// Keeps a database working at its peak when demand passes what its connection pool can serve.
+/// Keep a database at its peak when demand exceeds what its connection pool can serve.
 #[derive(Debug, Parser)]
 #[command(name = "poolgate", version)]
 pub struct Cli {
@@ -29,10 +29,10 @@ pub struct Cli {
 
 #[derive(Clone, Copy, Debug, Default, Subcommand)]
 enum Command {
-    /// Runs the server (the default).
+    /// Run the server (the default).
     #[default]
     Serve,
-    /// Asks a running server whether it is ready; for container health checks.
+    /// Ask a running server whether it is ready; for container health checks.
     Healthcheck,
 }
 
@@ -44,36 +44,37 @@ struct Options {
     /// Address and port to listen on.
     #[arg(long, value_name = "ADDR:PORT", global = true)]
     bind: Option<String>,
-    /// Port to listen on, at the loopback address; 0 lets the system choose.
+    /// Port to listen on, on the loopback address; 0 lets the system choose.
     #[arg(long, value_name = "N", conflicts_with = "bind", global = true)]
     port: Option<u16>,
-    /// The database: postgres://… or sqlite://…; DATABASE_URL is read too, and keeps a password out of the process list.
+    /// The database: postgres://… or sqlite://…; DATABASE_URL is read too and keeps the password out of the process
+    /// list.
     #[arg(long, value_name = "URL", global = true)]
     database_url: Option<String>,
-    /// Watches the database of apps in any language instead of having a pool: pgbouncer://user@host:6432/DATABASE or
-    /// postgres://user@host/DATABASE; POOLGATE_WATCH__URL keeps a password out of the process list.
+    /// Watch the database of apps in any language instead of having a pool: pgbouncer://user@host:6432/DATABASE or
+    /// postgres://user@host/DATABASE; POOLGATE_WATCH__URL keeps the password out of the process list.
     #[arg(long, value_name = "URL", conflicts_with_all = ["database_url", "demo"], global = true)]
     watch: Option<String>,
-    /// A named set of values.
+    /// Apply a preset.
     #[arg(long, global = true)]
     profile: Option<Profile>,
-    /// Serves the sample app with data of its own.
+    /// Serve the sample app with its own data.
     #[arg(long, global = true)]
     demo: bool,
-    /// Serves the operations page from this folder instead of the embedded one.
+    /// Serve the operations page from this folder instead of the embedded one.
     #[arg(long, value_name = "DIR", global = true)]
     www: Option<PathBuf>,
-    /// Prints the settings, secrets hidden, and ends.
+    /// Print the settings with secrets hidden, and exit.
     #[arg(long, global = true)]
     print_config: bool,
-    /// Checks the settings and ends.
+    /// Validate the settings and exit.
     #[arg(long, conflicts_with = "print_config", global = true)]
     check_config: bool,
 }
 
 impl Cli {
-    /// Reads the command line. Where it is wrong the process ends with a message, which repeats plain words only: a URL in
-    /// the wrong place may hold a password.
+    /// Parses the command line. On an error the process exits with a message that repeats only plain words: a URL in
+    /// the wrong place may contain a password.
     pub fn from_command_line() -> Self {
         Self::try_parse().unwrap_or_else(|mut error| {
             hide_values(&mut error);
@@ -81,11 +82,11 @@ impl Cli {
         })
     }
 
-    /// Does what the command line says.
+    /// Runs the command.
     ///
     /// # Errors
     ///
-    /// What stopped it, in words that say what to do.
+    /// The error that stopped it; its text says what to do.
     pub async fn run(self) -> anyhow::Result<()> {
         let settings = self.options.settings()?;
         if self.options.print_config {
@@ -94,10 +95,7 @@ impl Cli {
         }
         if self.options.check_config {
             let advice = settings.advice();
-            println!(
-                "{}",
-                if advice.is_empty() { "The settings are fine." } else { "The settings are possible, but:" }
-            );
+            println!("{}", if advice.is_empty() { "The settings are valid." } else { "The settings are valid, but:" });
             for advice in advice {
                 println!("- {advice}");
             }
@@ -124,7 +122,7 @@ fn hide_values(error: &mut clap::Error) {
 
 impl Options {
     fn settings(&self) -> anyhow::Result<Settings> {
-        // A variable that is not Unicode is none of ours.
+        // Variables that are not Unicode belong to other programs.
         let environment =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let environment = environment.filter(|(name, _)| name != "POOLGATE_CONFIG_FILE");

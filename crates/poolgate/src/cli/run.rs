@@ -25,17 +25,17 @@ use crate::{
     telemetry::{MetricsRenderer, descriptors, names},
 };
 
-/// Time for saying goodbye to the database when requests have used up all of `server.drain_timeout`.
+/// Time for the farewell to the database if requests have used up `server.drain_timeout`.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// Runs the server until a signal ends it.
+/// Runs the server until a signal stops it.
 pub(super) async fn serve(settings: Settings) -> anyhow::Result<()> {
     for advice in settings.advice() {
         tracing::warn!("{advice}");
     }
     descriptors::raise_limit(descriptors_needed(&settings));
-    let metrics = MetricsRenderer::install().context("the metrics recorder cannot be installed")?;
-    // Before the pool: a port that is in use is the most common mistake.
+    let metrics = MetricsRenderer::install().context("cannot install the metrics recorder")?;
+    // Before the pool: a port in use is the most common mistake.
     let (listener, address) = listen(settings.server.bind).await?;
     let (builder, pool) = match &settings.watch.url {
         Some(url) => (watch(url, &settings)?, None),
@@ -61,13 +61,13 @@ pub(super) async fn serve(settings: Settings) -> anyhow::Result<()> {
         Served::Drained => tracing::info!(connections_left = drained.connections_left, "Poolgate stopped"),
         Served::CutOff => tracing::warn!(
             connections_left = drained.connections_left,
-            "Poolgate stopped; requests were cut off at server.drain_timeout"
+            "Poolgate stopped; server.drain_timeout cut off requests in flight"
         ),
     }
     Ok(())
 }
 
-/// Connections from clients, those to the database, and some for files and the system's own.
+/// Connections from clients and to the database, and some for files and the system.
 fn descriptors_needed(settings: &Settings) -> u64 {
     let pool_size = settings.pool.size.max(settings.sizing.ceiling);
     u64::from(settings.server.max_connections) + u64::from(pool_size + settings.pool.max_overflow) + 64
@@ -76,12 +76,12 @@ fn descriptors_needed(settings: &Settings) -> u64 {
 async fn listen(bind: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(bind).await.map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => anyhow::anyhow!(
-            "port {} is in use: another program, perhaps another Poolgate, listens on {bind}. Stop it, or choose another \
+            "port {} is in use: another program, perhaps another Poolgate, listens on {bind}. Stop it or choose another \
              port with --port N (0 lets the system choose)",
             bind.port()
         ),
         io::ErrorKind::PermissionDenied => anyhow::anyhow!(
-            "no permission to listen on {bind}: ports below 1024 need a privilege. Choose another with --port N"
+            "no permission to listen on {bind}: ports below 1024 need a privilege. Choose another port with --port N"
         ),
         _ => anyhow::anyhow!("cannot listen on {bind} (server.bind): {error}"),
     })?;
@@ -93,9 +93,9 @@ fn watch(url: &WatchUrl, settings: &Settings) -> anyhow::Result<Builder> {
     let watch = &settings.watch;
     let (kind, options) = url.parse().context("watch.url")?;
     if settings.database.url.is_some() {
-        tracing::warn!("database.url is not used: a server that watches has no pool of its own");
+        tracing::warn!("database.url is ignored: with watch.url the server has no pool of its own");
     }
-    tracing::info!(%url, "Poolgate watches; it has no pool of its own");
+    tracing::info!(%url, "Poolgate watches a source and has no pool of its own");
     Ok(match kind {
         WatchedKind::PgBouncer => {
             let mut source = PgBouncer::new(options).transactions_per_request(watch.transactions_per_request);
@@ -136,14 +136,15 @@ fn open_pool(settings: &Settings) -> anyhow::Result<(Builder, Pool<Any>)> {
     Ok((Poolgate::builder(pool.clone()).observer(observer).backend(url.backend()), pool))
 }
 
-/// The demo makes its SQLite file; elsewhere a file that is missing is a mistake.
+/// The demo creates its SQLite file; otherwise a missing file is an error.
 fn connect_url(url: &DatabaseUrl, demo: bool) -> String {
     let text = url.expose();
     let create = demo && url.backend() == Backend::Sqlite && !text.contains('?');
     if create { format!("{text}?mode=rwc") } else { text.to_owned() }
 }
 
-/// What PostgreSQL is told about each connection. The name is this process's own: cleanups end only what carries it.
+/// Connection options for PostgreSQL. The application name is unique to this process: cleanups end only sessions with
+/// this name.
 fn session(settings: &DatabaseSettings) -> PostgresSession {
     let instance = RandomState::new().hash_one(process::id()) as u32;
     let limit = |time: Duration| (!time.is_zero()).then_some(time);
@@ -163,7 +164,7 @@ fn pool_config(settings: &PoolSettings) -> PoolConfig {
         max_overflow: settings.max_overflow,
         timeout: settings.timeout,
         connect_timeout: settings.connect_timeout,
-        // Without a number it is the size, whatever that becomes.
+        // Defaults to the pool's size, even when that changes.
         min_idle: settings.min_idle.unwrap_or(u32::MAX),
         max_connecting: settings.max_connecting,
         connect_rate: settings.connect_rate,
@@ -182,7 +183,7 @@ fn pool_config(settings: &PoolSettings) -> PoolConfig {
     }
 }
 
-/// The one line on stdout: people click on it, and programs that started this one read the port from it.
+/// The only line on stdout: users click on it, and parent processes read the port from it.
 fn announce(address: SocketAddr) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "Poolgate listening on http://{address}")?;

@@ -1,28 +1,31 @@
-//! SIGTERM, SIGINT and SIGHUP: the first begins the shutdown, the second ends the process. SIGUSR1 and SIGUSR2, which other
-//! servers have uses for, do nothing here.
+//! SIGTERM, SIGINT and SIGHUP: the first one begins the shutdown, the second one ends the process. SIGUSR1 and SIGUSR2,
+//! which other servers use, do nothing.
 
 use std::io;
 
 use crate::Poolgate;
 
-/// The exit status of a process that a second signal ended.
+/// Exit status after a second signal.
 const IMPATIENT: i32 = 130;
 
-/// Announces the end of `poolgate` at the first signal, and closes it `server.drain_delay` later.
+/// Announces the shutdown of `poolgate` at the first signal, and closes it `server.drain_delay` later.
 pub(super) fn on_signal(poolgate: Poolgate) -> io::Result<()> {
     let mut signals = Signals::new()?;
     tokio::spawn(async move {
         signals.next().await;
         let delay = poolgate.settings().server.drain_delay;
         if !delay.is_zero() {
-            tracing::info!(?delay, "Poolgate will stop: /readyz answers 503, all else goes on for server.drain_delay");
+            tracing::info!(
+                ?delay,
+                "Poolgate will stop: /readyz answers 503, all other routes work until server.drain_delay ends"
+            );
         }
         poolgate.announce_shutdown();
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
             () = signals.next() => stop_at_once(),
         }
-        tracing::info!("Poolgate stops: event streams end, requests in flight may finish");
+        tracing::info!("Poolgate is stopping: event streams end, requests in flight may finish");
         poolgate.close();
         drop(poolgate);
         signals.next().await;
@@ -32,7 +35,7 @@ pub(super) fn on_signal(poolgate: Poolgate) -> io::Result<()> {
 }
 
 fn stop_at_once() -> ! {
-    tracing::warn!("Poolgate stops at once: second signal");
+    tracing::warn!("Poolgate stops at once after a second signal");
     std::process::exit(IMPATIENT);
 }
 
@@ -40,7 +43,7 @@ fn stop_at_once() -> ! {
 struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
-    /// The terminal is closed. `None` where whoever started the process has it ignored (nohup).
+    /// The terminal was closed. `None` if the parent process ignores it (nohup).
     hang_up: Option<tokio::signal::unix::Signal>,
 }
 
@@ -50,7 +53,7 @@ impl Signals {
         use tokio::signal::unix::{SignalKind, signal};
         let hang_up = SignalKind::hangup();
         let hang_up = if is_ignored(hang_up.as_raw_value()) { None } else { Some(signal(hang_up)?) };
-        // A handler stays when what it was made for is dropped; without one these signals would end the process.
+        // The handlers stay installed when these are dropped; without them the signals would end the process.
         for unused in [SignalKind::user_defined1(), SignalKind::user_defined2()] {
             drop(signal(unused)?);
         }
@@ -72,7 +75,7 @@ impl Signals {
     }
 }
 
-/// Whether the process was started with this signal ignored. Only Linux tells without unsafe code.
+/// Whether the process was started with this signal ignored. Known only on Linux without unsafe code.
 #[cfg(unix)]
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -91,7 +94,7 @@ impl Signals {
     }
 
     async fn next(&mut self) {
-        // Fails only where the handler cannot be installed; then there is no signal to wait for.
+        // Fails only if the handler cannot be installed; then wait for ever.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }

@@ -1,4 +1,4 @@
-//! Why a request to the demo failed, and what the client is told. Details that only help an attacker stay in the log.
+//! Errors of demo requests and their answers. Details that would only help an attacker stay in the log.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -13,30 +13,30 @@ use tracing::{debug, error, warn};
 
 use crate::problem;
 
-/// Seconds after which a client may try again when the database did not answer.
+/// `Retry-After` in seconds while the database does not answer.
 const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// Why a request failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The request cannot be understood: 400, or what its reader says.
+    /// The request is malformed: 400, or the status of the parser's error.
     Malformed(StatusCode, String),
-    /// It is understood, but not possible: 422.
+    /// The request is well-formed but invalid: 422.
     Invalid(String),
-    /// There is no such thing: 404.
+    /// The resource does not exist: 404.
     NotFound(String),
-    /// It contradicts the present state: 409 under this code.
+    /// The request conflicts with the present state: 409 with this code.
     Conflict(&'static str, String),
-    /// The data is still being made: 503.
+    /// The data is still being created: 503.
     Starting,
-    /// No connection, or the database went away: 503.
+    /// No connection, or the connection broke: 503.
     Unavailable,
-    /// A fault of the program: 500.
+    /// An internal error: 500.
     Internal,
 }
 
-/// Whether the same statement may succeed in a while and without anybody mending the program: the database does not answer,
-/// does not write, somebody else was in the way, or what the session knew was out of date.
+/// Whether the same statement may succeed later without a change to the program: the database does not answer or
+/// rejects writes, another session held a lock, or the session's cached state was outdated.
 pub(super) fn is_temporary(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)
@@ -52,7 +52,7 @@ pub(super) fn is_temporary(error: &sqlx::Error) -> bool {
     }
 }
 
-/// PostgreSQL's codes have five characters, SQLite's are numbers (the extended ones hold the primary one in the low byte).
+/// PostgreSQL's codes have five characters. SQLite's are numbers; the low byte of an extended code is the primary code.
 fn is_temporary_code(code: &str) -> bool {
     const BUSY: u32 = 5;
     const LOCKED: u32 = 6;
@@ -61,30 +61,31 @@ fn is_temporary_code(code: &str) -> bool {
     const SCHEMA: u32 = 17;
     match code.parse::<u32>() {
         Ok(number) if code.len() < 5 => matches!(number & 0xff, BUSY | LOCKED | READONLY | FULL | SCHEMA),
-        // Connection failures, out of resources (a full disk too), serialization failures and deadlocks, shutdown and
-        // start-up; a server that takes no writes; a session that was ended for idling; a lock that somebody else holds; a
-        // prepared statement that the session does not know, or another one of its name.
+        // Connection failures, out of resources (also a full disk), serialization failures and deadlocks, shutdown and
+        // start-up; a server that rejects writes; a session that was terminated for idling; a lock that another session
+        // holds; a prepared statement that the session does not know, or another one of the same name.
         _ => ["08", "53", "40", "57P", "25006", "25P03", "25P04", "55P03", "26000", "42P05"]
             .iter()
             .any(|class| code.starts_with(class)),
     }
 }
 
-/// Whether a table was changed under a prepared statement; the pool renews the connection. In any language.
+/// Whether a table was changed under a prepared statement; the pool renews the connection. Works for messages in any
+/// language.
 fn is_old_plan(error: &dyn DatabaseError) -> bool {
     let routine = error.try_downcast_ref::<PgDatabaseError>().and_then(PgDatabaseError::routine);
     routine.is_some_and(|routine| routine.starts_with("RevalidateCached"))
         || error.message().starts_with("cached plan must not change result type")
 }
 
-/// When every request fails alike, one line tells it; the next one is due after this time.
+/// If every request fails alike, one line is logged per this time.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
 static TEMPORARY: Rare = Rare::new();
 static FAULT: Rare = Rare::new();
 static CONNECTION: Rare = Rare::new();
 
-/// Says the same thing every few seconds only, however often it happens.
+/// Limits a repeated message to one in a few seconds.
 #[derive(Debug)]
 struct Rare(Mutex<(Option<Instant>, u64)>);
 
@@ -93,7 +94,7 @@ impl Rare {
         Self(Mutex::new((None, 0)))
     }
 
-    /// How often it was not said since it was last said, if it is to be said now.
+    /// If the message is due: how often it was suppressed since the last time.
     fn unsaid(&self, now: Instant) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (said, unsaid) = &mut *state;
@@ -126,15 +127,15 @@ impl From<sqlx::Error> for Failure {
 impl From<AcquireError> for Failure {
     fn from(error: AcquireError) -> Self {
         if is_told_by_the_monitor(&error) {
-            debug!(%error, "Connection not available for the demo");
+            debug!(%error, "No database connection for the demo");
         } else if let Some(unsaid) = CONNECTION.unsaid(Instant::now()) {
-            warn!(%error, unsaid, "Connection not available for the demo");
+            warn!(%error, unsaid, "No database connection for the demo");
         }
         Self::Unavailable
     }
 }
 
-/// A database that lets nobody in is an alert, once.
+/// A refused login is already reported by an alert.
 const fn is_told_by_the_monitor(error: &AcquireError) -> bool {
     matches!(
         error,
@@ -155,13 +156,13 @@ impl IntoResponse for Failure {
             }
             Self::NotFound(detail) => problem::response(StatusCode::NOT_FOUND, "not_found", "Not found", detail),
             Self::Conflict(code, detail) => problem::response(StatusCode::CONFLICT, code, "Conflict", detail),
-            Self::Starting => unavailable("The demo's data is being made; try again in a few seconds."),
+            Self::Starting => unavailable("The demo data is being created; try again in a few seconds."),
             Self::Unavailable => unavailable("The database is not available; try again in a moment."),
             Self::Internal => problem::response(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internal_error",
                 "Internal error",
-                "The request could not be carried out; the server's log says why.",
+                "The request failed; the server's log says why.",
             ),
         }
     }
@@ -172,14 +173,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_happens_to_every_request_is_one_line_in_ten_seconds() {
+    fn a_repeated_error_is_logged_once_in_ten_seconds() {
         let (rare, begun) = (Rare::new(), Instant::now());
         let said = (0..30_000).filter_map(|millis| rare.unsaid(begun + Duration::from_millis(millis)));
         assert_eq!(said.collect::<Vec<_>>(), [0, 9_999, 9_999]);
     }
 
     #[test]
-    fn only_what_may_pass_by_itself_is_temporary() {
+    fn only_errors_that_pass_by_themselves_are_temporary() {
         for code in [
             "5", "517", "6", "262", "8", "1032", "13", "17", "57P01", "57P02", "57P03", "53100", "53300", "08006",
             "40001", "40P01", "25006", "25P03", "55P03", "26000", "42P05",
@@ -191,7 +192,7 @@ mod tests {
         }
     }
 
-    /// An error as PostgreSQL gives it.
+    /// An error in PostgreSQL's form.
     #[derive(Debug, thiserror::Error)]
     #[error("{1}")]
     struct Told(&'static str, &'static str);
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_by_itself_is_answered_503_with_a_time_to_come_back() {
+    fn temporary_errors_are_answered_503_with_retry_after() {
         let answer = |code, message| Failure::from(sqlx::Error::from(Told(code, message))).into_response();
         for (code, message) in [
             ("25006", "cannot execute INSERT in a read-only transaction"),

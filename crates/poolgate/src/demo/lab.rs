@@ -1,4 +1,4 @@
-//! The lab: a route that holds a connection for a given time, and users who call it.
+//! The lab: a route that holds a connection for a given time, and users that call it.
 
 use std::{
     net::SocketAddr,
@@ -28,7 +28,7 @@ use crate::address::reachable;
 const DEFAULT_HOLD_MS: u64 = 200;
 const LONGEST_HOLD_MS: u64 = 10_000;
 
-/// The load of one server: one at a time.
+/// The load of a server; one at a time.
 #[derive(Clone, Debug)]
 pub(super) struct Lab {
     target: SocketAddr,
@@ -56,7 +56,7 @@ impl Lab {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Hold {
-    /// Milliseconds.
+    /// Hold time in milliseconds.
     #[serde(default = "default_hold_ms")]
     #[param(maximum = 10000, example = 1)]
     hold_ms: u64,
@@ -69,19 +69,19 @@ const fn default_hold_ms() -> u64 {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Held {
     hold_ms: u64,
-    /// How long the connection was in fact held.
+    /// The time for which the connection was actually held.
     held_ms: f64,
 }
 
-/// Holds one connection for a time.
+/// Holds one connection for a given time.
 #[utoipa::path(
     get,
     path = routes::LAB_HOLD,
     tag = GATED_TAG,
     params(Hold),
     responses(
-        (status = 200, description = "It was held", body = Held),
-        (status = 400, description = "A time that cannot be", body = Problem),
+        (status = 200, description = "The connection was held", body = Held),
+        (status = 400, description = "An invalid time", body = Problem),
     )
 )]
 pub(super) async fn hold(
@@ -100,7 +100,7 @@ pub(super) async fn hold(
     Ok(Json(Held { hold_ms, held_ms: started.elapsed().as_secs_f64() * 1000.0 }))
 }
 
-/// Keeps a connection busy: PostgreSQL sleeps itself; SQLite, which cannot, answers a query and is then kept waiting.
+/// Keeps a connection busy: PostgreSQL sleeps; SQLite cannot, so its connection is held after a query.
 async fn occupy(connection: &mut Lease<Any>, duration: Duration) -> sqlx::Result<()> {
     if data::is_postgres(connection) {
         sqlx::query("SELECT pg_sleep($1)").bind(duration.as_secs_f64()).execute(connection).await?;
@@ -112,7 +112,7 @@ async fn occupy(connection: &mut Lease<Any>, duration: Duration) -> sqlx::Result
     Ok(())
 }
 
-/// The load's newest report.
+/// The report of the current or last load.
 #[utoipa::path(
     get,
     path = routes::LAB_LOAD,
@@ -124,18 +124,18 @@ pub(super) async fn report(State(demo): State<Demo>) -> Json<LoadReport> {
     Json(load.as_ref().map_or_else(idle, Load::report))
 }
 
-/// Starts a load: 202 with its first report, 409 while another is running.
+/// Starts a load: 202 with its first report, 409 while another one is running.
 #[utoipa::path(
     post,
     path = routes::LAB_LOAD,
     tag = "lab",
     request_body = LoadRequest,
     responses(
-        (status = 202, description = "Its first report", body = LoadReport),
-        (status = 400, description = "The body is no JSON, or a figure is out of its range", body = Problem),
+        (status = 202, description = "The first report", body = LoadReport),
+        (status = 400, description = "The body is not JSON, or a value is out of range", body = Problem),
         (status = 409, description = "Another load is running", body = Problem),
-        (status = 415, description = "The body is not announced as JSON", body = Problem),
-        (status = 422, description = "A member is missing, unknown or of the wrong kind", body = Problem),
+        (status = 415, description = "The content type is not JSON", body = Problem),
+        (status = 422, description = "A member is missing, unknown or of the wrong type", body = Problem),
     )
 )]
 pub(super) async fn start(
@@ -156,7 +156,7 @@ pub(super) async fn start(
     Ok((StatusCode::ACCEPTED, Json(report)))
 }
 
-/// Stops the load, if one is running, and gives its last report.
+/// Stops the load, if one is running, and returns its last report.
 #[utoipa::path(
     delete,
     path = routes::LAB_LOAD,

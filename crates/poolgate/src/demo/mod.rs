@@ -1,7 +1,7 @@
 //! The demo: a small shop with real tables, and a lab to put it under load.
 //!
-//! The shop's routes and `lab/hold` go through the gate and the pool like those of any app. `lab/load` starts the users
-//! and does not, because it must answer while they keep everything else busy.
+//! The shop's routes and `lab/hold` use the gate and the pool like those of any app. `lab/load` starts the users and
+//! bypasses the gate, because it must answer while they keep everything else busy.
 
 mod data;
 mod failure;
@@ -29,7 +29,7 @@ use tracing::{error, warn};
 use self::{failure::Failure, lab::Lab};
 use crate::Poolgate;
 
-/// The tag of operations that pass the gate.
+/// Tag of operations behind the gate.
 pub(crate) const GATED_TAG: &str = "gated";
 
 /// The demo's part of the OpenAPI document.
@@ -46,7 +46,7 @@ pub(crate) const GATED_TAG: &str = "gated";
 ))]
 pub(crate) struct Document;
 
-/// Between two attempts to make the data while the database does not answer.
+/// Pause between two attempts to create the data while the database does not answer.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The demo of one server. Cheap to clone.
@@ -58,10 +58,10 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// A demo over `pool`, which holds the readiness of `poolgate` back until the shop's tables and rows are there: made
-    /// now in the background, or found. While the database does not answer it is asked again every second.
+    /// A demo over `pool`. It holds the readiness of `poolgate` back until the shop's data exists: it is created in the
+    /// background or found. While the database does not answer, it retries every second.
     ///
-    /// The lab's users call the server at `address`, the one that serves this demo. Everything ends when `poolgate`
+    /// The lab's users call the server at `address`, which must serve this demo. Everything ends when `poolgate`
     /// closes. Must be called in a Tokio runtime.
     pub fn start(pool: Pool<Any>, address: SocketAddr, poolgate: &Poolgate) -> Self {
         let closing = poolgate.closing().clone();
@@ -70,7 +70,7 @@ impl Demo {
         let preparing = demo.clone();
         tokio::spawn(async move {
             if let Some(Err(error)) = closing.run_until_cancelled(preparing.prepare()).await {
-                error!(%error, "Demo data: the database refuses, the demo will not be ready");
+                error!(%error, "Demo data: the database rejects it, so the demo will not become ready");
                 closing.cancelled().await;
             }
             drop(work);
@@ -91,7 +91,7 @@ impl Demo {
                 },
                 Err(error) => error.to_string(),
             };
-            warn!(error, "Demo data: the database is not available, trying again");
+            warn!(error, "Demo data: the database is not available, retrying");
             time::sleep(RETRY).await;
         }
     }
@@ -100,7 +100,7 @@ impl Demo {
         self.prepared.load(Ordering::Acquire)
     }
 
-    /// The shop's and the lab's routes, those that use the database behind `poolgate`'s gate.
+    /// The shop's and the lab's routes; those that use the database are behind `poolgate`'s gate.
     pub fn router(&self, poolgate: &Poolgate) -> Router {
         let gated = Router::new()
             .nest(routes::SHOP_PREFIX, shop::routes())

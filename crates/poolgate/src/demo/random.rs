@@ -1,16 +1,16 @@
-//! A small random number generator: the demo's data must be the same on every machine, and its load reproducible.
+//! A small random number generator: the demo's data must be equal on all machines, and its load reproducible.
 
 /// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// The sequence that belongs to `seed`.
+    /// The sequence of a `seed`.
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The sequence of the `index`th thing of a kind, so that each can be made without those before it.
+    /// The sequence for item number `index`, so that each item can be created without the earlier ones.
     pub fn of(kind: u64, index: u64) -> Self {
         let mut random = Self(kind.wrapping_mul(0xD1B5_4A32_D192_ED03) ^ index);
         random.next_u64();
@@ -33,7 +33,7 @@ impl Random {
 
     /// Uniform in `0..bound`; 0 when `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        // The high half of the product; the bias is below 2^-32 for every bound used here.
+        // The high half of the product; the bias is below 2^-32 for all bounds used here.
         ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
     }
 

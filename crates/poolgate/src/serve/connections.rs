@@ -1,4 +1,4 @@
-//! Who may keep a connection open: no address takes all of them, and those that do nothing make room for newcomers.
+//! Limits open connections: no address takes all of them, and idle ones make room for new ones.
 
 use std::{
     collections::HashMap,
@@ -21,7 +21,7 @@ use crate::{
     settings::{Network, ServerSettings},
 };
 
-/// Of the connections one in so many is for loopback addresses alone, where an orchestrator's probes come from; at most
+/// One in this many connections is reserved for loopback addresses, where an orchestrator's probes come from; at most
 /// [`MOST_RESERVED`].
 const RESERVED_PART: u32 = 8;
 const MOST_RESERVED: u32 = 16;
@@ -44,17 +44,17 @@ struct Open {
     next: u64,
 }
 
-/// What a connection is doing.
+/// The state of a connection.
 #[derive(Debug)]
 struct Activity {
-    /// Since when, in microseconds since the origin, no request has been in progress; [`BUSY`] while one is.
+    /// Since when no request is in progress, in microseconds since the origin; [`BUSY`] during a request.
     idle_since: AtomicU64,
     evicted: CancellationToken,
 }
 
 const BUSY: u64 = u64::MAX;
 
-/// A connection's place. Dropping it frees it.
+/// A connection's place; dropping it frees the place.
 #[derive(Debug)]
 pub(crate) struct Place {
     connections: Arc<Connections>,
@@ -77,8 +77,8 @@ impl Connections {
         })
     }
 
-    /// A place for a connection from this address, if need be in place of one that does nothing: of its own address where
-    /// that has as many as it may, of the one with the most where all are taken. `None`: there is no room.
+    /// A place for a connection from this address. If the address has reached its limit, its longest idle connection
+    /// makes room; if all places are taken, one of the address with the most. `None`: there is no room.
     pub(crate) fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
         let address = AddressKey::new(peer);
         let is_bounded = !is_trusted(peer, &self.trusted_proxies);
@@ -114,7 +114,7 @@ impl Open {
         self.by_address.get(&address).map_or(0, |here| u32::try_from(here.len()).unwrap_or(u32::MAX))
     }
 
-    /// Ends the connection of this address that has done nothing for longest.
+    /// Evicts the longest idle connection of this address.
     fn evict(&mut self, address: AddressKey) -> Option<()> {
         let here = self.by_address.get(&address)?;
         let idle = here.iter().map(|(number, activity)| (activity.idle_since.load(Relaxed), *number));
@@ -136,12 +136,12 @@ impl Open {
 }
 
 impl Place {
-    /// Ends when the connection has to make room.
+    /// Resolves when the connection has to make room.
     pub(crate) fn evicted(&self) -> CancellationToken {
         self.activity.evicted.clone()
     }
 
-    /// A request is in progress until this is dropped. A connection has one at a time.
+    /// Marks a request as in progress until the returned value is dropped. A connection has one at a time.
     pub(crate) fn request(&self) -> InProgress {
         self.activity.idle_since.store(BUSY, Relaxed);
         InProgress { connections: Arc::clone(&self.connections), activity: Arc::clone(&self.activity) }
@@ -154,7 +154,7 @@ impl Drop for Place {
     }
 }
 
-/// A request that is in progress.
+/// A request in progress.
 #[derive(Debug)]
 pub(crate) struct InProgress {
     connections: Arc<Connections>,
@@ -162,7 +162,7 @@ pub(crate) struct InProgress {
 }
 
 impl InProgress {
-    /// The body of its answer, with which it ends.
+    /// A response body; the request ends with it.
     pub(crate) fn until_the_end_of(self, body: Body) -> Body {
         Body::new(Answer { body, _in_progress: self })
     }
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_has_its_number_loses_one_that_does_nothing_for_each_that_comes() {
+    fn at_its_limit_an_address_loses_its_longest_idle_connection() {
         let connections = connections(|_| {});
         let mut places: Vec<Place> = (0..5).map(|_| connections.admit(at(1)).expect("room")).collect();
         let requests: Vec<InProgress> = [0, 2, 3].map(|number: usize| places[number].request()).into();
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn who_only_asks_is_not_closed() {
+    fn a_busy_connection_is_not_closed() {
         let connections = connections(|_| {});
         let _busy: Vec<_> = (0..5).map(|_| busy(connections.admit(at(1)))).collect();
         assert!(connections.admit(at(1)).is_none(), "each of its five is busy");
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_ones_are_for_loopback() {
+    fn the_last_places_are_reserved_for_loopback() {
         let connections = connections(|_| {});
         let busy: Vec<_> = (0..14).map(|number| busy(connections.admit(at(number)))).collect();
         assert!(connections.admit(at(99)).is_none(), "two of sixteen are kept");
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newcomer_takes_the_place_of_one_that_does_nothing() {
+    fn a_new_connection_replaces_an_idle_one() {
         let connections = connections(|_| {});
         let idle: Vec<Place> = (0..14).map(|number| connections.admit(at(number / 5)).expect("room")).collect();
         assert!(connections.admit(at(99)).is_some());
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trusted_proxy_may_have_them_all() {
+    fn a_trusted_proxy_may_take_all_places() {
         let connections = connections(|settings| {
             settings.trusted_proxies = vec!["192.0.2.0/24".parse().expect("a network")];
         });

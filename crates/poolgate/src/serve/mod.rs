@@ -1,6 +1,7 @@
-//! Accepting connections, within bounds, until told to stop.
+//! Accepts connections, within limits, until the shutdown.
 //!
-//! hyper is driven directly because `axum::serve` bounds neither heads, nor their time, nor connections.
+//! Drives hyper directly, because `axum::serve` limits neither the size and time of heads nor the number of
+//! connections.
 
 use std::{convert::Infallible, io, net::SocketAddr, time::Duration};
 
@@ -24,32 +25,32 @@ use crate::{
     turns::{LastWord, Turn, TurnLimits, TurnStream},
 };
 
-/// The connection's own limit lies this far above the one that is explained to the client.
+/// The connection's own limit lies this far above the one that is reported to the client.
 const HEAD_SLACK: usize = 16 * 1024;
-/// Pause after an accept that failed for want of resources (descriptors), which accepting again at once would only burn.
+/// Pause after an accept failed for lack of resources (descriptors); an immediate retry would only burn CPU time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Time between two warnings about connections that cannot be accepted.
+/// Minimum time between two warnings about failed accepts.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How serving ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Served {
-    /// Every request had ended.
+    /// All requests had ended.
     Drained,
     /// Requests were cut off at the deadline.
     CutOff,
 }
 
-/// Serves `app` until `stop`, then waits up to `server.drain_timeout` for requests to end; the rest of a head has a second. Event streams must end by
-/// themselves at `stop`, or they last until the deadline.
+/// Serves `app` until `stop`, then waits up to `server.drain_timeout` for requests to end; incomplete heads get one
+/// second. Event streams must end themselves at `stop`, or they last until the deadline.
 pub async fn serve(listener: TcpListener, app: Router, settings: &ServerSettings, stop: &CancellationToken) -> Served {
     let connections = Connections::new(settings);
     let graceful = GracefulShutdown::new();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        // It would run between two requests as well; `TurnStream` tells these times apart.
+        // hyper's timeout would also run between two requests; `TurnStream` distinguishes the two.
         .header_read_timeout(None)
         .max_buf_size(settings.max_header_bytes as usize + HEAD_SLACK);
     let turns = TurnLimits { head: settings.header_timeout, idle: settings.keep_alive_timeout };
@@ -62,7 +63,7 @@ pub async fn serve(listener: TcpListener, app: Router, settings: &ServerSettings
         };
         match accepted {
             Ok((stream, peer)) => {
-                // Where there is no room it is closed at once.
+                // Without room for it, the connection is closed at once.
                 let Some(place) = connections.admit(peer.ip()) else { continue };
                 let (write_timeout, stop) = (settings.write_timeout, stop.clone());
                 let connection = Connection { stream, peer, turns, write_timeout, place, stop };
@@ -74,7 +75,7 @@ pub async fn serve(listener: TcpListener, app: Router, settings: &ServerSettings
             }
         }
     }
-    // Others may bind the port from here on.
+    // From here on other processes can bind the port.
     drop(listener);
     match time::timeout(settings.drain_timeout, graceful.shutdown()).await {
         Ok(()) => Served::Drained,
@@ -82,8 +83,7 @@ pub async fn serve(listener: TcpListener, app: Router, settings: &ServerSettings
     }
 }
 
-/// Warns of connections that cannot be accepted, but not each time: where descriptors are used up that is ten times a
-/// second.
+/// Logs failed accepts, but not each of them: without descriptors there are ten a second.
 #[derive(Default)]
 struct AcceptFailures {
     warned: Option<Instant>,
@@ -96,12 +96,12 @@ impl AcceptFailures {
             self.untold += 1;
             return;
         }
-        tracing::warn!(%error, more_before = self.untold, "Accepting a connection failed");
+        tracing::warn!(%error, more_before = self.untold, "Cannot accept a connection");
         *self = Self { warned: Some(Instant::now()), untold: 0 };
     }
 }
 
-/// A connection that was accepted.
+/// An accepted connection.
 struct Connection {
     stream: TcpStream,
     peer: SocketAddr,
@@ -113,7 +113,7 @@ struct Connection {
 
 async fn answer(http: http1::Builder, connection: Connection, app: Router, watcher: Watcher) {
     let Connection { stream, peer, turns, write_timeout, place, stop } = connection;
-    // Small answers go out at once. Where it fails they go out a little later.
+    // Sends small answers at once; if this fails they are sent a little later.
     let _ = stream.set_nodelay(true);
     give_up_on_the_dead(&stream, write_timeout);
     let mut stream = TimeoutStream::new(stream);
@@ -130,20 +130,20 @@ async fn answer(http: http1::Builder, connection: Connection, app: Router, watch
         }
     });
     let connection = watcher.watch(http.serve_connection(TokioIo::new(stream), service));
-    // Clients vanish and talk nonsense all the time.
+    // Broken connections and malformed requests are normal.
     match evicted.run_until_cancelled(connection).await {
         Some(Ok(())) => {}
         Some(Err(error)) => tracing::debug!(%error, "Connection ended early"),
-        None => tracing::debug!("Connection closed for another: it did nothing"),
+        None => tracing::debug!("Connection closed: idle, and another one needed its place"),
     }
 }
 
-/// What fits into the system's buffers counts as written, so a client that is gone without a word would be noticed after a
-/// quarter of an hour. Where the system knows no such limit, that is so.
+/// A write into the socket buffer succeeds even if the peer is gone; without TCP_USER_TIMEOUT (Linux only) that is
+/// noticed after about 15 minutes.
 fn give_up_on_the_dead(stream: &TcpStream, after: Duration) {
     #[cfg(target_os = "linux")]
     if let Err(error) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(after)) {
-        tracing::debug!(%error, "No limit for unacknowledged data");
+        tracing::debug!(%error, "Cannot set TCP_USER_TIMEOUT");
     }
     #[cfg(not(target_os = "linux"))]
     let _ = (stream, after);

@@ -1,9 +1,9 @@
-//! Whose turn it is on a connection, and how long the client may take for its own.
+//! Time limits for the client's turns on a connection.
 //!
-//! hyper has one limit for the time until a request's head is complete, and lets it run while a kept connection idles as
-//! well. Here these are two: a head that has begun must be complete soon, or connections could be held by sending little
-//! by little; between two requests a connection may idle for longer than the balancers in front keep theirs, or they would
-//! now and then send a request into one that is being closed.
+//! hyper has one limit for the time until a head is complete, which also runs while a kept-alive connection idles. Here
+//! they are two. A head that has begun must be complete soon, or slow senders could hold connections. Between two
+//! requests a connection may idle for longer than load balancers keep theirs, or they would sometimes send a request
+//! into a closing connection.
 
 use std::{
     io,
@@ -24,25 +24,25 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// For so long a server that stops waits for the rest of a head.
+/// How long a stopping server waits for the rest of a head.
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long a client may take for its turn.
+/// Time limits for the client's turn.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TurnLimits {
-    /// For a request's head: the first one from when the connection was accepted, the others from their first byte.
+    /// For a head: the first one from accepting the connection, the others from their first byte.
     pub(crate) head: Duration,
-    /// Between the end of an answer and the next head's first byte.
+    /// From the end of a response to the first byte of the next head.
     pub(crate) idle: Duration,
 }
 
-/// Whose turn it is, shared by the connection's stream and what answers on it: the number of turns that are over. The
-/// first is the client's, and so is every other.
+/// Number of completed turns, shared by the connection's stream and its responses. The client has the even ones,
+/// beginning with the first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Turn(Arc<AtomicU32>);
 
 impl Turn {
-    /// The server's turn, until the returned value is dropped.
+    /// Begins the server's turn; it ends when the returned value is dropped.
     pub(crate) fn take(&self) -> ServersTurn {
         self.0.fetch_add(1, Relaxed);
         ServersTurn(self.clone())
@@ -53,7 +53,7 @@ impl Turn {
     }
 }
 
-/// The server's turn: from a complete head to the end of the answer.
+/// The server's turn: from a complete head to the end of the response.
 #[derive(Debug)]
 pub(crate) struct ServersTurn(Turn);
 
@@ -64,7 +64,7 @@ impl Drop for ServersTurn {
 }
 
 pin_project! {
-    /// An answer's body, with whose end the server's turn ends.
+    /// A response body; the server's turn ends with it.
     pub(crate) struct LastWord<B> {
         #[pin]
         body: B,
@@ -95,7 +95,7 @@ impl<B: Body> Body for LastWord<B> {
     }
 }
 
-/// A connection whose reads fail when the client takes too long for its turn.
+/// A connection whose reads fail if the client exceeds its time.
 #[derive(Debug)]
 pub(crate) struct TurnStream<S> {
     stream: S,
@@ -105,16 +105,16 @@ pub(crate) struct TurnStream<S> {
     seen: u32,
     awaited: Awaited,
     deadline: Pin<Box<Sleep>>,
-    /// Until the server stops; `None` from then on.
+    /// Resolves when the server stops; `None` afterwards.
     stop: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
-/// What is awaited from the client.
+/// What the client has to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Awaited {
     /// The rest of a head.
     Head,
-    /// The first byte of the next one.
+    /// The first byte of the next head.
     Anything,
 }
 
@@ -125,7 +125,7 @@ impl<S> TurnStream<S> {
         Self { stream, turn, limits, seen: 0, awaited: Awaited::Head, deadline, stop }
     }
 
-    /// Whether it is the client's turn; if that has just begun, its time runs from now on.
+    /// Whether it is the client's turn; if it has just begun, starts its timer.
     fn is_clients_turn(&mut self) -> bool {
         let turn = self.turn.number();
         let is_clients = turn.is_multiple_of(2);
@@ -142,7 +142,7 @@ impl<S> TurnStream<S> {
         self.deadline.as_mut().reset(Instant::now() + limit);
     }
 
-    /// A server that stops has little time for its clients.
+    /// A stopping server gives its clients little time.
     fn heed_the_stop(&mut self, context: &mut Context<'_>) {
         if self.stop.as_mut().is_some_and(|stop| stop.as_mut().poll(context).is_ready()) {
             self.stop = None;
@@ -207,7 +207,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TurnStream<S> {
 }
 
 impl<S> TurnStream<S> {
-    /// The last of an answer may lie in a buffer when its body has ended: the client does not idle while it takes that.
+    /// The end of a response may still be in a buffer when its body has ended: the client is not idle while it reads
+    /// that.
     fn answered(&mut self, context: &mut Context<'_>) {
         if self.is_clients_turn() && self.awaited == Awaited::Anything {
             self.await_from_client(Awaited::Anything, self.limits.idle);
@@ -215,10 +216,10 @@ impl<S> TurnStream<S> {
         }
     }
 
-    /// Makes sure that the connection is looked at when the client's time is over. hyper need not read again before.
+    /// Wakes the connection when the client's time is over, because hyper may not read before.
     fn keep_time(&mut self, context: &mut Context<'_>) {
         if self.is_clients_turn() {
-            // Reading tells what has become of it.
+            // The read reports the state of the connection.
             let _ = self.deadline.as_mut().poll(context);
         }
     }
@@ -237,7 +238,7 @@ mod tests {
     const LIMITS: TurnLimits = TurnLimits { head: Duration::from_secs(10), idle: Duration::from_secs(90) };
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-    /// The client's end of a connection whose server answers each request after `work`.
+    /// The client's end of a connection whose server works for `work` before each response.
     fn connect(work: Duration) -> DuplexStream {
         connect_until(work, CancellationToken::new())
     }
@@ -261,7 +262,7 @@ mod tests {
         client
     }
 
-    /// Whether the request is answered.
+    /// Whether the request gets a response.
     async fn ask(client: &mut DuplexStream, request: &[u8]) -> bool {
         client.write_all(request).await.is_ok() && answer(client).await
     }
@@ -285,7 +286,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_kept_connection_may_idle_for_longer_than_a_head_may_take() {
+    async fn a_kept_connection_may_idle_longer_than_the_time_limit_of_a_head() {
         let mut client = connect(Duration::ZERO);
         for _ in 0..3 {
             assert!(ask(&mut client, REQUEST).await);
@@ -295,7 +296,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_head_that_comes_little_by_little_is_cut_off() {
+    async fn a_slow_head_is_cut_off() {
         for answered in 0..3 {
             let mut client = connect(Duration::ZERO);
             for _ in 0..answered {
@@ -315,7 +316,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_that_sends_nothing_at_all_has_the_time_of_a_head() {
+    async fn a_silent_connection_has_the_time_limit_of_a_head() {
         assert_eq!(seconds_until_closed(&mut connect(Duration::ZERO)).await, 10);
     }
 
@@ -337,11 +338,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_may_take_as_long_as_it_likes() {
+    async fn a_response_has_no_time_limit_here() {
         let mut client = connect(Duration::from_secs(500));
         assert!(ask(&mut client, REQUEST).await);
         assert!(ask(&mut client, REQUEST).await);
-        // The next head has come before the answer, and its end a moment later.
+        // The next head has begun before the response, and ends a moment later.
         let mut client = connect(Duration::from_secs(500));
         let (half, rest) = REQUEST.split_at(9);
         assert!(ask(&mut client, &[REQUEST, half].concat()).await);
@@ -349,7 +350,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn half_a_head_behind_a_request_is_cut_off_as_well() {
+    async fn half_a_head_after_a_request_is_cut_off() {
         let mut client = connect(Duration::ZERO);
         assert!(ask(&mut client, &[REQUEST, b"GET"].concat()).await);
         assert!(seconds_until_closed(&mut client).await <= 90);

@@ -1,9 +1,10 @@
-//! Values that are possible each by itself, but do not go together.
+//! Warnings about settings that are valid alone but not together.
 
 use super::Settings;
 
 impl Settings {
-    /// What is probably not meant: sentences that begin with the key. The server starts nevertheless, and logs them.
+    /// Warnings about settings that are probably a mistake: sentences that begin with the key. The server starts and
+    /// logs them.
     pub fn advice(&self) -> Vec<String> {
         let Self { server, pool, gate, events, watch, .. } = self;
         let capacity = pool.size + pool.max_overflow;
@@ -13,24 +14,24 @@ impl Settings {
         advise(
             has_pool && server.request_timeout <= pool.timeout,
             format!(
-                "server.request_timeout ({:?}) is not longer than pool.timeout ({:?}): requests that wait for a connection \
-                 are answered 504, and nobody learns why",
+                "server.request_timeout ({:?}) is not above pool.timeout ({:?}): requests that wait for a connection \
+                 get a bare 504 instead of the pool's error: set it above pool.timeout",
                 server.request_timeout, pool.timeout
             ),
         );
         advise(
             has_pool && gate.max_concurrent_requests > capacity,
             format!(
-                "gate.max_concurrent_requests ({}) is more than pool.size and pool.max_overflow together ({capacity}): the \
-                 others wait for a connection behind the gate, where nothing orders or bounds them but pool.timeout",
+                "gate.max_concurrent_requests ({}) is above pool.size + pool.max_overflow ({capacity}): the other requests \
+                 wait for a connection behind the gate, where only pool.timeout limits them",
                 gate.max_concurrent_requests
             ),
         );
         advise(
             events.max_streams >= server.max_connections,
             format!(
-                "events.max_streams ({}) is not less than server.max_connections ({}): event streams can take every \
-                 connection, and then nothing else is answered, probes included",
+                "events.max_streams ({}) is not below server.max_connections ({}): event streams can take every \
+                 connection, and then no other request is answered, not even probes",
                 events.max_streams, server.max_connections
             ),
         );
@@ -49,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_that_do_not_go_together_are_named() {
+    fn contradictory_values_are_named() {
         assert!(Settings::default().advice().is_empty(), "{:?}", Settings::default().advice());
         let keys = |change: fn(&mut Settings)| {
             let mut settings = Settings::default();

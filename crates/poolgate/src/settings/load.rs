@@ -1,4 +1,4 @@
-//! Reading the sources in their order.
+//! Reads the sources in their order.
 
 use std::path::{Path, PathBuf};
 
@@ -8,10 +8,10 @@ use super::{
     value,
 };
 
-/// What flags say. They win over everything else.
+/// Settings from flags. They override all other sources.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
-    /// A named set of values, applied over file and environment.
+    /// A preset, applied over file and environment.
     pub profile: Option<Profile>,
     /// The flags themselves.
     pub flags: Vec<Flag>,
@@ -20,30 +20,30 @@ pub struct Overrides {
 /// A flag that sets a value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Flag {
-    /// As it was given: `--bind`.
+    /// The flag as given: `--bind`.
     pub name: &'static str,
-    /// The key, as in the file: `server.bind`.
+    /// The key as in the file: `server.bind`.
     pub key: &'static str,
-    /// What it is set to.
+    /// The value.
     pub value: String,
 }
 
-/// Without the value, which may hold a password.
+/// Without the value, which may contain a password.
 impl std::fmt::Debug for Flag {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Flag").field("name", &self.name).field("key", &self.key).finish_non_exhaustive()
     }
 }
 
-/// A named set of values.
+/// A preset of settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Profile {
-    /// The original system before its fix: 6 connections, no overflow, 2 s for a connection, 6 requests in flight, 50 ms
-    /// to be let in, and clients that are told nothing. For measuring before against after.
+    /// The original system before its fix: 6 connections, no overflow, 2 s to wait for a connection, 6 requests in
+    /// flight, 50 ms to wait at the gate, and no client control. For before/after measurements.
     Before,
 }
 
-/// Why the settings could not be read. No message repeats a secret, nor any text in which one may stand.
+/// Why the settings could not be read. Messages never contain a secret or a text that may contain one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SettingsError {
@@ -52,10 +52,10 @@ pub enum SettingsError {
     File {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         reason: std::io::Error,
     },
-    /// The file is not TOML.
+    /// The file is not valid TOML.
     #[error("settings file {path}, line {line}, column {column}: {problem}", path = mask::path(path))]
     Syntax {
         /// The file.
@@ -67,25 +67,25 @@ pub enum SettingsError {
         /// What was expected.
         problem: String,
     },
-    /// A key that does not exist.
-    #[error("{key}: there is no such setting ({origin})")]
+    /// An unknown key.
+    #[error("{key}: unknown setting ({origin})")]
     UnknownKey {
-        /// The key, as in the file: `pool.sizee`.
+        /// The key as in the file: `pool.sizee`.
         key: String,
-        /// Where it stands: the file, or the environment variable's name.
+        /// The source: the file, or the environment variable's name.
         origin: String,
     },
-    /// A value of the wrong kind.
+    /// A value of the wrong type.
     #[error("{key}: {problem} ({origin})")]
     WrongKind {
-        /// The key, as in the file: `pool.size`.
+        /// The key as in the file: `pool.size`.
         key: String,
-        /// What is wrong, and what would be right.
+        /// What is wrong, and what is valid.
         problem: String,
-        /// Where it stands: the file, the environment variable's name, or the flag.
+        /// The source: the file, the environment variable's name, or the flag.
         origin: String,
     },
-    /// A value that is not possible.
+    /// An invalid value.
     #[error(transparent)]
     Invalid(#[from] InvalidValue),
 }
@@ -93,8 +93,8 @@ pub enum SettingsError {
 impl Settings {
     /// Reads the defaults, `file`, the `environment` and `overrides`, in this order, and checks the result.
     ///
-    /// `DATABASE_URL` comes before the variables of this program. Platforms set it for other programs as well: where
-    /// something else names the database, or none is needed, it is ignored with a warning if it is of another kind.
+    /// `DATABASE_URL` has a lower priority than this program's variables. Platforms also set it for other programs: if
+    /// another source names the database, or none is needed, it is ignored with a warning when it is of another kind.
     ///
     /// # Errors
     ///
@@ -126,7 +126,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The settings as a TOML file would hold them, secrets hidden.
+    /// The settings as TOML, with secrets hidden.
     pub fn to_toml(&self) -> String {
         let serde_json::Value::Object(settings) = serde_json::to_value(self).unwrap_or_default() else {
             return String::new();
@@ -240,7 +240,7 @@ mod tests {
     fn errors_do_not_repeat_secrets() {
         let broken = message("[server]\nadmin_token = \"hunter2hunter2hunter2\n", &[]);
         assert!(!broken.contains("hunter2"), "{broken}");
-        assert!(broken.contains("line 2"), "the place is named: {broken}");
+        assert!(broken.contains("line 2"), "the line is named: {broken}");
         let wrong = message("", &[("DATABASE_URL", "mysql://app:hunter2@db/shop")]);
         assert!(wrong.contains("database.url") && !wrong.contains("hunter2"), "{wrong}");
     }
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_of_container_platforms_are_no_settings() {
+    fn variables_of_container_platforms_are_ignored() {
         let platform = [("POOLGATE_PORT", "tcp://10.0.0.1:8000"), ("POOLGATE_SERVICE_HOST", "10.0.0.1")];
         assert!(load("", &platform, &Overrides::default()).is_ok());
     }

@@ -1,4 +1,4 @@
-//! Where values come from: a file, the environment, flags.
+//! The sources of settings: a file, the environment, flags.
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{DatabaseUrl, SettingsError};
 
-/// Every setting's environment variable begins with this.
+/// Prefix of the settings' environment variables.
 const PREFIX: &str = "POOLGATE_";
 /// The variable that many programs read.
 const DATABASE_URL: &str = "DATABASE_URL";
@@ -14,11 +14,11 @@ const DATABASE_URL_KEY: &str = "database.url";
 const WATCH_URL_KEY: &str = "watch.url";
 const DEMO_KEY: &str = "demo.enabled";
 
-/// What was given: for each key (`pool.size`) the value of the last source, and where it stands.
+/// The given values: for each key (`pool.size`) the last source's value and its origin.
 #[derive(Default)]
 pub(super) struct Given(BTreeMap<String, (Value, Origin)>);
 
-/// Where a value stands.
+/// The origin of a value.
 #[derive(Clone, Debug)]
 pub(super) enum Origin {
     File,
@@ -53,7 +53,7 @@ impl Given {
             std::fs::read_to_string(path).map_err(|reason| SettingsError::File { path: path.to_owned(), reason })?;
         let table: toml::Table = toml::from_str(&text).map_err(|error| {
             let (line, column) = position(&text, error.span().map_or(0, |span| span.start));
-            // What stands in backquotes may be a part of the file, and that a secret.
+            // Text in backquotes may be part of the file, and so a secret.
             let problem = error.message().split('`').next().unwrap_or_default().trim_end().to_owned();
             SettingsError::Syntax { path: path.to_owned(), line, column, problem }
         })?;
@@ -66,7 +66,7 @@ impl Given {
             let key = if path.is_empty() { name } else { format!("{path}.{name}") };
             match value {
                 toml::Value::Table(table) => self.table(&key, table),
-                // What JSON does not know (`nan`) becomes null, which no setting is.
+                // Values without a JSON form (`nan`) become null, which is valid for no setting.
                 value => self.set(&key, serde_json::to_value(value).unwrap_or_default(), Origin::File),
             }
         }
@@ -78,8 +78,8 @@ impl Given {
         self.set(&key, value, Origin::Variable(name.to_owned()));
     }
 
-    /// Adds `DATABASE_URL`, which wins over the file alone. One of another kind of database is meant for another program
-    /// if this one has its database from elsewhere or needs none.
+    /// Adds `DATABASE_URL`, which overrides only the file. If it is of another kind of database, and another source
+    /// names the database or none is needed, it is meant for another program.
     pub(super) fn database_url(&mut self, url: String) {
         let known = DatabaseUrl::new(&url);
         let named = self.0.get(DATABASE_URL_KEY).map(|(_, origin)| origin.clone());
@@ -88,7 +88,7 @@ impl Given {
             (Ok(_), None | Some(Origin::File)) => {}
             (Err(_), _) if is_needed => {}
             (Err(problem), _) => {
-                tracing::warn!(%problem, "DATABASE_URL is ignored: it is meant for another program");
+                tracing::warn!(%problem, "DATABASE_URL is ignored: it names another kind of database");
                 return;
             }
             (Ok(_), Some(_)) => return,
@@ -97,8 +97,8 @@ impl Given {
     }
 }
 
-/// The variables that are settings, and `DATABASE_URL`. Container platforms add variables for a service that happens to
-/// be named like this program (`POOLGATE_SERVICE_HOST`, `POOLGATE_PORT_8000_TCP`); those are not settings.
+/// The variables that are settings, and `DATABASE_URL`. Container platforms add variables for a service that is named
+/// like this program (`POOLGATE_SERVICE_HOST`, `POOLGATE_PORT_8000_TCP`); those are not settings.
 pub(super) fn relevant(
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> (Vec<(String, String)>, Option<String>) {
@@ -118,7 +118,7 @@ pub(super) fn relevant(
     (variables, database_url)
 }
 
-/// Line and column, from 1, of a byte.
+/// Line and column, from 1, of a byte offset.
 fn position(text: &str, byte: usize) -> (usize, usize) {
     let before = text.get(..byte).unwrap_or(text);
     let line = before.rsplit('\n').next().unwrap_or_default();

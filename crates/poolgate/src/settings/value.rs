@@ -1,4 +1,4 @@
-//! Reading given values as settings, each by itself, so that a message names the one that is wrong.
+//! Reads the given values one by one, so that a message names the wrong one.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use super::{
     source::{Given, Origin},
 };
 
-/// The defaults with what was given.
+/// The defaults with the given values applied.
 pub(super) fn read(given: &Given) -> Result<Settings, SettingsError> {
     let defaults = serde_json::to_value(Settings::default()).unwrap_or_default();
     let mut document = json!({});
@@ -17,7 +17,7 @@ pub(super) fn read(given: &Given) -> Result<Settings, SettingsError> {
         let tries = readings.iter().map(|reading| serde_json::from_value::<Settings>(nested(key, reading.clone())));
         let results: Vec<_> = tries.collect();
         let Some(fitting) = results.iter().position(Result::is_ok) else {
-            // The first is the value as it was given.
+            // The first candidate is the value as given.
             let error = results.into_iter().find_map(Result::err).map(|error| error.to_string()).unwrap_or_default();
             let problem = problem(value, &error);
             return Err(SettingsError::WrongKind { key: key.to_owned(), problem, origin: origin.to_string() });
@@ -27,11 +27,11 @@ pub(super) fn read(given: &Given) -> Result<Settings, SettingsError> {
     serde_json::from_value(document).map_err(|error| SettingsError::WrongKind {
         key: "settings".to_owned(),
         problem: problem(&Value::Null, &error.to_string()),
-        origin: "all sources together".to_owned(),
+        origin: "all sources combined".to_owned(),
     })
 }
 
-/// Refuses a key that is none of a single setting.
+/// Rejects an unknown key.
 fn expect_setting(key: &str, defaults: &Value, origin: &Origin) -> Result<(), SettingsError> {
     let unknown = || SettingsError::UnknownKey { key: key.to_owned(), origin: origin.to_string() };
     let mut place = defaults;
@@ -42,7 +42,7 @@ fn expect_setting(key: &str, defaults: &Value, origin: &Origin) -> Result<(), Se
         Value::Object(settings) => Err(SettingsError::WrongKind {
             key: key.to_owned(),
             problem: format!(
-                "is a section with the settings {}",
+                "is a section; its settings are {}",
                 settings.keys().cloned().collect::<Vec<_>>().join(", ")
             ),
             origin: origin.to_string(),
@@ -51,7 +51,7 @@ fn expect_setting(key: &str, defaults: &Value, origin: &Origin) -> Result<(), Se
     }
 }
 
-/// The value as it was given, and as the number or truth value that its text spells: variables and flags are text.
+/// The value as given, and as the number or boolean that its text spells, because variables and flags are text.
 fn readings(value: &Value) -> Vec<Value> {
     let mut readings = vec![value.clone()];
     let Some(text) = value.as_str().map(str::trim) else { return readings };
@@ -76,7 +76,7 @@ fn put(document: &mut Value, key: &str, value: Value) {
     *place = value;
 }
 
-/// What is wrong and what would be right, from the reader's message. That may repeat the value, which may be a secret.
+/// What is wrong and what is valid, from serde's message. The message may repeat the value, which may be a secret.
 fn problem(value: &Value, message: &str) -> String {
     let Some((_, expected)) = message.rsplit_once(", expected ") else { return message.to_owned() };
     let given = match value {

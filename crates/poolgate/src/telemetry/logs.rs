@@ -1,15 +1,15 @@
-//! Where the logs go: JSON lines on stderr, or plain text where a person reads along.
+//! Logs: JSON lines on stderr, or plain text on a terminal.
 
 use std::io::{self, IsTerminal};
 
 use tracing_subscriber::{EnvFilter, fmt};
 
-/// Installs the process's log subscriber. `RUST_LOG` filters (default: `info`, and sqlx from `warn`). A second call
-/// changes nothing.
+/// Installs the process's log subscriber. `RUST_LOG` filters (default: `info`, and `warn` for sqlx). A second call does
+/// nothing.
 pub fn init() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
     let builder = fmt().with_env_filter(filter).with_writer(io::stderr);
-    // Fails only where the embedding process has installed its own subscriber, which is then the right one.
+    // Fails only if the embedding process has installed its own subscriber, which then stays.
     let _ = if io::stdout().is_terminal() {
         builder.with_ansi(io::stderr().is_terminal()).try_init()
     } else {

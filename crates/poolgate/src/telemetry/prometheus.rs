@@ -4,11 +4,11 @@ use std::fmt;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-/// Upper bounds of the histograms' buckets, in seconds.
+/// Upper bounds of the histogram buckets, in seconds.
 const BUCKETS: [f64; 13] = [0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// Writes all metrics as text. The library records through the `metrics` facade; whether there is an exporter, and so
-/// what `/metrics` answers, is for the process to decide.
+/// Renders all metrics as text. The library records through the `metrics` facade; the process decides whether there is
+/// an exporter, and so what `/metrics` answers.
 #[derive(Clone)]
 pub struct MetricsRenderer(PrometheusHandle);
 
@@ -17,7 +17,7 @@ impl MetricsRenderer {
     ///
     /// # Errors
     ///
-    /// When a recorder is installed already.
+    /// A recorder is installed already.
     pub fn install() -> Result<Self, BuildError> {
         PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)?
@@ -29,14 +29,14 @@ impl MetricsRenderer {
         self.0.render()
     }
 
-    /// Empties the buffers between two scrapes; to be called every few seconds.
+    /// Empties the buffers between two scrapes; call it every few seconds.
     pub(crate) fn upkeep(&self) {
         self.0.run_upkeep();
     }
 }
 
 impl From<PrometheusHandle> for MetricsRenderer {
-    /// The handle of a recorder that the process has installed itself.
+    /// Wraps the handle of a recorder that the process installed itself.
     fn from(handle: PrometheusHandle) -> Self {
         Self(handle)
     }

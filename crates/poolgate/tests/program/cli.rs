@@ -1,4 +1,4 @@
-//! The binary as operators meet it.
+//! The program as operators use it.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -19,7 +19,7 @@ fn failure(command: &mut Command) -> String {
     String::from_utf8(stderr).expect("text")
 }
 
-/// Longer than anything that is waited for takes.
+/// Longer than any wait in these tests.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Running {
@@ -47,7 +47,7 @@ impl Running {
         stream
     }
 
-    /// The status that a new connection is answered, if it is.
+    /// The status of the answer to a new connection, if there is one.
     fn status(&self, path: &str) -> Option<u16> {
         let mut stream = TcpStream::connect(&self.address).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
@@ -78,13 +78,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Whatever the test has left running.
+        // Processes that the test has left running.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Where the tests' servers have their data.
+/// The folder for the servers' data.
 struct Data(tempfile::TempDir);
 
 impl Data {
@@ -149,7 +149,7 @@ fn a_signal_ends_it_within_a_second_although_a_stream_is_open() {
 }
 
 #[test]
-fn the_health_check_asks_the_running_server() {
+fn the_health_check_queries_the_running_server() {
     let folder = tempfile::TempDir::new().expect("a folder");
     let url = format!("sqlite://{}?mode=rwc", folder.path().join("cli.db").display());
     let running = Running::start(&["--port", "0", "--database-url", &url]);
@@ -163,7 +163,7 @@ fn the_health_check_asks_the_running_server() {
 }
 
 #[test]
-fn the_log_tells_of_a_full_pool_in_json() {
+fn the_log_reports_a_full_pool_in_json() {
     let folder = tempfile::TempDir::new().expect("a folder");
     let log = folder.path().join("log");
     let url = format!("sqlite://{}", folder.path().join("demo.db").display());
@@ -200,7 +200,7 @@ fn the_log_tells_of_a_full_pool_in_json() {
 }
 
 #[test]
-fn postgres_is_told_which_process_connects() {
+fn postgres_knows_which_process_connects() {
     let database = poolgate_test_postgres::Postgres::start().expect("PostgreSQL");
     let url = database.url("postgres");
     let _running = Running::spawn(
@@ -221,7 +221,7 @@ fn postgres_is_told_which_process_connects() {
 }
 
 #[test]
-fn messages_name_key_place_and_what_is_allowed() {
+fn messages_name_key_source_and_valid_values() {
     for (arguments, variable, expected) in [
         (&["--bind", "nope"][..], None, &["server.bind", "(--bind)", "127.0.0.1:8000"][..]),
         (&["--database-url", "mysql://app@db/shop"], None, &["database.url", "--database-url", "postgres://"]),
@@ -249,7 +249,7 @@ fn messages_name_key_place_and_what_is_allowed() {
 }
 
 #[test]
-fn a_database_url_of_another_program_is_ignored_where_it_is_not_used() {
+fn a_database_url_of_another_program_is_ignored_if_it_is_not_needed() {
     let others = [
         "mysql2://u:p@db/x",
         "postgis://u:p@db/x",
@@ -281,7 +281,7 @@ fn a_database_url_of_another_program_is_ignored_where_it_is_not_used() {
 }
 
 #[test]
-fn connections_may_idle_for_longer_than_a_head_may_take() {
+fn connections_may_idle_longer_than_the_time_limit_of_a_head() {
     let data = Data::new();
     let running = Running::spawn(
         poolgate(&["--port", "0", "--database-url", &data.url()])
@@ -291,7 +291,7 @@ fn connections_may_idle_for_longer_than_a_head_may_take() {
     let mut kept = running.get("/livez");
     let mut silent = TcpStream::connect(&running.address).expect("it listens");
     silent.set_read_timeout(Some(PATIENCE)).expect("set");
-    // Its end is that of the time for a head.
+    // It ends with the time limit for a head.
     assert_eq!(silent.read(&mut [0]).expect("closed"), 0);
     std::thread::sleep(Duration::from_millis(500));
     write!(kept, "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("sent");
@@ -301,7 +301,7 @@ fn connections_may_idle_for_longer_than_a_head_may_take() {
 }
 
 #[test]
-fn a_probe_needs_no_host_and_every_loopback_address_is_its_own() {
+fn a_probe_needs_no_host_and_every_loopback_address_is_accepted() {
     let data = Data::new();
     let running = Running::start(&["--bind", "127.0.0.2:0", "--database-url", &data.url()]);
     let mut stream = TcpStream::connect(&running.address).expect("it listens");
@@ -335,7 +335,7 @@ fn a_shutdown_is_announced_before_the_listener_closes() {
     stream.read_to_string(&mut events).expect("until the end");
     assert!(events.contains("event: bye") && begun.elapsed() >= Duration::from_secs(3), "{:?}", begun.elapsed());
     assert!(running.child.wait().expect("ended").success());
-    assert_eq!(running.status("/readyz"), None, "nobody listens");
+    assert_eq!(running.status("/readyz"), None, "the port is closed");
 }
 
 #[test]
@@ -354,7 +354,7 @@ fn a_second_signal_does_not_wait_for_the_announcement() {
 }
 
 #[test]
-fn the_time_for_draining_is_spent_once() {
+fn the_drain_timeout_is_spent_once() {
     let data = Data::new();
     let mut running = Running::spawn(
         poolgate(&["--demo", "--port", "0", "--database-url", &data.url()])
@@ -370,9 +370,9 @@ fn the_time_for_draining_is_spent_once() {
     assert!(begun.elapsed() < Duration::from_millis(3500), "2 s for requests and connections: {:?}", begun.elapsed());
 }
 
-/// Requests whose body never comes, in one piece or in many, small ones and large ones, and one that never was a request.
+/// Requests whose body never arrives, whole or in pieces, small and large, and one that is not HTTP.
 #[test]
-fn what_its_sender_never_sends_does_not_hold_up_the_end() {
+fn unsent_requests_do_not_delay_the_shutdown() {
     let data = Data::new();
     let mut running = Running::spawn(
         poolgate(&["--demo", "--port", "0", "--database-url", &data.url()])
@@ -413,7 +413,7 @@ fn what_its_sender_never_sends_does_not_hold_up_the_end() {
 }
 
 #[test]
-fn a_closed_terminal_is_a_signal_to_stop_and_the_users_signals_are_none() {
+fn a_closed_terminal_stops_it_and_user_signals_do_not() {
     let data = Data::new();
     let mut running = Running::start(&["--port", "0", "--database-url", &data.url()]);
     running.await_ready();
@@ -430,7 +430,7 @@ fn a_closed_terminal_is_a_signal_to_stop_and_the_users_signals_are_none() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn nohup_is_heard() {
+fn nohup_is_respected() {
     let data = Data::new();
     let mut command = Command::new("nohup");
     command.arg(env!("CARGO_BIN_EXE_poolgate")).args(["--port", "0", "--database-url", &data.url()]);

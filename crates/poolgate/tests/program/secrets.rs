@@ -1,4 +1,4 @@
-//! No part of a password in anything that is printed, however the URL is spelled and wherever it is put.
+//! No output contains a part of a password, in any spelling of the URL and in any setting.
 
 use std::{
     io::{BufRead, BufReader},
@@ -16,13 +16,13 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 
-/// A shorter part says nothing, and would be found by chance.
+/// A shorter part is meaningless and would be found by chance.
 const SHORTEST_PART: usize = 4;
 
-/// Letters that no message is made of, and all that people forget to escape.
+/// Letters that occur in no message, and all characters that users forget to escape.
 const PASSWORD: &str = "[QXZJKVWqxzjkvw?#@/%:;&=+ !$'(),.~|\\\\^\\[\\]{}<>`-]{8,24}";
 
-/// Every way to write a URL that was seen, right and wrong; `PW` is the password.
+/// All known spellings of URLs, valid and invalid; `PW` is the password.
 const SHAPES: [&str; 30] = [
     "postgres://app:PW@127.0.0.1:1/shop",
     "postgresql://app:PW@127.0.0.1:1/shop?sslmode=disable",
@@ -56,7 +56,7 @@ const SHAPES: [&str; 30] = [
     " postgres://app:PW@127.0.0.1:1/shop\n",
 ];
 
-/// Each part of the password that must not be seen, as it is and as a URL has it.
+/// The parts of the password that must not be shown, plain and URL-encoded.
 fn parts(password: &str) -> Vec<String> {
     let escaped: String = password.bytes().map(|byte| format!("%{byte:02X}")).collect();
     let windows = |text: &str| -> Vec<String> {
@@ -67,12 +67,12 @@ fn parts(password: &str) -> Vec<String> {
 }
 
 fn leak(password: &str, printed: &str) -> Option<String> {
-    // Where text is shown as JSON or Rust writes it.
+    // Also as JSON and as Rust's `Debug` output.
     let unescaped = printed.replace("\\\\", "\\").replace("\\\"", "\"").replace("\\'", "'");
     parts(password).into_iter().find(|part| printed.contains(part) || unescaped.contains(part))
 }
 
-/// What loading the settings says, with the URL in each place where one can be put.
+/// The messages of loading the settings, with the URL in each possible setting.
 fn everything_printed(url: &str) -> String {
     let mut printed = String::new();
     let mut load = |file: &str, environment: &[(&str, &str)], flag: Option<(&'static str, &'static str)>| {
@@ -125,7 +125,7 @@ fn everything_printed(url: &str) -> String {
     printed
 }
 
-// Each case tries every shape in every place; `PROPTEST_CASES` does not apply.
+// Each case tries every spelling in every setting; `PROPTEST_CASES` does not apply.
 proptest! {
     #![proptest_config(Config { failure_persistence: None, ..Config::with_cases(8) })]
 
@@ -139,7 +139,7 @@ proptest! {
     }
 }
 
-/// Everything that the program prints until it ends, or for half a second once it listens.
+/// All output of the program until it ends, or for half a second after it listens.
 fn run(arguments: &[&str], environment: &[(&str, &str)]) -> String {
     let log = tempfile::NamedTempFile::new().expect("a file");
     let mut child = Command::new(env!("CARGO_BIN_EXE_poolgate"))
@@ -155,7 +155,7 @@ fn run(arguments: &[&str], environment: &[(&str, &str)]) -> String {
     let mut output = BufReader::new(child.stdout.take().expect("piped"));
     while output.read_line(&mut printed).expect("text") > 0 {
         if printed.contains("listening") {
-            // Long enough for the first tries to connect, which nobody answers.
+            // Long enough for the first connection attempts, which get no answer.
             std::thread::sleep(Duration::from_millis(500));
             child.kill().expect("ended");
         }
@@ -174,7 +174,7 @@ fn the_program_prints_no_part_of_a_password() {
         let serve = ["serve", "--port", "0"];
         let variable = if shape.starts_with("pgbouncer") { "POOLGATE_WATCH__URL" } else { "DATABASE_URL" };
         let printed = match number % 3 {
-            // Each in its right place, which is where most of what is printed comes from.
+            // Each URL in its proper setting, where most output comes from.
             0 => run(&["--print-config"], &[(variable, &url)]) + &run(&[&url], &[]),
             1 => run(&["--check-config", "--watch", &url], &[]) + &run(&["serve", &format!("--url={url}")], &[]),
             _ => run(&["--config", &url], &[]) + &run(&["--port", &url], &[]) + &run(&["--profile", &url], &[]),
@@ -184,7 +184,7 @@ fn the_program_prints_no_part_of_a_password() {
 }
 
 #[test]
-fn help_does_not_show_what_the_environment_holds() {
+fn help_does_not_show_the_environment() {
     let url = "postgres://app:hunter2@db/shop";
     assert!(!run(&["--help"], &[("POOLGATE_CONFIG_FILE", url), ("DATABASE_URL", url)]).contains("hunter2"));
 }

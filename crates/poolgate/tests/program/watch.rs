@@ -1,4 +1,4 @@
-//! `poolgate serve --watch`, as operators meet it.
+//! `poolgate serve --watch` as operators use it.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -45,7 +45,7 @@ impl Drop for Running {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_program_watches_a_pooler_and_publishes_what_it_sees() {
+async fn the_program_watches_a_pooler_and_publishes_its_figures() {
     let pooler = pooler(postgres().await, "postgres", &["pool_mode=transaction", "default_pool_size=7"]).await;
     let url = format!("pgbouncer://stats@127.0.0.1:{}/postgres", pooler.port());
     let running = Running::start(&["serve", "--port", "0", "--watch", &url]);
@@ -90,12 +90,12 @@ async fn the_program_watches_a_pooler_and_publishes_what_it_sees() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_arrivals_are_hidden_there_is_no_forecast() {
+async fn without_visible_arrivals_there_is_no_forecast() {
     let postgres = postgres().await;
     let url = postgres.create_database("no_forecast").expect("created");
     let running = Running::start(&["serve", "--port", "0", "--watch", &url]);
     eventually("ready", || running.get("/readyz").contains("200 OK")).await;
-    // The first look ahead comes after a second.
+    // The first forecast comes after a second.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     let status = running.get("/api/v1/health/database/status");
     assert!(status.contains("\"forecast\":null") || !status.contains("\"forecast\""), "{status}");
@@ -120,7 +120,7 @@ async fn the_log_has_figures_once_the_source_has_been_read() {
 }
 
 #[test]
-fn what_cannot_be_watched_stops_the_start_and_says_what_would_be_right() {
+fn an_unwatchable_url_stops_the_start_and_says_what_is_valid() {
     for (arguments, advice) in [
         (&["--watch", "postgres://stats:hunter2@pooler:6432/pgbouncer"][..], "pgbouncer://user@host:6432/DATABASE"),
         (&["--watch", "mysql://app:hunter2@db/shop"], "pgbouncer:// or postgres://"),

@@ -1,4 +1,4 @@
-//! No address takes from others what they need to be served: connections, streams, the admin's cleanup.
+//! One address cannot take what others need: connections, streams, the admin's cleanup.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -23,7 +23,7 @@ async fn start(change: impl FnOnce(&mut Settings)) -> (Server, SocketAddr) {
     (server, address)
 }
 
-/// Connects from another loopback address and sends.
+/// Connects from another loopback address and sends a request.
 async fn send(from: u8, address: SocketAddr, text: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.bind(SocketAddr::from(([127, 0, 0, from], 0))).expect("an address of this machine");
@@ -33,7 +33,7 @@ async fn send(from: u8, address: SocketAddr, text: &str) -> TcpStream {
     stream
 }
 
-/// The answer's status; 0 where the connection was closed without one.
+/// The status of the answer; 0 if the connection was closed without one.
 async fn status(mut stream: TcpStream) -> u16 {
     let mut begin = [0; 12];
     match time::timeout(PATIENCE, stream.read_exact(&mut begin)).await.expect("in time") {
@@ -57,7 +57,7 @@ async fn one_address_leaves_connections_for_the_probes() {
         }
         eventually("as many streams as one address may have", || server.poolgate.status().clients.live == 20).await;
         for round in 0..10 {
-            // Heads that never end, in place of those that were closed.
+            // Endless heads, in place of closed ones.
             for _ in 0..8 {
                 open.push(send(attacker, address, "GET / HTTP/1.1\r\nhost").await);
             }
@@ -88,7 +88,7 @@ async fn one_address_leaves_streams_for_others() {
 }
 
 #[tokio::test]
-async fn those_without_a_token_do_not_keep_the_admin_from_cleaning_up() {
+async fn requests_without_a_token_do_not_block_the_admins_cleanup() {
     let server =
         server(|settings| settings.server.admin_token = Some(poolgate_server::settings::Secret::new(TOKEN))).await;
     let admin = [("authorization", "Bearer a token of some length")];

@@ -1,4 +1,4 @@
-//! What is no HTTP, or only nearly: refused or closed in time, never a fault of the server, and never two requests in one.
+//! Invalid HTTP is refused or closed in time. It never causes an error of the server, and never counts as two requests.
 
 use std::time::Duration;
 
@@ -14,18 +14,18 @@ use tokio_util::sync::CancellationToken;
 use crate::harness::{PATIENCE, server_with};
 use Outcome::{Closed, OneAnswer, Refused};
 
-/// What must become of a connection.
+/// The expected end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
-    /// One answer, 4xx, and the end.
+    /// One 4xx answer, then the end.
     Refused,
-    /// No answer, or one of 4xx, and the end.
+    /// No answer or one 4xx answer, then the end.
     Closed,
-    /// One answer that is no fault, and the end: nothing behind the first request is taken for a second.
+    /// One answer that is no 5xx, then the end: nothing after the first request is taken for a second one.
     OneAnswer,
 }
 
-/// A second request, as a smuggler hides it.
+/// A second request, hidden as in request smuggling.
 const HIDDEN: &str = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 fn cases() -> Vec<(&'static str, Vec<u8>, Outcome)> {
@@ -48,7 +48,7 @@ fn cases() -> Vec<(&'static str, Vec<u8>, Outcome)> {
         ("a target with a blank", get("GET /li vez HTTP/1.1", close), Refused),
         ("a target without a slash", get("GET livez HTTP/1.1", close), Refused),
         ("a method of odd characters", get("G(T /livez HTTP/1.1", close), Refused),
-        ("a method that nobody knows", get("FROBNICATE /livez HTTP/1.1", close), Refused),
+        ("an unknown method", get("FROBNICATE /livez HTTP/1.1", close), Refused),
         ("a method of 10,000 letters", get(&format!("{} /livez HTTP/1.1", "G".repeat(10_000)), close), Refused),
         ("a target of 100,000 bytes", get(&format!("GET /{} HTTP/1.1", "a".repeat(100_000)), close), Closed),
         ("a field of 100,000 bytes", get(livez, &format!("X: {}\r\n{close}", "a".repeat(100_000))), Closed),
@@ -111,7 +111,7 @@ fn cases() -> Vec<(&'static str, Vec<u8>, Outcome)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_no_http_is_refused_in_time() {
+async fn invalid_http_is_refused_in_time() {
     let settings = |settings: &mut poolgate_server::Settings| {
         settings.server.header_timeout = Duration::from_secs(1);
         settings.server.keep_alive_timeout = Duration::from_secs(1);
@@ -146,10 +146,10 @@ async fn what_is_no_http_is_refused_in_time() {
     let _ = serving.await.expect("it ends");
 }
 
-/// Everything that the server sends until it closes.
+/// All that the server sends until it closes.
 async fn exchange(address: std::net::SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.expect("it listens");
-    // It may close before it has read all.
+    // The server may close before it has read all.
     let _ = stream.write_all(bytes).await;
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer).await;

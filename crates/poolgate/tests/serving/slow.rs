@@ -1,4 +1,4 @@
-//! Senders and readers that take their time take nobody's place, under our own server and under anybody's.
+//! Slow senders and readers take no places from others, in this server and in others.
 
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
@@ -21,7 +21,7 @@ use tokio::{
     time,
 };
 
-/// More of them than there are permits.
+/// More of them than permits.
 const SLOW: usize = 6;
 const PERMITS: u32 = 3;
 
@@ -39,7 +39,7 @@ fn routes(pool: &SqlitePool, poolgate: &Poolgate) -> Router {
         .layer(poolgate.gate())
 }
 
-/// Looks who it is, as an app does before it reads a body, and says how much came.
+/// Authenticates before it reads the body, like an app, and returns the body's size.
 async fn upload(State(pool): State<SqlitePool>, body: Body) -> Result<String, StatusCode> {
     one(&pool).await?;
     let body = axum::body::to_bytes(body, usize::MAX).await.map_err(|_| StatusCode::BAD_REQUEST)?;
@@ -55,7 +55,7 @@ fn pieces(count: usize) -> impl stream::Stream<Item = Result<Bytes, Infallible>>
     stream::repeat_with(|| Ok(Bytes::from(vec![b'x'; 64 << 10]))).take(count)
 }
 
-/// Lines that come for ever, after a look into the database.
+/// Endless lines after a query.
 async fn endless(State(pool): State<SqlitePool>) -> Result<impl IntoResponse, StatusCode> {
     one(&pool).await?;
     let lines = stream::unfold((), async |()| {
@@ -65,7 +65,7 @@ async fn endless(State(pool): State<SqlitePool>) -> Result<impl IntoResponse, St
     Ok(([("content-type", "application/x-ndjson")], Body::from_stream(lines)))
 }
 
-/// Rows that are sent as the database gives them: two, then more than anybody takes.
+/// Rows in the order of the database: two, then more than any client reads.
 async fn rows(State(pool): State<SqlitePool>) -> Body {
     let lease = stream::once(async move { pool.acquire().await.expect("a connection") });
     let rows = lease.flat_map(|lease| {
@@ -82,7 +82,7 @@ async fn one(pool: &SqlitePool) -> Result<i64, StatusCode> {
     sqlx::query_scalar("SELECT 1").fetch_one(&mut lease).await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// Whose accept loop it is.
+/// Which accept loop serves.
 #[derive(Clone, Copy, Debug)]
 enum Host {
     Ours,
@@ -120,7 +120,7 @@ async fn send(address: SocketAddr, text: &str) -> TcpStream {
     stream
 }
 
-/// The status of the answer and what came with it, until the connection ends.
+/// The status and the body until the connection ends.
 async fn answer(mut stream: TcpStream) -> (u16, String) {
     let mut text = String::new();
     let read = time::timeout(PATIENCE, stream.read_to_string(&mut text)).await;
@@ -129,7 +129,7 @@ async fn answer(mut stream: TcpStream) -> (u16, String) {
     (status.unwrap_or_else(|| panic!("no answer: {text}")), text)
 }
 
-/// Others are served while somebody is slow: each of so many, for longer than anybody waits at the gate.
+/// Others are served while many clients are slow, for longer than the gate's timeout.
 async fn others_are_served(address: SocketAddr, what: &str) {
     for turn in 0..8 {
         let stream = send(address, "GET /fast HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
@@ -140,7 +140,7 @@ async fn others_are_served(address: SocketAddr, what: &str) {
 }
 
 #[tokio::test]
-async fn bodies_that_never_come_keep_nobody_out() {
+async fn bodies_that_never_arrive_block_no_other_request() {
     for host in [Host::Ours, Host::Axums] {
         let (server, address) = start(host, Duration::from_secs(60)).await;
         let large = "x".repeat(100_000);
@@ -164,7 +164,7 @@ async fn bodies_that_never_come_keep_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_slow_body_arrives_whole() {
+async fn a_slow_body_arrives_completely() {
     let (server, address) = start(Host::Ours, Duration::from_secs(60)).await;
     for (fields, pieces, expected) in [
         ("content-length: 3", vec!["a".to_owned(), "b".to_owned(), "c".to_owned()], "3"),
@@ -185,7 +185,7 @@ async fn a_slow_body_arrives_whole() {
 }
 
 #[tokio::test]
-async fn a_body_that_takes_too_long_is_told_so() {
+async fn a_body_that_takes_too_long_gets_a_408() {
     let (server, address) = start(Host::Axums, Duration::from_secs(1)).await;
     for fields in ["content-length: 100", "transfer-encoding: chunked", "content-length: 1000000"] {
         let request = format!("POST /upload HTTP/1.1\r\nhost: localhost\r\n{fields}\r\n\r\n");
@@ -199,7 +199,7 @@ async fn a_body_that_takes_too_long_is_told_so() {
 }
 
 #[tokio::test]
-async fn readers_that_stall_keep_nobody_out() {
+async fn stalled_readers_block_no_other_request() {
     for host in [Host::Ours, Host::Axums] {
         let (server, address) = start(host, Duration::from_secs(60)).await;
         for path in ["/whole", "/pieces", "/endless"] {
@@ -214,7 +214,7 @@ async fn readers_that_stall_keep_nobody_out() {
 }
 
 #[tokio::test]
-async fn readers_that_take_little_at_a_time_keep_nobody_out() {
+async fn slow_readers_block_no_other_request() {
     let (server, address) = start(Host::Axums, Duration::from_secs(60)).await;
     for path in ["/whole", "/pieces", "/endless"] {
         let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
@@ -233,7 +233,7 @@ async fn readers_that_take_little_at_a_time_keep_nobody_out() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_read_from_the_database_holds_its_permit_for_as_long() {
+async fn a_response_streamed_from_the_database_holds_its_permit_until_its_end() {
     let (server, address) = start(Host::Axums, Duration::from_secs(60)).await;
     let request = "GET /rows HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     let mut stalled = send(address, request).await;

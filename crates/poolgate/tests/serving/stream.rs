@@ -1,4 +1,4 @@
-//! The event stream, over a real listener where it matters.
+//! The event stream, over a real listener where that matters.
 
 use std::{
     convert::Infallible,
@@ -36,7 +36,7 @@ async fn ask(address: std::net::SocketAddr, path: &str) -> TcpStream {
     stream
 }
 
-/// Reads until the text has arrived; fails when the stream ends or nothing comes.
+/// Reads until the text has arrived; fails when the stream ends or is silent.
 async fn read_until(stream: &mut TcpStream, text: &str) -> String {
     let mut seen = String::new();
     let mut buffer = [0; 4096];
@@ -72,12 +72,12 @@ async fn the_first_event_is_the_config_and_the_last_is_bye() {
     assert!(end.contains("event: bye\ndata: {\"return_within_ms\":2500}\n\n"), "{end}");
     assert_eq!(serving.await.expect("no panic"), Served::Drained);
     assert!(begun.elapsed() < Duration::from_secs(1), "an open stream held the shutdown up: {:?}", begun.elapsed());
-    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    assert!(TcpStream::connect(address).await.is_err(), "the port is closed");
     assert!(server.poolgate.readiness().missing().is_some());
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_is_no_longer_counted() {
+async fn a_client_that_disconnects_is_no_longer_counted() {
     let server = server(|settings| settings.events.max_streams = 2).await;
     let (address, _serving) = listen(&server).await;
     let mut one = ask(address, routes::EVENTS).await;
@@ -86,7 +86,7 @@ async fn a_client_that_leaves_is_no_longer_counted() {
     read_until(&mut two, "event: config").await;
     eventually("counted", || server.poolgate.status().clients.live == 2).await;
     let refused = server.get(routes::EVENTS).await;
-    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "two are open, as many as may be");
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "two streams are open, which is the limit");
     refused.problem();
     assert!(refused.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds >= 10));
     drop((one, two));
@@ -96,7 +96,7 @@ async fn a_client_that_leaves_is_no_longer_counted() {
 }
 
 #[tokio::test]
-async fn who_takes_nothing_is_dropped() {
+async fn a_client_that_reads_nothing_is_dropped() {
     let server = server_with(
         |settings| settings.server.write_timeout = Duration::from_secs(1),
         |_, poolgate| {
@@ -117,7 +117,7 @@ async fn who_takes_nothing_is_dropped() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_is_refused() {
+async fn invalid_parameters_are_refused() {
     let server = server(|_| {}).await;
     for query in ["topics=everything", "client=", "client=a%20b", "topics=config,"] {
         let answer = server.get(&format!("{}?{query}", routes::EVENTS)).await;
@@ -126,7 +126,7 @@ async fn what_cannot_be_is_refused() {
 }
 
 #[tokio::test]
-async fn heartbeats_name_the_version_in_force() {
+async fn heartbeats_carry_the_current_version() {
     let server = server(|settings| settings.control.clients = false).await;
     let version = server.poolgate.config().version;
     let request = Request::get(routes::EVENTS).header("host", "localhost").body(axum::body::Body::empty());
@@ -137,7 +137,7 @@ async fn heartbeats_name_the_version_in_force() {
         String::from_utf8(frame.to_vec()).expect("text")
     };
     assert!(next().await.contains("event: config"));
-    // From here on nothing but timers is waited for.
+    // From here on the test waits only for timers.
     tokio::time::pause();
     let begun = tokio::time::Instant::now();
     let heartbeat = next().await;
@@ -167,7 +167,7 @@ async fn a_storm_of_vanishing_clients_leaves_no_permit_behind() {
         tokio::time::sleep(Duration::from_millis(number)).await;
         let mut stream = ask(address, "/slow").await;
         tokio::time::sleep(Duration::from_millis(number % 40)).await;
-        // Some vanish with half the body in hand.
+        // Some vanish with half a body.
         let _ = tokio::time::timeout(Duration::from_millis(1), stream.read(&mut [0; 1000])).await;
     });
     futures_util::future::join_all(clients).await;

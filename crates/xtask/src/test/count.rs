@@ -1,4 +1,4 @@
-//! How many tests passed and failed, from what the runners print.
+//! Counts passed and failed tests in the output of test runners.
 
 use std::ops::AddAssign;
 
@@ -9,7 +9,7 @@ pub(super) struct Count {
     pub(super) failed: u32,
 }
 
-/// What a step counts.
+/// What a step counts as tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Counts {
     /// The step itself.
@@ -41,7 +41,7 @@ impl Count {
                         continue;
                     };
                     count.passed += number_after(line, "pass");
-                    // A test that was cancelled by a deadline did not pass.
+                    // A test cancelled by a deadline has not passed.
                     count.failed += number_after(line, "fail") + number_after(line, "cancelled");
                 }
             }

@@ -1,7 +1,7 @@
-//! Every test there is, one step after the other, counted.
+//! Runs all tests, step by step, and counts them.
 //!
-//! A step's output goes to a file and is shown when the step fails; the steps after it run all the same. A step that is
-//! one command counts as one test, a test runner's step counts what the runner says.
+//! A step's output goes to a file and is shown if the step fails; later steps still run. A step that is one command
+//! counts as one test; a step with a test runner counts that runner's tests.
 
 mod count;
 mod purity;
@@ -26,15 +26,15 @@ use transcript::Transcript;
 /// `cargo xtask test`.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Leave out what is slow: everything in a browser, the release page, packaging, the documentation
+    /// Skip the slow steps: everything in a browser, the release page, packaging, the documentation
     #[arg(long)]
     quick: bool,
-    /// Run only the steps whose name contains this; may be given several times
+    /// Run only the steps whose name contains this; may be repeated
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
 }
 
-/// Runs the steps. Succeeds if no test failed.
+/// Runs the steps; succeeds if no test failed.
 pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
     let start = Instant::now();
     let reports = project.reports().join("test");
@@ -86,5 +86,5 @@ fn summarize(times: &[(&str, String, Duration)], total: Duration) {
     for (name, outcome, took) in times {
         println!("{name:34} {:>12}  {outcome}", Took(*took).to_string());
     }
-    println!("All steps took {}.", Took(total));
+    println!("All steps together took {}.", Took(total));
 }

@@ -1,7 +1,7 @@
-//! The pure crates reach for nothing outside: compiled to WebAssembly they import nothing.
+//! Checks that the pure crates have no side effects: compiled to WebAssembly they import nothing.
 //!
-//! A clock, a random source or a system call of an embedding host would be an import. What a crate could do without one
-//! (`Instant::now` compiles, and panics) clippy forbids in its clippy.toml.
+//! A clock, a random source or a system call would be an import. Calls that compile without an import (`Instant::now`
+//! panics at run time) are forbidden by clippy.toml.
 
 use std::fs;
 
@@ -14,15 +14,15 @@ use crate::tools;
 const PURE: [&str; 3] = ["poolgate-types", "poolgate-control", "poolgate-throttle"];
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Nothing calls the module: without these the compiler and the linker would leave nothing of it to look at.
+/// No code calls the module; without these flags compiler and linker would remove all of it.
 const KEEP_ALL: [&str; 4] = ["-C", "link-dead-code", "-C", "link-arg=--no-gc-sections"];
 
-/// A library that does reach outside, to see that it would be found.
+/// A library that does import something, to prove that the check works.
 const PROBE: &str = "unsafe extern \"C\" { fn host_clock() -> u64; }
     pub fn now() -> u64 { unsafe { host_clock() } }";
 
-/// Compiles each to a module with all of its code in it, and looks at the imports. The client's module is looked at as
-/// well: it may import from its own glue alone.
+/// Compiles each crate to a module with all its code, and checks the imports. The client's module may import only from
+/// its own glue.
 pub(super) fn check(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     let project = setting.project;
     tools::wasm_target(project)?;
@@ -36,13 +36,13 @@ pub(super) fn check(setting: &Setting, transcript: &mut Transcript) -> Result<()
         let imports = imports(&module)?;
         transcript.note(&format!("{package} imports {imports:?}"))?;
         if !imports.is_empty() {
-            bail!("{package} reaches outside: it imports {imports:?}");
+            bail!("{package} is not pure: it imports {imports:?}");
         }
     }
     let client = imports(&fs::read(setting.client_wasm()?)?)?;
     transcript.note(&format!("poolgate-client imports {client:?}"))?;
     match client.iter().find(|import| !import.starts_with("./poolgate_client_bg.js")) {
-        Some(import) => bail!("poolgate-client imports {import} beside its glue"),
+        Some(import) => bail!("poolgate-client imports {import}, which is not in its glue"),
         None => Ok(()),
     }
 }
@@ -57,7 +57,7 @@ fn probe(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     transcript.run(rustc.args(KEEP_ALL).arg("--out-dir").arg(&folder).arg(source))?;
     let found = imports(&fs::read(folder.join("probe.wasm"))?)?;
     if found != ["env.host_clock"] {
-        bail!("the check does not work: of a library that calls its host it sees {found:?}");
+        bail!("the check does not work: for a library that imports env.host_clock it finds {found:?}");
     }
     Ok(())
 }
@@ -79,7 +79,7 @@ fn imports(wasm: &[u8]) -> Result<Vec<String>> {
     Ok(Vec::new())
 }
 
-/// The part of a module that has not been read yet.
+/// The unread rest of a module.
 struct Bytes<'a>(&'a [u8]);
 
 impl<'a> Bytes<'a> {
@@ -88,7 +88,7 @@ impl<'a> Bytes<'a> {
     }
 
     fn take(&mut self, length: usize) -> Result<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length).context("the module ends too early")?;
+        let (taken, rest) = self.0.split_at_checked(length).context("the module is cut off")?;
         self.0 = rest;
         Ok(taken)
     }
@@ -103,7 +103,7 @@ impl<'a> Bytes<'a> {
                 return Ok(number);
             }
         }
-        bail!("a number in the module is too long")
+        bail!("a number in the module has more than 32 bits")
     }
 
     fn name(&mut self) -> Result<String> {
@@ -111,7 +111,7 @@ impl<'a> Bytes<'a> {
         Ok(String::from_utf8_lossy(self.take(length)?).into_owned())
     }
 
-    /// One entry: two names and a type, whose length depends on its kind.
+    /// One entry: two names, and a type whose length depends on its kind.
     fn import(&mut self) -> Result<String> {
         let name = format!("{}.{}", self.name()?, self.name()?);
         match self.byte()? {
@@ -126,7 +126,7 @@ impl<'a> Bytes<'a> {
                 self.byte()?;
                 self.number()?;
             }
-            kind => bail!("{name} is of an unknown kind {kind}"),
+            kind => bail!("{name} has the unknown kind {kind}"),
         }
         Ok(name)
     }
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_module_is_an_error() {
+    fn an_invalid_module_is_an_error() {
         assert!(imports(b"<!doctype html>").is_err());
         assert!(imports(&[HEADER, b"\x02\x09\x01"].concat()).is_err());
     }

@@ -1,4 +1,4 @@
-//! What the steps need from the machine: found or installed when the first step asks for it.
+//! What the steps need on the machine, found or installed when the first step asks for it.
 
 use std::cell::OnceCell;
 use std::env;
@@ -14,7 +14,7 @@ use crate::node::Node;
 use crate::project::Project;
 use crate::{client_package, page, server};
 
-/// The clone, and what has been found so far. What could not be found fails every step that asks for it.
+/// The clone and the tools found so far. A missing tool fails every step that asks for it.
 pub(super) struct Setting<'a> {
     pub(super) project: &'a Project,
     node: OnceCell<Result<Node, String>>,
@@ -28,7 +28,7 @@ impl<'a> Setting<'a> {
         Self { project, node: OnceCell::new(), chromium: OnceCell::new(), package: OnceCell::new() }
     }
 
-    /// Node.js with the JavaScript tools at hand.
+    /// Node.js with the JavaScript tools installed.
     pub(super) fn node(&self) -> Result<&Node> {
         remember(&self.node, || {
             let node = Node::find_or_install(self.project)?;
@@ -42,7 +42,7 @@ impl<'a> Setting<'a> {
         remember(&self.chromium, Chromium::find_or_install)
     }
 
-    /// The npm package's folder, up to date, also in www/pkg.
+    /// The npm package's folder, up to date; also copied to www/pkg.
     pub(super) fn package(&self) -> Result<&Path> {
         let package = remember(&self.package, || {
             page::from_disk(self.project)?;
@@ -51,8 +51,8 @@ impl<'a> Setting<'a> {
         Ok(package)
     }
 
-    /// `node --test` over every test file of a folder whose name begins with `prefix`, one file at a time: browser
-    /// tests measure, and would disturb each other.
+    /// `node --test` over all test files of a folder with this `prefix`, one file at a time, because browser tests
+    /// measure times.
     pub(super) fn node_tests(&self, folder: &str, prefix: &str) -> Result<Command> {
         let folder = self.project.root.join(folder);
         let mut files = Vec::new();
@@ -69,7 +69,7 @@ impl<'a> Setting<'a> {
         Ok(command)
     }
 
-    /// The same in Chromium, with the page of a folder.
+    /// The same in Chromium, with the page from a folder.
     pub(super) fn browser_tests(&self, prefix: &str, www: &Path) -> Result<Command> {
         let chromium = self.chromium()?;
         let screenshots = self.project.reports().join("screenshots");
@@ -80,7 +80,7 @@ impl<'a> Setting<'a> {
         Ok(command)
     }
 
-    /// The tarball in strangers' projects, with what else those have.
+    /// Installs the tarball in projects like those of users.
     pub(super) fn packaging_tests(&self) -> Result<Command> {
         self.node()?.company(self.project)?;
         let mut command = self.node_tests("tests/packaging", "")?;
@@ -88,13 +88,13 @@ impl<'a> Setting<'a> {
         Ok(command)
     }
 
-    /// The unoptimized WebAssembly as wasm-bindgen made it.
+    /// The unoptimised WebAssembly from wasm-bindgen.
     pub(super) fn client_wasm(&self) -> Result<PathBuf> {
         Ok(self.package()?.join(client_package::WASM))
     }
 }
 
-/// RUSTFLAGS-like variables of the user, with more.
+/// A variable like RUSTFLAGS: the user's value with more appended.
 pub(super) fn with_flags(variable: &str, flags: &str) -> OsString {
     let mut all = env::var_os(variable).unwrap_or_default();
     all.push(" ");

@@ -1,4 +1,4 @@
-//! The steps, cheapest first: what breaks most often is known soonest.
+//! The steps, cheapest first, so that frequent failures show early.
 
 use anyhow::{Context, Result};
 
@@ -9,7 +9,7 @@ use super::transcript::Transcript;
 use crate::process::path_with;
 use crate::{page, postgres, tools};
 
-/// One line of the report.
+/// One step of the test run.
 pub(super) struct Step {
     pub(super) name: &'static str,
     /// Left out by `--quick`.
@@ -25,7 +25,7 @@ pub(super) const STEPS: &[Step] = &[
     Step { name: "advisories", slow: true, counts: Counts::Itself, work: advisories },
     Step { name: "clippy", slow: false, counts: Counts::Itself, work: clippy },
     Step { name: "clippy for wasm", slow: false, counts: Counts::Itself, work: clippy_wasm },
-    Step { name: "pure crates reach for nothing", slow: false, counts: Counts::Itself, work: purity::check },
+    Step { name: "pure crates import nothing", slow: false, counts: Counts::Itself, work: purity::check },
     Step { name: "Rust tests", slow: false, counts: Counts::RustTests, work: rust_tests },
     Step { name: "short soak", slow: true, counts: Counts::RustTests, work: short_soak },
     Step { name: "documentation", slow: true, counts: Counts::Itself, work: documentation },
@@ -47,11 +47,11 @@ fn deny(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     transcript.run(deny.args(["--locked", "check", "bans", "licenses", "sources"]))
 }
 
-/// Where the advisory database cannot be reached, says so: nothing of ours is wrong then.
+/// If the advisory database is unreachable, the step is skipped.
 fn advisories(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     let program = tools::CARGO_DENY.program(setting.project)?;
     if transcript.run(setting.project.command(&program).args(["fetch", "db"])).is_err() {
-        transcript.skip("the advisory database cannot be reached from here");
+        transcript.skip("the advisory database is unreachable");
         return Ok(());
     }
     transcript.run(setting.project.command(program).args(["--locked", "check", "advisories", "--disable-fetch"]))
@@ -71,8 +71,8 @@ fn clippy_wasm(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     transcript.run(clippy.args(["--all-targets", "--", "-D", "warnings"]))
 }
 
-/// Unit, property, integration and documentation tests, on SQLite and PostgreSQL. Leaves the server's binary behind. The
-/// pool's long test spends its minute beside the others; it is not named by its package, which would build it anew.
+/// Unit, property, integration and documentation tests, on SQLite and PostgreSQL. Also builds the server's binary. The
+/// pool's one-minute test runs beside the others; it is not selected by its package, which would rebuild it.
 fn rust_tests(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     postgres::find_or_install()?;
     postgres::find_or_install_pooler()?;
@@ -86,7 +86,8 @@ fn rust_tests(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     transcript.run_both(&mut test, &mut long)
 }
 
-/// By itself: it asks what share of their wishes is served. It is not named by its package, which would build it anew.
+/// Runs alone, because it measures the share of requests served. It is not selected by its package, which would rebuild
+/// it.
 fn short_soak(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     postgres::find_or_install()?;
     postgres::find_or_install_pooler()?;
@@ -101,7 +102,7 @@ fn documentation(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     transcript.run(doc.env("RUSTDOCFLAGS", with_flags("RUSTDOCFLAGS", "-D warnings")))
 }
 
-/// The page, the package that it imports (the declarations against the code), and the packaging tests.
+/// Checks the types of the page, of the package that it imports (declarations against code) and of the packaging tests.
 fn types(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     setting.package()?;
     setting.node()?.company(setting.project)?;
@@ -121,7 +122,7 @@ fn wasm_tests(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     let mut wasm_pack = setting.project.command(tools::WASM_PACK.program(setting.project)?);
     wasm_pack.args(["test", "--headless", "--chrome", "--chromedriver"]).arg(&chromium.driver);
     wasm_pack.args(["crates/poolgate-client", "--locked"]);
-    // It takes the test runner from PATH if the version is right, and would download another.
+    // wasm-pack takes the test runner from PATH if its version matches, and downloads it otherwise.
     wasm_pack.env("PATH", path_with(&[tools::WASM_BINDGEN.folder(setting.project)?])?);
     transcript.run(wasm_pack.env("WASM_BINDGEN_TEST_TIMEOUT", "120"))
 }
@@ -129,13 +130,13 @@ fn wasm_tests(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
 fn browser_from_disk(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     setting.package()?;
     let mut tests = setting.browser_tests("", &setting.project.www())?;
-    transcript.run(&mut tests).context("the page as the demo serves it")
+    transcript.run(&mut tests).context("the page from the demo")
 }
 
 fn browser_release(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     let dist = page::dist(setting.project)?;
     let mut tests = setting.browser_tests("page", &dist)?;
-    transcript.run(&mut tests).context("the page as Trunk makes it")
+    transcript.run(&mut tests).context("the page from Trunk")
 }
 
 fn packaging(setting: &Setting, transcript: &mut Transcript) -> Result<()> {

@@ -1,4 +1,4 @@
-//! What one step prints: kept in a file, counted, shown when it failed.
+//! The output of one step: kept in a file, counted, and shown if the step failed.
 
 use std::fmt;
 use std::fs;
@@ -13,11 +13,11 @@ use anyhow::{Result, anyhow, bail};
 use super::count::{Count, Counts};
 use crate::process;
 
-/// No step takes longer; a cold build on two cores takes a third of it.
+/// The limit for a step; a cold build on two cores takes a third of it.
 const DEADLINE: Duration = Duration::from_secs(40 * 60);
-/// What begins a failure's message in the output of cargo, libtest, Node's runner and tsc.
+/// Prefixes of failure messages in the output of cargo, libtest, Node's runner and tsc.
 const SIGNS: [&str; 5] = ["panicked at", "error:", "error[", "not ok ", "error TS"];
-/// Lines shown from each sign on, and from the end.
+/// Lines shown from each such prefix on, and from the end.
 const AFTER_SIGN: usize = 16;
 const AT_END: usize = 40;
 /// Lines shown in all.
@@ -32,7 +32,7 @@ pub(super) struct Transcript {
 /// How a step ended.
 pub(super) struct Outcome {
     pub(super) count: Count,
-    /// Why nothing could be checked, where that is nobody's fault.
+    /// Why the step was skipped, if it cannot run on this machine.
     pub(super) skipped: Option<String>,
     counts: Counts,
 }
@@ -48,10 +48,10 @@ impl Transcript {
 
     /// Runs a command with its output in the file; an error if it fails.
     pub(super) fn run(&mut self, command: &mut Command) -> Result<()> {
-        // Commands are told apart in the file; colours would be noise there.
+        // Commands are marked in the file; colours would only disturb.
         self.note(&format!("$ {command:?}"))?;
         command.env("CARGO_TERM_COLOR", "never").env("NO_COLOR", "true").env_remove("FORCE_COLOR");
-        // The tools' own errors need no backtrace; panics in tests keep theirs.
+        // Errors of the tools need no backtrace; panics in tests keep theirs.
         command.env("RUST_LIB_BACKTRACE", "0");
         let status = process::run_logged(command, &self.path, DEADLINE)?;
         if !status.success() {
@@ -60,7 +60,7 @@ impl Transcript {
         Ok(())
     }
 
-    /// Runs two commands at the same time; in the file the output of `other` comes last.
+    /// Runs two commands at the same time; the output of `other` follows in the file.
     pub(super) fn run_both(&mut self, command: &mut Command, other: &mut Command) -> Result<()> {
         let mut aside = Self { path: self.path.with_extension("other.log"), skipped: None };
         fs::write(&aside.path, "")?;
@@ -73,7 +73,7 @@ impl Transcript {
         result.and(result_of_other.map_err(|_| anyhow!("the thread that ran it panicked"))?)
     }
 
-    /// Says that this machine cannot run the step; it counts neither way.
+    /// Records that the step cannot run on this machine; it counts neither as passed nor as failed.
     pub(super) fn skip(&mut self, reason: &str) {
         self.skipped = Some(reason.to_owned());
     }
@@ -89,8 +89,8 @@ impl Transcript {
         Ok(String::from_utf8_lossy(&fs::read(&self.path)?).into_owned())
     }
 
-    /// Counts the step's tests. A step that ended with an error has failed even if no test says so, and so has a
-    /// runner that ran nothing.
+    /// Counts the step's tests. A step with an error has failed even if no test has, and so has a test runner that ran
+    /// nothing.
     pub(super) fn outcome(&mut self, counts: Counts, result: Result<()>) -> Result<Outcome> {
         let mut count = Count::read(&self.text()?, counts);
         match result {
@@ -101,7 +101,7 @@ impl Transcript {
             Ok(()) if self.skipped.is_some() => {}
             Ok(()) if counts == Counts::Itself => count.passed = 1,
             Ok(()) if count == Count::default() => {
-                self.note("no test was run")?;
+                self.note("no test ran")?;
                 count.failed = 1;
             }
             Ok(()) => {}
@@ -109,7 +109,7 @@ impl Transcript {
         Ok(Outcome { count, skipped: self.skipped.take(), counts })
     }
 
-    /// What the user of a failed step wants to see: where failures are reported, and the end.
+    /// An excerpt for the user: the failure messages and the end.
     pub(super) fn excerpt(&self) -> Result<String> {
         let text = self.text()?;
         let lines: Vec<&str> = text.lines().collect();
@@ -124,7 +124,7 @@ impl Transcript {
                 excerpt.push(format!("      | {line}"));
             }
         }
-        excerpt.push(format!("      all of it: {}", self.path.display()));
+        excerpt.push(format!("      full output: {}", self.path.display()));
         Ok(excerpt.join("\n"))
     }
 }
@@ -157,7 +157,7 @@ mod tests {
         let mut transcript = transcript("nothing");
         let outcome = transcript.outcome(Counts::NodeTests, Ok(())).unwrap();
         assert_eq!(outcome.count, Count { passed: 0, failed: 1 });
-        assert!(transcript.excerpt().unwrap().contains("no test was run"));
+        assert!(transcript.excerpt().unwrap().contains("no test ran"));
     }
 
     #[test]
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_commands_both_count() {
+    fn both_commands_of_a_pair_count() {
         let mut transcript = transcript("both");
         let says = |text: &str, code: u8| {
             let mut command = Command::new("sh");

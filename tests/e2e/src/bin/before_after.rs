@@ -1,11 +1,11 @@
-//! The original system's table, measured: `cargo xtask bench before-after`.
+//! Measures the table of the original system: `cargo xtask bench before-after`.
 //!
 //! Two servers on a real PostgreSQL get the same offered load one after the other: the first with the old settings
-//! (`--profile before`) and plain users, the second with the default settings and users who each run poolgate-throttle.
-//! With `--overload` two more runs offer more than even the new settings can serve, without and with the throttle.
+//! (`--profile before`) and plain users, the second with the default settings and users that each run
+//! poolgate-throttle. `--overload` adds two runs above the capacity of the new settings, without and with the throttle.
 //!
-//! Users are open-loop Poisson processes in this process; the server is a process of its own. Latency counts from the
-//! moment a user wanted to send. Nobody retries.
+//! Users are open-loop Poisson processes in this process; the server is a separate process. Latency counts from the
+//! user's attempt to send. Requests are not retried.
 
 use std::{
     collections::BTreeMap,
@@ -21,23 +21,23 @@ use poolgate_types::{LoadReport, LoadRequest};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-/// How often the pool is looked at while a load runs.
+/// Interval between looks at the pool during a load.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Measures before and after on PostgreSQL and prints a Markdown table.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// How many users send.
+    /// Number of users.
     #[arg(long, default_value_t = 60)]
     users: u32,
-    /// What they want to send together, requests a second. The old settings serve 6 / hold time: 60 at 100 ms; the new
-    /// ones 25 / hold time: 250.
+    /// Requests per second of all users together. The old settings serve 6 / hold time: 60 at 100 ms; the new ones 25 /
+    /// hold time: 250.
     #[arg(long, default_value_t = 180.0)]
     rate: f64,
-    /// How long each request holds a connection, ms.
+    /// How long each request holds a connection, in milliseconds.
     #[arg(long, default_value_t = 100)]
     hold_ms: u32,
-    /// How long each run takes, seconds.
+    /// Duration of each run, in seconds.
     #[arg(long, default_value_t = 20)]
     seconds: u32,
     /// Also measure the new settings at this rate, without and with the throttle.
@@ -46,7 +46,7 @@ struct Arguments {
     /// Print JSON instead of Markdown.
     #[arg(long)]
     json: bool,
-    /// Makes the users want the same things at the same moments; by default each time others.
+    /// Seed of the users' demand; by default a new one for each run.
     #[arg(long)]
     seed: Option<u64>,
 }
@@ -57,16 +57,16 @@ struct Run {
     name: &'static str,
     settings: Settings,
     offered_per_second: f64,
-    /// Of the requests that were sent, how many succeeded: 0 to 1.
+    /// Share of the sent requests that succeeded, 0 to 1.
     success_rate: f64,
-    /// Of the requests that users wanted to send, how many succeeded: 0 to 1.
+    /// Share of the offered requests that succeeded, 0 to 1.
     served_rate: f64,
     peak_pool_usage_percent: f64,
     peak_gate_usage_percent: f64,
     report: LoadReport,
 }
 
-/// What the server says that it runs with.
+/// The settings that the server reports.
 #[derive(Debug, Serialize)]
 struct Settings {
     pool_size: u32,
@@ -132,7 +132,7 @@ async fn measure(plan: Plan, arguments: &Arguments, database: &str, seed: u64) -
     while load.is_running() {
         let status = server.status().await?;
         pool_peak = pool_peak.max(status.pool.usage_percent);
-        gate_peak = gate_peak.max(status.gate.context("requests pass it")?.usage_percent);
+        gate_peak = gate_peak.max(status.gate.context("the server has no gate")?.usage_percent);
         tokio::select! {
             () = load.ended() => {}
             () = tokio::time::sleep(LOOK) => {}
@@ -151,7 +151,7 @@ async fn measure(plan: Plan, arguments: &Arguments, database: &str, seed: u64) -
             max_overflow: status.pool.max_overflow,
             capacity: status.pool.capacity,
             pool_timeout: text("pool.timeout")?,
-            max_concurrent_requests: status.gate.context("requests pass it")?.max_concurrent_requests,
+            max_concurrent_requests: status.gate.context("the server has no gate")?.max_concurrent_requests,
             gate_timeout: text("gate.timeout")?,
         },
         offered_per_second: plan.rate,
@@ -170,7 +170,7 @@ fn settings_in_force(profile: &[&str]) -> Result<BTreeMap<String, String>> {
     Ok(flatten(&shown.output))
 }
 
-/// Reads plain TOML: tables, and keys with values on one line.
+/// Reads simple TOML: tables, and keys with values on one line.
 fn flatten(toml: &str) -> BTreeMap<String, String> {
     let mut table = "";
     let mut settings = BTreeMap::new();
@@ -195,7 +195,7 @@ fn markdown(runs: &[Run], arguments: &Arguments, version: &str) -> String {
         let served = f64::from(run.settings.capacity.min(run.settings.max_concurrent_requests));
         let capacity = served / (f64::from(*hold_ms).max(1.0) / 1000.0);
         text += &format!(
-            "- {}: {} requests/s are offered, {:.1} times the {capacity:.0} that can be served\n",
+            "- {}: {} requests/s offered, {:.1} times the capacity of {capacity:.0}\n",
             run.name,
             run.offered_per_second,
             run.offered_per_second / capacity

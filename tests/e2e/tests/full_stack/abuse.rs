@@ -1,4 +1,4 @@
-//! Clients that vanish, send too much, or ask for what is not there.
+//! Clients that vanish, send too much, or request unknown routes.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -17,12 +17,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{alone, comes_to_rest, on_both, share};
 
-/// Small pseudo-random numbers, always the same.
+/// Pseudo-random numbers from a fixed seed.
 fn scatter(number: u64, bound: u64) -> u64 {
     (number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33) % bound
 }
 
-/// Sends a request, or only its beginning, and closes the connection a little later.
+/// Sends a whole request or only its beginning, and closes the connection a little later.
 async fn vanish(address: SocketAddr, number: u64) -> Result<()> {
     time::sleep(Duration::from_millis(scatter(number + 1, 2_000))).await;
     let mut socket = TcpStream::connect(address).await?;
@@ -35,7 +35,7 @@ async fn vanish(address: SocketAddr, number: u64) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_storm_of_clients_that_vanish_leaves_nothing_behind() -> Result<()> {
+async fn vanishing_clients_leave_no_permit_or_connection_taken() -> Result<()> {
     let _machine = share().await;
     on_both(async |server, _| {
         let mut storm = JoinSet::new();
@@ -47,13 +47,13 @@ async fn a_storm_of_clients_that_vanish_leaves_nothing_behind() -> Result<()> {
         }
         comes_to_rest(server).await?;
         let status = server.status().await?;
-        let gate = status.gate.context("requests pass it")?;
+        let gate = status.gate.context("the server has no gate")?;
         assert!(gate.admitted_total > 200, "{gate:?}");
         assert!(status.pool.idle + status.pool.connecting <= status.pool.capacity, "{:?}", status.pool);
-        // Until the storm is forgotten, one client gets one client's share.
+        // The storm must be forgotten first: until then one client gets one client's share.
         let calm = async |server: &Server| server.config().await.is_ok_and(|config| !config.enforced);
         assert!(server.wait_until(Duration::from_secs(15), calm).await, "{:?}", server.status().await?);
-        // All permits and connections are there again: as many as may be in flight are, at once.
+        // All permits and connections are back: the gate can be filled completely.
         let mut holds = JoinSet::new();
         for _ in 0..gate.max_concurrent_requests {
             let client = server.client().clone();
@@ -67,7 +67,7 @@ async fn a_storm_of_clients_that_vanish_leaves_nothing_behind() -> Result<()> {
     .await
 }
 
-/// Connects from another address of this machine and sends.
+/// Connects from another address of this machine and sends a request.
 async fn send_from(last: u8, server: SocketAddr, text: &str) -> Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket.bind(SocketAddr::from(([127, 0, 0, last], 0)))?;
@@ -77,7 +77,7 @@ async fn send_from(last: u8, server: SocketAddr, text: &str) -> Result<TcpStream
 }
 
 #[tokio::test]
-async fn bodies_that_never_come_keep_nobody_out() -> Result<()> {
+async fn bodies_that_never_arrive_block_no_other_request() -> Result<()> {
     let _machine = share().await;
     on_both(async |server, _| {
         let order = "POST /api/v1/shop/orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
@@ -101,8 +101,8 @@ async fn bodies_that_never_come_keep_nobody_out() -> Result<()> {
     .await
 }
 
-/// Asks one request after the other, fifty a second at most, until it is dropped: what the gate makes of a flood is tried
-/// here, not how many processors the flood itself takes.
+/// Sends one request after another, at most fifty a second, until dropped. The test is about the gate, not about the
+/// CPU time of the flood itself.
 async fn flood(server: SocketAddr, request: String) -> Result<()> {
     let mut stream = send_from(2, server, "").await?;
     let mut answer = vec![0; 16 << 10];
@@ -113,15 +113,15 @@ async fn flood(server: SocketAddr, request: String) -> Result<()> {
     }
 }
 
-/// Honest users keep what they have while somebody else sends all it can, claims to be many or to be a proxy.
+/// Honest users keep their share while another client sends all it can and claims to be many clients or a proxy.
 #[tokio::test]
-async fn a_flood_from_another_address_leaves_the_honest_their_share() -> Result<()> {
+async fn a_flood_from_another_address_leaves_honest_users_their_share() -> Result<()> {
     let _machine = alone().await;
     let hold = format!("GET {}?hold_ms=200 HTTP/1.1\r\nHost: localhost\r\n", routes::LAB_HOLD);
     for (what, streams, header) in [
         ("a plain flood", 0, ""),
-        ("a flood behind streams that nobody reads", 500, ""),
-        ("a flood that looks like a proxy's", 0, "X-Forwarded-For: 203.0.113.7\r\n"),
+        ("a flood behind streams that are not read", 500, ""),
+        ("a flood that claims to come from a proxy", 0, "X-Forwarded-For: 203.0.113.7\r\n"),
     ] {
         let server = Server::builder().demo().start()?;
         server.ready().await?;
@@ -147,7 +147,7 @@ async fn a_flood_from_another_address_leaves_the_honest_their_share() -> Result<
 }
 
 #[tokio::test]
-async fn more_than_the_gate_holds_is_turned_away_politely() -> Result<()> {
+async fn requests_beyond_the_gate_are_rejected_with_a_reason() -> Result<()> {
     let _machine = share().await;
     on_both(async |server, _| {
         let mut requests = JoinSet::new();
@@ -185,7 +185,7 @@ async fn more_than_the_gate_holds_is_turned_away_politely() -> Result<()> {
 }
 
 #[tokio::test]
-async fn too_much_is_refused() -> Result<()> {
+async fn oversized_requests_are_refused() -> Result<()> {
     let _machine = share().await;
     let server = Server::builder().demo().start()?;
     server.ready().await?;
@@ -197,7 +197,7 @@ async fn too_much_is_refused() -> Result<()> {
                 assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE, "{path}");
                 answer.problem()?;
             }
-            // The server may close the connection while the rest is still being sent.
+            // The server may close the connection before the rest is sent.
             Err(error) => assert!(!format!("{error:#}").contains("in time"), "{path}: {error:#}"),
         }
     }
@@ -211,7 +211,7 @@ async fn too_much_is_refused() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_a_problem_document() -> Result<()> {
+async fn unknown_routes_answer_a_problem_document() -> Result<()> {
     let _machine = share().await;
     let folder = tempfile::tempdir()?;
     std::fs::write(folder.path().join("index.html"), "<!doctype html><title>Poolgate</title>")?;

@@ -1,4 +1,4 @@
-//! The point of it all: users who obey get more through than users who do not, and nobody is slowed down afterwards.
+//! The closed loop: obedient users get more requests through than others, and are not limited afterwards.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::{alone, comes_to_rest};
 
 const SECONDS: u32 = 10;
 
-/// Offers twice of what 25 permits and 100 ms can serve. Gives the report of the last 5 seconds, and what the server
-/// said in the meantime: the highest level, and the most live clients.
+/// Offers twice what 25 permits and 100 ms can serve. Returns the report of the last 5 seconds, the highest level and
+/// the largest number of live clients.
 async fn overload(server: &Server, poolgate: bool) -> Result<(LoadReport, Level, u32)> {
     let request = LoadRequest { users: 100, requests_per_second: 500.0, hold_ms: 100, poolgate, seconds: SECONDS };
     let load = Load::start(server.address(), request, 7, &CancellationToken::new())?;
@@ -31,7 +31,7 @@ async fn overload(server: &Server, poolgate: bool) -> Result<(LoadReport, Level,
 }
 
 #[tokio::test]
-async fn users_who_obey_are_served_and_released_again() -> Result<()> {
+async fn obedient_users_are_served_and_released_again() -> Result<()> {
     let _machine = alone().await;
     let server = Server::builder().demo().start()?;
     server.ready().await?;
@@ -39,7 +39,7 @@ async fn users_who_obey_are_served_and_released_again() -> Result<()> {
     let (without, _, live) = overload(&server, false).await?;
     eprintln!("without: {without:?}");
     assert_eq!(live, 0);
-    assert!(without.success_rate < 0.75, "twice the capacity was offered: {without:?}");
+    assert!(without.success_rate < 0.75, "twice the capacity is offered: {without:?}");
     let calm = async |server: &Server| server.config().await.is_ok_and(|config| !config.enforced);
     assert!(server.wait_until(Duration::from_secs(15), calm).await, "{:?}", server.status().await);
 

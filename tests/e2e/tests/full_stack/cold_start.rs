@@ -1,4 +1,4 @@
-//! Connects that take their time: a start, and a pool that is replaced under load, harm nobody.
+//! Slow connects, at a start and when the pool is replaced under load, reject no requests.
 
 use std::time::{Duration, Instant};
 
@@ -12,15 +12,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::alone;
 
-/// Requests a second, each for 50 ms: six tenths of what the gate's 25 permits can do.
+/// Requests per second, each for 50 ms: 60 % of the capacity of 25 permits.
 const PER_SECOND: u32 = 300;
 const HOLD: &str = "/api/v1/lab/hold?hold_ms=50";
 const TOKEN: &str = "a token of some length";
 
-/// A pool whose connects count as work turns away two thirds of them, each time.
+/// If connects counted as work, two thirds of the requests would be rejected each time.
 const MOST_REJECTED: f64 = 0.1;
 
-/// A machine that does other things as well may stand still for a second, which is an overload: then it is tried again.
+/// A busy machine may stall for a second, which is an overload; then the test is repeated.
 async fn least_of_three(share: impl AsyncFn() -> Result<f64>) -> Result<f64> {
     let mut least = f64::INFINITY;
     for _ in 0..3 {
@@ -32,7 +32,7 @@ async fn least_of_three(share: impl AsyncFn() -> Result<f64>) -> Result<f64> {
     Ok(least)
 }
 
-/// Plain requests from one address, at a steady pace: the share that was turned away.
+/// Sends plain requests from one address at a steady pace; returns the share that was rejected.
 async fn plain(client: &Client, seconds: u32) -> f64 {
     let (began, count) = (Instant::now(), PER_SECOND * seconds);
     let mut requests = Vec::new();
@@ -49,7 +49,7 @@ async fn plain(client: &Client, seconds: u32) -> f64 {
     f64::from(rejected) / f64::from(count)
 }
 
-/// The program on PostgreSQL, whose connects take so long.
+/// The program on PostgreSQL with connects of this duration.
 async fn start(connect_ms: u64) -> Result<(Postgres, Proxy, Server)> {
     let postgres = Postgres::start()?;
     let _ = postgres.create_database("shop")?;
@@ -74,14 +74,14 @@ async fn plain_requests_are_served_from_the_first_on() -> Result<()> {
             Ok(plain(server.client(), 4).await)
         });
         let rejected = rejected.await?;
-        println!("connects of {connect_ms} ms: {:.1} % turned away", 100.0 * rejected);
-        ensure!(rejected < MOST_REJECTED, "connects of {connect_ms} ms: {rejected:.3} turned away");
+        println!("connects of {connect_ms} ms: {:.1} % rejected", 100.0 * rejected);
+        ensure!(rejected < MOST_REJECTED, "connects of {connect_ms} ms: {rejected:.3} rejected");
     }
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pool_that_is_replaced_under_load_turns_hardly_anybody_away() -> Result<()> {
+async fn a_pool_that_is_replaced_under_load_rejects_almost_no_request() -> Result<()> {
     let _machine = alone().await;
     let rejected = least_of_three(async || {
         let (_postgres, _proxy, server) = start(150).await?;
@@ -92,8 +92,8 @@ async fn a_pool_that_is_replaced_under_load_turns_hardly_anybody_away() -> Resul
         Ok(load.await?)
     });
     let rejected = rejected.await?;
-    println!("replaced: {:.1} % turned away", 100.0 * rejected);
-    ensure!(rejected < MOST_REJECTED, "{rejected:.3} turned away");
+    println!("replaced: {:.1} % rejected", 100.0 * rejected);
+    ensure!(rejected < MOST_REJECTED, "{rejected:.3} rejected");
     Ok(())
 }
 
@@ -108,7 +108,7 @@ async fn replace_connections(server: &Server) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn users_who_obey_are_not_limited() -> Result<()> {
+async fn obedient_users_are_not_limited() -> Result<()> {
     let _machine = alone().await;
     let (_postgres, _proxy, server) = start(150).await?;
     let request =
@@ -121,8 +121,8 @@ async fn users_who_obey_are_not_limited() -> Result<()> {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let report = load.report();
-    println!("limited at {limited} looks of about 50, {report:?}");
-    ensure!(limited <= 10, "limited at {limited} looks of about 50: {report:?}");
+    println!("limited in {limited} of about 50 samples, {report:?}");
+    ensure!(limited <= 10, "limited in {limited} of about 50 samples: {report:?}");
     ensure!(report.rejected < report.sent / 10, "{report:?}");
     load.stop().await;
     Ok(())

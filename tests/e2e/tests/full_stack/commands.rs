@@ -1,4 +1,4 @@
-//! The five commands of the original system's runbook.
+//! The five commands from the original system's runbook.
 
 use anyhow::{Context, Result};
 use http::{Method, StatusCode};

@@ -1,4 +1,4 @@
-//! Starting again, and ending while clients are connected.
+//! Restarts, and shutdowns with connected clients.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ async fn a_second_start_finds_everything_in_place() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let first = Server::builder().demo().folder(folder.path()).start()?;
     first.ready().await?;
-    assert!(first.log().contains("making the shop's tables"), "{}", first.log());
+    assert!(first.log().contains("creating the shop's tables"), "{}", first.log());
     let (status, _) = first.terminate()?;
     assert!(status.success());
 
@@ -22,19 +22,19 @@ async fn a_second_start_finds_everything_in_place() -> Result<()> {
     let second = Server::builder().demo().folder(folder.path()).start()?;
     second.ready().await?;
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
-    assert!(!second.log().contains("making the shop's tables"), "{}", second.log());
+    assert!(!second.log().contains("creating the shop's tables"), "{}", second.log());
     assert_eq!(second.get("/api/v1/shop/products/1").await?.status, StatusCode::OK);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_killed_start_is_made_up_for_by_the_next() -> Result<()> {
+async fn a_killed_start_is_completed_by_the_next() -> Result<()> {
     let _machine = share().await;
     let folder = tempfile::tempdir()?;
     let first = Server::builder().demo().folder(folder.path()).start()?;
     let begun = async |server: &Server| server.log().contains("table filled");
     assert!(first.wait_until(Duration::from_secs(20), begun).await, "{}", first.log());
-    // Dropping it kills it.
+    // Dropping the server kills it.
     drop(first);
     let second = Server::builder().demo().folder(folder.path()).start()?;
     second.ready().await?;

@@ -1,4 +1,4 @@
-//! The whole stack: the real binary on real databases, asked over HTTP, with what goes wrong in life done to it.
+//! The whole stack over HTTP: the real binary on real databases, with faults.
 
 mod abuse;
 mod closed_loop;
@@ -17,7 +17,7 @@ use poolgate_test_postgres::Postgres;
 use poolgate_types::Backend;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// Tests that measure need the machine for themselves, the others share it.
+/// Tests that measure run alone; the others run in parallel.
 static MACHINE: RwLock<()> = RwLock::const_new(());
 
 async fn share() -> RwLockReadGuard<'static, ()> {
@@ -41,7 +41,7 @@ async fn on_both(test: impl AsyncFn(&Server, Backend) -> Result<()>) -> Result<(
     test(&server, Backend::Postgres).await
 }
 
-/// Fails unless, in the end, nothing is in flight, waiting or checked out.
+/// Fails unless in the end no request is in flight or queued and no connection is checked out.
 async fn comes_to_rest(server: &Server) -> Result<()> {
     let at_rest = async |server: &Server| {
         server.status().await.is_ok_and(|status| {

@@ -1,4 +1,4 @@
-//! A database that is not there, and comes back.
+//! A database that is down and comes back.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ async fn is_back(server: &Server) -> bool {
 }
 
 #[tokio::test]
-async fn a_database_that_is_down_at_the_start_is_waited_for() -> Result<()> {
+async fn the_start_waits_for_a_database_that_is_down() -> Result<()> {
     let _machine = share().await;
     let mut postgres = Postgres::start()?;
     let url = postgres.create_database("shop")?;
@@ -72,7 +72,7 @@ async fn a_database_that_dies_under_load_opens_the_breaker_until_it_is_back() ->
     let status = server.status().await?;
     assert_eq!((status.health, status.circuit_breaker), (Health::Critical, CircuitState::Open));
     assert_eq!(server.get(routes::PING).await?.status, StatusCode::OK);
-    // The users know, and keep quiet: what they want is given up before it is sent.
+    // The users know that the breaker is open and give up requests before sending.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let before = load.report();
     tokio::time::sleep(Duration::from_secs(3)).await;

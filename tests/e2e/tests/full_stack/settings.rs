@@ -16,7 +16,7 @@ fn refused(builder: ServerBuilder, named: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_not_possible_is_named() -> Result<()> {
+async fn invalid_settings_are_named() -> Result<()> {
     let _machine = share().await;
     let demo = || Server::builder().demo();
     refused(demo().environment("POOLGATE_POOL__SIZE", "0"), "pool.size")?;
@@ -47,13 +47,13 @@ async fn settings_can_be_checked_and_shown_without_secrets() -> Result<()> {
     let checked = with_secret().argument("--check-config").run_to_its_end()?;
     assert!(checked.status.success(), "{}", checked.output);
     let shown = with_secret()
-        .environment("POOLGATE_SERVER__ADMIN_TOKEN", "a-token-that-nobody-knows")
+        .environment("POOLGATE_SERVER__ADMIN_TOKEN", "a-token-that-stays-secret")
         .argument("--profile")
         .argument("before")
         .argument("--print-config")
         .run_to_its_end()?;
     assert!(shown.status.success(), "{}", shown.output);
-    assert!(!shown.output.contains("hunter2") && !shown.output.contains("nobody-knows"), "{}", shown.output);
+    assert!(!shown.output.contains("hunter2") && !shown.output.contains("stays-secret"), "{}", shown.output);
     for line in
         ["size = 6", "max_overflow = 0", "timeout = \"2s\"", "max_concurrent_requests = 6", "timeout = \"50ms\""]
     {

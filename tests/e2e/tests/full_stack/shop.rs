@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{comes_to_rest, on_both, share};
 
 #[tokio::test]
-async fn the_shop_sells_and_says_why_not() -> Result<()> {
+async fn the_shop_sells_and_says_why_it_rejects_an_order() -> Result<()> {
     let _machine = share().await;
     on_both(async |server, _| {
         let answer = server.get("/api/v1/shop/products?search=OAK&page=2").await?;
@@ -32,7 +32,7 @@ async fn the_shop_sells_and_says_why_not() -> Result<()> {
         assert_eq!(after["stock"].as_i64(), before["stock"].as_i64().map(|stock| stock - 5));
         assert_eq!(after["sales"]["units"].as_i64(), before["sales"]["units"].as_i64().map(|units| units + 5));
 
-        // The second line cannot be served, so the first one is not either.
+        // The second line cannot be served, so the whole order is rejected.
         let both = json!({ "customer_id": 3, "lines": [
             { "product_id": 7, "quantity": 1 }, { "product_id": 99_999_999, "quantity": 1 },
         ] });
@@ -70,7 +70,7 @@ async fn the_shop_sells_and_says_why_not() -> Result<()> {
 }
 
 #[tokio::test]
-async fn orders_for_the_same_products_all_go_through() -> Result<()> {
+async fn concurrent_orders_for_the_same_products_succeed() -> Result<()> {
     let _machine = share().await;
     on_both(async |server, _| {
         let stock = async || -> Result<i64> {
@@ -81,7 +81,7 @@ async fn orders_for_the_same_products_all_go_through() -> Result<()> {
         let mut orders = tokio::task::JoinSet::new();
         for number in 0..20 {
             let client = server.client().clone();
-            // In either sequence: they must not block each other.
+            // In both orders: they must not block each other.
             let (first, second) = if number % 2 == 0 { (11, 12) } else { (12, 11) };
             let order = json!({ "customer_id": 1 + number, "lines": [
                 { "product_id": first, "quantity": 1 }, { "product_id": second, "quantity": 1 },

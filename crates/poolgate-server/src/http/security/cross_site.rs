@@ -1,7 +1,8 @@
-//! State-changing requests that another site's page makes in a user's browser are refused.
+//! Refuses state-changing requests from pages of other sites.
 //!
-//! Browsers say where a request comes from in `Sec-Fetch-Site`, which pages cannot forge; where that is missing (older
-//! browsers, addresses without TLS) `Origin` must be this server's own. A request with neither comes from no browser.
+//! Browsers state the origin of a request in `Sec-Fetch-Site`, which pages cannot forge. If it is missing (older
+//! browsers, URLs without TLS), `Origin` must be this server's own. A request with neither header does not come from a
+//! browser.
 
 use std::sync::Arc;
 
@@ -18,8 +19,8 @@ use crate::{
     settings::{Host, HostPattern, ServerSettings},
 };
 
-/// Refuses cross-site requests that are not safe methods, except from origins that are allowed and from pages that are
-/// served under one of the server's names.
+/// Refuses cross-site requests with unsafe methods, except from allowed origins and from pages served under one of the
+/// server's names.
 pub(in crate::http) fn refuse_cross_site<S: Clone + Send + Sync + 'static>(
     router: Router<S>,
     server: &ServerSettings,
@@ -57,10 +58,10 @@ fn is_own(headers: &HeaderMap, uri: &Uri, allowed: &Allowed) -> bool {
         (Some(site), _) => matches!(site, "same-origin" | "none"),
         (None, None) => true,
         (None, Some(origin)) => {
-            // The scheme is left out: behind a proxy that ends TLS this server does not know it.
+            // Without the scheme: behind a proxy that terminates TLS this server does not know it.
             let host = text(header::HOST.as_str()).or(uri.authority().map(http::uri::Authority::as_str));
             let Some((_, sender)) = origin.split_once("://") else { return false };
-            // A proxy may have put another name into `Host`: then the page's own must be listed.
+            // A proxy may have replaced `Host`: then the page's own host must be configured.
             let is_listed = |sender| allowed.hosts.iter().any(|pattern| pattern.owns(&sender));
             host.is_some_and(|host| host.eq_ignore_ascii_case(sender)) || Host::parse(sender).is_some_and(is_listed)
         }
@@ -72,8 +73,8 @@ fn refusal() -> Response {
         StatusCode::FORBIDDEN,
         "cross_site_request",
         "Cross-site request",
-        "Another site's page sent this request. Its origin must be listed in server.allowed_origins, or the name in it in \
-         server.allowed_hosts if it is this server's own behind a proxy.",
+        "A page of another site sent this request. Add its origin to server.allowed_origins, or its host to \
+         server.allowed_hosts if the page is this server's own behind a proxy.",
     )
 }
 
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_senders_site_decides() {
+    fn the_site_of_the_sender_decides() {
         let host = ("host", "127.0.0.1:8000");
         assert!(own(&[host]), "no browser");
         assert!(own(&[host, ("sec-fetch-site", "same-origin")]));

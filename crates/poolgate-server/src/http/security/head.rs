@@ -1,5 +1,5 @@
-//! Requests with an oversized head are refused with a document; the connection's own limit, behind it, cannot say why. So
-//! are those whose body a proxy might end elsewhere than this server does.
+//! Refuses requests with an oversized head, with a document, because the connection's own limit cannot give a reason.
+//! Also refuses requests whose body a proxy might delimit differently (request smuggling).
 
 use axum::{
     Router,
@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 
 use crate::problem;
 
-/// Refuses requests whose target and header fields hold more than `limit` bytes, or leave open where the body ends.
+/// Refuses requests whose target and header fields exceed `limit` bytes, or whose body has an ambiguous end.
 pub(in crate::http) fn refuse_bad_heads(router: Router, limit: usize) -> Router {
     router.layer(middleware::from_fn(move |request: Request, next: Next| async move {
         if size(request.uri(), request.headers()) > limit {
@@ -24,7 +24,7 @@ pub(in crate::http) fn refuse_bad_heads(router: Router, limit: usize) -> Router 
     }))
 }
 
-/// Whether the body is chunked once, or not at all. hyper refuses the other ambiguities.
+/// Whether the body is chunked exactly once or not at all. hyper refuses the other ambiguities.
 fn is_framed_clearly(headers: &HeaderMap) -> bool {
     let mut encodings = headers.get_all(header::TRANSFER_ENCODING).iter();
     encodings.next().is_none_or(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"chunked"))
@@ -48,7 +48,7 @@ fn too_large(limit: usize) -> Response {
 fn unclear_framing() -> Response {
     let detail = "Transfer-Encoding must be `chunked`, once.";
     let mut response = problem::response(StatusCode::BAD_REQUEST, "invalid_request", "Invalid request", detail);
-    // What follows on the connection may not be what it seems.
+    // The rest of the connection cannot be trusted.
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }

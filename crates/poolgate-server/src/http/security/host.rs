@@ -1,6 +1,5 @@
-//! Requests for names that are not the server's are refused. Otherwise any web page could reach a server that only this
-//! machine or network reaches, by pointing a name of its own at it (DNS rebinding), and the browser would take that page
-//! for the server's own.
+//! Refuses requests for foreign host names. Otherwise a web page could reach a server on this machine or network by
+//! pointing its own name at it (DNS rebinding), and the browser would treat the page as the server's own.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -18,8 +17,8 @@ use crate::{
     settings::{Host, HostPattern, ServerSettings},
 };
 
-/// Refuses requests whose `Host` is not one of the server's. Probes are answered whatever they name, or nothing: they
-/// come from load balancers, and touch nothing.
+/// Refuses requests whose `Host` is not one of the server's. Probes are answered with any host or none: they come from
+/// load balancers and have no effect.
 pub(in crate::http) fn refuse_foreign_hosts(router: Router, server: &ServerSettings) -> Router {
     let Some(names) = Names::of(server) else { return router };
     let names = Arc::new(names);
@@ -39,7 +38,7 @@ struct Names {
 }
 
 impl Names {
-    /// `None` where every name is answered: on an address that others reach, unless names are listed.
+    /// `None`: every name is accepted, because the address is reachable from elsewhere and no names are configured.
     fn of(server: &ServerSettings) -> Option<Self> {
         let bound = server.bind.ip().to_canonical();
         let is_guarded = bound.is_loopback() || !server.allowed_hosts.is_empty();
@@ -54,14 +53,14 @@ impl Names {
     }
 }
 
-/// The host that a request names, if it names one. HTTP/1.1 has it in the header, except for proxies; HTTP/2 in the target.
+/// The host of a request, if it has one. HTTP/1.1 sends it in the header, except to proxies; HTTP/2 in the target.
 fn named<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<Host<'a>> {
     let mut fields = headers.get_all(header::HOST).iter();
     let text = match uri.authority() {
         Some(authority) => authority.as_str(),
         None => fields.next()?.to_str().ok()?,
     };
-    // A second field would be another server's.
+    // A second field could be meant for another server.
     if fields.next().is_some() && uri.authority().is_none() { None } else { Host::parse(text) }
 }
 
@@ -70,7 +69,7 @@ fn refusal() -> Response {
         StatusCode::FORBIDDEN,
         "foreign_host",
         "Foreign host name",
-        "This server does not answer to the name in the request's Host. Names other than localhost, 127.0.0.1 and [::1] \
+        "The host in the request is not one of this server's. Names other than localhost, 127.0.0.1 and [::1] \
          must be listed in server.allowed_hosts.",
     )
 }
@@ -87,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loopback_server_answers_to_loopback_names_and_those_that_are_listed() {
+    fn a_loopback_server_accepts_loopback_names_and_listed_ones() {
         for host in
             ["localhost", "LocalHost:8000", "127.0.0.1", "127.0.0.1:8000", "127.0.0.2:8000", "[::1]", "[::1]:8000"]
         {
@@ -111,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_server_answers_to_every_name_until_some_are_listed() {
+    fn a_public_server_accepts_every_name_unless_some_are_listed() {
         assert!(answers("0.0.0.0:8000", &[], "evil.example"));
         assert!(!answers("0.0.0.0:8000", &["app.example"], "evil.example"));
         assert!(answers("0.0.0.0:8000", &["app.example"], "app.example:443"));
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_names_none_or_several_has_no_host() {
+    fn a_request_with_no_or_several_hosts_has_none() {
         let none = HeaderMap::new();
         assert_eq!(named(&none, &Uri::from_static("/")), None);
         let target = Uri::from_static("http://evil.example/");

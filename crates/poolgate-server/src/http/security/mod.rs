@@ -1,4 +1,4 @@
-//! What is refused before any route is reached.
+//! Checks that run before any route.
 
 mod cross_site;
 mod head;

@@ -1,5 +1,4 @@
-//! No request takes for ever: a response whose head does not come in time is replaced. Bodies, event streams among
-//! them, may take longer; their number is bounded.
+//! Limits the time until a response's head. Bodies, such as event streams, may take longer; their number is limited.
 
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use http::StatusCode;
 
 use crate::problem;
 
-/// Answers 504 when there is no head within `limit`.
+/// Answers 504 if there is no head within `limit`.
 pub(in crate::http) fn bound_time(router: Router, limit: Duration) -> Router {
     router.layer(middleware::from_fn(move |request: Request, next: Next| async move {
         tokio::time::timeout(limit, next.run(request)).await.unwrap_or_else(|_| {
@@ -20,7 +19,7 @@ pub(in crate::http) fn bound_time(router: Router, limit: Duration) -> Router {
                 StatusCode::GATEWAY_TIMEOUT,
                 "request_timeout",
                 "Request timeout",
-                format!("There was no answer within {} s (server.request_timeout).", limit.as_secs_f64()),
+                format!("No answer within {} s (server.request_timeout).", limit.as_secs_f64()),
             )
         })
     }))

@@ -1,7 +1,7 @@
-//! The shop's tables and rows: made once, at the first start, in one transaction.
+//! The shop's tables and rows, created at the first start in one transaction.
 //!
-//! A start that is killed half-way leaves nothing behind, a second start finds everything in place, and of several
-//! processes that start at once one does the work while the others wait.
+//! A killed start leaves nothing behind, and a second start finds everything in place. Of several processes that start
+//! at once, one creates the data while the others wait.
 
 mod rows;
 mod schema;
@@ -14,29 +14,30 @@ use tracing::info;
 
 use rows::Value;
 
-/// Key of PostgreSQL's advisory lock for making the data: "poolgate" in ASCII.
+/// Key of PostgreSQL's advisory lock around the creation: "poolgate" in ASCII.
 const ADVISORY_LOCK: i64 = 0x706f_6f6c_6761_7465;
 
-/// Rows of one INSERT: with at most 5 columns far below what SQLite (32,766) and PostgreSQL (65,535) can bind.
+/// Rows per INSERT: with at most 5 columns far below the limits on bound values of SQLite (32,766) and PostgreSQL
+/// (65,535).
 const ROWS_PER_INSERT: usize = 500;
 
-/// How the shop's data came to be there.
+/// Whether the data was found or created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Prepared {
-    /// It was there already.
+    /// It existed already.
     Found,
-    /// It was made now.
+    /// It was created now.
     Made {
-        /// Rows in all tables together.
+        /// Number of rows in all tables.
         rows: u64,
     },
 }
 
-/// Makes the shop's tables and rows, or finds them in place.
+/// Creates the shop's tables and rows, or finds them in place.
 ///
 /// # Errors
 ///
-/// Whatever the database says. Nothing is left half-made; call it again.
+/// The database's error. The transaction is rolled back; call it again.
 pub(super) async fn prepare(connection: &mut Lease<Any>) -> sqlx::Result<Prepared> {
     let started = Instant::now();
     let postgres = is_postgres(connection);
@@ -56,7 +57,7 @@ pub(super) async fn prepare(connection: &mut Lease<Any>) -> sqlx::Result<Prepare
         None => {}
     }
 
-    info!("Demo data: making the shop's tables and rows, a few seconds, once");
+    info!("Demo data: creating the shop's tables and rows (once, takes a few seconds)");
     for table in schema::tables(postgres) {
         sqlx::query(AssertSqlSafe(table)).execute(&mut transaction).await?;
     }
@@ -71,24 +72,24 @@ pub(super) async fn prepare(connection: &mut Lease<Any>) -> sqlx::Result<Prepare
     }
     sqlx::query("INSERT INTO shop_data (version) VALUES ($1)").bind(schema::VERSION).execute(&mut transaction).await?;
     transaction.commit().await?;
-    // Without figures about its tables PostgreSQL plans badly until its autovacuum has come by.
+    // Without statistics PostgreSQL plans badly until autovacuum has run.
     sqlx::query("ANALYZE").execute(&mut *connection).await?;
     info!(rows, seconds = seconds(started.elapsed()), "Demo data: ready");
     Ok(Prepared::Made { rows })
 }
 
-/// Begins a transaction that is going to write.
+/// Begins a write transaction.
 pub(super) async fn begin_write(connection: &mut Lease<Any>) -> sqlx::Result<Transaction<'_, Any>> {
     if is_postgres(connection) {
         connection.begin().await
     } else {
-        // A transaction that reads first and then wants to write fails at once if another has written in between
-        // (SQLITE_BUSY_SNAPSHOT); one that says so at its beginning waits for its turn.
+        // A transaction that reads first and then writes fails at once if another one has written in between
+        // (SQLITE_BUSY_SNAPSHOT). A transaction that begins as a write waits for its turn.
         connection.begin_with("BEGIN IMMEDIATE").await
     }
 }
 
-/// Whether the other end is PostgreSQL; otherwise it is SQLite.
+/// Whether the database is PostgreSQL; otherwise it is SQLite.
 pub(super) fn is_postgres(connection: &AnyConnection) -> bool {
     connection.backend_name() == "PostgreSQL"
 }
@@ -153,7 +154,7 @@ fn placeholders(rows: usize, columns: usize) -> String {
 fn wrong_version(found: i64) -> sqlx::Error {
     sqlx::Error::Configuration(
         format!(
-            "the database holds the demo's data in version {found}, this program knows {}: remove it or use another one",
+            "the database contains demo data of version {found}, but this program needs version {}: remove the data or use another database",
             schema::VERSION
         )
         .into(),
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_killed_start_has_done_is_gone() {
+    async fn a_killed_start_leaves_nothing() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let url = format!("sqlite://{}?mode=rwc", folder.path().join("shop.db").display());
         let mut connection = connect(&url).await;
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn of_two_that_start_at_once_on_postgres_one_does_the_work() {
+    async fn of_two_concurrent_starts_on_postgres_one_does_the_work() {
         let postgres = poolgate_test_postgres::Postgres::start().expect("PostgreSQL");
         let url = postgres.create_database("shop").expect("a database");
         let (mut one, mut other) = (connect(&url).await, connect(&url).await);
@@ -239,7 +240,7 @@ mod tests {
             ),
             "{first:?}, {second:?}"
         );
-        // A number of its own for the next order.
+        // A new number for an order.
         let next: i64 = sqlx::query_scalar("INSERT INTO orders (customer_id, ordered_at) VALUES (1, 0) RETURNING id")
             .fetch_one(&mut one)
             .await

@@ -1,15 +1,15 @@
-//! The shop's rows. Each is a function of its number alone, so the same on every machine and in every order.
+//! The shop's rows. Each depends only on its number, so all machines create the same rows in any order.
 
 use crate::demo::random::Random;
 
-/// Products in the catalog.
+/// Number of products.
 pub(super) const PRODUCTS: u64 = 2_000;
-/// Customers on file.
+/// Number of customers.
 pub(super) const CUSTOMERS: u64 = 8_000;
-/// Orders placed so far; on average 2.5 lines each, which makes some 100,000 rows in all.
+/// Number of orders, with 2.5 lines each on average, which makes about 100,000 rows in all.
 pub(super) const ORDERS: u64 = 26_000;
 
-/// Orders were placed in the two years before this second: 2026-06-30T00:00:00Z.
+/// Orders date from the two years before this second: 2026-06-30T00:00:00Z.
 const NEWEST_ORDER_AT: i64 = 1_782_777_600;
 const TWO_YEARS_SECONDS: u64 = 2 * 365 * 24 * 3600;
 const MOST_LINES: u64 = 4;
@@ -38,7 +38,7 @@ pub(super) fn customer(id: u64) -> Vec<Value> {
 
 pub(super) fn order(id: u64) -> Vec<Value> {
     let mut random = Random::of(3, id);
-    // Numbers grow with time, as in a shop that numbers its orders.
+    // Order numbers grow with time.
     let age = (ORDERS - id) * TWO_YEARS_SECONDS / ORDERS + random.below(600);
     vec![integer(id), integer(1 + favored(&mut random, CUSTOMERS)), Value::Integer(NEWEST_ORDER_AT - age as i64)]
 }
@@ -59,12 +59,12 @@ pub(super) fn order_lines(order_id: u64) -> impl Iterator<Item = Vec<Value>> {
 }
 
 fn price_cents(product: u64) -> i64 {
-    // From 1.99 to some 400, with many more cheap things than dear ones, always ending in 9.
+    // From 1.99 to about 400, with many more low prices than high ones, always ending in 9.
     let unit = Random::of(5, product).unit();
     190 + (unit.powi(3) * 4_000.0) as i64 * 10 + 9
 }
 
-/// `0..bound`, the low numbers more often: in every shop a few products and customers make most of the sales.
+/// `0..bound`, with low numbers more often: in every shop a few products and customers make most of the sales.
 fn favored(random: &mut Random, bound: u64) -> u64 {
     ((random.unit().powi(2) * bound as f64) as u64).min(bound - 1)
 }
@@ -106,14 +106,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_some_hundred_thousand_rows() {
+    fn there_are_about_a_hundred_thousand_rows() {
         let lines: usize = (1..=ORDERS).map(|order| order_lines(order).count()).sum();
         let rows = (PRODUCTS + CUSTOMERS + ORDERS) as usize + lines;
         assert!((95_000..=110_000).contains(&rows), "{rows} rows");
     }
 
     #[test]
-    fn lines_name_products_that_exist_at_their_price() {
+    fn order_lines_have_existing_products_at_their_price() {
         for line in (1..=500).flat_map(order_lines) {
             let [_, _, Value::Integer(product), Value::Integer(quantity), price] = &line[..] else {
                 panic!("{line:?}")

@@ -1,12 +1,11 @@
-//! The load driver: up to 2,000 native users who call a server over loopback HTTP.
+//! The load driver: up to 2,000 native users that call a server over loopback HTTP.
 //!
-//! Each user is a Poisson process of its own (open loop: it does not wait for answers before it wants the next thing),
-//! and latency counts from the moment the user wanted to send, so that waiting in any queue shows. With `poolgate` each
-//! runs the throttle engine that browsers run and follows the config on an event stream of its own, which is also what
-//! makes the server count it as a live client.
+//! Each user is a Poisson process of its own (open loop: it does not wait for answers). Latency counts from the user's
+//! attempt to send, so that waiting in any queue shows. With `poolgate` each user runs the browsers' throttle engine
+//! and follows the config on its own event stream, so the server counts it as a live client.
 //!
-//! Every request that a user wants is, in the end, either sent or given up, and each that was sent ends as succeeded,
-//! rejected or failed, except those that the end of the load cuts off: they were sent and have no ending.
+//! Every request is either sent or given up, and every sent one succeeds, is rejected or fails. Only requests that are
+//! in flight at the end of the load have no outcome.
 
 pub mod client;
 pub mod events;
@@ -28,16 +27,16 @@ use tokio_util::sync::CancellationToken;
 use self::{http::HttpClient, recorder::Recorder, user::Plan};
 pub use super::random::Random;
 
-/// Requests of all users together that may be without an answer.
+/// Maximum number of unanswered requests of all users together.
 const MAX_OUTSTANDING: usize = 4_096;
 
-/// The users appear one by one within this time, as visitors do.
+/// The users appear one by one within this time, like visitors.
 const ARRIVAL: Duration = Duration::from_secs(1);
 
 /// How long the end of a load waits for answers.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// A load that runs or has ended.
+/// A load, running or ended.
 #[derive(Clone, Debug)]
 pub struct Load {
     plan: Arc<Plan>,
@@ -45,27 +44,27 @@ pub struct Load {
     ended: CancellationToken,
 }
 
-/// A value of a [`LoadRequest`] is not possible.
+/// A value of a [`LoadRequest`] is out of range.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[error("`{field}` must be from {least} to {greatest}")]
 pub struct InvalidLoad {
     /// The field.
     pub field: &'static str,
-    /// Its least value.
+    /// The smallest valid value.
     pub least: f64,
-    /// Its greatest value.
+    /// The largest valid value.
     pub greatest: f64,
 }
 
 impl Load {
-    /// Starts users that call the server at `target`, which serves the lab routes. They stop by themselves, or early
-    /// when `shutdown` is cancelled. Equal seeds make users want the same things at the same moments.
+    /// Starts users that call the server at `target`, which serves the lab routes. They stop at the end of the load, or
+    /// earlier when `shutdown` is cancelled. Equal seeds give equal demand.
     ///
     /// Must be called in a Tokio runtime.
     ///
     /// # Errors
     ///
-    /// [`InvalidLoad`] when a value of the request is out of its range.
+    /// [`InvalidLoad`] if a value of the request is out of range.
     pub fn start(
         target: SocketAddr,
         request: LoadRequest,
@@ -89,7 +88,7 @@ impl Load {
         Ok(load)
     }
 
-    /// What the users met so far, rates and latencies over the last 5 seconds.
+    /// The report with rates and latencies over the last 5 seconds.
     pub fn report(&self) -> LoadReport {
         self.plan.recorder.report()
     }
@@ -99,12 +98,12 @@ impl Load {
         self.plan.recorder.overall()
     }
 
-    /// Whether users are still sending, or waiting for answers.
+    /// Whether users are still sending or waiting for answers.
     pub fn is_running(&self) -> bool {
         !self.ended.is_cancelled()
     }
 
-    /// Stops all users at once; what is in flight is cut off.
+    /// Stops all users at once; requests in flight are cut off.
     pub async fn stop(&self) {
         self.stop.cancel();
         self.ended().await;
@@ -116,7 +115,7 @@ impl Load {
     }
 
     async fn run(self, count: u32, seed: u64) {
-        // Whatever happens, whoever waits for the end is woken.
+        // Wakes the waiters in every case, even after a panic.
         let _ended = self.ended.clone().drop_guard();
         let mut random = Random::new(seed);
         let mut users = JoinSet::new();
@@ -142,7 +141,7 @@ fn check(request: &LoadRequest) -> Result<(), InvalidLoad> {
         ("seconds", f64::from(request.seconds), 1.0, 600.0),
     ];
     for (field, value, least, greatest) in ranges {
-        // Written so that it also refuses what is not a number.
+        // Written so that NaN is rejected.
         if !(least..=greatest).contains(&value) {
             return Err(InvalidLoad { field, least, greatest });
         }
@@ -164,7 +163,7 @@ mod tests {
         LoadRequest { users, requests_per_second, hold_ms: 5, poolgate, seconds }
     }
 
-    /// A server that answers one request in four with each of 200, 503, 429 and 500.
+    /// A server that answers a quarter of the requests with each of 200, 503, 429 and 500.
     async fn moody() -> SocketAddr {
         let count = Arc::new(AtomicU32::new(0));
         let answer = move || {
@@ -190,7 +189,7 @@ mod tests {
         load.ended().await;
         let report = load.report();
         assert_eq!(report.state, LoadState::Ended);
-        // 20 users who appear within the first of two seconds want some 300 requests.
+        // 20 users that appear within the first of two seconds make about 300 requests.
         assert!((200..400).contains(&report.wanted), "{report:?}");
         assert_eq!((report.wanted, report.given_up, report.queued), (report.sent, 0, 0));
         assert_eq!(report.sent, report.succeeded + report.rejected + report.failed);
@@ -201,7 +200,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_load_without_a_server_fails_and_ends() {
-        // A port that was free a moment ago, and on which nobody listens now.
+        // A closed port.
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
         let load = Load::start(free, request(10, 100.0, true, 1), 1, &CancellationToken::new()).expect("a load");
         load.ended().await;
@@ -222,7 +221,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn impossible_values_are_named() {
+    async fn values_out_of_range_are_named() {
         let refused = |request| {
             let target = SocketAddr::from(([127, 0, 0, 1], 1));
             Load::start(target, request, 1, &CancellationToken::new()).expect_err("refused").field

@@ -1,4 +1,4 @@
-//! What the users of one load meet: counts since its start, rates and latencies of the last seconds.
+//! Results of a load's users: counts since its start, rates and latencies of the last seconds.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -8,26 +8,26 @@ use std::{
 use hdrhistogram::Histogram;
 use poolgate_types::{LoadReport, LoadRequest, LoadState, Percentiles};
 
-/// The window of the report's rates is 5 seconds long, in steps of half a second.
+/// The window of the report's rates: 5 seconds in steps of half a second.
 const STEP: Duration = Duration::from_millis(500);
 const STEPS: u64 = 10;
 
-/// Latencies are kept in microseconds, to two significant digits, up to a minute.
+/// Latencies are recorded in microseconds with two significant digits, up to a minute.
 const LONGEST_MICROS: u64 = 60_000_000;
 const SIGNIFICANT_DIGITS: u8 = 2;
 
-/// How a request that was sent has ended.
+/// Outcome of a request that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// Answered 2xx in time, so long after the user wanted to send it.
+    /// Answered 2xx in time, this long after the user's attempt to send.
     Succeeded(Duration),
     /// Answered 503 or 429.
     Rejected,
-    /// Anything else.
+    /// All other outcomes.
     Failed,
 }
 
-/// Collects the figures of one load from all its users.
+/// Collects the results of all users of a load.
 #[derive(Debug)]
 pub(super) struct Recorder {
     request: LoadRequest,
@@ -41,15 +41,15 @@ struct Figures {
     sent: u64,
     given_up: u64,
     queued: u64,
-    /// Everything since the start.
+    /// Totals since the start.
     overall: Slot,
-    /// A ring, one slot for each step of the window.
+    /// A ring with one slot per step of the window.
     slots: [Slot; STEPS as usize],
-    /// Time since the start when the load ended.
+    /// Time from the start to the end of the load.
     ended: Option<Duration>,
 }
 
-/// What ended during one step.
+/// Outcomes of one step.
 #[derive(Debug)]
 struct Slot {
     step: u64,
@@ -67,24 +67,24 @@ impl Recorder {
         Self { request, started, figures: Mutex::new(figures) }
     }
 
-    /// A user wants to send a request.
+    /// A user tries to send a request.
     pub(super) fn wanted(&self) {
         self.lock().wanted += 1;
     }
 
-    /// The user's throttle lets it wait.
+    /// The user's throttle queues it.
     pub(super) fn queued(&self) {
         self.lock().queued += 1;
     }
 
-    /// It was sent, out of the queue or at once.
+    /// It was sent, from the queue or at once.
     pub(super) fn sent(&self, was_queued: bool) {
         let mut figures = self.lock();
         figures.leave_queue(was_queued);
         figures.sent += 1;
     }
 
-    /// The user's throttle gave it up, out of the queue or at once.
+    /// The user's throttle rejected it, from the queue or at once.
     pub(super) fn given_up(&self, was_queued: bool) {
         let mut figures = self.lock();
         figures.leave_queue(was_queued);
@@ -103,7 +103,7 @@ impl Recorder {
         slot.count(ending);
     }
 
-    /// The load is over: the figures stay as they are, and what still waits in a queue will never be sent.
+    /// The load has ended: the figures stay, and queued requests will never be sent.
     pub(super) fn finish(&self) {
         let elapsed = self.started.elapsed();
         let mut figures = self.lock();
@@ -111,7 +111,7 @@ impl Recorder {
         figures.ended.get_or_insert(elapsed);
     }
 
-    /// The report with the rates and latencies of the last 5 seconds.
+    /// The report with rates and latencies over the last 5 seconds.
     pub(super) fn report(&self) -> LoadReport {
         let figures = self.lock();
         let elapsed = figures.ended.unwrap_or_else(|| self.started.elapsed());
@@ -153,7 +153,7 @@ impl Recorder {
     }
 
     fn lock(&self) -> MutexGuard<'_, Figures> {
-        // Nothing panics while it holds the lock, and if it did, counts are no reason to stop a server.
+        // No code panics under the lock; even then the counts are no reason to stop a server.
         self.figures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,8 +1,8 @@
-//! The demo's load driver: native users over loopback HTTP.
+//! Documents of the demo's load driver, which runs native users over loopback HTTP.
 
 use serde::{Deserialize, Serialize};
 
-/// Starts native users that call the gated `lab/hold` route.
+/// Order to start native users that call the gated `lab/hold` route.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(
@@ -11,52 +11,53 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(deny_unknown_fields)]
 pub struct LoadRequest {
-    /// How many users, 1 to 2,000.
+    /// Number of users, 1 to 2,000.
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 2000))]
     pub users: u32,
-    /// What all of them together want to send, requests a second, 0.1 to 10,000.
+    /// Requests per second of all users together, 0.1 to 10,000.
     #[cfg_attr(feature = "openapi", schema(minimum = 0.1, maximum = 10000))]
     pub requests_per_second: f64,
-    /// How long each request holds a connection, 0 to 10,000 ms.
+    /// Time that each request holds a connection, in milliseconds, 0 to 10,000.
     #[cfg_attr(feature = "openapi", schema(maximum = 10000))]
     pub hold_ms: u32,
-    /// Whether each user runs the throttle engine, or sends whatever it wants.
+    /// `true`: each user runs the throttle engine. `false`: each user sends without limits.
     pub poolgate: bool,
-    /// How long the load runs, 1 to 600 seconds.
+    /// Duration of the load in seconds, 1 to 600.
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 600))]
     pub seconds: u32,
 }
 
-/// What the load driver sees.
+/// What the load driver has measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LoadReport {
     /// Whether a load is running.
     pub state: LoadState,
-    /// What was asked for; absent before the first load.
+    /// The load that was ordered; absent before the first one.
     pub request: Option<LoadRequest>,
     /// Seconds since the load began.
     pub elapsed_seconds: f64,
-    /// Requests that users wanted to send.
+    /// Requests that users tried to send.
     pub wanted: u64,
     /// Requests that were sent.
     pub sent: u64,
-    /// Answered 2xx within the users' patience of [`LoadReport::PATIENCE_SECONDS`].
+    /// Requests answered with 2xx within [`LoadReport::PATIENCE_SECONDS`].
     pub succeeded: u64,
-    /// Answered 503 or 429 by the gate.
+    /// Requests that the gate answered with 503 or 429.
     pub rejected: u64,
-    /// Given up by the user's own throttle: the queue was full, the wait too long, the breaker open.
+    /// Requests that the user's own throttle rejected: queue full, queue timeout or breaker open.
     pub given_up: u64,
-    /// Anything else: late answers, other statuses, network failures.
+    /// All other requests: late answers, other statuses, network failures.
     pub failed: u64,
-    /// Requests that wait in the users' own queues now.
+    /// Requests queued in the users' throttles now.
     pub queued: u64,
-    /// succeeded / (succeeded + rejected + failed) of the last 5 seconds, 0 to 1: how requests that were sent fared. What
-    /// users gave up before sending is in `given_up`. 1 when nothing ended.
+    /// succeeded / (succeeded + rejected + failed) over the last 5 seconds, 0 to 1; 1 when nothing ended. Counts only
+    /// requests that were sent; the others are in `given_up`.
     pub success_rate: f64,
-    /// Requests a second that succeeded over the last 5 seconds.
+    /// Successful requests per second over the last 5 seconds.
     pub goodput_per_second: f64,
-    /// Latency of the successes of the last 5 seconds, from the moment the user wanted to send, in milliseconds.
+    /// Latency of the successful requests of the last 5 seconds in milliseconds, measured from the user's attempt to
+    /// send.
     pub latency_ms: crate::Percentiles,
 }
 
@@ -65,15 +66,15 @@ impl LoadReport {
     pub const PATIENCE_SECONDS: u32 = 10;
 }
 
-/// Whether a load is running.
+/// State of the load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LoadState {
-    /// None was started yet.
+    /// No load has been started yet.
     Idle,
     /// Users are sending.
     Running,
-    /// The last one has ended; the figures are its last.
+    /// The last load has ended; its final figures stay.
     Ended,
 }

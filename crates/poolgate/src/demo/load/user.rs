@@ -1,4 +1,4 @@
-//! One user of a load: wants to send at random moments, and does so at once or as its throttle lets it.
+//! One user of a load: wants to send at random moments, and sends at once or when its throttle allows it.
 
 use std::{
     future::Future,
@@ -20,35 +20,35 @@ use super::{
     recorder::{Ending, Recorder},
 };
 
-/// Requests that may wait in one user's throttle.
+/// Maximum number of requests queued in a user's throttle.
 const MAX_QUEUE: usize = 8;
 
-/// How long a user waits for an answer, from the moment it wanted to send.
+/// How long a user waits for an answer, from the attempt to send.
 const PATIENCE: Duration = Duration::from_secs(LoadReport::PATIENCE_SECONDS as u64);
 
-/// How long a request may wait in the user's own throttle: what people look at a spinner for, well within [`PATIENCE`].
+/// How long a request may wait in the user's throttle: as long as people watch a spinner, well within [`PATIENCE`].
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Requests of one user that may wait or be without an answer.
+/// Maximum number of queued or unanswered requests of one user.
 const MAX_OUTSTANDING: usize = 64;
 
-/// What all users of one load have in common.
+/// What all users of a load share.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) http: HttpClient,
-    /// What they call.
+    /// The URL that they call.
     pub(super) path: String,
-    /// Requests a second that each wants to send.
+    /// Requests per second of each user.
     pub(super) rate: f64,
     pub(super) poolgate: bool,
-    /// Nobody wants to send anything after this.
+    /// No user sends after this.
     pub(super) ends: Instant,
     pub(super) recorder: Recorder,
-    /// Bounds the requests of all users that are without an answer.
+    /// Limits the unanswered requests of all users.
     pub(super) outstanding: Semaphore,
 }
 
-/// Lives one user's life: until the end of the load and of what it has sent.
+/// Runs one user until the end of the load and of its requests.
 pub(super) async fn live(plan: Arc<Plan>, mut random: Random, appears_after: Duration) {
     time::sleep(appears_after).await;
     let settings = Settings { max_queue: MAX_QUEUE, queue_timeout: QUEUE_TIMEOUT, ..Settings::default() };
@@ -67,7 +67,7 @@ pub(super) async fn live(plan: Arc<Plan>, mut random: Random, appears_after: Dur
         let wanting = Instant::now() < ends;
         tokio::select! {
             () = time::sleep_until(wants_next.min(ends).into()), if wanting => {
-                // All that is due by now: a late wake-up must not lower the rate.
+                // All requests due by now: a late wake-up must not lower the rate.
                 while wants_next <= Instant::now() && wants_next < ends {
                     user.want(wants_next);
                     wants_next = user.after(wants_next);
@@ -87,7 +87,7 @@ struct User {
 }
 
 impl User {
-    /// The next moment of the user's Poisson process.
+    /// The next event of the user's Poisson process.
     fn after(&mut self, moment: Instant) -> Instant {
         moment + Duration::from_secs_f64(self.random.exponential(self.plan.rate))
     }
@@ -96,7 +96,7 @@ impl User {
         let plan = Arc::clone(&self.plan);
         plan.recorder.wanted();
         if self.work.len() >= MAX_OUTSTANDING {
-            // It never reaches the wire, but the user is as disappointed as by any other failure.
+            // It is never sent, but for the user it is a failure like any other.
             plan.recorder.sent(false);
             plan.recorder.ended(Ending::Failed);
             return;
@@ -109,7 +109,7 @@ impl User {
             Some(Asked::Queued(waiting)) => {
                 plan.recorder.queued();
                 self.work.push(Box::pin(async move {
-                    // What still waits at the end of the load would be sent after it.
+                    // Requests that are still queued at the end of the load would be sent after it.
                     match time::timeout_at(plan.ends.into(), waiting).await {
                         Ok(Ok(ticket)) => plan.send(wanted, Some(ticket), true).await,
                         Ok(Err(_)) | Err(_) => plan.recorder.given_up(true),

@@ -1,4 +1,4 @@
-//! The sample app: what a shop's pages ask of its database.
+//! The sample app: database work as in a shop.
 
 pub(super) mod orders;
 pub(super) mod products;
@@ -20,7 +20,7 @@ pub(super) fn routes() -> Router<Demo> {
         .route("/reports/sales", get(reports::sales))
 }
 
-/// A moment that is stored as Unix seconds, in RFC 3339.
+/// Unix seconds in RFC 3339.
 fn rfc3339(unix_seconds: i64) -> Result<String, Failure> {
     jiff::Timestamp::from_second(unix_seconds).map(|moment| moment.to_string()).map_err(|_| Failure::Internal)
 }

@@ -1,4 +1,4 @@
-//! Placing an order: all of it or nothing.
+//! Places an order, in one transaction.
 
 use axum::{
     Json,
@@ -50,7 +50,7 @@ struct Line {
     unit_price_cents: i64,
 }
 
-/// Places an order: all of it or nothing.
+/// Places an order in one transaction.
 #[utoipa::path(
     post,
     path = "/api/v1/shop/orders",
@@ -58,10 +58,10 @@ struct Line {
     request_body = NewOrder,
     responses(
         (status = 201, description = "The order", body = Order, headers(("Location" = String))),
-        (status = 400, description = "The body is no JSON", body = Problem),
-        (status = 409, description = "Too few are in stock", body = Problem),
-        (status = 415, description = "The body is not announced as JSON", body = Problem),
-        (status = 422, description = "An order that cannot be", body = Problem),
+        (status = 400, description = "The body is not JSON", body = Problem),
+        (status = 409, description = "Not enough in stock", body = Problem),
+        (status = 415, description = "The content type is not JSON", body = Problem),
+        (status = 422, description = "An invalid order", body = Problem),
     )
 )]
 pub(in crate::demo) async fn place(
@@ -96,8 +96,8 @@ pub(in crate::demo) async fn place(
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(order)))
 }
 
-/// Checks what can be checked without the database, and sorts the lines by product: orders that lock several products
-/// then do so in the same sequence, and cannot block each other for ever.
+/// Checks the order without the database, and sorts its lines by product: orders that lock several products then lock
+/// them in the same order, and cannot deadlock.
 fn check(mut order: NewOrder) -> Result<NewOrder, Failure> {
     if !(1..=MOST_LINES).contains(&order.lines.len()) {
         return Err(Failure::Invalid(format!("`lines` must have from 1 to {MOST_LINES} entries.")));
@@ -107,12 +107,12 @@ fn check(mut order: NewOrder) -> Result<NewOrder, Failure> {
     }
     order.lines.sort_by_key(|line| line.product_id);
     if let Some(twice) = order.lines.windows(2).find(|pair| pair[0].product_id == pair[1].product_id) {
-        return Err(Failure::Invalid(format!("Product {} is in two lines.", twice[0].product_id)));
+        return Err(Failure::Invalid(format!("Product {} is in more than one line.", twice[0].product_id)));
     }
     Ok(order)
 }
 
-/// Takes the units out of stock, which locks the product until the end of the transaction, and writes the line.
+/// Takes the units out of stock, which locks the product until the end of the transaction, and inserts the line.
 async fn add_line(
     transaction: &mut Transaction<'_, Any>,
     order_id: i64,
@@ -151,7 +151,7 @@ async fn missing(transaction: &mut Transaction<'_, Any>, product_id: i64, quanti
     Ok(match stock {
         Some(stock) => Failure::Conflict(
             "out_of_stock",
-            format!("{quantity} of product {product_id} were ordered, {stock} are in stock."),
+            format!("The order is for {quantity} of product {product_id}, but only {stock} are in stock."),
         ),
         None => Failure::Invalid(format!("There is no product {product_id}.")),
     })

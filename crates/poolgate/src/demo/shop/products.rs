@@ -1,4 +1,4 @@
-//! Finding a product, and its page.
+//! Finds products and shows a product's page.
 
 use axum::{
     Json,
@@ -21,7 +21,7 @@ const LONGEST_SEARCH: usize = 64;
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(in crate::demo) struct Search {
-    /// Part of the name, in any case; all products when empty. Up to 64 characters.
+    /// Part of the name, case-insensitive; all products if empty. Up to 64 characters.
     #[serde(default)]
     #[param(max_length = 64, pattern = "^[^\u{0}]*$")]
     search: String,
@@ -60,8 +60,8 @@ type ProductRow = (i64, String, String, i64, i64);
     tag = GATED_TAG,
     params(Search),
     responses(
-        (status = 200, description = "A page of what was found", body = Found),
-        (status = 400, description = "A search or page that cannot be", body = Problem),
+        (status = 200, description = "A page of the results", body = Found),
+        (status = 400, description = "An invalid search or page", body = Problem),
     )
 )]
 pub(in crate::demo) async fn search(
@@ -113,7 +113,7 @@ struct Companion {
     orders: i64,
 }
 
-/// A product's page: its sales, and what was bought with it.
+/// A product's page: its sales, and products bought together with it.
 #[utoipa::path(
     get,
     path = "/api/v1/shop/products/{id}",
@@ -137,7 +137,7 @@ pub(in crate::demo) async fn page(
             .fetch_optional(&mut connection)
             .await?;
     let product = product.ok_or_else(|| Failure::NotFound(format!("There is no product {id}.")))?.into();
-    // Sums of BIGINT are NUMERIC in PostgreSQL, hence the casts.
+    // In PostgreSQL sums of BIGINT are NUMERIC, hence the casts.
     let (orders, units, revenue_cents, last): (i64, i64, i64, Option<i64>) = sqlx::query_as(
         "SELECT COUNT(*), CAST(COALESCE(SUM(l.quantity), 0) AS BIGINT),
                 CAST(COALESCE(SUM(l.quantity * l.unit_price_cents), 0) AS BIGINT), MAX(o.ordered_at)
@@ -168,9 +168,9 @@ fn check(search: &str, page: i64) -> Result<(), Failure> {
     if search.chars().count() > LONGEST_SEARCH {
         return refuse(format!("`search` may have at most {LONGEST_SEARCH} characters."));
     }
-    // PostgreSQL cannot store it, so nothing can be found with it.
+    // PostgreSQL cannot store it, so no product contains it.
     if search.contains('\0') {
-        return refuse("`search` holds a null character.".to_owned());
+        return refuse("`search` contains a null character.".to_owned());
     }
     if !(1..=LAST_PAGE).contains(&page) {
         return refuse(format!("`page` must be from 1 to {LAST_PAGE}."));
@@ -178,7 +178,7 @@ fn check(search: &str, page: i64) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The pattern that finds `text` anywhere, literally.
+/// The LIKE pattern for names that contain `text` literally.
 fn like_pattern(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len() + 2);
     pattern.push('%');

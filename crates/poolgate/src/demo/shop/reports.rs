@@ -1,4 +1,4 @@
-//! The sales report: one query over every order there is, the kind that makes a pool run full.
+//! The sales report: one query over all orders, a typical query that fills a pool.
 
 use axum::{Json, extract::State};
 use serde::Serialize;

@@ -1,12 +1,12 @@
-//! Push at scale, measured: `cargo xtask bench streams`.
+//! Measures push at scale: `cargo xtask bench streams`.
 //!
-//! The real server runs as a process of its own; this process opens thousands of event streams over loopback and notes
-//! when each hears of each new config. The configs are the controller's own: open-loop users overload the demo's gate,
-//! in pulses, and the fair rate that is published follows. When a config was published is the server's word (its debug
-//! log, written before the first stream is woken); both processes read the same clock.
+//! The real server runs as a separate process. This process opens thousands of event streams over loopback and records
+//! when each receives each new config. The configs come from the controller: open-loop users overload the demo's gate
+//! in pulses, and the published fair rate follows. The server's debug log states when a config was published, before
+//! the first stream is woken; both processes read the same clock.
 //!
-//! Server, subscribers and users share the machine, and the system's work for both ends of every connection is in the
-//! times.
+//! Server, subscribers and users share the machine, so the times include the system's work for both ends of every
+//! connection.
 
 mod process;
 mod report;
@@ -31,24 +31,24 @@ use self::{
     subscribers::{Sighting, Subscribers},
 };
 
-/// Two of the longest heartbeat intervals: everything that open streams cost by being open.
+/// Twice the longest heartbeat interval, to measure the cost of open but idle streams.
 const IDLE: Duration = Duration::from_secs(30);
-/// A pulse of load, and the time in which limits are released again.
+/// Duration of a pulse of load, and of the pause in which limits are released.
 const PULSE: Duration = Duration::from_secs(4);
 const RELEASE: Duration = Duration::from_secs(8);
-/// How long a version that was published last is waited for.
+/// How long to wait for the last published version.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// Measures what open event streams cost and how fast a new config reaches all of them. Linux only.
+/// Measures the cost of open event streams and the time until a new config reaches all of them. Linux only.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// How many streams.
+    /// Number of streams.
     #[arg(long, default_value_t = 10_000)]
     streams: usize,
-    /// How many runs, each with a server of its own; the table shows medians and ranges.
+    /// Number of runs, each with its own server; the table shows medians and ranges.
     #[arg(long, default_value_t = 1)]
     runs: u32,
-    /// Pulses of load in each run.
+    /// Pulses of load per run.
     #[arg(long, default_value_t = 2)]
     pulses: u32,
 }
@@ -93,7 +93,7 @@ fn measure(arguments: &Arguments) -> Result<Run> {
     ensure!(!published.is_empty(), "no config was published");
     let streams = arguments.streams as f64;
     let idle_share = idle_cpu.as_secs_f64() / IDLE.as_secs_f64();
-    // What the pulses cost without streams, and open streams without pulses, is not the broadcasts'.
+    // The cost of pulses without streams, and of streams without pulses, is subtracted.
     let broadcasts = followed.cpu.as_secs_f64() - alone.cpu.as_secs_f64() - idle_share * followed.took.as_secs_f64();
     Ok(Run {
         streams: arguments.streams,
@@ -115,7 +115,7 @@ struct Pulses {
     cpu: Duration,
 }
 
-/// Overloads the gate of 25 permits three times over with requests of half a second: little work for the processor.
+/// Overloads the gate of 25 permits three times over with requests of half a second, which need little CPU time.
 fn pulses(runtime: &Runtime, server: &Server, count: u32) -> Result<Pulses> {
     let process = Process::of(server.process_id());
     let (cpu, begun) = (process.cpu_time()?, SystemTime::now());
@@ -138,7 +138,7 @@ fn pulses(runtime: &Runtime, server: &Server, count: u32) -> Result<Pulses> {
     Ok(Pulses { begun, took: begun.elapsed()?, cpu: process.cpu_time()? - cpu })
 }
 
-/// Version and time of every config that the log says was published after `begun`.
+/// Version and time of each config published after `begun`, from the log.
 fn published(log: &str, begun: SystemTime) -> Result<Vec<Sighting>> {
     let mut published = Vec::new();
     for line in log.lines().filter(|line| line.contains("\"Config published\"")) {
@@ -153,8 +153,7 @@ fn published(log: &str, begun: SystemTime) -> Result<Vec<Sighting>> {
     Ok(published)
 }
 
-/// For every broadcast, how long it took to reach each stream, in milliseconds, shortest first. A stream that was sent a
-/// newer version instead was reached by that.
+/// For each broadcast, the time until it reached each stream, in milliseconds, sorted. A newer version counts as well.
 fn reach(published: &[Sighting], streams: &[Vec<Sighting>]) -> Result<Vec<Vec<f64>>> {
     published
         .iter()
@@ -163,7 +162,8 @@ fn reach(published: &[Sighting], streams: &[Vec<Sighting>]) -> Result<Vec<Vec<f6
                 .iter()
                 .map(|sightings| {
                     let first = sightings.iter().find(|sighting| sighting.version >= broadcast.version);
-                    let first = first.with_context(|| format!("a stream never heard of {}", broadcast.version))?;
+                    let first =
+                        first.with_context(|| format!("a stream never received version {}", broadcast.version))?;
                     Ok(first.at.duration_since(broadcast.at).unwrap_or_default().as_secs_f64() * 1e3)
                 })
                 .collect::<Result<Vec<f64>>>()?;

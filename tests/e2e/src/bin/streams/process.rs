@@ -1,4 +1,4 @@
-//! What Linux knows about a process: its memory and its processor time.
+//! Memory and CPU time of a process, from Linux's /proc.
 
 use std::{fs, time::Duration};
 
@@ -17,12 +17,12 @@ impl Process {
         Self(id)
     }
 
-    /// This program itself.
+    /// This process.
     pub(crate) fn own() -> Self {
         Self(std::process::id())
     }
 
-    /// Its memory that is in RAM, in bytes. Buffers of its sockets are the system's and not in it.
+    /// Resident memory in bytes, without socket buffers, which belong to the system.
     pub(crate) fn resident_bytes(self) -> Result<u64> {
         let path = format!("/proc/{}/status", self.0);
         let text = fs::read_to_string(&path).with_context(|| format!("{path}: this benchmark needs Linux"))?;
@@ -31,10 +31,10 @@ impl Process {
         Ok(kibibytes * 1024)
     }
 
-    /// The processor time that all its threads have used, the system's work for it included.
+    /// CPU time of all its threads, including the system's work for it.
     pub(crate) fn cpu_time(self) -> Result<Duration> {
         let text = fs::read_to_string(format!("/proc/{}/stat", self.0))?;
-        // The name before the last parenthesis may hold spaces; `utime` is the 12th field behind it.
+        // The name before the last parenthesis may contain spaces; `utime` is the 12th field after it.
         let (_, fields) = text.rsplit_once(')').context("no name")?;
         let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
         Ok(Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second() as f64))
@@ -49,13 +49,13 @@ pub(crate) fn socket_bytes() -> Result<u64> {
     Ok(pages * rustix::param::page_size() as u64)
 }
 
-/// Raises the limit of open files to what this process may have.
+/// Raises the limit of open files to the maximum for this process.
 pub(crate) fn raise_file_limit(needed: u64) -> Result<()> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
     anyhow::ensure!(
         maximum.is_none_or(|maximum| maximum >= needed),
-        "{needed} open files are needed and {maximum:?} are allowed (ulimit -Hn)"
+        "{needed} open files are needed, but only {maximum:?} are allowed: raise ulimit -Hn"
     );
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! The table.
+//! The table of results.
 
 use std::fmt;
 
-/// What one run found.
+/// Results of one run.
 pub(crate) struct Run {
     pub(crate) streams: usize,
     pub(crate) kilobytes_per_stream: f64,
@@ -13,7 +13,7 @@ pub(crate) struct Run {
     pub(crate) broadcasts: usize,
     pub(crate) broadcast_cpu_milliseconds: f64,
     pub(crate) reader_cpu_milliseconds: f64,
-    /// For every broadcast the time until each stream had it, in milliseconds, shortest first.
+    /// For each broadcast the times until each stream had it, in milliseconds, sorted.
     pub(crate) reach: Vec<Vec<f64>>,
 }
 
@@ -36,7 +36,7 @@ const FIGURES: [Figure; 13] = [
 ];
 
 impl Run {
-    /// How long a broadcast took to reach this share of the streams, at this quantile of the broadcasts.
+    /// Time for a broadcast to reach this share of the streams, at this quantile of the broadcasts.
     fn across(&self, share: f64, quantile: f64) -> f64 {
         let mut times: Vec<f64> = self.reach.iter().map(|times| at(times, share)).collect();
         times.sort_by(f64::total_cmp);
@@ -50,7 +50,7 @@ impl fmt::Debug for Run {
     }
 }
 
-/// Medians of the runs, with their ranges where there are several.
+/// Medians of the runs, with their ranges if there are several.
 pub(crate) fn markdown(runs: &[Run]) -> String {
     let streams = runs.first().map_or(0, |run| run.streams);
     let mut text = format!("| {streams} streams | median of {} | range |\n| --- | ---: | ---: |\n", runs.len());
@@ -63,7 +63,7 @@ pub(crate) fn markdown(runs: &[Run]) -> String {
     text
 }
 
-/// The value at `quantile` (0 to 1) of values in order.
+/// The value at `quantile` (0 to 1) of sorted values.
 fn at(sorted: &[f64], quantile: f64) -> f64 {
     let index = (quantile * (sorted.len().saturating_sub(1)) as f64).round();
     sorted.get(index as usize).copied().unwrap_or(f64::NAN)

@@ -1,4 +1,4 @@
-//! Thousands of event streams, read by one thread, which notes when each of them hears of which version.
+//! Thousands of event streams, read by one thread, which records when each receives which version.
 
 use std::{
     io::{self, ErrorKind},
@@ -18,11 +18,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Streams from one source address: the system has some 28,000 ports for each.
+/// Streams per source address: the system has about 28,000 ports for each.
 const STREAMS_PER_ADDRESS: usize = 2_000;
-/// Streams that are being opened at the same moment.
+/// Streams that are opened concurrently.
 const OPENING: usize = 200;
-/// How long opening all of them may take.
+/// Time limit for opening all of them.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Open streams; dropping them closes them.
@@ -33,7 +33,7 @@ pub(crate) struct Subscribers {
     reader: Option<std::thread::JoinHandle<()>>,
 }
 
-/// A stream has brought a version.
+/// A stream received a version.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sighting {
     pub(crate) version: u64,
@@ -41,7 +41,7 @@ pub(crate) struct Sighting {
 }
 
 impl Subscribers {
-    /// Opens `count` streams and waits until each has brought its first config.
+    /// Opens `count` streams and waits until each has received its first config.
     pub(crate) fn open(server: SocketAddr, count: usize) -> Result<Self> {
         let (opened, all_opened) = std::sync::mpsc::channel();
         let streams: Vec<Arc<Mutex<Vec<Sighting>>>> = (0..count).map(|_| Arc::default()).collect();
@@ -66,7 +66,7 @@ impl Subscribers {
         Ok(subscribers)
     }
 
-    /// What every stream has brought since it was asked last.
+    /// What the streams have received since the last call.
     pub(crate) fn take_sightings(&self) -> Vec<Vec<Sighting>> {
         let take = |log: &Arc<Mutex<Vec<Sighting>>>| std::mem::take(&mut *lock(log));
         self.streams.iter().map(take).collect()
@@ -115,7 +115,7 @@ async fn open(server: SocketAddr, number: usize, log: &Mutex<Vec<Sighting>>) -> 
     socket.bind((IpAddr::V4(source), 0).into())?;
     let mut stream = socket.connect(server).await?;
     let path = format!("{}?client=stream-{number}", routes::EVENTS);
-    // A browser sends some 500 bytes; the server has to keep none of them.
+    // A browser sends about 500 bytes; the server must not keep them.
     let agent = "x".repeat(300);
     let request =
         format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nUser-Agent: {agent}\r\n\r\n");
@@ -136,7 +136,7 @@ async fn follow(stream: &TcpStream, log: &Mutex<Vec<Sighting>>) -> io::Result<()
     }
 }
 
-/// Reads what has arrived; `false` at the stream's end.
+/// Reads the received bytes; `false` at the end of the stream.
 fn take_in(stream: &TcpStream, log: &Mutex<Vec<Sighting>>) -> io::Result<bool> {
     let mut buffer = [0; 8192];
     match stream.try_read(&mut buffer) {
@@ -152,12 +152,12 @@ fn take_in(stream: &TcpStream, log: &Mutex<Vec<Sighting>>) -> io::Result<bool> {
     }
 }
 
-/// The version that the last event in `bytes` names.
+/// The version in the last complete event of `bytes`.
 fn newest_version(bytes: &[u8]) -> Option<u64> {
     const MEMBER: &[u8] = b"\"version\":";
     let begin = bytes.windows(MEMBER.len()).rposition(|window| window == MEMBER)? + MEMBER.len();
     let digits = bytes[begin..].iter().take_while(|byte| byte.is_ascii_digit());
-    // A number that the end of the bytes cuts off would be another one.
+    // A number that is cut off at the end would be a wrong one.
     let length = digits.count();
     bytes.get(begin + length)?;
     std::str::from_utf8(&bytes[begin..begin + length]).ok()?.parse().ok()
@@ -172,7 +172,7 @@ mod tests {
     use super::newest_version;
 
     #[test]
-    fn the_last_whole_version_counts() {
+    fn the_last_complete_version_counts() {
         assert_eq!(newest_version(b"data: {\"version\":7,\"x\":1}\n\ndata: {\"version\":8}\n\n"), Some(8));
         assert_eq!(newest_version(b"{\"version\":12"), None, "cut off");
         assert_eq!(newest_version(b"event: bye\n\n"), None);

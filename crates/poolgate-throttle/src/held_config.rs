@@ -1,26 +1,27 @@
-//! What this client knows about the config: whether there is one, and if so, whose.
+//! The config that this client holds, or why it holds none.
 
 use std::time::Duration;
 
 use crate::{
-    Configured, InvalidConfig, Limits, News,
-    limits::Policy,
-    servers::{Held, Servers},
+    limits::{Limits, Policy},
+    news::{Configured, InvalidConfig, News},
+    servers::{ServerConfig, Servers},
 };
 
-/// What this client knows about the server's config.
+/// The server's config as far as this client knows it.
 #[derive(Debug)]
-pub(crate) enum Lease {
-    /// Nothing yet: requests pass through.
+pub(crate) enum HeldConfig {
+    /// No news yet: requests pass through.
     Unknown,
-    Held(Servers),
-    /// There is no such thing here: requests pass through.
+    /// At least one server was heard: the config of one of them is obeyed.
+    Known(Servers),
+    /// The server has no config route: requests pass through.
     NotFound,
     /// The client was closed: requests pass through.
     Closed,
 }
 
-impl Lease {
+impl HeldConfig {
     /// Takes in news.
     pub(crate) fn learn(&mut self, news: &News, now: Duration) -> Result<Configured, InvalidConfig> {
         let configured = match (&mut *self, news) {
@@ -28,7 +29,7 @@ impl Lease {
             (_, News::Closed) => self.become_passing(Self::Closed),
             (Self::NotFound, News::NotFound) => Configured::Unchanged,
             (_, News::NotFound) => self.become_passing(Self::NotFound),
-            (Self::Held(servers), news) => return servers.learn(news, now),
+            (Self::Known(servers), news) => return servers.learn(news, now),
             (_, News::Config(config)) => self.hold(Policy::from_config(config)?, now),
             (Self::Unknown, News::Header(header)) => self.hold(Policy::from_header(header, None)?, now),
             (Self::Unknown, News::Current(_)) => Configured::Missed,
@@ -39,25 +40,25 @@ impl Lease {
     }
 
     /// The config that is obeyed at `now`, unless requests pass through.
-    pub(crate) fn held(&self, now: Duration) -> Option<&Held> {
+    pub(crate) fn obeyed(&self, now: Duration) -> Option<&ServerConfig> {
         self.servers()?.obeyed(now)
     }
 
-    /// What the servers have said, unless requests pass through.
+    /// The servers that were heard, unless requests pass through.
     pub(crate) const fn servers(&self) -> Option<&Servers> {
         match self {
-            Self::Held(servers) => Some(servers),
+            Self::Known(servers) => Some(servers),
             Self::Unknown | Self::NotFound | Self::Closed => None,
         }
     }
 
-    /// What limits at `now`.
+    /// The limits at `now`.
     pub(crate) fn limits_at(&self, now: Duration) -> Limits {
-        self.held(now).map_or(Limits::default(), |held| held.limits_at(now))
+        self.obeyed(now).map_or(Limits::default(), |config| config.limits_at(now))
     }
 
     fn hold(&mut self, policy: Policy, now: Duration) -> Configured {
-        *self = Self::Held(Servers::new(policy, now));
+        *self = Self::Known(Servers::new(policy, now));
         Configured::Applied
     }
 
