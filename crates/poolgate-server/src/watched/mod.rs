@@ -35,6 +35,12 @@ pub use self::{
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// A source of figures that can be watched.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no pool that Poolgate can watch",
+    label = "not a `WatchedPool`",
+    note = "Poolgate watches `poolgate_pool::Pool`, `PgBouncer`, `PostgresServer`, and `sqlx::Pool` of sqlx 0.9",
+    note = "a `sqlx::Pool` of another version is another type: `cargo tree -i sqlx` shows which versions the app has"
+)]
 pub trait WatchedPool: fmt::Debug + Send + Sync + 'static {
     /// The kind of database, where the type tells.
     fn backend(&self) -> Option<Backend>;
