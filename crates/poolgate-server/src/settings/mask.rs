@@ -10,7 +10,7 @@ use poolgate_types::Backend;
 use super::scheme;
 
 /// What is shown instead of what is hidden.
-pub(crate) const HIDDEN: &str = "********";
+pub const HIDDEN: &str = "********";
 
 /// Longest value that a message repeats.
 const LONGEST_WORD: usize = 40;
@@ -76,12 +76,12 @@ fn is_plain(text: &str) -> bool {
 }
 
 /// A value for a message, in quotes, if it is a short word: such a one is no URL.
-pub(crate) fn word(text: &str) -> Option<String> {
+pub fn word(text: &str) -> Option<String> {
     (!text.is_empty() && text.len() <= LONGEST_WORD && is_plain(text)).then(|| format!("`{text}`"))
 }
 
 /// A path for a message, unless it looks like a URL or holds what only a URL would.
-pub(crate) fn path(path: &std::path::Path) -> String {
+pub fn path(path: &std::path::Path) -> String {
     let text = path.to_string_lossy();
     let begins_as_url = text.split_once(':').is_some_and(|(scheme, _)| scheme::is_known(scheme));
     if begins_as_url || text.contains("://") || text.contains('@') {

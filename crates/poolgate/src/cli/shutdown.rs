@@ -3,7 +3,7 @@
 
 use std::io;
 
-use crate::Poolgate;
+use poolgate_server::Poolgate;
 
 /// The exit status of a process that a second signal ended.
 const IMPATIENT: i32 = 130;

@@ -8,10 +8,9 @@ use std::{
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use poolgate_pool::AcquireError;
+use poolgate_server::problem;
 use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
 use tracing::{debug, error, warn};
-
-use crate::problem;
 
 /// Seconds after which a client may try again when the database did not answer.
 const RETRY_AFTER_SECONDS: u64 = 1;

@@ -1,6 +1,9 @@
 //! Accepting connections, within bounds, until told to stop.
 //!
-//! hyper is driven directly because `axum::serve` bounds neither heads, nor their time, nor connections.
+//! It drives hyper directly because `axum::serve` bounds neither the heads' size and time nor the connections.
+
+mod connections;
+mod turns;
 
 use std::{convert::Infallible, io, net::SocketAddr, time::Duration};
 
@@ -10,6 +13,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::{GracefulShutdown, Watcher},
 };
+use poolgate_server::settings::ServerSettings;
 use tokio::{
     net::{TcpListener, TcpStream},
     time::{self, Instant},
@@ -18,9 +22,8 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::{
+use self::{
     connections::{Connections, Place},
-    settings::ServerSettings,
     turns::{LastWord, Turn, TurnLimits, TurnStream},
 };
 
@@ -42,8 +45,8 @@ pub enum Served {
     CutOff,
 }
 
-/// Serves `app` until `stop`, then waits up to `server.drain_timeout` for requests to end; the rest of a head has a second. Event streams must end by
-/// themselves at `stop`, or they last until the deadline.
+/// Serves `app` until `stop`, then waits up to `server.drain_timeout` for requests to end. A head that has begun has one
+/// second more to arrive. Event streams must end by themselves at `stop`, or they last until the deadline.
 pub async fn serve(listener: TcpListener, app: Router, settings: &ServerSettings, stop: &CancellationToken) -> Served {
     let connections = Connections::new(settings);
     let graceful = GracefulShutdown::new();
@@ -138,8 +141,8 @@ async fn answer(http: http1::Builder, connection: Connection, app: Router, watch
     }
 }
 
-/// What fits into the system's buffers counts as written, so a client that is gone without a word would be noticed after a
-/// quarter of an hour. Where the system knows no such limit, that is so.
+/// A write into the socket's buffer succeeds even if the peer is gone. Without this limit, which only Linux has, the
+/// server would notice after some 15 minutes.
 fn give_up_on_the_dead(stream: &TcpStream, after: Duration) {
     #[cfg(target_os = "linux")]
     if let Err(error) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(after)) {

@@ -1,9 +1,10 @@
 //! Reading given values as settings, each by itself, so that a message names the one that is wrong.
 
+use poolgate_server::{Settings, settings::mask};
 use serde_json::{Value, json};
 
 use super::{
-    Settings, SettingsError, mask,
+    SettingsError,
     source::{Given, Origin},
 };
 

@@ -11,7 +11,7 @@ use super::setting::Setting;
 use super::transcript::Transcript;
 use crate::tools;
 
-const PURE: [&str; 3] = ["poolgate-types", "poolgate-control", "poolgate-throttle"];
+const PURE: [&str; 4] = ["poolgate-types", "poolgate-control", "poolgate-throttle", "poolgate-front"];
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Nothing calls the module: without these the compiler and the linker would leave nothing of it to look at.

@@ -8,11 +8,8 @@
 //! Every request that a user wants is, in the end, either sent or given up, and each that was sent ends as succeeded,
 //! rejected or failed, except those that the end of the load cuts off: they were sent and have no ending.
 
-pub mod client;
-pub mod events;
-mod feed;
-pub mod http;
 mod recorder;
+mod report;
 mod user;
 
 use std::{
@@ -21,12 +18,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use poolgate_types::{LoadReport, LoadRequest, routes};
+use poolgate_native::HttpClient;
 use tokio::{sync::Semaphore, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 
-use self::{http::HttpClient, recorder::Recorder, user::Plan};
-pub use super::random::Random;
+pub use self::report::{LoadReport, LoadRequest, LoadState};
+use self::{recorder::Recorder, user::Plan};
+use super::{Random, routes};
 
 /// Requests of all users together that may be without an answer.
 const MAX_OUTSTANDING: usize = 4_096;
@@ -154,9 +152,8 @@ fn check(request: &LoadRequest) -> Result<(), InvalidLoad> {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use ::http::StatusCode;
     use axum::{Router, routing::get};
-    use poolgate_types::LoadState;
+    use http::StatusCode;
 
     use super::*;
 

@@ -1,35 +1,32 @@
-//! The demo's load driver: native users over loopback HTTP.
+//! What a load is asked for and what it reports: the documents of `/api/v1/lab/load`.
 
+use poolgate_types::Percentiles;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Starts native users that call the gated `lab/hold` route.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[cfg_attr(
-    feature = "openapi",
-    schema(example = json!({ "users": 1, "requests_per_second": 1.0, "hold_ms": 10, "poolgate": true, "seconds": 1 }))
-)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "users": 1, "requests_per_second": 1.0, "hold_ms": 10, "poolgate": true, "seconds": 1 }))]
 #[serde(deny_unknown_fields)]
 pub struct LoadRequest {
     /// How many users, 1 to 2,000.
-    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 2000))]
+    #[schema(minimum = 1, maximum = 2000)]
     pub users: u32,
     /// What all of them together want to send, requests a second, 0.1 to 10,000.
-    #[cfg_attr(feature = "openapi", schema(minimum = 0.1, maximum = 10000))]
+    #[schema(minimum = 0.1, maximum = 10000)]
     pub requests_per_second: f64,
     /// How long each request holds a connection, 0 to 10,000 ms.
-    #[cfg_attr(feature = "openapi", schema(maximum = 10000))]
+    #[schema(maximum = 10000)]
     pub hold_ms: u32,
     /// Whether each user runs the throttle engine, or sends whatever it wants.
     pub poolgate: bool,
     /// How long the load runs, 1 to 600 seconds.
-    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 600))]
+    #[schema(minimum = 1, maximum = 600)]
     pub seconds: u32,
 }
 
 /// What the load driver sees.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LoadReport {
     /// Whether a load is running.
     pub state: LoadState,
@@ -57,7 +54,7 @@ pub struct LoadReport {
     /// Requests a second that succeeded over the last 5 seconds.
     pub goodput_per_second: f64,
     /// Latency of the successes of the last 5 seconds, from the moment the user wanted to send, in milliseconds.
-    pub latency_ms: crate::Percentiles,
+    pub latency_ms: Percentiles,
 }
 
 impl LoadReport {
@@ -66,8 +63,7 @@ impl LoadReport {
 }
 
 /// Whether a load is running.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LoadState {
     /// None was started yet.
