@@ -3,7 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use poolgate_server::{Settings, settings::Overrides};
+use poolgate::settings::{Overrides, advice, load, to_toml};
+use poolgate_server::Settings;
 
 fuzz_target!(|values: Vec<(u16, String)>| {
     let keys = keys();
@@ -11,15 +12,15 @@ fuzz_target!(|values: Vec<(u16, String)>| {
         let key = &keys[usize::from(key) % keys.len()];
         (format!("POOLGATE_{}", key.to_uppercase().replace('.', "__")), value)
     });
-    if let Ok(settings) = Settings::load(None, variables, &Overrides::default()) {
+    if let Ok(settings) = load(None, variables, &Overrides::default()) {
         assert_eq!(settings.check(), Ok(()));
-        let _ = (settings.to_toml(), settings.advice());
+        let _ = (to_toml(&settings), advice(&settings));
     }
 });
 
 /// All settings: `pool.size`.
 fn keys() -> Vec<String> {
-    let defaults = Settings::default().to_toml();
+    let defaults = to_toml(&Settings::default());
     let mut section = String::new();
     let mut keys = Vec::new();
     for line in defaults.lines() {

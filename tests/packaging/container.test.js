@@ -26,7 +26,7 @@ test("the commands that build the image exist", async () => {
   const help = await run("cargo", ["xtask", "page", "--help"]);
   assert.match(build, /cargo xtask page --release/);
   assert.match(help, /--release/);
-  assert.match(build, /cargo build --locked --release --package poolgate-server --bin poolgate/);
+  assert.match(build, /cargo build --locked --release --package poolgate --bin poolgate/);
 });
 
 test("the image starts its binary, runs as nobody and stops on SIGTERM", async () => {

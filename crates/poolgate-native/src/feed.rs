@@ -1,4 +1,4 @@
-//! Keeps one user informed about the config over an event stream of its own, as in a browser.
+//! Keeps one client informed about the config, on an event stream of its own.
 
 use std::time::Duration;
 
@@ -8,8 +8,7 @@ use poolgate_throttle::News;
 use poolgate_types::{Bye, routes};
 use tokio::{sync::mpsc, time};
 
-use super::{
-    Random,
+use crate::{
     events::{Event, EventReader},
     http::HttpClient,
 };
@@ -25,13 +24,13 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Reconnect window until the server has stated another one.
 const RETURN_WITHIN: Duration = Duration::from_secs(3);
 
-/// Capacity for news that the user has not processed; the stream waits while it is full.
+/// News that the client has not yet taken in. The stream waits while it is full.
 pub(super) const BACKLOG: usize = 8;
 
-/// Follows the event stream as client `id` and passes on its news, until the user is gone or the server turns out to
-/// have no such route. A broken stream is opened again.
-pub(super) async fn follow(http: HttpClient, id: u64, mut random: Random, news: mpsc::Sender<News>) {
-    let path = format!("{}?client={id:016x}", routes::EVENTS);
+/// Follows the event stream under a random id and passes on what it says, until the client is gone or the server turns
+/// out to have no such route. A stream that ends or cannot be opened is opened again.
+pub(super) async fn follow(http: HttpClient, mut random: fastrand::Rng, news: mpsc::Sender<News>) {
+    let path = format!("{}?client={:016x}", routes::EVENTS, random.u64(..));
     let mut within = RETURN_WITHIN;
     loop {
         let end = match time::timeout(OPENING, http.stream(&path)).await {
@@ -51,7 +50,7 @@ pub(super) async fn follow(http: HttpClient, id: u64, mut random: Random, news: 
         if heard.is_err() {
             return;
         }
-        time::sleep(RETRY + within.mul_f64(random.unit())).await;
+        time::sleep(RETRY + within.mul_f64(random.f64())).await;
     }
 }
 

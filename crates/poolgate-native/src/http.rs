@@ -1,4 +1,4 @@
-//! A user's HTTP client: real requests over loopback on keep-alive connections.
+//! The HTTP client: requests to one server, on connections that are kept alive.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -12,9 +12,10 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use poolgate_types::{CONFIG_HEADER, ConfigHeader, ThrottlingConfig, routes};
+use poolgate_front::Head;
+use poolgate_types::{ThrottlingConfig, routes};
 
-/// Maximum size of an answer to a user's request.
+/// The longest body that is read, in bytes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// Shorter than servers keep idle connections, so that a request rarely meets a closing one.
@@ -27,15 +28,13 @@ pub struct HttpClient {
     authority: String,
 }
 
-/// The head of an answer; its body has been read to the end.
+/// An answer, its body read to the end.
 #[derive(Debug)]
 pub struct Answer {
     /// The status code.
     pub status: StatusCode,
-    /// The config in force according to the gate's header.
-    pub config: Option<ConfigHeader>,
-    /// `Retry-After`.
-    pub retry_after: Option<Duration>,
+    /// The head, as far as a client learns from it.
+    pub head: Head,
     /// The body, at most 64 KiB.
     pub body: Bytes,
 }
@@ -96,10 +95,7 @@ impl HttpClient {
             let body = Limited::new(body, MAX_BODY_BYTES).collect().await.map_err(|_| NoAnswer::NoContact)?;
             Ok(Answer {
                 status: head.status,
-                config: header_text(&head.headers, CONFIG_HEADER).and_then(|text| text.parse().ok()),
-                retry_after: header_text(&head.headers, header::RETRY_AFTER.as_str())
-                    .and_then(|text| text.parse().ok())
-                    .map(Duration::from_secs),
+                head: Head::read(head.status.as_u16(), |name| header_text(&head.headers, name)),
                 body: body.to_bytes(),
             })
         };

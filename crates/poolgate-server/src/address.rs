@@ -1,6 +1,6 @@
-//! Addresses: the sender of a request, and how to reach a server.
+//! Who sent a request, as far as addresses tell.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use axum::extract::ConnectInfo;
 use http::{Extensions, HeaderMap, HeaderName, header};
@@ -9,12 +9,14 @@ use crate::settings::Network;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The addresses of one household or host: an IPv4 address, or the /64 from which IPv6 hosts choose theirs.
+/// The addresses of one household or host: an IPv4 address, or the /64 that IPv6 hosts choose their addresses from. Limits
+/// for each address count by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct AddressKey(IpAddr);
+pub struct AddressKey(IpAddr);
 
 impl AddressKey {
-    pub(crate) fn new(address: IpAddr) -> Self {
+    /// The key of this address. An IPv4 address mapped into IPv6 counts as the IPv4 address.
+    pub fn new(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V4(address) => IpAddr::V4(address),
             IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
@@ -42,17 +44,7 @@ impl Sender {
     }
 }
 
-/// How to reach a server bound to this address: a server on all addresses by loopback.
-pub(crate) fn reachable(bound: SocketAddr) -> SocketAddr {
-    let ip = match bound.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, bound.port())
-}
-
-/// Whether a peer is trusted to name the sender.
+/// Whether a peer may say who sent a request.
 pub(crate) fn is_trusted(peer: IpAddr, trusted: &[Network]) -> bool {
     trusted.iter().any(|network| network.contains(peer))
 }
@@ -268,13 +260,5 @@ mod tests {
         assert_eq!(key("2001:db8:0:1::1"), key("2001:db8:0:1:ffff::2"));
         assert_ne!(key("2001:db8:0:1::1"), key("2001:db8:0:2::1"));
         assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
-    }
-
-    #[test]
-    fn a_server_on_all_addresses_is_reached_by_loopback() {
-        let at = |text: &str| reachable(text.parse().expect("an address")).to_string();
-        assert_eq!(at("0.0.0.0:8000"), "127.0.0.1:8000");
-        assert_eq!(at("[::]:8000"), "[::1]:8000");
-        assert_eq!(at("127.0.0.2:80"), "127.0.0.2:80");
     }
 }

@@ -55,40 +55,33 @@
 //!
 //! # A server of its own
 //!
-//! [`app`] puts around all routes what a server needs (bounds, checks of host and site, problem documents); [`serve()`]
-//! accepts connections within bounds and ends in order; [`Cli`] is the `poolgate` program, with its [`demo`] and the
-//! operations [`page`].
+//! [`app`] puts around all routes what a server needs: bounds, checks of host and site, [problem] documents. The `poolgate`
+//! program serves it, with settings from a file, the environment and flags, the operations page and a demo.
 
 mod address;
-mod cli;
 mod clients;
-mod connections;
-pub mod demo;
 pub mod gate;
 mod http;
 mod latency;
 mod monitor;
 mod observer;
-pub mod page;
 mod poolgate;
-mod problem;
+pub mod problem;
 mod proxies;
 mod readiness;
-mod serve;
 pub mod settings;
 mod shared;
-pub mod telemetry;
-mod turns;
+mod telemetry;
 mod watched;
 
 pub use self::{
-    cli::Cli,
-    http::app,
+    address::AddressKey,
+    http::{GATED_TAG, app},
     observer::PoolObserver,
     poolgate::{Builder, Poolgate},
     readiness::{Readiness, StartUpWork},
-    serve::{Served, serve},
     settings::Settings,
+    telemetry::MetricsRenderer,
     watched::{
         ApartConnection, BlindSpot, BoxError, Demand, Figures, PgBouncer, PostgresServer, SupportedDatabase, Traffic,
         Upkeep, WatchedPool,

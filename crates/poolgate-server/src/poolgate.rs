@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use poolgate_control::{self as control, Controller};
 use poolgate_pool::Drained;
 use poolgate_types::{Backend, ConfigVersion, Status, ThrottlingConfig};
+use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -42,14 +43,22 @@ pub struct Builder {
     settings: Settings,
     observer: Option<PoolObserver>,
     backend: Option<Backend>,
-    metrics: Option<MetricsRenderer>,
+    metrics: Option<Arc<dyn MetricsRenderer>>,
+    openapi: Value,
 }
 
 impl Poolgate {
     /// Begins to describe a Poolgate for this pool.
     pub fn builder(pool: impl WatchedPool) -> Builder {
         let backend = pool.backend();
-        Builder { pool: Arc::new(pool), settings: Settings::default(), observer: None, backend, metrics: None }
+        Builder {
+            pool: Arc::new(pool),
+            settings: Settings::default(),
+            observer: None,
+            backend,
+            metrics: None,
+            openapi: Value::Null,
+        }
     }
 
     /// The gate, as a layer for the routes that use the database. All its clones share the same permits.
@@ -110,8 +119,7 @@ impl Poolgate {
 }
 
 impl Builder {
-    /// Sets the settings; [`Settings::default`] otherwise. They are taken as they are: [`Settings::load`] and
-    /// [`Settings::check`] refuse what is not possible.
+    /// Sets the settings. Default: [`Settings::default`]. They are not checked here: call [`Settings::check`] first.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
         self
@@ -131,9 +139,17 @@ impl Builder {
         self
     }
 
-    /// What `/metrics` answers with; 404 otherwise.
-    pub fn metrics(mut self, renderer: MetricsRenderer) -> Self {
-        self.metrics = Some(renderer);
+    /// Sets what renders the metrics for `/metrics`. Without it the route answers 404.
+    pub fn metrics(mut self, renderer: impl MetricsRenderer) -> Self {
+        self.metrics = Some(Arc::new(renderer));
+        self
+    }
+
+    /// Adds the `paths` and `components` of the app's own OpenAPI document to that of `/api/v1/openapi.json`. Operations with
+    /// the tag [`GATED_TAG`](crate::GATED_TAG) get the gate's answers, and each operation the failures that
+    /// [`app`](crate::app) answers.
+    pub fn openapi(mut self, document: Value) -> Self {
+        self.openapi = document;
         self
     }
 
@@ -166,6 +182,7 @@ impl Builder {
             streams: Arc::new(Semaphore::new(events.max_streams as usize)),
             readiness: Readiness::default(),
             metrics: self.metrics,
+            openapi: http::ApiDocument::new(self.openapi),
             closing: closing.clone(),
             started: Instant::now(),
             started_at,

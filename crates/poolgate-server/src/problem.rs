@@ -7,8 +7,8 @@ use axum::{
 use http::{HeaderValue, StatusCode, header};
 use poolgate_types::{Problem, codes};
 
-/// A problem. `code` identifies its kind, `title` names the kind, and `detail` says what happened and what to do.
-pub(crate) fn response(status: StatusCode, code: &str, title: &str, detail: impl Into<String>) -> Response {
+/// A problem of a kind that its code names; the title says the kind in words, the detail what happened and what to do.
+pub fn response(status: StatusCode, code: &str, title: &str, detail: impl Into<String>) -> Response {
     document(
         status,
         &Problem {
@@ -22,7 +22,7 @@ pub(crate) fn response(status: StatusCode, code: &str, title: &str, detail: impl
 }
 
 /// The database cannot be used now: 503.
-pub(crate) fn unavailable(detail: impl Into<String>) -> Response {
+pub fn unavailable(detail: impl Into<String>) -> Response {
     document(StatusCode::SERVICE_UNAVAILABLE, &unavailable_problem(detail))
 }
 
@@ -37,13 +37,13 @@ pub(crate) fn unavailable_problem(detail: impl Into<String>) -> Problem {
     }
 }
 
-/// No route or file has this path: 404.
-pub(crate) fn not_found(path: &str) -> Response {
-    response(StatusCode::NOT_FOUND, "not_found", "Not found", format!("{path} does not exist."))
+/// There is nothing at this path: 404.
+pub fn not_found(path: &str) -> Response {
+    response(StatusCode::NOT_FOUND, "not_found", "Not found", format!("There is nothing at {path}."))
 }
 
-/// The path does not support this method: 405. `allow` lists the supported ones.
-pub(crate) fn method_not_allowed(allow: &'static str) -> Response {
+/// The path exists, but not for this method: 405. `allow` lists those that it has.
+pub fn method_not_allowed(allow: &'static str) -> Response {
     let mut response = response(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
@@ -60,7 +60,7 @@ pub(crate) fn too_many(code: &str, detail: impl Into<String>, retry_after_second
 }
 
 /// Adds `Retry-After`, at least one second.
-pub(crate) fn with_retry_after(mut response: Response, seconds: u64) -> Response {
+pub fn with_retry_after(mut response: Response, seconds: u64) -> Response {
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
     response
 }

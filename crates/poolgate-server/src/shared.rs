@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clients::Registry,
     gate::Core,
-    http::{ConnectionTest, Guesses},
+    http::{ApiDocument, ConnectionTest, Guesses},
     monitor::{ConfigDocument, StatusDocument, cleanup::Cleaner, contact::ContactWatch, server_room::ServerRoom},
     observer::PoolObserver,
     readiness::Readiness,
@@ -44,7 +44,8 @@ pub(crate) struct Shared {
     /// A permit for each event stream that may be open.
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) readiness: Readiness,
-    pub(crate) metrics: Option<MetricsRenderer>,
+    pub(crate) metrics: Option<Arc<dyn MetricsRenderer>>,
+    pub(crate) openapi: ApiDocument,
     /// Cancelled when the shutdown begins.
     pub(crate) closing: CancellationToken,
     pub(crate) started: Instant,

@@ -19,7 +19,6 @@
 mod cleanup;
 mod config;
 mod header;
-mod lab;
 mod labels;
 mod problem;
 pub mod routes;
@@ -29,7 +28,6 @@ mod stream;
 pub use cleanup::{CleanupReport, CleanupTrigger};
 pub use config::{ConfigVersion, Range, SixFields, ThrottlingConfig};
 pub use header::{CONFIG_HEADER, ConfigHeader, InvalidHeader};
-pub use lab::{LoadReport, LoadRequest, LoadState};
 pub use labels::{Backend, CircuitState, Health, Level, Reason, Severity};
 pub use problem::{Problem, codes};
 pub use status::{Alert, AlertKind, Clients, Forecast, GateStatus, Percentiles, Performance, Ping, PoolStatus, Status};

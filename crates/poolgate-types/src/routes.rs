@@ -22,9 +22,3 @@ pub const READYZ: &str = "/readyz";
 pub const METRICS: &str = "/metrics";
 /// The OpenAPI document.
 pub const OPENAPI: &str = "/api/v1/openapi.json";
-/// Demo mode: the sample app.
-pub const SHOP_PREFIX: &str = "/api/v1/shop";
-/// Demo mode: holds one connection for a given time.
-pub const LAB_HOLD: &str = "/api/v1/lab/hold";
-/// Demo mode: starts native users over loopback HTTP.
-pub const LAB_LOAD: &str = "/api/v1/lab/load";

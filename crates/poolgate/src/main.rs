@@ -1,8 +1,8 @@
-//! The `poolgate` server.
+//! The `poolgate` program.
 
 use std::process::ExitCode;
 
-use poolgate_server::{Cli, telemetry};
+use poolgate::{Cli, telemetry};
 
 #[tokio::main]
 async fn main() -> ExitCode {

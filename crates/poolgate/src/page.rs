@@ -16,8 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-
-use crate::problem;
+use poolgate_server::problem;
 
 /// The page may run its own scripts, styles and wasm, and connect to its own server.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \

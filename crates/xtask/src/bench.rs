@@ -61,7 +61,7 @@ enum Bench {
 pub(crate) fn run(project: &Project, options: &Options) -> Result<()> {
     match &options.bench {
         Bench::BeforeAfter { arguments } => before_after(project, arguments),
-        Bench::Gate => bench(project, "poolgate-server", "gate"),
+        Bench::Gate => bench(project, "poolgate", "gate"),
         Bench::Client { arguments } => client(project, arguments),
         Bench::Pool { arguments } => pool(project, arguments),
         Bench::Instructions => pool_instructions(project),
@@ -103,7 +103,7 @@ fn pool_instructions(project: &Project) -> Result<()> {
 
 /// Memory and CPU time are those of a release build.
 fn streams(project: &Project, arguments: &[String]) -> Result<()> {
-    process::run(project.cargo().args(["build", "--quiet", "--release", "--package", "poolgate-server"]))?;
+    process::run(project.cargo().args(["build", "--quiet", "--release", "--package", "poolgate"]))?;
     let server = project.target.join("release").join(format!("poolgate{}", std::env::consts::EXE_SUFFIX));
     let mut bench = project.cargo();
     bench.args(["run", "--quiet", "--release", "--package", "poolgate-e2e", "--bin", "streams", "--"]);

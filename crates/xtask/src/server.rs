@@ -25,7 +25,7 @@ const STOP: Duration = Duration::from_secs(20);
 /// Builds the binary in the development profile, which the tests use too.
 pub(crate) fn build(project: &Project) -> Result<PathBuf> {
     step("Building the server", || {
-        process::run(project.cargo().args(["build", "--package", "poolgate-server", "--bin", "poolgate"]))?;
+        process::run(project.cargo().args(["build", "--package", "poolgate", "--bin", "poolgate"]))?;
         Ok(binary(project))
     })
 }

@@ -1,33 +1,54 @@
 //! Checks which crate may depend on which (ARCHITECTURE.md), by `cargo metadata` without dev-dependencies.
 //!
-//! The arrows point to the left: `types` ← `control`, `throttle`; the pool knows none of them; the server knows all four
-//! (its demo runs native clients on the throttle engine); the client knows types and throttle; the simulator knows the
-//! pure ones.
+//! The arrows point to the left: `types` ← `control`, `throttle`; the pool depends on none of them. The server depends on
+//! types, control and pool; front, native and client on types and throttle; the simulator on the pure crates; the program
+//! on server and native.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use serde_json::Value;
 
-/// The crates of this workspace and their allowed dependencies among each other.
-const OURS: [(&str, &[&str]); 7] = [
+/// Each crate of ours and which others of ours it may depend on.
+const OURS: [(&str, &[&str]); 10] = [
     ("poolgate-types", &[]),
     ("poolgate-control", &["poolgate-types"]),
     ("poolgate-throttle", &["poolgate-types"]),
     ("poolgate-pool", &[]),
-    ("poolgate-server", &["poolgate-types", "poolgate-control", "poolgate-throttle", "poolgate-pool"]),
+    ("poolgate-server", &["poolgate-types", "poolgate-control", "poolgate-pool"]),
+    ("poolgate-front", &["poolgate-types", "poolgate-throttle"]),
+    ("poolgate-native", &["poolgate-types", "poolgate-throttle", "poolgate-front"]),
+    ("poolgate", &["poolgate-types", "poolgate-pool", "poolgate-server", "poolgate-native"]),
     ("poolgate-client", &["poolgate-types", "poolgate-throttle"]),
     ("poolgate-sim", &["poolgate-types", "poolgate-control", "poolgate-throttle"]),
 ];
 
-/// What the pure crates may use besides types: nothing with a clock, a thread or a socket.
-const PURE: [(&str, &[&str]); 3] =
-    [("poolgate-types", &["serde", "utoipa"]), ("poolgate-control", &["serde"]), ("poolgate-throttle", &["serde"])];
+/// What the pure crates may use besides types: nothing that has a clock, a thread or a socket.
+const PURE: [(&str, &[&str]); 4] = [
+    ("poolgate-types", &["serde", "utoipa"]),
+    ("poolgate-control", &["serde"]),
+    ("poolgate-throttle", &["serde"]),
+    ("poolgate-front", &["serde_json"]),
+];
+
+/// What apps that embed the library do not compile.
+const OF_THE_PROGRAM: [&str; 10] = [
+    "anyhow",
+    "clap",
+    "config",
+    "metrics-exporter-prometheus",
+    "rust-embed",
+    "rustix",
+    "socket2",
+    "tokio-io-timeout",
+    "toml",
+    "tracing-subscriber",
+];
 
 /// Libraries that only certain crates may use, with those crates.
 const RESERVED: [(&str, &[&str]); 7] = [
-    ("sqlx", &["poolgate-pool", "poolgate-server"]),
-    ("axum", &["poolgate-server"]),
+    ("sqlx", &["poolgate-pool", "poolgate-server", "poolgate"]),
+    ("axum", &["poolgate-server", "poolgate"]),
     ("wasm-bindgen", &["poolgate-client"]),
     ("wasm-bindgen-futures", &["poolgate-client"]),
     ("js-sys", &["poolgate-client"]),
@@ -46,8 +67,8 @@ fn the_dependency_rule_holds() {
 #[test]
 fn every_crate_of_the_workspace_has_a_rule() {
     let ruled: BTreeSet<_> = OURS.iter().map(|(package, _)| (*package).to_owned()).collect();
-    let mut found: BTreeSet<_> = workspace().into_keys().filter(|name| name.starts_with("poolgate-")).collect();
-    // Test packages may depend on anything, but only test packages may depend on them.
+    let mut found: BTreeSet<_> = workspace().into_keys().filter(|name| is_ours(name)).collect();
+    // Packages of tests may depend on anything, and nothing but tests on them.
     found.retain(|name| !is_for_tests(name));
     assert_eq!(found, ruled);
 }
@@ -59,12 +80,15 @@ fn a_violation_is_found() {
     broken.insert("poolgate-throttle".into(), manifest(&["poolgate-types", "tokio"]));
     broken.insert("poolgate-client".into(), manifest(&["poolgate-pool", "wasm-bindgen"]));
     broken.insert("poolgate-control".into(), manifest(&["sqlx", "poolgate-e2e"]));
+    broken.insert("poolgate-server".into(), manifest(&["clap", "poolgate"]));
     let seen = violations(&broken).join("\n");
     for expected in [
         "poolgate-throttle is pure and may not use tokio",
         "poolgate-client may not depend on poolgate-pool",
         "poolgate-control may not use sqlx",
         "poolgate-control may not depend on poolgate-e2e",
+        "poolgate-server may not depend on poolgate",
+        "clap is for the program and not for poolgate-server",
     ] {
         assert!(seen.contains(expected), "{expected} is missing in:\n{seen}");
     }
@@ -73,16 +97,19 @@ fn a_violation_is_found() {
 fn violations(workspace: &Manifests) -> Vec<String> {
     let mut broken = Vec::new();
     for (package, allowed) in OURS {
-        let ours = workspace[package].iter().filter(|name| name.starts_with("poolgate-"));
+        let ours = workspace[package].iter().filter(|name| is_ours(name));
         for other in ours.filter(|name| !allowed.contains(&name.as_str())) {
             broken.push(format!("{package} may not depend on {other}"));
         }
     }
     for (package, allowed) in PURE {
-        let others = workspace[package].iter().filter(|name| !name.starts_with("poolgate-"));
+        let others = workspace[package].iter().filter(|name| !is_ours(name));
         for other in others.filter(|name| !allowed.contains(&name.as_str())) {
             broken.push(format!("{package} is pure and may not use {other}"));
         }
+    }
+    for library in OF_THE_PROGRAM.iter().filter(|library| workspace["poolgate-server"].contains(**library)) {
+        broken.push(format!("{library} is for the program and not for poolgate-server"));
     }
     for (library, allowed) in RESERVED {
         let users = workspace.iter().filter(|(_, uses)| uses.contains(library)).map(|(package, _)| package);
@@ -91,6 +118,10 @@ fn violations(workspace: &Manifests) -> Vec<String> {
         }
     }
     broken
+}
+
+fn is_ours(package: &str) -> bool {
+    package == "poolgate" || package.starts_with("poolgate-")
 }
 
 fn is_for_tests(package: &str) -> bool {

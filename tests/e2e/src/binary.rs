@@ -34,7 +34,7 @@ fn build() -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
-        .args(["build", "--package", "poolgate-server", "--bin", "poolgate"])
+        .args(["build", "--package", "poolgate", "--bin", "poolgate"])
         .arg("--message-format=json-render-diagnostics")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::null())

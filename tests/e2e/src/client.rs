@@ -11,7 +11,7 @@ use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::{client::legacy, client::legacy::connect::HttpConnector, rt::TokioExecutor};
-use poolgate_server::demo::load::events::{Event, EventReader};
+use poolgate_native::{Event, EventReader};
 use poolgate_types::Problem;
 use serde::de::DeserializeOwned;
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use poolgate_server::demo::load::http::{Answer, NoAnswer};
+use poolgate_native::{Answer, NoAnswer};
 use serde::Serialize;
 use serde_json::{Value, json};
 

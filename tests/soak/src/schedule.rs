@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use poolgate_server::demo::load::Random;
+use poolgate::demo::Random;
 use serde::Serialize;
 
 /// How the program reaches its database.

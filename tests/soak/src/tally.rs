@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use poolgate_server::demo::load::http::{Answer, NoAnswer};
+use poolgate_native::{Answer, NoAnswer};
 use serde::{Serialize, Serializer};
 
 /// Seconds that are kept: three hours.

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use poolgate_server::demo::load::http::HttpClient;
+use poolgate_native::HttpClient;
 use poolgate_types::{Status, routes};
 use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval_at};

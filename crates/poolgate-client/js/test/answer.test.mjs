@@ -3,13 +3,21 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { load } from "./support.mjs";
+import { fixture, load } from "./support.mjs";
 
-const { retryAfterOf, wishesOf } = await load("answer.js");
+const { isTheGates, problemOf, retryAfterOf, wishesOf } = await load("answer.js");
 
 /** @param {Record<string, string>} headers */
 const answer = (headers, status = 503) => ({ status, headers: new Headers(headers) });
 const after = (/** @type {string} */ text, headers = {}) => retryAfterOf(answer({ "retry-after": text, ...headers }));
+
+test("the gate's rejections are told from those of others", async () => {
+  for (const { name, status, headers, body, by_the_gate } of JSON.parse(fixture("rejections.json"))) {
+    const text = typeof body === "string" ? body : JSON.stringify(body);
+    const problem = await problemOf(new Response(text, { status, headers }));
+    assert.equal(isTheGates(problem), by_the_gate, name);
+  }
+});
 
 test("seconds, also in fractions, and the first of several", () => {
   for (const [text, wait] of /** @type {const} */ ([

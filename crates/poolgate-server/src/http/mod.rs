@@ -20,8 +20,8 @@ use axum::{
 };
 use poolgate_types::routes as paths;
 
-pub use self::app::app;
-pub(crate) use self::{connection_test::ConnectionTest, guesses::Guesses};
+pub use self::{app::app, openapi::GATED_TAG};
+pub(crate) use self::{connection_test::ConnectionTest, guesses::Guesses, openapi::ApiDocument};
 use crate::{Poolgate, problem};
 
 /// The health routes with their protection: cross-site requests are refused, allowed origins may read.

@@ -9,8 +9,8 @@ use poolgate_types::Backend;
 
 use super::scheme;
 
-/// Replaces hidden text.
-pub(crate) const HIDDEN: &str = "********";
+/// What is shown instead of what is hidden.
+pub const HIDDEN: &str = "********";
 
 /// Maximum length of a value that a message repeats.
 const LONGEST_WORD: usize = 40;
@@ -75,13 +75,13 @@ fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
 }
 
-/// A value in quotes for a message, if it is a short word, which cannot be a URL.
-pub(crate) fn word(text: &str) -> Option<String> {
+/// A value for a message, in quotes, if it is a short word: such a one is no URL.
+pub fn word(text: &str) -> Option<String> {
     (!text.is_empty() && text.len() <= LONGEST_WORD && is_plain(text)).then(|| format!("`{text}`"))
 }
 
-/// A path for a message, unless it looks like a URL or contains characters of one.
-pub(crate) fn path(path: &std::path::Path) -> String {
+/// A path for a message, unless it looks like a URL or holds what only a URL would.
+pub fn path(path: &std::path::Path) -> String {
     let text = path.to_string_lossy();
     let begins_as_url = text.split_once(':').is_some_and(|(scheme, _)| scheme::is_known(scheme));
     if begins_as_url || text.contains("://") || text.contains('@') {

@@ -1,24 +1,19 @@
-//! The operator's settings and how they are read.
+//! What an operator can set: plain structs with defaults, and [`Settings::check`] for the ranges.
 //!
-//! Later sources override earlier ones: the defaults, a TOML file, the environment, flags. `pool.max_overflow` is
-//! `POOLGATE_POOL__MAX_OVERFLOW` in the environment. An unknown key or an invalid value stops the start with a message
-//! that names the key.
+//! An app changes fields of [`Settings::default`] or reads them with serde. The `poolgate` program reads them from a file,
+//! the environment and flags.
 
-mod advice;
 mod check;
 mod cleanup;
 mod duration;
 mod host;
 mod list;
-mod load;
-pub(crate) mod mask;
+pub mod mask;
 mod network;
 mod origin;
 mod scheme;
 mod secret;
 mod socket;
-mod source;
-mod value;
 mod watch;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -29,7 +24,6 @@ pub use self::{
     check::InvalidValue,
     cleanup::CleanupSettings,
     host::{HostPattern, InvalidHostPattern},
-    load::{Flag, Overrides, Profile, SettingsError},
     network::{InvalidNetwork, Network},
     secret::{DatabaseUrl, Secret},
     watch::{InvalidWatchUrl, WatchSettings, WatchUrl, WatchedKind},

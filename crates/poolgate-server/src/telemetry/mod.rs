@@ -1,8 +1,6 @@
-//! Logs and metrics.
+//! What the library records through the `metrics` facade, and how a program hands in what renders it.
 
-pub(crate) mod descriptors;
-pub(crate) mod logs;
 pub(crate) mod names;
-pub(crate) mod prometheus;
+mod renderer;
 
-pub use self::{logs::init as init_logs, prometheus::MetricsRenderer};
+pub use self::renderer::MetricsRenderer;

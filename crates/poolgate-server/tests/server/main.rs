@@ -1,20 +1,14 @@
-//! The server for its users: over HTTP and as a process.
+//! The server as its users meet it: over HTTP.
 
+mod admin;
 mod cleanup;
-#[cfg(unix)]
-mod cli;
-mod crowds;
 mod harness;
 mod health;
 mod ladder;
-mod malformed;
 mod other_sites;
 mod postgres;
 mod proxies;
 mod recovery;
 mod routes;
-#[cfg(unix)]
-mod secrets;
 mod sizing;
-mod slow;
 mod stream;

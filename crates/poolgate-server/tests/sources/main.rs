@@ -5,4 +5,3 @@ mod harness;
 mod overload;
 mod pgbouncer;
 mod postgres;
-mod program;

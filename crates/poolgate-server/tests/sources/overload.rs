@@ -13,16 +13,9 @@ use std::{
 use crate::harness::{eventually, options, pooler, postgres};
 use axum::{Router, extract::State, routing::get};
 use http::StatusCode;
+use poolgate_native::{Asked, Client, HttpClient, Request, Settings as ThrottleSettings};
 use poolgate_pool::{Pool, PoolConfig};
-use poolgate_server::{
-    PgBouncer, Poolgate, Settings,
-    demo::load::{
-        Random,
-        client::{Asked, NativeClient},
-        http::HttpClient,
-    },
-};
-use poolgate_throttle::{Request, Settings as ThrottleSettings};
+use poolgate_server::{PgBouncer, Poolgate, Settings};
 use sqlx::{Executor, Postgres, raw_sql};
 use tokio::{net::TcpListener, task::JoinSet, time};
 use tower::ServiceExt;
@@ -61,13 +54,14 @@ impl Seen {
 
 /// A client with this demand per second, until its task is aborted.
 async fn wish(http: HttpClient, seed: u64, seen: Arc<Seen>) {
-    let client = NativeClient::new(http, ThrottleSettings::default(), seed);
-    let mut random = Random::new(seed);
+    let client = Client::new(http, ThrottleSettings::default(), seed);
+    let mut random = fastrand::Rng::with_seed(seed);
     let mut requests = JoinSet::new();
     let wishes = async {
         loop {
-            time::sleep(Duration::from_secs_f64(random.exponential(WISHES))).await;
-            let (client, seen) = (Arc::clone(&client), Arc::clone(&seen));
+            let wait = -(1.0 - random.f64()).ln() / WISHES;
+            time::sleep(Duration::from_secs_f64(wait)).await;
+            let (client, seen) = (client.clone(), Arc::clone(&seen));
             requests.spawn(async move {
                 let request = Request { queue_timeout: Some(Duration::from_secs(1)), ..Request::default() };
                 let ticket = match client.ask(request) {
@@ -79,7 +73,7 @@ async fn wish(http: HttpClient, seed: u64, seen: Arc<Seen>) {
                     Asked::Rejected(_) => return,
                 };
                 let begun = Instant::now();
-                match ticket.get("/work", begun + PATIENCE).await {
+                match client.get(ticket, "/work", begun + PATIENCE).await {
                     Ok(answer) if answer.status.is_success() => {
                         seen.served.fetch_add(1, Relaxed);
                         let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -93,7 +87,7 @@ async fn wish(http: HttpClient, seed: u64, seen: Arc<Seen>) {
             while requests.try_join_next().is_some() {}
         }
     };
-    tokio::join!(client.run(Random::new(!seed)), wishes);
+    tokio::join!(client.run(), wishes);
 }
 
 /// Results of one run, over its last six seconds.

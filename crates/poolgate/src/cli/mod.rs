@@ -4,77 +4,92 @@ mod healthcheck;
 mod run;
 mod shutdown;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{
     Args, Parser, Subcommand,
     error::{ContextKind, ContextValue, ErrorKind},
 };
+use poolgate_server::{
+    Settings,
+    settings::{DatabaseUrl, mask},
+};
 
-use crate::settings::{DatabaseUrl, Flag, Overrides, Profile, Settings, mask};
+use crate::settings::{self, Flag, Overrides, Profile};
 
 /// Where the demo keeps its data unless a database is named.
 const DEMO_DATABASE: &str = "sqlite://poolgate-demo.db";
 
 /// Keep a database at its peak when demand exceeds what its connection pool can serve.
 #[derive(Debug, Parser)]
-#[command(name = "poolgate", version)]
+#[command(name = "poolgate", version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    options: Options,
+    serve: Serve,
 }
 
-#[derive(Clone, Copy, Debug, Default, Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the server (the default).
-    #[default]
-    Serve,
-    /// Ask a running server whether it is ready; for container health checks.
-    Healthcheck,
+    /// Run the server (the default)
+    Serve(Serve),
+    /// Ask a running server whether it is ready; for container health checks
+    Healthcheck(Healthcheck),
 }
 
 #[derive(Debug, Args)]
-struct Options {
-    /// Settings file (TOML).
-    #[arg(long, value_name = "FILE", env = "POOLGATE_CONFIG_FILE", hide_env_values = true, global = true)]
-    config: Option<PathBuf>,
-    /// Address and port to listen on.
-    #[arg(long, value_name = "ADDR:PORT", global = true)]
-    bind: Option<String>,
-    /// Port to listen on, on the loopback address; 0 lets the system choose.
-    #[arg(long, value_name = "N", conflicts_with = "bind", global = true)]
-    port: Option<u16>,
-    /// The database: postgres://… or sqlite://…; DATABASE_URL is read too and keeps the password out of the process
-    /// list.
-    #[arg(long, value_name = "URL", global = true)]
+struct Serve {
+    #[command(flatten)]
+    place: Place,
+    /// The database: postgres://… or sqlite://…; DATABASE_URL is read too, and keeps a password out of the process list
+    #[arg(long, value_name = "URL")]
     database_url: Option<String>,
     /// Watch the database of apps in any language instead of having a pool: pgbouncer://user@host:6432/DATABASE or
-    /// postgres://user@host/DATABASE; POOLGATE_WATCH__URL keeps the password out of the process list.
-    #[arg(long, value_name = "URL", conflicts_with_all = ["database_url", "demo"], global = true)]
+    /// postgres://user@host/DATABASE; POOLGATE_WATCH__URL keeps a password out of the process list
+    #[arg(long, value_name = "URL", conflicts_with_all = ["database_url", "demo"])]
     watch: Option<String>,
-    /// Apply a preset.
-    #[arg(long, global = true)]
+    /// Apply a preset
+    #[arg(long)]
     profile: Option<Profile>,
-    /// Serve the sample app with its own data.
-    #[arg(long, global = true)]
+    /// Serve the sample app with data of its own
+    #[arg(long)]
     demo: bool,
-    /// Serve the operations page from this folder instead of the embedded one.
-    #[arg(long, value_name = "DIR", global = true)]
+    /// Serve the operations page from this folder instead of the embedded one
+    #[arg(long, value_name = "DIR")]
     www: Option<PathBuf>,
-    /// Print the settings with secrets hidden, and exit.
-    #[arg(long, global = true)]
+    /// Print the settings, secrets hidden, and exit
+    #[arg(long)]
     print_config: bool,
-    /// Validate the settings and exit.
-    #[arg(long, conflicts_with = "print_config", global = true)]
+    /// Validate the settings and exit
+    #[arg(long, conflicts_with = "print_config")]
     check_config: bool,
 }
 
+#[derive(Debug, Args)]
+struct Healthcheck {
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Where the settings are, and where the server listens.
+#[derive(Debug, Args)]
+struct Place {
+    /// Settings file (TOML)
+    #[arg(long, value_name = "FILE", env = "POOLGATE_CONFIG_FILE", hide_env_values = true)]
+    config: Option<PathBuf>,
+    /// Address and port of the server
+    #[arg(long, value_name = "ADDR:PORT")]
+    bind: Option<String>,
+    /// Port of the server, at the loopback address; 0 lets the system choose
+    #[arg(long, value_name = "N", conflicts_with = "bind")]
+    port: Option<u16>,
+}
+
 impl Cli {
-    /// Parses the command line. On an error the process exits with a message that repeats only plain words: a URL in
-    /// the wrong place may contain a password.
+    /// Reads the command line. If it is wrong, the process ends with a message. The message repeats plain words only,
+    /// because a URL in the wrong place may hold a password.
     pub fn from_command_line() -> Self {
         Self::try_parse().unwrap_or_else(|mut error| {
             hide_values(&mut error);
@@ -86,47 +101,42 @@ impl Cli {
     ///
     /// # Errors
     ///
-    /// The error that stopped it; its text says what to do.
+    /// What stopped it, and what to do about it.
     pub async fn run(self) -> anyhow::Result<()> {
-        let settings = self.options.settings()?;
-        if self.options.print_config {
-            print!("{}", settings.to_toml());
+        match self.command {
+            None => self.serve.run().await,
+            Some(Command::Serve(serve)) => serve.run().await,
+            Some(Command::Healthcheck(Healthcheck { place })) => {
+                let overrides = Overrides { profile: None, flags: place.flags() };
+                healthcheck::ask(load(place.config.as_deref(), &overrides)?.server.bind).await
+            }
+        }
+    }
+}
+
+impl Serve {
+    async fn run(self) -> anyhow::Result<()> {
+        let settings = self.settings()?;
+        if self.print_config {
+            print!("{}", settings::to_toml(&settings));
             return Ok(());
         }
-        if self.options.check_config {
-            let advice = settings.advice();
-            println!("{}", if advice.is_empty() { "The settings are valid." } else { "The settings are valid, but:" });
+        if self.check_config {
+            let advice = settings::advice(&settings);
+            println!(
+                "{}",
+                if advice.is_empty() { "The settings are fine." } else { "The settings are possible, but:" }
+            );
             for advice in advice {
                 println!("- {advice}");
             }
             return Ok(());
         }
-        match self.command.unwrap_or_default() {
-            Command::Serve => run::serve(settings).await,
-            Command::Healthcheck => healthcheck::ask(settings.server.bind).await,
-        }
+        run::serve(settings).await
     }
-}
 
-fn hide_values(error: &mut clap::Error) {
-    let mut given = vec![ContextKind::InvalidValue, ContextKind::InvalidSubcommand];
-    if error.kind() == ErrorKind::UnknownArgument {
-        given.push(ContextKind::InvalidArg);
-    }
-    for kind in given {
-        if matches!(error.get(kind), Some(ContextValue::String(text)) if mask::word(text).is_none()) {
-            error.insert(kind, ContextValue::String(mask::HIDDEN.to_owned()));
-        }
-    }
-}
-
-impl Options {
     fn settings(&self) -> anyhow::Result<Settings> {
-        // Variables that are not Unicode belong to other programs.
-        let environment =
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let environment = environment.filter(|(name, _)| name != "POOLGATE_CONFIG_FILE");
-        let mut settings = Settings::load(self.config.as_deref(), environment, &self.overrides()?)?;
+        let mut settings = load(self.place.config.as_deref(), &self.overrides()?)?;
         if settings.demo.enabled && settings.database.url.is_none() {
             settings.database.url = Some(DatabaseUrl::new(DEMO_DATABASE)?);
         }
@@ -134,14 +144,8 @@ impl Options {
     }
 
     fn overrides(&self) -> anyhow::Result<Overrides> {
-        let mut flags = Vec::new();
+        let mut flags = self.place.flags();
         let mut set = |name, key, value: &str| flags.push(Flag { name, key, value: value.to_owned() });
-        if let Some(bind) = &self.bind {
-            set("--bind", "server.bind", bind);
-        }
-        if let Some(port) = self.port {
-            set("--port", "server.bind", &format!("127.0.0.1:{port}"));
-        }
         if let Some(url) = &self.database_url {
             set("--database-url", "database.url", url);
         }
@@ -156,5 +160,79 @@ impl Options {
             set("--www", "server.www", www);
         }
         Ok(Overrides { profile: self.profile, flags })
+    }
+}
+
+impl Place {
+    fn flags(&self) -> Vec<Flag> {
+        let bind = self.bind.as_ref().map(|bind| ("--bind", bind.clone()));
+        let port = self.port.map(|port| ("--port", format!("127.0.0.1:{port}")));
+        let flags = [bind, port].into_iter().flatten();
+        flags.map(|(name, value)| Flag { name, key: "server.bind", value }).collect()
+    }
+}
+
+/// The settings from the file, this process's environment, and flags.
+fn load(file: Option<&Path>, overrides: &Overrides) -> anyhow::Result<Settings> {
+    // A variable that is not Unicode is none of ours.
+    let environment =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let environment = environment.filter(|(name, _)| name != "POOLGATE_CONFIG_FILE");
+    Ok(settings::load(file, environment, overrides)?)
+}
+
+fn hide_values(error: &mut clap::Error) {
+    let mut given = vec![ContextKind::InvalidValue, ContextKind::InvalidSubcommand];
+    if error.kind() == ErrorKind::UnknownArgument {
+        given.push(ContextKind::InvalidArg);
+    }
+    for kind in given {
+        if matches!(error.get(kind), Some(ContextValue::String(text)) if mask::word(text).is_none()) {
+            error.insert(kind, ContextValue::String(mask::HIDDEN.to_owned()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, error::ErrorKind};
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_command_it_serves() {
+        for line in ["poolgate --demo --port 0", "poolgate serve --demo --port 0"] {
+            let cli = parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+            let serve = match cli.command {
+                None => cli.serve,
+                Some(Command::Serve(serve)) => serve,
+                Some(Command::Healthcheck(_)) => panic!("{line}"),
+            };
+            assert!(serve.demo && serve.place.port == Some(0), "{line}");
+        }
+    }
+
+    #[test]
+    fn each_command_has_its_own_flags() {
+        for line in [
+            "poolgate healthcheck --demo",
+            "poolgate healthcheck --database-url sqlite::memory:",
+            "poolgate healthcheck --print-config",
+        ] {
+            assert_eq!(parse(line).expect_err(line).kind(), ErrorKind::UnknownArgument, "{line}");
+        }
+        assert_eq!(parse("poolgate --demo healthcheck").expect_err("mixed").kind(), ErrorKind::ArgumentConflict);
+        for line in ["poolgate healthcheck", "poolgate healthcheck --port 8000", "poolgate serve --print-config"] {
+            assert!(parse(line).is_ok(), "{line}");
+        }
     }
 }

@@ -11,18 +11,21 @@ use std::{
 
 use anyhow::{Context, bail};
 use poolgate_pool::{Order, Pool, PoolConfig, PostgresSession, Reset, any_options, sqlite_defaults};
+use poolgate_server::{
+    Builder, PgBouncer, PoolObserver, Poolgate, PostgresServer, Settings, app,
+    settings::{DatabaseSettings, DatabaseUrl, PoolOrder, PoolReset, PoolSettings, WatchUrl, WatchedKind},
+};
 use poolgate_types::Backend;
 use sqlx::Any;
 use tokio::net::TcpListener;
 
 use super::shutdown;
 use crate::{
-    Builder, PgBouncer, PoolObserver, Poolgate, PostgresServer, app,
-    demo::Demo,
+    demo::{self, Demo},
     page,
     serve::{Served, serve as serve_connections},
-    settings::{DatabaseSettings, DatabaseUrl, PoolOrder, PoolReset, PoolSettings, Settings, WatchUrl, WatchedKind},
-    telemetry::{MetricsRenderer, descriptors, names},
+    settings::advice,
+    telemetry::{Prometheus, descriptors},
 };
 
 /// Time for the farewell to the database if requests have used up `server.drain_timeout`.
@@ -30,18 +33,22 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Runs the server until a signal stops it.
 pub(super) async fn serve(settings: Settings) -> anyhow::Result<()> {
-    for advice in settings.advice() {
+    for advice in advice(&settings) {
         tracing::warn!("{advice}");
     }
     descriptors::raise_limit(descriptors_needed(&settings));
-    let metrics = MetricsRenderer::install().context("cannot install the metrics recorder")?;
-    // Before the pool: a port in use is the most common mistake.
+    let metrics = Prometheus::install().context("the metrics recorder cannot be installed")?;
+    // Before the pool: a port that is in use is the most common mistake.
     let (listener, address) = listen(settings.server.bind).await?;
     let (builder, pool) = match &settings.watch.url {
         Some(url) => (watch(url, &settings)?, None),
         None => open_pool(&settings).map(|(builder, pool)| (builder, Some(pool)))?,
     };
-    let poolgate = builder.settings(settings.clone()).metrics(metrics).start();
+    let mut builder = builder.settings(settings.clone()).metrics(metrics);
+    if settings.demo.enabled {
+        builder = builder.openapi(demo::openapi());
+    }
+    let poolgate = builder.start();
     let mut own = page::router(settings.server.www.clone());
     if let (Some(pool), true) = (pool, settings.demo.enabled) {
         own = own.merge(Demo::start(pool, address, &poolgate).router(&poolgate));
@@ -124,7 +131,7 @@ fn open_pool(settings: &Settings) -> anyhow::Result<(Builder, Pool<Any>)> {
              try --demo, which brings its own. To watch the pool of other apps instead: --watch"
         );
     };
-    let observer = PoolObserver::new(names::DEFAULT_POOL);
+    let observer = PoolObserver::default();
     sqlx::any::install_default_drivers();
     let options = any_options(&connect_url(url, settings.demo.enabled)).context("database.url")?;
     let pool = Pool::<Any>::builder(options)

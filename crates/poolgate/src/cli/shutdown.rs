@@ -3,7 +3,7 @@
 
 use std::io;
 
-use crate::Poolgate;
+use poolgate_server::Poolgate;
 
 /// Exit status after a second signal.
 const IMPATIENT: i32 = 130;

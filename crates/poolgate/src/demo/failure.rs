@@ -8,12 +8,11 @@ use std::{
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use poolgate_pool::AcquireError;
+use poolgate_server::problem;
 use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
 use tracing::{debug, error, warn};
 
-use crate::problem;
-
-/// `Retry-After` in seconds while the database does not answer.
+/// Seconds after which a client may try again when the database did not answer.
 const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// Why a request failed.

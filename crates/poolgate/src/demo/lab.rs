@@ -16,13 +16,19 @@ use axum::{
 };
 use http::StatusCode;
 use poolgate_pool::Lease;
-use poolgate_types::{LoadReport, LoadRequest, LoadState, Percentiles, Problem, routes};
+use poolgate_server::GATED_TAG;
+use poolgate_types::{Percentiles, Problem};
 use serde::{Deserialize, Serialize};
 use sqlx::Any;
 use tokio::{sync::Mutex, time};
 use tokio_util::sync::CancellationToken;
 
-use super::{Demo, GATED_TAG, data, failure::Failure, load::Load};
+use super::{
+    Demo, data,
+    failure::Failure,
+    load::{Load, LoadReport, LoadRequest, LoadState},
+    routes,
+};
 use crate::address::reachable;
 
 const DEFAULT_HOLD_MS: u64 = 200;

@@ -8,6 +8,7 @@ mod failure;
 mod lab;
 pub mod load;
 mod random;
+pub mod routes;
 mod shop;
 
 use std::{
@@ -21,18 +22,14 @@ use std::{
 
 use axum::Router;
 use poolgate_pool::{Lease, Pool};
-use poolgate_types::routes;
+use poolgate_server::Poolgate;
 use sqlx::Any;
 use tokio::time;
 use tracing::{error, warn};
 
+pub use self::random::Random;
 use self::{failure::Failure, lab::Lab};
-use crate::Poolgate;
 
-/// Tag of operations behind the gate.
-pub(crate) const GATED_TAG: &str = "gated";
-
-/// The demo's part of the OpenAPI document.
 #[derive(Debug, utoipa::OpenApi)]
 #[openapi(paths(
     shop::products::search,
@@ -44,7 +41,12 @@ pub(crate) const GATED_TAG: &str = "gated";
     lab::start,
     lab::stop
 ))]
-pub(crate) struct Document;
+struct Document;
+
+/// The demo's OpenAPI document.
+pub fn openapi() -> serde_json::Value {
+    serde_json::to_value(<Document as utoipa::OpenApi>::openapi()).unwrap_or_default()
+}
 
 /// Pause between two attempts to create the data while the database does not answer.
 const RETRY: Duration = Duration::from_secs(1);
@@ -121,5 +123,52 @@ impl Demo {
 impl std::fmt::Debug for Demo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Demo").field("prepared", &self.is_prepared()).field("lab", &self.lab).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use http::Request;
+    use http_body_util::BodyExt;
+    use poolgate_pool::sqlite_options;
+    use poolgate_types::{Problem, routes};
+    use serde_json::Value;
+    use sqlx::Sqlite;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn failures_are_described_as_they_are_sent() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let pool = Pool::<Sqlite>::builder(sqlite_options(folder.path().join("shop.db"))).build().expect("a pool");
+        let poolgate = Poolgate::builder(pool).openapi(openapi()).start();
+        let request = Request::get(routes::OPENAPI).body(Body::empty()).expect("a request");
+        let response = poolgate.routes().oneshot(request).await.expect("infallible");
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
+        let document: Value = serde_json::from_slice(&body).expect("JSON");
+        for path in openapi()["paths"].as_object().expect("paths").keys() {
+            for (method, operation) in document["paths"][path].as_object().expect("methods") {
+                let responses = operation["responses"].as_object().expect("responses");
+                for status in ["403", "405", "431", "504"] {
+                    assert!(responses.contains_key(status), "{method} {path}: {status}");
+                }
+                for (status, response) in responses.iter().filter(|(status, _)| status.as_str() >= "400") {
+                    let described = match response["$ref"].as_str() {
+                        Some(reference) => {
+                            &document["components"]["responses"][reference.rsplit('/').next().expect("a name")]
+                        }
+                        None => response,
+                    };
+                    let content = described["content"].as_object();
+                    let is_problem = content.is_some_and(|content| content.keys().eq([Problem::CONTENT_TYPE]));
+                    assert!(is_problem, "{method} {path}: {status}: {content:?}");
+                }
+            }
+        }
+        let order = &document["paths"]["/api/v1/shop/orders"]["post"]["responses"];
+        assert_eq!(order["201"]["content"]["application/json"]["schema"]["$ref"], "#/components/schemas/Order");
+        assert!(["201", "408", "413", "422", "429", "503"].iter().all(|status| order.get(status).is_some()), "{order}");
     }
 }

@@ -14,12 +14,11 @@ use std::{
 
 use axum::body::{Body, Bytes};
 use http_body::{Frame, SizeHint};
-use tokio_util::sync::CancellationToken;
-
-use crate::{
-    address::{AddressKey, is_trusted},
+use poolgate_server::{
+    AddressKey,
     settings::{Network, ServerSettings},
 };
+use tokio_util::sync::CancellationToken;
 
 /// One in this many connections is reserved for loopback addresses, where an orchestrator's probes come from; at most
 /// [`MOST_RESERVED`].
@@ -81,7 +80,7 @@ impl Connections {
     /// makes room; if all places are taken, one of the address with the most. `None`: there is no room.
     pub(crate) fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
         let address = AddressKey::new(peer);
-        let is_bounded = !is_trusted(peer, &self.trusted_proxies);
+        let is_bounded = !self.trusted_proxies.iter().any(|network| network.contains(peer));
         let most = if peer.to_canonical().is_loopback() { self.most } else { self.most_for_others };
         let mut open = self.open();
         if is_bounded && open.at(address) >= self.most_per_address {

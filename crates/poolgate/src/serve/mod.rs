@@ -1,7 +1,9 @@
 //! Accepts connections, within limits, until the shutdown.
 //!
-//! Drives hyper directly, because `axum::serve` limits neither the size and time of heads nor the number of
-//! connections.
+//! It drives hyper directly because `axum::serve` bounds neither the heads' size and time nor the connections.
+
+mod connections;
+mod turns;
 
 use std::{convert::Infallible, io, net::SocketAddr, time::Duration};
 
@@ -11,6 +13,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::{GracefulShutdown, Watcher},
 };
+use poolgate_server::settings::ServerSettings;
 use tokio::{
     net::{TcpListener, TcpStream},
     time::{self, Instant},
@@ -19,9 +22,8 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::{
+use self::{
     connections::{Connections, Place},
-    settings::ServerSettings,
     turns::{LastWord, Turn, TurnLimits, TurnStream},
 };
 
@@ -43,8 +45,8 @@ pub enum Served {
     CutOff,
 }
 
-/// Serves `app` until `stop`, then waits up to `server.drain_timeout` for requests to end; incomplete heads get one
-/// second. Event streams must end themselves at `stop`, or they last until the deadline.
+/// Serves `app` until `stop`, then waits up to `server.drain_timeout` for requests to end. A head that has begun has one
+/// second more to arrive. Event streams must end by themselves at `stop`, or they last until the deadline.
 pub async fn serve(listener: TcpListener, app: Router, settings: &ServerSettings, stop: &CancellationToken) -> Served {
     let connections = Connections::new(settings);
     let graceful = GracefulShutdown::new();
@@ -138,8 +140,8 @@ async fn answer(http: http1::Builder, connection: Connection, app: Router, watch
     }
 }
 
-/// A write into the socket buffer succeeds even if the peer is gone; without TCP_USER_TIMEOUT (Linux only) that is
-/// noticed after about 15 minutes.
+/// A write into the socket's buffer succeeds even if the peer is gone. Without this limit, which only Linux has, the
+/// server would notice after some 15 minutes.
 fn give_up_on_the_dead(stream: &TcpStream, after: Duration) {
     #[cfg(target_os = "linux")]
     if let Err(error) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(after)) {

@@ -2,13 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use poolgate_server::{
+    Settings,
+    settings::{InvalidValue, mask},
+};
+
 use super::{
-    InvalidValue, Settings, mask,
     source::{self, Given, Origin},
     value,
 };
 
-/// Settings from flags. They override all other sources.
+/// The settings that flags give. They win over every other source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// A preset, applied over file and environment.
@@ -35,7 +39,7 @@ impl std::fmt::Debug for Flag {
     }
 }
 
-/// A preset of settings.
+/// A preset: several settings under one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Profile {
     /// The original system before its fix: 6 connections, no overflow, 2 s to wait for a connection, 6 requests in
@@ -43,7 +47,7 @@ pub enum Profile {
     Before,
 }
 
-/// Why the settings could not be read. Messages never contain a secret or a text that may contain one.
+/// Why the settings cannot be read. No message repeats a secret, or a text that may contain one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SettingsError {
@@ -90,63 +94,39 @@ pub enum SettingsError {
     Invalid(#[from] InvalidValue),
 }
 
-impl Settings {
-    /// Reads the defaults, `file`, the `environment` and `overrides`, in this order, and checks the result.
-    ///
-    /// `DATABASE_URL` has a lower priority than this program's variables. Platforms also set it for other programs: if
-    /// another source names the database, or none is needed, it is ignored with a warning when it is of another kind.
-    ///
-    /// # Errors
-    ///
-    /// [`SettingsError`], which names the key.
-    pub fn load(
-        file: Option<&Path>,
-        environment: impl IntoIterator<Item = (String, String)>,
-        overrides: &Overrides,
-    ) -> Result<Self, SettingsError> {
-        let mut given = Given::default();
-        if let Some(path) = file {
-            given.file(path)?;
-        }
-        let (variables, database_url) = source::relevant(environment);
-        for (name, value) in variables {
-            given.variable(&name, value);
-        }
-        for (key, value) in overrides.profile.map(Profile::values).unwrap_or_default() {
-            given.set(key, *value, Origin::Profile);
-        }
-        for Flag { name, key, value } in &overrides.flags {
-            given.set(key, value.as_str(), Origin::Flag(name));
-        }
-        if let Some(url) = database_url {
-            given.database_url(url);
-        }
-        let settings = value::read(&given)?;
-        settings.check()?;
-        Ok(settings)
+/// Reads the defaults, `file`, the `environment` and `overrides`, in this order, and checks the result.
+///
+/// `DATABASE_URL` comes before the variables of this program. Platforms set it for other programs as well: where another
+/// source names the database, or none is needed, a `DATABASE_URL` of another kind is ignored with a warning.
+///
+/// # Errors
+///
+/// [`SettingsError`], which names the key.
+pub fn load(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+    overrides: &Overrides,
+) -> Result<Settings, SettingsError> {
+    let mut given = Given::default();
+    if let Some(path) = file {
+        given.file(path)?;
     }
-
-    /// The settings as TOML, with secrets hidden.
-    pub fn to_toml(&self) -> String {
-        let serde_json::Value::Object(settings) = serde_json::to_value(self).unwrap_or_default() else {
-            return String::new();
-        };
-        let mut text = String::new();
-        let (sections, values): (Vec<_>, Vec<_>) = settings.iter().partition(|(_, value)| value.is_object());
-        for (key, value) in values {
-            text.push_str(&format!("{key} = {value}\n"));
-        }
-        for (section, values) in sections {
-            text.push_str(&format!("\n[{section}]\n"));
-            for (key, value) in values.as_object().into_iter().flatten() {
-                match value {
-                    serde_json::Value::Null => text.push_str(&format!("# {key} =\n")),
-                    _ => text.push_str(&format!("{key} = {value}\n")),
-                }
-            }
-        }
-        text
+    let (variables, database_url) = source::relevant(environment);
+    for (name, value) in variables {
+        given.variable(&name, value);
     }
+    for (key, value) in overrides.profile.map(Profile::values).unwrap_or_default() {
+        given.set(key, *value, Origin::Profile);
+    }
+    for Flag { name, key, value } in &overrides.flags {
+        given.set(key, value.as_str(), Origin::Flag(name));
+    }
+    if let Some(url) = database_url {
+        given.database_url(url);
+    }
+    let settings = value::read(&given)?;
+    settings.check()?;
+    Ok(settings)
 }
 
 impl Profile {
@@ -171,17 +151,20 @@ impl Profile {
 mod tests {
     use std::{io::Write, time::Duration};
 
-    use super::*;
+    use poolgate_server::settings::Policy;
 
-    fn load(file: &str, environment: &[(&str, &str)], overrides: &Overrides) -> Result<Settings, SettingsError> {
+    use super::*;
+    use crate::settings::to_toml;
+
+    fn read(file: &str, environment: &[(&str, &str)], overrides: &Overrides) -> Result<Settings, SettingsError> {
         let mut written = tempfile::NamedTempFile::new().expect("a file");
         written.write_all(file.as_bytes()).expect("written");
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Settings::load(Some(written.path()), environment, overrides)
+        load(Some(written.path()), environment, overrides)
     }
 
     fn message(file: &str, environment: &[(&str, &str)]) -> String {
-        load(file, environment, &Overrides::default()).expect_err("refused").to_string()
+        read(file, environment, &Overrides::default()).expect_err("refused").to_string()
     }
 
     #[test]
@@ -195,11 +178,11 @@ mod tests {
         ];
         let bind = Flag { name: "--bind", key: "server.bind", value: "127.0.0.1:0".to_owned() };
         let flags = Overrides { flags: vec![bind], profile: None };
-        let settings = load(file, &environment, &flags).expect("read");
+        let settings = read(file, &environment, &flags).expect("read");
         assert_eq!((settings.pool.size, settings.pool.max_overflow), (8, 3));
         assert_eq!(settings.pool.timeout, Duration::from_secs(2));
         assert_eq!(settings.gate.timeout, Duration::from_millis(50));
-        assert_eq!(settings.policy, crate::settings::Policy::Fixed);
+        assert_eq!(settings.policy, Policy::Fixed);
         assert_eq!(settings.server.allowed_origins, ["https://a.example", "https://b.example"]);
         assert_eq!(settings.server.bind.port(), 0);
         assert_eq!(settings.server.admin_token.expect("set").expose(), "0123456789012345", "leading zero kept");
@@ -207,7 +190,7 @@ mod tests {
 
     #[test]
     fn nothing_set_gives_the_defaults() {
-        assert_eq!(load("", &[], &Overrides::default()).expect("read"), Settings::default());
+        assert_eq!(read("", &[], &Overrides::default()).expect("read"), Settings::default());
     }
 
     #[test]
@@ -249,7 +232,7 @@ mod tests {
     fn database_url_is_read_and_the_own_variable_wins() {
         let both = [("DATABASE_URL", "sqlite://a.db"), ("POOLGATE_DATABASE__URL", "sqlite://b.db")];
         let url = |environment: &[(&str, &str)]| {
-            let settings = load("[database]\nurl = \"sqlite://file.db\"\n", environment, &Overrides::default());
+            let settings = read("[database]\nurl = \"sqlite://file.db\"\n", environment, &Overrides::default());
             settings.expect("read").database.url.expect("set").expose().to_owned()
         };
         assert_eq!(url(&[]), "sqlite://file.db");
@@ -260,17 +243,17 @@ mod tests {
     #[test]
     fn variables_of_container_platforms_are_ignored() {
         let platform = [("POOLGATE_PORT", "tcp://10.0.0.1:8000"), ("POOLGATE_SERVICE_HOST", "10.0.0.1")];
-        assert!(load("", &platform, &Overrides::default()).is_ok());
+        assert!(read("", &platform, &Overrides::default()).is_ok());
     }
 
     #[test]
     fn the_printed_settings_can_be_read_again_and_hide_secrets() {
         let environment = [("DATABASE_URL", "postgres://app:hunter2@db/shop")];
         let flags = Overrides { profile: Some(Profile::Before), flags: Vec::new() };
-        let settings = load("", &environment, &flags).expect("read");
-        let printed = settings.to_toml();
+        let settings = read("", &environment, &flags).expect("read");
+        let printed = to_toml(&settings);
         assert!(!printed.contains("hunter2"), "{printed}");
-        let again = load(&printed, &environment, &Overrides::default()).expect("what is printed is a settings file");
+        let again = read(&printed, &environment, &Overrides::default()).expect("what is printed is a settings file");
         assert_eq!(again, settings);
         assert_eq!((again.pool.size, again.gate.timeout), (6, Duration::from_millis(50)));
         assert!(!again.control.clients);

@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
+use poolgate_server::settings::DatabaseUrl;
 use serde_json::Value;
 
-use super::{DatabaseUrl, SettingsError};
+use super::SettingsError;
 
 /// Prefix of the settings' environment variables.
 const PREFIX: &str = "POOLGATE_";

@@ -1,9 +1,10 @@
 //! Reads the given values one by one, so that a message names the wrong one.
 
+use poolgate_server::{Settings, settings::mask};
 use serde_json::{Value, json};
 
 use super::{
-    Settings, SettingsError, mask,
+    SettingsError,
     source::{Given, Origin},
 };
 

@@ -111,6 +111,20 @@ fn bad_settings_stop_the_start_and_name_the_key() {
 }
 
 #[test]
+fn every_command_reads_the_settings_file_that_the_environment_names() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), "[server]\nbind = \"127.0.0.1:1\"\n[pool]\nsize = 7\n").expect("written");
+    for arguments in [&["--print-config"][..], &["serve", "--print-config"]] {
+        let output = poolgate(arguments).env("POOLGATE_CONFIG_FILE", file.path()).output().expect("started");
+        assert!(output.status.success(), "{arguments:?}");
+        let printed = String::from_utf8(output.stdout).expect("text");
+        assert!(printed.contains("size = 7"), "{arguments:?}: {printed}");
+    }
+    let message = failure(poolgate(&["healthcheck"]).env("POOLGATE_CONFIG_FILE", file.path()));
+    assert!(message.contains("127.0.0.1:1"), "{message}");
+}
+
+#[test]
 fn the_printed_settings_hide_secrets() {
     let printed =
         poolgate(&["--print-config", "--profile", "before", "--database-url", "postgres://app:hunter2@db/shop"])

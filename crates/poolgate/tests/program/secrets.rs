@@ -6,10 +6,7 @@ use std::{
     time::Duration,
 };
 
-use poolgate_server::{
-    Settings,
-    settings::{Flag, Overrides},
-};
+use poolgate::settings::{Flag, Overrides, load, to_toml};
 use proptest::{
     prelude::*,
     strategy::ValueTree,
@@ -75,20 +72,20 @@ fn leak(password: &str, printed: &str) -> Option<String> {
 /// The messages of loading the settings, with the URL in each possible setting.
 fn everything_printed(url: &str) -> String {
     let mut printed = String::new();
-    let mut load = |file: &str, environment: &[(&str, &str)], flag: Option<(&'static str, &'static str)>| {
+    let mut print = |file: &str, environment: &[(&str, &str)], flag: Option<(&'static str, &'static str)>| {
         let path = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(path.path(), file).expect("written");
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let flags = flag.map(|(name, key)| Flag { name, key, value: url.to_owned() }).into_iter().collect();
         let overrides = Overrides { flags, profile: None };
-        match Settings::load(Some(path.path()), environment, &overrides) {
-            Ok(settings) => printed += &format!("{}\n{settings:?}\n", settings.to_toml()),
+        match load(Some(path.path()), environment, &overrides) {
+            Ok(settings) => printed += &format!("{}\n{settings:?}\n", to_toml(&settings)),
             Err(error) => printed += &format!("{error}\n{error:?}\n"),
         }
         printed += &format!("{overrides:?}\n");
     };
-    load("", &[("DATABASE_URL", url)], None);
-    load("", &[("DATABASE_URL", url), ("POOLGATE_WATCH__URL", "pgbouncer://pooler/shop")], None);
+    print("", &[("DATABASE_URL", url)], None);
+    print("", &[("DATABASE_URL", url), ("POOLGATE_WATCH__URL", "pgbouncer://pooler/shop")], None);
     for variable in [
         "POOLGATE_DATABASE__URL",
         "POOLGATE_WATCH__URL",
@@ -104,10 +101,10 @@ fn everything_printed(url: &str) -> String {
         "POOLGATE_DATABASE__APPLICATION_NAME",
         "POOLGATE_DATABASE",
     ] {
-        load("", &[(variable, url)], None);
+        print("", &[(variable, url)], None);
     }
     for flag in [("--database-url", "database.url"), ("--watch", "watch.url"), ("--bind", "server.bind")] {
-        load("", &[], Some(flag));
+        print("", &[], Some(flag));
     }
     let quoted = serde_json::to_string(url).expect("a string");
     for file in [
@@ -120,7 +117,7 @@ fn everything_printed(url: &str) -> String {
         format!("[server]\nadmin_token = [{quoted}]\nallowed_origins = [{quoted}]\n"),
         url.to_owned(),
     ] {
-        load(&file, &[], None);
+        print(&file, &[], None);
     }
     printed
 }

@@ -1,18 +1,16 @@
-//! One address cannot take what others need: connections, streams, the admin's cleanup.
+//! No address takes connections or streams from others.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use crate::harness::{PATIENCE, Server, eventually, server};
-use http::StatusCode;
-use poolgate_server::{Settings, serve};
+use poolgate::serve;
+use poolgate_server::Settings;
 use poolgate_types::routes;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpSocket, TcpStream},
     time,
 };
-
-const TOKEN: &str = "a token of some length";
 
 async fn start(change: impl FnOnce(&mut Settings)) -> (Server, SocketAddr) {
     let server = server(change).await;
@@ -85,37 +83,4 @@ async fn one_address_leaves_streams_for_others() {
     assert!(text.contains(" 503 ") && text.contains("retry-after: "), "{text}");
     assert!(text.contains("events.max_streams_per_address"), "{text}");
     assert_eq!(status(send(3, address, &stream).await).await, 200, "another address");
-}
-
-#[tokio::test]
-async fn requests_without_a_token_do_not_block_the_admins_cleanup() {
-    let server =
-        server(|settings| settings.server.admin_token = Some(poolgate_server::settings::Secret::new(TOKEN))).await;
-    let admin = [("authorization", "Bearer a token of some length")];
-    assert_eq!(server.post(routes::FORCE_CLEANUP, &[]).await.status, StatusCode::OK);
-    assert_eq!(server.post(routes::FORCE_CLEANUP, &[]).await.status, StatusCode::TOO_MANY_REQUESTS);
-    assert_eq!(server.post(routes::FORCE_CLEANUP, &admin).await.status, StatusCode::OK);
-    let again = server.post(routes::FORCE_CLEANUP, &admin).await;
-    assert_eq!((again.status, again.problem().code.as_str()), (StatusCode::TOO_MANY_REQUESTS, "cleanup_cooldown"));
-}
-
-#[tokio::test]
-async fn a_token_cannot_be_guessed_for_long() {
-    let server =
-        server(|settings| settings.server.admin_token = Some(poolgate_server::settings::Secret::new(TOKEN))).await;
-    for guess in 0..10 {
-        let guess = format!("Bearer a token of some length{guess}");
-        let refused = server.post(routes::FORCE_CLEANUP, &[("authorization", &guess)]).await;
-        assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
-    }
-    for token in ["Bearer another guess of mine", "Bearer a token of some length"] {
-        let refused = server.post(routes::FORCE_CLEANUP, &[("authorization", token)]).await;
-        assert_eq!(
-            (refused.status, refused.problem().code.as_str()),
-            (StatusCode::TOO_MANY_REQUESTS, "too_many_guesses")
-        );
-        let wait: u64 = refused.header("retry-after").parse().expect("seconds");
-        assert!((1..=Duration::from_secs(60).as_secs()).contains(&wait), "{wait}");
-    }
-    assert_eq!(server.post(routes::FORCE_CLEANUP, &[]).await.status, StatusCode::OK, "without a token");
 }

@@ -124,7 +124,7 @@ async fn invalid_http_is_refused_in_time() {
     let stop = CancellationToken::new();
     let serving = tokio::spawn({
         let (app, stop, settings) = (server.app.clone(), stop.clone(), server.poolgate.settings().server.clone());
-        async move { poolgate_server::serve(listener, app, &settings, &stop).await }
+        async move { poolgate::serve(listener, app, &settings, &stop).await }
     });
     let results = cases().into_iter().map(async |(name, bytes, expected)| {
         let answer = timeout(PATIENCE, exchange(address, &bytes)).await;

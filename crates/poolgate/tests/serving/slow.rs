@@ -12,8 +12,9 @@ use axum::{
 };
 use futures_util::{StreamExt, future::join_all, stream};
 use http::StatusCode;
+use poolgate::serve;
 use poolgate_pool::Pool;
-use poolgate_server::{Poolgate, serve};
+use poolgate_server::Poolgate;
 use sqlx::Sqlite;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

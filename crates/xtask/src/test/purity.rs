@@ -11,7 +11,7 @@ use super::setting::Setting;
 use super::transcript::Transcript;
 use crate::tools;
 
-const PURE: [&str; 3] = ["poolgate-types", "poolgate-control", "poolgate-throttle"];
+const PURE: [&str; 4] = ["poolgate-types", "poolgate-control", "poolgate-throttle", "poolgate-front"];
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// No code calls the module; without these flags compiler and linker would remove all of it.

@@ -14,10 +14,9 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
+use poolgate::demo::load::{Load, LoadReport, LoadRequest};
 use poolgate_e2e::Server;
-use poolgate_server::demo::load::Load;
 use poolgate_test_postgres::Postgres;
-use poolgate_types::{LoadReport, LoadRequest};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 

@@ -4,9 +4,12 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use http::{Method, StatusCode};
+use poolgate::demo::{
+    load::{Load, LoadRequest},
+    routes as demo,
+};
 use poolgate_e2e::Server;
-use poolgate_server::demo::load::Load;
-use poolgate_types::{Level, LoadRequest, Problem, codes, routes};
+use poolgate_types::{Level, Problem, codes, routes};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -27,7 +30,7 @@ async fn vanish(address: SocketAddr, number: u64) -> Result<()> {
     time::sleep(Duration::from_millis(scatter(number + 1, 2_000))).await;
     let mut socket = TcpStream::connect(address).await?;
     let hold_ms = scatter(number + 2, 300);
-    let request = format!("GET {}?hold_ms={hold_ms} HTTP/1.1\r\nHost: {address}\r\n\r\n", routes::LAB_HOLD);
+    let request = format!("GET {}?hold_ms={hold_ms} HTTP/1.1\r\nHost: {address}\r\n\r\n", demo::LAB_HOLD);
     let sent = if number.is_multiple_of(10) { request.len() / 2 } else { request.len() };
     socket.write_all(&request.as_bytes()[..sent]).await?;
     time::sleep(Duration::from_millis(scatter(number + 3, 250))).await;
@@ -117,7 +120,7 @@ async fn flood(server: SocketAddr, request: String) -> Result<()> {
 #[tokio::test]
 async fn a_flood_from_another_address_leaves_honest_users_their_share() -> Result<()> {
     let _machine = alone().await;
-    let hold = format!("GET {}?hold_ms=200 HTTP/1.1\r\nHost: localhost\r\n", routes::LAB_HOLD);
+    let hold = format!("GET {}?hold_ms=200 HTTP/1.1\r\nHost: localhost\r\n", demo::LAB_HOLD);
     for (what, streams, header) in [
         ("a plain flood", 0, ""),
         ("a flood behind streams that are not read", 500, ""),
@@ -191,7 +194,7 @@ async fn oversized_requests_are_refused() -> Result<()> {
     server.ready().await?;
     let json = [("content-type", "application/json")];
     let body = format!("{{\"customer_id\": 1, \"lines\": [], \"note\": \"{}\"}}", "x".repeat(4 << 20));
-    for path in ["/api/v1/shop/orders", routes::LAB_LOAD] {
+    for path in ["/api/v1/shop/orders", demo::LAB_LOAD] {
         match server.client().send(Method::POST, path, &json, &body).await {
             Ok(answer) => {
                 assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE, "{path}");
@@ -226,7 +229,7 @@ async fn unknown_routes_answer_a_problem_document() -> Result<()> {
         (Method::POST, routes::STATUS, "GET"),
         (Method::GET, routes::FORCE_CLEANUP, "POST"),
         (Method::POST, "/api/v1/shop/products", "GET"),
-        (Method::PUT, routes::LAB_LOAD, "DELETE"),
+        (Method::PUT, demo::LAB_LOAD, "DELETE"),
         (Method::POST, "/", "GET"),
     ] {
         let answer = server.client().send(method.clone(), path, &[], "").await?;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use poolgate::demo::load::{Load, LoadReport, LoadRequest};
 use poolgate_e2e::Server;
-use poolgate_server::demo::load::Load;
-use poolgate_types::{Level, LoadReport, LoadRequest};
+use poolgate_types::Level;
 use tokio_util::sync::CancellationToken;
 
 use crate::{alone, comes_to_rest};

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use http::{Method, StatusCode};
+use poolgate::demo::load::{Load, LoadRequest};
 use poolgate_e2e::{Client, Server};
-use poolgate_server::demo::load::Load;
 use poolgate_test_postgres::{Postgres, Proxy};
-use poolgate_types::{LoadRequest, routes};
+use poolgate_types::routes;
 use tokio_util::sync::CancellationToken;
 
 use crate::alone;

@@ -84,7 +84,7 @@ async fn a_running_load_does_not_delay_a_shutdown() -> Result<()> {
     let load = serde_json::json!({
         "users": 50, "requests_per_second": 100.0, "hold_ms": 50, "poolgate": true, "seconds": 60,
     });
-    server.client().post_json(poolgate_types::routes::LAB_LOAD, &load).await?;
+    server.client().post_json(poolgate::demo::routes::LAB_LOAD, &load).await?;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let (status, took) = server.terminate()?;
     assert!(status.success() && took < Duration::from_secs(2), "{status} after {took:?}");

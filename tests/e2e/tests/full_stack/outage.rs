@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use http::StatusCode;
+use poolgate::demo::load::{Load, LoadRequest};
 use poolgate_e2e::Server;
-use poolgate_server::demo::load::Load;
 use poolgate_test_postgres::Postgres;
-use poolgate_types::{CircuitState, Health, LoadRequest, codes, routes};
+use poolgate_types::{CircuitState, Health, codes, routes};
 use tokio_util::sync::CancellationToken;
 
 use crate::{comes_to_rest, share};

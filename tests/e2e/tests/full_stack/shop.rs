@@ -2,7 +2,11 @@
 
 use anyhow::Result;
 use http::{Method, StatusCode};
-use poolgate_types::{CONFIG_HEADER, ConfigHeader, LoadReport, LoadState, routes};
+use poolgate::demo::{
+    load::{LoadReport, LoadState},
+    routes as demo,
+};
+use poolgate_types::{CONFIG_HEADER, ConfigHeader, routes};
 use serde_json::{Value, json};
 
 use crate::{comes_to_rest, on_both, share};
@@ -101,12 +105,12 @@ async fn concurrent_orders_for_the_same_products_succeed() -> Result<()> {
 async fn one_load_at_a_time_is_started_watched_and_stopped() -> Result<()> {
     let _machine = share().await;
     on_both(async |server, _| {
-        let report = async || server.get(routes::LAB_LOAD).await?.json::<LoadReport>();
+        let report = async || server.get(demo::LAB_LOAD).await?.json::<LoadReport>();
         assert_eq!(report().await?.state, LoadState::Idle);
         let load = |users: u32| {
             json!({ "users": users, "requests_per_second": 20.0, "hold_ms": 10, "poolgate": true, "seconds": 60 })
         };
-        let start = async |load: Value| server.client().post_json(routes::LAB_LOAD, &load).await;
+        let start = async |load: Value| server.client().post_json(demo::LAB_LOAD, &load).await;
         for wrong in [load(0), load(2_001), json!({ "users": 1 })] {
             let answer = start(wrong).await?;
             assert!(answer.status.is_client_error());
@@ -121,7 +125,7 @@ async fn one_load_at_a_time_is_started_watched_and_stopped() -> Result<()> {
         assert!(running.succeeded > 10 && running.failed == 0 && running.rejected == 0, "{running:?}");
         assert_eq!(server.status().await?.clients.live, 10, "each user has its own stream");
 
-        let stopped = server.client().send(Method::DELETE, routes::LAB_LOAD, &[], "").await?;
+        let stopped = server.client().send(Method::DELETE, demo::LAB_LOAD, &[], "").await?;
         let ended: LoadReport = stopped.json()?;
         assert_eq!((ended.state, ended.queued), (LoadState::Ended, 0));
         assert_eq!(ended.wanted, ended.sent + ended.given_up);

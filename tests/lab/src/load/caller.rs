@@ -1,16 +1,9 @@
 //! How a user's request gets to the server: at once, or as something in the client lets it.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use poolgate_server::demo::load::{
-    Random,
-    client::{Asked, NativeClient},
-    http::{Answer, HttpClient, NoAnswer},
-};
-use poolgate_throttle::{Request, Settings};
+use poolgate::demo::Random;
+use poolgate_native::{Answer, Asked, Client, HttpClient, NoAnswer, Request, Settings};
 use tokio::time;
 
 use super::{aws::AdaptiveRetry, sre::SreThrottle, tally::Tally};
@@ -24,7 +17,7 @@ const LATEST_START: Duration = Duration::from_millis(300);
 #[derive(Debug)]
 pub(super) enum Caller {
     Plain(HttpClient),
-    Poolgate(Arc<NativeClient>),
+    Poolgate(Client),
     Sre(HttpClient, SreThrottle),
     Aws(HttpClient, AdaptiveRetry),
 }
@@ -47,11 +40,11 @@ impl Caller {
             Kind::Sre => Self::Sre(http, SreThrottle::default()),
             Kind::Aws => Self::Aws(http, AdaptiveRetry::default()),
             Kind::Poolgate => {
-                let client = NativeClient::new(http, Settings::default(), random.next_u64());
-                let (running, own) = (Arc::clone(&client), Random::new(random.next_u64()));
+                let client = Client::new(http, Settings::default(), random.next_u64());
+                let running = client.clone();
                 tokio::spawn(async move {
                     time::sleep(appears_after).await;
-                    running.run(own).await;
+                    running.run().await;
                 });
                 Self::Poolgate(client)
             }
@@ -89,7 +82,7 @@ impl Caller {
     }
 }
 
-async fn attempt_with_poolgate(client: &Arc<NativeClient>, deadline: Instant, tally: &Tally) -> Attempt {
+async fn attempt_with_poolgate(client: &Client, deadline: Instant, tally: &Tally) -> Attempt {
     let queue_timeout = deadline.saturating_duration_since(Instant::now()).saturating_sub(LATEST_START);
     let ticket = match client.ask(Request { queue_timeout: Some(queue_timeout), ..Request::default() }) {
         Asked::Start(ticket) => Some(ticket),
@@ -101,7 +94,7 @@ async fn attempt_with_poolgate(client: &Arc<NativeClient>, deadline: Instant, ta
         return Attempt::GivenUp;
     };
     tally.sent();
-    judge(&ticket.get(WORK, deadline).await)
+    judge(&client.get(ticket, WORK, deadline).await)
 }
 
 async fn send(http: &HttpClient, deadline: Instant, tally: &Tally) -> Result<Answer, NoAnswer> {

@@ -16,7 +16,8 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Args;
-use poolgate_server::demo::load::{Random, http::HttpClient};
+use poolgate::demo::Random;
+use poolgate_native::HttpClient;
 use tokio::time;
 
 use self::{caller::Caller, demand::Schedule, tally::Tally, user::User};

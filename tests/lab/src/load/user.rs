@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use poolgate_server::demo::load::Random;
+use poolgate::demo::Random;
 use tokio::time;
 
 use super::{

@@ -21,8 +21,9 @@ use axum::{
     routing::{MethodRouter, get},
 };
 use clap::Args;
+use poolgate::{demo::Random, page, serve};
 use poolgate_pool::{Pool, PoolConfig};
-use poolgate_server::{PoolObserver, Poolgate, demo::load::Random, page, serve, settings::ServerSettings};
+use poolgate_server::{PoolObserver, Poolgate, settings::ServerSettings};
 use sqlx::{Postgres, postgres::PgConnectOptions};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;

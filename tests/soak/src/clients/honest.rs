@@ -8,13 +8,8 @@ use std::{
 };
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use poolgate_server::demo::load::{
-    Random,
-    client::{Asked, NativeClient, Ticket},
-    http::{Answer, HttpClient, NoAnswer},
-};
-use poolgate_throttle::{Request, Settings};
-use poolgate_types::routes;
+use poolgate::demo::{Random, routes};
+use poolgate_native::{Answer, Asked, Client, HttpClient, NoAnswer, Request, Settings, Ticket};
 use tokio::{task::JoinSet, time};
 
 use super::{Common, address};
@@ -43,9 +38,9 @@ pub(super) fn description() -> String {
 pub(super) fn spawn(clients: &mut JoinSet<()>, common: &Arc<Common>, random: &mut Random) {
     for index in 0..OBEYING {
         let http = HttpClient::from_address(Some(address(1, index)), common.target);
-        let client = NativeClient::new(http, Settings::default(), random.next_u64());
-        let listening = (Arc::clone(&client), Random::new(random.next_u64()));
-        clients.spawn(async move { listening.0.run(listening.1).await });
+        let client = Client::new(http, Settings::default(), random.next_u64());
+        let listening = client.clone();
+        clients.spawn(async move { listening.run().await });
         let way = Way::Obeying(client);
         clients.spawn(live(Arc::clone(common), way, OBEYING_PER_SECOND, Random::new(random.next_u64())));
     }
@@ -58,7 +53,7 @@ pub(super) fn spawn(clients: &mut JoinSet<()>, common: &Arc<Common>, random: &mu
 /// How a user's requests get to the program.
 #[derive(Clone)]
 enum Way {
-    Obeying(Arc<NativeClient>),
+    Obeying(Client),
     Plain(HttpClient),
 }
 
@@ -94,7 +89,7 @@ async fn pursue(common: Arc<Common>, way: Way, wish: Wish, wanted: Instant) {
     let answer = match &way {
         Way::Plain(http) => Some(wish.send(http, deadline).await),
         Way::Obeying(client) => match ticket(client, deadline).await {
-            Some(ticket) => Some(wish.send_with(ticket, deadline).await),
+            Some(ticket) => Some(wish.send_with(client, ticket, deadline).await),
             None => None,
         },
     };
@@ -106,7 +101,7 @@ async fn pursue(common: Arc<Common>, way: Way, wish: Wish, wanted: Instant) {
 }
 
 /// The throttle's permission, if it comes in time.
-async fn ticket(client: &Arc<NativeClient>, deadline: Instant) -> Option<Ticket> {
+async fn ticket(client: &Client, deadline: Instant) -> Option<Ticket> {
     let queue_timeout = deadline.saturating_duration_since(Instant::now()).saturating_sub(LATEST_START);
     match client.ask(Request { queue_timeout: Some(queue_timeout), ..Request::default() }) {
         Asked::Start(ticket) => Some(ticket),
@@ -144,10 +139,10 @@ impl Wish {
         }
     }
 
-    async fn send_with(&self, ticket: Ticket, deadline: Instant) -> Result<Answer, NoAnswer> {
+    async fn send_with(&self, client: &Client, ticket: Ticket, deadline: Instant) -> Result<Answer, NoAnswer> {
         match self {
-            Self::Look(path) => ticket.get(path, deadline).await,
-            Self::Order(tag) => ticket.post_json(&orders(), tag.document(), deadline).await,
+            Self::Look(path) => client.get(ticket, path, deadline).await,
+            Self::Order(tag) => client.post_json(ticket, &orders(), tag.document(), deadline).await,
         }
     }
 }

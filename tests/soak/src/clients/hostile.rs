@@ -8,7 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use poolgate_server::demo::load::{Random, http::HttpClient};
+use poolgate::demo::{Random, routes as demo};
+use poolgate_native::HttpClient;
 use poolgate_types::routes;
 use tokio::{
     task::JoinSet,
@@ -93,7 +94,7 @@ async fn withhold_body(common: &Common, from: IpAddr) -> io::Result<()> {
     let mut socket = Socket::connect(from, common.target).await?;
     let head = format!(
         "POST {}/orders HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n",
-        routes::SHOP_PREFIX,
+        demo::SHOP_PREFIX,
         common.target
     );
     socket.write(head.as_bytes()).await?;
@@ -104,7 +105,7 @@ async fn withhold_body(common: &Common, from: IpAddr) -> io::Result<()> {
 /// As fast as it may, whatever it is told.
 async fn flood(common: Arc<Common>, from: IpAddr) {
     let http = HttpClient::from_address(Some(from), common.target);
-    let path = format!("{}?hold_ms={FLOOD_HOLD_MS}", routes::LAB_HOLD);
+    let path = format!("{}?hold_ms={FLOOD_HOLD_MS}", demo::LAB_HOLD);
     let mut beat = interval(FLOOD_PAUSE);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -161,7 +162,7 @@ async fn guess_token(common: &Common, from: IpAddr, number: u64) -> io::Result<(
 /// Sends a request, or only its beginning, and is gone a moment later.
 async fn break_off(common: &Common, from: IpAddr, number: u64) -> io::Result<()> {
     let mut socket = Socket::connect(from, common.target).await?;
-    let request = format!("GET {}?hold_ms=100 HTTP/1.1\r\nHost: {}\r\n\r\n", routes::LAB_HOLD, common.target);
+    let request = format!("GET {}?hold_ms=100 HTTP/1.1\r\nHost: {}\r\n\r\n", demo::LAB_HOLD, common.target);
     let sent = if number.is_multiple_of(8) { request.len() / 2 } else { request.len() };
     socket.write(&request.as_bytes()[..sent]).await?;
     sleep(Duration::from_millis(number % 150)).await;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use clap::ValueEnum;
-use poolgate_server::demo::load::Random;
+use poolgate::demo::Random;
 use tokio::task::JoinSet;
 
 use crate::{ledger::Ledger, tally::Tally};

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use poolgate_server::demo::load::Random;
+use poolgate::demo::{Random, routes as demo};
 use poolgate_types::routes;
 use tokio::{task::JoinSet, time::sleep};
 
@@ -72,7 +72,7 @@ async fn upload(common: &Common, from: IpAddr) -> io::Result<()> {
         let mut socket = Socket::connect(from, common.target).await?;
         let head = format!(
             "POST {}/orders HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-            routes::SHOP_PREFIX,
+            demo::SHOP_PREFIX,
             common.target,
             body.len()
         );
@@ -100,7 +100,7 @@ async fn read(common: &Common, from: IpAddr, stall: Duration) -> io::Result<()> 
     let wanted = Instant::now();
     let mut socket = Socket::connect_with_small_buffer(from, common.target).await?;
     let request = |more: &str| {
-        format!("GET {}/products?search=o HTTP/1.1\r\nHost: {}\r\n{more}\r\n", routes::SHOP_PREFIX, common.target)
+        format!("GET {}/products?search=o HTTP/1.1\r\nHost: {}\r\n{more}\r\n", demo::SHOP_PREFIX, common.target)
     };
     socket.write((request("").repeat(PIPELINED - 1) + &request("Connection: close\r\n")).as_bytes()).await?;
     sleep(stall).await;

@@ -7,11 +7,8 @@
 //! Every request is either sent or given up, and every sent one succeeds, is rejected or fails. Only requests that are
 //! in flight at the end of the load have no outcome.
 
-pub mod client;
-pub mod events;
-mod feed;
-pub mod http;
 mod recorder;
+mod report;
 mod user;
 
 use std::{
@@ -20,12 +17,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use poolgate_types::{LoadReport, LoadRequest, routes};
+use poolgate_native::HttpClient;
 use tokio::{sync::Semaphore, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 
-use self::{http::HttpClient, recorder::Recorder, user::Plan};
-pub use super::random::Random;
+pub use self::report::{LoadReport, LoadRequest, LoadState};
+use self::{recorder::Recorder, user::Plan};
+use super::{Random, routes};
 
 /// Maximum number of unanswered requests of all users together.
 const MAX_OUTSTANDING: usize = 4_096;
@@ -153,9 +151,8 @@ fn check(request: &LoadRequest) -> Result<(), InvalidLoad> {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use ::http::StatusCode;
     use axum::{Router, routing::get};
-    use poolgate_types::LoadState;
+    use http::StatusCode;
 
     use super::*;
 

@@ -6,7 +6,9 @@ use std::{
 };
 
 use hdrhistogram::Histogram;
-use poolgate_types::{LoadReport, LoadRequest, LoadState, Percentiles};
+use poolgate_types::Percentiles;
+
+use super::{LoadReport, LoadRequest, LoadState};
 
 /// The window of the report's rates: 5 seconds in steps of half a second.
 const STEP: Duration = Duration::from_millis(500);

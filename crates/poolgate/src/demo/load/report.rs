@@ -1,35 +1,32 @@
-//! Documents of the demo's load driver, which runs native users over loopback HTTP.
+//! What a load is asked for and what it reports: the documents of `/api/v1/lab/load`.
 
+use poolgate_types::Percentiles;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-/// Order to start native users that call the gated `lab/hold` route.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[cfg_attr(
-    feature = "openapi",
-    schema(example = json!({ "users": 1, "requests_per_second": 1.0, "hold_ms": 10, "poolgate": true, "seconds": 1 }))
-)]
+/// Starts native users that call the gated `lab/hold` route.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "users": 1, "requests_per_second": 1.0, "hold_ms": 10, "poolgate": true, "seconds": 1 }))]
 #[serde(deny_unknown_fields)]
 pub struct LoadRequest {
-    /// Number of users, 1 to 2,000.
-    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 2000))]
+    /// How many users, 1 to 2,000.
+    #[schema(minimum = 1, maximum = 2000)]
     pub users: u32,
-    /// Requests per second of all users together, 0.1 to 10,000.
-    #[cfg_attr(feature = "openapi", schema(minimum = 0.1, maximum = 10000))]
+    /// What all of them together want to send, requests a second, 0.1 to 10,000.
+    #[schema(minimum = 0.1, maximum = 10000)]
     pub requests_per_second: f64,
-    /// Time that each request holds a connection, in milliseconds, 0 to 10,000.
-    #[cfg_attr(feature = "openapi", schema(maximum = 10000))]
+    /// How long each request holds a connection, 0 to 10,000 ms.
+    #[schema(maximum = 10000)]
     pub hold_ms: u32,
     /// `true`: each user runs the throttle engine. `false`: each user sends without limits.
     pub poolgate: bool,
-    /// Duration of the load in seconds, 1 to 600.
-    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 600))]
+    /// How long the load runs, 1 to 600 seconds.
+    #[schema(minimum = 1, maximum = 600)]
     pub seconds: u32,
 }
 
-/// What the load driver has measured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+/// What the load driver sees.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LoadReport {
     /// Whether a load is running.
     pub state: LoadState,
@@ -56,9 +53,8 @@ pub struct LoadReport {
     pub success_rate: f64,
     /// Successful requests per second over the last 5 seconds.
     pub goodput_per_second: f64,
-    /// Latency of the successful requests of the last 5 seconds in milliseconds, measured from the user's attempt to
-    /// send.
-    pub latency_ms: crate::Percentiles,
+    /// Latency of the successes of the last 5 seconds, from the moment the user wanted to send, in milliseconds.
+    pub latency_ms: Percentiles,
 }
 
 impl LoadReport {
@@ -66,9 +62,8 @@ impl LoadReport {
     pub const PATIENCE_SECONDS: u32 = 10;
 }
 
-/// State of the load.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+/// Whether a load is running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LoadState {
     /// No load has been started yet.

@@ -9,14 +9,11 @@ use std::{
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::StatusCode;
-use poolgate_throttle::{Request, Settings};
-use poolgate_types::LoadReport;
+use poolgate_native::{Answer, Asked, Client, HttpClient, NoAnswer, Request, Settings, Ticket};
 use tokio::{sync::Semaphore, time};
 
 use super::{
-    Random,
-    client::{Asked, NativeClient, Ticket},
-    http::{Answer, HttpClient, NoAnswer},
+    LoadReport, Random,
     recorder::{Ending, Recorder},
 };
 
@@ -52,11 +49,11 @@ pub(super) struct Plan {
 pub(super) async fn live(plan: Arc<Plan>, mut random: Random, appears_after: Duration) {
     time::sleep(appears_after).await;
     let settings = Settings { max_queue: MAX_QUEUE, queue_timeout: QUEUE_TIMEOUT, ..Settings::default() };
-    let client = plan.poolgate.then(|| NativeClient::new(plan.http.clone(), settings, random.next_u64()));
+    let client = plan.poolgate.then(|| Client::new(plan.http.clone(), settings, random.next_u64()));
     let mut obeying: Pin<Box<dyn Future<Output = ()> + Send>> = match &client {
         Some(client) => {
-            let (client, random) = (Arc::clone(client), random.clone());
-            Box::pin(async move { client.run(random).await })
+            let client = client.clone();
+            Box::pin(async move { client.run().await })
         }
         None => Box::pin(std::future::pending()),
     };
@@ -82,7 +79,7 @@ pub(super) async fn live(plan: Arc<Plan>, mut random: Random, appears_after: Dur
 struct User {
     plan: Arc<Plan>,
     random: Random,
-    client: Option<Arc<NativeClient>>,
+    client: Option<Client>,
     work: FuturesUnordered<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
@@ -101,28 +98,31 @@ impl User {
             plan.recorder.ended(Ending::Failed);
             return;
         }
-        match self.client.as_ref().map(|client| client.ask(Request::default())) {
-            None => self.work.push(Box::pin(async move { plan.send(wanted, None, false).await })),
-            Some(Asked::Start(ticket)) => {
-                self.work.push(Box::pin(async move { plan.send(wanted, Some(ticket), false).await }));
+        let Some(client) = self.client.clone() else {
+            self.work.push(Box::pin(async move { plan.send(wanted, None, false).await }));
+            return;
+        };
+        match client.ask(Request::default()) {
+            Asked::Start(ticket) => {
+                self.work.push(Box::pin(async move { plan.send(wanted, Some((&client, ticket)), false).await }));
             }
-            Some(Asked::Queued(waiting)) => {
+            Asked::Queued(waiting) => {
                 plan.recorder.queued();
                 self.work.push(Box::pin(async move {
                     // Requests that are still queued at the end of the load would be sent after it.
                     match time::timeout_at(plan.ends.into(), waiting).await {
-                        Ok(Ok(ticket)) => plan.send(wanted, Some(ticket), true).await,
+                        Ok(Ok(ticket)) => plan.send(wanted, Some((&client, ticket)), true).await,
                         Ok(Err(_)) | Err(_) => plan.recorder.given_up(true),
                     }
                 }));
             }
-            Some(Asked::Rejected(_)) => plan.recorder.given_up(false),
+            Asked::Rejected(_) => plan.recorder.given_up(false),
         }
     }
 }
 
 impl Plan {
-    async fn send(&self, wanted: Instant, ticket: Option<Ticket>, was_queued: bool) {
+    async fn send(&self, wanted: Instant, ticket: Option<(&Client, Ticket)>, was_queued: bool) {
         self.recorder.sent(was_queued);
         let Ok(_slot) = self.outstanding.try_acquire() else {
             self.recorder.ended(Ending::Failed);
@@ -130,7 +130,7 @@ impl Plan {
         };
         let deadline = wanted + PATIENCE;
         let answer = match ticket {
-            Some(ticket) => ticket.get(&self.path, deadline).await,
+            Some((client, ticket)) => client.get(ticket, &self.path, deadline).await,
             None => self.http.get(&self.path, deadline).await,
         };
         self.recorder.ended(judge(&answer, wanted.elapsed()));

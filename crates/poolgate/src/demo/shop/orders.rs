@@ -7,12 +7,13 @@ use axum::{
 };
 use http::{StatusCode, header};
 use poolgate_pool::Transaction;
-use poolgate_types::{Problem, routes};
+use poolgate_server::GATED_TAG;
+use poolgate_types::Problem;
 use serde::{Deserialize, Serialize};
 use sqlx::Any;
 
 use super::rfc3339;
-use crate::demo::{Demo, GATED_TAG, data, failure::Failure};
+use crate::demo::{Demo, data, failure::Failure, routes};
 
 const MOST_LINES: usize = 20;
 const MOST_UNITS: i64 = 100;

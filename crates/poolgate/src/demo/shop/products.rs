@@ -7,11 +7,12 @@ use axum::{
         rejection::{PathRejection, QueryRejection},
     },
 };
+use poolgate_server::GATED_TAG;
 use poolgate_types::Problem;
 use serde::{Deserialize, Serialize};
 
 use super::rfc3339;
-use crate::demo::{Demo, GATED_TAG, failure::Failure};
+use crate::demo::{Demo, failure::Failure};
 
 const PAGE_SIZE: i64 = 20;
 const LAST_PAGE: i64 = 10_000;

@@ -1,9 +1,10 @@
 //! The sales report: one query over all orders, a typical query that fills a pool.
 
 use axum::{Json, extract::State};
+use poolgate_server::GATED_TAG;
 use serde::Serialize;
 
-use crate::demo::{Demo, GATED_TAG, failure::Failure};
+use crate::demo::{Demo, failure::Failure};
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(in crate::demo) struct SalesReport {

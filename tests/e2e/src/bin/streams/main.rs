@@ -19,9 +19,8 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
+use poolgate::demo::load::{Load, LoadRequest};
 use poolgate_e2e::Server;
-use poolgate_server::demo::load::Load;
-use poolgate_types::LoadRequest;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 

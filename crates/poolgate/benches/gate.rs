@@ -19,9 +19,9 @@ use std::{
 use axum::{Router, body::Body, extract::ConnectInfo, routing::get};
 use futures_util::{FutureExt, future::join_all};
 use http::{Request, Response, StatusCode};
+use poolgate::serve;
 use poolgate_server::{
     gate::{Gate, GateBody},
-    serve,
     settings::{GateSettings, ServerSettings},
 };
 use rustix::time::{ClockId, clock_gettime};

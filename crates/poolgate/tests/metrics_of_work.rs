@@ -9,8 +9,9 @@ use std::{
 use axum::{Router, body::Body, routing::get};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
+use poolgate::telemetry::Prometheus;
 use poolgate_pool::{AcquireError, Lease, Pool, PoolConfig, PostgresSession};
-use poolgate_server::{PoolObserver, Poolgate, Settings, settings::Secret, telemetry::MetricsRenderer};
+use poolgate_server::{PoolObserver, Poolgate, Settings, settings::Secret};
 use poolgate_test_postgres::Postgres as Database;
 use poolgate_types::routes;
 use sqlx::{Executor, Postgres};
@@ -43,7 +44,7 @@ struct Watched {
 }
 
 impl Watched {
-    async fn start(renderer: MetricsRenderer) -> Self {
+    async fn start(renderer: Prometheus) -> Self {
         let database = tokio::task::spawn_blocking(Database::start).await.expect("joined").expect("PostgreSQL");
         let mut settings = Settings::default();
         (settings.gate.max_concurrent_requests, settings.gate.max_queue) = (1, 0);
@@ -148,8 +149,8 @@ impl Metrics {
 }
 
 #[tokio::test]
-async fn every_metric_counts_the_work_done() {
-    let watched = Watched::start(MetricsRenderer::install().expect("the only one in this process")).await;
+async fn every_metric_says_what_was_done() {
+    let watched = Watched::start(Prometheus::install().expect("the only one in this process")).await;
 
     // Three connections are opened and in use; one caller gives up, the next waits until one is returned.
     let three = [watched.lease().await, watched.lease().await, watched.lease().await];

@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 use axum::body::Body;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
+use poolgate::telemetry::Prometheus;
 use poolgate_pool::{Pool, PoolConfig, sqlite_options};
-use poolgate_server::{PoolObserver, Poolgate, telemetry::MetricsRenderer};
+use poolgate_server::{PoolObserver, Poolgate};
 use poolgate_types::routes;
 use sqlx::Sqlite;
 use tower::ServiceExt;
@@ -21,7 +22,7 @@ async fn ask(poolgate: &Poolgate) -> (StatusCode, String) {
 
 #[tokio::test]
 async fn metrics_have_their_names_from_the_start() {
-    let renderer = MetricsRenderer::install().expect("the only one in this process");
+    let renderer = Prometheus::install().expect("the only one in this process");
     let folder = tempfile::TempDir::new().expect("a folder");
     let builder = || {
         let config = PoolConfig { size: 2, max_overflow: 1, ..PoolConfig::default() };

@@ -1,0 +1,9 @@
+//! The program as operators meet it: a process, its command line, its settings, its log.
+
+#[cfg(unix)]
+mod cli;
+mod harness;
+mod log;
+#[cfg(unix)]
+mod secrets;
+mod watch;
