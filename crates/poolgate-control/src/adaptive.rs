@@ -293,7 +293,6 @@ mod tests {
                     ..GateSample::default()
                 },
                 completed: 2 * u64::from(self.permits),
-                hold_total: Duration::from_millis(50 * 50),
                 live_clients: self.live_clients,
                 streaming_clients: self.live_clients,
                 ..Sample::default()

@@ -238,7 +238,7 @@ impl Controller {
     }
 
     fn is_wait_high(&self, sample: &Sample) -> bool {
-        let p99 = sample.acquire_waits.p99;
+        let p99 = sample.acquire_wait_p99;
         p99 > AGGRESSIVE_WAIT && p99.as_secs_f64() > AGGRESSIVE_WAIT_IN_HOLDS * self.capacity.mean_hold()
     }
 

@@ -20,8 +20,7 @@
 //!     let sample = Sample {
 //!         pool: PoolSample { checked_out: 25, open: 25, capacity: 30, ..Default::default() },
 //!         gate: GateSample { permits: 25, in_flight: 25, queued: 9, arrivals, rejected, ..Default::default() },
-//!         completed: 50,
-//!         hold_total: Duration::from_millis(50 * 50), // 25 permits / 50 ms: 500 requests a second can be served
+//!         completed: 50, // in 100 ms: 500 requests a second can be served
 //!         live_clients: 100,
 //!         streaming_clients: 100,
 //!         ..Default::default()
@@ -81,5 +80,5 @@ mod writes;
 pub use contact::{Contact, Evidence};
 pub use controller::Controller;
 pub use decision::{ActiveAlert, Decision, Event};
-pub use sample::{GateSample, PoolSample, Probes, Sample, WaitSample, WorkSample};
+pub use sample::{GateSample, PoolSample, Probes, Sample, WorkSample};
 pub use settings::{AdaptiveSettings, BreakerSettings, InvalidSettings, Policy, Settings, Thresholds};

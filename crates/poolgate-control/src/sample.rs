@@ -13,10 +13,9 @@ pub struct Sample {
     pub gate: GateSample,
     /// Gate permits given back since the previous sample.
     pub completed: u64,
-    /// Sum of the times that these permits were held.
-    pub hold_total: Duration,
-    /// How long requests waited from the gate until a connection was in hand.
-    pub acquire_waits: WaitSample,
+    /// Acquire wait, from arrival at the gate until a connection is in hand: 99th percentile of the last two seconds; zero
+    /// when nothing was acquired.
+    pub acquire_wait_p99: Duration,
     /// Whether the database can be used; see [`Evidence::contact`](crate::Evidence::contact).
     pub contact: Contact,
     /// Since the newest attempt to reach the database failed; `None` where that is not known, and then `contact` counts as
@@ -79,12 +78,8 @@ pub struct GateSample {
     pub in_flight: u32,
     /// Requests that wait for a permit.
     pub queued: u32,
-    /// How long the oldest of them has waited.
-    pub oldest_wait: Duration,
     /// Requests that arrived since the previous sample, rejected ones included, those over their quota not.
     pub arrivals: u64,
-    /// Requests let in since the previous sample.
-    pub admitted: u64,
     /// Requests turned away since the previous sample.
     pub rejected: u64,
     /// Requests turned away since the previous sample because their client sent more than its share. They cost no
@@ -93,15 +88,6 @@ pub struct GateSample {
     /// Nobody is turned away: the queue is a pooler's, or an app's, where they wait until it is their turn. Demand that
     /// cannot be served then shows as a queue that does not drain.
     pub patient: bool,
-}
-
-/// Acquire waits: from arrival at the gate until a connection is in hand.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WaitSample {
-    /// 99th percentile of the last two seconds; zero when nothing was acquired.
-    pub p99: Duration,
-    /// Least wait since the previous sample; zero when nothing was acquired.
-    pub min: Duration,
 }
 
 /// How the app's statements ended since the previous sample, counted by connections that came back.

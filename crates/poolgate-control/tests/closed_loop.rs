@@ -151,7 +151,6 @@ impl World {
             self.running.pop_front();
             measured.served += 1;
             self.tick.completed += 1;
-            self.tick.hold_total += Duration::from_millis(HOLD_MS);
         }
         while self.queue.front().is_some_and(|since| self.now - since > LONGEST_WAIT_MS) {
             self.queue.pop_front();
@@ -159,7 +158,6 @@ impl World {
         }
         while self.running.len() < SLOTS && self.queue.pop_front().is_some() {
             self.running.push_back(self.now + HOLD_MS);
-            self.tick.gate.admitted += 1;
         }
     }
 

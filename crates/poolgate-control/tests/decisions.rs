@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use poolgate_control::{
-    Contact, Controller, Decision, Event, GateSample, Policy, PoolSample, Sample, Settings, WaitSample, WorkSample,
+    Contact, Controller, Decision, Event, GateSample, Policy, PoolSample, Sample, Settings, WorkSample,
 };
 use poolgate_types::{AlertKind, CircuitState, Health, Level, Reason, Severity, SixFields};
 
@@ -45,9 +45,8 @@ impl World {
 fn usage(checked_out: u32) -> Sample {
     Sample {
         pool: PoolSample { checked_out, capacity: 30, ..Default::default() },
-        gate: GateSample { permits: 25, in_flight: 10, arrivals: 20, admitted: 20, ..GateSample::default() },
+        gate: GateSample { permits: 25, in_flight: 10, arrivals: 20, ..GateSample::default() },
         completed: 20,
-        hold_total: 20 * Duration::from_millis(50),
         contact: Contact::Answering,
         live_clients: 100,
         streaming_clients: 100,
@@ -58,17 +57,8 @@ fn usage(checked_out: u32) -> Sample {
 /// The same gate with so many arrivals and rejects per tick; it serves 50 of them.
 fn overload(arrivals: u64, rejected: u64) -> Sample {
     Sample {
-        gate: GateSample {
-            permits: 25,
-            in_flight: 25,
-            queued: 10,
-            arrivals,
-            admitted: 50,
-            rejected,
-            ..GateSample::default()
-        },
+        gate: GateSample { permits: 25, in_flight: 25, queued: 10, arrivals, rejected, ..GateSample::default() },
         completed: 50,
-        hold_total: 50 * Duration::from_millis(50),
         ..usage(25)
     }
 }
@@ -162,7 +152,7 @@ fn levels_say_how_well_the_rate_works() {
         (70, 20, Level::Emergency, Reason::ClientsDisobey),
     ] {
         let mut sample = overload(100, rejected);
-        sample.acquire_waits = WaitSample { p99: Duration::from_millis(p99), min: Duration::ZERO };
+        sample.acquire_wait_p99 = Duration::from_millis(p99);
         let config = World::new(Policy::Adaptive).run(5.0, &sample).config;
         assert_eq!((config.throttling_level, config.reason), (level, reason));
         assert!(config.enforced && config.fair_rate_per_second.is_some());
@@ -347,7 +337,7 @@ fn a_full_gate_clients_that_disobey_and_a_proxy_without_trust_have_alerts() {
     let mut world = World::new(Policy::Adaptive);
     world.run(5.0, &usage(5));
     let mut held = overload(10, 10);
-    (held.gate.admitted, held.completed, held.pool.checked_out) = (0, 0, 0);
+    (held.completed, held.pool.checked_out) = (0, 0);
     let alerts = world.run(5.0, &Sample { proxy_untrusted: true, ..held }).alerts;
     for kind in [AlertKind::GateFull, AlertKind::ProxyUntrusted] {
         assert!(alerts.iter().any(|alert| alert.kind == kind), "{kind:?}: {alerts:?}");

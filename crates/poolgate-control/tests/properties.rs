@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use poolgate_control::{
-    Contact, Controller, GateSample, Policy, PoolSample, Probes, Sample, Settings, WaitSample, WorkSample,
-};
+use poolgate_control::{Contact, Controller, GateSample, Policy, PoolSample, Probes, Sample, Settings, WorkSample};
 use poolgate_types::ThrottlingConfig;
 use proptest::prelude::*;
 
@@ -21,7 +19,7 @@ fn samples() -> impl Strategy<Value = Sample> {
     ]);
     (
         (gauges.clone(), gauges.clone(), gauges.clone(), gauges.clone(), gauges.clone(), gauges),
-        (counts.clone(), counts.clone(), counts.clone(), 0..u64::MAX / 4),
+        (counts.clone(), counts.clone(), counts),
         (contact.clone(), contact, 0..50_u32, 0..50_u32, 0..10_000_u64),
     )
         .prop_map(|(gauge, count, rest)| Sample {
@@ -36,16 +34,13 @@ fn samples() -> impl Strategy<Value = Sample> {
                 permits: gauge.3,
                 in_flight: gauge.4,
                 queued: gauge.2,
-                oldest_wait: Duration::from_millis(rest.4),
                 arrivals: count.0,
-                admitted: count.1,
                 rejected: count.2,
                 over_quota: count.2,
                 patient: count.0 % 2 == 0,
             },
             completed: count.1,
-            hold_total: Duration::from_nanos(count.3),
-            acquire_waits: WaitSample { p99: Duration::from_millis(rest.4), min: Duration::ZERO },
+            acquire_wait_p99: Duration::from_millis(rest.4),
             contact: rest.0,
             failed: (rest.4 % 3 > 0).then(|| Duration::from_millis(rest.4)),
             connects: rest.1,

@@ -135,8 +135,9 @@ pub enum Message {
 
 /// The server's side of telling.
 pub trait Publisher {
-    /// Ten times a second: what to tell whom.
-    fn tick(&mut self, sample: &Sample, now: Duration, tell: &mut Tell) -> Orders;
+    /// Ten times a second: what to tell each client, from what happened since the previous tick and what the limiter holds
+    /// now.
+    fn tick(&mut self, sample: &Sample, occupancy: &Occupancy, now: Duration, tell: &mut Tell) -> Orders;
     /// What is in force, for answers and polls.
     fn current(&mut self, client: u32) -> Option<Message>;
     /// A request of this client has arrived, and what it says about its queue.

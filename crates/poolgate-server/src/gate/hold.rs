@@ -3,7 +3,7 @@
 use std::{
     fmt, mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use poolgate_control::gate::Arrival;
@@ -26,8 +26,6 @@ pub(super) struct Hold {
 
 struct State {
     permit: Option<Permit>,
-    /// For how long permits were held that have gone back.
-    held: Duration,
     /// It was seen to use a connection.
     connected: bool,
     completed: bool,
@@ -48,8 +46,7 @@ pub(super) enum Need {
 impl Hold {
     pub(super) fn new(limiter: Arc<Limiter>, permit: Permit, arrival: Arrival, purpose: Purpose) -> Arc<Self> {
         limiter.tally().admitted();
-        let state =
-            State { permit: Some(permit), held: Duration::ZERO, connected: false, completed: false, failure: None };
+        let state = State { permit: Some(permit), connected: false, completed: false, failure: None };
         Arc::new(Self { limiter, arrival, purpose, state: Mutex::new(state) })
     }
 
@@ -119,20 +116,15 @@ impl Hold {
     /// The database has nothing to do for it any more: the permit goes back.
     pub(super) fn complete(&self) {
         let permit = self.take_permit();
-        let mut state = self.state();
-        let (counted, held) = (mem::replace(&mut state.completed, true), state.held);
-        drop(state);
-        if !counted {
-            self.limiter.tally().completed(held);
+        let is_counted = mem::replace(&mut self.state().completed, true);
+        if !is_counted {
+            self.limiter.tally().completed();
         }
         drop(permit);
     }
 
     fn take_permit(&self) -> Option<Permit> {
-        let mut state = self.state();
-        let permit = state.permit.take()?;
-        state.held += permit.held();
-        Some(permit)
+        self.state().permit.take()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,10 +1,6 @@
 //! The right to be in flight.
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fmt, sync::Arc};
 
 use super::limiter::Limiter;
 
@@ -12,18 +8,12 @@ use super::limiter::Limiter;
 pub(super) struct Permit {
     limiter: Option<Arc<Limiter>>,
     caller: Option<u64>,
-    since: Instant,
 }
 
 impl Permit {
     /// A permit that the gate has granted to this caller.
     pub(super) fn new(limiter: Arc<Limiter>, caller: Option<u64>) -> Self {
-        Self { limiter: Some(limiter), caller, since: Instant::now() }
-    }
-
-    /// For how long it has been held.
-    pub(super) fn held(&self) -> Duration {
-        self.since.elapsed()
+        Self { limiter: Some(limiter), caller }
     }
 
     /// Ends this value without giving the permit back: the caller passes it on.
@@ -42,6 +32,6 @@ impl Drop for Permit {
 
 impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit").field("since", &self.since).finish_non_exhaustive()
+        f.debug_struct("Permit").field("caller", &self.caller).finish_non_exhaustive()
     }
 }

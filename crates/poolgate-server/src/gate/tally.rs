@@ -1,9 +1,6 @@
 //! What has passed the gate since the start.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::Duration,
-};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Counters that only rise. Each is exact; a reader takes the difference between two of its readings.
 #[derive(Debug, Default)]
@@ -16,7 +13,6 @@ pub(crate) struct Tally {
     shut_out: AtomicU64,
     over_quota: AtomicU64,
     completed: AtomicU64,
-    hold_nanos: AtomicU64,
     server_errors: AtomicU64,
     probes_succeeded: AtomicU64,
     probes_failed: AtomicU64,
@@ -42,8 +38,6 @@ pub(crate) struct Totals {
     pub(crate) over_quota: u64,
     /// Requests let in for which the database has nothing to do any more.
     pub(crate) completed: u64,
-    /// For how long their permits were held, all together.
-    pub(crate) hold: Duration,
     /// Requests let in and answered 5xx.
     pub(crate) server_errors: u64,
     /// Requests let in while the breaker was not closed that reached the database.
@@ -76,8 +70,7 @@ impl Tally {
         self.over_quota.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn completed(&self, held: Duration) {
-        self.hold_nanos.fetch_add(u64::try_from(held.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+    pub(super) fn completed(&self) {
         self.completed.fetch_add(1, Relaxed);
     }
 
@@ -99,7 +92,6 @@ impl Tally {
             shut_out: self.shut_out.load(Relaxed),
             over_quota: self.over_quota.load(Relaxed),
             completed: self.completed.load(Relaxed),
-            hold: Duration::from_nanos(self.hold_nanos.load(Relaxed)),
             server_errors: self.server_errors.load(Relaxed),
             probes_succeeded: self.probes_succeeded.load(Relaxed),
             probes_failed: self.probes_failed.load(Relaxed),
@@ -119,7 +111,6 @@ impl Totals {
             shut_out: self.shut_out.saturating_sub(earlier.shut_out),
             over_quota: self.over_quota.saturating_sub(earlier.over_quota),
             completed: self.completed.saturating_sub(earlier.completed),
-            hold: self.hold.saturating_sub(earlier.hold),
             server_errors: self.server_errors.saturating_sub(earlier.server_errors),
             probes_succeeded: self.probes_succeeded.saturating_sub(earlier.probes_succeeded),
             probes_failed: self.probes_failed.saturating_sub(earlier.probes_failed),

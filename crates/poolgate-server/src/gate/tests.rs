@@ -295,7 +295,7 @@ async fn the_counters_balance() {
     go.add_permits(1);
     let open = first.await.expect("joined");
     let totals = core.limiter().tally().totals();
-    assert_eq!((totals.completed, totals.hold > Duration::ZERO), (1, true));
+    assert_eq!(totals.completed, 1);
     drop(open);
     assert_eq!((core.occupancy().in_flight, core.limiter().tally().totals().completed), (0, 1), "once");
 }

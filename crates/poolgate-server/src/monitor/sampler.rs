@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use poolgate_control::{Contact, GateSample, PoolSample, Probes, Sample, WaitSample, WorkSample, gate::Occupancy};
+use poolgate_control::{Contact, GateSample, PoolSample, Probes, Sample, WorkSample, gate::Occupancy};
 
 use super::contact::Reach;
 
@@ -70,8 +70,8 @@ impl Sampler {
         let occupancy = gate.occupancy();
         let since = totals.since(&self.previous);
         self.previous = totals;
-        let acquired = observer.take_acquire_waits();
-        self.waits.push(acquired.interval.clone());
+        let acquire_waits = observer.take_acquire_waits();
+        self.waits.push(acquire_waits.clone());
         let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let figures = pool.figures();
         gate.set_connections(figures.checked_out);
@@ -89,16 +89,13 @@ impl Sampler {
                 // What is in excess of the allowance of a caller who hears no rate is no demand that anybody could be told to
                 // lower: let in where others leave room, it would keep the rate of those low.
                 queued: occupancy.queued.saturating_sub(occupancy.excess),
-                oldest_wait: occupancy.oldest_wait,
                 arrivals: since.arrivals.saturating_sub(since.no_demand),
-                admitted: since.admitted,
                 rejected: since.rejected.saturating_sub(since.no_demand_rejected),
                 over_quota: since.over_quota,
                 patient: false,
             },
             completed: since.completed,
-            hold_total: since.hold,
-            acquire_waits: WaitSample { p99: self.waits.quantile(0.99), min: acquired.shortest },
+            acquire_wait_p99: self.waits.quantile(0.99),
             contact: reach.contact,
             failed: reach.failed,
             connects: reach.connects,
@@ -123,7 +120,7 @@ impl Sampler {
             || reach.connects.is_lost()
             || self.is_stuck(&since, &occupancy, observer);
         let own_pool = pool.upkeep().is_some();
-        Reading { sample, figures, occupancy, totals, demand, acquire_waits: acquired.interval, own_pool, doubt }
+        Reading { sample, figures, occupancy, totals, demand, acquire_waits, own_pool, doubt }
     }
 
     /// Nobody passes the gate of this server: the pooler is the gate, one that turns nobody away.
@@ -132,20 +129,17 @@ impl Sampler {
         let Traffic { arrivals, completed, .. } = self.shown;
         let traffic = traffic.unwrap_or(Traffic { arrivals, completed, ..Traffic::default() });
         let before = std::mem::replace(&mut self.shown, traffic);
-        let arrivals = traffic.arrivals.saturating_sub(before.arrivals);
         sample.completed = traffic.completed.saturating_sub(before.completed);
         sample.gate = GateSample {
             permits: sample.pool.capacity,
             in_flight: traffic.in_use,
             queued: traffic.waiting,
-            oldest_wait: traffic.oldest_wait,
-            arrivals,
-            admitted: arrivals,
+            arrivals: traffic.arrivals.saturating_sub(before.arrivals),
             patient: true,
             ..GateSample::default()
         };
         // The one that waits longest stands for the slowest.
-        sample.acquire_waits = WaitSample { p99: traffic.oldest_wait, min: Duration::ZERO };
+        sample.acquire_wait_p99 = traffic.oldest_wait;
     }
 
     fn is_stuck(&mut self, since: &Totals, occupancy: &Occupancy, observer: &PoolObserver) -> bool {

@@ -137,7 +137,7 @@ impl Document {
 }
 
 impl Publisher for Document {
-    fn tick(&mut self, sample: &Sample, now: Duration, tell: &mut Tell) -> Orders {
+    fn tick(&mut self, sample: &Sample, _occupancy: &Occupancy, now: Duration, tell: &mut Tell) -> Orders {
         let decision = self.controller.tick(sample, now);
         if decision.config_changed {
             self.config = Rc::new(decision.config.clone());
