@@ -4,7 +4,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use poolgate_control::{Contact, Controller, GateSample, PoolSample, Sample, Settings};
+use poolgate_control::{Controller, GateSample, PoolSample, Reachability, Sample, Settings};
 use poolgate_types::Level;
 
 const SLOTS: usize = 25;
@@ -177,7 +177,7 @@ impl World {
                 queued: self.queue.len() as u32,
                 ..counted.gate
             },
-            contact: Contact::Answering,
+            reachability: Reachability::Answering,
             live_clients: self.clients.len() as u32,
             streaming_clients: self.clients.len() as u32,
             ..counted

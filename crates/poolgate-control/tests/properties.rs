@@ -2,25 +2,27 @@
 
 use std::time::Duration;
 
-use poolgate_control::{Contact, Controller, GateSample, Policy, PoolSample, Probes, Sample, Settings, WorkSample};
+use poolgate_control::{
+    Controller, GateSample, Policy, PoolSample, Probes, Reachability, Sample, Settings, WorkSample,
+};
 use poolgate_types::ThrottlingConfig;
 use proptest::prelude::*;
 
 fn samples() -> impl Strategy<Value = Sample> {
     let counts = prop_oneof![0..3_u64, 0..500_u64, any::<u64>().prop_map(|count| count >> 8)];
     let gauges = prop_oneof![0..40_u32, any::<u32>()];
-    let contact = prop::sample::select(vec![
-        Contact::Unknown,
-        Contact::Answering,
-        Contact::Paused,
-        Contact::Silent,
-        Contact::LoginRefused,
-        Contact::ServerFull,
+    let reachability = prop::sample::select(vec![
+        Reachability::Unknown,
+        Reachability::Answering,
+        Reachability::Paused,
+        Reachability::Silent,
+        Reachability::LoginRefused,
+        Reachability::ServerFull,
     ]);
     (
         (gauges.clone(), gauges.clone(), gauges.clone(), gauges.clone(), gauges.clone(), gauges),
         (counts.clone(), counts.clone(), counts),
-        (contact.clone(), contact, 0..50_u32, 0..50_u32, 0..10_000_u64),
+        (reachability.clone(), reachability, 0..50_u32, 0..50_u32, 0..10_000_u64),
     )
         .prop_map(|(gauge, count, rest)| Sample {
             pool: PoolSample {
@@ -41,7 +43,7 @@ fn samples() -> impl Strategy<Value = Sample> {
             },
             completed: count.1,
             acquire_wait_p99: Duration::from_millis(rest.4),
-            contact: rest.0,
+            reachability: rest.0,
             failed: (rest.4 % 3 > 0).then(|| Duration::from_millis(rest.4)),
             connects: rest.1,
             cause: (rest.4 % 2 == 0).then(|| rest.4.to_string().into()),

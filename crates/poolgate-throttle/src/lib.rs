@@ -94,7 +94,7 @@
 //! - **Queue**: bounded ([`Settings::max_queue`]); a full one sheds whoever would start last, which may be the
 //!   newcomer. Each request waits at most its [`Request::queue_timeout`]. Order: [`Priority`], then arrival, under
 //!   overload the newest first ([`Settings::order`]); lower priorities get a share all the same
-//!   ([`Priority::patience`]). [`State::eta`] says how long a wait will be where that can be known.
+//!   ([`Request::priority`]). [`State::eta`] says how long a wait will be where that can be known.
 //! - **Pause**: the gate's `Retry-After` holds everything back for that long and up to half as long again, at most 60
 //!   s; a shorter one does not shorten a longer one. It does not act while a fresh config has a fair rate in force and the
 //!   breaker is closed: the server then says by its rate how fast to go. What limiters of single routes say is the matter
@@ -147,7 +147,8 @@ pub use eta::Eta;
 pub use event::Event;
 pub use limits::Limits;
 pub use news::{Configured, InvalidConfig, News};
-pub use request::{Outcome, Permit, Priority, RejectReason, Rejection, Request, RequestId, Submitted};
+pub use poolgate_types::Priority;
+pub use request::{Outcome, Permit, RejectReason, Rejection, Request, RequestId, Submitted};
 pub use retries::Backoff;
 pub use routes::{Quota, RouteLimits, RouteSignal};
 pub use savings::Savings;

@@ -2,32 +2,20 @@
 
 use std::time::Duration;
 
+use poolgate_types::Priority;
+
 /// A request that the app wants to send. The default waits at most
 /// [`Settings::queue_timeout`](crate::Settings::queue_timeout) at normal priority.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Request {
-    /// How important it is compared with others of the same client.
+    /// How important it is compared with others of the same client. A lower priority that has been passed over often enough
+    /// goes next all the same: normal after 8 starts in a row, low after 16, high after 4; critical is never passed over.
     pub priority: Priority,
     /// How long it may wait, at most an hour; zero: not at all. `None`:
     /// [`Settings::queue_timeout`](crate::Settings::queue_timeout).
     pub queue_timeout: Option<Duration>,
     /// Starts at once whatever is in force, spends nothing and does not count as in flight.
     pub bypass: bool,
-}
-
-/// How important a request is. A higher priority starts first; a lower one that has been passed over often enough goes
-/// next all the same (see [`Priority::patience`]).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Priority {
-    /// Nobody waits for it: prefetching, telemetry.
-    Low,
-    /// What the app sends without saying more.
-    #[default]
-    Normal,
-    /// A user looks at the place where the answer will appear.
-    High,
-    /// Without it the app does not work: sign-in, payment.
-    Critical,
 }
 
 /// Names a request of one [`Throttle`](crate::Throttle). Later requests have greater ids.
@@ -109,23 +97,6 @@ pub enum Outcome {
     },
     /// The app gave up before there was an answer; evidence for nothing.
     Aborted,
-}
-
-impl Priority {
-    /// All priorities, the most important first.
-    pub const ALL: [Self; 4] = [Self::Critical, Self::High, Self::Normal, Self::Low];
-
-    /// How many starts in a row may pass over the waiting requests of this priority before one of them goes next: 0
-    /// (never passed over) for critical, 4 for high, 8 for normal, 16 for low. With all four waiting, every 16th
-    /// start or so is a low one.
-    pub const fn patience(self) -> u32 {
-        match self {
-            Self::Critical => 0,
-            Self::High => 4,
-            Self::Normal => 8,
-            Self::Low => 16,
-        }
-    }
 }
 
 impl RequestId {

@@ -1,4 +1,4 @@
-//! What crosses the wire between a Poolgate server and its clients, and nothing else.
+//! What a Poolgate server and its clients share: the documents on the wire, and the words that both use.
 //!
 //! The central document is [`ThrottlingConfig`]: one, the same bytes, for every client. It reaches them by push
 //! (server-sent events), as the [`ConfigHeader`] of any response, or by polling; [`ConfigVersion`] orders the copies.
@@ -21,6 +21,7 @@ mod config;
 mod header;
 mod lab;
 mod labels;
+mod priority;
 mod problem;
 pub mod routes;
 mod status;
@@ -31,6 +32,7 @@ pub use config::{ConfigVersion, Range, SixFields, ThrottlingConfig};
 pub use header::{CONFIG_HEADER, ConfigHeader, InvalidHeader};
 pub use lab::{LoadReport, LoadRequest, LoadState};
 pub use labels::{Backend, CircuitState, Health, Level, Reason, Severity};
+pub use priority::Priority;
 pub use problem::{Problem, codes};
 pub use status::{Alert, AlertKind, Clients, Forecast, GateStatus, Percentiles, Performance, Ping, PoolStatus, Status};
 pub use stream::{Bye, Heartbeat};

@@ -219,7 +219,7 @@ proptest! {
                         let waits = waiting.iter().any(|(_, other, _)| *other == priority);
                         *passed_over = if waits && Some(priority) != class { *passed_over + 1 } else { 0 };
                         // Less important classes whose patience has ended too may come first, each once.
-                        assert!(priority == Critical || *passed_over < priority.patience() + 4, "{priority:?}");
+                        assert!(priority == Critical || *passed_over < patience(priority) + 4, "{priority:?}");
                     }
                     started
                 }
