@@ -5,6 +5,8 @@
 use std::{rc::Rc, time::Duration};
 
 use poolgate_control::Sample;
+/// What a publisher tells its own limiter at each tick; the default changes nothing.
+pub use poolgate_control::gate::GateOrders as Orders;
 use poolgate_types::{ConfigVersion, Level, ThrottlingConfig};
 
 use crate::{random::Random, scenario::Scenario};
@@ -85,19 +87,6 @@ pub trait Limiter {
     fn grant(&mut self, _now: Duration) -> Option<u32> {
         None
     }
-}
-
-/// What a publisher tells its own limiter at each tick.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Orders {
-    /// For how long requests are in the database, on average.
-    pub hold: Option<Duration>,
-    /// Requests in flight, where the publisher sets the limit.
-    pub permits: Option<u32>,
-    /// Clients are limited.
-    pub limited: bool,
-    /// Connections are being opened that requests wait for.
-    pub filling: bool,
 }
 
 /// A reading of a limiter.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use poolgate_control::{Contact, GateSample, PoolSample, Probes, Sample};
+use poolgate_control::{GateSample, PoolSample, Probes, Reachability, Sample};
 
 use super::{Event, HEARTBEAT, TICK, TTL, World};
 use crate::{
@@ -101,7 +101,7 @@ impl World<'_> {
             let held = self.now - request.started_at;
             self.sample.completed += 1;
             if !answered {
-                self.contact = Contact::Silent;
+                self.reachability = Reachability::Silent;
             }
             let outcome = if answered { Outcome::Served } else { Outcome::NoContact };
             self.reply(number, outcome);
@@ -191,7 +191,7 @@ impl World<'_> {
                 ..counted.gate
             },
             acquire_wait_p99: self.waits.p99(self.now),
-            contact: self.contact,
+            reachability: self.reachability,
             probes: Probes::default(),
             live_clients: self.browsers.iter().filter(|browser| browser.is_live(TTL, self.now)).count() as u32,
             streaming_clients: self.browsers.iter().filter(|browser| browser.listens).count() as u32,
@@ -201,10 +201,10 @@ impl World<'_> {
 
     /// As the server does: a connection of its own, about once a second while the database is silent.
     fn test_database(&mut self) {
-        if self.contact == Contact::Silent && self.now - self.tested_at >= Duration::from_millis(500) {
+        if self.reachability == Reachability::Silent && self.now - self.tested_at >= Duration::from_millis(500) {
             self.tested_at = self.now;
             if self.database.answers() {
-                self.contact = Contact::Answering;
+                self.reachability = Reachability::Answering;
             }
         }
     }
