@@ -66,6 +66,7 @@ mod connections;
 pub mod demo;
 pub mod gate;
 mod http;
+mod jitter;
 mod latency;
 mod monitor;
 mod observer;
@@ -90,7 +91,7 @@ pub use self::{
     serve::{Served, serve},
     settings::Settings,
     watched::{
-        ApartConnection, BlindSpot, BoxError, Demand, Figures, PgBouncer, PostgresServer, SupportedDatabase, Traffic,
-        Upkeep, WatchedPool,
+        ApartConnection, BlindSpot, BoxError, Figures, PgBouncer, PostgresServer, SupportedDatabase, Traffic, Upkeep,
+        Visibility, WatchedPool,
     },
 };
