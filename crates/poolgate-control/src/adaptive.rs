@@ -1,17 +1,17 @@
-//! The law of the fair rate: one number for all clients, corrected from what arrives.
+//! The law of the fair rate: one number for all clients, corrected by what arrives.
 //!
-//! It has the shape of RCP, the rate control protocol of routers (Dukkipati and McKeown, 2006): a link tells all flows
-//! the same rate and corrects it from its arrivals and its queue, without knowing how many flows there are. With `C`
-//! the capacity, `y` the arrivals (both requests a second), `q` the queue at the gate, `η` the overcommitment, `d` the
-//! loop's delay and `T` the time since the previous tick:
+//! It has the form of RCP, the rate control protocol of routers (Dukkipati and McKeown, 2006): a link tells all flows
+//! the same rate and corrects it by its arrivals and its queue, without knowing the number of flows. With `C` the
+//! capacity and `y` the arrivals (both in requests a second), `q` the queue at the gate, `η` the overcommitment, `d`
+//! the loop's delay and `T` the time since the previous tick:
 //!
 //! ```text
 //! rate ← rate · clamp(1 + (T/d) · (α (η C − y) − β min(q/d, C)) / C)
 //! ```
 //!
-//! The factor is clamped to 0.75 … 1.06 per 100 ms: fast to cut, slow to release. It settles with requests waiting for
-//! `d (η − 1) α / β` = 60 ms at the gate, which therefore never runs dry; a gate that lets them wait less rejects a share
-//! `1 − 1/η` = 7 % at the most. `docs/control-law.md` has the derivation, and what was measured.
+//! The factor is clamped to 0.75 … 1.06 per 100 ms, so the rate is cut fast and released slowly. It settles where
+//! requests wait for `d (η − 1) α / β` = 60 ms at the gate, so the gate never runs dry. A gate with a shorter queue
+//! rejects at most a share of `1 − 1/η` = 7 %. `docs/control-law.md` has the derivation and the measurements.
 
 use std::time::Duration;
 
@@ -23,53 +23,57 @@ use crate::{
 /// Largest and smallest factor per [`STEP`].
 const FASTEST_RELEASE: f64 = 1.06;
 const FASTEST_CUT: f64 = 0.75;
-/// The time that these factors are for.
+/// The time that these factors apply to.
 const STEP: Duration = Duration::from_millis(100);
-/// A pause between ticks corrects the rate by at most so many steps at once: the sample says little about longer ones.
+/// After a pause between ticks the rate is corrected by at most this many steps, because one sample says little about a
+/// longer time.
 const MOST_STEPS: f64 = 5.0;
 
-/// Weight of history in the arrivals: 30 % of a step is seen after 100 ms.
+/// Time constant of the average arrivals: 30 % of a step is absorbed after 100 ms.
 const ARRIVALS_TIME_CONSTANT: Duration = Duration::from_millis(280);
 
-/// An error of so many standard deviations of the arrivals is corrected twice as fast as its size alone asks for; small
-/// ones are mostly chance.
+/// An error of this many standard deviations of the arrivals is corrected twice as fast as its size alone would be.
+/// Smaller errors are mostly chance.
 const SIGNIFICANT: f64 = 3.0;
-/// Congestion begins when arrivals exceed capacity by so many standard deviations of their average.
+/// Congestion begins when arrivals exceed the capacity by this many standard deviations of their average.
 const EXCESSIVE: f64 = 3.0;
 
-/// When congestion begins, clients are told an equal share; some of them ask for less, and it is raised. The same when the
-/// rate must fall fast from this multiple of an equal share, instead of some twenty ticks of decay.
+/// When congestion begins, the rate starts at an equal share for each client, and rises because some clients need less.
+/// It starts anew in the same way when it must fall fast from this multiple of an equal share, which would otherwise
+/// take about twenty ticks.
 const FAR_ABOVE: f64 = 2.0;
 const FALLING_FAST: f64 = 0.95;
 
-/// No obedient client has to get less than an equal share of the capacity. Below this part of it the rate falls only
-/// slowly: either clients have not heard of it yet, and cutting on would only make them starve later, or more of them are
-/// there than the server knows.
+/// No obedient client needs to get less than an equal share of the capacity. Below this share of it the rate falls only
+/// slowly: either the clients have not heard of the rate yet, and cutting on would starve them later, or there are more
+/// clients than the server knows.
 const EQUAL_ENOUGH: f64 = 0.7;
 const SLOWEST_CUT: f64 = 0.99;
-/// The rate never falls below this part of an equal share: if it is those who do not obey that cause the overload, those
-/// who do must not starve for it. The per-client check is for the former.
+/// The rate never falls below this share of an equal share: obedient clients must not starve because of an overload by
+/// others, which are the business of the per-client check.
 const LEAST_SHARE: f64 = 0.1;
-/// How late clients without a stream hear, on average: they ask every five seconds while a limit is enforced.
+/// Mean delay with which clients without a stream hear of a new rate: they poll every five seconds while a limit is
+/// enforced.
 const POLL_DELAY: Duration = Duration::from_millis(2500);
 
-/// When so many times the arrivals that are wanted come after a guess, one can see how late the clients hear of it: when
-/// half of the excess is gone. Nobody is waited for longer than the other.
+/// If the arrivals after a guess are this multiple of the wanted ones, the clients' delay can be measured: they have
+/// heard when half of the excess is gone. The measurement ends after the second time at the latest.
 const CLEAR_EXCESS: f64 = 1.5;
 const LATEST_HEARING: Duration = Duration::from_secs(4);
 
-/// Demand fits when arrivals stay below this part of capacity, and rejects below that part of arrivals.
+/// Demand fits when arrivals stay below the first share of the capacity, and rejects below the second share of the
+/// arrivals.
 const FITTING_ARRIVALS: f64 = 0.95;
 const FITTING_REJECTS: f64 = 0.01;
 
-/// Where clients hear late it takes longer to see whether demand fits, but nobody is limited for longer than this without
-/// need.
+/// Clients that hear late make it take longer to see that demand fits, but no limit outlasts its need by more than
+/// this.
 const LATEST_RELEASE: Duration = Duration::from_secs(4);
 
-/// While the rate is raised and arrivals still grow by more than this, demand is being held back.
+/// Arrivals that grow by more than this factor while the rate rises show that the rate holds demand back.
 const STILL_GROWING: f64 = 1.25;
 
-/// The fair rate, or none while nobody needs to be limited.
+/// The fair rate, or none while no limit is needed.
 #[derive(Clone, Debug)]
 pub(crate) struct FairRate {
     settings: AdaptiveSettings,
@@ -79,19 +83,19 @@ pub(crate) struct FairRate {
     rate: Option<f64>,
     calm: Option<Calm>,
     guess: Option<Guess>,
-    /// How late the clients with a stream hear, as far as that could be seen.
+    /// Measured delay with which clients that have a stream hear of a new rate.
     hearing: Duration,
 }
 
-/// A rate that the clients have not heard of yet: until then the arrivals say nothing about it.
+/// A rate that the clients have not heard of yet, so that the arrivals do not reflect it.
 #[derive(Clone, Copy, Debug)]
 struct Guess {
     made_at: Duration,
-    /// The most arrivals a second that were seen since.
+    /// The most arrivals a second since then.
     most: f64,
 }
 
-/// Since when demand fits, and the arrivals then.
+/// When demand began to fit, and the arrivals then.
 #[derive(Clone, Copy, Debug)]
 struct Calm {
     since: Duration,
@@ -117,7 +121,7 @@ impl FairRate {
         self.rate.is_some()
     }
 
-    /// Takes no notice of a time in which nothing could be served; returns the rate in force, which is kept.
+    /// Skips a time in which nothing could be served; returns the rate in force, which is kept.
     pub(crate) fn skip(&mut self) -> Option<f64> {
         self.standing = StandingQueue::default();
         self.in_force()
@@ -128,8 +132,8 @@ impl FairRate {
         self.rate
     }
 
-    /// Takes in what happened during `elapsed`, which must not be zero, and says the rate in force: requests a second and
-    /// client, positive and finite.
+    /// Takes in what happened during `elapsed`, which must not be zero. Returns the rate in force: requests a second
+    /// for each client, positive and finite.
     pub(crate) fn update(
         &mut self,
         sample: &Sample,
@@ -151,7 +155,7 @@ impl FairRate {
         let wanted = self.settings.overcommit * capacity;
         let equal_share = wanted / f64::from(sample.live_clients.max(1));
         if self.is_unheard(arrivals, wanted, now) {
-            // More may be known by now about capacity and clients.
+            // Capacity and clients may be known better by now.
             self.rate = Some(equal_share);
             return self.rate;
         }
@@ -162,7 +166,7 @@ impl FairRate {
                 self.is_congested(sample, excess, doubt, now).then(|| self.guess(equal_share, arrivals, now))
             }
             Some(rate) => (!self.fits(arrivals, capacity, delay, now)).then(|| {
-                // Connections that were opened or lost are known to the number: their share is given or taken at once.
+                // The change of the slots is exact, so the rate follows at once.
                 let rate = rate * growth;
                 let mut factor = self.factor(arrivals, f64::from(gate.queued), capacity, delay, elapsed);
                 let falls_fast = factor < FALLING_FAST || self.standing.stands(now);
@@ -172,21 +176,21 @@ impl FairRate {
                 if rate < EQUAL_ENOUGH * equal_share {
                     factor = factor.max(SLOWEST_CUT);
                 }
-                // Above the whole capacity the rate limits nobody; the bound keeps the way back short.
+                // A rate above the whole capacity limits nobody; the bound lets it fall back quickly.
                 (rate * factor).clamp(LEAST_SHARE * equal_share, wanted)
             }),
         };
         self.rate
     }
 
-    /// An equal share for everybody who listens, and time for them to hear of it.
+    /// Starts at an equal share for each live client, and gives the clients time to hear of it.
     fn guess(&mut self, equal_share: f64, arrivals: f64, now: Duration) -> f64 {
         self.calm = None;
         self.guess = Some(Guess { made_at: now, most: arrivals });
         equal_share
     }
 
-    /// Whether the clients have yet to hear of a guess.
+    /// Whether the clients have not heard of the guess yet.
     fn is_unheard(&mut self, arrivals: f64, wanted: f64, now: Duration) -> bool {
         let Some(Guess { made_at, most }) = &mut self.guess else { return false };
         *most = most.max(arrivals);
@@ -199,20 +203,20 @@ impl FairRate {
         }
         if is_seen || passed >= patience {
             self.guess = None;
-            // What is in the average was sent before. The next tick is the first that counts.
+            // The average contains requests sent before the guess. Only the next tick counts.
             self.arrivals = Average::new(ARRIVALS_TIME_CONSTANT);
         }
         true
     }
 
-    /// More arrives than is wanted, and the gate shows it; where nobody is turned away, a standing queue does. Usage alone,
-    /// however high, is no evidence.
+    /// Whether more arrives than can be served, shown by a queue or rejects at the gate, or by a standing queue if the
+    /// source rejects nobody. High usage alone is no evidence.
     fn is_congested(&self, sample: &Sample, excess: f64, doubt: f64, now: Duration) -> bool {
         let too_much = excess > EXCESSIVE * doubt && (sample.gate.queued > 0 || sample.gate.rejected > 0);
         too_much || self.standing.stands(now)
     }
 
-    /// How long it takes until a new rate shows in the arrivals, in seconds, on average over the clients.
+    /// Mean time until a new rate shows in the arrivals, over all clients, in seconds.
     fn loop_delay(&self, sample: &Sample) -> f64 {
         let pushed = self.hearing.as_secs_f64();
         let polled = pushed.max(POLL_DELAY.as_secs_f64());
@@ -233,8 +237,8 @@ impl FairRate {
         per_step.clamp(FASTEST_CUT, FASTEST_RELEASE).powf(steps * slower)
     }
 
-    /// Whether demand has fit for long enough to release the rate. Arrivals below capacity are not proof: the rate may be
-    /// what holds them there. But then they grow as it is raised, and each growth starts the wait anew.
+    /// Whether demand has fit for long enough to release the rate. Arrivals below capacity are no proof, because the
+    /// rate may hold them there. But then they grow as the rate rises, and each growth restarts the wait.
     fn fits(&mut self, arrivals: f64, capacity: f64, delay: f64, now: Duration) -> bool {
         let rejects = self.rejects.ratio(now).unwrap_or_default();
         if arrivals > FITTING_ARRIVALS * capacity || rejects > FITTING_REJECTS {
@@ -251,7 +255,7 @@ impl FairRate {
     }
 }
 
-/// Standard deviation of the average of arrivals that come at random at this rate, relative to the rate.
+/// Relative standard deviation of the average of random arrivals at this rate.
 fn noise(per_second: f64) -> f64 {
     (2.0 * ARRIVALS_TIME_CONSTANT.as_secs_f64() * per_second).sqrt().recip()
 }
@@ -293,7 +297,6 @@ mod tests {
                     ..GateSample::default()
                 },
                 completed: 2 * u64::from(self.permits),
-                hold_total: Duration::from_millis(50 * 50),
                 live_clients: self.live_clients,
                 streaming_clients: self.live_clients,
                 ..Sample::default()

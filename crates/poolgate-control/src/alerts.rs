@@ -1,34 +1,34 @@
-//! Alerts: raised at once, cleared after calm.
+//! Alerts. They are raised at once and cleared after a calm period.
 
 use std::time::Duration;
 
 use poolgate_types::{AlertKind, CircuitState, Reason, Severity};
 
 use crate::{
-    contact::Contact,
     decision::{ActiveAlert, Event},
     full_gate::{Found, FullGate},
-    ladder::{Dwell, Ladder},
+    hysteresis::{Dwell, Hysteresis},
+    reachability::Reachability,
     sample::Sample,
     settings::Thresholds,
     writes::{Hindrance, Writes},
 };
 
-/// A new cause of an alert that is active is news, but not more often than this.
+/// An active alert with a new cause is reported again, but not more often than this.
 const SHORTEST_NEWS: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Alerts {
-    usage: Ladder<3>,
+    usage: Hysteresis<3>,
     full_gate: FullGate,
-    /// Why the breaker was opened.
-    lost: Contact,
+    /// Why the breaker opened.
+    lost: Reachability,
     calming: Vec<(AlertKind, Dwell<Option<Severity>>)>,
     active: Vec<ActiveAlert>,
     news: Vec<(AlertKind, Duration)>,
 }
 
-/// What alerts are about, all of the present tick.
+/// The inputs of the alerts, all of the present tick.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Situation<'a> {
     pub(crate) sample: &'a Sample,
@@ -44,9 +44,9 @@ impl Alerts {
     pub(crate) fn new(thresholds: Thresholds) -> Self {
         let Thresholds { info_percent, warning_percent, critical_percent } = thresholds;
         Self {
-            usage: Ladder::new([info_percent, warning_percent, critical_percent]),
+            usage: Hysteresis::new([info_percent, warning_percent, critical_percent]),
             full_gate: FullGate::new(),
-            lost: Contact::Silent,
+            lost: Reachability::Silent,
             calming: Vec::new(),
             active: Vec::new(),
             news: Vec::new(),
@@ -69,7 +69,7 @@ impl Alerts {
         self.set_calmly(AlertKind::GateFull, full.map(Found::severity), now, events, || {
             full.map(|full| full.to_string()).unwrap_or_default()
         });
-        let paused = (sample.contact == Contact::Paused).then_some(Severity::Warning);
+        let paused = (sample.reachability == Reachability::Paused).then_some(Severity::Warning);
         self.set(AlertKind::DatabasePaused, paused, now, events, || {
             "the database is paused in PgBouncer: requests wait until RESUME on its console".to_owned()
         });
@@ -89,30 +89,32 @@ impl Alerts {
         &self.active
     }
 
-    /// What keeps the pool from the database: critical while nobody can use it, a warning while only new connections fail.
+    /// Alerts for a database out of reach: critical while it cannot be used, a warning while only new connections fail.
     fn update_reach(&mut self, situation: Situation<'_>, now: Duration, events: &mut Vec<Event>) {
         let Situation { sample, breaker, .. } = situation;
-        if sample.contact.is_lost() {
-            self.lost = sample.contact;
+        if sample.reachability.is_lost() {
+            self.lost = sample.reachability;
         }
-        for (contact, kind) in [
-            (Contact::Silent, AlertKind::DatabaseSilent),
-            (Contact::LoginRefused, AlertKind::LoginRefused),
-            (Contact::ServerFull, AlertKind::ServerFull),
+        for (reachability, kind) in [
+            (Reachability::Silent, AlertKind::DatabaseSilent),
+            (Reachability::LoginRefused, AlertKind::LoginRefused),
+            (Reachability::ServerFull, AlertKind::ServerFull),
         ] {
-            // What is lost altogether is about to be critical.
-            let warns = sample.connects == contact && !sample.contact.is_lost();
+            // A lost database is about to be critical.
+            let warns = sample.connects == reachability && !sample.reachability.is_lost();
             let warned = self.calm(kind, warns.then_some(Severity::Warning), now);
             let severity = match breaker {
                 CircuitState::Closed => warned,
-                CircuitState::Open | CircuitState::HalfOpen => (self.lost == contact).then_some(Severity::Critical),
+                CircuitState::Open | CircuitState::HalfOpen => {
+                    (self.lost == reachability).then_some(Severity::Critical)
+                }
             };
             let cause = sample.cause.as_deref();
             let open = sample.pool.open;
-            self.set(kind, severity, now, events, || reach_message(contact, severity, open, cause));
-            let is_current = [sample.contact, sample.connects].contains(&contact);
+            self.set(kind, severity, now, events, || reach_message(reachability, severity, open, cause));
+            let is_current = [sample.reachability, sample.connects].contains(&reachability);
             if let (true, Some(_), Some(_)) = (is_current, severity, cause) {
-                self.renew(kind, now, events, || reach_message(contact, severity, open, cause));
+                self.renew(kind, now, events, || reach_message(reachability, severity, open, cause));
             }
         }
     }
@@ -124,7 +126,7 @@ impl Alerts {
         }
     }
 
-    /// As [`set`](Self::set), with a severity that falls after calm.
+    /// Like [`set`](Self::set), with a severity that falls after a calm period.
     fn set_calmly(
         &mut self,
         kind: AlertKind,
@@ -134,7 +136,7 @@ impl Alerts {
         message: impl FnOnce() -> String,
     ) {
         let calm = self.calm(kind, severity, now);
-        // While it calms down there is nothing new to say.
+        // The message stays as it is during the calm period.
         if severity.is_some() || calm.is_none() {
             self.set(kind, calm, now, events, message);
         }
@@ -173,7 +175,7 @@ impl Alerts {
         }
     }
 
-    /// Gives an active alert another message, if it is another, and tells it.
+    /// Replaces the message of an active alert and reports it again, if the message is new.
     fn renew(&mut self, kind: AlertKind, now: Duration, events: &mut Vec<Event>, message: impl FnOnce() -> String) {
         let Some((_, told)) = self.news.iter_mut().find(|(known, _)| *known == kind) else { return };
         let Some(alert) = self.active.iter_mut().find(|alert| alert.kind == kind) else { return };
@@ -189,8 +191,8 @@ impl Alerts {
     }
 }
 
-fn reach_message(contact: Contact, severity: Option<Severity>, open: u32, cause: Option<&str>) -> String {
-    let trouble = contact.trouble(cause);
+fn reach_message(reachability: Reachability, severity: Option<Severity>, open: u32, cause: Option<&str>) -> String {
+    let trouble = reachability.trouble(cause);
     if severity == Some(Severity::Critical) {
         return trouble;
     }

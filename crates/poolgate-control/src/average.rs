@@ -1,13 +1,13 @@
-//! Exponentially weighted averages that do not depend on how often they are fed.
+//! Exponentially weighted averages that do not depend on how often they are updated.
 
 use std::time::Duration;
 
-/// An exponentially weighted average with a time constant: after one of it, 63 % of a step is seen.
+/// An exponentially weighted average with a time constant, after which 63 % of a step has been absorbed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Average {
     time_constant: Duration,
     value: Option<f64>,
-    /// Sum of the squares of all weights, per second of what each was for.
+    /// Sum of the squares of all weights, each divided by the seconds that it covers.
     spread: f64,
 }
 
@@ -16,7 +16,7 @@ impl Average {
         Self { time_constant, value: None, spread: 0.0 }
     }
 
-    /// Takes in a value that held for `elapsed`. The first one is taken as it is.
+    /// Takes in a value that held for `elapsed`. The first one becomes the average.
     pub(crate) fn update(&mut self, value: f64, elapsed: Duration) {
         let gain = 1.0 - (-elapsed.as_secs_f64() / self.time_constant.as_secs_f64()).exp();
         let (average, gain) = self.value.map_or((value, 1.0), |average| (average, gain));
@@ -28,8 +28,8 @@ impl Average {
         self.value
     }
 
-    /// Standard deviation of the average, relative to it, where the values are rates of events that come at random, so many
-    /// a second. It is large while there are few values.
+    /// Relative standard deviation of the average, if the values are rates of random events with a mean of
+    /// `per_second`. It is large while there are few values.
     pub(crate) fn noise(&self, per_second: f64) -> f64 {
         (self.spread / per_second).sqrt()
     }

@@ -1,23 +1,23 @@
-//! What the database can serve, by Little's law: slots / mean time a slot is held.
+//! The capacity of the database, by Little's law: slots / mean time for which a slot is held.
 //!
-//! The number of slots is known, so capacity needs no estimate of an unloaded latency. The mean hold time
-//! is Little's law again: slots in use, summed over time, per request that ended. Unlike the mean of the holds that have
-//! ended, it counts those that have not: a database that has become slow shows before its slow requests end.
+//! The number of slots is known, so the capacity needs no estimate of an unloaded latency. The mean hold time follows
+//! from Little's law as well: slots in use, summed over time, per completed request. Unlike the mean of the completed
+//! holds, it includes those in progress, so a slow database shows before its slow requests end.
 //!
-//! A request that was let in and waits for a connect uses no slot: the database does not work for it. Nor is a place in
-//! the pool a slot when no connection can be had for it.
+//! An admitted request that waits for a connect uses no slot, because the database does not work for it. A place in the
+//! pool is no slot if no connection can be opened for it.
 
 use std::time::Duration;
 
 use crate::{places::Places, ratio::RecentRatio, sample::Sample};
 
-/// Least hold time that is believed, so that capacity stays finite.
+/// Lower bound of the hold time in seconds, so that the capacity stays finite.
 const LEAST_HOLD: f64 = 1e-5;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Capacity {
     slots: u32,
-    /// Slots before the concurrency limit, and how they have just changed.
+    /// Slots before the concurrency limit, and the factor of their last change.
     connected: Option<u32>,
     growth: f64,
     places: Places,
@@ -37,11 +37,11 @@ impl Capacity {
         }
     }
 
-    /// Takes in what happened during `elapsed`; from now on at most `limit` slots may be in use.
+    /// Takes in what happened during `elapsed`. At most `limit` slots may be in use from now on.
     pub(crate) fn update(&mut self, sample: &Sample, limit: u32, now: Duration, elapsed: Duration) {
         let mut in_flight = sample.gate.in_flight;
         let mut connected = sample.slots();
-        // What a pooler shows as in flight has a connection.
+        // Requests that a pooler shows as in flight have a connection.
         if !sample.gate.patient {
             self.places.update(&sample.pool, now);
             connected = self.places.of(connected);
@@ -55,36 +55,37 @@ impl Capacity {
         self.hold.add(in_use * elapsed.as_secs_f64(), sample.completed as f64, elapsed);
     }
 
-    /// Requests a second; `None` until something is known about hold times.
+    /// Requests a second; `None` while hold times are unknown.
     pub(crate) fn per_second(&self) -> Option<f64> {
         let hold = self.mean_hold();
         (hold > 0.0).then(|| f64::from(self.slots.max(1)) / hold)
     }
 
-    /// Requests a second, if all that are being worked on are about to end. At the start, and after a change, it is well
-    /// above [`per_second`](Self::per_second): the time that those have taken counts, and they do not yet.
+    /// Requests a second, if all requests in progress are about to end. At the start and after a change this is well
+    /// above [`per_second`](Self::per_second), which counts the time that those requests have taken but not yet the
+    /// requests.
     pub(crate) fn at_best(&self) -> f64 {
         let hold = self.hold.at_least(self.in_use.into()).unwrap_or_default();
         f64::from(self.slots.max(1)) / hold.max(LEAST_HOLD)
     }
 
-    /// Standard deviation of it, relative to it, while little is known.
+    /// Relative standard deviation of the estimate while it is young.
     pub(crate) fn noise(&self) -> f64 {
         self.hold.noise()
     }
 
-    /// By which factor the slots have just changed because the pool or the gate has: no estimate, so what follows from it
-    /// can be corrected at once.
+    /// The factor by which the slots have just changed, because the pool or the gate did. It is exact, so the rate can
+    /// follow at once.
     pub(crate) fn growth(&self) -> f64 {
         self.growth
     }
 
-    /// Many requests wait for connects, and those get on.
+    /// Whether many requests wait for connects that succeed.
     pub(crate) fn is_filling(&self) -> bool {
         self.places.are_filling()
     }
 
-    /// Mean time that a gate permit is held, waits for a connect apart, in seconds; zero while unknown.
+    /// Mean time for which a gate permit is held, without waits for a connect, in seconds; zero while unknown.
     pub(crate) fn mean_hold(&self) -> f64 {
         self.hold.value().map_or(0.0, |hold| hold.max(LEAST_HOLD))
     }

@@ -1,46 +1,46 @@
-//! How many requests the database works on at its best.
+//! The concurrency at which the database does most.
 //!
-//! As a rule a database does more, or at least as much, the more it works on. One that runs into locks, caches or
-//! processors does less: throughput falls while concurrency rises, and a gate as wide as the pool holds it there for as long
-//! as the overload lasts. A database that is slow for any other reason looks the same, so this is tried out: while clients
-//! are limited, the gate is full and requests take clearly longer than they do otherwise, a few less are let in. If
-//! more is done then, it stays so and the next step is tried; if not, all is as before and the next try is far away. Where
-//! the limit was lowered, steps up are tried as well.
+//! Usually a database does at least as much when it works on more requests at a time. A database that runs into locks,
+//! caches or processors does less: throughput falls while concurrency rises, and a gate as wide as the pool keeps it
+//! there as long as the overload lasts. A database that is slow for any other reason looks the same, so the limit is
+//! found by trial: while clients are limited, the gate is full and requests take clearly longer than otherwise, the
+//! gate admits a few less. If throughput rises, the lower limit stays and the next step is tried. If not, the limit
+//! goes back and the next trial comes much later. A lowered limit is also tried upwards.
 //!
-//! Netflix's Vegas and Gradient limits infer the same from latency alone, and so take a slow database for a crowded one.
+//! Netflix's Vegas and Gradient limits judge by latency alone, and so mistake a slow database for a crowded one.
 
 use std::time::Duration;
 
 use crate::{average::Average, sample::Sample};
 
-/// A step changes the limit by this factor, or its inverse.
+/// A step multiplies the limit by this factor or its inverse.
 const STEP: f64 = 0.75;
-/// More must be done by this factor for fewer to stay; for more to stay, as much is enough.
+/// A lower limit stays if throughput grows by this factor; a higher one stays if throughput does not fall.
 const GAIN: f64 = 1.1;
-/// Requests that must have ended for a throughput to be believed: it is off by 6 % then, on average.
+/// Completed requests that a measured throughput needs; its mean error is then 6 %.
 const ENOUGH: f64 = 250.0;
-/// A try is over early when after so many of them throughput is clearly lower, or higher, by these factors.
+/// A trial ends early when, after this many completed requests, throughput is lower or higher by these factors.
 const ENOUGH_TO_SEE: f64 = 80.0;
 const CLEARLY_LESS: f64 = 0.8;
 const CLEARLY_MORE: f64 = 1.25;
-/// No count of a full gate lasts longer.
+/// The longest count of completed requests.
 const LONGEST_COUNT: Duration = Duration::from_secs(10);
-/// Holds after a step until what ends was begun after it.
+/// After this many hold times, requests that end were admitted after the step.
 const SETTLE_HOLDS: f64 = 3.0;
-/// After a try that brought nothing, doubled each time up to the longest.
+/// Pause after a trial without gain; doubled each time up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
-/// Requests hold each other up when, for so long, they take so many times as long as they do when nobody is limited.
+/// Requests hold each other up when their hold time is this multiple of the uncrowded hold time, for this long.
 const CROWDED: f64 = 1.3;
 const CROWDED_FOR: Duration = Duration::from_secs(1);
-/// The gate is full at this part of the limit.
+/// The gate is full at this share of the limit.
 const FULL: f64 = 0.9;
-/// How slowly the latter is learned.
+/// Time constant of the uncrowded hold time, which is learned while clients are not limited.
 const UNCROWDED_TIME_CONSTANT: Duration = Duration::from_secs(5);
-/// After so long without a full gate the limit is all slots again.
+/// After this time without a full gate the limit is all slots again.
 const FORGET_AFTER: Duration = Duration::from_secs(60);
 
-/// The limit, at most the slots there are.
+/// The limit, at most the number of slots.
 #[derive(Clone, Debug)]
 pub(crate) struct ConcurrencyLimit {
     limit: u32,
@@ -50,21 +50,21 @@ pub(crate) struct ConcurrencyLimit {
     full_at: Duration,
     pause: Duration,
     next_try: Duration,
-    /// The direction of the next try, where both are possible.
+    /// The direction of the next trial, if both are possible.
     down: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    /// Counts what is done with the limit in force.
+    /// Counts completed requests with the limit in force.
     Watching(Count),
-    /// The limit has changed; what ends now was begun before.
+    /// The limit has changed, but requests that end now were admitted before.
     Settling { before: Before, until: Duration },
-    /// Counts what is done with another limit.
+    /// Counts completed requests with a trial limit.
     Trying { before: Before, count: Count },
 }
 
-/// The limit that was changed, and the throughput with it.
+/// The limit before the trial, and the throughput with it.
 #[derive(Clone, Copy, Debug)]
 struct Before {
     limit: u32,
@@ -91,8 +91,8 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// Takes in what happened during `elapsed`, with the mean hold time in seconds and whether clients are limited. Says how
-    /// many requests may be in flight when that is less than the slots.
+    /// Takes in what happened during `elapsed`, with the mean hold time in seconds and whether clients are limited.
+    /// Returns the limit if it is below the number of slots.
     pub(crate) fn update(
         &mut self,
         sample: &Sample,
@@ -117,7 +117,7 @@ impl ConcurrencyLimit {
         (self.limit < slots).then_some(self.limit)
     }
 
-    /// The limit that counts on, as long as another one is only tried: clients shall not feel a try.
+    /// The last confirmed limit. Clients follow it while a trial limit is measured.
     pub(crate) fn proven(&self) -> u32 {
         match self.phase {
             Phase::Watching(_) => self.limit,
@@ -166,7 +166,7 @@ impl ConcurrencyLimit {
         if next == limit {
             return self.postpone(now);
         }
-        // All slots are no limit, however many there will be.
+        // A limit of all slots is no limit, so that it does not bind when slots are added.
         let before = Before { limit: self.limit, per_second };
         self.limit = if next == slots { u32::MAX } else { next };
         let until = now.saturating_add(Duration::try_from_secs_f64(SETTLE_HOLDS * mean_hold).unwrap_or(LONGEST_COUNT));
@@ -177,7 +177,7 @@ impl ConcurrencyLimit {
         let enough = if self.limit < before.limit { GAIN } else { 1.0 };
         self.phase = Phase::Watching(Count::default());
         if gain >= enough {
-            // The next step may be worth it, too.
+            // The next step may help, too.
             (self.pause, self.next_try) = (FIRST_PAUSE, now);
         } else {
             self.limit = before.limit;

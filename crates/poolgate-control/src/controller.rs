@@ -1,8 +1,8 @@
-//! The controller: puts its parts together once per tick.
+//! The controller: runs its parts once per tick.
 
 use std::time::Duration;
 
-use poolgate_types::{CircuitState, Health, Level, Reason, SixFields};
+use poolgate_types::{CircuitState, Health, Level, Reason, SixFields, ThrottlingConfig};
 
 use crate::{
     adaptive::FairRate,
@@ -10,34 +10,38 @@ use crate::{
     breaker::{self, Breaker, Verdict},
     capacity::Capacity,
     concurrency::ConcurrencyLimit,
-    contact::Contact,
     decision::{Decision, Event},
-    ladder::{Dwell, Ladder},
+    gate::{DEFAULT_HOLD, GateOrders},
+    hysteresis::{Dwell, Hysteresis},
     publish::{Draft, Limits, Publisher},
+    reachability::Reachability,
     sample::Sample,
     settings::{Policy, Settings},
     window::{WINDOW, Window},
     writes::Writes,
 };
 
-/// Rejects, over quota or not, as a share of all that came over two seconds, that make the level AGGRESSIVE and EMERGENCY.
+/// Share of the requests of two seconds that were rejected, over quota or not, at which the level is AGGRESSIVE, and
+/// EMERGENCY.
 const AGGRESSIVE_REJECTS: f64 = 0.2;
 const EMERGENCY_REJECTS: f64 = 0.5;
-/// Acquire wait, 99th percentile over two seconds, above which the level is AGGRESSIVE: the larger of a time and of so many
-/// mean holds. A gate that works keeps the waits below two holds, but chance takes a few beyond; on a slow database that is
-/// more than the time.
+/// Acquire wait, 99th percentile over two seconds, above which the level is AGGRESSIVE: the larger of a time and a
+/// multiple of the mean hold time. A working gate keeps most waits below two holds, which on a slow database is more
+/// than the time.
 const AGGRESSIVE_WAIT: Duration = Duration::from_millis(100);
 const AGGRESSIVE_WAIT_IN_HOLDS: f64 = 3.0;
-/// While the database is paused clients may send this share of what it could serve, and no client more than the other,
-/// requests a second: what they send waits, and is to be served soon after the pause.
+/// Hold time that a probe is assumed to take at least, so that the rate of probes stays finite.
+const SHORTEST_PROBE: Duration = Duration::from_millis(1);
+/// While the database is paused, all clients together may send this share of its capacity, and each client at most this
+/// many requests a second. The requests wait, and must be served soon after the pause.
 const PAUSED_SHARE: f64 = 0.1;
 const PAUSED_RATE: f64 = 1.0;
-/// How long the pool must be critically full before a cleanup is due.
+/// A cleanup is due when the pool has been critically full for this long.
 const CLEANUP_AFTER: Duration = Duration::from_secs(5);
 
-/// Turns samples of a connection pool into what its clients may send.
+/// Turns samples of a connection pool into limits for its clients.
 ///
-/// See the [crate's page](crate) for how to drive it.
+/// The [crate's page](crate) says how to drive it.
 #[derive(Clone, Debug)]
 pub struct Controller {
     settings: Settings,
@@ -45,15 +49,15 @@ pub struct Controller {
     usage: Window,
     rejects: Window,
     concurrency: ConcurrencyLimit,
-    /// The limit that it has set.
+    /// The permits that it has set, if fewer than the slots.
     lowered: Option<u32>,
     capacity: Capacity,
     fair_rate: FairRate,
     breaker: Breaker,
     circuit: CircuitState,
-    health: Ladder<2>,
+    health: Hysteresis<2>,
     health_label: Health,
-    usage_level: Ladder<3>,
+    usage_level: Hysteresis<3>,
     level: Dwell<Level>,
     level_label: Level,
     alerts: Alerts,
@@ -63,10 +67,10 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// A controller that has seen nothing and limits nobody.
+    /// A controller without samples, which limits nobody.
     ///
-    /// `epoch` orders its configs among those of other starts: Unix milliseconds of the process's start. `seed` spreads
-    /// the times at which breakers of several replicas ask again.
+    /// `epoch`, the process's start in Unix milliseconds, orders its configs among those of other starts. `seed`
+    /// spreads the times at which the breakers of several replicas try again.
     pub fn new(settings: Settings, epoch: u64, seed: u64) -> Self {
         let thresholds = settings.thresholds;
         Self {
@@ -79,10 +83,10 @@ impl Controller {
             fair_rate: FairRate::new(settings.adaptive),
             breaker: Breaker::new(settings.breaker, seed),
             circuit: CircuitState::Closed,
-            // CRITICAL is what lies above its threshold, not at it.
-            health: Ladder::new([thresholds.info_percent, thresholds.critical_percent.next_up()]),
+            // CRITICAL begins above its threshold, not at it.
+            health: Hysteresis::new([thresholds.info_percent, thresholds.critical_percent.next_up()]),
             health_label: Health::Healthy,
-            usage_level: Ladder::new([
+            usage_level: Hysteresis::new([
                 thresholds.info_percent,
                 thresholds.warning_percent,
                 thresholds.critical_percent,
@@ -97,8 +101,8 @@ impl Controller {
         }
     }
 
-    /// Takes in what happened since the previous tick and decides. Ticks may come unevenly, 100 ms apart is what the
-    /// constants are made for; a clock that goes backwards counts as standing still.
+    /// Takes in a sample and decides. The constants are made for ticks 100 ms apart, but ticks may be uneven. A clock
+    /// that goes backwards counts as standing still.
     pub fn tick(&mut self, sample: &Sample, now: Duration) -> Decision {
         let now = self.last_tick.map_or(now, |last| last.max(now));
         let elapsed = self.last_tick.map_or(Duration::ZERO, |last| now - last).min(WINDOW);
@@ -108,13 +112,13 @@ impl Controller {
         let usage_percent = self.average_usage(sample, now, elapsed);
         let over_quota = sample.gate.over_quota as f64;
         self.rejects.add(sample.gate.rejected as f64 + over_quota, sample.gate.arrivals as f64 + over_quota, now);
-        let fair_rate = if sample.contact == Contact::Paused {
-            // A pause says nothing about capacity and demand: what is known of them is kept for when it ends.
+        let fair_rate = if sample.reachability == Reachability::Paused {
+            // A pause is no evidence about capacity and demand, so their estimates are kept until it ends.
             self.fair_rate.skip()
         } else if elapsed.is_zero() {
             self.fair_rate.in_force()
         } else {
-            // Who turns nobody away has no gate that could be narrowed.
+            // A source that rejects nobody has no gate that could be narrowed.
             if self.settings.policy == Policy::Adaptive && !sample.gate.patient {
                 let (hold, limited) = (self.capacity.mean_hold(), self.fair_rate.is_in_force());
                 self.lowered = self.concurrency.update(sample, hold, limited, now, elapsed);
@@ -132,7 +136,7 @@ impl Controller {
             (Reason::Healthy, Some(hindrance)) => hindrance.reason(),
             (reason, _) => reason,
         };
-        let health = self.update_health(sample.contact, usage_percent, breaker, reason, now, &mut events);
+        let health = self.update_health(sample.reachability, usage_percent, breaker, reason, now, &mut events);
         if level != self.level_label {
             events.push(Event::LevelChanged { from: self.level_label, to: level, reason });
             self.level_label = level;
@@ -142,33 +146,51 @@ impl Controller {
         let situation = alerts::Situation { sample, usage_percent, breaker: breaker_state, reason, permits, writes };
         self.alerts.update(situation, now, &mut events);
 
-        let config_changed = self.publisher.publish(Draft { health, level, reason, limits, breaker }, now);
+        let draft =
+            if self.settings.observe_only { Draft::NORMAL } else { Draft { health, level, reason, limits, breaker } };
+        let config_changed = self.publisher.publish(draft, now);
+        let config = self.publisher.config().clone();
         Decision {
-            config: self.publisher.config().clone(),
             config_changed,
+            gate: self.gate_orders(&config, draft.breaker, permits, sample),
+            config,
+            health,
             usage_percent,
-            permits,
-            mean_hold: Duration::try_from_secs_f64(self.capacity.mean_hold()).ok().filter(|hold| !hold.is_zero()),
-            filling: self.capacity.is_filling(),
-            breaker: breaker.state,
             alerts: self.alerts.active().to_vec(),
             cleanup_due: self.is_cleanup_due(usage_percent, now),
             events,
         }
     }
 
-    /// The pool's usage over two seconds, each value weighted with the time it stands for.
+    fn gate_orders(&self, config: &ThrottlingConfig, breaker: Verdict, permits: u32, sample: &Sample) -> GateOrders {
+        let mean_hold = Duration::try_from_secs_f64(self.capacity.mean_hold()).ok().filter(|hold| !hold.is_zero());
+        let hold = mean_hold.unwrap_or(DEFAULT_HOLD).max(SHORTEST_PROBE);
+        let capacity = f64::from(sample.pool.capacity.min(permits)) / hold.as_secs_f64();
+        GateOrders {
+            permits: (!sample.gate.patient).then_some(permits),
+            mean_hold,
+            // The fixed policy is always enforced, but its NORMAL row does not protect the database.
+            limited: config.enforced && config.throttling_level > Level::Normal,
+            filling: self.capacity.is_filling(),
+            circuit: breaker.state,
+            probes_per_second: breaker.probes_per_second(capacity, permits),
+            retry_after_seconds: config.retry_after_seconds.unwrap_or(1).clamp(1, 60),
+            fair_rate_per_second: config.fair_rate_per_second.filter(|_| config.enforced),
+        }
+    }
+
+    /// The pool's usage over two seconds; each value is weighted with the time that it covers.
     fn average_usage(&mut self, sample: &Sample, now: Duration, elapsed: Duration) -> f64 {
         let usage = f64::from(sample.pool.checked_out) / f64::from(sample.pool.capacity.max(1));
         let weight = elapsed.as_secs_f64().max(1e-3);
         self.usage.add(usage * weight, weight, now);
-        // Rounded, so that 27 of 30 is exactly 90 % however often it was added up.
+        // Rounded, so that 27 of 30 is exactly 90 % after any number of additions.
         (100.0 * self.usage.ratio(now).unwrap_or(usage) * 1e6).round() / 1e6
     }
 
     fn update_breaker(&mut self, sample: &Sample, now: Duration, events: &mut Vec<Event>) -> Verdict {
         let situation = breaker::Situation {
-            contact: sample.contact,
+            reachability: sample.reachability,
             failed: sample.failed,
             live_clients: sample.live_clients,
             capacity: self.capacity.per_second(),
@@ -182,7 +204,7 @@ impl Controller {
         verdict
     }
 
-    /// Four rows by the pool's usage, always enforced.
+    /// The fixed policy: four rows, chosen by the pool's usage and always enforced.
     fn fixed(
         &mut self,
         sample: &Sample,
@@ -198,14 +220,16 @@ impl Controller {
         };
         let (level, reason) = match breaker.reason {
             Some(reason) => (Level::Emergency, reason),
-            None if sample.contact == Contact::Paused => (by_usage.max(Level::Moderate), Reason::DatabasePaused),
+            None if sample.reachability == Reachability::Paused => {
+                (by_usage.max(Level::Moderate), Reason::DatabasePaused)
+            }
             None if by_usage == Level::Normal => (by_usage, Reason::Healthy),
             None => (by_usage, Reason::PoolUsage),
         };
         (level, reason, Limits::Row(SixFields::of(level)))
     }
 
-    /// The fair rate actuates; the level only says how well it works.
+    /// The adaptive policy: the fair rate limits the clients, and the level says how well that works.
     fn adaptive(
         &mut self,
         sample: &Sample,
@@ -213,7 +237,7 @@ impl Controller {
         breaker: Verdict,
         now: Duration,
     ) -> (Level, Reason, Limits) {
-        if sample.contact == Contact::Paused && breaker.reason.is_none() {
+        if sample.reachability == Reachability::Paused && breaker.reason.is_none() {
             let limits = self.paused(sample.live_clients);
             return (self.level.update(Level::Moderate, now), Reason::DatabasePaused, limits);
         }
@@ -238,23 +262,23 @@ impl Controller {
     }
 
     fn is_wait_high(&self, sample: &Sample) -> bool {
-        let p99 = sample.acquire_waits.p99;
+        let p99 = sample.acquire_wait_p99;
         p99 > AGGRESSIVE_WAIT && p99.as_secs_f64() > AGGRESSIVE_WAIT_IN_HOLDS * self.capacity.mean_hold()
     }
 
     fn update_health(
         &mut self,
-        contact: Contact,
+        reachability: Reachability,
         usage_percent: f64,
         breaker: Verdict,
         reason: Reason,
         now: Duration,
         events: &mut Vec<Event>,
     ) -> Health {
-        // A database that nobody can use is as bad as a full pool; what follows it falls with the same calm.
+        // A database that cannot be used counts as a full pool, so that the label falls after the same calm period.
         let lost =
-            breaker.state == CircuitState::Open || (breaker.state == CircuitState::HalfOpen && contact.is_lost());
-        let in_part = contact == Contact::Paused || self.writes.hindrance().is_some();
+            breaker.state == CircuitState::Open || (breaker.state == CircuitState::HalfOpen && reachability.is_lost());
+        let in_part = reachability == Reachability::Paused || self.writes.hindrance().is_some();
         let health = match self.health.update(if lost { 100.0 } else { usage_percent }, now) {
             0 if in_part => Health::Degraded,
             0 => Health::Healthy,

@@ -1,4 +1,4 @@
-//! A gate that is full while the pool is not: something other than the database holds the permits.
+//! Detects a gate that is full while the pool is not: something other than the database holds the permits.
 
 use std::{fmt, time::Duration};
 
@@ -6,14 +6,15 @@ use poolgate_types::Severity;
 
 use crate::{sample::Sample, window::Window};
 
-/// How long it must last.
+/// The state is reported after it has lasted this long.
 const LASTING: Duration = Duration::from_secs(2);
-/// The pool is "not full" while less than this share of the requests in flight has, or waits for, a connection.
+/// The pool counts as "not full" while less than this share of the requests in flight has a connection or waits for
+/// one.
 const AT_WORK: f64 = 0.5;
-/// With this share turned away it is critical.
+/// The alert is critical when more than this share of the requests is rejected.
 const CRITICAL_REJECTS: f64 = 0.5;
 
-/// Watches for it.
+/// Watches gate and pool.
 #[derive(Clone, Debug)]
 pub(crate) struct FullGate {
     since: Option<Duration>,
@@ -22,14 +23,14 @@ pub(crate) struct FullGate {
     rejects: Window,
 }
 
-/// What was found.
+/// A gate that is full while the pool is not.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Found {
     in_flight: u32,
     permits: u32,
     /// Connections in use or waited for, averaged over two seconds.
     at_work: f64,
-    /// Share of what came over two seconds that was turned away.
+    /// Share of the requests of two seconds that was rejected.
     rejects: f64,
 }
 
@@ -38,7 +39,7 @@ impl FullGate {
         Self { since: None, in_flight: Window::default(), at_work: Window::default(), rejects: Window::default() }
     }
 
-    /// `permits`: requests that may be in flight at present.
+    /// `permits`: requests that may be in flight now.
     pub(crate) fn update(&mut self, sample: &Sample, permits: u32, now: Duration) -> Option<Found> {
         let gate = &sample.gate;
         let at_work = sample.pool.checked_out.saturating_add(sample.pool.waiting);

@@ -1,12 +1,12 @@
 //! Decides what the clients of a database may send. Pure: no clock, no I/O, no randomness of its own, no panics.
 //!
-//! A [`Controller`] is driven by whoever can see the pool, a server or a simulator:
+//! A server or a simulator that can see the pool drives a [`Controller`]:
 //!
-//! 1. Every tick, 100 ms apart, gather what happened since the previous one into a [`Sample`]: gauges as they are now,
-//!    counters as differences.
+//! 1. Every tick, 100 ms apart, gather what happened since the previous one into a [`Sample`]: gauges with their
+//!    present values, counters as differences.
 //! 2. Call [`Controller::tick`] with the sample and `now`, a monotonic time since an origin of your choice.
-//! 3. If [`Decision::config_changed`], publish [`Decision::config`]. Log [`Decision::events`]. Run a cleanup while
-//!    [`Decision::cleanup_due`], as often as your cooldown allows.
+//! 3. Give [`Decision::gate`] to the gate. If [`Decision::config_changed`], publish [`Decision::config`]. Log
+//!    [`Decision::events`]. While [`Decision::cleanup_due`], run a cleanup as often as your cooldown allows.
 //!
 //! ```
 //! use std::time::Duration;
@@ -20,8 +20,7 @@
 //!     let sample = Sample {
 //!         pool: PoolSample { checked_out: 25, open: 25, capacity: 30, ..Default::default() },
 //!         gate: GateSample { permits: 25, in_flight: 25, queued: 9, arrivals, rejected, ..Default::default() },
-//!         completed: 50,
-//!         hold_total: Duration::from_millis(50 * 50), // 25 permits / 50 ms: 500 requests a second can be served
+//!         completed: 50, // in 100 ms: 500 requests a second can be served
 //!         live_clients: 100,
 //!         streaming_clients: 100,
 //!         ..Default::default()
@@ -30,7 +29,7 @@
 //! };
 //!
 //! let config = tick(50, 0);
-//! assert!(!config.enforced, "as much arrives as can be served: nobody is limited");
+//! assert!(!config.enforced, "arrivals equal capacity: no limit");
 //!
 //! let config = (0..10).map(|_| tick(200, 150)).last().unwrap();
 //! assert!(config.throttling_level >= Level::Moderate);
@@ -38,23 +37,23 @@
 //! assert!(rate < 10.0, "100 clients share 500 requests a second: {rate}");
 //! ```
 //!
-//! Beside it, [`gate`] decides who is let in to the pool, who waits and who is turned away, and [`sizing`] how large
+//! The module [`gate`] decides which requests get into the pool, wait, or are rejected; [`sizing`] decides how large
 //! the pool should be.
 //!
 //! # What drives what
 //!
-//! | signal | what follows |
+//! | signal | effect |
 //! |---|---|
-//! | arrivals against capacity, queue and rejects at the gate | the fair rate ([`Policy::Adaptive`]) |
-//! | a queue that does not drain, where nobody is turned away ([`GateSample::patient`]) | the same |
+//! | arrivals against capacity; queue and rejects at the gate | the fair rate ([`Policy::Adaptive`]) |
+//! | a queue that does not drain, if the source rejects nobody ([`GateSample::patient`]) | the fair rate |
 //! | pool usage averaged over 2 s | health, alerts, cleanup; with [`Policy::Fixed`] also the level and its row |
-//! | rejects (over quota or not) and acquire waits over 2 s while a rate is in force | the level's word, nothing else |
-//! | a database that nobody can use ([`Contact::is_lost`]) | the circuit breaker |
-//! | a database that is paused ([`Contact::Paused`]) | few requests for each client, until it is resumed |
+//! | rejects (over quota or not) and acquire waits over 2 s while a rate is in force | the level, which is only a label |
+//! | a database that cannot be used ([`Reachability::is_lost`]) | the circuit breaker |
+//! | a database that is paused ([`Reachability::Paused`]) | few requests for each client until it is resumed |
 //! | writes that fail while the database answers ([`WorkSample`]) | health, alerts |
 //!
-//! Labels rise at once and fall after 5 s of calm; a usage threshold is left 5 points below where it is entered. The
-//! config's version changes only when its content does.
+//! Labels rise at once and fall after 5 s of calm. A usage threshold is left 5 points below its value. The config's
+//! version changes only when its content does.
 
 mod adaptive;
 mod alerts;
@@ -62,15 +61,15 @@ mod average;
 mod breaker;
 mod capacity;
 mod concurrency;
-mod contact;
 mod controller;
 mod decision;
 mod full_gate;
 pub mod gate;
-mod ladder;
+mod hysteresis;
 mod places;
 mod publish;
 mod ratio;
+mod reachability;
 mod sample;
 mod settings;
 pub mod sizing;
@@ -78,8 +77,8 @@ mod standing_queue;
 mod window;
 mod writes;
 
-pub use contact::{Contact, Evidence};
 pub use controller::Controller;
 pub use decision::{ActiveAlert, Decision, Event};
-pub use sample::{GateSample, PoolSample, Probes, Sample, WaitSample, WorkSample};
+pub use reachability::{Evidence, Reachability};
+pub use sample::{GateSample, PoolSample, Probes, Sample, WorkSample};
 pub use settings::{AdaptiveSettings, BreakerSettings, InvalidSettings, Policy, Settings, Thresholds};

@@ -1,29 +1,30 @@
-//! How many connections requests can count on while the pool has more room than connections.
+//! How many connections requests can count on while the pool has more capacity than open connections.
 //!
-//! A pool that starts, moves, grows or was disposed of opens its connections when requests are there already. Those that
-//! were let in wait for a connect, not for the database, and in a moment the connections are there. So all places count
-//! for as long as connects get on; where they do not (the server is full, or silent), the connections that are open are
-//! all there is.
+//! A pool that starts, moves, grows or was disposed of opens its connections when requests have already arrived.
+//! Admitted requests then wait for a connect, not for the database, and the connections will be open in a moment. So
+//! the whole capacity counts as long as connects succeed. If they do not (the server is full or silent), only the open
+//! connections count.
 
 use std::time::Duration;
 
 use crate::sample::PoolSample;
 
-/// Connects get on when within this time the open connections become half as many again.
+/// Connects succeed if the number of open connections grows by half within this time.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The pool is filling while requests wait for this part of its places; fewer are the replacements of every day.
+/// The pool is filling while more than this share of its capacity is waited for; less is the usual replacement of
+/// connections.
 const FILLING: f64 = 0.1;
 
 /// The connections that can be counted on.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Places {
-    /// Where connects did not get on: so many. Otherwise all.
+    /// The number of open connections at which connects stopped succeeding; `None`: the whole capacity counts.
     reached: Option<u32>,
     growth: Option<Growth>,
     filling: bool,
 }
 
-/// Open connections when they had last grown by enough while requests waited for more, and when that was.
+/// The number of open connections, and when, at the last sufficient growth while requests waited for more.
 #[derive(Clone, Copy, Debug)]
 struct Growth {
     open: u32,
@@ -34,7 +35,7 @@ impl Places {
     pub(crate) fn update(&mut self, pool: &PoolSample, now: Duration) {
         let open = pool.open;
         if self.reached.is_some_and(|reached| open > reached) {
-            // The server takes connections again: more may follow.
+            // The server accepts connections again, so more may follow.
             self.reached = Some(further(open));
             self.growth = None;
         }
@@ -53,12 +54,12 @@ impl Places {
         self.filling = self.reached.is_none() && many_wait;
     }
 
-    /// Many requests wait for more connections, and those can be counted on.
+    /// Whether many requests wait for connections that can be counted on.
     pub(crate) fn are_filling(&self) -> bool {
         self.filling
     }
 
-    /// Of so many slots, how many have a connection that can be counted on; at least one.
+    /// The number of slots that have a connection that can be counted on; at least one.
     pub(crate) fn of(&self, slots: u32) -> u32 {
         self.reached.map_or(slots, |reached| slots.min(reached)).max(1)
     }

@@ -6,23 +6,23 @@ use poolgate_types::{CircuitState, ConfigVersion, Health, Level, Reason, SixFiel
 
 use crate::breaker::Verdict;
 
-/// A rate is news when it differs by this part, and not more often than this.
+/// A new rate is published when it differs by this share, and not more often than this.
 const NEWS: f64 = 0.05;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
 
-/// What a client may hold in flight covers this many of its requests' round trips, so that the rate is what limits it.
+/// A client's concurrency covers this many round trips of its requests, so that the rate is what limits it.
 const ROUND_TRIPS: f64 = 4.0;
-/// What the network adds to a request's hold time, in seconds.
+/// Time that the network adds to a request's hold time, in seconds.
 const NETWORK_SECONDS: f64 = 0.25;
 
-/// The published config and what is needed to decide whether a new one is news.
+/// The published config, and the state for deciding whether another one is news.
 #[derive(Clone, Debug)]
 pub(crate) struct Publisher {
     config: ThrottlingConfig,
     rate_published_at: Option<Duration>,
 }
 
-/// What the next config says, before it is known whether it differs from the present one.
+/// The content of the next config, before it is compared with the present one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Draft {
     pub(crate) health: Health,
@@ -43,6 +43,17 @@ pub(crate) enum Limits {
     Row(SixFields),
 }
 
+impl Draft {
+    /// Nothing is limited.
+    pub(crate) const NORMAL: Self = Self {
+        health: Health::Healthy,
+        level: Level::Normal,
+        reason: Reason::Healthy,
+        limits: Limits::None,
+        breaker: Verdict::CLOSED,
+    };
+}
+
 impl Publisher {
     pub(crate) const fn new(epoch: u64) -> Self {
         let config = ThrottlingConfig::normal(ConfigVersion { epoch, version: 1 });
@@ -53,7 +64,7 @@ impl Publisher {
         &self.config
     }
 
-    /// Publishes the draft if it differs from the config in force; says whether it did.
+    /// Publishes the draft if it differs from the config in force. `true` if it did.
     pub(crate) fn publish(&mut self, draft: Draft, now: Duration) -> bool {
         let mut next = self.config.clone();
         next.throttling_level = draft.level;
@@ -94,7 +105,7 @@ impl Publisher {
             }
             Limits::None => {
                 next.fair_rate_per_second = None;
-                // For clients that know the six fields alone: what the breaker wants is the least they can send.
+                // Clients that know only the six fields must send the least possible while the breaker is not closed.
                 if next.circuit_breaker_open { SixFields::EMERGENCY } else { SixFields::NORMAL }
             }
         };
@@ -112,7 +123,7 @@ impl Publisher {
     }
 }
 
-/// The six fields that come nearest to a rate, for clients that know nothing finer.
+/// The six fields that come nearest to a rate, for clients that know only those.
 fn six_fields(rate: f64, mean_hold: f64) -> SixFields {
     let in_flight = ROUND_TRIPS * rate * (mean_hold + NETWORK_SECONDS);
     SixFields {
@@ -126,16 +137,12 @@ fn six_fields(rate: f64, mean_hold: f64) -> SixFields {
 mod tests {
     use super::*;
 
-    const CLOSED: Verdict =
-        Verdict { state: CircuitState::Closed, reason: None, probe_fraction: None, retry_after: None };
-
     fn draft(per_second: f64) -> Draft {
         Draft {
-            health: Health::Healthy,
             level: Level::Moderate,
             reason: Reason::DemandAboveCapacity,
             limits: Limits::FairRate { per_second, mean_hold: 0.05 },
-            breaker: CLOSED,
+            ..Draft::NORMAL
         }
     }
 
@@ -164,9 +171,8 @@ mod tests {
     #[test]
     fn the_same_content_keeps_its_version() {
         let mut publisher = Publisher::new(7);
-        let healthy = Draft { level: Level::Normal, reason: Reason::Healthy, limits: Limits::None, ..draft(1.0) };
         for tick in 0..100 {
-            assert!(!publisher.publish(healthy, at(100 * tick)));
+            assert!(!publisher.publish(Draft::NORMAL, at(100 * tick)));
         }
         assert_eq!(publisher.config(), &ThrottlingConfig::normal(ConfigVersion { epoch: 7, version: 1 }));
     }

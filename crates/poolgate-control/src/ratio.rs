@@ -1,27 +1,27 @@
-//! A ratio of two sums over the recent past, slow while nothing changes and fast when something does.
+//! A ratio of two sums over the recent past: steady while nothing changes, fast when something does.
 
 use std::time::Duration;
 
-/// Weight of history in the fast and in the slow sums.
+/// Time constants of the fast and of the slow sums.
 const FAST: Duration = Duration::from_millis(300);
 const SLOW: Duration = Duration::from_secs(3);
 
-/// The sums differ by more than chance when their ratios do by so many standard deviations of the fast one.
+/// The sums differ by more than chance when their ratios differ by this many standard deviations of the fast one.
 const SIGNIFICANT: f64 = 3.5;
 
-/// What is kept of the fast sums then.
+/// The share of the fast sums that is kept then.
 const KEPT: f64 = 0.3;
 
-/// `sum of parts / sum of events`, for example time per request, where events come at random.
+/// `sum of parts / sum of events`, for example time per request, for random events.
 ///
-/// A ratio over a second is as noisy as the events in it are few; one over several seconds is late. This one is over
-/// several seconds, until a ratio over half a second differs from it by more than the noise of so few events explains:
-/// then it forgets what was before.
+/// A ratio over one second is noisy if the second has few events; a ratio over several seconds is late. This ratio
+/// covers several seconds until a ratio over half a second differs from it by more than the noise of its few events
+/// explains. Then it forgets the older past.
 #[derive(Clone, Debug)]
 pub(crate) struct RecentRatio {
     fast: Sums,
     slow: Sums,
-    /// What is kept in the slow sums of the moment when they began anew: 1 then, 0 in the end.
+    /// The remaining weight, in the slow sums, of the moment at which they last began: 1 then, falling to 0.
     youth: f64,
 }
 
@@ -38,30 +38,30 @@ impl RecentRatio {
         self.slow.add(parts, events, elapsed, SLOW);
         self.youth *= kept(elapsed, SLOW);
         if self.has_changed() {
-            // Most of what is in the fast sums is from before the change, too: the next samples shall count for more.
+            // The fast sums contain mostly values from before the change, too, so the next samples must weigh more.
             self.fast = Sums { parts: self.fast.parts * KEPT, events: self.fast.events * KEPT };
             self.slow = self.fast;
             self.youth = 1.0;
         }
     }
 
-    /// The ratio, as long as there were events at all.
+    /// The ratio; `None` before the first event.
     pub(crate) fn value(&self) -> Option<f64> {
         (self.slow.events > 1e-9).then(|| self.slow.parts / self.slow.events)
     }
 
-    /// The least that it can be, where `pending` events have parts in the sums and are to come. That counts for as long as the
-    /// sums are young: later, as many come that had parts before.
+    /// The lowest value that the ratio may have, given `pending` events that have parts in the sums but have not
+    /// happened yet. They matter only while the sums are young; later, as many events happen whose parts came before.
     pub(crate) fn at_least(&self, pending: f64) -> Option<f64> {
         self.value().map(|_| self.slow.parts / (self.slow.events + pending * self.youth))
     }
 
-    /// Standard deviation of the ratio, relative to it, beyond that of sums that have grown old.
+    /// Relative standard deviation of the ratio that old sums would not have.
     pub(crate) fn noise(&self) -> f64 {
         (self.youth / self.slow.events.max(1.0)).sqrt()
     }
 
-    /// In logarithms of the events that were expected and that came: without any for long enough, that is news too.
+    /// Compares the number of events with the expected one, so that the absence of events is noticed, too.
     fn has_changed(&self) -> bool {
         let Some(value) = self.value().filter(|value| *value > 0.0) else { return false };
         let expected = self.fast.parts / value;

@@ -1,10 +1,10 @@
-//! What the server saw since the previous tick.
+//! What happened since the previous tick.
 
 use std::{sync::Arc, time::Duration};
 
-use crate::contact::Contact;
+use crate::reachability::Reachability;
 
-/// What happened since the previous sample; counters are differences, gauges are the values of now.
+/// What happened since the previous sample. Counters are differences, gauges are the present values.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sample {
     /// The connection pool.
@@ -13,35 +13,34 @@ pub struct Sample {
     pub gate: GateSample,
     /// Gate permits given back since the previous sample.
     pub completed: u64,
-    /// Sum of the times that these permits were held.
-    pub hold_total: Duration,
-    /// How long requests waited from the gate until a connection was in hand.
-    pub acquire_waits: WaitSample,
-    /// Whether the database can be used; see [`Evidence::contact`](crate::Evidence::contact).
-    pub contact: Contact,
-    /// Since the newest attempt to reach the database failed; `None` where that is not known, and then `contact` counts as
-    /// news. While nobody may ask, the last word on the database is an old one.
+    /// Acquire wait, from arrival at the gate until a connection is in hand: 99th percentile of the last two seconds;
+    /// zero when nothing was acquired.
+    pub acquire_wait_p99: Duration,
+    /// Whether the pool can use the database; see [`Evidence::reachability`](crate::Evidence::reachability).
+    pub reachability: Reachability,
+    /// Time since the newest failed attempt to reach the database; `None` if unknown, and then `reachability` counts as
+    /// news. While the breaker lets nobody try, `reachability` rests on an old attempt.
     pub failed: Option<Duration>,
-    /// What new connections meet, where they fail; see [`Evidence::connects`](crate::Evidence::connects).
-    pub connects: Contact,
-    /// Why the newest attempt to reach the database failed, in words for people and without secrets.
+    /// Why new connections fail, if they do; see [`Evidence::connects`](crate::Evidence::connects).
+    pub connects: Reachability,
+    /// Why the newest attempt to reach the database failed, in words and without secrets.
     pub cause: Option<Arc<str>>,
-    /// How the statements of the app ended.
+    /// How the app's statements ended.
     pub work: WorkSample,
-    /// Gated requests that used a connection while the breaker was not closed. Those that got none say nothing: the pool may
-    /// have told them what an earlier attempt met.
+    /// Gated requests that used a connection while the breaker was not closed. A request that got none is no evidence:
+    /// the pool may have answered it with the failure of an earlier attempt.
     pub probes: Probes,
-    /// Clients that listen: open streams and recent pollers.
+    /// Clients that are told the config: open streams and recent pollers.
     pub live_clients: u32,
-    /// Those of them that hold an open stream, and so hear of a new config at once.
+    /// Live clients with an open stream, which get a new config at once.
     pub streaming_clients: u32,
-    /// Requests name the client that they come from (`X-Forwarded-For`, `Forwarded`), and come from an address that is not
-    /// in `server.trusted_proxies`, so the clients behind it cannot be told apart. False by default.
+    /// Requests come through a proxy (`X-Forwarded-For`, `Forwarded`) whose address is not in `server.trusted_proxies`,
+    /// so the clients behind it cannot be told apart. Default: false.
     pub proxy_untrusted: bool,
 }
 
 impl Sample {
-    /// Requests that the gate lets in and the pool has connections for; at least one.
+    /// Requests that the gate admits and the pool has connections for; at least one.
     pub(crate) fn slots(&self) -> u32 {
         self.gate.permits.min(self.pool.capacity).max(1)
     }
@@ -56,15 +55,14 @@ pub struct PoolSample {
     pub capacity: u32,
     /// Callers that wait for a connection.
     pub waiting: u32,
-    /// Connections that are open: in use or idle.
+    /// Open connections: in use or idle.
     pub open: u32,
-    /// Connections being closed, or checked after they came back in doubt: their places are taken.
+    /// Connections being closed, or tested after a doubtful return. They take up capacity.
     pub closing: u32,
 }
 
 impl PoolSample {
-    /// Callers who wait for a connection that is yet to be opened: there is a place for it. The others wait for one to come
-    /// back.
+    /// Callers that wait for a connection that the pool has room to open. The others wait for one to be returned.
     pub(crate) fn unserved(&self) -> u32 {
         self.waiting.min(self.capacity.saturating_sub(self.open.max(self.checked_out)).saturating_sub(self.closing))
     }
@@ -73,59 +71,47 @@ impl PoolSample {
 /// Gauges and counters of the gate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GateSample {
-    /// Requests that may be in flight by its settings, whatever the controller has decided.
+    /// Requests that may be in flight by the settings, before any decision of the controller.
     pub permits: u32,
     /// Requests in flight.
     pub in_flight: u32,
-    /// Requests that wait for a permit.
+    /// Requests that are queued for a permit.
     pub queued: u32,
-    /// How long the oldest of them has waited.
-    pub oldest_wait: Duration,
-    /// Requests that arrived since the previous sample, rejected ones included, those over their quota not.
+    /// Requests that arrived since the previous sample, including rejected ones, without those over their quota.
     pub arrivals: u64,
-    /// Requests let in since the previous sample.
-    pub admitted: u64,
-    /// Requests turned away since the previous sample.
+    /// Requests rejected since the previous sample.
     pub rejected: u64,
-    /// Requests turned away since the previous sample because their client sent more than its share. They cost no
-    /// capacity, so the fair rate does not know them; but they say that clients do not obey.
+    /// Requests rejected since the previous sample because their client sent more than its share. They cost no
+    /// capacity, so the fair rate ignores them, but they show that clients do not obey.
     pub over_quota: u64,
-    /// Nobody is turned away: the queue is a pooler's, or an app's, where they wait until it is their turn. Demand that
-    /// cannot be served then shows as a queue that does not drain.
+    /// No request is rejected: the queue is that of a pooler or an app, where requests wait for their turn. Demand
+    /// beyond capacity then shows as a queue that does not drain. Such a gate has no permits that could be set.
     pub patient: bool,
 }
 
-/// Acquire waits: from arrival at the gate until a connection is in hand.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WaitSample {
-    /// 99th percentile of the last two seconds; zero when nothing was acquired.
-    pub p99: Duration,
-    /// Least wait since the previous sample; zero when nothing was acquired.
-    pub min: Duration,
-}
-
-/// How the app's statements ended since the previous sample, counted by connections that came back.
+/// How the app's statements ended since the previous sample. Each returned connection counts once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WorkSample {
-    /// The database took a write, and none of the errors below came.
+    /// Writes that succeeded, without any of the errors below.
     pub written: u64,
-    /// A statement failed because the database takes no writes.
+    /// Statements that failed because the database takes no writes.
     pub read_only: u64,
-    /// A statement failed because the disk is full.
+    /// Statements that failed because the disk is full.
     pub storage_full: u64,
-    /// A statement failed because somebody else held a lock for too long.
+    /// Statements that failed because another session held a lock for too long.
     pub blocked: u64,
-    /// Whether the database says of itself that it is read-only; `None` where it was not asked.
+    /// Whether the database reports that it is read-only; `None` if it was not asked.
     pub read_only_mode: Option<bool>,
-    /// Connections of the app whose statement has waited for a lock for two seconds or more, as far as the database says.
+    /// Connections of the app whose statement has waited for a lock for two seconds or more, if the database reports
+    /// that.
     pub waiting_for_locks: u32,
 }
 
-/// What gated requests met while the breaker was not closed, since the previous sample.
+/// Results of the requests that passed the gate while the breaker was not closed, since the previous sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Probes {
-    /// They were answered well.
+    /// Requests that succeeded.
     pub succeeded: u32,
-    /// They were not.
+    /// Requests that failed.
     pub failed: u32,
 }

@@ -1,4 +1,4 @@
-//! What can be set, with its defaults and ranges.
+//! The controller's settings, with their defaults and ranges.
 
 use std::{error::Error, fmt, time::Duration};
 
@@ -6,9 +6,12 @@ use std::{error::Error, fmt, time::Duration};
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// Which law sets the limits; adaptive by default.
+    /// Which law sets the limits. Default: adaptive.
     pub policy: Policy,
-    /// Usage of the pool at which labels and alerts change.
+    /// Only observe: measure, log and alert, but tell the clients nothing. The config stays NORMAL, the gate lets every
+    /// request pass the breaker, and no client has a limit. Default: false.
+    pub observe_only: bool,
+    /// The pool's usage at which labels and alerts change.
     pub thresholds: Thresholds,
     /// The law of the fair rate.
     pub adaptive: AdaptiveSettings,
@@ -26,22 +29,22 @@ pub enum Policy {
     Fixed,
 }
 
-/// Usage of the pool, in percent, 0 to 100 and rising. Each is left again 5 points lower.
+/// The pool's usage, in percent: 0 to 100, rising. Each threshold is left 5 points below its value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Thresholds {
     /// Info alert, DEGRADED; MODERATE in the fixed policy. Default 70.
     pub info_percent: f64,
     /// Warning alert; AGGRESSIVE in the fixed policy. Default 80.
     pub warning_percent: f64,
-    /// Critical alert, above it CRITICAL; EMERGENCY in the fixed policy. Default 90.
+    /// Critical alert; CRITICAL above it; EMERGENCY in the fixed policy. Default 90.
     pub critical_percent: f64,
 }
 
 /// The law of the fair rate; see [`crate::Controller`] for the formula.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdaptiveSettings {
-    /// Arrivals that the law steers to, as a multiple of capacity, 1 to 2. Above 1 the gate stays busy at the price of
-    /// some rejects. Default 1.08.
+    /// The arrivals that the law aims for, as a multiple of capacity, 1 to 2. A value above 1 keeps the gate busy at
+    /// the price of some rejects. Default 1.08.
     pub overcommit: f64,
     /// Gain on the difference between wanted and actual arrivals, 0 to 1. Default 0.1.
     pub arrival_gain: f64,
@@ -49,31 +52,31 @@ pub struct AdaptiveSettings {
     pub queue_gain: f64,
     /// The loop's delay that the gains are relative to, 10 ms to 10 s. Default 0.3 s.
     pub loop_delay: Duration,
-    /// How long demand must fit before the rate is released, 0.1 to 5 s. Default 2 s.
+    /// Demand must fit the capacity for this long before the rate is released, 0.1 to 5 s. Default 2 s.
     pub release_after: Duration,
 }
 
-/// The circuit breaker; it opens only when the database does not answer.
+/// The circuit breaker. It opens only when the database cannot be used, never for load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BreakerSettings {
-    /// How long the database must be silent before the breaker opens, 0 to 10 s. Default 0.5 s.
+    /// The breaker opens after the database could not be used for this long, 0 to 10 s. Default 0.5 s.
     pub open_after: Duration,
-    /// How long the breaker stays open the first time, 0.1 s to 60 s; doubled at each failure to recover, up to 60 s, with
-    /// a jitter of a quarter. Default 1 s.
+    /// The breaker stays open for this long the first time, 0.1 s to 60 s, with a jitter of a quarter. The time doubles
+    /// each time the database does not recover, up to 60 s. Default 1 s.
     pub open_for: Duration,
 }
 
 /// A setting is out of its range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidSettings {
-    /// The setting, as its path.
+    /// The path of the setting.
     pub key: &'static str,
-    /// What it must be.
+    /// The values that it accepts.
     pub expected: &'static str,
 }
 
 impl Settings {
-    /// The defaults with another policy.
+    /// The defaults, with this policy.
     pub fn with_policy(policy: Policy) -> Self {
         Self { policy, ..Self::default() }
     }
@@ -82,7 +85,7 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// The first setting that is out of its range.
+    /// Returns the first setting that is out of its range.
     pub fn check(&self) -> Result<(), InvalidSettings> {
         let Thresholds { info_percent, warning_percent, critical_percent } = self.thresholds;
         let percent = 0.0..=100.0;

@@ -1,23 +1,24 @@
-//! A queue that does not drain, by how many requests are in it.
+//! Detects a queue that does not drain, by the number of requests in it.
 //!
-//! Where nobody is turned away, everyone who can wait does, and what arrives is what is served: the arrivals do not show
-//! the excess, only the queue does. A queue that comes and goes is chance. One that never was shorter than this for a
-//! second is demand that cannot be served: the test of CoDel (Nichols and Jacobson, 2012), for queues in requests.
+//! A source that rejects nobody lets every request wait, so no more requests arrive than are served. Then only the
+//! queue, not the arrivals, shows the excess demand. A queue that comes and goes is chance. A queue that was never
+//! shorter than one turn of all slots for a second is demand that cannot be served. This is the test of CoDel (Nichols
+//! and Jacobson, 2012), with the queue measured in requests.
 
 use std::{collections::VecDeque, time::Duration};
 
 use crate::sample::Sample;
 
-/// For how long it must stand.
+/// A queue stands after it was never short for this long.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Demand beyond the capacity that is taken for sure then, relative to it. Not the queue's length: it may be the tip of a
-/// longer one elsewhere.
+/// The excess demand that is then assumed, as a share of the capacity. The queue's length is no measure of it, because
+/// part of the queue may be elsewhere.
 const EXCESS: f64 = 0.5;
 
 /// The queue of the last second.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StandingQueue {
-    /// When it was how long, the oldest first; rising, because only what may yet be the least is kept.
+    /// (time, length), oldest first: a monotonic queue of candidates for the minimum of the last second.
     queued: VecDeque<(Duration, u32)>,
     watched_since: Option<Duration>,
     slots: u32,
@@ -40,12 +41,12 @@ impl StandingQueue {
         }
     }
 
-    /// Demand a second beyond what arrives.
+    /// Demand beyond the arrivals, in requests a second.
     pub(crate) fn excess(&self, arrivals: f64, capacity: f64, now: Duration) -> f64 {
         if self.stands(now) { (capacity - arrivals).max(0.0) + EXCESS * capacity } else { 0.0 }
     }
 
-    /// Whoever came during the last second had to wait for at least one whole turn of all slots.
+    /// Whether every request of the last second had to wait for at least one turn of all slots.
     pub(crate) fn stands(&self, now: Duration) -> bool {
         let long_enough = self.watched_since.is_some_and(|since| now.saturating_sub(since) >= INTERVAL);
         long_enough && self.queued.front().is_some_and(|(_, least)| *least >= self.slots)

@@ -1,4 +1,4 @@
-//! Sums over the last two seconds, in slots, so that uneven ticks and pauses are no special case.
+//! Sums over the last two seconds, kept in slots, so that uneven ticks and pauses need no special case.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ struct Slot {
 }
 
 impl Window {
-    /// Adds a value with its weight (a time, or a count).
+    /// Adds a value with its weight, which is a time or a count.
     pub(crate) fn add(&mut self, value: f64, weight: f64, now: Duration) {
         let number = slot_number(now);
         if let Some(slot) = self.slots.get_mut((number % SLOTS) as usize) {
@@ -34,7 +34,7 @@ impl Window {
         }
     }
 
-    /// Sum of values / sum of weights; `None` while no weight was added.
+    /// Sum of values / sum of weights; `None` if the weights are zero.
     pub(crate) fn ratio(&self, now: Duration) -> Option<f64> {
         let (value, weight) = self.sums(now);
         (weight > 0.0).then(|| value / weight)

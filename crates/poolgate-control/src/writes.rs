@@ -1,4 +1,4 @@
-//! Writes that fail while the database answers: a state of its own, told from chance by how the newest writes ended.
+//! Detects writes that fail while the database answers, by the results of the newest writes.
 
 use std::time::Duration;
 
@@ -6,17 +6,18 @@ use poolgate_types::{AlertKind, Reason, Severity};
 
 use crate::sample::WorkSample;
 
-/// The weight of the newest write in the share of writes that fail: three in a row make it more than a half.
+/// Weight of the newest write in the share of failed writes: three failures in a row raise it above a half.
 const NEWEST: f64 = 0.25;
-/// The share at which writes are failing, and the one below which they are not any more.
+/// Writes count as failing from the first of these shares on, until the share falls below the second.
 const ENTER: f64 = 0.5;
 const LEAVE: f64 = 0.2;
-/// How long the share must be that high: a moment's lock is no state.
+/// The share must be that high for this long, because a short lock is no lasting state.
 const LASTING: Duration = Duration::from_secs(1);
-/// Statements wait for locks when so many do, or so many and at least a half of all that run.
+/// Statements count as waiting for locks when the first number of them does, or the second and at least half of all
+/// running.
 const MANY_WAIT: u32 = 5;
 const SOME_WAIT: u32 = 2;
-/// After so long without a failure nobody knows any more.
+/// After this time without a failure the state is unknown.
 const FORGOTTEN: Duration = Duration::from_secs(60);
 
 /// What keeps the database from writing.
@@ -47,12 +48,12 @@ impl Hindrance {
     }
 }
 
-/// How the newest writes ended, for each hindrance, and what the database says of itself.
+/// The results of the newest writes, for each hindrance, and what the database reports.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Writes {
     outcomes: [Outcome; Hindrance::ALL.len()],
     read_only: bool,
-    /// It was writable once.
+    /// It has been writable since the start.
     was_writable: bool,
     wait_for_locks: bool,
 }
@@ -77,7 +78,7 @@ impl Writes {
         self.was_writable |= work.read_only_mode == Some(false);
         let waiting = work.waiting_for_locks;
         self.wait_for_locks = waiting >= MANY_WAIT || (waiting >= SOME_WAIT && waiting >= in_use.div_ceil(2));
-        // Its own word ends the state at once, before anybody tries to write again.
+        // The database's own report ends the state at once, before the next write.
         if let (Some(false), [outcome, ..]) = (work.read_only_mode, &mut self.outcomes)
             && work.read_only == 0
         {
@@ -85,9 +86,9 @@ impl Writes {
         }
     }
 
-    /// Whether this keeps the database from writing, and how bad that is: critical while writes fail. A database that has
-    /// become read-only is a warning before the first write fails, and so are statements that wait for locks; one that has
-    /// always been read-only may be meant so.
+    /// Whether this hinders writes, and how badly: critical while writes fail. A database that has become read-only is
+    /// a warning even before a write fails, and so are statements that wait for locks. A database that was always
+    /// read-only may be meant to be.
     pub(crate) fn severity(&self, hindrance: Hindrance) -> Option<Severity> {
         if self.outcomes.get(hindrance as usize).is_some_and(|outcome| outcome.failing) {
             return Some(Severity::Critical);
@@ -100,7 +101,7 @@ impl Writes {
         }
     }
 
-    /// What keeps the database from a part of its work.
+    /// What keeps the database from part of its work, if anything does.
     pub(crate) fn hindrance(&self) -> Option<Hindrance> {
         Hindrance::ALL.into_iter().find(|hindrance| self.severity(*hindrance) > Some(Severity::Info))
     }

@@ -4,7 +4,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use poolgate_control::{Contact, Controller, GateSample, PoolSample, Sample, Settings};
+use poolgate_control::{Controller, GateSample, PoolSample, Reachability, Sample, Settings};
 use poolgate_types::Level;
 
 const SLOTS: usize = 25;
@@ -151,7 +151,6 @@ impl World {
             self.running.pop_front();
             measured.served += 1;
             self.tick.completed += 1;
-            self.tick.hold_total += Duration::from_millis(HOLD_MS);
         }
         while self.queue.front().is_some_and(|since| self.now - since > LONGEST_WAIT_MS) {
             self.queue.pop_front();
@@ -159,7 +158,6 @@ impl World {
         }
         while self.running.len() < SLOTS && self.queue.pop_front().is_some() {
             self.running.push_back(self.now + HOLD_MS);
-            self.tick.gate.admitted += 1;
         }
     }
 
@@ -179,7 +177,7 @@ impl World {
                 queued: self.queue.len() as u32,
                 ..counted.gate
             },
-            contact: Contact::Answering,
+            reachability: Reachability::Answering,
             live_clients: self.clients.len() as u32,
             streaming_clients: self.clients.len() as u32,
             ..counted

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use poolgate_control::{
-    Contact, Controller, Decision, Event, GateSample, Policy, PoolSample, Sample, Settings, WaitSample, WorkSample,
+    Controller, Decision, Event, GateSample, Policy, PoolSample, Reachability, Sample, Settings, WorkSample,
+    gate::GateOrders,
 };
-use poolgate_types::{AlertKind, CircuitState, Health, Level, Reason, Severity, SixFields};
+use poolgate_types::{
+    AlertKind, CircuitState, ConfigVersion, Health, Level, Reason, Severity, SixFields, ThrottlingConfig,
+};
 
 const TICK: Duration = Duration::from_millis(100);
 
@@ -18,8 +21,11 @@ struct World {
 
 impl World {
     fn new(policy: Policy) -> Self {
-        let controller = Controller::new(Settings::with_policy(policy), 1, 0);
-        Self { controller, now: Duration::ZERO, events: Vec::new() }
+        Self::with(Settings::with_policy(policy))
+    }
+
+    fn with(settings: Settings) -> Self {
+        Self { controller: Controller::new(settings, 1, 0), now: Duration::ZERO, events: Vec::new() }
     }
 
     /// Feeds the same sample for so many seconds; the last decision.
@@ -45,10 +51,9 @@ impl World {
 fn usage(checked_out: u32) -> Sample {
     Sample {
         pool: PoolSample { checked_out, capacity: 30, ..Default::default() },
-        gate: GateSample { permits: 25, in_flight: 10, arrivals: 20, admitted: 20, ..GateSample::default() },
+        gate: GateSample { permits: 25, in_flight: 10, arrivals: 20, ..GateSample::default() },
         completed: 20,
-        hold_total: 20 * Duration::from_millis(50),
-        contact: Contact::Answering,
+        reachability: Reachability::Answering,
         live_clients: 100,
         streaming_clients: 100,
         ..Sample::default()
@@ -58,17 +63,8 @@ fn usage(checked_out: u32) -> Sample {
 /// The same gate with so many arrivals and rejects per tick; it serves 50 of them.
 fn overload(arrivals: u64, rejected: u64) -> Sample {
     Sample {
-        gate: GateSample {
-            permits: 25,
-            in_flight: 25,
-            queued: 10,
-            arrivals,
-            admitted: 50,
-            rejected,
-            ..GateSample::default()
-        },
+        gate: GateSample { permits: 25, in_flight: 25, queued: 10, arrivals, rejected, ..GateSample::default() },
         completed: 50,
-        hold_total: 50 * Duration::from_millis(50),
         ..usage(25)
     }
 }
@@ -162,7 +158,7 @@ fn levels_say_how_well_the_rate_works() {
         (70, 20, Level::Emergency, Reason::ClientsDisobey),
     ] {
         let mut sample = overload(100, rejected);
-        sample.acquire_waits = WaitSample { p99: Duration::from_millis(p99), min: Duration::ZERO };
+        sample.acquire_wait_p99 = Duration::from_millis(p99);
         let config = World::new(Policy::Adaptive).run(5.0, &sample).config;
         assert_eq!((config.throttling_level, config.reason), (level, reason));
         assert!(config.enforced && config.fair_rate_per_second.is_some());
@@ -194,9 +190,9 @@ fn a_silent_database_is_critical_and_opens_the_breaker_and_all_recovers() {
     for policy in [Policy::Adaptive, Policy::Fixed] {
         let mut world = World::new(policy);
         world.run(5.0, &usage(5));
-        let silent = Sample { contact: Contact::Silent, completed: 0, ..usage(5) };
+        let silent = Sample { reachability: Reachability::Silent, completed: 0, ..usage(5) };
         let decision = world.run(0.8, &silent);
-        assert_eq!(decision.breaker, CircuitState::Open);
+        assert_eq!(decision.gate.circuit, CircuitState::Open);
         assert_eq!(decision.config.health, Health::Critical);
         assert_eq!(decision.config.throttling_level, Level::Emergency);
         assert_eq!(decision.config.six_fields(), SixFields::EMERGENCY);
@@ -204,10 +200,10 @@ fn a_silent_database_is_critical_and_opens_the_breaker_and_all_recovers() {
         assert!(decision.alerts.iter().any(|alert| alert.kind == AlertKind::DatabaseSilent));
 
         let probing = world.run(0.3, &usage(5));
-        assert_eq!(probing.breaker, CircuitState::HalfOpen);
+        assert_eq!(probing.gate.circuit, CircuitState::HalfOpen);
         assert!(probing.config.circuit_breaker_open && probing.config.probe_fraction.is_some());
         let decision = world.run(20.0, &usage(5));
-        assert_eq!(decision.breaker, CircuitState::Closed);
+        assert_eq!(decision.gate.circuit, CircuitState::Closed);
         assert_eq!(decision.config.throttling_level, Level::Normal);
         assert_eq!(decision.config.health, Health::Healthy);
         assert!(!decision.config.circuit_breaker_open && decision.alerts.is_empty());
@@ -216,22 +212,22 @@ fn a_silent_database_is_critical_and_opens_the_breaker_and_all_recovers() {
 
 #[test]
 fn a_database_that_lets_nobody_in_is_an_outage_with_a_name_and_a_cause() {
-    for (contact, kind, reason) in [
-        (Contact::Silent, AlertKind::DatabaseSilent, Reason::DatabaseUnreachable),
-        (Contact::LoginRefused, AlertKind::LoginRefused, Reason::LoginRefused),
-        (Contact::ServerFull, AlertKind::ServerFull, Reason::ServerFull),
+    for (reachability, kind, reason) in [
+        (Reachability::Silent, AlertKind::DatabaseSilent, Reason::DatabaseUnreachable),
+        (Reachability::LoginRefused, AlertKind::LoginRefused, Reason::LoginRefused),
+        (Reachability::ServerFull, AlertKind::ServerFull, Reason::ServerFull),
     ] {
         let mut world = World::new(Policy::Adaptive);
         world.run(5.0, &usage(5));
         let lost = Sample {
-            contact,
-            connects: contact,
+            reachability,
+            connects: reachability,
             cause: Some("sorry, too many clients".into()),
             completed: 0,
             ..usage(0)
         };
         let decision = world.run(1.0, &lost);
-        assert_eq!((decision.breaker, decision.config.health), (CircuitState::Open, Health::Critical));
+        assert_eq!((decision.gate.circuit, decision.config.health), (CircuitState::Open, Health::Critical));
         assert_eq!((decision.config.throttling_level, decision.config.reason), (Level::Emergency, reason));
         let [alert] = decision.alerts.as_slice() else { panic!("{:?}", decision.alerts) };
         assert_eq!((alert.kind, alert.severity), (kind, Severity::Critical));
@@ -241,8 +237,11 @@ fn a_database_that_lets_nobody_in_is_an_outage_with_a_name_and_a_cause() {
         assert_eq!(raised(&world), 1);
         world.run(60.0, &lost);
         assert_eq!(raised(&world), 1, "it is told once, however often the breaker tries again: {:?}", world.events);
-        let starting =
-            Sample { contact: Contact::Silent, cause: Some("the database system is starting up".into()), ..lost };
+        let starting = Sample {
+            reachability: Reachability::Silent,
+            cause: Some("the database system is starting up".into()),
+            ..lost
+        };
         let alerts = world.run(10.0, &starting).alerts;
         assert_eq!((alerts.len(), alerts[0].kind), (1, AlertKind::DatabaseSilent));
         assert!(alerts[0].message.contains("starting up"), "{}", alerts[0].message);
@@ -258,7 +257,10 @@ fn causes_that_alternate_are_told_every_few_seconds_at_the_most() {
     let mut world = World::new(Policy::Adaptive);
     for tick in 0..600 {
         let cause = if tick % 2 == 0 { "refused" } else { "no answer" };
-        world.run(0.1, &Sample { contact: Contact::Silent, cause: Some(cause.into()), completed: 0, ..usage(0) });
+        world.run(
+            0.1,
+            &Sample { reachability: Reachability::Silent, cause: Some(cause.into()), completed: 0, ..usage(0) },
+        );
     }
     let raised = world.events.iter().filter(|event| matches!(event, Event::AlertRaised(_))).count();
     assert!(raised <= 13, "{raised} in a minute");
@@ -267,15 +269,15 @@ fn causes_that_alternate_are_told_every_few_seconds_at_the_most() {
 #[test]
 fn connects_that_fail_beside_connections_that_work_are_a_warning_and_stop_nobody() {
     for (connects, kind) in [
-        (Contact::Silent, AlertKind::DatabaseSilent),
-        (Contact::LoginRefused, AlertKind::LoginRefused),
-        (Contact::ServerFull, AlertKind::ServerFull),
+        (Reachability::Silent, AlertKind::DatabaseSilent),
+        (Reachability::LoginRefused, AlertKind::LoginRefused),
+        (Reachability::ServerFull, AlertKind::ServerFull),
     ] {
         let mut world = World::new(Policy::Adaptive);
         let mut sample = Sample { connects, cause: Some("no".into()), ..usage(5) };
         sample.pool.open = 7;
         let decision = world.run(5.0, &sample);
-        assert_eq!((decision.breaker, decision.config.enforced), (CircuitState::Closed, false));
+        assert_eq!((decision.gate.circuit, decision.config.enforced), (CircuitState::Closed, false));
         let [alert] = decision.alerts.as_slice() else { panic!("{:?}", decision.alerts) };
         assert_eq!((alert.kind, alert.severity), (kind, Severity::Warning));
         assert!(alert.message.contains("7 open ones go on"), "{}", alert.message);
@@ -288,12 +290,12 @@ fn a_pause_slows_clients_down_and_is_no_outage_and_ends_at_once() {
     for policy in [Policy::Adaptive, Policy::Fixed] {
         let mut world = World::new(policy);
         let before = world.run(5.0, &usage(5)).config;
-        let mut paused = Sample { contact: Contact::Paused, completed: 0, ..usage(0) };
+        let mut paused = Sample { reachability: Reachability::Paused, completed: 0, ..usage(0) };
         paused.gate = GateSample { queued: 40, in_flight: 0, patient: true, ..paused.gate };
         for _ in 0..30 {
             let decision = world.run(1.0, &paused);
             let config = &decision.config;
-            assert_eq!((decision.breaker, config.circuit_breaker_open), (CircuitState::Closed, false));
+            assert_eq!((decision.gate.circuit, config.circuit_breaker_open), (CircuitState::Closed, false));
             assert_eq!((config.throttling_level, config.health), (Level::Moderate, Health::Degraded));
             assert_eq!((config.enforced, config.reason), (true, Reason::DatabasePaused));
             assert!(config.fair_rate_per_second.is_none_or(|rate| rate <= 1.0), "{config:?}");
@@ -314,7 +316,8 @@ fn many_clients_share_a_tenth_of_the_capacity_during_a_pause() {
     let mut world = World::new(Policy::Adaptive);
     let crowd = Sample { live_clients: 10_000, ..usage(5) };
     world.run(5.0, &crowd);
-    let rate = world.run(1.0, &Sample { contact: Contact::Paused, ..crowd }).config.fair_rate_per_second.unwrap();
+    let rate =
+        world.run(1.0, &Sample { reachability: Reachability::Paused, ..crowd }).config.fair_rate_per_second.unwrap();
     assert!((10_000.0 * rate / 50.0 - 1.0).abs() < 0.1, "a tenth of 500 a second: {rate}");
 }
 
@@ -330,7 +333,7 @@ fn writes_that_fail_degrade_health_and_stop_nobody() {
         let config = &decision.config;
         assert_eq!((config.health, config.reason), (Health::Degraded, reason));
         assert_eq!(
-            (config.throttling_level, config.enforced, decision.breaker),
+            (config.throttling_level, config.enforced, decision.gate.circuit),
             (Level::Normal, false, CircuitState::Closed)
         );
         let [alert] = decision.alerts.as_slice() else { panic!("{:?}", decision.alerts) };
@@ -347,7 +350,7 @@ fn a_full_gate_clients_that_disobey_and_a_proxy_without_trust_have_alerts() {
     let mut world = World::new(Policy::Adaptive);
     world.run(5.0, &usage(5));
     let mut held = overload(10, 10);
-    (held.gate.admitted, held.completed, held.pool.checked_out) = (0, 0, 0);
+    (held.completed, held.pool.checked_out) = (0, 0);
     let alerts = world.run(5.0, &Sample { proxy_untrusted: true, ..held }).alerts;
     for kind in [AlertKind::GateFull, AlertKind::ProxyUntrusted] {
         assert!(alerts.iter().any(|alert| alert.kind == kind), "{kind:?}: {alerts:?}");
@@ -374,5 +377,145 @@ fn ticks_may_be_late_or_repeat_and_the_clock_may_go_back() {
         let decision = controller.tick(&overload(400, 350), Duration::from_millis(milliseconds));
         assert!(decision.config.version >= last);
         last = decision.config.version;
+    }
+}
+
+#[test]
+fn the_gate_is_told_its_permits_the_mean_hold_and_the_rate_in_force() {
+    let mut world = World::new(Policy::Adaptive);
+    let healthy = world.run(5.0, &usage(5));
+    assert_eq!(
+        (healthy.gate.permits, healthy.gate.limited, healthy.gate.fair_rate_per_second),
+        (Some(25), false, None)
+    );
+    let mean_hold = healthy.gate.mean_hold.unwrap().as_secs_f64();
+    assert!((mean_hold / 0.05 - 1.0).abs() < 0.01, "10 in flight, 200 a second: {mean_hold}");
+    assert!(!healthy.gate.filling);
+
+    let limited = world.run(5.0, &overload(100, 50));
+    assert!(limited.gate.limited && limited.config.enforced);
+    assert_eq!(limited.gate.fair_rate_per_second, limited.config.fair_rate_per_second);
+    assert!(limited.gate.fair_rate_per_second.is_some());
+    assert_eq!((limited.gate.circuit, limited.gate.probes_per_second), (CircuitState::Closed, 0.0));
+}
+
+#[test]
+fn the_first_order_says_that_nothing_is_known() {
+    let decision = World::new(Policy::Adaptive).run(0.1, &Sample { completed: 0, ..usage(5) });
+    assert_eq!((decision.gate.mean_hold, decision.gate.retry_after_seconds), (None, 1));
+}
+
+#[test]
+fn the_normal_row_of_the_fixed_policy_is_enforced_and_does_not_shorten_the_queue() {
+    for (checked_out, limited) in [(0, false), (20, false), (21, true), (24, true), (30, true)] {
+        let decision = World::new(Policy::Fixed).run(3.0, &usage(checked_out));
+        assert!(decision.config.enforced);
+        assert_eq!(decision.gate.limited, limited, "{checked_out} of 30");
+        assert_eq!(decision.gate.fair_rate_per_second, None);
+    }
+}
+
+#[test]
+fn a_gate_that_rejects_nobody_has_no_permits_to_set() {
+    let mut pooler = usage(5);
+    pooler.gate.patient = true;
+    assert_eq!(World::new(Policy::Adaptive).run(1.0, &pooler).gate.permits, None);
+}
+
+#[test]
+fn the_gate_is_told_that_the_pool_is_filling() {
+    let mut sample = usage(5);
+    sample.gate.in_flight = 25;
+    sample.pool = PoolSample { checked_out: 5, open: 5, capacity: 30, waiting: 20, ..PoolSample::default() };
+    assert!(World::new(Policy::Adaptive).run(1.0, &sample).gate.filling);
+}
+
+/// Makes the breaker half-open, with the database unreachable before and nothing completed.
+fn half_open(world: &mut World, sample: &Sample) -> Decision {
+    let open = world.run(0.8, &Sample { reachability: Reachability::Silent, completed: 0, ..sample.clone() });
+    assert_eq!((open.gate.circuit, open.gate.probes_per_second), (CircuitState::Open, 0.0));
+    assert_eq!(Some(open.gate.retry_after_seconds), open.config.retry_after_seconds);
+    let probing = world.run(0.1, &Sample { completed: 0, ..sample.clone() });
+    assert_eq!((probing.gate.circuit, probing.config.reason), (CircuitState::HalfOpen, Reason::Probing));
+    assert_eq!(probing.gate.retry_after_seconds, 1);
+    probing
+}
+
+#[test]
+fn a_twentieth_of_the_capacity_may_probe_and_then_the_share_of_the_ramp() {
+    let mut world = World::new(Policy::Adaptive);
+    world.run(5.0, &usage(5));
+    let capacity = |decision: &Decision| 25.0 / decision.gate.mean_hold.unwrap().as_secs_f64();
+    let probing = half_open(&mut world, &usage(5));
+    let (probes, expected) = (probing.gate.probes_per_second, 0.05 * capacity(&probing));
+    assert!(expected > 1.0 && expected < 25.0 && (probes - expected).abs() < 1e-9, "{probes}, {expected}");
+
+    let mut steps = 0;
+    for _ in 0..40 {
+        let ramp = world.run(0.1, &usage(5));
+        if ramp.config.reason == Reason::Recovering {
+            steps += 1;
+            let expected = capacity(&ramp) * ramp.config.probe_fraction.unwrap();
+            assert!((ramp.gate.probes_per_second - expected).abs() < 1e-9, "{:?}", ramp.gate);
+        }
+    }
+    assert!(steps > 10, "{steps}");
+}
+
+#[test]
+fn there_is_at_least_one_probe_a_second_and_never_more_than_permits() {
+    // Nothing is known about hold times, so they count as 50 ms: 30 connections serve 600 a second.
+    let with_permits = |permits| {
+        let mut sample = usage(5);
+        (sample.gate.permits, sample.gate.in_flight, sample.gate.arrivals) = (permits, 0, 0);
+        sample
+    };
+    for (permits, probes) in [(100, 30.0), (30, 30.0), (20, 20.0), (1, 1.0)] {
+        let probing = half_open(&mut World::new(Policy::Adaptive), &with_permits(permits));
+        assert_eq!(probing.gate.mean_hold, None);
+        assert!((probing.gate.probes_per_second - probes).abs() < 1e-9, "{permits}: {:?}", probing.gate);
+    }
+
+    // Requests that fail at once make the capacity look large.
+    let mut fast = World::new(Policy::Adaptive);
+    fast.run(20.0, &Sample { completed: 5000, ..usage(5) });
+    assert_eq!(half_open(&mut fast, &with_permits(25)).gate.probes_per_second, 25.0);
+
+    // Requests that do not end make it look small.
+    let mut slow = World::new(Policy::Adaptive);
+    let mut stuck = Sample { completed: 0, ..usage(25) };
+    stuck.gate.in_flight = 25;
+    slow.run(1.0, &usage(5));
+    slow.run(5.0, &stuck);
+    assert_eq!(half_open(&mut slow, &stuck).gate.probes_per_second, 1.0);
+}
+
+#[test]
+fn who_only_observes_measures_everything_and_tells_nobody() {
+    for policy in [Policy::Adaptive, Policy::Fixed] {
+        let mut settings = Settings::with_policy(policy);
+        settings.observe_only = true;
+        let (mut observing, mut acting) = (World::with(settings), World::new(policy));
+        for (seconds, sample) in [
+            (5.0, usage(5)),
+            (60.0, overload(500, 450)),
+            (5.0, Sample { reachability: Reachability::Silent, completed: 0, ..usage(30) }),
+            (5.0, usage(30)),
+        ] {
+            let (observed, acted) = (observing.run(seconds, &sample), acting.run(seconds, &sample));
+            let normal = ThrottlingConfig::normal(ConfigVersion { epoch: 1, version: 1 });
+            assert_eq!((&observed.config, observed.config_changed), (&normal, false));
+            let expected = GateOrders {
+                permits: acted.gate.permits,
+                mean_hold: acted.gate.mean_hold,
+                filling: acted.gate.filling,
+                ..GateOrders::default()
+            };
+            assert_eq!(observed.gate, expected, "as if nothing were wrong");
+            assert_eq!(observed.health, acted.health);
+            assert_eq!((observed.usage_percent, observed.alerts), (acted.usage_percent, acted.alerts));
+            assert_eq!(observed.cleanup_due, acted.cleanup_due);
+        }
+        assert_eq!(observing.events, acting.events);
     }
 }

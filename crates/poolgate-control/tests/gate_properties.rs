@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use poolgate_control::gate::{Admission, Arrival, Gate, GateSettings, Order, Priority, Ticket};
+use poolgate_control::gate::{Admission, Arrival, Gate, GateOrders, GateSettings, Order, Ticket};
+use poolgate_types::Priority;
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -18,7 +19,7 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Step> {
-    let priority = prop_oneof![Just(Priority::Interactive), Just(Priority::Normal), Just(Priority::Background)];
+    let priority = prop::sample::select(&Priority::ALL[..]);
     let caller = prop::option::of(0..5_u64);
     let arrival = (priority, caller, 0..4_u32, prop::option::of(0..2000_u64), any::<bool>()).prop_map(
         |(priority, caller, clients, deadline, excess)| {
@@ -103,14 +104,17 @@ proptest! {
                     account.waiting.remove(&waiter);
                 }
                 Step::Resize(to) => {
+                    let is_wider = gate.obey(&GateOrders { permits: Some(to), ..GateOrders::default() });
+                    prop_assert_eq!(is_wider, to > permits);
                     permits = to;
-                    gate.resize(to);
                     while let Some(next) = gate.grant(now) {
                         account.let_in(next);
                     }
                 }
                 Step::Tune { hold } => {
-                    gate.set_hold(Duration::from_millis(hold));
+                    let mean_hold = Some(Duration::from_millis(hold));
+                    let orders = GateOrders { mean_hold, ..GateOrders::default() };
+                    prop_assert!(!gate.obey(&orders), "not wider");
                 }
                 Step::Wait(milliseconds) => now += Duration::from_millis(milliseconds),
                 Step::Release | Step::Leave(_) => {}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use poolgate_control::{
-    Contact, Controller, GateSample, Policy, PoolSample, Probes, Sample, Settings, WaitSample, WorkSample,
+    Controller, GateSample, Policy, PoolSample, Probes, Reachability, Sample, Settings, WorkSample,
 };
 use poolgate_types::ThrottlingConfig;
 use proptest::prelude::*;
@@ -11,18 +11,18 @@ use proptest::prelude::*;
 fn samples() -> impl Strategy<Value = Sample> {
     let counts = prop_oneof![0..3_u64, 0..500_u64, any::<u64>().prop_map(|count| count >> 8)];
     let gauges = prop_oneof![0..40_u32, any::<u32>()];
-    let contact = prop::sample::select(vec![
-        Contact::Unknown,
-        Contact::Answering,
-        Contact::Paused,
-        Contact::Silent,
-        Contact::LoginRefused,
-        Contact::ServerFull,
+    let reachability = prop::sample::select(vec![
+        Reachability::Unknown,
+        Reachability::Answering,
+        Reachability::Paused,
+        Reachability::Silent,
+        Reachability::LoginRefused,
+        Reachability::ServerFull,
     ]);
     (
         (gauges.clone(), gauges.clone(), gauges.clone(), gauges.clone(), gauges.clone(), gauges),
-        (counts.clone(), counts.clone(), counts.clone(), 0..u64::MAX / 4),
-        (contact.clone(), contact, 0..50_u32, 0..50_u32, 0..10_000_u64),
+        (counts.clone(), counts.clone(), counts),
+        (reachability.clone(), reachability, 0..50_u32, 0..50_u32, 0..10_000_u64),
     )
         .prop_map(|(gauge, count, rest)| Sample {
             pool: PoolSample {
@@ -36,17 +36,14 @@ fn samples() -> impl Strategy<Value = Sample> {
                 permits: gauge.3,
                 in_flight: gauge.4,
                 queued: gauge.2,
-                oldest_wait: Duration::from_millis(rest.4),
                 arrivals: count.0,
-                admitted: count.1,
                 rejected: count.2,
                 over_quota: count.2,
                 patient: count.0 % 2 == 0,
             },
             completed: count.1,
-            hold_total: Duration::from_nanos(count.3),
-            acquire_waits: WaitSample { p99: Duration::from_millis(rest.4), min: Duration::ZERO },
-            contact: rest.0,
+            acquire_wait_p99: Duration::from_millis(rest.4),
+            reachability: rest.0,
             failed: (rest.4 % 3 > 0).then(|| Duration::from_millis(rest.4)),
             connects: rest.1,
             cause: (rest.4 % 2 == 0).then(|| rest.4.to_string().into()),

@@ -62,6 +62,7 @@ mod address;
 mod clients;
 pub mod gate;
 mod http;
+mod jitter;
 mod latency;
 mod monitor;
 mod observer;
@@ -83,7 +84,7 @@ pub use self::{
     settings::Settings,
     telemetry::MetricsRenderer,
     watched::{
-        ApartConnection, BlindSpot, BoxError, Demand, Figures, PgBouncer, PostgresServer, SupportedDatabase, Traffic,
-        Upkeep, WatchedPool,
+        ApartConnection, BlindSpot, BoxError, Figures, PgBouncer, PostgresServer, SupportedDatabase, Traffic, Upkeep,
+        Visibility, WatchedPool,
     },
 };

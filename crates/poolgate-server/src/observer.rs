@@ -28,7 +28,6 @@ pub struct PoolObserver(Arc<Seen>);
 #[derive(Debug)]
 struct Seen {
     acquire_waits: Latency,
-    shortest_wait_nanos: AtomicU64,
     wait_nanos: AtomicU64,
     use_nanos: AtomicU64,
     timeouts: AtomicU64,
@@ -59,21 +58,12 @@ pub(crate) struct Times {
     pub(crate) timeouts: u64,
 }
 
-/// The acquire waits since the last reading.
-#[derive(Debug)]
-pub(crate) struct AcquireWaits {
-    pub(crate) interval: Interval,
-    /// Zero if none was acquired.
-    pub(crate) shortest: Duration,
-}
-
 impl PoolObserver {
     /// An observer whose metrics carry this pool name.
     pub fn new(pool: &str) -> Self {
         let label = || [("pool", pool.to_owned())];
         Self(Arc::new(Seen {
             acquire_waits: Latency::default(),
-            shortest_wait_nanos: AtomicU64::new(u64::MAX),
             wait_nanos: AtomicU64::new(0),
             use_nanos: AtomicU64::new(0),
             timeouts: AtomicU64::new(0),
@@ -129,12 +119,9 @@ impl PoolObserver {
         }
     }
 
-    pub(crate) fn take_acquire_waits(&self) -> AcquireWaits {
-        let shortest = match self.0.shortest_wait_nanos.swap(u64::MAX, Relaxed) {
-            u64::MAX => Duration::ZERO,
-            nanos => Duration::from_nanos(nanos),
-        };
-        AcquireWaits { interval: self.0.acquire_waits.take(), shortest }
+    /// The acquire waits since the last reading.
+    pub(crate) fn take_acquire_waits(&self) -> Interval {
+        self.0.acquire_waits.take()
     }
 }
 
@@ -149,7 +136,6 @@ impl Observer for PoolObserver {
         let seen = &*self.0;
         let wait = RequestTrace::connection_in_hand(pool_wait);
         seen.acquire_waits.record(wait);
-        seen.shortest_wait_nanos.fetch_min(nanos(wait), Relaxed);
         seen.wait_nanos.fetch_add(nanos(wait), Relaxed);
         seen.wait_time.record(wait);
     }

@@ -11,20 +11,22 @@ use poolgate_control::{self as control, Controller};
 use poolgate_pool::Drained;
 use poolgate_types::{Backend, ConfigVersion, Status, ThrottlingConfig};
 use serde_json::Value;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     clients::Registry,
-    gate::{Core, Gate},
+    gate::{Core, Gate, Surroundings},
     http,
-    monitor::{self, ConfigDocument, StatusDocument, cleanup::Cleaner, contact::ContactWatch, server_room::ServerRoom},
+    jitter::Jitter,
+    monitor::{self, ConfigDocument, Parts, Published, StatusDocument, cleanup::Cleaner},
     observer::PoolObserver,
+    proxies::Proxies,
     readiness::Readiness,
     settings::{Policy, Settings},
     shared::Shared,
     telemetry::{MetricsRenderer, names},
-    watched::{Demand, WatchedPool},
+    watched::{Visibility, WatchedPool},
 };
 
 /// A running Poolgate. Clones are handles to the same one; it stops when the last is dropped, or at
@@ -73,12 +75,12 @@ impl Poolgate {
 
     /// The config in force.
     pub fn config(&self) -> ThrottlingConfig {
-        self.shared.config().config.clone()
+        self.shared.published.config().config.clone()
     }
 
     /// The newest status.
     pub fn status(&self) -> Status {
-        self.shared.status().status.clone()
+        self.shared.published.status().status.clone()
     }
 
     /// The settings it runs with.
@@ -155,79 +157,93 @@ impl Builder {
 
     /// Starts the monitor. Must be called in a Tokio runtime.
     pub fn start(self) -> Poolgate {
-        let started_at = Timestamp::now();
+        let Self { pool, settings, observer, backend, metrics, openapi } = self;
+        let (started, started_at) = (Instant::now(), Timestamp::now());
         let epoch = u64::try_from(started_at.as_millisecond()).unwrap_or(0);
-        let config = ThrottlingConfig::normal(ConfigVersion { epoch, version: 0 });
-        let clients = Registry::default();
         let closing = CancellationToken::new();
-        let figures = self.pool.figures();
-        let gated = self.pool.demand() == Demand::Gated;
-        names::register(self.pool.upkeep().is_some() && self.observer.is_some(), gated);
-        let Settings { gate, server, events, cleanup, monitor, .. } = &self.settings;
-        let core = Core::new(gate, server, clients.clone(), closing.clone());
-        let occupancy = gated.then(|| core.occupancy());
-        let status = StatusDocument::starting(&figures, self.backend, occupancy.as_ref(), started_at);
-        let shared = Arc::new(Shared {
-            gate: core,
-            clients,
-            observed: self.observer.is_some(),
-            observer: self.observer.unwrap_or_else(PoolObserver::unheard),
-            contact: ContactWatch::new(self.backend),
-            server_room: ServerRoom::default(),
-            config: watch::Sender::new(Arc::new(ConfigDocument::new(config))),
-            status: watch::Sender::new(Arc::new(status)),
-            cleaner: Cleaner::new(cleanup.clone()),
-            connection_test: http::ConnectionTest::default(),
-            guesses: http::Guesses::default(),
-            streams: Arc::new(Semaphore::new(events.max_streams as usize)),
-            readiness: Readiness::default(),
-            metrics: self.metrics,
-            openapi: http::ApiDocument::new(self.openapi),
+        let clients = Registry::default();
+        let proxies = Arc::new(Proxies::new(settings.server.trusted_proxies.clone()));
+        let jitter = Arc::new(Jitter::new());
+        let cleaner = Arc::new(Cleaner::new(settings.cleanup.clone()));
+        let readiness = Readiness::default();
+        let surroundings = Surroundings {
+            proxies: Arc::clone(&proxies),
+            clients: clients.clone(),
+            jitter: Arc::clone(&jitter),
+            body_timeout: settings.server.body_timeout,
             closing: closing.clone(),
-            started: Instant::now(),
-            started_at,
-            pool: self.pool,
-            settings: self.settings.clone(),
-        });
-        let is_elsewhere = shared.pool.refresh().is_some();
-        // A watched source has not been read yet.
-        let known = (!is_elsewhere).then_some(figures);
+        };
+        let gate = Core::new(&settings.gate, surroundings);
+        let (visibility, figures) = (pool.visibility(), pool.figures());
+        let occupancy = (visibility == Visibility::Gated).then(|| gate.occupancy());
+        let config = ThrottlingConfig::normal(ConfigVersion { epoch, version: 0 });
+        let status = StatusDocument::starting(&figures, backend, occupancy.as_ref(), started_at);
+        let published = Arc::new(Published::new(ConfigDocument::new(config), status));
+
+        names::register(pool.upkeep().is_some() && observer.is_some(), occupancy.is_some());
+        // A source elsewhere has not been read yet.
+        let known = pool.refresh().is_none().then_some(figures);
         tracing::info!(
             pool_size = known.map(|figures| figures.pool_size),
             max_overflow = known.map(|figures| figures.max_overflow),
             capacity = known.map(|figures| figures.capacity),
-            backend = shared.contact.backend().as_str(),
-            gate = gated.then_some(gate.max_concurrent_requests),
+            backend = backend.unwrap_or(Backend::Postgres).as_str(),
+            gate = occupancy.map(|occupancy| occupancy.permits),
             "Poolgate started"
         );
-        let seed = shared.gate.jitter().bits();
-        let controller = Controller::new(control_settings(&self.settings, shared.pool().demand()), epoch, seed);
-        tokio::spawn(monitor::run(Arc::clone(&shared), controller));
-        if !is_elsewhere {
-            let (watch, interval) = (Arc::clone(&shared), monitor.interval);
-            tokio::spawn(async move { watch.contact.run(&*watch.pool, interval, &watch.closing).await });
-        }
-        if shared.pool.upkeep().is_some() && shared.contact.backend() == Backend::Postgres {
-            let watch = Arc::clone(&shared);
-            tokio::spawn(async move { watch.server_room.run(&watch).await });
-        }
+        let parts = Parts {
+            pool: Arc::clone(&pool),
+            backend,
+            observer,
+            gate: Arc::clone(&gate),
+            clients: clients.clone(),
+            proxies: Arc::clone(&proxies),
+            cleaner: Arc::clone(&cleaner),
+            published: Arc::clone(&published),
+            readiness: readiness.clone(),
+            metrics: metrics.clone(),
+            closing: closing.clone(),
+            started,
+            started_at,
+        };
+        let controller = Controller::new(control_settings(&settings, visibility), epoch, jitter.bits());
+        monitor::start(parts, &settings, controller);
+        let shared = Arc::new(Shared {
+            connection_test: http::ConnectionTest::default(),
+            guesses: http::Guesses::default(),
+            openapi: http::ApiDocument::new(openapi),
+            streams: Arc::new(Semaphore::new(settings.events.max_streams as usize)),
+            pool,
+            settings,
+            gate,
+            proxies,
+            clients,
+            published,
+            cleaner,
+            readiness,
+            metrics,
+            jitter,
+            closing: closing.clone(),
+            started,
+        });
         Poolgate { shared, _running: Arc::new(closing.drop_guard()) }
     }
 }
 
-fn control_settings(settings: &Settings, demand: Demand) -> control::Settings {
+fn control_settings(settings: &Settings, visibility: Visibility) -> control::Settings {
     let mut result = control::Settings::default();
-    result.policy = match (settings.policy, demand) {
-        (Policy::Adaptive, Demand::Hidden) => {
+    result.policy = match (settings.policy, visibility) {
+        (Policy::Adaptive, Visibility::Hidden) => {
             tracing::warn!(
                 "The watched source does not report waiting requests: clients get fixed levels by its usage, as with \
                  policy = \"fixed\". Watch a PgBouncer (pgbouncer://…) for a rate that follows the demand"
             );
             control::Policy::Fixed
         }
-        (Policy::Adaptive, Demand::Gated | Demand::Shown(_)) => control::Policy::Adaptive,
+        (Policy::Adaptive, Visibility::Gated | Visibility::Shown(_)) => control::Policy::Adaptive,
         (Policy::Fixed, _) => control::Policy::Fixed,
     };
+    result.observe_only = !settings.control.clients;
     result.thresholds.info_percent = settings.thresholds.info;
     result.thresholds.warning_percent = settings.thresholds.warning;
     result.thresholds.critical_percent = settings.thresholds.critical;

@@ -1,4 +1,4 @@
-//! Detects proxies that are not configured as trusted.
+//! Who sent a request, given the proxies that may say so.
 
 use std::{
     net::IpAddr,
@@ -9,26 +9,47 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a detected proxy is remembered.
+use http::{Extensions, HeaderMap};
+
+use crate::{address::Sender, settings::Network};
+
+/// A proxy that is not trusted is remembered for this long.
 const MEMORY: Duration = Duration::from_secs(60);
 
-/// Detects peers that name another sender and are not in `server.trusted_proxies`. All clients behind such a proxy
-/// count as one sender.
+/// The proxies in front of this server: those in `server.trusted_proxies`, which may say for whom they ask, and others
+/// that say so too. All clients behind one of the others look like one sender.
 #[derive(Debug)]
-pub(crate) struct UntrustedProxies {
+pub(crate) struct Proxies {
+    trusted: Vec<Network>,
     origin: Instant,
-    /// The second of the last detection, counted from 1; 0: never.
+    /// The second in which an untrusted proxy was last seen, counted from 1; 0: never.
     noticed: AtomicU64,
     newest: Mutex<Option<IpAddr>>,
 }
 
-impl UntrustedProxies {
-    pub(crate) fn new() -> Self {
-        Self { origin: Instant::now(), noticed: AtomicU64::new(0), newest: Mutex::new(None) }
+impl Proxies {
+    pub(crate) fn new(trusted: Vec<Network>) -> Self {
+        Self { trusted, origin: Instant::now(), noticed: AtomicU64::new(0), newest: Mutex::new(None) }
     }
 
-    /// A request arrived through an untrusted proxy. Logged once.
-    pub(crate) fn notice(&self, peer: IpAddr) {
+    /// The sender of a request, if the server passes on the peer's address.
+    pub(crate) fn sender(&self, extensions: &Extensions, headers: &HeaderMap) -> Option<Sender> {
+        let sender = Sender::of(extensions, headers, &self.trusted)?;
+        if let Some(proxy) = sender.untrusted_proxy {
+            self.notice(proxy);
+        }
+        Some(sender)
+    }
+
+    /// An untrusted proxy that was seen within the last minute.
+    pub(crate) fn untrusted(&self) -> Option<IpAddr> {
+        let noticed = self.noticed.load(Relaxed).checked_sub(1)?;
+        let is_recent = self.origin.elapsed() <= Duration::from_secs(noticed) + MEMORY;
+        (*self.newest.lock().unwrap_or_else(PoisonError::into_inner)).filter(|_| is_recent)
+    }
+
+    /// Remembers an untrusted proxy; logs the first one.
+    fn notice(&self, peer: IpAddr) {
         let second = self.origin.elapsed().as_secs() + 1;
         let before = self.noticed.swap(second, Relaxed);
         if before == second {
@@ -42,12 +63,5 @@ impl UntrustedProxies {
                  add its address to server.trusted_proxies; otherwise a client pretends to be a proxy"
             );
         }
-    }
-
-    /// The proxy that was detected within the last minute.
-    pub(crate) fn recent(&self) -> Option<IpAddr> {
-        let noticed = self.noticed.load(Relaxed).checked_sub(1)?;
-        let is_recent = self.origin.elapsed() <= Duration::from_secs(noticed) + MEMORY;
-        (*self.newest.lock().unwrap_or_else(PoisonError::into_inner)).filter(|_| is_recent)
     }
 }

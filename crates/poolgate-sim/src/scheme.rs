@@ -5,6 +5,8 @@
 use std::{rc::Rc, time::Duration};
 
 use poolgate_control::Sample;
+/// What a publisher tells its own limiter at each tick; the default changes nothing.
+pub use poolgate_control::gate::GateOrders as Orders;
 use poolgate_types::{ConfigVersion, Level, ThrottlingConfig};
 
 use crate::{random::Random, scenario::Scenario};
@@ -87,19 +89,6 @@ pub trait Limiter {
     }
 }
 
-/// What a publisher tells its own limiter at each tick.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Orders {
-    /// For how long requests are in the database, on average.
-    pub hold: Option<Duration>,
-    /// Requests in flight, where the publisher sets the limit.
-    pub permits: Option<u32>,
-    /// Clients are limited.
-    pub limited: bool,
-    /// Connections are being opened that requests wait for.
-    pub filling: bool,
-}
-
 /// A reading of a limiter.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Occupancy {
@@ -135,8 +124,9 @@ pub enum Message {
 
 /// The server's side of telling.
 pub trait Publisher {
-    /// Ten times a second: what to tell whom.
-    fn tick(&mut self, sample: &Sample, now: Duration, tell: &mut Tell) -> Orders;
+    /// Ten times a second: what to tell each client, from what happened since the previous tick and what the limiter holds
+    /// now.
+    fn tick(&mut self, sample: &Sample, occupancy: &Occupancy, now: Duration, tell: &mut Tell) -> Orders;
     /// What is in force, for answers and polls.
     fn current(&mut self, client: u32) -> Option<Message>;
     /// A request of this client has arrived, and what it says about its queue.

@@ -93,7 +93,7 @@
 //!   [`Savings`] carry the bucket, and a pause, across a reload.
 //! - **Queue**: bounded by [`Settings::max_queue`]. A full queue sheds the request that would start last, which may be
 //!   the new one. Each request waits at most its [`Request::queue_timeout`]. Order: [`Priority`], then arrival, or the
-//!   newest first under overload ([`Settings::order`]). Lower priorities still get a share ([`Priority::patience`]).
+//!   newest first under overload ([`Settings::order`]). Lower priorities still get a share ([`Request::priority`]).
 //!   [`State::eta`] predicts the wait where it is predictable.
 //! - **Pause**: the gate's `Retry-After` holds all requests back for that time plus up to half of it, at most 60 s. A
 //!   shorter pause does not shorten a longer one. It does not act while a fresh config has a fair rate in force and the
@@ -148,7 +148,8 @@ pub use eta::Eta;
 pub use event::Event;
 pub use limits::Limits;
 pub use news::{Configured, InvalidConfig, News};
-pub use request::{Outcome, Permit, Priority, RejectReason, Rejection, Request, RequestId, Submitted};
+pub use poolgate_types::Priority;
+pub use request::{Outcome, Permit, RejectReason, Rejection, Request, RequestId, Submitted};
 pub use retries::Backoff;
 pub use routes::{Quota, RouteLimits, RouteSignal};
 pub use savings::Savings;

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-/// A request that the app wants to send. The default has normal priority and waits at most
-/// [`Settings::queue_timeout`](crate::Settings::queue_timeout).
+use poolgate_types::Priority;
+
+/// A request that the app wants to send. The default waits at most
+/// [`Settings::queue_timeout`](crate::Settings::queue_timeout) at normal priority.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Request {
-    /// Importance relative to other requests of this client.
+    /// How important it is compared with others of the same client. A lower priority that has been passed over often enough
+    /// goes next all the same: normal after 8 starts in a row, low after 16, high after 4; critical is never passed over.
     pub priority: Priority,
     /// Maximum time in the queue, at most an hour; zero: the request must start at once or is rejected. `None`:
     /// [`Settings::queue_timeout`](crate::Settings::queue_timeout).
@@ -15,22 +18,7 @@ pub struct Request {
     pub bypass: bool,
 }
 
-/// Importance of a request. Higher priorities start first, but a lower one that has been passed over often enough
-/// starts next (see [`Priority::patience`]).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Priority {
-    /// No user waits for it: prefetching, telemetry.
-    Low,
-    /// A request of the app without a stated priority.
-    #[default]
-    Normal,
-    /// A user watches the place where the answer will appear.
-    High,
-    /// The app does not work without it: sign-in, payment.
-    Critical,
-}
-
-/// Identifies a request of one [`Throttle`](crate::Throttle). Later requests have greater ids.
+/// Names a request of one [`Throttle`](crate::Throttle). Later requests have greater ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub(crate) u64);
 
@@ -109,23 +97,6 @@ pub enum Outcome {
     },
     /// The app gave up before the answer; no evidence for the breaker.
     Aborted,
-}
-
-impl Priority {
-    /// All priorities, the highest first.
-    pub const ALL: [Self; 4] = [Self::Critical, Self::High, Self::Normal, Self::Low];
-
-    /// How many starts in a row may pass over the queued requests of this priority before one of them starts: 0 (never
-    /// passed over) for critical, 4 for high, 8 for normal, 16 for low. With all four queued, about every 16th start is
-    /// of low priority.
-    pub const fn patience(self) -> u32 {
-        match self {
-            Self::Critical => 0,
-            Self::High => 4,
-            Self::Normal => 8,
-            Self::Low => 16,
-        }
-    }
 }
 
 impl RequestId {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use hdrhistogram::Histogram;
-use poolgate_control::sizing::{Demand, Sizer, SizingSettings};
+use poolgate_control::sizing::{Load, Sizer, SizingSettings};
 use poolgate_pool::{Observer, Pool, PoolConfig};
 use poolgate_test_postgres::Postgres;
 use tokio::task::JoinSet;
@@ -172,13 +172,13 @@ async fn watch(
     loop {
         seconds.tick().await;
         let counts = pool.counts();
-        let demand = Demand {
+        let load = Load {
             arrivals: seen.came.swap(0, Relaxed),
             completed: seen.ended.swap(0, Relaxed),
             in_use: Duration::from_micros(seen.in_use_micros.swap(0, Relaxed)),
             busy: counts.checked_out + counts.waiting,
         };
-        sizer.update(&demand, SECOND);
+        sizer.update(&load, SECOND);
         let target = sizer.target(None, started.elapsed());
         pool.resize(target.size, 0)?;
         pool.keep_open(target.keep_open);

@@ -2,43 +2,33 @@
 
 use std::time::Duration;
 
-/// Who asks to be let in. The default is somebody of normal priority of whom nothing else is known.
+use poolgate_types::Priority;
+
+/// A request for a permit. The default is one of normal priority from an unknown caller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Arrival {
-    /// Who goes first when not all can.
+    /// Which request goes first when not all can.
     pub priority: Priority,
-    /// A hash of who asks; `None`: not told apart, and taken for light.
+    /// A hash of the caller. Requests of unknown callers (`None`) are not told apart and count as those of a light
+    /// caller.
     pub caller: Option<u64>,
-    /// How many clients `caller` stands for (an address, for all behind it); 0 counts as 1.
+    /// Clients that `caller` stands for: for an address, all clients behind it; 0 counts as 1.
     pub clients: u32,
-    /// When the answer is of no use any more, on the gate's clock.
+    /// Time after which the answer is useless, on the gate's clock.
     pub deadline: Option<Duration>,
-    /// It is more than its caller's allowance: it gets only what all others leave.
+    /// It exceeds its caller's allowance, so it comes after all others.
     pub excess: bool,
 }
 
-/// Who goes first when not all can; the greater one. Nobody starves: of the permits that are handed on while it waits, and
-/// of the queue's places, each priority gets a tenth at least.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Priority {
-    /// Nobody waits for it: prefetching, reports, synchronisation.
-    Background,
-    /// Everything else.
-    #[default]
-    Normal,
-    /// Somebody looks at the screen and waits.
-    Interactive,
-}
-
-/// What asking for a permit comes to.
+/// The answer to a request for a permit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a permit that was granted must come back"]
 pub enum Admission {
-    /// In at once, with a permit.
+    /// It has a permit.
     Granted,
-    /// It waits; the ticket is for leaving the queue.
+    /// It is queued; the ticket is for leaving the queue.
     Queued(Ticket),
-    /// Turned away at once.
+    /// It is rejected.
     Rejected(Reason),
 }
 
@@ -52,31 +42,31 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// When its wait is over at the latest, on the gate's clock.
+    /// The latest time at which its wait ends, on the gate's clock.
     pub fn expires(&self) -> Duration {
         self.expires
     }
 }
 
-/// Which of the two queues somebody waits in.
+/// One of the two parts of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Lane {
     /// Its caller has less than its share of the permits.
     Within,
-    /// Its caller has its share, or this is more than its allowance. Served while nobody waits within.
+    /// Its caller has its share, or this request exceeds its allowance. Served while nobody is queued within.
     Beyond,
 }
 
-/// Why somebody is turned away.
+/// Why a request is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// The queue is full.
     QueueFull,
-    /// It waited for as long as anybody may.
+    /// It was queued for the longest time allowed.
     Timeout,
-    /// It waited too long in a queue that does not drain.
+    /// It was queued too long in a queue that does not drain.
     TooOld,
-    /// The queue is full, and somebody of higher priority or a lighter caller took its place.
+    /// The queue is full, and a request of higher priority or of a lighter caller took its place.
     Displaced,
     /// Its deadline cannot be met any more.
     Deadline,
@@ -89,10 +79,10 @@ pub struct Occupancy {
     pub permits: u32,
     /// Permits in use.
     pub in_flight: u32,
-    /// Requests that wait.
+    /// Requests that are queued.
     pub queued: u32,
-    /// Those of them that are in excess of their callers' allowances.
+    /// Queued requests that exceed their callers' allowances.
     pub excess: u32,
-    /// How long the oldest of them has waited.
+    /// How long the oldest queued request has waited.
     pub oldest_wait: Duration,
 }

@@ -1,55 +1,68 @@
-//! Whether an address is believed when it says that many clients are there. Saying so costs nothing.
+//! Whether to believe an address that claims to stand for many clients. A claim costs nothing.
 //!
-//! Clients that obey send, all together, hardly more than the rate allows them, even while a new rate is on its way to
-//! them. An address that sends far more is not what it says. No more of its clients are believed than count for its share
-//! of the permits, until it has kept to its own claim for a while or claims twice as many: then others have come.
+//! Clients that obey send little more, all together, than the rate allows them, even while a new rate is on its way to
+//! them. An address that sends far more is not what it claims. Then only as many of its clients are believed as count
+//! for its share of the permits, until it has kept to its claim for a while, or claims more than twice as many: then
+//! others have come.
 
 use std::time::Duration;
 
-use super::{Crowd, recent::Recent};
+use super::{bucket::Bucket, recent::Recent};
 
-/// An address may send this many times the fair rate for each client that it claims.
+/// An address may send this multiple of the fair rate for each client that it claims.
 const TOLERANCE: f64 = 1.5;
-/// Requests that it may send at once on top: this many, and one for each client. A rate that falls is heard a moment later.
+/// Requests that it may send at once on top: this many, and one for each client, because clients hear of a lower rate
+/// with a delay.
 const BURST: f64 = 10.0;
-/// How long an address that sent more is not believed.
+/// An address that sent more is not believed for this long.
 const DOUBT: Duration = Duration::from_secs(30);
 
-/// What the claims of each address were worth lately.
+/// The clients behind a caller, as far as they are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crowd {
+    /// Clients that count for its share of the permits; 0 counts as 1.
+    pub counted: u32,
+    /// Clients that claim to be there. They count for its allowance as long as the claim is
+    /// [believed](super::Quota::judge); 0 counts as 1.
+    pub claimed: u32,
+    /// At least one of them is told the fair rate.
+    pub hears: bool,
+}
+
+/// What the claims of each address were worth recently.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Claims {
-    senders: Recent<Sender>,
+    claimants: Recent<Claimant>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Sender {
-    /// Requests beyond the claim's allowance.
-    owed: f64,
-    at: Duration,
+struct Claimant {
+    /// Requests beyond the allowance of the claim.
+    bucket: Bucket,
     doubted_until: Duration,
     /// The claim that was not believed.
     doubted: u32,
 }
 
 impl Claims {
-    /// Counts one request. The crowd as it is believed to be.
+    /// Counts one request. Returns the crowd as far as it is believed.
     pub(super) fn believe(&mut self, key: u64, fair_rate_per_second: f64, crowd: Crowd, now: Duration) -> Crowd {
         let allowed = TOLERANCE * fair_rate_per_second * f64::from(crowd.claimed);
         let counted = crowd.counted.max(1);
         if crowd.claimed <= counted || !(allowed > 0.0 && allowed.is_finite()) {
             return crowd;
         }
-        let unknown = Sender { at: now, ..Sender::default() };
-        let is_another = |known: &Sender| now < known.doubted_until && crowd.claimed > known.doubted.saturating_mul(2);
-        let known = self.senders.get(key).filter(|known| !is_another(known));
-        let Sender { owed, at, mut doubted_until, mut doubted } = known.unwrap_or(unknown);
+        let is_another =
+            |known: &Claimant| now < known.doubted_until && crowd.claimed > known.doubted.saturating_mul(2);
+        let known = self.claimants.get(key).filter(|known| !is_another(known));
+        let Claimant { bucket, mut doubted_until, mut doubted } = known.unwrap_or_default();
         let burst = BURST + f64::from(crowd.claimed);
-        let owed = (owed - allowed * now.saturating_sub(at).as_secs_f64()).max(0.0) + 1.0;
+        let owed = bucket.owed(allowed, now) + 1.0;
         if owed > burst {
             doubted_until = now.saturating_add(DOUBT);
             doubted = crowd.claimed;
         }
-        self.senders.set(key, Sender { owed: owed.min(burst), at: at.max(now), doubted_until, doubted });
+        self.claimants.set(key, Claimant { bucket: bucket.owing(owed.min(burst), now), doubted_until, doubted });
         if now < doubted_until { Crowd { claimed: counted, ..crowd } } else { crowd }
     }
 }

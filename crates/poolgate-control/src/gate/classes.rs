@@ -1,29 +1,33 @@
-//! One lane of the queue: a line for each priority, and which of them comes next.
+//! One lane of the queue: a line for each priority, and which of them is next.
 
 use std::time::Duration;
 
+use poolgate_types::Priority;
+
 use super::{
-    arrival::{Priority, Reason, Ticket},
-    line::{Line, Waiting},
+    arrival::{Reason, Ticket},
+    line::{Line, Queued},
     settings::Rules,
     usage::Weight,
 };
 
-/// Of the permits that are handed on while it waits, and of the queue's places, a line gets at least one in so many.
+/// A line gets at least one in this many of the permits that are handed on while it is not empty, and of the queue's
+/// places.
 const FLOOR: u32 = 10;
 
 /// The lines of all priorities.
 #[derive(Clone, Debug)]
 pub(super) struct Classes<T> {
-    interactive: Class<T>,
+    critical: Class<T>,
+    high: Class<T>,
     normal: Class<T>,
-    background: Class<T>,
+    low: Class<T>,
 }
 
 #[derive(Clone, Debug)]
 struct Class<T> {
     line: Line<T>,
-    /// Permits handed on while somebody waited here, less [`FLOOR`] for each that came here.
+    /// Permits handed on while this line was not empty, less [`FLOOR`] for each that came here.
     due: u32,
 }
 
@@ -33,19 +37,19 @@ impl<T> Classes<T> {
     }
 
     /// Enters the line of the ticket at its end.
-    pub(super) fn enter(&mut self, ticket: Ticket, waiting: Waiting<T>) {
-        self.of(ticket.priority).line.enter(ticket.number, waiting);
+    pub(super) fn enter(&mut self, ticket: Ticket, queued: Queued<T>) {
+        self.of(ticket.priority).line.enter(ticket.number, queued);
     }
 
-    pub(super) fn remove(&mut self, ticket: Ticket) -> Option<Waiting<T>> {
+    pub(super) fn remove(&mut self, ticket: Ticket) -> Option<Queued<T>> {
         self.of(ticket.priority).line.remove(ticket.number)
     }
 
-    /// Takes out who is let in next: of the highest priority, unless a line has waited for its share.
-    pub(super) fn next(&mut self) -> Option<Waiting<T>> {
+    /// Takes out the next request: of the highest priority, unless a lower line is due its share.
+    pub(super) fn next(&mut self) -> Option<Queued<T>> {
         let mut classes = self.highest_first_mut();
         for class in &mut classes {
-            // Who is not there saves nothing up.
+            // An empty line saves nothing up.
             class.due = if class.line.len() == 0 { 0 } else { class.due.saturating_add(1) };
         }
         let overdue = classes.iter().position(|class| class.due >= FLOOR);
@@ -55,14 +59,14 @@ impl<T> Classes<T> {
         class.line.next()
     }
 
-    /// Takes somebody out of a full queue, if there is anybody who should go for a newcomer: the newest of the heaviest
-    /// callers of a lower priority, or, where that is below its share of the queue, of any other; else one of the same
-    /// priority whose caller is heavier.
-    pub(super) fn make_room(&mut self, newcomer: Priority, weight: Weight, max_queue: usize) -> Option<Waiting<T>> {
+    /// Takes a request out of a full queue that should give way to a newcomer: the newest of the heaviest caller of a
+    /// lower priority (of any other priority while the newcomer's has less than its share of the queue), otherwise one
+    /// of the same priority whose caller is heavier.
+    pub(super) fn make_room(&mut self, newcomer: Priority, weight: Weight, max_queue: usize) -> Option<Queued<T>> {
         let share = max_queue.div_ceil(FLOOR as usize);
         let below_its_share = self.of(newcomer).line.len() < share;
         let gives_way = |priority: Priority| priority < newcomer || (priority != newcomer && below_its_share);
-        for priority in [Priority::Background, Priority::Normal, Priority::Interactive] {
+        for priority in Priority::ALL.into_iter().rev() {
             let line = &mut self.of(priority).line;
             if gives_way(priority) && line.len() > share {
                 return line.take_heaviest();
@@ -72,8 +76,8 @@ impl<T> Classes<T> {
         if line.heaviest() > Some(weight) { line.take_heaviest() } else { None }
     }
 
-    /// Takes out the newest of the heaviest callers of the lowest priority.
-    pub(super) fn take_last(&mut self) -> Option<Waiting<T>> {
+    /// Takes out the newest request of the heaviest caller of the lowest priority.
+    pub(super) fn take_last(&mut self) -> Option<Queued<T>> {
         self.highest_first_mut().into_iter().rev().find_map(|class| class.line.take_heaviest())
     }
 
@@ -84,8 +88,8 @@ impl<T> Classes<T> {
         }
     }
 
-    /// Takes out one whose wait is over by `now`.
-    pub(super) fn expire(&mut self, rules: Rules, now: Duration) -> Option<(Waiting<T>, Reason)> {
+    /// Takes out a request whose wait is over by `now`.
+    pub(super) fn expire(&mut self, rules: Rules, now: Duration) -> Option<(Queued<T>, Reason)> {
         self.highest_first_mut().into_iter().find_map(|class| class.line.expire(rules, now))
     }
 
@@ -94,31 +98,32 @@ impl<T> Classes<T> {
         self.highest_first().iter().filter_map(|class| class.line.next_expiry(rules)).min()
     }
 
-    /// Since when the oldest has waited.
+    /// When the oldest request was queued.
     pub(super) fn oldest_since(&self) -> Option<Duration> {
         self.highest_first().iter().filter_map(|class| class.line.oldest_since()).min()
     }
 
     fn of(&mut self, priority: Priority) -> &mut Class<T> {
         match priority {
-            Priority::Interactive => &mut self.interactive,
+            Priority::Critical => &mut self.critical,
+            Priority::High => &mut self.high,
             Priority::Normal => &mut self.normal,
-            Priority::Background => &mut self.background,
+            Priority::Low => &mut self.low,
         }
     }
 
-    fn highest_first(&self) -> [&Class<T>; 3] {
-        [&self.interactive, &self.normal, &self.background]
+    fn highest_first(&self) -> [&Class<T>; 4] {
+        [&self.critical, &self.high, &self.normal, &self.low]
     }
 
-    fn highest_first_mut(&mut self) -> [&mut Class<T>; 3] {
-        [&mut self.interactive, &mut self.normal, &mut self.background]
+    fn highest_first_mut(&mut self) -> [&mut Class<T>; 4] {
+        [&mut self.critical, &mut self.high, &mut self.normal, &mut self.low]
     }
 }
 
 impl<T> Default for Classes<T> {
     fn default() -> Self {
-        Self { interactive: Class::default(), normal: Class::default(), background: Class::default() }
+        Self { critical: Class::default(), high: Class::default(), normal: Class::default(), low: Class::default() }
     }
 }
 

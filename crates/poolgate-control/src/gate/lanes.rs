@@ -1,11 +1,14 @@
-//! The queue: those whose callers have less than their share of the permits go before those whose callers have it.
+//! The queue: requests of callers that have less than their share of the permits go before those of callers that have
+//! it.
 
 use std::time::Duration;
 
+use poolgate_types::Priority;
+
 use super::{
-    arrival::{Lane, Priority, Reason, Ticket},
+    arrival::{Lane, Reason, Ticket},
     classes::Classes,
-    line::Waiting,
+    line::Queued,
     settings::Rules,
     usage::Weight,
 };
@@ -15,7 +18,7 @@ use super::{
 pub(super) struct Lanes<T> {
     within: Classes<T>,
     beyond: Classes<T>,
-    /// Those in excess of an allowance, all of them beyond.
+    /// Requests that exceed an allowance; all of them are beyond.
     excess: usize,
 }
 
@@ -29,34 +32,34 @@ impl<T> Lanes<T> {
     }
 
     /// Enters the lane of the ticket at its end.
-    pub(super) fn enter(&mut self, ticket: Ticket, waiting: Waiting<T>) {
-        self.excess += usize::from(waiting.excess);
-        self.of(ticket.lane).enter(ticket, waiting);
+    pub(super) fn enter(&mut self, ticket: Ticket, queued: Queued<T>) {
+        self.excess += usize::from(queued.excess);
+        self.of(ticket.lane).enter(ticket, queued);
     }
 
-    pub(super) fn remove(&mut self, ticket: Ticket) -> Option<Waiting<T>> {
-        let waiting = self.of(ticket.lane).remove(ticket);
-        self.gone(waiting)
+    pub(super) fn remove(&mut self, ticket: Ticket) -> Option<Queued<T>> {
+        let queued = self.of(ticket.lane).remove(ticket);
+        self.count_out(queued)
     }
 
-    /// Takes out who is let in next.
-    pub(super) fn next(&mut self) -> Option<Waiting<T>> {
-        let waiting = self.within.next().or_else(|| self.beyond.next());
-        self.gone(waiting)
+    /// Takes out the next request.
+    pub(super) fn next(&mut self) -> Option<Queued<T>> {
+        let queued = self.within.next().or_else(|| self.beyond.next());
+        self.count_out(queued)
     }
 
-    /// Takes somebody out of a full queue, if there is anybody who should go for a newcomer.
+    /// Takes a request out of a full queue that should give way to a newcomer.
     pub(super) fn make_room(
         &mut self,
         (newcomer, lane): (Priority, Lane),
         weight: Weight,
         max_queue: usize,
-    ) -> Option<Waiting<T>> {
+    ) -> Option<Queued<T>> {
         let displaced = match lane {
             Lane::Within => self.beyond.take_last().or_else(|| self.within.make_room(newcomer, weight, max_queue)),
             Lane::Beyond => self.beyond.make_room(newcomer, weight, max_queue),
         };
-        self.gone(displaced)
+        self.count_out(displaced)
     }
 
     /// Decides whether the lines are standing.
@@ -65,10 +68,10 @@ impl<T> Lanes<T> {
         self.beyond.observe(rules, now);
     }
 
-    /// Takes out one whose wait is over by `now`.
-    pub(super) fn expire(&mut self, rules: Rules, now: Duration) -> Option<(Waiting<T>, Reason)> {
-        let (waiting, reason) = self.within.expire(rules, now).or_else(|| self.beyond.expire(rules, now))?;
-        self.gone(Some(waiting)).map(|waiting| (waiting, reason))
+    /// Takes out a request whose wait is over by `now`.
+    pub(super) fn expire(&mut self, rules: Rules, now: Duration) -> Option<(Queued<T>, Reason)> {
+        let (queued, reason) = self.within.expire(rules, now).or_else(|| self.beyond.expire(rules, now))?;
+        self.count_out(Some(queued)).map(|queued| (queued, reason))
     }
 
     /// When the next wait is over.
@@ -76,7 +79,7 @@ impl<T> Lanes<T> {
         self.within.next_expiry(rules).into_iter().chain(self.beyond.next_expiry(rules)).min()
     }
 
-    /// Since when the oldest has waited.
+    /// When the oldest request was queued.
     pub(super) fn oldest_since(&self) -> Option<Duration> {
         self.within.oldest_since().into_iter().chain(self.beyond.oldest_since()).min()
     }
@@ -88,9 +91,9 @@ impl<T> Lanes<T> {
         }
     }
 
-    fn gone(&mut self, waiting: Option<Waiting<T>>) -> Option<Waiting<T>> {
-        self.excess -= usize::from(waiting.as_ref().is_some_and(|waiting| waiting.excess));
-        waiting
+    fn count_out(&mut self, queued: Option<Queued<T>>) -> Option<Queued<T>> {
+        self.excess -= usize::from(queued.as_ref().is_some_and(|queued| queued.excess));
+        queued
     }
 }
 

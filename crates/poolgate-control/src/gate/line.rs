@@ -1,4 +1,4 @@
-//! Those of one priority who wait.
+//! The queued requests of one priority.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,21 +12,21 @@ use super::{
     usage::Weight,
 };
 
-/// A line. Every operation takes logarithmic time for each who enters or goes.
+/// A line. Each operation takes logarithmic time for each request that enters or leaves.
 #[derive(Clone, Debug)]
 pub(super) struct Line<T> {
     /// By number: the oldest first.
-    waiting: BTreeMap<u64, Waiting<T>>,
+    queued: BTreeMap<u64, Queued<T>>,
     /// By weight, then by number: the oldest of the lightest callers first.
     weights: BTreeSet<(Weight, u64)>,
-    /// Of those who have one.
+    /// Of the requests that have one.
     deadlines: BTreeSet<(Duration, u64)>,
     standing: StandingWait,
 }
 
-/// One who waits.
+/// A queued request.
 #[derive(Clone, Debug)]
-pub(super) struct Waiting<T> {
+pub(super) struct Queued<T> {
     pub(super) since: Duration,
     pub(super) deadline: Option<Duration>,
     pub(super) caller: Option<u64>,
@@ -37,32 +37,32 @@ pub(super) struct Waiting<T> {
 
 impl<T> Line<T> {
     pub(super) fn len(&self) -> usize {
-        self.waiting.len()
+        self.queued.len()
     }
 
     /// Enters at the end: `number` must be above all before it.
-    pub(super) fn enter(&mut self, number: u64, waiting: Waiting<T>) {
-        self.weights.insert((waiting.weight, number));
-        self.deadlines.extend(waiting.deadline.map(|deadline| (deadline, number)));
-        self.waiting.insert(number, waiting);
+    pub(super) fn enter(&mut self, number: u64, queued: Queued<T>) {
+        self.weights.insert((queued.weight, number));
+        self.deadlines.extend(queued.deadline.map(|deadline| (deadline, number)));
+        self.queued.insert(number, queued);
     }
 
-    pub(super) fn remove(&mut self, number: u64) -> Option<Waiting<T>> {
-        let waiting = self.waiting.remove(&number)?;
-        self.weights.remove(&(waiting.weight, number));
-        if let Some(deadline) = waiting.deadline {
+    pub(super) fn remove(&mut self, number: u64) -> Option<Queued<T>> {
+        let queued = self.queued.remove(&number)?;
+        self.weights.remove(&(queued.weight, number));
+        if let Some(deadline) = queued.deadline {
             self.deadlines.remove(&(deadline, number));
         }
-        Some(waiting)
+        Some(queued)
     }
 
-    /// Takes out who is let in next: the oldest, or, of a standing line, the newest of the lightest callers.
-    pub(super) fn next(&mut self) -> Option<Waiting<T>> {
+    /// Takes out the next request: the oldest, or, in a standing line, the newest of the lightest callers.
+    pub(super) fn next(&mut self) -> Option<Queued<T>> {
         let number = if self.standing.is_standing() {
             let lightest = self.weights.first()?.0;
             self.weights.range((lightest, 0)..=(lightest, u64::MAX)).next_back()?.1
         } else {
-            *self.waiting.first_key_value()?.0
+            *self.queued.first_key_value()?.0
         };
         self.remove(number)
     }
@@ -71,14 +71,14 @@ impl<T> Line<T> {
         self.weights.last().map(|(weight, _)| *weight)
     }
 
-    /// Takes out the newest of the heaviest callers.
-    pub(super) fn take_heaviest(&mut self) -> Option<Waiting<T>> {
+    /// Takes out the newest request of the heaviest callers.
+    pub(super) fn take_heaviest(&mut self) -> Option<Queued<T>> {
         let (_, number) = *self.weights.last()?;
         self.remove(number)
     }
 
     pub(super) fn oldest_since(&self) -> Option<Duration> {
-        self.waiting.first_key_value().map(|(_, oldest)| oldest.since)
+        self.queued.first_key_value().map(|(_, oldest)| oldest.since)
     }
 
     /// Decides whether the line is standing.
@@ -91,10 +91,10 @@ impl<T> Line<T> {
         }
     }
 
-    /// Takes out one whose wait is over by `now`.
-    pub(super) fn expire(&mut self, rules: Rules, now: Duration) -> Option<(Waiting<T>, Reason)> {
+    /// Takes out a request whose wait is over by `now`.
+    pub(super) fn expire(&mut self, rules: Rules, now: Duration) -> Option<(Queued<T>, Reason)> {
         let (number, reason, _) = self.next_to_expire(rules).filter(|(_, _, at)| *at <= now)?;
-        self.remove(number).map(|waiting| (waiting, reason))
+        self.remove(number).map(|queued| (queued, reason))
     }
 
     /// When the next wait is over.
@@ -103,7 +103,7 @@ impl<T> Line<T> {
     }
 
     fn next_to_expire(&self, rules: Rules) -> Option<(u64, Reason, Duration)> {
-        let (number, oldest) = self.waiting.first_key_value()?;
+        let (number, oldest) = self.queued.first_key_value()?;
         let (reason, age) = if self.standing.is_standing() && rules.max_age < rules.timeout {
             (Reason::TooOld, rules.max_age)
         } else {
@@ -119,7 +119,7 @@ impl<T> Line<T> {
 impl<T> Default for Line<T> {
     fn default() -> Self {
         Self {
-            waiting: BTreeMap::new(),
+            queued: BTreeMap::new(),
             weights: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             standing: StandingWait::default(),

@@ -1,46 +1,52 @@
-//! The gate's decisions: who is let in at once, who waits, who goes first, and who is turned away.
+//! The gate's decisions: which requests are admitted, queued or rejected, and in which order.
 //!
-//! A [`Gate`] holds the account of permits and a bounded queue of whatever waits (`T`: a server's channel, a simulator's
-//! request). It has no clock: each call says what time it is, as a duration since an origin of the caller's choice. The
-//! caller wakes who is let in, tells who is turned away, and brings back permits.
+//! A [`Gate`] counts permits and holds a bounded queue of waiters (`T`: a server's channel, a simulator's request). It
+//! has no clock: each call passes the time, as a duration since an origin of the caller's choice. The caller wakes
+//! waiters that got a permit, answers those that were rejected, and brings back permits.
 //!
-//! While permits are free nothing is asked of anybody. Then, in this order:
+//! As long as permits are free, every request gets one. When none is free, these rules apply in this order:
 //!
-//! 1. **Share.** A caller that has its share of the permits, in flight and waiting, goes after all who have less: nobody
-//!    keeps all permits for itself while others wait. The share is in proportion to the clients that a caller stands for
-//!    among all callers that are there, at least a tenth. So does what is in excess of a caller's allowance.
-//! 2. **Priority.** The highest first; but of the permits that are handed on while it waits, and of the queue's places,
-//!    each priority gets a tenth at least.
-//! 3. **Age.** A line is first come, first served. One that has not drained for half a second, an eighth of one while
-//!    clients are limited, only adds delay: everybody who waits has waited too long, and the newest is the one most likely
-//!    to be still wanted. It is *standing*: its order turns to newest first (the adaptive LIFO of Facebook's "Fail at
-//!    Scale", 2015), and those who have waited for too long are turned away at once instead of at the timeout. What is long
-//!    follows a target that the controller can set.
-//! 4. **Use.** Where somebody has to lose, it is who was let in most lately: a standing line serves light callers first,
-//!    and in a full queue a lighter newcomer takes a heavy one's place. Less than 40 % more is no difference.
-//! 5. **Deadlines.** Who would be let in too late to be answered in time is turned away before it costs a permit.
+//! 1. **Share.** A caller that has its share of the permits, in flight and queued, goes after all callers that have
+//!    less, so none keeps all permits while others wait. The share is in proportion to the clients that a caller stands
+//!    for among all callers present, and at least a tenth. A request that exceeds its caller's allowance goes last,
+//!    too.
+//! 2. **Priority.** The highest goes first. Each priority gets at least a tenth of the permits that are handed on while
+//!    it is queued, and of the queue's places.
+//! 3. **Age.** A line is first come, first served. If it has not drained for half a second (an eighth of a second while
+//!    clients are limited), it only adds delay: every request in it has waited too long, and the newest is the most
+//!    likely to be still wanted. Such a line is *standing*. Its order turns to newest first (the adaptive LIFO of
+//!    Facebook's "Fail at Scale", 2015), and requests that have waited too long are rejected at once instead of at the
+//!    timeout. The controller can set how long is too long.
+//! 4. **Use.** When a request must lose, it is one of the caller that was admitted most recently: a standing line
+//!    serves light callers first, and in a full queue a lighter newcomer takes a heavier caller's place. A difference
+//!    of less than 40 % does not count.
+//! 5. **Deadlines.** A request that would be admitted too late to be answered in time is rejected before it costs a
+//!    permit.
 //!
 //! ```
 //! use std::time::Duration;
-//! use poolgate_control::gate::{Admission, Arrival, Gate, GateSettings, Priority};
+//! use poolgate_control::gate::{Admission, Arrival, Gate, GateSettings};
+//! use poolgate_types::Priority;
 //!
 //! let mut gate = Gate::new(GateSettings { permits: 1, max_queue: 2, ..GateSettings::default() });
 //! let now = Duration::from_millis(1);
-//! let urgent = Arrival { priority: Priority::Interactive, ..Arrival::default() };
+//! let urgent = Arrival { priority: Priority::High, ..Arrival::default() };
 //! assert_eq!(gate.arrive(Arrival::default(), now, || "first"), Admission::Granted);
 //! assert!(matches!(gate.arrive(Arrival::default(), now, || "second"), Admission::Queued(_)));
 //! assert!(matches!(gate.arrive(urgent, now, || "third"), Admission::Queued(_)));
 //! assert!(matches!(gate.arrive(Arrival::default(), now, || "fourth"), Admission::Rejected(_)));
 //! assert_eq!(gate.release(None, now), Some("third"), "it has the permit now");
 //! assert_eq!(gate.release(None, now), Some("second"));
-//! assert_eq!(gate.release(None, now), None, "nobody waits: nobody is in flight");
+//! assert_eq!(gate.release(None, now), None, "the queue is empty and nothing is in flight");
 //! ```
 
 mod arrival;
+mod bucket;
 mod claims;
 mod classes;
 mod lanes;
 mod line;
+mod orders;
 mod quota;
 mod recent;
 mod settings;
@@ -51,28 +57,32 @@ mod usage;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, mem, time::Duration};
 
+use poolgate_types::Priority;
+
+pub(crate) use self::settings::DEFAULT_HOLD;
 use self::{
     arrival::Lane,
     lanes::Lanes,
-    line::Waiting,
+    line::Queued,
     settings::Rules,
     shares::Shares,
     usage::{Usage, Weight},
 };
 pub use self::{
-    arrival::{Admission, Arrival, Occupancy, Priority, Reason, Ticket},
-    quota::{Crowd, Judged, OverQuota, Quota, Standing},
+    arrival::{Admission, Arrival, Occupancy, Reason, Ticket},
+    claims::Crowd,
+    orders::GateOrders,
+    quota::{Coverage, Judged, OverQuota, Quota},
     settings::{GateSettings, Order},
 };
 
-/// Who had a permit and comes back for it may find them all in use and get one all the same, as long as not more than one
-/// in so many is on top.
+/// A request that had a permit and wants it back gets one even if none is free, up to one in this many on top.
 const SLACK: u32 = 5;
 
-/// Permits, and a bounded queue of those who wait for one. Every operation takes logarithmic time at the most for each
-/// who enters or goes.
+/// Permits, and a bounded queue of waiters. Each operation takes at most logarithmic time for each request that enters
+/// or leaves.
 #[derive(Clone, Debug)]
 pub struct Gate<T> {
     permits: u32,
@@ -83,7 +93,7 @@ pub struct Gate<T> {
     next_number: u64,
     usage: Usage,
     shares: Shares,
-    turned_away: VecDeque<(T, Reason)>,
+    rejected: VecDeque<(T, Reason)>,
 }
 
 impl<T> Gate<T> {
@@ -98,13 +108,13 @@ impl<T> Gate<T> {
             next_number: 0,
             usage: Usage::default(),
             shares: Shares::default(),
-            turned_away: VecDeque::new(),
+            rejected: VecDeque::new(),
         }
     }
 
-    /// Asks for a permit. Never overtakes those who wait. `waiter` is made only for who must wait.
+    /// Asks for a permit; a newcomer never overtakes the queue. `waiter` is called only if the request is queued.
     ///
-    /// Somebody else may be turned away for it: see [`shed`](Self::shed).
+    /// Another request may be rejected to make room: see [`shed`](Self::shed).
     pub fn arrive(&mut self, arrival: Arrival, now: Duration, waiter: impl FnOnce() -> T) -> Admission {
         let Arrival { priority, caller, clients, deadline, excess } = arrival;
         let caller = self.told_apart(caller);
@@ -130,12 +140,12 @@ impl<T> Gate<T> {
         let ticket = Ticket { priority, lane, number: self.next_number, expires };
         self.next_number += 1;
         self.enter(caller, clients);
-        self.queue.enter(ticket, Waiting { since: now, deadline, caller, weight, excess, waiter: waiter() });
+        self.queue.enter(ticket, Queued { since: now, deadline, caller, weight, excess, waiter: waiter() });
         Admission::Queued(ticket)
     }
 
-    /// A permit of this caller came back. Who is returned has it now; if it has gone in the meantime, call this again for
-    /// it.
+    /// Takes back a permit of this caller. Returns the waiter that has it now. If that waiter is gone in the meantime,
+    /// call this again for its caller.
     pub fn release(&mut self, caller: Option<u64>, now: Duration) -> Option<T> {
         self.in_flight = self.in_flight.saturating_sub(1);
         if let Some(caller) = self.told_apart(caller) {
@@ -144,8 +154,8 @@ impl<T> Gate<T> {
         self.grant(now)
     }
 
-    /// Takes a permit for somebody who had one, gave it back while the database had nothing to do for it, and goes on now.
-    /// It waits for nobody: a fifth of the permits may be in use on top. `false`: as many are; it has to
+    /// Takes a permit again for a request that gave its own back while the database had nothing to do for it. It does
+    /// not wait: a fifth of the permits may be in use on top. `false`: that many are, and the request has to
     /// [`arrive`](Self::arrive) again.
     pub fn resume(&mut self, arrival: Arrival) -> bool {
         let most = self.permits.saturating_add(self.permits.div_ceil(SLACK));
@@ -156,14 +166,26 @@ impl<T> Gate<T> {
         is_possible
     }
 
-    /// Takes a permit, be one free or not: for who uses the database already.
+    /// Takes a permit, whether one is free or not, for a request that uses the database already.
     pub fn overdraw(&mut self, arrival: Arrival) {
         let caller = self.told_apart(arrival.caller);
         self.enter(caller, arrival.clients);
         self.in_flight += 1;
     }
 
-    /// Gives a free permit to who is next. Needed after [`resize`](Self::resize), until it returns `None`.
+    /// Applies orders as a whole. `true`: there are more permits than before; hand them out with [`grant`](Self::grant)
+    /// until it returns `None`.
+    #[must_use = "queued requests may have to be let in"]
+    pub fn obey(&mut self, orders: &GateOrders) -> bool {
+        if let Some(mean_hold) = orders.mean_hold {
+            self.rules = self.rules.with_hold(mean_hold);
+        }
+        self.rules = self.rules.with_limits(orders.limited).with_filling(orders.filling);
+        let permits = orders.permits.unwrap_or(self.permits);
+        permits > mem::replace(&mut self.permits, permits)
+    }
+
+    /// Gives a free permit to the waiter that is next.
     pub fn grant(&mut self, now: Duration) -> Option<T> {
         self.queue.observe(self.rules, now);
         self.expire(now);
@@ -175,53 +197,28 @@ impl<T> Gate<T> {
         Some(next.waiter)
     }
 
-    /// Leaves the queue. `None` if the permit was granted, or the waiter turned away, before.
+    /// Leaves the queue. `None` if the waiter has got a permit or was rejected before.
     pub fn leave(&mut self, ticket: Ticket) -> Option<T> {
-        let waiting = self.queue.remove(ticket)?;
-        Some(self.gone(waiting))
+        let queued = self.queue.remove(ticket)?;
+        Some(self.left(queued))
     }
 
-    /// Takes out one of those who are turned away after waiting. To be called until it returns `None`, after
+    /// Takes out a waiter that is rejected after it was queued. Call it until it returns `None`: after
     /// [`arrive`](Self::arrive), [`release`](Self::release) and [`grant`](Self::grant), and at
     /// [`next_expiry`](Self::next_expiry).
     pub fn shed(&mut self, now: Duration) -> Option<(T, Reason)> {
-        if self.turned_away.is_empty() {
+        if self.rejected.is_empty() {
             self.expire(now);
         }
-        self.turned_away.pop_front()
+        self.rejected.pop_front()
     }
 
-    /// When somebody's wait is over, unless it is let in before.
+    /// The next time at which a waiter is rejected, unless it gets a permit before.
     pub fn next_expiry(&self) -> Option<Duration> {
         self.queue.next_expiry(self.rules)
     }
 
-    /// Sets the number of permits. More than that stay in flight until they come back.
-    pub fn resize(&mut self, permits: u32) {
-        self.permits = permits;
-    }
-
-    /// Sets the mean time for which a permit is held. The queue of a priority is standing when its oldest waits for more
-    /// than 0.7 of that, at least 5 and at most 200 ms, and those who have waited for 2.25 times as long are then turned
-    /// away. So is anybody who has less than half the mean left before its deadline. Default: 50 ms for the queue, nothing
-    /// for deadlines.
-    pub fn set_hold(&mut self, mean_hold: Duration) {
-        self.rules = self.rules.with_hold(mean_hold);
-    }
-
-    /// Says whether clients are limited. While they are, a queue is standing after 125 ms; otherwise after 500 ms. Default:
-    /// they are not.
-    pub fn set_limited(&mut self, limited: bool) {
-        self.rules = self.rules.with_limits(limited);
-    }
-
-    /// Says whether connections are being opened that those who were let in wait for. A queue drains when they are there,
-    /// so until then none is standing. Default: no.
-    pub fn set_filling(&mut self, filling: bool) {
-        self.rules = self.rules.with_filling(filling);
-    }
-
-    /// What is in use, and who waits.
+    /// How many permits are in use, and how many requests are queued.
     pub fn occupancy(&self, now: Duration) -> Occupancy {
         Occupancy {
             permits: self.permits,
@@ -239,7 +236,7 @@ impl<T> Gate<T> {
         }
     }
 
-    /// The caller, where callers are told apart.
+    /// The caller, if the order tells callers apart.
     fn told_apart(&self, caller: Option<u64>) -> Option<u64> {
         caller.filter(|_| self.rules.order == Order::Adaptive)
     }
@@ -250,15 +247,15 @@ impl<T> Gate<T> {
         }
     }
 
-    /// Somebody waits no more, and got no permit.
-    fn gone(&mut self, waiting: Waiting<T>) -> T {
-        if let Some(caller) = waiting.caller {
+    /// A request has left the queue without a permit.
+    fn left(&mut self, queued: Queued<T>) -> T {
+        if let Some(caller) = queued.caller {
             self.shares.leave(caller);
         }
-        waiting.waiter
+        queued.waiter
     }
 
-    /// Whether the queue has a place, if need be somebody else's.
+    /// Whether the queue has a place for the newcomer; another request may lose its own.
     fn has_room(&mut self, newcomer: (Priority, Lane), weight: Weight, now: Duration) -> bool {
         if self.queue.len() >= self.max_queue {
             self.expire(now);
@@ -267,15 +264,15 @@ impl<T> Gate<T> {
             return true;
         }
         let Some(displaced) = self.queue.make_room(newcomer, weight, self.max_queue) else { return false };
-        let displaced = self.gone(displaced);
-        self.turned_away.push_back((displaced, Reason::Displaced));
+        let displaced = self.left(displaced);
+        self.rejected.push_back((displaced, Reason::Displaced));
         true
     }
 
     fn expire(&mut self, now: Duration) {
-        while let Some((waiting, reason)) = self.queue.expire(self.rules, now) {
-            let waiter = self.gone(waiting);
-            self.turned_away.push_back((waiter, reason));
+        while let Some((queued, reason)) = self.queue.expire(self.rules, now) {
+            let waiter = self.left(queued);
+            self.rejected.push_back((waiter, reason));
         }
     }
 }

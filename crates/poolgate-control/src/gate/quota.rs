@@ -1,74 +1,62 @@
-//! The check for those who ignore the config: at most so many requests a second of one client.
+//! The check of clients that ignore the config: each client may send a limited number of requests a second.
 
 use std::time::Duration;
 
-use super::{claims::Claims, recent::Recent};
+use super::{
+    bucket::Bucket,
+    claims::{Claims, Crowd},
+    recent::Recent,
+};
 
-/// A client may send this share of its fair rate.
+/// A client may send this multiple of its fair rate.
 const ALLOWANCE: f64 = 1.25;
-/// Requests that a client may send at once on top; each further one behind the same caller adds one.
+/// Requests that a client may send at once on top. Each further client behind the same caller adds one.
 const BURST: f64 = 10.0;
+/// The longest time after which a client is told to come back, in seconds: even a rate near zero ends some day.
+const LONGEST_DUE: f64 = 3600.0;
 
-/// A token bucket per client, with the rate as an argument because it is the same for all and changes with every config.
-/// What a client owes is counted in requests, not in time: a rate that was very low for a moment must not keep anybody out
-/// long after it has risen. At most 10,000 clients are remembered; who was not seen for longest is forgotten.
+/// A token bucket per caller. Remembers at most 10,000 callers and forgets the one that was not seen for longest.
 #[derive(Clone, Debug, Default)]
 pub struct Quota {
     buckets: Recent<Bucket>,
     claims: Claims,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Bucket {
-    /// Requests that the client has sent and that its allowance has not covered yet.
-    owed: f64,
-    at: Duration,
-}
-
-/// The client sent too much.
+/// A caller sent more than it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OverQuota {
-    /// In how long its next request is due.
+    /// Time until its next request is due.
     pub due: Duration,
 }
 
-/// Who is behind a caller, as far as that is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Crowd {
-    /// Clients that its share of the permits is for; 0 counts as 1.
-    pub counted: u32,
-    /// Clients that say they are there, for which its allowance is as long as they are [believed](Quota::judge); 0 counts
-    /// as 1.
-    pub claimed: u32,
-    /// Somebody behind it hears what may be sent.
-    pub hears: bool,
-}
-
-/// What a request that is not turned away counts as, and for how many clients its caller stands.
+/// The judgement of a request that is not rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Judged {
     /// Whether the caller's allowance covers it.
-    pub standing: Standing,
-    /// Clients that the caller is believed to be, at least one.
+    pub coverage: Coverage,
+    /// Clients that the caller is believed to stand for, at least one.
     pub clients: u32,
 }
 
-/// What a request is that is not turned away.
+/// Whether a caller's allowance covers a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// Covered by its caller's allowance.
+pub enum Coverage {
+    /// It does.
     Covered,
-    /// Above it, from a caller who hears no rate: it gets what all others leave.
+    /// It does not, but the caller is told no rate: the request is admitted after all others.
     Excess,
 }
 
 impl Quota {
-    /// Judges one request of a caller. Who hears no rate is not turned away: what is above its allowance comes after all
-    /// others. A caller that sends far more than all whom it claims may, counts as one client for half a minute.
+    /// Judges one request of the caller whose hash is `key`.
+    ///
+    /// A caller may send 1.25 times the fair rate for each of its clients, and a burst of ten requests, plus one for
+    /// each further client. A caller that is told no rate is not rejected; its excess comes after all others. A caller
+    /// that sends far more than all the clients that it claims may, counts as `counted` clients for half a minute.
     ///
     /// # Errors
     ///
-    /// Those who hear the rate send more than all of them may. The request does not count.
+    /// A caller that is told the rate sends more than that. The request does not count.
     pub fn judge(
         &mut self,
         key: u64,
@@ -77,20 +65,15 @@ impl Quota {
         now: Duration,
     ) -> Result<Judged, OverQuota> {
         let Crowd { counted, claimed, hears } = self.claims.believe(key, fair_rate_per_second, crowd, now);
-        let standing = match self.check(key, fair_rate_per_second, claimed, now) {
-            Ok(()) => Standing::Covered,
+        let coverage = match self.check(key, fair_rate_per_second, claimed, now) {
+            Ok(()) => Coverage::Covered,
             Err(over) if hears => return Err(over),
-            Err(_) => Standing::Excess,
+            Err(_) => Coverage::Excess,
         };
-        Ok(Judged { standing, clients: counted.max(1) })
+        Ok(Judged { coverage, clients: counted.max(1) })
     }
 
-    /// Counts one request of the client that the hash `key` stands for against `1.25 · fair_rate · clients` a second and
-    /// a burst of ten, and one for each further client.
-    ///
-    /// # Errors
-    ///
-    /// The client is above that. The request does not count.
+    /// Counts one request of a caller that stands for `clients` clients.
     fn check(&mut self, key: u64, fair_rate_per_second: f64, clients: u32, now: Duration) -> Result<(), OverQuota> {
         let clients = f64::from(clients.max(1));
         let rate = ALLOWANCE * fair_rate_per_second * clients;
@@ -98,15 +81,13 @@ impl Quota {
         if !(rate > 0.0 && rate.is_finite()) {
             return Ok(());
         }
-        let bucket = self.buckets.get(key).unwrap_or(Bucket { owed: 0.0, at: now });
-        let covered = rate * now.saturating_sub(bucket.at).as_secs_f64();
-        let owed = (bucket.owed - covered).max(0.0);
+        let bucket = self.buckets.get(key).unwrap_or_default();
+        let owed = bucket.owed(rate, now);
         if owed > burst {
-            // A rate of next to nothing still has an end.
-            let due = ((owed - burst) / rate).min(3600.0);
+            let due = ((owed - burst) / rate).min(LONGEST_DUE);
             return Err(OverQuota { due: Duration::try_from_secs_f64(due).unwrap_or_default() });
         }
-        self.buckets.set(key, Bucket { owed: owed + 1.0, at: bucket.at.max(now) });
+        self.buckets.set(key, bucket.owing(owed + 1.0, now));
         Ok(())
     }
 }
@@ -148,8 +129,8 @@ mod tests {
         let step = Duration::from_secs(1) / asked_per_second;
         for number in 0..100 * asked_per_second {
             match quota.judge(7, 1.0, crowd, NOW + step * number) {
-                Ok(Judged { standing: Standing::Covered, .. }) => judged[0] += 1,
-                Ok(Judged { standing: Standing::Excess, .. }) => judged[1] += 1,
+                Ok(Judged { coverage: Coverage::Covered, .. }) => judged[0] += 1,
+                Ok(Judged { coverage: Coverage::Excess, .. }) => judged[1] += 1,
                 Err(_) => judged[2] += 1,
             }
         }

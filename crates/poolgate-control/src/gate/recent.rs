@@ -1,4 +1,4 @@
-//! What is remembered of each of the callers seen lately: a bounded number.
+//! A value for each of the callers seen recently, for a bounded number of them.
 
 use std::{
     collections::HashMap,
@@ -9,8 +9,8 @@ use std::{
 /// Callers that are remembered.
 pub(super) const MAX_KEYS: usize = 10_000;
 
-/// Values by key. Who was not seen for longest is forgotten: entries live in two halves, a new half begins when one is
-/// full, and what was not asked for again since then goes with the old one.
+/// Values by key. It forgets the keys that were not seen for longest: entries live in two halves. When the new half is
+/// full it becomes the old one, and the entries of the previous old half that were not asked for again are gone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Recent<V> {
     new: Half<V>,
@@ -20,7 +20,7 @@ pub(super) struct Recent<V> {
 type Half<V> = HashMap<u64, V, BuildHasherDefault<Spread>>;
 
 impl<V: Copy> Recent<V> {
-    /// Asking counts as seeing.
+    /// The value of a key, which counts as seen now.
     pub(super) fn get(&mut self, key: u64) -> Option<V> {
         if let Some(known) = self.new.get(&key) {
             return Some(*known);
@@ -30,7 +30,7 @@ impl<V: Copy> Recent<V> {
         Some(known)
     }
 
-    /// Remembers the key as the one seen last.
+    /// Sets the value of a key, which counts as seen now.
     pub(super) fn set(&mut self, key: u64, value: V) {
         if let Some(known) = self.new.get_mut(&key) {
             *known = value;
@@ -38,7 +38,7 @@ impl<V: Copy> Recent<V> {
         }
         if self.new.len() >= MAX_KEYS / 2 {
             mem::swap(&mut self.new, &mut self.old);
-            // Keeps its memory.
+            // Keeps its allocation.
             self.new.clear();
         }
         self.old.remove(&key);
@@ -51,8 +51,8 @@ impl<V: Copy> Recent<V> {
     }
 }
 
-/// Keys are hashes already (a server's are keyed, so nobody can choose them to collide); this only makes numbers in a row
-/// use all bits.
+/// Keys are hashes already (a server keys its hash, so that callers cannot choose colliding ones). This only spreads
+/// consecutive numbers over all bits.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Spread(u64);
 

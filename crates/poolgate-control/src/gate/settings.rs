@@ -1,59 +1,59 @@
-//! What a gate can be told.
+//! What a gate is set to, and the rules that follow.
 
 use std::time::Duration;
 
-/// Below the first every queue would be called standing, above the second none.
+/// Shortest and longest target: below the first every queue would count as standing, above the second none.
 const TARGETS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(200));
-/// A queue that bridges the gaps between random arrivals and random ends of holds is so long, in holds. In holds and not
-/// in milliseconds, for it must hold some requests however long each of them takes.
+/// Length, in holds, of a queue that bridges the gaps between random arrivals and random ends of holds. It is measured
+/// in holds because it must hold some requests however long each of them takes.
 const TARGET_IN_HOLDS: f64 = 0.7;
-/// While nothing is known about hold times.
-const DEFAULT_HOLD: Duration = Duration::from_millis(50);
-/// For how long a queue must be that long to be called standing. What chance piles up in a healthy system is mostly gone after
-/// the longer one; where clients are limited, arrivals and capacity are nearly equal, and the queue must be kept short.
+/// The mean hold time to assume while it is unknown.
+pub(crate) const DEFAULT_HOLD: Duration = Duration::from_millis(50);
+/// A queue is standing after it has been that long for this time. In a healthy system a random pile-up is mostly gone
+/// after the longer time. While clients are limited, arrivals nearly equal capacity, and the queue must be kept short.
 const INTERVAL: Duration = Duration::from_millis(500);
 const INTERVAL_WHILE_LIMITED: Duration = Duration::from_millis(125);
-/// Who waits longer than this many targets in a standing queue is turned away.
+/// A request that has waited this many targets in a standing queue is rejected.
 const MAX_AGE_IN_TARGETS: f64 = 2.25;
 
-/// How many are let in, how many wait, and for how long.
+/// How many requests are admitted, how many are queued, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GateSettings {
     /// Requests in flight. Default: 25.
     pub permits: u32,
-    /// Requests that wait; 0: none. Default: 100.
+    /// Requests that may be queued; 0: none. Default: 100.
     pub max_queue: usize,
-    /// How long a request waits at the most. Default: 500 ms.
+    /// How long a request may be queued. Default: 500 ms.
     pub timeout: Duration,
-    /// Who is let in first among equal priorities, and when waiting is given up early. Default: adaptive.
+    /// Which of equal priorities goes first, and whether old requests are rejected early. Default: adaptive.
     pub order: Order,
 }
 
-/// In which order waiting requests of one priority are let in.
+/// The order in which queued requests of one priority are admitted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
-    /// First come, first served, until the queue is standing; then light callers and the newest first, and who has waited
-    /// for long is turned away.
+    /// First come, first served, until the queue is standing; then light callers and the newest first, and requests
+    /// that have waited too long are rejected.
     #[default]
     Adaptive,
-    /// First come, first served, always; callers are not told apart.
+    /// Always first come, first served; callers are not told apart.
     Fifo,
 }
 
-/// By which waits are judged.
+/// The rules by which waits are judged.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
     pub(super) order: Order,
     pub(super) timeout: Duration,
-    /// A line whose oldest waiter stays above this is standing.
+    /// A line is standing while its oldest request waits for longer than this
     pub(super) target: Duration,
-    /// For so long.
+    /// for at least this time.
     pub(super) interval: Duration,
-    /// Connections are being opened: no line is standing.
+    /// Connections are being opened, so no line is standing.
     pub(super) filling: bool,
-    /// How old a waiter of a standing line gets.
+    /// The longest wait in a standing line.
     pub(super) max_age: Duration,
-    /// Who is let in with less time than this before its deadline will hardly meet it.
+    /// A request that is admitted with less time than this before its deadline will hardly meet it.
     pub(super) notice: Duration,
 }
 
@@ -66,25 +66,25 @@ impl Rules {
         Self { notice: Duration::ZERO, ..rules.with_hold(DEFAULT_HOLD) }
     }
 
-    /// A standing queue is long in holds, and who has less than half a hold left before its deadline would be answered too
-    /// late, most likely.
+    /// The target is measured in holds. A request with less than half a hold left before its deadline would most likely
+    /// be answered too late.
     pub(super) fn with_hold(self, mean_hold: Duration) -> Self {
         let (least, longest) = TARGETS;
         let target = mean_hold.min(2 * longest).mul_f64(TARGET_IN_HOLDS).clamp(least, longest);
         Self { target, max_age: target.mul_f64(MAX_AGE_IN_TARGETS), notice: mean_hold / 2, ..self }
     }
 
-    /// Whether the clients are limited.
+    /// `limited`: the clients are limited.
     pub(super) fn with_limits(self, limited: bool) -> Self {
         Self { interval: if limited { INTERVAL_WHILE_LIMITED } else { INTERVAL }, ..self }
     }
 
-    /// Whether connections are being opened that those who were let in wait for.
+    /// `filling`: admitted requests wait for connections that are being opened.
     pub(super) fn with_filling(self, filling: bool) -> Self {
         Self { filling, ..self }
     }
 
-    /// When who has this deadline must be let in.
+    /// Latest time at which a request with this deadline can still be admitted.
     pub(super) fn latest_start(&self, deadline: Duration) -> Duration {
         deadline.saturating_sub(self.notice)
     }

@@ -1,29 +1,30 @@
-//! Who has how many permits, and what each caller's share of them is.
+//! How many permits each caller has, and what its share of them is.
 
 use std::{collections::HashMap, hash::BuildHasherDefault};
 
 use super::recent::Spread;
 
-/// However many callers there are, a share is not below one in so many of the permits.
+/// A share is at least one in this many of the permits, however many callers there are.
 const LEAST_SHARE: u32 = 10;
 
-/// The callers that are in flight or wait: as many at the most as there are permits and places in the queue.
+/// The callers that have requests in flight or queued. There are never more of them than permits and places in the
+/// queue.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shares {
     present: HashMap<u64, Present, BuildHasherDefault<Spread>>,
-    /// What the present callers stand for, all together.
+    /// Clients that all present callers stand for together.
     clients: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Present {
     requests: u32,
-    /// As many clients as it was said to stand for when it came.
+    /// Clients that the caller stood for when its first request came.
     clients: u32,
 }
 
 impl Shares {
-    /// The caller, which stands for so many clients, got a permit or a place in the queue.
+    /// A caller that stands for this many clients got a permit or a place in the queue.
     pub(super) fn enter(&mut self, caller: u64, clients: u32) {
         let present = self.present.entry(caller).or_insert_with(|| {
             let clients = clients.max(1);
@@ -43,8 +44,8 @@ impl Shares {
         }
     }
 
-    /// Whether the caller has permits and places for its share of all permits: in proportion to the clients that it stands
-    /// for, and at least a tenth.
+    /// Whether the caller has its share of all permits, counting its places in the queue. The share is in proportion to
+    /// the clients that it stands for, and at least a tenth.
     pub(super) fn has_its_share(&self, caller: u64, permits: u32) -> bool {
         let Some(Present { requests, clients }) = self.present.get(&caller) else { return false };
         let proportional = (u64::from(permits) * u64::from(*clients)).div_ceil(self.clients.max(1));

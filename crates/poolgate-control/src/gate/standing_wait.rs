@@ -1,10 +1,11 @@
-//! Whether a queue drains, by how long its oldest has waited (in requests: [`StandingQueue`](crate::standing_queue)).
+//! Whether a queue drains, judged by the wait of its oldest request. [`StandingQueue`](crate::standing_queue) judges by
+//! its length.
 
 use std::time::Duration;
 
 /// CoDel's test (Nichols, Jacobson: "Controlling Queue Delay", 2012): a queue whose delay does not fall below a target
-/// within an interval is standing, it only adds delay. The delay that is tested is the oldest waiter's, which unlike that
-/// of whoever is served next does not depend on the order.
+/// within an interval is standing; it only adds delay. The test uses the wait of the oldest request, which does not
+/// depend on the order of service.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct StandingWait {
     standing: bool,
@@ -17,13 +18,13 @@ impl StandingWait {
         self.standing
     }
 
-    /// It is not standing, and the next interval begins now.
+    /// Sets it to not standing; the next interval begins now.
     pub(super) fn restart(&mut self, interval: Duration, now: Duration) {
         *self = Self { standing: false, shortest_wait: Duration::MAX, interval_end: now.saturating_add(interval) };
     }
 
-    /// Takes in how long the oldest has waited, zero for an empty queue. It is standing when that stays above the target for
-    /// an interval.
+    /// Takes in the wait of the oldest request, zero for an empty queue. The queue is standing when that stays above
+    /// the target for an interval.
     pub(super) fn observe(&mut self, wait: Duration, target: Duration, interval: Duration, now: Duration) {
         if wait.is_zero() {
             self.standing = false;

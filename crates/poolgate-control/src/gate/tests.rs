@@ -69,15 +69,23 @@ fn waits_end_at_the_timeout_and_at_the_deadline() {
     assert_eq!(gate.arrive(urgent, ms(600), || 4), Admission::Rejected(Reason::Deadline), "although a permit is free");
 }
 
+fn permits(permits: u32) -> GateOrders {
+    GateOrders { permits: Some(permits), ..GateOrders::default() }
+}
+
+fn hold(mean_hold: Duration) -> GateOrders {
+    GateOrders { mean_hold: Some(mean_hold), ..GateOrders::default() }
+}
+
 #[test]
 fn a_resize_acts_at_once_and_takes_no_permit_away() {
     let mut gate = gate(1, 9);
     for number in 0..4 {
         let _ = arrive(&mut gate, number, ms(0));
     }
-    gate.resize(3);
+    assert!(gate.obey(&permits(3)));
     assert_eq!([(); 3].map(|()| gate.grant(ms(1))), [Some(1), Some(2), None]);
-    gate.resize(1);
+    assert!(!gate.obey(&permits(1)));
     assert_eq!([(); 2].map(|()| gate.release(None, ms(2))), [None, None], "three were in flight");
     assert_eq!(gate.release(None, ms(3)), Some(3));
 }
@@ -91,7 +99,7 @@ struct Outcome {
 
 fn overload(order: Order, mean_hold: Duration) -> Outcome {
     let mut gate = Gate::new(GateSettings { permits: 1, max_queue: 1000, order, ..GateSettings::default() });
-    gate.set_hold(mean_hold);
+    assert!(!gate.obey(&hold(mean_hold)));
     let mut outcome = Outcome::default();
     assert_eq!(gate.arrive(Arrival::default(), ms(0), || ms(0)), Admission::Granted);
     for now in 1..8000 {
@@ -136,12 +144,12 @@ fn no_queue_is_standing_while_connections_are_being_opened() {
         assert_eq!(shed(gate, now), []);
         gate.release(None, now)
     };
-    gate.set_filling(true);
+    assert!(!gate.obey(&GateOrders { filling: true, ..GateOrders::default() }));
     for number in 1..=90 {
         assert_eq!(served(&mut gate, number + 1, ms(number * 40)), Some(number), "first come, first served");
         // Each has waited for 40 ms, more than the target of 35.
     }
-    gate.set_filling(false);
+    assert!(!gate.obey(&GateOrders::default()));
     let turned = (91..110).find(|number| served(&mut gate, number + 1, ms(number * 40)) != Some(*number));
     assert!(turned.is_some_and(|number| (number - 90) * 40 >= 500), "half a second later at the earliest: {turned:?}");
 }
@@ -194,8 +202,8 @@ fn busy_gate(max_queue: usize) -> Gate<u64> {
 
 #[test]
 fn the_highest_priority_goes_first_and_each_lower_one_gets_its_tenth() {
-    use Priority::{Background, Interactive, Normal};
-    for present in [&[Normal, Background][..], &[Interactive, Background], &[Interactive, Normal, Background]] {
+    use Priority::{High, Low, Normal};
+    for present in [&[Normal, Low][..], &[High, Low], &[High, Normal, Low]] {
         let mut gate: Gate<Priority> =
             Gate::new(GateSettings { permits: 1, max_queue: 300, order: Order::Fifo, ..GateSettings::default() });
         let _ = gate.arrive(Arrival::default(), ms(0), || Normal);
@@ -219,7 +227,7 @@ fn the_highest_priority_goes_first_and_each_lower_one_gets_its_tenth() {
 fn a_priority_without_competition_gets_everything() {
     let mut gate = busy_gate(100);
     for number in 0..50 {
-        let _ = gate.arrive(with(Priority::Background), ms(0), || number);
+        let _ = gate.arrive(with(Priority::Low), ms(0), || number);
     }
     assert!((0..50).all(|number| gate.release(None, ms(1)) == Some(number)));
 }
@@ -228,13 +236,13 @@ fn a_priority_without_competition_gets_everything() {
 fn a_full_queue_displaces_the_newest_of_a_lower_priority() {
     let mut gate = busy_gate(20);
     for number in 0..20 {
-        let _ = gate.arrive(with(Priority::Background), ms(number), || number);
+        let _ = gate.arrive(with(Priority::Low), ms(number), || number);
     }
-    assert_eq!(gate.arrive(with(Priority::Background), ms(30), || 30), Admission::Rejected(Reason::QueueFull));
+    assert_eq!(gate.arrive(with(Priority::Low), ms(30), || 30), Admission::Rejected(Reason::QueueFull));
     assert!(matches!(gate.arrive(with(Priority::Normal), ms(30), || 31), Admission::Queued(_)));
     assert_eq!(shed(&mut gate, ms(30)), [(19, Reason::Displaced)]);
     for number in 32..100 {
-        let _ = gate.arrive(with(Priority::Interactive), ms(30), || number);
+        let _ = gate.arrive(with(Priority::High), ms(30), || number);
     }
     let displaced: Vec<u64> = shed(&mut gate, ms(30)).iter().map(|(waiter, _)| *waiter).collect();
     // Two of the twenty places stay with the background, and normal is below its two.
@@ -250,9 +258,9 @@ fn a_lower_priority_does_not_starve_however_many_come_first() {
     let mut served = 0;
     for now in 1..10_000 {
         for _ in 0..5 {
-            let _ = gate.arrive(with(Priority::Interactive), ms(now), || 0);
+            let _ = gate.arrive(with(Priority::High), ms(now), || 0);
         }
-        let _ = gate.arrive(with(Priority::Background), ms(now), || 1);
+        let _ = gate.arrive(with(Priority::Low), ms(now), || 1);
         served += gate.release(None, ms(now)).unwrap();
         shed(&mut gate, ms(now));
     }
@@ -375,8 +383,8 @@ fn callers_that_have_left_are_forgotten() {
     }
 }
 
-/// Shares of callers 0 to 9 in what one permit of 5 ms serves, when together they send twice as much, caller 0 five times
-/// as much as another.
+/// Shares of callers 0 to 9 in what one permit of 5 ms serves, when together they send twice as much, caller 0 five
+/// times as much as another.
 fn shares(arrival: impl Fn(u64) -> Arrival) -> Vec<f64> {
     let mut gate = gate(1, 100);
     let (mut served, mut random, mut working) = ([0_u32; 10], 1_u64, None);
@@ -415,7 +423,7 @@ fn heavy_callers_lose_first() {
 fn who_cannot_be_answered_in_time_costs_no_permit() {
     let due = |deadline| Arrival { deadline: Some(ms(deadline)), ..Arrival::default() };
     let mut gate = busy_gate(9);
-    gate.set_hold(ms(50));
+    assert!(!gate.obey(&hold(ms(50))));
     let Admission::Queued(ticket) = gate.arrive(due(100), ms(10), || 1) else { panic!("in time") };
     assert_eq!(ticket.expires(), ms(75));
     assert_eq!(gate.arrive(due(30), ms(10), || 2), Admission::Rejected(Reason::Deadline));

@@ -1,20 +1,21 @@
-//! Who used how much lately.
+//! How much each caller was served recently.
 
 use std::time::Duration;
 
 use super::recent::Recent;
 
-/// After this time a third of a use still counts.
+/// Time constant of the memory: after this time a third of a use still counts.
 const MEMORY: Duration = Duration::from_secs(10);
 
-/// Finer steps would share more evenly, and leave less of the order among equals, which is newest first.
+/// Steps of weight per doubling of use. Finer steps would share more evenly, but leave fewer equal callers, among which
+/// the newest request goes first.
 const STEPS_PER_DOUBLING: f64 = 2.0;
 
-/// What each caller was let in for lately: a count that decays. At most 10,000 callers are remembered.
+/// Requests admitted for each caller recently, as counts that decay. Remembers at most 10,000 callers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Usage(Recent<Use>);
 
-/// How heavy a caller is, in steps of 40 % more use; less of a difference is noise.
+/// How heavy a caller is, in steps of 40 % more use; a smaller difference is noise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Weight(u8);
 
@@ -25,13 +26,13 @@ struct Use {
 }
 
 impl Usage {
-    /// The caller was let in.
+    /// A request of the caller was admitted.
     pub(super) fn add(&mut self, caller: u64, now: Duration) {
         let count = 1.0 + self.count(caller, now);
         self.0.set(caller, Use { count, at: now });
     }
 
-    /// How heavy a caller is that stands for so many clients.
+    /// The weight of a caller that stands for this many clients.
     pub(super) fn weight(&mut self, caller: u64, clients: u32, now: Duration) -> Weight {
         let each = self.count(caller, now) / f64::from(clients.max(1));
         // `as` saturates.

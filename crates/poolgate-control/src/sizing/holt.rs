@@ -2,22 +2,22 @@
 
 use std::time::Duration;
 
-/// Time constants: after one of it, 63 % of a step is in the level, and of a new slope in the trend. The trend is
-/// slower, or noise would be taken for a slope.
+/// Time constants of the level and of the trend: 63 % of a step has been absorbed after one of them. The trend is
+/// slower, so that it does not mistake noise for a slope.
 const LEVEL: Duration = Duration::from_secs(3);
 const TREND: Duration = Duration::from_secs(10);
-/// How much of the trend is believed for each second further ahead (damping, as Gardner has it): nothing rises for ever.
+/// Damping of the trend (Gardner): the further ahead, the less of it counts, because nothing rises for ever.
 const DAMPING_SECONDS: f64 = 20.0;
 
-/// Forecasts a value from what it was, however often it is fed.
+/// Forecasts a value from its past. The result does not depend on how often it is updated.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Holt {
-    /// The level, and the trend a second.
+    /// The level, and the trend per second.
     state: Option<(f64, f64)>,
 }
 
 impl Holt {
-    /// Takes in the value of the last `elapsed`.
+    /// Takes in the value of the last `elapsed`. Values that are not finite are ignored.
     pub(super) fn update(&mut self, value: f64, elapsed: Duration) {
         let seconds = elapsed.as_secs_f64();
         if seconds <= 0.0 || !value.is_finite() {
@@ -34,7 +34,7 @@ impl Holt {
         });
     }
 
-    /// The value so far ahead, 0 at least; `None` before the first.
+    /// The forecast for `horizon` from now, never below 0; `None` before the first value.
     pub(super) fn ahead(&self, horizon: Duration) -> Option<f64> {
         let (level, trend) = self.state?;
         let believed = DAMPING_SECONDS * (1.0 - (-horizon.as_secs_f64() / DAMPING_SECONDS).exp());

@@ -1,17 +1,17 @@
-//! How many connections will be needed a few seconds from now. Pure, as everything here.
+//! How large the pool should be: the number of connections that will be needed a few seconds from now. Pure.
 //!
 //! Requests arrive at a forecast rate λ ([Holt's method](https://otexts.com/fpp3/holt.html), damped) and each uses a
-//! connection for a mean time T: λ · T are in use on average (Little's law), and twice the root of that on top keeps
-//! waiting rare (square-root staffing: a Poisson crowd of mean m is above m + 2√m in 2 % of all moments). The pool
-//! grows to that at once, because opening takes time, and shrinks by one connection in [`SHRINK_EVERY`] when the
-//! forecast has asked for less for [`SHRINK_AFTER`]; what the server has no room for any more it gives up at once.
+//! connection for a mean time T. On average λ · T connections are in use (Little's law). Twice the square root of that
+//! on top keeps waiting rare (square-root staffing: a Poisson process of mean m exceeds m + 2√m in 2 % of all moments).
+//! The pool grows at once, because opening a connection takes time. It shrinks by one connection every [`SHRINK_EVERY`]
+//! after the forecast has asked for less for [`SHRINK_AFTER`]. If the server's limit falls, the pool shrinks to it at
+//! once.
 //!
-//! A database that has slowed down is not helped by more connections: T counts for at most 1.5 times what it usually
-//! is.
+//! More connections do not help a database that has slowed down, so T counts for at most 1.5 times its usual value.
 //!
 //! ```
 //! use std::time::Duration;
-//! use poolgate_control::sizing::{Demand, Sizer, SizingSettings};
+//! use poolgate_control::sizing::{Load, Sizer, SizingSettings};
 //!
 //! let settings = SizingSettings { floor: 5, ceiling: 40, horizon: Duration::from_secs(10) };
 //! let mut sizer = Sizer::new(settings);
@@ -19,8 +19,8 @@
 //! for n in 1..=30 {
 //!     // 10 requests a second more with each second, and each uses a connection for 50 ms.
 //!     let arrivals = 10 * n;
-//!     let demand = Demand { arrivals, completed: arrivals, in_use: 50 * Duration::from_millis(arrivals), busy: 0 };
-//!     sizer.update(&demand, second);
+//!     let load = Load { arrivals, completed: arrivals, in_use: 50 * Duration::from_millis(arrivals), busy: 0 };
+//!     sizer.update(&load, second);
 //! }
 //! let target = sizer.target(None, 30 * second);
 //! assert!(target.forecast.unwrap() > 320.0, "ahead of the 300 of now");
@@ -33,42 +33,42 @@ mod server_limit;
 use std::time::Duration;
 
 use self::holt::Holt;
-pub use self::server_limit::{Room, server_limit};
+pub use self::server_limit::{ConnectionLimit, server_limit};
 use crate::average::Average;
 
-/// How long the forecast must have asked for less before the pool shrinks.
+/// The pool shrinks after the forecast has asked for less for this long.
 pub const SHRINK_AFTER: Duration = Duration::from_secs(60);
-/// How often it then shrinks by one connection.
+/// Time between two steps of shrinking, one connection each.
 pub const SHRINK_EVERY: Duration = Duration::from_secs(10);
-/// Standard deviations of a Poisson crowd that are kept on top of its mean.
+/// Standard deviations of the Poisson distribution that are added to its mean.
 const SPARE_DEVIATIONS: f64 = 2.0;
-/// The time constants of the mean use time: as it is, and as it usually is.
+/// Time constants of the mean use time: the present one and the usual one.
 const USE_NOW: Duration = Duration::from_secs(10);
 const USE_USUALLY: Duration = Duration::from_secs(3600);
-/// The use time counts for at most so many times what it usually is.
+/// The present use time counts for at most this multiple of the usual one.
 const SLOWDOWN: f64 = 1.5;
 
-/// Between which sizes the pool may be, and how far ahead is looked.
+/// The range of sizes and the forecast's horizon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SizingSettings {
-    /// The size it has without any demand.
+    /// The size without any demand.
     pub floor: u32,
-    /// The largest size; the floor if that is larger.
+    /// The largest size. A ceiling below the floor counts as the floor.
     pub ceiling: u32,
-    /// How far ahead is looked, 1 s to 5 min.
+    /// How far ahead the forecast looks, 1 s to 5 min.
     pub horizon: Duration,
 }
 
-/// What happened since the previous update.
+/// What the pool had to do since the previous update.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Demand {
-    /// Requests that came, those that were turned away included.
+pub struct Load {
+    /// Requests that arrived, including those that were rejected.
     pub arrivals: u64,
-    /// Requests that ended.
+    /// Requests that were completed.
     pub completed: u64,
-    /// For how long connections were in use, those that came back since.
+    /// Sum of the times for which the connections that were returned had been in use.
     pub in_use: Duration,
-    /// Connections in use and callers waiting for one, now.
+    /// Connections in use now, and callers that wait for one.
     pub busy: u32,
 }
 
@@ -77,23 +77,23 @@ pub struct Demand {
 pub struct Target {
     /// The pool's size, overflow apart.
     pub size: u32,
-    /// Connections to have open before anyone asks, up to the size.
+    /// Connections to open ahead of demand, up to the size.
     pub keep_open: u32,
-    /// Requests a second that are expected at the horizon; `None` before the first update.
+    /// Expected requests a second at the horizon; `None` before the first update.
     pub forecast: Option<f64>,
 }
 
-/// Turns demand into sizes.
+/// Turns load into sizes.
 #[derive(Clone, Debug)]
 pub struct Sizer {
     settings: SizingSettings,
     arrivals: Holt,
-    /// Work that does not come through the gate shows here alone.
+    /// Counts work that bypasses the gate, too.
     busy: Holt,
     use_now: Average,
     use_usually: Average,
     size: u32,
-    /// When the forecast last asked for the whole size, or the pool last shrank.
+    /// When the forecast last asked for the whole size or the pool last shrank.
     needed: Duration,
     pause: Duration,
 }
@@ -114,18 +114,18 @@ impl Sizer {
     }
 
     /// Takes in what happened in the last `elapsed`, about a second.
-    pub fn update(&mut self, demand: &Demand, elapsed: Duration) {
-        self.arrivals.update(demand.arrivals as f64 / elapsed.as_secs_f64(), elapsed);
-        self.busy.update(f64::from(demand.busy), elapsed);
-        if demand.completed > 0 {
-            let mean = demand.in_use.as_secs_f64() / demand.completed as f64;
+    pub fn update(&mut self, load: &Load, elapsed: Duration) {
+        self.arrivals.update(load.arrivals as f64 / elapsed.as_secs_f64(), elapsed);
+        self.busy.update(f64::from(load.busy), elapsed);
+        if load.completed > 0 {
+            let mean = load.in_use.as_secs_f64() / load.completed as f64;
             self.use_now.update(mean, elapsed);
             self.use_usually.update(mean, elapsed);
         }
     }
 
-    /// The size for the time ahead. `limit` is the largest size that the server has room for ([`server_limit()`]); the
-    /// floor holds even against it. `now` is a monotonic time since an origin of your choice.
+    /// The size to use from now on. `limit` is the largest size that the server's limits allow ([`server_limit()`]); it
+    /// does not push the size below the floor. `now` is a monotonic time since an origin of your choice.
     pub fn target(&mut self, limit: Option<u32>, now: Duration) -> Target {
         let SizingSettings { floor, ceiling, horizon } = self.settings;
         let forecast = self.arrivals.ahead(horizon);
@@ -145,12 +145,12 @@ impl Sizer {
         Target { size: self.size, keep_open: needed.min(self.size), forecast }
     }
 
-    /// Mean time for which a request uses connections, in seconds.
+    /// Mean time for which a request uses a connection, in seconds.
     fn use_time(&self) -> f64 {
         self.use_now.value().unwrap_or(0.0)
     }
 
-    /// The part of what is in use that more connections would serve, 0 to 1: less when the database has slowed down.
+    /// The share of the connections in use that counts as demand, 0 to 1: below 1 when the database has slowed down.
     fn believed(&self) -> f64 {
         match (self.use_now.value(), self.use_usually.value()) {
             (Some(now), Some(usually)) if now > SLOWDOWN * usually => SLOWDOWN * usually / now,
@@ -181,7 +181,7 @@ mod tests {
         fn second(&mut self, arrivals: u64, use_ms: u64) -> Target {
             self.now += SECOND;
             let in_use = Duration::from_millis(use_ms * arrivals);
-            self.sizer.update(&Demand { arrivals, completed: arrivals, in_use, busy: 0 }, SECOND);
+            self.sizer.update(&Load { arrivals, completed: arrivals, in_use, busy: 0 }, SECOND);
             self.sizer.target(self.limit, self.now)
         }
 
@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(world.seconds(60, 2000, 100).size, 50);
         world.limit = Some(30);
         assert_eq!(world.seconds(1, 2000, 100).size, 30, "at once: others need the rest");
-        assert_eq!(world.seconds(1, 0, 0).size, 30, "but slowly below what there is room for");
+        assert_eq!(world.seconds(1, 0, 0).size, 30, "but slowly below what the limit allows");
         world.limit = Some(2);
         assert_eq!(world.seconds(1, 2000, 100).size, 5, "the floor is what the operator said");
     }
@@ -247,7 +247,7 @@ mod tests {
     fn work_that_bypasses_the_gate_counts_too() {
         let mut sizer = Sizer::new(SETTINGS);
         for _ in 0..30 {
-            sizer.update(&Demand { busy: 16, ..Demand::default() }, SECOND);
+            sizer.update(&Load { busy: 16, ..Load::default() }, SECOND);
         }
         assert_eq!(sizer.target(None, SECOND).size, 24);
     }

@@ -1,4 +1,4 @@
-//! A gated request on its way: its body is read, it waits, it runs, or it is turned away.
+//! A gated request under way: its body is read, it is queued, it runs, or it is rejected.
 
 use std::{
     fmt, mem,
@@ -16,24 +16,26 @@ use tokio::time::Sleep;
 use tower_service::Service;
 
 use super::{
-    body::GateBody,
+    arrival::PreflightPlace,
     core::Core,
     hold::Hold,
-    limiter::{Admission, Waiter},
-    permit::Permit,
-    preflight::PreflightPlace,
+    limiter::{Admission, Permit, Queued},
+    orders::{Orders, Passage},
     reject::Reject,
+    request_body::{Reading, Upload},
+    response_body::GateBody,
     trace::{RequestTrace, Traced, purpose},
-    upload::{Pieces, Reading, Upload},
 };
 
 pin_project! {
-    /// The response of a gated service. Dropping it, in whatever state, gives back what it holds.
+    /// The response of a gated service. Dropping it in any state gives back what it holds.
     pub struct ResponseFuture<S>
     where
         S: Service<Request<Body>>,
     {
         core: Arc<Core>,
+        // By which the request is judged and its response stamped.
+        orders: Arc<Orders>,
         // When it asked for a permit.
         arrival: Instant,
         probe: bool,
@@ -51,12 +53,12 @@ pin_project! {
         Rejected { reject: Reject },
         Passing { #[pin] response: S::Future, place: PreflightPlace },
         Reading { reading: Reading, entry: Option<Entry<S>> },
-        Waiting { waiter: Waiter, #[pin] timeout: Sleep, entry: Option<Entry<S>> },
+        Queued { queued: Queued, #[pin] timeout: Sleep, entry: Option<Entry<S>> },
         Running { #[pin] response: Traced<S::Future>, hold: Arc<Hold>, method: Method },
     }
 }
 
-/// A request that asks to be let in, and who answers it then.
+/// A request before its admission, and the service that will answer it.
 pub(super) struct Entry<S> {
     inner: S,
     request: Request<Body>,
@@ -71,73 +73,73 @@ impl<S> Entry<S> {
 }
 
 impl<S: Service<Request<Body>>> ResponseFuture<S> {
-    pub(super) fn rejected(core: Arc<Core>, reject: Reject) -> Self {
-        Self { core, arrival: Instant::now(), probe: false, state: State::Rejected { reject } }
+    pub(super) fn rejected(core: Arc<Core>, orders: Arc<Orders>, reject: Reject) -> Self {
+        Self { core, orders, arrival: Instant::now(), probe: false, state: State::Rejected { reject } }
     }
 
-    pub(super) fn passing(core: Arc<Core>, mut inner: S, request: Request<Body>, place: PreflightPlace) -> Self {
+    pub(super) fn passing(
+        core: Arc<Core>,
+        orders: Arc<Orders>,
+        mut inner: S,
+        request: Request<Body>,
+        place: PreflightPlace,
+    ) -> Self {
         let state = State::Passing { response: inner.call(request), place };
-        Self { core, arrival: Instant::now(), probe: false, state }
+        Self { core, orders, arrival: Instant::now(), probe: false, state }
     }
 
-    /// Asks for a permit, after a small body was read.
-    pub(super) fn begin(core: Arc<Core>, mut entry: Entry<S>) -> Self {
+    /// Reads a small body; then asks for a permit.
+    pub(super) fn begin(core: Arc<Core>, orders: Arc<Orders>, mut entry: Entry<S>) -> Self {
         let arrival = Instant::now();
         if let Upload::First = entry.upload {
             let body = mem::take(entry.request.body_mut());
-            match core.readers().read(body, core.patience_with_bodies()) {
+            match core.uploads.read(body) {
                 Ok(reading) => {
                     let state = State::Reading { reading, entry: Some(entry) };
-                    return Self { core, arrival, probe: false, state };
+                    return Self { core, orders, arrival, probe: false, state };
                 }
                 Err(body) => *entry.request.body_mut() = body,
             }
         }
-        let (state, probe) = State::enter(&core, entry, arrival);
-        Self { core, arrival, probe, state }
+        let (state, probe) = State::enter(&core, &orders, entry, arrival);
+        Self { core, orders, arrival, probe, state }
     }
 }
 
 impl<S: Service<Request<Body>>> State<S> {
-    /// Asks for a permit; the other result says whether it is a probe.
-    fn enter(core: &Arc<Core>, entry: Entry<S>, now: Instant) -> (Self, bool) {
-        let tally = core.limiter().tally();
-        tally.arrived(!entry.arrival.excess);
-        let probe = match core.check_circuit(now) {
-            Ok(probe) => probe,
-            Err(reject) => {
-                tally.shut_out(!entry.arrival.excess);
-                return (Self::Rejected { reject }, false);
+    /// Asks for a permit. The second value is whether the request is a probe.
+    fn enter(core: &Arc<Core>, orders: &Orders, entry: Entry<S>, now: Instant) -> (Self, bool) {
+        let (tally, is_demand) = (core.limiter.tally(), !entry.arrival.excess);
+        tally.arrived(is_demand);
+        let passage = core.circuit.passage(&orders.gate, now);
+        if passage == Passage::Shut {
+            tally.shut_out(is_demand);
+            let retry_after_seconds = orders.gate.retry_after_seconds;
+            return (Self::Rejected { reject: Reject::CircuitOpen { retry_after_seconds } }, false);
+        }
+        let state = match core.limiter.ask(entry.arrival, now) {
+            Admission::Granted(permit) => Self::run(core, entry, permit, now),
+            Admission::Queued(queued) => {
+                let timeout = tokio::time::sleep(queued.patience);
+                Self::Queued { queued, timeout, entry: Some(entry) }
+            }
+            Admission::Rejected(reason) => {
+                tally.rejected(is_demand);
+                Self::Rejected { reject: reason.into() }
             }
         };
-        let state = match core.limiter().ask(entry.arrival, now) {
-            Admission::Granted { permit, occupancy } => {
-                core.warn_when_nearly_full(occupancy);
-                Self::run(core, entry, permit, now)
-            }
-            Admission::Queued(waiter) => {
-                let timeout = tokio::time::sleep(waiter.patience);
-                Self::Waiting { waiter, timeout, entry: Some(entry) }
-            }
-            Admission::Rejected(reject) => {
-                tally.rejected(!entry.arrival.excess);
-                Self::Rejected { reject }
-            }
-        };
-        (state, probe)
+        (state, passage == Passage::Probe)
     }
 
-    fn run(core: &Core, entry: Entry<S>, permit: Permit, arrival: Instant) -> Self {
-        let Entry { mut inner, request, upload, arrival: asked } = entry;
+    fn run(core: &Core, entry: Entry<S>, permit: Permit, now: Instant) -> Self {
+        let Entry { mut inner, request, upload, arrival } = entry;
         let (purpose, method) = (purpose(&request), request.method().clone());
-        let hold = Hold::new(Arc::clone(core.limiter()), permit, asked, purpose.clone());
+        let hold = Hold::new(Arc::clone(&core.limiter), permit, arrival, purpose.clone());
         let request = match upload {
-            Upload::Here => request,
-            Upload::First | Upload::Pieces => {
-                request.map(|body| Body::new(Pieces::new(body, Arc::clone(&hold), core.patience_with_bodies())))
-            }
+            Upload::Complete => request,
+            Upload::First | Upload::Pieces => request.map(|body| core.uploads.in_pieces(body, Arc::clone(&hold))),
         };
-        let response = RequestTrace::new(arrival).follow(purpose, inner.call(request));
+        let response = RequestTrace::new(now).follow(purpose, inner.call(request));
         Self::Running { response, hold, method }
     }
 }
@@ -154,9 +156,9 @@ where
         loop {
             let next = match this.state.as_mut().project() {
                 StateProjection::Rejected { reject } => {
-                    let mut response = reject.response(this.core.jitter(), || this.core.occupancy());
-                    this.core.stamp(response.headers_mut());
-                    return Poll::Ready(Ok(response));
+                    let mut response = reject.response(&this.core.jitter, || this.core.occupancy());
+                    this.orders.stamp(response.headers_mut());
+                    return Poll::Ready(Ok(response.map(GateBody::full)));
                 }
                 StateProjection::Passing { response, place: _ } => {
                     let answer = ready!(response.poll(context));
@@ -166,16 +168,18 @@ where
                     (Ok(body), Some(mut entry)) => {
                         *entry.request.body_mut() = body;
                         *this.arrival = Instant::now();
-                        let (state, probe) = State::enter(this.core, entry, *this.arrival);
+                        // The body may have taken long, and the breaker may have opened since.
+                        *this.orders = this.core.orders();
+                        let (state, probe) = State::enter(this.core, this.orders, entry, *this.arrival);
                         *this.probe = probe;
                         state
                     }
                     (Err(reject), _) => State::Rejected { reject },
                     (Ok(_), None) => State::Rejected { reject: Reject::BodyTimeout },
                 },
-                StateProjection::Waiting { waiter, timeout, entry } => {
-                    // A permit that came in time counts, even when the timeout has passed by now.
-                    let granted = match Pin::new(&mut waiter.permit).poll(context) {
+                StateProjection::Queued { queued, timeout, entry } => {
+                    // A permit that came in time counts, even if the timeout has passed by now.
+                    let granted = match Pin::new(&mut queued.permit).poll(context) {
                         Poll::Ready(granted) => granted.ok(),
                         Poll::Pending => {
                             ready!(timeout.poll(context));
@@ -183,11 +187,11 @@ where
                         }
                     };
                     let entry = entry.take();
-                    let excess = entry.as_ref().is_some_and(|entry| entry.arrival.excess);
+                    let is_demand = entry.as_ref().is_none_or(|entry| !entry.arrival.excess);
                     match (granted, entry) {
                         (Some(permit), Some(entry)) => State::run(this.core, entry, permit, *this.arrival),
                         _ => {
-                            this.core.limiter().tally().rejected(!excess);
+                            this.core.limiter.tally().rejected(is_demand);
                             State::Rejected { reject: Reject::Timeout }
                         }
                     }
@@ -198,27 +202,28 @@ where
                     if acquired {
                         hold.connected();
                     }
-                    let tally = this.core.limiter().tally();
+                    let tally = this.core.limiter.tally();
                     let failed = answer.as_ref().is_ok_and(|response| response.status().is_server_error());
                     if failed {
                         tally.server_error();
                     }
-                    // Who got no connection may have been told what an earlier one met: what connects meet is heard of the
-                    // pool.
+                    // A request without a connection is no evidence: the pool may have answered it with the failure of
+                    // an earlier attempt, and it reports connects by itself.
                     if *this.probe && acquired {
                         tally.probed(!failed);
                     }
-                    this.core.responses().record(this.arrival.elapsed());
+                    this.core.responses.record(this.arrival.elapsed());
                     match hold.failure() {
                         Some(reject) => State::Rejected { reject },
                         None => {
                             let (mut parts, body) = answer?.into_parts();
-                            this.core.stamp(&mut parts.headers);
+                            this.orders.stamp(&mut parts.headers);
                             let body = if is_free(method, parts.status, &parts.headers) || body.is_end_stream() {
                                 hold.complete();
                                 GateBody::free(body)
                             } else {
-                                GateBody::begun(body, Arc::clone(hold), Arc::clone(this.core.streams()), context)
+                                let slow_readers = Arc::clone(&this.core.slow_readers);
+                                GateBody::begun(body, Arc::clone(hold), slow_readers, context)
                             };
                             return Poll::Ready(Ok(Response::from_parts(parts, body)));
                         }
@@ -230,8 +235,8 @@ where
     }
 }
 
-/// Whether the database does not wait for the end of the body: nobody takes it, or it is a connection of its own, open for
-/// as long as the client likes (an upgrade or an event stream), whose number is bounded elsewhere.
+/// Whether the response's body needs no permit: nobody reads it, or it is a connection of its own that stays open as
+/// long as the client likes (an upgrade or an event stream), whose number is bounded elsewhere.
 fn is_free(method: &Method, status: StatusCode, headers: &HeaderMap) -> bool {
     let is_event_stream = |value: &HeaderValue| value.as_bytes().starts_with(b"text/event-stream");
     method == Method::HEAD
@@ -246,7 +251,7 @@ impl<S: Service<Request<Body>>> fmt::Debug for ResponseFuture<S> {
             State::Rejected { .. } => "rejected",
             State::Passing { .. } => "passing",
             State::Reading { .. } => "reading",
-            State::Waiting { .. } => "waiting",
+            State::Queued { .. } => "queued",
             State::Running { .. } => "running",
         };
         f.debug_struct("ResponseFuture").field("state", &state).field("arrival", &self.arrival).finish_non_exhaustive()

@@ -1,12 +1,28 @@
-//! The gate as a [`tower_layer::Layer`].
+//! The gate as a [`tower_layer::Layer`] and a [`tower_service::Service`].
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt, mem,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
 
-use http::request::Parts;
-use poolgate_control::gate::Priority;
+use axum::{
+    BoxError,
+    body::{Body, Bytes},
+};
+use http::{Request, Response, request::Parts};
+use poolgate_types::Priority;
 use tower_layer::Layer;
+use tower_service::Service;
 
-use super::{core::Core, service::GateService};
+use super::{
+    arrival::Hooks,
+    core::{Core, Surroundings},
+    future::{Entry, ResponseFuture},
+    response_body::GateBody,
+};
+use crate::settings::GateSettings;
 
 /// Puts a gate in front of a service. All clones, and all services made from them, share the same permits.
 ///
@@ -23,38 +39,43 @@ pub struct Gate {
     hooks: Hooks,
 }
 
-/// What the app knows about its requests.
-#[derive(Clone, Default)]
-pub(super) struct Hooks {
-    identify: Option<Arc<Hook<String>>>,
-    classify: Option<Arc<Hook<Priority>>>,
+/// A service behind a gate, made by [`Gate`].
+#[derive(Clone)]
+pub struct GateService<S> {
+    inner: S,
+    core: Arc<Core>,
+    hooks: Hooks,
 }
 
-type Hook<T> = dyn Fn(&Parts) -> Option<T> + Send + Sync;
-
 impl Gate {
+    /// A gate without a control loop: it bounds and rejects, but its config stays NORMAL. For one with a control loop
+    /// use [`Poolgate::gate`](crate::Poolgate::gate).
+    pub fn new(settings: &GateSettings) -> Self {
+        Self::with_core(Core::new(settings, Surroundings::default()))
+    }
+
     pub(crate) fn with_core(core: Arc<Core>) -> Self {
         Self { core, hooks: Hooks::default() }
     }
 
-    /// Tells clients apart by what the app knows (a user, an API key) instead of by their addresses. Where `identify`
-    /// gives `None`, the address counts. It is asked about every request. The name never appears in a log or a metric.
+    /// Tells clients apart by what the app knows (a user, an API key) instead of by their addresses. If `identify`
+    /// returns `None`, the address counts. It is called for every request. The name never appears in a log or a metric.
     #[must_use]
     pub fn identify(mut self, identify: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static) -> Self {
         self.hooks.identify = Some(Arc::new(identify));
         self
     }
 
-    /// Sorts requests by what the app knows (the route, the user): when not all can be served, the higher priority goes
-    /// first, and each lower one still gets a tenth. Where `classify` gives `None`, the request's own `Priority` header
-    /// (RFC 9218) counts as far as it steps back: an urgency of 5 to 7 is [`Priority::Background`], all else
-    /// [`Priority::Normal`]. It is asked about every request.
+    /// Sorts requests by what the app knows (the route, the user). When not all can be served, the higher priority goes
+    /// first, and each lower one still gets a tenth. If `classify` returns `None`, the request's own `Priority` header
+    /// (RFC 9218) may lower its priority: an urgency of 5 to 7 is [`Priority::Low`], every other [`Priority::Normal`].
+    /// It is called for every request.
     ///
     /// ```
     /// use poolgate_server::gate::{Gate, Priority};
     ///
     /// let gate = Gate::new(&Default::default())
-    ///     .classify(|request| request.uri.path().starts_with("/reports").then_some(Priority::Background));
+    ///     .classify(|request| request.uri.path().starts_with("/reports").then_some(Priority::Low));
     /// ```
     #[must_use]
     pub fn classify(mut self, classify: impl Fn(&Parts) -> Option<Priority> + Send + Sync + 'static) -> Self {
@@ -64,24 +85,12 @@ impl Gate {
 
     /// Requests in flight now.
     pub fn in_flight(&self) -> u32 {
-        self.core.limiter().occupancy().in_flight
+        self.core.occupancy().in_flight
     }
 
-    /// Requests that wait now.
+    /// Requests queued now.
     pub fn queued(&self) -> u32 {
-        self.core.limiter().occupancy().queued
-    }
-}
-
-impl Hooks {
-    /// The client's name, where the app knows it.
-    pub(super) fn identify(&self, request: &Parts) -> Option<String> {
-        self.identify.as_ref().and_then(|identify| identify(request))
-    }
-
-    /// The request's priority, where the app knows it.
-    pub(super) fn classify(&self, request: &Parts) -> Option<Priority> {
-        self.classify.as_ref().and_then(|classify| classify(request))
+        self.core.occupancy().queued
     }
 }
 
@@ -89,12 +98,61 @@ impl<S> Layer<S> for Gate {
     type Service = GateService<S>;
 
     fn layer(&self, inner: S) -> GateService<S> {
-        GateService::new(inner, Arc::clone(&self.core), self.hooks.clone())
+        GateService { inner, core: Arc::clone(&self.core), hooks: self.hooks.clone() }
     }
+}
+
+/// The service behind it gets axum's [`Body`], whatever body the request came with.
+impl<S, RequestBody, ResponseBody> Service<Request<RequestBody>> for GateService<S>
+where
+    S: Service<Request<Body>, Response = Response<ResponseBody>> + Clone,
+    RequestBody: http_body::Body<Data = Bytes> + Send + 'static,
+    RequestBody::Error: Into<BoxError>,
+    ResponseBody: http_body::Body<Data = Bytes>,
+{
+    type Response = Response<GateBody<ResponseBody>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        let (core, orders) = (Arc::clone(&self.core), self.core.orders());
+        let (parts, body) = request.into_parts();
+        if let Some(place) = core.preflights.admit(&parts) {
+            let request = Request::from_parts(parts, Body::new(body));
+            return ResponseFuture::passing(core, orders, take_ready(&mut self.inner), request, place);
+        }
+        let now = core.limiter.at(Instant::now());
+        match core.callers.arrival(&parts, &self.hooks, orders.gate.fair_rate_per_second, now) {
+            Ok(arrival) => {
+                let request = Request::from_parts(parts, Body::new(body));
+                ResponseFuture::begin(core, orders, Entry::new(take_ready(&mut self.inner), request, arrival))
+            }
+            Err(over_quota) => {
+                core.limiter.tally().over_quota();
+                ResponseFuture::rejected(core, orders, over_quota.into())
+            }
+        }
+    }
+}
+
+/// Takes the service that was found ready and leaves a clone in its place.
+fn take_ready<S: Clone>(service: &mut S) -> S {
+    let clone = service.clone();
+    mem::replace(service, clone)
 }
 
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gate").field("core", &self.core).finish_non_exhaustive()
+    }
+}
+
+impl<S> fmt::Debug for GateService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GateService").field("core", &self.core).finish_non_exhaustive()
     }
 }

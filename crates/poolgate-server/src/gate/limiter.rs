@@ -1,49 +1,61 @@
-//! Permits and who waits for one: the decisions of [`poolgate_control::gate`], with a lock, a clock and channels.
+//! Permits and the requests queued for them: the decisions of [`poolgate_control::gate`], with a lock, a clock and
+//! channels.
 
 use std::{
+    fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
 
-use poolgate_control::gate::{self, Admission as Decided, Arrival, Gate, Occupancy, Order, Reason, Ticket};
+use poolgate_control::gate::{self, Arrival, Gate, GateOrders, Occupancy, Order, Reason, Ticket};
 use tokio::sync::oneshot;
 
-use super::{permit::Permit, reject::Reject, tally::Tally};
+use super::tally::Tally;
 use crate::settings::{GateSettings, QueueOrder};
 
-/// Permits, and a bounded queue of those who wait for one.
+/// Shortest time between two warnings that the gate is nearly full.
+const WARNING_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Permits, and a bounded queue of the requests that wait for one.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     gate: Mutex<Gate<Grant>>,
-    permits: AtomicU32,
     origin: Instant,
     tally: Tally,
+    /// When the last warning was logged, in milliseconds since the origin; 0: never.
+    warned_millis: AtomicU64,
 }
 
-/// Wakes who waits. Dropping it turns the waiter away.
+/// Wakes a queued request. Dropping it rejects the request.
 #[derive(Debug)]
 struct Grant {
     caller: Option<u64>,
     sender: oneshot::Sender<Permit>,
 }
 
-/// What asking for a permit comes to.
+/// The right to be in flight. Dropping it gives it back, exactly once.
+pub(super) struct Permit {
+    limiter: Option<Arc<Limiter>>,
+    caller: Option<u64>,
+}
+
+/// The answer to a request for a permit.
 #[derive(Debug)]
 pub(super) enum Admission {
-    Granted { permit: Permit, occupancy: Occupancy },
-    Queued(Waiter),
-    Rejected(Reject),
+    Granted(Permit),
+    Queued(Queued),
+    Rejected(Reason),
 }
 
 /// A place in the queue. Dropping it leaves the queue.
 #[derive(Debug)]
-pub(super) struct Waiter {
+pub(super) struct Queued {
     limiter: Arc<Limiter>,
     ticket: Ticket,
-    /// For how long it waits at the most.
+    /// The longest time that it waits.
     pub(super) patience: Duration,
     pub(super) permit: oneshot::Receiver<Permit>,
 }
@@ -59,37 +71,33 @@ impl Limiter {
                 QueueOrder::Fifo => Order::Fifo,
             },
         });
-        let permits = AtomicU32::new(settings.max_concurrent_requests);
-        Arc::new(Self { gate: Mutex::new(gate), permits, origin: Instant::now(), tally: Tally::default() })
+        Arc::new(Self {
+            gate: Mutex::new(gate),
+            origin: Instant::now(),
+            tally: Tally::default(),
+            warned_millis: AtomicU64::new(0),
+        })
     }
 
-    /// Requests that may be in flight at the most: by the settings, and by what the pool has grown.
-    pub(crate) fn permits(&self) -> u32 {
-        self.permits.load(Relaxed)
-    }
-
-    /// Sets that; how many may be in flight now is for [`resize`](Self::resize).
-    pub(crate) fn set_permits(&self, permits: u32) {
-        self.permits.store(permits, Relaxed);
-    }
-
-    /// Sets how many may be in flight from now on, and lets in those who wait for what is new.
-    pub(crate) fn resize(self: &Arc<Self>, permits: u32) {
-        self.lock().resize(permits);
+    /// Applies orders, and lets in queued requests if there are more permits than before.
+    pub(super) fn obey(self: &Arc<Self>, orders: &GateOrders) {
+        if !self.lock().obey(orders) {
+            return;
+        }
         loop {
             let now = self.at(Instant::now());
             let mut gate = self.lock();
             let next = gate.grant(now);
-            let turned_away = shed(&mut gate, now);
+            let rejected = shed(&mut gate, now);
             drop(gate);
-            drop(turned_away);
+            drop(rejected);
             let Some(grant) = next else { return };
-            // Who is gone in this very moment drops the permit, which then goes to the next one.
+            // If the request is gone in this very moment, the permit is dropped and goes to the next one.
             drop(grant.sender.send(Permit::new(Arc::clone(self), grant.caller)));
         }
     }
 
-    /// Takes a permit, or a place in the queue. Never overtakes those who wait.
+    /// Takes a permit or a place in the queue; a newcomer never overtakes the queue.
     pub(super) fn ask(self: &Arc<Self>, arrival: Arrival, now: Instant) -> Admission {
         let now = self.at(now);
         let mut place = None;
@@ -100,47 +108,49 @@ impl Limiter {
             Grant { caller: arrival.caller, sender }
         });
         let occupancy = gate.occupancy(now);
-        let turned_away = shed(&mut gate, now);
+        let rejected = shed(&mut gate, now);
         drop(gate);
-        drop(turned_away);
+        drop(rejected);
         match (decided, place) {
-            (Decided::Granted, _) => {
-                Admission::Granted { permit: Permit::new(Arc::clone(self), arrival.caller), occupancy }
+            (gate::Admission::Granted, _) => {
+                self.warn_if_nearly_full(occupancy, now);
+                Admission::Granted(Permit::new(Arc::clone(self), arrival.caller))
             }
-            (Decided::Queued(ticket), Some(permit)) => {
+            (gate::Admission::Queued(ticket), Some(permit)) => {
                 let patience = ticket.expires().saturating_sub(now);
-                Admission::Queued(Waiter { limiter: Arc::clone(self), ticket, patience, permit })
+                Admission::Queued(Queued { limiter: Arc::clone(self), ticket, patience, permit })
             }
-            (Decided::Rejected(Reason::QueueFull), _) => Admission::Rejected(Reject::QueueFull),
-            _ => Admission::Rejected(Reject::Timeout),
+            (gate::Admission::Rejected(reason), _) => Admission::Rejected(reason),
+            // A queued request always has a place.
+            (gate::Admission::Queued(_), None) => Admission::Rejected(Reason::QueueFull),
         }
     }
 
-    /// A permit again for a request that gave its own back while the database had nothing to do: without waiting, unless too many
-    /// do so.
+    /// A permit again for a request that gave its own back while the database had nothing to do for it. It does not
+    /// wait; `None` if too many requests have done so.
     pub(super) fn resume(self: &Arc<Self>, arrival: Arrival) -> Option<Permit> {
         self.lock().resume(arrival).then(|| Permit::new(Arc::clone(self), arrival.caller))
     }
 
-    /// A permit for who uses the database already, be one free or not.
+    /// A permit for a request that uses the database already, whether one is free or not.
     pub(super) fn overdraw(self: &Arc<Self>, arrival: Arrival) -> Permit {
         self.lock().overdraw(arrival);
         Permit::new(Arc::clone(self), arrival.caller)
     }
 
-    /// Hands a permit of this caller that came back to whoever is next.
-    pub(super) fn release(self: &Arc<Self>, mut caller: Option<u64>) {
+    /// Hands a returned permit of this caller to the next queued request.
+    fn release(self: &Arc<Self>, mut caller: Option<u64>) {
         loop {
             let now = self.at(Instant::now());
             let mut gate = self.lock();
             let next = gate.release(caller, now);
-            let turned_away = shed(&mut gate, now);
+            let rejected = shed(&mut gate, now);
             drop(gate);
-            drop(turned_away);
+            drop(rejected);
             let Some(grant) = next else { return };
             match grant.sender.send(Permit::new(Arc::clone(self), grant.caller)) {
                 Ok(()) => return,
-                // Gone in this very moment: the permit goes to the next one, without coming back through its `Drop`.
+                // The request is gone in this very moment. The loop, not the permit's `Drop`, passes the permit on.
                 Err(permit) => permit.forget(),
             }
             caller = grant.caller;
@@ -152,21 +162,6 @@ impl Limiter {
         self.lock().occupancy(now)
     }
 
-    /// Tells for how long a permit is held on average: who has less than half of that left is not let in any more.
-    pub(crate) fn set_hold(&self, mean_hold: Duration) {
-        self.lock().set_hold(mean_hold);
-    }
-
-    /// Tells whether clients are limited: then the queue is kept shorter.
-    pub(crate) fn set_limited(&self, limited: bool) {
-        self.lock().set_limited(limited);
-    }
-
-    /// Tells whether connections are being opened: then a queue will drain.
-    pub(crate) fn set_filling(&self, filling: bool) {
-        self.lock().set_filling(filling);
-    }
-
     pub(crate) fn tally(&self) -> &Tally {
         &self.tally
     }
@@ -176,21 +171,61 @@ impl Limiter {
         instant.saturating_duration_since(self.origin)
     }
 
+    fn warn_if_nearly_full(&self, occupancy: Occupancy, now: Duration) {
+        let Occupancy { permits, in_flight, queued: waiting, .. } = occupancy;
+        if u64::from(in_flight) * 10 < u64::from(permits) * 9 {
+            return;
+        }
+        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        let warned = self.warned_millis.load(Relaxed);
+        let is_due = warned == 0 || now.saturating_sub(warned) >= WARNING_INTERVAL.as_millis() as u64;
+        if is_due && self.warned_millis.compare_exchange(warned, now.max(1), Relaxed, Relaxed).is_ok() {
+            let usage = f64::from(in_flight) / f64::from(permits) * 100.0;
+            tracing::warn!(in_flight, permits, waiting, "Connection gate usage high: {usage:.1}%");
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Gate<Grant>> {
-        // Nothing under this lock can panic halfway; a poisoned lock is as good as any.
+        // Nothing under this lock can panic halfway, so a poisoned lock is as good as any.
         self.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Who is dropped sees its channel close, and rejects. Dropping wakes tasks, so it is left to after the lock.
-fn shed(gate: &mut Gate<Grant>, now: Duration) -> Vec<Grant> {
-    std::iter::from_fn(|| gate.shed(now)).map(|(grant, _)| grant).collect()
+impl Permit {
+    fn new(limiter: Arc<Limiter>, caller: Option<u64>) -> Self {
+        Self { limiter: Some(limiter), caller }
+    }
+
+    /// Ends this value without giving the permit back.
+    fn forget(mut self) {
+        self.limiter = None;
+    }
 }
 
-impl Drop for Waiter {
+impl Drop for Permit {
     fn drop(&mut self) {
-        // Its place is dropped after the lock as well.
-        let _place = self.limiter.lock().leave(self.ticket);
-        // A permit that was sent a moment ago and never received is dropped with the channel, which gives it back.
+        if let Some(limiter) = self.limiter.take() {
+            limiter.release(self.caller);
+        }
     }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").field("caller", &self.caller).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        // Its grant is dropped after the lock, too.
+        let _grant = self.limiter.lock().leave(self.ticket);
+        // A permit that was sent but not received is dropped with the channel, which gives it back.
+    }
+}
+
+/// Takes out the requests that are rejected. Each sees its channel close when its grant is dropped. That wakes a task,
+/// so the caller drops the grants after the lock.
+fn shed(gate: &mut Gate<Grant>, now: Duration) -> Vec<Grant> {
+    std::iter::from_fn(|| gate.shed(now)).map(|(grant, _)| grant).collect()
 }

@@ -1,61 +1,53 @@
-//! The gate in front of the pool: so many requests are in flight, so many wait, for so long, and the rest is turned away
-//! at once, cheaply, with a problem document that says how full it is (`max_concurrent_requests`, `in_flight`, `waiting`).
+//! The gate in front of the pool. It bounds how many requests are in flight, how many are queued and for how long, and
+//! rejects the rest at once and cheaply, with a problem document that says how full it is (`max_concurrent_requests`,
+//! `in_flight`, `waiting`).
 //!
-//! A permit is what the database feels of a request. It begins when a small request body is there; while the app waits for
-//! the next piece of any other, it goes back. It ends with the last byte that the app has given, whether a reader has
-//! taken it or not. A body that is a stream of its own (`101 Switching Protocols`, `text/event-stream`) holds none; any
-//! other that is given piece by piece holds one while a connection of Poolgate's pool is in use for it. Of other pools
-//! Poolgate sees only how many connections are in use: then a permit ends 250 ms after the head, at once while others wait,
-//! or later if as many connections are in use as permits. A client that vanishes gives it back.
+//! A permit stands for the time in which the database works for a request. A request asks for it when its small body
+//! has arrived; while the app waits for the next piece of a larger body, the permit goes back. It ends with the last
+//! byte that the app has produced, whether a reader has taken it or not. A response that is a stream of its own (`101
+//! Switching Protocols`, `text/event-stream`) holds none. Any other response in pieces holds one while a connection of
+//! Poolgate's pool is in use for it. Of other pools Poolgate sees only how many connections are in use: then a permit
+//! ends 250 ms after the head, at once while requests are queued, or later if as many connections are in use as
+//! permits. A client that vanishes gives its permit back.
 //!
-//! Who waits is served by priority (see [`Gate::classify`]), light callers (see [`Gate::identify`]) before heavy ones when
-//! not all can be, and nobody whose own deadline (`Poolgate-Deadline-Ms`) would be missed.
+//! Queued requests are served by priority (see [`Gate::classify`]). When not all can be, light callers (see
+//! [`Gate::identify`]) go before heavy ones, and a request whose own deadline (`Poolgate-Deadline-Ms`) would be missed
+//! is rejected.
 //!
-//! Every response carries `Poolgate-Config`, rejects included, so that clients learn from each answer what they may send.
-//! CORS preflights pass uncounted. For pages of other origins to read rejects, the layer that adds the CORS headers must be
-//! outside of the gate, which in axum is the one added later: `.layer(poolgate.gate()).layer(cors)`.
+//! Every response carries `Poolgate-Config`, also that of a rejected request, so that clients learn from each answer
+//! what they may send. A request is judged and its response stamped by the same config, the one in force when it asks
+//! for a permit. CORS preflights pass uncounted. Pages of other origins can read rejects only if the layer that adds
+//! the CORS headers is outside of the gate, which in axum is the one added later:
+//! `.layer(poolgate.gate()).layer(cors)`.
 //!
-//! While the breaker is open nothing passes but a few probes; while a fair rate is in force, a client that sends more
-//! than its share is answered 429.
+//! While the breaker is open, only a few probes pass. While a fair rate is in force, a client that sends more than its
+//! share is answered 429.
 
-mod body;
+mod arrival;
 mod core;
 mod future;
 mod hold;
-mod jitter;
 mod layer;
 mod limiter;
 mod orders;
-mod permit;
-mod preflight;
 mod reject;
-mod service;
-mod signals;
-mod streams;
+mod request_body;
+mod response_body;
 mod tally;
 mod trace;
-mod upload;
 
 #[cfg(test)]
 mod tests;
 
-pub use poolgate_control::gate::Priority;
+pub use poolgate_types::Priority;
 
-pub use self::{body::GateBody, future::ResponseFuture, layer::Gate, service::GateService};
-pub(crate) use self::{core::Core, orders::Orders, tally::Totals, trace::RequestTrace};
-
-use tokio_util::sync::CancellationToken;
-
-use crate::{
-    clients::Registry,
-    settings::{GateSettings, ServerSettings},
+pub(crate) use self::{
+    core::{Core, Surroundings},
+    tally::Totals,
+    trace::RequestTrace,
 };
-
-impl Gate {
-    /// A gate on its own: it bounds and rejects, and its config is NORMAL for ever. With the control loop it comes from
-    /// [`Poolgate::gate`](crate::Poolgate::gate).
-    pub fn new(settings: &GateSettings) -> Self {
-        let closing = CancellationToken::new();
-        Self::with_core(Core::new(settings, &ServerSettings::default(), Registry::default(), closing))
-    }
-}
+pub use self::{
+    future::ResponseFuture,
+    layer::{Gate, GateService},
+    response_body::GateBody,
+};

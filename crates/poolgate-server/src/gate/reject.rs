@@ -1,37 +1,33 @@
-//! How a request is turned away: cheaply. The bodies are constants, but for how full the gate is; a reject touches no pool
-//! and allocates next to nothing.
+//! The answers to rejected requests. They must be cheap: their bodies are constants, except for the gate's figures, and
+//! a reject touches no pool and allocates next to nothing.
 
 use axum::body::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
-use poolgate_control::gate::Occupancy;
+use poolgate_control::gate::{Occupancy, OverQuota, Reason};
 use poolgate_types::Problem;
 
-use super::{body::GateBody, jitter::Jitter};
+use crate::jitter::Jitter;
 
-/// Why a request is turned away.
+/// Why a request is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reject {
     /// The queue is full.
     QueueFull,
-    /// No permit came free in time.
+    /// No permit was free in time.
     Timeout,
-    /// The request's body did not come in time.
+    /// The request's body did not arrive in time.
     BodyTimeout,
-    /// The server stops, and the request's body is not here.
+    /// The server shuts down, and the request's body has not arrived.
     ShuttingDown,
-    /// The database does not answer. Come back after so many seconds.
+    /// The database does not answer. The client may come back after this time.
     CircuitOpen { retry_after_seconds: u32 },
-    /// The client sent more than its share. Its next request is due after so many seconds.
+    /// The client sent more than its share. Its next request is due after this time.
     OverQuota { due_seconds: u32 },
 }
 
 impl Reject {
-    /// `occupancy` is the gate's at this moment, for those who could not be let in because it is full.
-    pub(super) fn response<B: http_body::Body<Data = Bytes>>(
-        self,
-        jitter: &Jitter,
-        occupancy: impl FnOnce() -> Occupancy,
-    ) -> Response<GateBody<B>> {
+    /// The answer. `occupancy` reads the gate's figures, for a request that is rejected because the gate is full.
+    pub(super) fn response(self, jitter: &Jitter, occupancy: impl FnOnce() -> Occupancy) -> Response<Bytes> {
         let (status, body) = match self {
             Self::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, diagnosed(QUEUE_FULL, occupancy())),
             Self::Timeout => (StatusCode::SERVICE_UNAVAILABLE, diagnosed(TIMEOUT, occupancy())),
@@ -40,12 +36,12 @@ impl Reject {
             Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, Bytes::from_static(BODY_TIMEOUT.as_bytes())),
             Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, Bytes::from_static(SHUTTING_DOWN.as_bytes())),
         };
-        let mut response = Response::new(GateBody::full(body));
+        let mut response = Response::new(body);
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(Problem::CONTENT_TYPE));
         if matches!(self, Self::BodyTimeout | Self::ShuttingDown) {
-            // The rest of the body may still come.
+            // The rest of the body may still arrive.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if self == Self::BodyTimeout {
@@ -53,14 +49,14 @@ impl Reject {
         }
         headers.insert(header::RETRY_AFTER, HeaderValue::from(self.retry_after_seconds(jitter)));
         if let Self::OverQuota { due_seconds } = self {
-            // Not later than Retry-After, which adds its jitter on top.
+            // Not later than Retry-After, which adds jitter.
             let limit = format!(r#""per-client";r=0;t={due_seconds}"#);
             headers.insert("ratelimit", HeaderValue::try_from(limit).unwrap_or(HeaderValue::from_static("")));
         }
         response
     }
 
-    /// At least 1, and spread: those who are turned away together must not come back together.
+    /// At least 1, and spread: clients that are rejected together must not come back together.
     fn retry_after_seconds(self, jitter: &Jitter) -> u32 {
         let least = match self {
             Self::QueueFull | Self::Timeout | Self::BodyTimeout | Self::ShuttingDown => 1,
@@ -73,7 +69,24 @@ impl Reject {
     }
 }
 
-/// The document with the figures as members of their own, named as in the status.
+impl From<Reason> for Reject {
+    /// To the client, every wait in the queue that ends without a permit is the same.
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::QueueFull => Self::QueueFull,
+            Reason::Timeout | Reason::TooOld | Reason::Displaced | Reason::Deadline => Self::Timeout,
+        }
+    }
+}
+
+impl From<OverQuota> for Reject {
+    fn from(over: OverQuota) -> Self {
+        // `as` saturates; up to an hour fits.
+        Self::OverQuota { due_seconds: over.due.as_secs_f64().ceil() as u32 }
+    }
+}
+
+/// The document with the gate's figures as further members, named as in the status.
 fn diagnosed(problem: &str, Occupancy { permits, in_flight, queued, .. }: Occupancy) -> Bytes {
     let members = problem.strip_suffix('}').unwrap_or(problem);
     let diagnosed =
@@ -81,7 +94,7 @@ fn diagnosed(problem: &str, Occupancy { permits, in_flight, queued, .. }: Occupa
     diagnosed.into()
 }
 
-/// RFC 9457 as constants; a test compares them with [`Problem`].
+/// An RFC 9457 document as a constant; a test compares it with [`Problem`].
 macro_rules! problem {
     ($kind:literal, $title:literal, $status:literal, $code:literal, $detail:literal) => {
         concat!(

@@ -1,11 +1,8 @@
-//! What has passed the gate since the start.
+//! Counts of the requests at the gate since the start.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::Duration,
-};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Counters that only rise. Each is exact; a reader takes the difference between two of its readings.
+/// Counters that only rise. Each is exact; a reader takes the difference of two readings.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     arrivals: AtomicU64,
@@ -16,7 +13,6 @@ pub(crate) struct Tally {
     shut_out: AtomicU64,
     over_quota: AtomicU64,
     completed: AtomicU64,
-    hold_nanos: AtomicU64,
     server_errors: AtomicU64,
     probes_succeeded: AtomicU64,
     probes_failed: AtomicU64,
@@ -25,30 +21,28 @@ pub(crate) struct Tally {
 /// One reading of the counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
-    /// Requests that asked to be let in; those over their quota are not among them.
+    /// Requests that asked for a permit, without those over their quota.
     pub(crate) arrivals: u64,
-    /// Requests let in.
+    /// Requests admitted.
     pub(crate) admitted: u64,
-    /// Requests turned away.
+    /// Requests rejected.
     pub(crate) rejected: u64,
-    /// Arrivals that are no demand which clients could be told to lower: in excess of the allowances of callers who hear no
-    /// rate.
+    /// Arrivals that exceed the allowance of a caller that hears no rate. They are no demand that clients could be told
+    /// to lower.
     pub(crate) no_demand: u64,
-    /// Those of them that were turned away.
+    /// Requests of that kind that were rejected.
     pub(crate) no_demand_rejected: u64,
-    /// Requests turned away that came while the breaker was not closed, and were no probes.
+    /// Requests rejected because the breaker was not closed and they were no probes.
     pub(crate) shut_out: u64,
-    /// Requests turned away because their client sent more than its share.
+    /// Requests rejected because their client sent more than its share.
     pub(crate) over_quota: u64,
-    /// Requests let in for which the database has nothing to do any more.
+    /// Admitted requests for which the database has nothing more to do.
     pub(crate) completed: u64,
-    /// For how long their permits were held, all together.
-    pub(crate) hold: Duration,
-    /// Requests let in and answered 5xx.
+    /// Admitted requests that were answered 5xx.
     pub(crate) server_errors: u64,
-    /// Requests let in while the breaker was not closed that reached the database.
+    /// Probes that reached the database while the breaker was not closed.
     pub(crate) probes_succeeded: u64,
-    /// Requests let in while the breaker was not closed that did not reach it.
+    /// Probes that did not reach it.
     pub(crate) probes_failed: u64,
 }
 
@@ -76,8 +70,7 @@ impl Tally {
         self.over_quota.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn completed(&self, held: Duration) {
-        self.hold_nanos.fetch_add(u64::try_from(held.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+    pub(super) fn completed(&self) {
         self.completed.fetch_add(1, Relaxed);
     }
 
@@ -99,7 +92,6 @@ impl Tally {
             shut_out: self.shut_out.load(Relaxed),
             over_quota: self.over_quota.load(Relaxed),
             completed: self.completed.load(Relaxed),
-            hold: Duration::from_nanos(self.hold_nanos.load(Relaxed)),
             server_errors: self.server_errors.load(Relaxed),
             probes_succeeded: self.probes_succeeded.load(Relaxed),
             probes_failed: self.probes_failed.load(Relaxed),
@@ -108,7 +100,7 @@ impl Tally {
 }
 
 impl Totals {
-    /// What has happened since an earlier reading.
+    /// The difference to an earlier reading.
     pub(crate) fn since(&self, earlier: &Self) -> Self {
         Self {
             arrivals: self.arrivals.saturating_sub(earlier.arrivals),
@@ -119,7 +111,6 @@ impl Totals {
             shut_out: self.shut_out.saturating_sub(earlier.shut_out),
             over_quota: self.over_quota.saturating_sub(earlier.over_quota),
             completed: self.completed.saturating_sub(earlier.completed),
-            hold: self.hold.saturating_sub(earlier.hold),
             server_errors: self.server_errors.saturating_sub(earlier.server_errors),
             probes_succeeded: self.probes_succeeded.saturating_sub(earlier.probes_succeeded),
             probes_failed: self.probes_failed.saturating_sub(earlier.probes_failed),

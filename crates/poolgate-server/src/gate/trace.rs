@@ -1,4 +1,4 @@
-//! What is remembered about a gated request while it runs, in its task.
+//! What a gated request's task knows about it while it runs.
 
 use std::{
     cell::Cell,
@@ -14,14 +14,14 @@ tokio::task_local! {
     static TRACE: RequestTrace;
 }
 
-/// Travels with a gated request through its task, so that the pool's observer can tell from when it has waited.
+/// Travels with a gated request through its task, so that the pool's observer knows when the request arrived.
 #[derive(Debug)]
 pub(crate) struct RequestTrace {
     arrival: Instant,
     acquired: Cell<bool>,
 }
 
-/// A future with a trace in its task, whose leases know what they are for.
+/// A future with a trace in its task, whose leases know their purpose.
 pub(super) type Traced<F> = TaskLocalFuture<RequestTrace, TaskLocalFuture<Purpose, F>>;
 
 impl RequestTrace {
@@ -38,9 +38,9 @@ impl RequestTrace {
         self.acquired.get()
     }
 
-    /// A connection is in hand after `pool_wait` for it. Returns the acquire wait: from arrival at the gate, or, outside a
-    /// gated request, the pool's part alone. A request's second connection counts with the pool's part alone as well:
-    /// what it did in between is work, not waiting.
+    /// Notes that a connection was acquired after `pool_wait`. Returns the acquire wait, from arrival at the gate until
+    /// now. Outside a gated request it is the pool's part alone, and so it is for a request's second connection,
+    /// because the time between the two was work.
     pub(crate) fn connection_in_hand(pool_wait: Duration) -> Duration {
         TRACE
             .try_with(|trace| if trace.acquired.replace(true) { pool_wait } else { trace.arrival.elapsed() })
@@ -48,8 +48,8 @@ impl RequestTrace {
     }
 }
 
-/// What a request takes connections for: its method and route, and the trace it belongs to. Where no router has matched
-/// a route, the method alone: a path may name somebody.
+/// What a request takes connections for: its method and route, and its trace. Without a matched route it is the method
+/// alone, because a path may name a person.
 pub(super) fn purpose<B>(request: &Request<B>) -> Purpose {
     let method = request.method().as_str();
     let route = request.extensions().get::<MatchedPath>().map(|route| format!("{method} {}", route.as_str()));

@@ -54,7 +54,7 @@ pub(super) struct Answer {
 pub(super) async fn connection_test(State(poolgate): State<Poolgate>) -> Response {
     // A caller that vanishes must not abort the test for the others that wait for it.
     let shared = std::sync::Arc::clone(poolgate.shared());
-    let outcome = tokio::spawn(async move { shared.connection_test.run(shared.pool()).await })
+    let outcome = tokio::spawn(async move { shared.connection_test.run(&*shared.pool).await })
         .await
         .unwrap_or_else(|_| Err("the test was aborted".to_owned()));
     let mut response = match outcome {

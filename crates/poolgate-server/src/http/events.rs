@@ -85,7 +85,7 @@ pub(super) async fn events(
     if shared.closing.is_cancelled() {
         return problem::with_retry_after(problem::unavailable("The server is shutting down."), 3);
     }
-    let address = shared.gate.sender(&extensions, &headers).map(|sender| sender.address);
+    let address = shared.proxies.sender(&extensions, &headers).map(|sender| sender.address);
     let most = most_per_address(&shared.settings);
     let presence = match shared.clients.opened(client, address, most) {
         Ok(presence) => presence,
@@ -97,8 +97,8 @@ pub(super) async fn events(
         }
     };
     let subscription = Subscription {
-        config: shared.config.subscribe(),
-        status: status.then(|| shared.status.subscribe()),
+        config: shared.published.config.subscribe(),
+        status: status.then(|| shared.published.status.subscribe()),
         presence,
         closing: Box::pin(shared.closing.clone().cancelled_owned()),
         begun: false,
@@ -184,7 +184,7 @@ impl Subscription {
         if !self.begun {
             self.begun = true;
             // For clients that rely on their `EventSource`, which adds no jitter.
-            let spread = self.poolgate.shared().gate.jitter().below(self.return_within_ms().into());
+            let spread = self.poolgate.shared().jitter.below(self.return_within_ms().into());
             let retry = SHORTEST_RETRY + spread;
             return Some([format!("retry: {retry}\n").as_bytes(), &self.newest_config()].concat().into());
         }
@@ -245,5 +245,5 @@ fn too_many(poolgate: &Poolgate, detail: &str) -> Response {
     let detail = format!("{detail} Poll the config instead, or try again later.");
     let response =
         problem::response(StatusCode::SERVICE_UNAVAILABLE, codes::DATABASE_UNAVAILABLE, "Too many streams", detail);
-    problem::with_retry_after(response, 10 + poolgate.shared().gate.jitter().below(20))
+    problem::with_retry_after(response, 10 + poolgate.shared().jitter.below(20))
 }

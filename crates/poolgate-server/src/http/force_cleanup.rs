@@ -44,7 +44,7 @@ pub(super) async fn force_cleanup(
     let reach = reach(&headers, poolgate.settings().server.admin_token.as_ref());
     // After too many guesses every token gets this answer, so that a right guess stays unknown.
     if headers.contains_key(header::AUTHORIZATION) {
-        let sender = shared.gate.sender(&extensions, &headers).map(|sender| sender.address);
+        let sender = shared.proxies.sender(&extensions, &headers).map(|sender| sender.address);
         match shared.guesses.judge(sender, reach.is_ok(), shared.uptime()) {
             Guess::Counts { log } if reach.is_err() => return unauthorized(log),
             Guess::Counts { .. } => {}
@@ -55,7 +55,7 @@ pub(super) async fn force_cleanup(
     let mut response = match shared.cleaner.admit_manual(reach) {
         Ok(admitted) => {
             // In a task of its own, which continues when the caller disconnects.
-            let run = tokio::spawn(async move { shared.cleaner.run(shared.pool(), admitted).await });
+            let run = tokio::spawn(async move { shared.cleaner.run(&*shared.pool, admitted).await });
             match run.await {
                 Ok(report) => Json(report).into_response(),
                 Err(_cut_off) => problem::response(

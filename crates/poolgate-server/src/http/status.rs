@@ -22,13 +22,13 @@ use crate::{Poolgate, problem};
     )
 )]
 pub(super) async fn status(State(poolgate): State<Poolgate>) -> Response {
-    let document = poolgate.shared().status();
+    let document = poolgate.shared().published.status();
     let mut response = match &document.trouble {
         None => ([(header::CONTENT_TYPE, "application/json")], document.json.clone()).into_response(),
         Some(trouble) => {
             let problem = problem::unavailable_problem(format!("{}; the server keeps trying.", sentence(trouble)));
             let merged = SilentStatus { problem, status: document.status.clone() };
-            let retry_after = 1 + poolgate.shared().gate.jitter().below(3);
+            let retry_after = 1 + poolgate.shared().jitter.below(3);
             problem::with_retry_after(problem::document(StatusCode::SERVICE_UNAVAILABLE, &merged), retry_after)
         }
     };

@@ -32,8 +32,8 @@ pub(super) async fn throttling_config(
     headers: HeaderMap,
 ) -> Response {
     let shared = poolgate.shared();
-    let document = shared.config();
-    if let Some(sender) = shared.gate.sender(&extensions, &headers) {
+    let document = shared.published.config();
+    if let Some(sender) = shared.proxies.sender(&extensions, &headers) {
         shared.clients.polled(sender.address, document.config.version);
     }
     let mut response = if is_current(&headers, &document.etag) {

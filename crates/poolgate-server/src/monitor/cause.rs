@@ -1,49 +1,49 @@
-//! Why the database could not be reached, in words for people.
+//! Why the database could not be reached, in words.
 
 use std::{error::Error, sync::Arc};
 
-use poolgate_control::Contact;
+use poolgate_control::Reachability;
 use poolgate_pool::AcquireError;
 
-/// The longest reason that is passed on, in characters.
+/// The longest cause that is passed on, in characters.
 const LONGEST: usize = 300;
 
 /// A failed attempt to reach the database.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
-    /// What it says about the database.
-    pub(crate) contact: Contact,
-    /// What was said, on one line. sqlx's errors hold no password.
+    /// What it shows about the database.
+    pub(crate) reachability: Reachability,
+    /// The message, on one line. sqlx's errors contain no password.
     pub(crate) cause: Arc<str>,
 }
 
 impl Failure {
     pub(crate) fn of(error: &AcquireError) -> Self {
-        let (contact, cause) = match error {
-            AcquireError::LoginRefused(error) => (Contact::LoginRefused, plain(error)),
-            AcquireError::ServerFull(error) => (Contact::ServerFull, plain(error)),
-            AcquireError::Connect(error) => (Contact::Silent, plain(error)),
+        let (reachability, cause) = match error {
+            AcquireError::LoginRefused(error) => (Reachability::LoginRefused, plain(error)),
+            AcquireError::ServerFull(error) => (Reachability::ServerFull, plain(error)),
+            AcquireError::Connect(error) => (Reachability::Silent, plain(error)),
             AcquireError::ConnectTimeout { limit } => {
-                (Contact::Silent, format!("no answer within {:.1} s", limit.as_secs_f64()))
+                (Reachability::Silent, format!("no answer within {:.1} s", limit.as_secs_f64()))
             }
-            other => (Contact::Silent, other.to_string()),
+            other => (Reachability::Silent, other.to_string()),
         };
-        Self { contact, cause: tidy(&cause) }
+        Self { reachability, cause: tidy(&cause) }
     }
 
-    /// A connect that failed, of whatever kind of pool.
+    /// A failed connect of any kind of pool.
     pub(crate) fn of_connect(error: &(dyn Error + Send + Sync + 'static)) -> Self {
         error.downcast_ref::<AcquireError>().map_or_else(|| Self::silent(error), Self::of)
     }
 
-    /// A question on an open connection that failed.
+    /// A failed question on an open connection.
     pub(crate) fn silent(error: &(dyn Error + Send + Sync + 'static)) -> Self {
         let cause = error.downcast_ref::<sqlx::Error>().map_or_else(|| error.to_string(), plain);
-        Self { contact: Contact::Silent, cause: tidy(&cause) }
+        Self { reachability: Reachability::Silent, cause: tidy(&cause) }
     }
 }
 
-/// What the database or the system said, without what sqlx says before it.
+/// The message of the database or the system, without sqlx's prefix.
 fn plain(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(error) => error.message().to_owned(),

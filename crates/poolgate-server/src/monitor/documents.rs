@@ -1,4 +1,6 @@
-//! What is published: the config and the status, each encoded once for all readers.
+//! The published documents: config and status, each encoded once for all readers.
+
+use std::sync::Arc;
 
 use axum::body::Bytes;
 use http::HeaderValue;
@@ -6,9 +8,17 @@ use jiff::Timestamp;
 use poolgate_control::gate::Occupancy;
 use poolgate_types::{Backend, CircuitState, Clients, GateStatus, Health, Level, PoolStatus, Status, ThrottlingConfig};
 use serde::Serialize;
+use tokio::sync::watch;
 
 use super::performance;
 use crate::{gate::Totals, watched::Figures};
+
+/// The documents in force. The senders keep them for readers, and wake the streams.
+#[derive(Debug)]
+pub(crate) struct Published {
+    pub(crate) config: watch::Sender<Arc<ConfigDocument>>,
+    pub(crate) status: watch::Sender<Arc<StatusDocument>>,
+}
 
 /// The config, ready to send.
 #[derive(Debug)]
@@ -32,8 +42,24 @@ pub(crate) struct StatusDocument {
     pub(crate) json: Bytes,
     /// As a server-sent event.
     pub(crate) event: Bytes,
-    /// What is wrong, where nobody can use the database.
+    /// What is wrong, while the database cannot be used.
     pub(crate) trouble: Option<String>,
+}
+
+impl Published {
+    pub(crate) fn new(config: ConfigDocument, status: StatusDocument) -> Self {
+        Self { config: watch::Sender::new(Arc::new(config)), status: watch::Sender::new(Arc::new(status)) }
+    }
+
+    /// The config in force.
+    pub(crate) fn config(&self) -> Arc<ConfigDocument> {
+        Arc::clone(&self.config.borrow())
+    }
+
+    /// The newest status.
+    pub(crate) fn status(&self) -> Arc<StatusDocument> {
+        Arc::clone(&self.status.borrow())
+    }
 }
 
 impl ConfigDocument {
@@ -54,7 +80,7 @@ impl StatusDocument {
         Self { event: frame("status", &json), json, status, trouble }
     }
 
-    /// What holds before the first tick; `gate` where requests pass one.
+    /// The status before the first tick; `gate` if requests pass one.
     pub(crate) fn starting(
         figures: &Figures,
         backend: Option<Backend>,
@@ -117,7 +143,7 @@ fn percent(part: u32, whole: u32) -> f64 {
 }
 
 fn encode(document: &impl Serialize) -> Bytes {
-    // These types hold strings, numbers and enums only, which always can be written.
+    // These types hold only strings, numbers and enums, which can always be encoded.
     serde_json::to_vec(document).unwrap_or_default().into()
 }
 
@@ -127,6 +153,6 @@ pub(crate) fn event(name: &str, document: &impl Serialize) -> Bytes {
 }
 
 fn frame(name: &str, json: &Bytes) -> Bytes {
-    // JSON from serde_json stands on one line, as a `data:` field must.
+    // JSON from serde_json is one line, as a `data:` field must be.
     [b"event: ", name.as_bytes(), b"\ndata: ", json, b"\n\n"].concat().into()
 }

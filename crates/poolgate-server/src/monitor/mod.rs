@@ -1,24 +1,125 @@
-//! Watches the pool and drives the controller: one task that ticks.
+//! Watches the pool and drives the controller.
 //!
-//! Each tick takes a [sample](sampler), asks the controller, and publishes what came of it: one config document and one
-//! status document, both encoded once, which is all that any viewer ever reads. A second task ([contact]) asks the
-//! database itself for a sign of life. Nothing that a viewer does causes a query.
+//! One task [ticks](tick): it collects a [reading](sampler) of everything, asks the controller for a decision, gives
+//! the gate its orders, and publishes one config document and one status document. Both are encoded once, and viewers
+//! only ever read these. A second task [asks the database](database_watch) itself for a sign of life, and on PostgreSQL
+//! a third one asks for the [server's limits](server_limits). Nothing that a viewer does causes a query.
 
 mod cause;
 pub(crate) mod cleanup;
-pub(crate) mod contact;
+mod database_watch;
 mod documents;
+mod kept_connection;
+mod outage;
 mod performance;
 mod report;
 mod sampler;
-pub(crate) mod server_room;
+mod server_limits;
 mod sizing;
-mod standing;
+mod status;
 mod tick;
 mod warm_up;
 
+use std::{sync::Arc, time::Instant};
+
+use jiff::Timestamp;
+use poolgate_control::Controller;
+use poolgate_types::Backend;
+use tokio_util::sync::CancellationToken;
+
 pub(crate) use self::{
     cause::Failure,
-    documents::{ConfigDocument, StatusDocument, event},
-    tick::run,
+    documents::{ConfigDocument, Published, StatusDocument, event},
 };
+use self::{
+    cleanup::Cleaner,
+    database_watch::DatabaseWatch,
+    outage::Outage,
+    performance::PerformanceWindow,
+    report::Reporter,
+    sampler::{Sampler, Sources},
+    server_limits::ServerLimits,
+    sizing::Sizing,
+    status::StatusWriter,
+    tick::Monitor,
+    warm_up::WarmUp,
+};
+use crate::{
+    clients::Registry,
+    gate::Core,
+    observer::PoolObserver,
+    proxies::Proxies,
+    readiness::Readiness,
+    settings::Settings,
+    telemetry::MetricsRenderer,
+    watched::{Visibility, WatchedPool},
+};
+
+/// What the monitor works with.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) pool: Arc<dyn WatchedPool>,
+    /// The kind of database, if it is known.
+    pub(crate) backend: Option<Backend>,
+    /// The observer that the pool reports to, if it has one.
+    pub(crate) observer: Option<PoolObserver>,
+    pub(crate) gate: Arc<Core>,
+    pub(crate) clients: Registry,
+    pub(crate) proxies: Arc<Proxies>,
+    pub(crate) cleaner: Arc<Cleaner>,
+    pub(crate) published: Arc<Published>,
+    pub(crate) readiness: Readiness,
+    pub(crate) metrics: Option<MetricsRenderer>,
+    /// Cancelled when the shutdown begins.
+    pub(crate) closing: CancellationToken,
+    pub(crate) started: Instant,
+    pub(crate) started_at: Timestamp,
+}
+
+/// Starts the monitor's tasks. Must be called in a Tokio runtime.
+pub(crate) fn start(parts: Parts, settings: &Settings, controller: Controller) {
+    let Parts { pool, backend, observer, gate, clients, proxies, cleaner, published, .. } = parts;
+    let database = Arc::new(DatabaseWatch::new(backend));
+    let server_limits = Arc::<ServerLimits>::default();
+    let gated = pool.visibility() == Visibility::Gated;
+    let performance = PerformanceWindow::new(observer.is_some(), gated);
+    let sources = Sources {
+        pool: Arc::clone(&pool),
+        gate: Arc::clone(&gate),
+        observer: observer.unwrap_or_else(PoolObserver::unheard),
+        database: Arc::clone(&database),
+        clients,
+        proxies,
+    };
+    let permits = settings.gate.max_concurrent_requests;
+    let floor = pool.figures().pool_size;
+    let monitor = Monitor {
+        sampler: Sampler::new(sources, settings.control.tick),
+        controller,
+        reporter: Reporter::new(settings.monitor.interval, settings.thresholds.critical),
+        performance,
+        sizing: Sizing::new(settings.sizing.clone(), floor, permits, Arc::clone(&server_limits)),
+        status: StatusWriter { pool: Arc::clone(&pool), cleaner: Arc::clone(&cleaner), started_at: parts.started_at },
+        warm_up: WarmUp::new(&parts.readiness),
+        outage: Outage::new(parts.readiness, settings.monitor.unready_after),
+        pool: Arc::clone(&pool),
+        gate,
+        database: Arc::clone(&database),
+        cleaner,
+        published,
+        metrics: parts.metrics,
+        closing: parts.closing.clone(),
+        started: parts.started,
+    };
+    tokio::spawn(monitor.run(settings.control.tick));
+
+    if pool.upkeep().is_some() && database.backend() == Backend::Postgres {
+        let (pool, closing, sizing) = (Arc::clone(&pool), parts.closing.clone(), settings.sizing.clone());
+        tokio::spawn(async move { server_limits.run(&*pool, &sizing, &closing).await });
+    }
+    // A source that is read anew at each tick gives a sign of life by that.
+    if pool.refresh().is_none() {
+        let (closing, interval) = (parts.closing, settings.monitor.interval);
+        tokio::spawn(async move { database.run(&*pool, interval, &closing).await });
+    }
+}

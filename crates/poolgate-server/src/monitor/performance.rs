@@ -1,4 +1,4 @@
-//! What requests met during the last minute.
+//! The performance that requests saw during the last minute.
 
 use std::{
     collections::VecDeque,
@@ -12,7 +12,7 @@ use crate::{
     gate::Totals,
     latency::{Interval, Latency, Rolling},
     observer::Times,
-    watched::Demand,
+    watched::Visibility,
 };
 
 /// Length of the window in seconds, and in slots.
@@ -21,7 +21,7 @@ const WINDOW: u32 = 60;
 /// Sliding windows of one minute, in steps of a second.
 #[derive(Debug)]
 pub(super) struct PerformanceWindow {
-    /// Somebody measures how long callers wait for connections and use them.
+    /// The pool reports how long callers wait for connections and use them.
     observed: bool,
     responses: Rolling,
     waits: Rolling,
@@ -44,8 +44,8 @@ impl PerformanceWindow {
         }
     }
 
-    /// Takes in one tick; the figures are worked out once a second.
-    pub(super) fn update(&mut self, reading: &Reading, times: Times, responses: &Latency) -> &Performance {
+    /// Takes in one tick. The figures are computed once a second.
+    pub(super) fn update(&mut self, reading: &Reading, responses: &Latency) -> &Performance {
         let acquire_waits = reading.acquire_waits.clone();
         match &mut self.waits_of_second {
             // All intervals have the same bounds, so adding cannot fail.
@@ -58,27 +58,27 @@ impl PerformanceWindow {
                 self.waits.push(waits);
             }
             self.responses.push(responses.take());
-            self.readings.push_back((reading.totals, times));
+            self.readings.push_back((reading.totals, reading.times));
             if self.readings.len() > WINDOW as usize + 1 {
                 self.readings.pop_front();
             }
-            self.work_out(reading, times);
+            self.compute(reading);
         }
         &self.newest
     }
 
-    fn work_out(&mut self, Reading { totals, demand, .. }: &Reading, times: Times) {
+    fn compute(&mut self, Reading { totals, visibility, times, .. }: &Reading) {
         let (first, first_times) = self.readings.front().copied().unwrap_or_default();
         let since = totals.since(&first);
         let requests = since.arrivals + since.over_quota;
         let errors = since.rejected + since.over_quota + since.server_errors;
         let wait = times.wait.saturating_sub(first_times.wait).as_secs_f64();
         let in_use = times.in_use.saturating_sub(first_times.in_use).as_secs_f64();
-        let gated = *demand == Demand::Gated;
+        let gated = *visibility == Visibility::Gated;
         self.newest = Performance {
             window_seconds: WINDOW,
-            requests: demand.is_known().then_some(requests),
-            // Rejected in this window may have arrived just before it.
+            requests: visibility.is_known().then_some(requests),
+            // Requests that are rejected in this window may have arrived just before it.
             error_rate: gated.then(|| if requests == 0 { 0.0 } else { (errors as f64 / requests as f64).min(1.0) }),
             response_time_ms: gated.then(|| self.responses.percentiles()),
             acquire_wait_ms: self.observed.then(|| self.waits.percentiles()),
@@ -87,7 +87,7 @@ impl PerformanceWindow {
     }
 }
 
-/// What holds before the first second has passed.
+/// The figures before the first second has passed.
 pub(super) fn nothing_yet(observed: bool, gated: bool) -> Performance {
     let none = Percentiles::default();
     Performance {

@@ -1,4 +1,4 @@
-//! What a decision means for the logs and the metrics.
+//! Logs and metrics of a decision.
 
 use std::time::{Duration, Instant};
 
@@ -10,26 +10,28 @@ use serde::Serialize;
 use super::sampler::Reading;
 use crate::{
     telemetry::names,
-    watched::{Demand, Figures},
+    watched::{Figures, Visibility},
 };
 
 /// Writes log lines and sets metrics.
 #[derive(Debug)]
 pub(super) struct Reporter {
     interval: Duration,
+    critical_percent: f64,
     reminded: Option<Instant>,
     usage_alert: Option<Severity>,
     at_level: [Duration; names::LEVELS.len()],
     last_tick: Instant,
-    /// The source shows for how long connections have been in use.
+    /// The source shows how long connections have been in use.
     ages_known: bool,
 }
 
 impl Reporter {
-    /// `interval` is how often a pool that stays nearly full is mentioned again.
-    pub(super) fn new(interval: Duration) -> Self {
+    /// A pool whose usage stays at or above `critical_percent` is logged again after each `interval`.
+    pub(super) fn new(interval: Duration, critical_percent: f64) -> Self {
         Self {
             interval,
+            critical_percent,
             reminded: None,
             usage_alert: None,
             at_level: Default::default(),
@@ -38,22 +40,23 @@ impl Reporter {
         }
     }
 
-    pub(super) fn report(&mut self, decision: &Decision, reading: &Reading, critical_percent: f64) {
+    pub(super) fn report(&mut self, decision: &Decision, reading: &Reading) {
         for event in &decision.events {
             if !self.eases(event, decision.usage_percent) {
                 log(event, decision, &reading.figures);
             }
         }
-        self.remind(decision, reading, critical_percent);
+        log_resize(decision, reading);
+        self.remind(decision, reading);
         self.measure(decision, reading);
     }
 
-    /// The share of their time that connections were in use and not waited for.
+    /// Sets the pool's efficiency: use time / (use time + wait time).
     pub(super) fn efficiency(ratio: f64) {
         gauge!(names::POOL_EFFICIENCY, "pool" => names::DEFAULT_POOL).set(ratio);
     }
 
-    /// An alert that falls to a lower severity is good news, and no warning.
+    /// Whether the event is an alert that falls to a lower severity; that is logged as good news.
     fn eases(&mut self, event: &Event, usage: f64) -> bool {
         let severity = match event {
             Event::AlertRaised(alert) if alert.kind == AlertKind::PoolUsage => Some(alert.severity),
@@ -68,14 +71,14 @@ impl Reporter {
         eases
     }
 
-    fn remind(&mut self, decision: &Decision, reading: &Reading, critical_percent: f64) {
+    fn remind(&mut self, decision: &Decision, reading: &Reading) {
         let usage = decision.usage_percent;
-        if usage < critical_percent {
+        if usage < self.critical_percent {
             self.reminded = None;
             return;
         }
         match self.reminded {
-            // The alert has just said it.
+            // The alert has just been logged.
             None => self.reminded = Some(Instant::now()),
             Some(last) if last.elapsed() >= self.interval => {
                 self.reminded = Some(Instant::now());
@@ -105,7 +108,7 @@ impl Reporter {
         }
         let ratio = |part: u32, whole: u32| f64::from(part) / f64::from(whole.max(1));
         gauge!(names::USAGE_RATIO, "of" => "pool").set(ratio(figures.checked_out, figures.capacity));
-        if reading.demand == Demand::Gated {
+        if reading.visibility == Visibility::Gated {
             let Reading { occupancy, totals, .. } = reading;
             gauge!(names::USAGE_RATIO, "of" => "gate").set(ratio(occupancy.in_flight, occupancy.permits));
             let ends = [totals.admitted, totals.rejected, totals.over_quota];
@@ -115,7 +118,7 @@ impl Reporter {
         }
         gauge!(names::CLIENTS).set(f64::from(sample.live_clients));
         gauge!(names::FAIR_RATE).set(decision.config.fair_rate_per_second.unwrap_or(0.0));
-        gauge!(names::CIRCUIT_STATE).set(match decision.breaker {
+        gauge!(names::CIRCUIT_STATE).set(match decision.gate.circuit {
             CircuitState::Closed => 0.0,
             CircuitState::HalfOpen => 1.0,
             CircuitState::Open => 2.0,
@@ -133,6 +136,13 @@ impl Reporter {
                 counter!(names::THROTTLE_LEVEL_SECONDS, "level" => level.as_str()).absolute(at_level.as_secs());
             }
         }
+    }
+}
+
+fn log_resize(decision: &Decision, reading: &Reading) {
+    let before = reading.occupancy.permits;
+    if let Some(permits) = decision.gate.permits.filter(|permits| *permits != before) {
+        tracing::info!(from = before, to = permits, "Gate resized");
     }
 }
 
@@ -180,7 +190,7 @@ fn log(event: &Event, decision: &Decision, figures: &Figures) {
     }
 }
 
-/// A label as it stands on the wire.
+/// A label's word on the wire.
 fn word(label: &impl Serialize) -> String {
     match serde_json::to_value(label) {
         Ok(serde_json::Value::String(word)) => word,

@@ -1,26 +1,44 @@
-//! Builds the controller's samples: differences between readings.
+//! Collects what the controller and the reports need: one reading of everything, ten times a second.
 
-use std::time::{Duration, Instant};
+use std::{
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use poolgate_control::{Contact, GateSample, PoolSample, Probes, Sample, WaitSample, WorkSample, gate::Occupancy};
+use poolgate_control::{GateSample, PoolSample, Probes, Reachability, Sample, WorkSample, gate::Occupancy};
+use poolgate_types::{Clients, ThrottlingConfig};
 
-use super::contact::Reach;
-
+use super::database_watch::{DatabaseState, DatabaseWatch};
 use crate::{
+    clients::Registry,
     gate::{Core, Totals},
     latency::{Interval, Rolling},
-    observer::PoolObserver,
-    watched::{Demand, Figures, Traffic, WatchedPool},
+    observer::{PoolObserver, Times},
+    proxies::Proxies,
+    watched::{Figures, Traffic, Visibility, WatchedPool},
 };
 
 /// The window of the acquire wait's percentile.
 const WAIT_WINDOW: Duration = Duration::from_secs(2);
-/// Requests are in flight and none has ended for this long: perhaps the database is stuck.
+/// The database may be stuck when requests are in flight and none has ended for this long.
 const STALL: Duration = Duration::from_secs(1);
 
-/// Remembers the previous reading.
+/// Where the readings come from.
+#[derive(Debug)]
+pub(super) struct Sources {
+    pub(super) pool: Arc<dyn WatchedPool>,
+    pub(super) gate: Arc<Core>,
+    pub(super) observer: PoolObserver,
+    pub(super) database: Arc<DatabaseWatch>,
+    pub(super) clients: Registry,
+    pub(super) proxies: Arc<Proxies>,
+}
+
+/// Reads the sources, and remembers the previous reading to form differences.
 #[derive(Debug)]
 pub(super) struct Sampler {
+    sources: Sources,
     previous: Totals,
     shown: Traffic,
     waits: Rolling,
@@ -36,7 +54,11 @@ pub(super) struct Reading {
     pub(super) occupancy: Occupancy,
     /// Requests since the start: at the gate, or as far as the source shows them.
     pub(super) totals: Totals,
-    pub(super) demand: Demand,
+    pub(super) visibility: Visibility,
+    pub(super) database: DatabaseState,
+    pub(super) clients: Clients,
+    /// Times of the pool since the start.
+    pub(super) times: Times,
     /// Acquire waits since the previous reading.
     pub(super) acquire_waits: Interval,
     /// The pool is Poolgate's own, of which everything is known.
@@ -46,9 +68,10 @@ pub(super) struct Reading {
 }
 
 impl Sampler {
-    pub(super) fn new(tick: Duration) -> Self {
+    pub(super) fn new(sources: Sources, tick: Duration) -> Self {
         let slots = WAIT_WINDOW.as_millis().div_ceil(tick.as_millis().max(1));
         Self {
+            sources,
             previous: Totals::default(),
             shown: Traffic::default(),
             waits: Rolling::new(usize::try_from(slots).unwrap_or(usize::MAX)),
@@ -57,24 +80,23 @@ impl Sampler {
         }
     }
 
-    pub(super) fn read(
-        &mut self,
-        gate: &Core,
-        observer: &PoolObserver,
-        pool: &dyn WatchedPool,
-        reach: &Reach,
-        live_clients: u32,
-        streaming_clients: u32,
-    ) -> Reading {
-        let mut totals = gate.limiter().tally().totals();
+    /// Takes a reading. `in_force` is the config that the clients were told; `permits` are the gate's by the settings
+    /// and by the growth of the pool.
+    pub(super) fn read(&mut self, in_force: &ThrottlingConfig, permits: u32) -> Reading {
+        let Sources { pool, gate, observer, database, clients, proxies } = &self.sources;
+        let database = database.state(&**pool, observer);
+        let ttl = Duration::from_secs(u64::from(in_force.ttl_seconds));
+        let (live, streaming) = (clients.count(in_force.version, ttl), clients.streaming());
+        let mut totals = gate.totals();
         let occupancy = gate.occupancy();
         let since = totals.since(&self.previous);
         self.previous = totals;
-        let acquired = observer.take_acquire_waits();
-        self.waits.push(acquired.interval.clone());
-        let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        let acquire_waits = observer.take_acquire_waits();
+        self.waits.push(acquire_waits.clone());
+        let times = observer.times();
         let figures = pool.figures();
         gate.set_connections(figures.checked_out);
+        let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let mut sample = Sample {
             pool: PoolSample {
                 checked_out: figures.checked_out,
@@ -84,73 +106,78 @@ impl Sampler {
                 closing: figures.closing,
             },
             gate: GateSample {
-                permits: gate.limiter().permits(),
+                permits,
                 in_flight: occupancy.in_flight,
-                // What is in excess of the allowance of a caller who hears no rate is no demand that anybody could be told to
-                // lower: let in where others leave room, it would keep the rate of those low.
+                // Excess of callers that hear no rate is no demand that could be lowered. Such requests are admitted
+                // when others leave room, so counting them would keep the rate of the others low.
                 queued: occupancy.queued.saturating_sub(occupancy.excess),
-                oldest_wait: occupancy.oldest_wait,
                 arrivals: since.arrivals.saturating_sub(since.no_demand),
-                admitted: since.admitted,
                 rejected: since.rejected.saturating_sub(since.no_demand_rejected),
                 over_quota: since.over_quota,
                 patient: false,
             },
             completed: since.completed,
-            hold_total: since.hold,
-            acquire_waits: WaitSample { p99: self.waits.quantile(0.99), min: acquired.shortest },
-            contact: reach.contact,
-            failed: reach.failed,
-            connects: reach.connects,
-            cause: reach.cause.clone(),
+            acquire_wait_p99: self.waits.quantile(0.99),
+            reachability: database.reachability,
+            failed: database.failed,
+            connects: database.connects,
+            cause: database.cause.clone(),
             work: WorkSample {
-                read_only_mode: reach.read_only,
-                waiting_for_locks: reach.waiting_for_locks,
+                read_only_mode: database.read_only,
+                waiting_for_locks: database.waiting_for_locks,
                 ..observer.take_work()
             },
             probes: Probes { succeeded: count(since.probes_succeeded), failed: count(since.probes_failed) },
-            live_clients,
-            streaming_clients,
-            proxy_untrusted: gate.untrusted_proxy().is_some(),
+            live_clients: live.live,
+            streaming_clients: streaming,
+            proxy_untrusted: proxies.untrusted().is_some(),
         };
-        let demand = pool.demand();
-        if let Demand::Shown(traffic) = demand {
+        let (visibility, own_pool) = (pool.visibility(), pool.upkeep().is_some());
+        if let Visibility::Shown(traffic) = visibility {
             self.show(&mut sample, traffic);
             let Traffic { arrivals, completed, .. } = self.shown;
             totals = Totals { arrivals, completed, ..Totals::default() };
         }
-        let doubt = reach.contact != Contact::Answering
-            || reach.connects.is_lost()
-            || self.is_stuck(&since, &occupancy, observer);
-        let own_pool = pool.upkeep().is_some();
-        Reading { sample, figures, occupancy, totals, demand, acquire_waits: acquired.interval, own_pool, doubt }
+        let doubt = database.reachability != Reachability::Answering
+            || database.connects.is_lost()
+            || self.is_stuck(&since, &occupancy, &times);
+        Reading {
+            sample,
+            figures,
+            occupancy,
+            totals,
+            visibility,
+            database,
+            clients: live,
+            times,
+            acquire_waits,
+            own_pool,
+            doubt,
+        }
     }
 
-    /// Nobody passes the gate of this server: the pooler is the gate, one that turns nobody away.
+    /// Replaces the gate's figures by those of the source: requests bypass this server's gate, and the pooler is the
+    /// gate, one that rejects nobody.
     fn show(&mut self, sample: &mut Sample, traffic: Option<Traffic>) {
-        // What went on at the last reading does not go on for ever.
+        // Without a reading nothing is known to be in use or to wait.
         let Traffic { arrivals, completed, .. } = self.shown;
         let traffic = traffic.unwrap_or(Traffic { arrivals, completed, ..Traffic::default() });
-        let before = std::mem::replace(&mut self.shown, traffic);
-        let arrivals = traffic.arrivals.saturating_sub(before.arrivals);
+        let before = mem::replace(&mut self.shown, traffic);
         sample.completed = traffic.completed.saturating_sub(before.completed);
         sample.gate = GateSample {
             permits: sample.pool.capacity,
             in_flight: traffic.in_use,
             queued: traffic.waiting,
-            oldest_wait: traffic.oldest_wait,
-            arrivals,
-            admitted: arrivals,
+            arrivals: traffic.arrivals.saturating_sub(before.arrivals),
             patient: true,
             ..GateSample::default()
         };
-        // The one that waits longest stands for the slowest.
-        sample.acquire_waits = WaitSample { p99: traffic.oldest_wait, min: Duration::ZERO };
+        // The longest wait stands for the slowest requests.
+        sample.acquire_wait_p99 = traffic.oldest_wait;
     }
 
-    fn is_stuck(&mut self, since: &Totals, occupancy: &Occupancy, observer: &PoolObserver) -> bool {
-        let timeouts = observer.times().timeouts;
-        let timed_out = std::mem::replace(&mut self.timeouts, timeouts) < timeouts;
+    fn is_stuck(&mut self, since: &Totals, occupancy: &Occupancy, times: &Times) -> bool {
+        let timed_out = mem::replace(&mut self.timeouts, times.timeouts) < times.timeouts;
         if since.completed > 0 || occupancy.in_flight == 0 {
             self.moved = Instant::now();
         }

@@ -1,24 +1,38 @@
-//! The forecast, which is shown wherever arrivals are known, and the pool's size, which follows it where that is opted in.
+//! The forecast, which is shown if arrivals are known, and the pool's size, which follows it if that is opted in.
 
-use std::time::{Duration, Instant};
+use std::{
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use poolgate_control::sizing::{self, Sizer, Target};
+use poolgate_control::sizing::{self, Load, Sizer, Target};
 use poolgate_types::{Backend, Forecast};
 
-use super::sampler::Reading;
-use crate::{settings::Settings, shared::Shared, telemetry::names};
+use super::{sampler::Reading, server_limits::ServerLimits};
+use crate::{
+    settings::SizingSettings,
+    telemetry::names,
+    watched::{Figures, WatchedPool},
+};
 
-/// Time between two looks ahead.
+/// Time between two forecasts.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Looks ahead once a second.
+/// Forecasts once a second.
 #[derive(Debug)]
 pub(super) struct Sizing {
-    /// The pool's size at the start, for which the gate's is set.
+    settings: SizingSettings,
+    /// The pool's size at the start; the gate's permits are set for this size.
     floor: u32,
+    /// The gate's permits by the settings.
+    configured_permits: u32,
+    /// The gate's permits by the settings and by the growth of the pool.
+    permits: u32,
+    server_limits: Arc<ServerLimits>,
     sizer: Sizer,
     previous: Passed,
-    looked: Instant,
+    forecast_at: Instant,
     kept_open: u32,
     forecast: Option<Forecast>,
 }
@@ -32,75 +46,104 @@ struct Passed {
 }
 
 impl Sizing {
-    pub(super) fn new(settings: &Settings, floor: u32) -> Self {
-        let ceiling = if settings.sizing.predictive { settings.sizing.ceiling } else { floor };
-        let sizer = Sizer::new(sizing::SizingSettings { floor, ceiling, horizon: settings.sizing.horizon });
-        Self { floor, sizer, previous: Default::default(), looked: Instant::now(), kept_open: 0, forecast: None }
+    /// `floor` is the pool's size; `permits` are the gate's by the settings.
+    pub(super) fn new(settings: SizingSettings, floor: u32, permits: u32, server_limits: Arc<ServerLimits>) -> Self {
+        let ceiling = if settings.predictive { settings.ceiling } else { floor };
+        let sizer = Sizer::new(sizing::SizingSettings { floor, ceiling, horizon: settings.horizon });
+        Self {
+            settings,
+            floor,
+            configured_permits: permits,
+            permits,
+            server_limits,
+            sizer,
+            previous: Passed::default(),
+            forecast_at: Instant::now(),
+            kept_open: 0,
+            forecast: None,
+        }
     }
 
-    /// Called with every tick.
-    pub(super) fn update(&mut self, shared: &Shared, reading: &Reading) -> Option<Forecast> {
-        let elapsed = self.looked.elapsed();
+    /// Requests that may be in flight by the settings and by the growth of the pool.
+    pub(super) fn permits(&self) -> u32 {
+        self.permits
+    }
+
+    /// Called with every tick; `now` is the time since the start.
+    pub(super) fn update(
+        &mut self,
+        pool: &dyn WatchedPool,
+        backend: Backend,
+        reading: &Reading,
+        now: Duration,
+    ) -> Option<Forecast> {
+        let elapsed = self.forecast_at.elapsed();
         if elapsed >= INTERVAL {
-            self.looked += elapsed;
-            self.look_ahead(shared, reading, elapsed);
+            self.forecast_at += elapsed;
+            if reading.visibility.is_known() {
+                self.look_ahead(pool, backend, reading, elapsed, now);
+            } else {
+                self.forget();
+            }
         }
         self.forecast
     }
 
-    fn look_ahead(&mut self, shared: &Shared, reading: &Reading, elapsed: Duration) {
-        let Reading { figures, totals, demand, .. } = reading;
-        if !demand.is_known() {
-            return self.forget();
-        }
+    fn look_ahead(
+        &mut self,
+        pool: &dyn WatchedPool,
+        backend: Backend,
+        reading: &Reading,
+        elapsed: Duration,
+        now: Duration,
+    ) {
+        let Reading { figures, totals, times, .. } = reading;
         let passed = Passed {
-            // Whoever comes while the database is away comes again and again, and no connection would help.
+            // A request that is rejected by the breaker comes again and again, and no connection would help it.
             arrivals: totals.arrivals.saturating_sub(totals.shut_out),
             completed: totals.completed,
-            in_use: shared.observer.times().in_use,
+            in_use: times.in_use,
         };
-        let before = std::mem::replace(&mut self.previous, passed);
-        let demand = sizing::Demand {
+        let before = mem::replace(&mut self.previous, passed);
+        let load = Load {
             arrivals: passed.arrivals.saturating_sub(before.arrivals),
             completed: passed.completed.saturating_sub(before.completed),
             in_use: passed.in_use.saturating_sub(before.in_use),
             busy: figures.checked_out + figures.waiting.unwrap_or(0),
         };
-        self.sizer.update(&demand, elapsed);
-        let target = self.sizer.target(size_limit(shared, figures.max_overflow), shared.uptime());
-        let horizon_seconds = shared.settings.sizing.horizon.as_secs_f64();
+        self.sizer.update(&load, elapsed);
+        let target = self.sizer.target(self.size_limit(backend, figures), now);
+        let horizon_seconds = self.settings.horizon.as_secs_f64();
         self.forecast = target.forecast.map(|arrivals_per_second| {
             metrics::gauge!(names::FORECAST).set(arrivals_per_second);
             Forecast { horizon_seconds, arrivals_per_second }
         });
-        if shared.settings.sizing.predictive {
-            self.apply(shared, &target);
+        if self.settings.predictive {
+            self.apply(pool, &target);
         }
     }
 
-    /// Arrivals do not show any more. A metric that was published cannot be taken back; Prometheus has a value for that.
+    /// Arrivals are unknown now. A published metric cannot be taken back; Prometheus has a value for that.
     fn forget(&mut self) {
         if self.forecast.take().is_some() {
             metrics::gauge!(names::FORECAST).set(f64::NAN);
         }
     }
 
-    fn apply(&mut self, shared: &Shared, target: &Target) {
-        let Some(upkeep) = shared.pool().upkeep() else { return };
+    fn apply(&mut self, pool: &dyn WatchedPool, target: &Target) {
+        let Some(upkeep) = pool.upkeep() else { return };
         let before = upkeep.counts();
         let resized = target.size != before.pool_size && upkeep.resize(target.size, before.max_overflow);
         let size = if resized { target.size } else { before.pool_size };
-        // In step with the pool: a gate that stays as it was would keep the new connections idle. By the pool's size and
-        // not by its change, for the app may change it too.
-        let configured = shared.settings.gate.max_concurrent_requests;
-        let permits = configured.saturating_add(size).saturating_sub(self.floor).max(1);
-        shared.gate.limiter().set_permits(permits);
+        // The gate grows with the pool, or the new connections would stay idle. It follows the pool's size, not its
+        // change, because the app may change the size, too.
+        self.permits = self.configured_permits.saturating_add(size).saturating_sub(self.floor).max(1);
         if resized {
             let forecast = target.forecast.unwrap_or(0.0);
             tracing::info!(
                 from = before.pool_size,
                 to = size,
-                gate = permits,
+                gate = self.permits,
                 "Connection pool resized for {forecast:.0} requests/s"
             );
         }
@@ -109,16 +152,15 @@ impl Sizing {
             upkeep.keep_open(target.keep_open);
         }
     }
-}
 
-/// The largest size that the database server has room for, overflow apart; none at all before it was asked.
-fn size_limit(shared: &Shared, max_overflow: u32) -> Option<u32> {
-    match shared.contact.backend() {
-        Backend::Sqlite => None,
-        Backend::Postgres => {
-            let limit =
-                shared.server_room.limit(shared.pool().figures().moves, shared.settings.sizing.replicas).unwrap_or(0);
-            Some(limit.saturating_sub(max_overflow))
+    /// The largest size that the database server allows, without overflow; zero before it was asked.
+    fn size_limit(&self, backend: Backend, figures: &Figures) -> Option<u32> {
+        match backend {
+            Backend::Sqlite => None,
+            Backend::Postgres => {
+                let limit = self.server_limits.limit(figures.moves, self.settings.replicas).unwrap_or(0);
+                Some(limit.saturating_sub(figures.max_overflow))
+            }
         }
     }
 }

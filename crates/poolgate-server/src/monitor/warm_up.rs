@@ -7,8 +7,8 @@ use crate::{
     watched::Figures,
 };
 
-/// For so long after the database's first sign of life. A server that is full or slow must not keep this process away from
-/// the requests that it could serve with fewer connections.
+/// Longest wait after the database's first sign of life. A full or slow server must not keep this process from requests
+/// that it could serve with fewer connections.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl WarmUp {
         Self { work: Some(readiness.wait_for("opening connections")), answered_at: None }
     }
 
-    /// Called with every tick: is the pool warm, and does the database answer?
+    /// Called with every tick, with whether the database answers.
     pub(super) fn update(&mut self, figures: &Figures, answers: bool, now: Instant) {
         if self.work.is_none() || !answers {
             return;

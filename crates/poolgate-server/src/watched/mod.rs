@@ -12,8 +12,8 @@ mod figures;
 mod own;
 mod pgbouncer;
 mod postgres;
+mod reader;
 mod sqlx_pool;
-mod standing;
 
 use std::{error::Error, fmt, time::Duration};
 
@@ -23,7 +23,7 @@ use poolgate_pool::{Contact, Counts, Drained, LeaseInfo};
 use poolgate_types::Backend;
 
 use self::apart::Apart;
-pub(crate) use self::standing::is_answer;
+pub(crate) use self::reader::is_answer;
 pub use self::{
     apart::{ApartConnection, SupportedDatabase},
     figures::Figures,
@@ -59,9 +59,9 @@ pub trait WatchedPool: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// How requests reach the pool, and so from what a fair rate can be worked out.
-    fn demand(&self) -> Demand {
-        Demand::Gated
+    /// Which requests for the pool can be seen, and so what the fair rate can be based on.
+    fn visibility(&self) -> Visibility {
+        Visibility::Gated
     }
 
     /// What it should show and does not, if anything.
@@ -100,19 +100,19 @@ pub trait Upkeep: Send + Sync {
     fn keep_open(&self, count: u32);
 }
 
-/// How requests reach a pool.
+/// Which requests for a pool can be seen.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Demand {
-    /// Through this server's gate, which counts them.
+pub enum Visibility {
+    /// All of them: they pass this server's gate, which counts them.
     Gated,
-    /// Past it, but the source shows them; `None` while it has not been read, or cannot be.
+    /// They bypass the gate, but the source shows them; `None` while it has not been read or cannot be.
     Shown(Option<Traffic>),
-    /// Past it, and nobody can tell how many are waiting: only the fixed policy can act.
+    /// They bypass the gate, and it is unknown how many wait, so only the fixed policy can act.
     Hidden,
 }
 
-impl Demand {
-    /// Whether it is known at present how many requests come.
+impl Visibility {
+    /// Whether the number of arriving requests is known now.
     pub(crate) fn is_known(&self) -> bool {
         matches!(self, Self::Gated | Self::Shown(Some(_)))
     }

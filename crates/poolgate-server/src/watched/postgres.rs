@@ -8,8 +8,8 @@ use poolgate_types::Backend;
 use sqlx::{PgConnection, Postgres, postgres::PgConnectOptions};
 
 use super::{
-    Apart, ApartConnection, BlindSpot, BoxError, Demand, Figures, WatchedPool,
-    standing::{Standing, Trouble, number},
+    Apart, ApartConnection, BlindSpot, BoxError, Figures, Visibility, WatchedPool,
+    reader::{SourceReader, Trouble, number},
 };
 
 /// Between two looks: each costs the server some work per session.
@@ -47,16 +47,16 @@ const SESSIONS: &str = "
 /// the apps' pools have together, or the share is one of all the connections that the server would take.
 #[derive(Debug)]
 pub struct PostgresServer {
-    standing: Standing,
+    reader: SourceReader,
     application: Option<String>,
     capacity: Option<u32>,
 }
 
 impl PostgresServer {
-    /// Watches the database at this address on one standing connection. The role needs `pg_monitor` to see the sessions
+    /// Watches the database at this address on one connection that is kept open. The role needs `pg_monitor` to see the sessions
     /// of others. Nothing happens before it is read.
     pub fn new(options: PgConnectOptions) -> Self {
-        Self { standing: Standing::new(options, INTERVAL, advice), application: None, capacity: None }
+        Self { reader: SourceReader::new(options, INTERVAL, advice), application: None, capacity: None }
     }
 
     /// Watches only sessions whose `application_name` begins so. By default all of the database.
@@ -80,15 +80,15 @@ impl PostgresServer {
         let row = query.fetch_one(&mut connection).await?;
         let count = |column| number(&row, &[column]).and_then(|count| u32::try_from(count).ok());
         let hidden = count("hidden").unwrap_or_default();
-        self.standing.misses((hidden > 0).then(|| {
+        self.reader.misses((hidden > 0).then(|| {
             format!(
                 "the state of other roles' sessions is hidden, so those at work are not counted: GRANT pg_monitor TO \
                  \"{}\" (or track_activities is off)",
-                self.standing.user()
+                self.reader.user()
             )
         }));
         let capacity = self.capacity.or(count("slots")).unwrap_or_default();
-        self.standing.shows(Figures {
+        self.reader.shows(Figures {
             pool_size: capacity,
             capacity,
             checked_out: count("busy").unwrap_or_default(),
@@ -106,31 +106,31 @@ impl WatchedPool for PostgresServer {
     }
 
     fn figures(&self) -> Figures {
-        self.standing.figures()
+        self.reader.figures()
     }
 
     fn contact(&self) -> Contact {
-        self.standing.contact()
+        self.reader.contact()
     }
 
     fn connect_apart(&self, timeout: Duration) -> BoxFuture<'_, Result<Box<dyn ApartConnection>, BoxError>> {
-        Box::pin(async move { Ok(Apart::<Postgres>::boxed(self.standing.connect_apart(timeout).await?)) })
+        Box::pin(async move { Ok(Apart::<Postgres>::boxed(self.reader.connect_apart(timeout).await?)) })
     }
 
     fn drain(&self, deadline: Duration) -> BoxFuture<'_, Drained> {
-        Box::pin(self.standing.drain(deadline))
+        Box::pin(self.reader.drain(deadline))
     }
 
     fn refresh(&self) -> Option<BoxFuture<'_, ()>> {
-        Some(Box::pin(self.standing.read(|connection| self.look(connection))))
+        Some(Box::pin(self.reader.read(|connection| self.look(connection))))
     }
 
-    fn demand(&self) -> Demand {
-        Demand::Hidden
+    fn visibility(&self) -> Visibility {
+        Visibility::Hidden
     }
 
     fn blind_spot(&self) -> Option<BlindSpot> {
-        self.standing.blind_spot()
+        self.reader.blind_spot()
     }
 }
 

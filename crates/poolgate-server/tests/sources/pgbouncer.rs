@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::harness::{ask, connect, eventually, options, pooler, postgres, run, trouble, watch};
-use poolgate_server::{Demand, PgBouncer, WatchedPool};
+use poolgate_server::{PgBouncer, Visibility, WatchedPool};
 use poolgate_test_postgres::Postgres;
 use poolgate_types::{AlertKind, CircuitState, Health, Level, Reason, routes};
 use sqlx::{Executor, raw_sql};
@@ -85,8 +85,8 @@ async fn transactions_are_counted_as_served_and_as_arrived() {
     let source = PgBouncer::new(options(&pooler.url("stats", "counted"))).transactions_per_request(2.0);
     let traffic = async || {
         source.refresh().expect("elsewhere").await;
-        match source.demand() {
-            Demand::Shown(Some(traffic)) => traffic,
+        match source.visibility() {
+            Visibility::Shown(Some(traffic)) => traffic,
             other => panic!("{other:?}"),
         }
     };

@@ -157,8 +157,8 @@ impl Issuer {
 }
 
 impl Publisher for Issuer {
-    fn tick(&mut self, sample: &Sample, now: Duration, tell: &mut Tell) -> Orders {
-        self.advance(sample.gate.oldest_wait, now, tell);
+    fn tick(&mut self, _sample: &Sample, occupancy: &Occupancy, now: Duration, tell: &mut Tell) -> Orders {
+        self.advance(occupancy.oldest_wait, now, tell);
         Orders::default()
     }
 

@@ -19,7 +19,9 @@ use super::{
 use crate::{
     random::{Random, Stream},
     scenario::Scenario,
-    scheme::{Client, Limiter, Message, Needs, Orders, Outcome, Publisher, Scheme, Tell, Transport, Verdict},
+    scheme::{
+        Client, Limiter, Message, Needs, Occupancy, Orders, Outcome, Publisher, Scheme, Tell, Transport, Verdict,
+    },
 };
 
 /// A lease outlives so many refreshes, as in the project's example configurations.
@@ -184,7 +186,7 @@ struct Server {
 }
 
 impl Publisher for Server {
-    fn tick(&mut self, _sample: &Sample, now: Duration, _tell: &mut Tell) -> Orders {
+    fn tick(&mut self, _sample: &Sample, _occupancy: &Occupancy, now: Duration, _tell: &mut Tell) -> Orders {
         let began_at = *self.began_at.get_or_insert(now);
         self.learns &= now < began_at + self.leases.length;
         Orders::default()

@@ -106,14 +106,8 @@ impl Limiter for CoDel {
     }
 
     fn obey(&mut self, orders: &Orders) {
-        if let Some(hold) = orders.hold {
-            self.gate.set_hold(hold);
-        }
-        self.gate.set_limited(orders.limited);
-        self.gate.set_filling(orders.filling);
-        if let Some(permits) = orders.permits {
-            self.gate.resize(permits);
-        }
+        // The world asks for what may be granted after every order.
+        let _ = self.gate.obey(orders);
     }
 
     fn grant(&mut self, now: Duration) -> Option<u32> {
@@ -126,29 +120,26 @@ impl Limiter for CoDel {
 pub(super) struct Document {
     controller: Controller,
     config: Rc<ThrottlingConfig>,
+    orders: Orders,
 }
 
 impl Document {
     pub(super) fn new(settings: Settings, epoch: u64) -> Self {
         let mut controller = Controller::new(settings, epoch, epoch);
-        let config = Rc::new(controller.tick(&Sample::default(), Duration::ZERO).config);
-        Self { controller, config }
+        let first = controller.tick(&Sample::default(), Duration::ZERO);
+        Self { controller, config: Rc::new(first.config), orders: first.gate }
     }
 }
 
 impl Publisher for Document {
-    fn tick(&mut self, sample: &Sample, now: Duration, tell: &mut Tell) -> Orders {
+    fn tick(&mut self, sample: &Sample, _occupancy: &Occupancy, now: Duration, tell: &mut Tell) -> Orders {
         let decision = self.controller.tick(sample, now);
         if decision.config_changed {
             self.config = Rc::new(decision.config.clone());
             tell.all.push(Message::Config(Rc::clone(&self.config)));
         }
-        Orders {
-            hold: decision.mean_hold,
-            permits: Some(decision.permits),
-            limited: decision.config.enforced,
-            filling: decision.filling,
-        }
+        self.orders = decision.gate;
+        self.orders
     }
 
     fn current(&mut self, _client: u32) -> Option<Message> {
@@ -156,7 +147,7 @@ impl Publisher for Document {
     }
 
     fn fair_rate(&self) -> Option<f64> {
-        self.config.fair_rate_per_second.filter(|_| self.config.enforced)
+        self.orders.fair_rate_per_second
     }
 
     fn level(&self) -> Level {

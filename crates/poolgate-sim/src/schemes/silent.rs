@@ -8,7 +8,7 @@ use super::{fifo::Fifo, poolgate::CoDel};
 use crate::{
     browser::Unthrottled,
     scenario::Scenario,
-    scheme::{Client, Limiter, Message, Orders, Publisher, Scheme, Tell},
+    scheme::{Client, Limiter, Message, Occupancy, Orders, Publisher, Scheme, Tell},
 };
 
 /// A pool with its usual timeout of 30 seconds, and nothing else.
@@ -91,7 +91,7 @@ impl Scheme for CodelGate {
 }
 
 impl Publisher for Silence {
-    fn tick(&mut self, _sample: &Sample, _now: Duration, _tell: &mut Tell) -> Orders {
+    fn tick(&mut self, _sample: &Sample, _occupancy: &Occupancy, _now: Duration, _tell: &mut Tell) -> Orders {
         Orders::default()
     }
 

@@ -7,7 +7,7 @@ mod users;
 
 use std::time::Duration;
 
-use poolgate_control::{Contact, Sample};
+use poolgate_control::{Reachability, Sample};
 
 use crate::{
     browser::Browser,
@@ -62,7 +62,7 @@ pub(crate) struct World<'a> {
     sample: Sample,
     waits: RecentWaits,
     tested_at: Duration,
-    contact: Contact,
+    reachability: Reachability,
     heartbeat_at: Duration,
     meter: Meter,
 }
@@ -146,7 +146,7 @@ impl<'a> World<'a> {
             sample: Sample::default(),
             waits: RecentWaits::default(),
             tested_at: Duration::ZERO,
-            contact: Contact::Answering,
+            reachability: Reachability::Answering,
             heartbeat_at: Duration::ZERO,
             meter: Meter::new(scenario.seconds, count, warm_up),
             scenario,

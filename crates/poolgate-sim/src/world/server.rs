@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use poolgate_control::{Contact, GateSample, PoolSample, Probes, Sample};
+use poolgate_control::{GateSample, PoolSample, Probes, Reachability, Sample};
 
 use super::{Event, HEARTBEAT, TICK, TTL, World};
 use crate::{
     random::seconds,
-    scheme::{Admission, Arrival, Message, Outcome, Reply, Tell, Transport},
+    scheme::{Admission, Arrival, Message, Occupancy, Outcome, Reply, Tell, Transport},
 };
 
 impl World<'_> {
@@ -58,7 +58,6 @@ impl World<'_> {
 
     fn start(&mut self, number: u32) {
         self.requests[number as usize].started_at = self.now;
-        self.sample.gate.admitted += 1;
         if self.pool.acquire(number) {
             self.begin(number);
         }
@@ -101,9 +100,8 @@ impl World<'_> {
             let request = self.requests[number as usize];
             let held = self.now - request.started_at;
             self.sample.completed += 1;
-            self.sample.hold_total += held;
             if !answered {
-                self.contact = Contact::Silent;
+                self.reachability = Reachability::Silent;
             }
             let outcome = if answered { Outcome::Served } else { Outcome::NoContact };
             self.reply(number, outcome);
@@ -162,9 +160,10 @@ impl World<'_> {
             return;
         }
         self.test_database();
-        let sample = self.take_sample();
+        let occupancy = self.limiter.occupancy(self.now);
+        let sample = self.take_sample(occupancy);
         let mut tell = Tell::default();
-        let orders = self.publisher.tick(&sample, self.now, &mut tell);
+        let orders = self.publisher.tick(&sample, &occupancy, self.now, &mut tell);
         self.limiter.obey(&orders);
         while let Some(next) = self.limiter.grant(self.now) {
             self.start(next);
@@ -175,9 +174,8 @@ impl World<'_> {
         self.broadcast(tell);
     }
 
-    fn take_sample(&mut self) -> Sample {
+    fn take_sample(&mut self, occupancy: Occupancy) -> Sample {
         let counted = std::mem::take(&mut self.sample);
-        let occupancy = self.limiter.occupancy(self.now);
         Sample {
             pool: PoolSample {
                 checked_out: self.pool.in_use(),
@@ -190,11 +188,10 @@ impl World<'_> {
                 permits: self.scenario.database.connections,
                 in_flight: occupancy.in_flight,
                 queued: occupancy.queued,
-                oldest_wait: occupancy.oldest_wait,
                 ..counted.gate
             },
-            acquire_waits: self.waits.sample(self.now),
-            contact: self.contact,
+            acquire_wait_p99: self.waits.p99(self.now),
+            reachability: self.reachability,
             probes: Probes::default(),
             live_clients: self.browsers.iter().filter(|browser| browser.is_live(TTL, self.now)).count() as u32,
             streaming_clients: self.browsers.iter().filter(|browser| browser.listens).count() as u32,
@@ -204,10 +201,10 @@ impl World<'_> {
 
     /// As the server does: a connection of its own, about once a second while the database is silent.
     fn test_database(&mut self) {
-        if self.contact == Contact::Silent && self.now - self.tested_at >= Duration::from_millis(500) {
+        if self.reachability == Reachability::Silent && self.now - self.tested_at >= Duration::from_millis(500) {
             self.tested_at = self.now;
             if self.database.answers() {
-                self.contact = Contact::Answering;
+                self.reachability = Reachability::Answering;
             }
         }
     }

@@ -51,7 +51,7 @@ impl Queue {
     /// with age would end in plain order of arrival just when priority matters most.
     pub(crate) fn pop_next(&mut self, discipline: Discipline) -> Option<RequestId> {
         let impatient = |(priority, class): &(Priority, &Class)| {
-            !class.is_empty() && class.passed_over >= priority.patience().max(1)
+            !class.is_empty() && class.passed_over >= patience(*priority).max(1)
         };
         let next = self.by_priority().rfind(impatient);
         let (priority, class) = next.or_else(|| self.by_priority().find(|(_, class)| !class.is_empty()))?;
@@ -123,14 +123,14 @@ impl Queue {
     /// How many start before a request with `peers` older ones of its own priority: higher priorities as far as its own
     /// patience allows, and lower ones whose patience is exhausted meanwhile.
     fn ahead(&self, priority: Priority, peers: usize) -> Ahead {
-        let patience = priority.patience() as usize;
+        let own_patience = patience(priority) as usize;
         let higher: usize =
             self.by_priority().filter(|(other, _)| *other > priority).map(|(_, class)| class.len()).sum();
-        let least = peers + higher.min(peers * patience);
-        let own = peers + higher.min((peers + 1) * patience);
+        let least = peers + higher.min(peers * own_patience);
+        let own = peers + higher.min((peers + 1) * own_patience);
         let lower = self.by_priority().filter(|(other, _)| *other < priority);
         let impatient: usize =
-            lower.map(|(other, class)| class.len().min(own / other.patience().max(1) as usize + 1)).sum();
+            lower.map(|(other, class)| class.len().min(own / patience(other).max(1) as usize + 1)).sum();
         let count = |starts: usize| u32::try_from(starts).unwrap_or(u32::MAX);
         Ahead { least: count(least), most: count(own + impatient) }
     }
@@ -166,6 +166,17 @@ impl Discipline {
             Self::Arrival => false,
             Self::NewestUnderOverload(now) => class.is_overloaded(now),
         }
+    }
+}
+
+/// How many starts in a row may pass over the waiting requests of a priority before one of them goes next; 0: none. With all
+/// four waiting, about every 16th start is a low one.
+const fn patience(priority: Priority) -> u32 {
+    match priority {
+        Priority::Critical => 0,
+        Priority::High => 4,
+        Priority::Normal => 8,
+        Priority::Low => 16,
     }
 }
 

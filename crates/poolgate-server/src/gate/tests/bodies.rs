@@ -6,13 +6,14 @@ use axum::body::Bytes;
 use futures_util::stream;
 use http_body::Frame;
 use http_body_util::{Channel, StreamBody, channel::Sender};
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 
-type Sent = Sender<Bytes, axum::Error>;
+pub(super) type Sent = Sender<Bytes, axum::Error>;
 
 /// A body that comes as it is sent, and the request with it.
-fn upload(length: Option<u64>) -> (Sent, Request<Body>) {
+pub(super) fn upload(length: Option<u64>) -> (Sent, Request<Body>) {
     let (sender, body) = Channel::<Bytes, axum::Error>::new(8);
     let body = match length {
         Some(length) => Body::new(Announced { body, length }),
@@ -170,13 +171,14 @@ async fn a_body_that_does_not_come_in_time_is_answered_408() {
     }
 }
 
-/// One that goes on sending is served; one that sends nothing is not waited for, whether it began before the end or after.
+/// One that goes on sending is served; one that sends nothing is not waited for, whether it began before the end or
+/// after.
 #[tokio::test(start_paused = true)]
 async fn a_server_that_stops_does_not_wait_for_bodies_that_do_not_come() {
     for length in [None, Some(5), Some(100_000)] {
         let closing = CancellationToken::new();
-        let (registry, server) = (Registry::default(), ServerSettings::default());
-        let gate = Gate::with_core(Core::new(&settings(3, 0), &server, registry, closing.clone()));
+        let surroundings = Surroundings { closing: closing.clone(), ..Surroundings::default() };
+        let gate = Gate::with_core(Core::new(&settings(3, 0), surroundings));
         let (service, _) = reader(&gate);
         let (_silent, request) = upload(length);
         let before = tokio::spawn(service.clone().oneshot(request));
@@ -291,13 +293,13 @@ async fn an_answer_in_pieces_gives_its_permit_back_soon_although_nobody_reads_it
     core.set_connections(0);
     time::sleep(Duration::from_millis(100)).await;
     assert_eq!(gate.in_flight(), 0);
-    assert_eq!(core.limiter().tally().totals().completed, 2);
+    assert_eq!(core.totals().completed, 2);
     for (mut sender, answer) in senders.into_iter().rev().zip(answers) {
         sender.send_data(Bytes::from_static(b"late")).await.expect("it is read");
         drop(sender);
         assert_eq!(answer.into_body().collect().await.expect("a body").to_bytes(), "late");
     }
-    assert_eq!((gate.in_flight(), core.limiter().tally().totals().completed), (0, 2), "once");
+    assert_eq!((gate.in_flight(), core.totals().completed), (0, 2), "once");
 }
 
 #[tokio::test(start_paused = true)]

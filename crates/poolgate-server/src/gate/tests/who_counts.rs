@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use axum::extract::ConnectInfo;
 
 use super::*;
-use crate::address::AddressKey;
+use crate::{address::AddressKey, clients::Registry, proxies::Proxies};
 
 /// A header field's name, and its value for each number.
 type Header = (&'static str, fn(u32) -> String);
@@ -13,6 +13,7 @@ type Header = (&'static str, fn(u32) -> String);
 /// A gate in front of a service that answers at once, while a fair rate of one request in two seconds is in force.
 struct World {
     core: Arc<Core>,
+    proxies: Arc<Proxies>,
     clients: Registry,
     service: Held,
 }
@@ -20,15 +21,14 @@ struct World {
 impl World {
     fn new(trusted: &[&str]) -> Self {
         let clients = Registry::default();
-        let trusted_proxies = trusted.iter().map(|network| network.parse().expect("a network")).collect();
-        let server = ServerSettings { trusted_proxies, ..ServerSettings::default() };
-        let core = Core::new(&settings(5, 5), &server, clients.clone(), CancellationToken::new());
-        let mut config = ThrottlingConfig::normal(ConfigVersion { epoch: 1, version: 2 });
-        config.enforced = true;
-        config.fair_rate_per_second = Some(0.5);
-        core.publish(Orders::new(&config, CircuitState::Closed, 0.0));
+        let trusted = trusted.iter().map(|network| network.parse().expect("a network")).collect();
+        let proxies = Arc::new(Proxies::new(trusted));
+        let surroundings =
+            Surroundings { proxies: Arc::clone(&proxies), clients: clients.clone(), ..Surroundings::default() };
+        let core = Core::new(&settings(5, 5), surroundings);
+        limit(&core, 0.5);
         let service = held(&Gate::with_core(Arc::clone(&core)), &Arc::new(Semaphore::new(9999)));
-        Self { core, clients, service }
+        Self { core, proxies, clients, service }
     }
 
     /// So many clients poll from this address.
@@ -77,14 +77,14 @@ async fn those_who_poll_from_one_address_are_all_counted() {
 async fn a_proxy_that_is_not_trusted_is_noticed_and_its_users_are_not_told_off_for_each_other() {
     let world = World::new(&[]);
     world.polls("192.0.2.1", 3);
-    assert_eq!(world.core.untrusted_proxy(), None);
+    assert_eq!(world.proxies.untrusted(), None);
     let forwarded: Option<Header> = Some(("x-forwarded-for", |number| format!("203.0.113.{number}")));
     assert_eq!(world.turned_away("192.0.2.1", 200, forwarded).await, 0);
-    assert_eq!(world.core.untrusted_proxy(), Some([192, 0, 2, 1].into()));
+    assert_eq!(world.proxies.untrusted(), Some([192, 0, 2, 1].into()));
     let trusting = World::new(&["192.0.2.0/24"]);
     trusting.polls("192.0.2.1", 3);
     trusting.turned_away("192.0.2.1", 2, forwarded).await;
-    assert_eq!(trusting.core.untrusted_proxy(), None, "it is declared");
+    assert_eq!(trusting.proxies.untrusted(), None, "it is declared");
 }
 
 #[tokio::test]
@@ -126,10 +126,10 @@ async fn what_is_in_excess_is_no_demand_and_keeps_nobody_out() {
         tokio::task::yield_now().await;
     }
     assert_eq!(world.core.occupancy().excess, 5);
-    let before = world.core.limiter().tally().totals();
+    let before = world.core.totals();
     tasks.spawn(send(2));
     tasks.spawn(send(1));
-    while world.core.limiter().tally().totals().no_demand_rejected < before.no_demand_rejected + 2 {
+    while world.core.totals().no_demand_rejected < before.no_demand_rejected + 2 {
         tokio::task::yield_now().await;
     }
     assert_eq!(world.core.occupancy().excess, 4, "one has given way to somebody else, another found no place");

@@ -67,7 +67,7 @@ impl Counter {
 #[tokio::test]
 async fn the_app_says_what_is_urgent_and_a_request_may_step_back() {
     let gate = Gate::new(&settings(1, 10))
-        .classify(|request| request.uri.path().starts_with("/screen").then_some(Priority::Interactive));
+        .classify(|request| request.uri.path().starts_with("/screen").then_some(Priority::High));
     let mut counter = Counter::new(gate).await;
     counter.queue("/prefetch", &[("priority", "u=6")]).await;
     counter.queue("/list", &[("priority", "u=0")]).await;
@@ -108,7 +108,8 @@ async fn in_a_full_queue_a_light_caller_takes_the_place_of_a_heavy_one() {
 #[tokio::test(start_paused = true)]
 async fn who_cannot_be_answered_in_time_does_not_wait() {
     let core = core(&settings(1, 10));
-    core.limiter().set_hold(Duration::from_millis(200));
+    let mean_hold = Some(Duration::from_millis(200));
+    core.obey(&normal(1), &GateOrders { mean_hold, ..GateOrders::default() });
     let counter = Counter::new(Gate::with_core(core)).await;
     for (deadline, waited) in [("90", 0), ("180", 80), ("0", 0)] {
         let begun = time::Instant::now();

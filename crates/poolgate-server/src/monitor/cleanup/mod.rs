@@ -1,11 +1,11 @@
-//! Cleaning the pool up, honestly: closing idle connections frees none that is in use.
+//! Cleans the pool up.
 //!
-//! A cleanup is a [ladder] of steps: looking, closing surplus idle connections and naming the leases that have lasted
-//! suspiciously long are always taken; what takes a connection away from its holder is opted in, each step by its own
-//! setting. Cleanups that nobody asked for begin when the pool's usage has been critical for 5 s ([schedule]); those
-//! that were asked for take the steps that are opted in only with the admin token.
+//! A cleanup [runs](run) in steps. Looking, closing surplus idle connections and logging suspiciously old leases are
+//! always taken. Each step that takes a connection away from its holder is opted in by a setting of its own. An
+//! automatic cleanup begins when the pool's usage has been critical for 5 s ([schedule]). A requested cleanup takes the
+//! opted-in steps only with the admin token.
 
-mod ladder;
+mod run;
 mod schedule;
 mod server;
 mod sessions;
@@ -18,8 +18,9 @@ use std::{
 use jiff::Timestamp;
 use poolgate_types::{CleanupReport, CleanupTrigger};
 
+pub(crate) use self::schedule::Reach;
 use self::{
-    ladder::{Ladder, Outcome},
+    run::{CleanupRun, Outcome},
     schedule::Schedule,
 };
 use crate::{settings::CleanupSettings, telemetry::names, watched::WatchedPool};
@@ -32,27 +33,14 @@ pub(crate) struct Cleaner {
     state: Mutex<State>,
 }
 
-/// A cleanup is running or ran a moment ago.
+/// Another cleanup is running, or ran a moment ago.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CoolingDown {
-    /// For how long yet.
+    /// Time until the next one may begin.
     pub(crate) remaining: Duration,
 }
 
-/// How far a cleanup may go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// The safe steps.
-    Safe,
-    /// The steps that are opted in as well.
-    OptedIn,
-}
-
-impl Reach {
-    const ALL: [Self; 2] = [Self::Safe, Self::OptedIn];
-}
-
-/// A cleanup that has been admitted and has yet to run.
+/// A cleanup that was admitted but has not run yet.
 #[derive(Debug)]
 #[must_use = "no other cleanup begins until it has run"]
 pub(crate) struct Admitted {
@@ -72,7 +60,7 @@ impl Cleaner {
         Self { settings, origin: Instant::now(), state: Mutex::new(State { schedule, newest: None }) }
     }
 
-    /// Somebody asks for one.
+    /// Admits a requested cleanup.
     pub(crate) fn admit_manual(&self, reach: Reach) -> Result<Admitted, CoolingDown> {
         let begun = self.state().schedule.begin_manual(reach, self.origin.elapsed());
         begun
@@ -80,14 +68,14 @@ impl Cleaner {
             .map_err(|remaining| CoolingDown { remaining })
     }
 
-    /// The pool has been nearly full for a while (`due`), or is not any more. Called with every tick.
+    /// Admits an automatic cleanup if one is `due`. Called with every tick.
     pub(crate) fn admit_automatic(&self, due: bool, usage_percent: f64) -> Option<Admitted> {
         let due = due && self.settings.automatic;
         let begins = self.state().schedule.begin_automatic(due, usage_percent, self.origin.elapsed());
         begins.then_some(Admitted { trigger: CleanupTrigger::Automatic, reach: Reach::OptedIn })
     }
 
-    /// Runs it to its end: to be spawned, or whoever asked could cut it off by leaving.
+    /// Runs an admitted cleanup to its end. Spawn it, or a caller that leaves would cut it short.
     pub(crate) async fn run(&self, pool: &dyn WatchedPool, admitted: Admitted) -> CleanupReport {
         let _running = Running(self);
         let Admitted { trigger, reach } = admitted;
@@ -95,7 +83,7 @@ impl Cleaner {
         let checked_out_before = pool.figures().checked_out;
         let automatic = trigger == CleanupTrigger::Automatic;
         let outcome = match pool.upkeep() {
-            Some(upkeep) => Ladder { pool, upkeep, settings: &self.settings, reach, automatic }.climb().await,
+            Some(upkeep) => CleanupRun { pool, upkeep, settings: &self.settings, reach, automatic }.run().await,
             None => Outcome::skipped("everything: these connections are not Poolgate's to close"),
         };
         let checked_out_after = pool.figures().checked_out;
@@ -128,12 +116,12 @@ impl Cleaner {
         report
     }
 
-    /// The newest report, by whatever it was triggered.
+    /// The newest report, of an automatic or a requested cleanup.
     pub(crate) fn newest(&self) -> Option<CleanupReport> {
         self.state().newest.clone()
     }
 
-    /// Automatic cleanup has freed nothing and has stopped.
+    /// Whether automatic cleanups have stopped because they freed nothing.
     pub(crate) fn is_ineffective(&self) -> bool {
         self.state().schedule.is_stopped()
     }
@@ -143,7 +131,7 @@ impl Cleaner {
     }
 }
 
-/// A cleanup that is running. One that ends early must not keep the next from beginning.
+/// A running cleanup. Dropping it lets the next one begin, even if this one was cut short.
 struct Running<'a>(&'a Cleaner);
 
 impl Drop for Running<'_> {

@@ -1,33 +1,44 @@
-//! When a cleanup may run. Pure: times are since an origin of the caller's choice.
+//! Decides when a cleanup may run. Pure: times are durations since an origin of the caller's choice.
 
 use std::{collections::VecDeque, time::Duration};
 
 use poolgate_types::CleanupTrigger;
 
-use super::Reach;
-
-/// Cleanups in a row that may free nothing before the automatic ones stop.
+/// Automatic cleanups stop after this many in a row that freed nothing.
 const INEFFECTIVE_RUNS: u32 = 2;
 /// The cooldown of automatic cleanups doubles up to this.
 const LONGEST_COOLDOWN: Duration = Duration::from_secs(10 * 60);
 /// Automatic cleanups within [`LONGEST_COOLDOWN`], at most.
 const AUTOMATIC_RUNS: usize = 3;
-/// When to ask again while one is running.
+/// Time after which a request may be repeated while a cleanup is running.
 const ONE_AT_A_TIME: Duration = Duration::from_secs(1);
-/// Usage below which a pool is at ease again, in percent: less than where a cleanup becomes due, so that a pool that
-/// swings around that is not cleaned over and over.
+/// Usage in percent below which a pool is calm. It is lower than the usage at which a cleanup is due, so that a pool
+/// that swings around that one is not cleaned again and again.
 pub(super) const CALM_PERCENT: f64 = 75.0;
 
-/// One cleanup at a time, not too often, and no more automatic ones when they cannot help.
+/// How far a cleanup may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// The safe steps.
+    Safe,
+    /// The opted-in steps, too.
+    OptedIn,
+}
+
+impl Reach {
+    const ALL: [Self; 2] = [Self::Safe, Self::OptedIn];
+}
+
+/// One cleanup at a time, not too often, and no automatic ones while they cannot help.
 #[derive(Debug)]
 pub(super) struct Schedule {
     manual_cooldown: Duration,
-    /// After the first automatic one.
+    /// Cooldown after the first automatic cleanup.
     base_cooldown: Duration,
     cooldown: Duration,
-    /// The newest that was asked for, for each reach: one without a token keeps nobody away who has it.
+    /// The newest requested cleanup for each reach, so that requests without a token do not hold up the admin.
     manual: [Option<Duration>; Reach::ALL.len()],
-    /// The newest automatic ones, the oldest first.
+    /// The newest automatic cleanups, oldest first.
     automatic: VecDeque<Duration>,
     ineffective: u32,
     running: bool,
@@ -46,13 +57,13 @@ impl Schedule {
         }
     }
 
-    /// Somebody asks for one: it begins, or the time until it may.
+    /// Begins a requested cleanup, or returns the time until one may begin.
     pub(super) fn begin_manual(&mut self, reach: Reach, now: Duration) -> Result<(), Duration> {
         if self.running {
             return Err(ONE_AT_A_TIME.min(self.manual_cooldown));
         }
         let [_, opted_in] = &self.manual;
-        // The admin's cleanup does all that one without a token would do.
+        // The admin's cleanup includes the safe steps.
         let last = match reach {
             Reach::Safe => self.manual.iter().flatten().max().copied(),
             Reach::OptedIn => *opted_in,
@@ -66,8 +77,7 @@ impl Schedule {
         Ok(())
     }
 
-    /// Called with every tick: the pool has been nearly full for a while (`due`), or not, and this is its usage in
-    /// percent. True: one begins.
+    /// Called with every tick, with whether a cleanup is `due` and the pool's usage in percent. `true`: one begins.
     pub(super) fn begin_automatic(&mut self, due: bool, usage_percent: f64, now: Duration) -> bool {
         if usage_percent < CALM_PERCENT {
             self.ineffective = 0;
@@ -93,7 +103,8 @@ impl Schedule {
         begins
     }
 
-    /// What the one that was begun has achieved; it runs until it is [`over`](Self::over). True: automatic ones stop here.
+    /// Notes how many leases the running cleanup freed. `true`: automatic cleanups stop here. It counts as running
+    /// until it is [`over`](Self::over).
     pub(super) fn ended(&mut self, trigger: CleanupTrigger, freed: u32) -> bool {
         if freed > 0 {
             (self.ineffective, self.cooldown) = (0, self.base_cooldown);
@@ -107,12 +118,12 @@ impl Schedule {
         self.is_stopped()
     }
 
-    /// The one that was begun is over, however that came.
+    /// Notes that the running cleanup has ended or was cut short.
     pub(super) fn over(&mut self) {
         self.running = false;
     }
 
-    /// The automatic ones have freed nothing and have stopped until the pool is at ease.
+    /// Whether automatic cleanups have stopped until the pool is calm, because they freed nothing.
     pub(super) fn is_stopped(&self) -> bool {
         self.ineffective >= INEFFECTIVE_RUNS
     }

@@ -1,4 +1,4 @@
-//! What the database server says about the leases that have lasted for long, and what it is told to end.
+//! The database server's view of old leases, and the commands that end their sessions.
 
 use std::{
     collections::HashSet,
@@ -13,30 +13,32 @@ use crate::watched::{ApartConnection, WatchedPool};
 
 /// How long the connection to the server may take, and each statement on it.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How far the server's clock and ours may be apart over a moment; over longer times a thousandth more.
+/// Difference between the server's clock and ours over a short time; over a longer time a thousandth of it is added.
 const CLOCKS_DIFFER: Duration = Duration::from_millis(50);
 
-/// The server's view of the leases that have lasted for long.
+/// The server's view of old leases.
 pub(super) struct Server {
-    /// `None`: no process is known behind any of them, and there is nobody to ask.
+    /// `None`: no lease has a known server process, so there is nothing to ask.
     connection: Option<Box<dyn ApartConnection>>,
     sessions: Vec<Session>,
-    /// Processes by whose number more than one lease is known: they are on different servers.
+    /// Process numbers of more than one lease: those processes are on different servers.
     ambiguous: HashSet<i32>,
-    /// The pool's, after the look: connections of an older one may lead to another server, which nobody has asked.
+    /// The pool's generation after the look. Connections of an older one may lead to another server, which was not
+    /// asked.
     generation: u64,
-    /// From the look at the leases until that at the sessions, at most.
+    /// Longest time between the looks at the leases and at the sessions.
     delay: Duration,
 }
 
-/// What serves a lease.
+/// The session that serves a lease.
 pub(super) enum Found<'s> {
     Ours(&'s Session),
-    /// It was ended, by the server's own timeout or by an administrator.
+    /// It has ended, by a timeout of the server or by an administrator.
     Ended,
-    /// Somebody else has its number.
+    /// Its process number belongs to another session.
     Foreign,
-    /// The database has no sessions, a PgBouncer hides them, or it may run on a server that the pool has left.
+    /// Unknown: the database has no sessions, a PgBouncer hides them, or the session is on a server that the pool has
+    /// left.
     Unknown,
 }
 
@@ -86,16 +88,16 @@ impl Server {
         }
     }
 
-    /// Whether a session with the number of the lease's is the lease's.
+    /// Whether a session with the lease's process number serves the lease.
     fn serves(&self, session: &Session, lease: &LeaseInfo) -> bool {
-        // Two clocks measure.
+        // Two clocks measure these times.
         let tolerance = CLOCKS_DIFFER + lease.age / 1000;
         if lease.generation == self.generation {
             // A younger one got the number after the lease's had ended.
             return session.lifetime() + tolerance >= lease.age;
         }
-        // The pool may have left the lease's server since. Its sessions on the one that was asked are younger than the
-        // lease then, but for those of leases from before, if it has come back to where it once was.
+        // The pool may have left the lease's server. Its sessions on the server that was asked are then younger than
+        // the lease, except those of older leases, if the pool has come back to that server.
         session.lifetime() >= lease.age + self.delay + tolerance && !self.ambiguous.contains(&session.pid)
     }
 

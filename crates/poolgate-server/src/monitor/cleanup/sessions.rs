@@ -1,8 +1,8 @@
-//! The pool's own sessions on a PostgreSQL server: what they do, and how they are made to stop.
+//! The pool's own sessions on a PostgreSQL server: what they do, and how they are ended.
 //!
-//! Every statement looks at sessions of this role, this database and this process's `application_name` alone, and what
-//! ends something asks once more, in the same statement, whether it is still so: a process number may belong to
-//! somebody else by then.
+//! Every statement looks only at sessions of this role, this database and this process's `application_name`. A
+//! statement that ends something checks again that nothing has changed, because a process number may belong to another
+//! session by then.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::watched::ApartConnection;
 
-/// Ours and no one else's: the connection that asks has the same role, database and name.
+/// Only our sessions: they have the role, database and name of the connection that asks.
 macro_rules! ours {
     () => {
         "coalesce(s.usename = current_user AND s.datname = current_database()
@@ -32,7 +32,7 @@ const LIST: &str = concat!(
     ) listed"
 );
 
-/// `$1` is a [`Session`]: it must be the same process, in the same state since the same moment.
+/// `$1` is a [`Session`]. It must be the same process, in the same state since the same time.
 macro_rules! unchanged {
     ($signal:literal) => {
         concat!(
@@ -47,38 +47,38 @@ macro_rules! unchanged {
 }
 
 const CANCEL: &str = unchanged!("pg_cancel_backend(s.pid)");
-/// Waits up to a second for the process to be gone.
+/// Waits up to a second for the process to end.
 const TERMINATE: &str = unchanged!("pg_terminate_backend(s.pid, 1000)");
 
 /// A session on the server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Session {
     pub(super) pid: i32,
-    /// Absent, as the rest, from what this role may not see.
+    /// Absent, like the following, if this role may not see it.
     backend_start: Option<String>,
     state_change: Option<String>,
     pub(super) state: String,
-    /// How long it has been in its state.
+    /// Time in its state.
     seconds: f64,
-    /// How long it has been there.
+    /// Time since its start.
     lifetime_seconds: f64,
     pub(super) waits_for_lock: bool,
-    /// Of this process.
+    /// It belongs to this process.
     pub(super) ours: bool,
 }
 
 impl Session {
-    /// A statement is running, and for so long.
+    /// How long its statement has been running, if one is.
     pub(super) fn works(&self) -> Option<Duration> {
         (self.state == "active").then(|| self.age())
     }
 
-    /// It waits for its client, in the middle of a transaction.
+    /// How long it has waited for its client in the middle of a transaction, if it does.
     pub(super) fn idles_in_transaction(&self) -> Option<Duration> {
         self.state.starts_with("idle in transaction").then(|| self.age())
     }
 
-    /// It waits for its client and holds nothing.
+    /// How long it has waited for its client outside of a transaction, if it does.
     pub(super) fn idles(&self) -> Option<Duration> {
         (self.state == "idle").then(|| self.age())
     }
@@ -92,19 +92,19 @@ impl Session {
     }
 }
 
-/// The sessions that these processes serve; a process that is not among them has ended.
+/// The sessions of these processes. A process without a session has ended.
 pub(super) async fn list(connection: &mut dyn ApartConnection, pids: &[i32]) -> Result<Vec<Session>, String> {
     let pids = serde_json::to_string(pids).map_err(|error| error.to_string())?;
     let listed = connection.query_text_with(LIST, pids).await.map_err(|error| error.to_string())?;
     serde_json::from_str(&listed).map_err(|error| error.to_string())
 }
 
-/// Ends the statement that the session is running, if it is still the same; false: it was not.
+/// Ends the session's running statement. `false`: it was not the same any more.
 pub(super) async fn cancel(connection: &mut dyn ApartConnection, session: &Session) -> Result<bool, String> {
     signal(connection, CANCEL, session).await
 }
 
-/// Ends the session, if it has done nothing since it was seen; false: it has, or did not end within a second.
+/// Ends the session. `false`: it has done something since it was seen, or did not end within a second.
 pub(super) async fn terminate(connection: &mut dyn ApartConnection, session: &Session) -> Result<bool, String> {
     signal(connection, TERMINATE, session).await
 }

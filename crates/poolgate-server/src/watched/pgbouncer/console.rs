@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::{Executor, PgConnection, postgres::PgRow, raw_sql};
 
-use crate::watched::standing::{Trouble, number, text};
+use crate::watched::reader::{Trouble, number, text};
 
 /// The console's own database.
 const CONSOLE: &str = "pgbouncer";

@@ -14,8 +14,8 @@ use sqlx::{Connection, PgConnection, Row, postgres::PgConnectOptions, raw_sql};
 
 use self::console::Reading;
 use super::{
-    ApartConnection, BlindSpot, BoxError, Demand, Figures, Traffic, WatchedPool,
-    standing::{Standing, Trouble},
+    ApartConnection, BlindSpot, BoxError, Figures, Traffic, Visibility, WatchedPool,
+    reader::{SourceReader, Trouble},
 };
 
 /// Clients have waited for so long, no server connection was in use, and nobody has paused it: the database behind is gone.
@@ -28,7 +28,7 @@ const STUCK: Duration = Duration::from_secs(2);
 /// mode those who wait are clients that connect, and only the figures are published.
 #[derive(Debug)]
 pub struct PgBouncer {
-    standing: Standing,
+    reader: SourceReader,
     database: Option<String>,
     capacity: Option<u32>,
     transactions_per_request: f64,
@@ -56,7 +56,7 @@ impl PgBouncer {
         // It refuses start-up parameters that it does not know.
         let options = options.database("pgbouncer").extra_float_digits(None).statement_cache_capacity(0);
         Self {
-            standing: Standing::new(options, Duration::ZERO, advice),
+            reader: SourceReader::new(options, Duration::ZERO, advice),
             database,
             capacity: None,
             transactions_per_request: 1.0,
@@ -87,14 +87,14 @@ impl PgBouncer {
 
     /// Takes a reading in; an error when it says that the database is gone.
     fn take(&self, reading: Reading) -> Result<(), Trouble> {
-        self.standing.misses(self.missing(&reading));
+        self.reader.misses(self.missing(&reading));
         let mut seen = self.seen();
-        if self.standing.has_failed() {
+        if self.reader.has_failed() {
             // What came meanwhile did not come in this moment.
             seen.previous = None;
         }
         let capacity = self.capacity.unwrap_or(reading.capacity);
-        self.standing.shows(Figures {
+        self.reader.shows(Figures {
             pool_size: reading.pool_size.min(capacity),
             max_overflow: capacity.saturating_sub(reading.pool_size),
             capacity,
@@ -174,38 +174,38 @@ impl WatchedPool for PgBouncer {
     }
 
     fn figures(&self) -> Figures {
-        self.standing.figures()
+        self.reader.figures()
     }
 
     fn contact(&self) -> Contact {
-        self.standing.contact()
+        self.reader.contact()
     }
 
     fn connect_apart(&self, timeout: Duration) -> BoxFuture<'_, Result<Box<dyn ApartConnection>, BoxError>> {
         Box::pin(async move {
-            let connection = self.standing.connect_apart(timeout).await?;
+            let connection = self.reader.connect_apart(timeout).await?;
             Ok(Box::new(Console(connection)) as Box<dyn ApartConnection>)
         })
     }
 
     fn drain(&self, deadline: Duration) -> BoxFuture<'_, Drained> {
-        Box::pin(self.standing.drain(deadline))
+        Box::pin(self.reader.drain(deadline))
     }
 
     fn refresh(&self) -> Option<BoxFuture<'_, ()>> {
-        Some(Box::pin(self.standing.read(|connection| self.look(connection))))
+        Some(Box::pin(self.reader.read(|connection| self.look(connection))))
     }
 
-    fn demand(&self) -> Demand {
-        Demand::Shown(if self.standing.has_failed() { None } else { self.seen().traffic })
+    fn visibility(&self) -> Visibility {
+        Visibility::Shown(if self.reader.has_failed() { None } else { self.seen().traffic })
     }
 
     fn blind_spot(&self) -> Option<BlindSpot> {
-        self.standing.blind_spot()
+        self.reader.blind_spot()
     }
 
     fn is_paused(&self) -> bool {
-        !self.standing.has_failed() && self.seen().paused
+        !self.reader.has_failed() && self.seen().paused
     }
 }
 

@@ -1,4 +1,4 @@
-//! A little randomness: clients that were turned away together must not come back together.
+//! A little randomness, so that clients that were rejected together do not come back together.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -10,7 +10,7 @@ use std::{
 pub(crate) struct Jitter(AtomicU64);
 
 impl Jitter {
-    /// Begins somewhere else in every process.
+    /// A generator with a seed of its own in each process.
     pub(crate) fn new() -> Self {
         Self(AtomicU64::new(RandomState::new().hash_one("poolgate")))
     }
@@ -23,7 +23,7 @@ impl Jitter {
         z ^ (z >> 31)
     }
 
-    /// Uniform in `0..bound`; 0 when `bound` is 0.
+    /// Uniform in `0..bound`; 0 if `bound` is 0.
     pub(crate) fn below(&self, bound: u64) -> u64 {
         // The high half of the product.
         ((u128::from(self.bits()) * u128::from(bound)) >> 64) as u64

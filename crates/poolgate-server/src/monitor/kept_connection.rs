@@ -1,4 +1,4 @@
-//! A connection of the monitor's own that stays open from question to question.
+//! A connection of the monitor's own that stays open between questions.
 
 use std::time::Duration;
 
@@ -6,22 +6,21 @@ use tokio::time;
 
 use crate::watched::{ApartConnection, BoxError, WatchedPool};
 
-/// How long a connection that is not needed any more may take to close.
+/// Time for closing a connection that is not needed any more.
 const GOODBYE: Duration = Duration::from_millis(100);
 
-/// The connection, if there is one, and how often the pool had moved when it was opened.
+/// The connection, if there is one, and the number of moves of the pool when it was opened.
 #[derive(Default)]
-pub(crate) struct Standing(Option<(u64, Box<dyn ApartConnection>)>);
+pub(crate) struct KeptConnection(Option<(u64, Box<dyn ApartConnection>)>);
 
-impl Standing {
-    /// There is no connection.
+impl KeptConnection {
+    /// Whether there is no connection.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// Takes the connection out, to be [kept](Self::keep) again once it has answered; none where there is none, or only
-    /// one to a database that the pool has left since: that one's word says nothing about the other. `moves`: how often
-    /// the pool has moved.
+    /// Takes the connection out, to be [kept](Self::keep) again after it has answered. `None` if there is none, or if
+    /// it leads to a database that the pool has left since. `moves`: how often the pool has moved.
     pub(crate) async fn take(&mut self, moves: u64) -> Option<Box<dyn ApartConnection>> {
         match self.0.take() {
             Some((then, connection)) if then == moves => Some(connection),
@@ -33,7 +32,7 @@ impl Standing {
         }
     }
 
-    /// As [`take`](Self::take); opens one where there is none.
+    /// Like [`take`](Self::take), but opens a connection if there is none.
     pub(crate) async fn take_or_connect(
         &mut self,
         pool: &dyn WatchedPool,
@@ -45,19 +44,19 @@ impl Standing {
         }
     }
 
-    /// Keeps another one, and closes the one there was.
+    /// Keeps this connection and closes the previous one.
     pub(crate) async fn replace(&mut self, moves: u64, connection: Box<dyn ApartConnection>) {
         if let Some((_, before)) = self.0.replace((moves, connection)) {
             drop(time::timeout(GOODBYE, before.close()).await);
         }
     }
 
-    /// For the next question. `moves`: of the pool, before this one.
+    /// Keeps the connection for the next question. `moves`: of the pool, before the last question.
     pub(crate) fn keep(&mut self, moves: u64, connection: Box<dyn ApartConnection>) {
         self.0 = Some((moves, connection));
     }
 
-    /// Closes it, if that is possible in time.
+    /// Closes the connection, if that is possible in time.
     pub(crate) async fn close(self) {
         if let Some((_, connection)) = self.0 {
             let _ = time::timeout(GOODBYE, connection.close()).await;

@@ -1,9 +1,9 @@
 //! One cleanup, step by step: from looking, which is safe, to ending sessions, which is opted in.
 //!
-//! Closing idle connections frees none that is in use; it helps the others on the database server. What frees a
-//! connection is to end what holds it, and that depends on the cause: a lease whose session idles was forgotten by its
-//! holder, a statement that runs for minutes is stuck, a transaction that does nothing was left open. Work that waits
-//! for a lock is the victim and is left alone.
+//! Closing idle connections frees none that is in use; it only helps other users of the database server. A connection
+//! in use becomes free when what holds it is ended, which depends on the cause: the holder of a lease with an idle
+//! session has forgotten it; a statement that runs for minutes is stuck; an idle transaction was left open. Work that
+//! waits for a lock is a victim and is left alone.
 
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,7 @@ use poolgate_pool::{LeaseInfo, Purpose};
 use tokio::time;
 
 use super::{
-    Reach,
-    schedule::CALM_PERCENT,
+    schedule::{CALM_PERCENT, Reach},
     server::{Found, Server},
     sessions::Session,
 };
@@ -23,9 +22,9 @@ use crate::{
 
 /// Leases that one cleanup names in the log.
 const NAMED_LEASES: usize = 20;
-/// Leases, statements and sessions that one cleanup ends, all together: a cleanup that is wrong does little harm.
+/// Leases, statements and sessions that one cleanup ends at most, so that a mistaken cleanup does little harm.
 const MOST_ENDED: usize = 2;
-/// How long holders have to give back what was ended.
+/// Time for holders to return connections whose work was ended.
 const GRACE: Duration = Duration::from_secs(1);
 const GRACE_STEP: Duration = Duration::from_millis(20);
 
@@ -39,34 +38,34 @@ pub(super) struct Outcome {
     pub(super) terminated: u32,
     pub(super) freed: u32,
     pub(super) skipped: Vec<String>,
-    /// The leases whose work was ended.
+    /// Leases whose work was ended.
     ended: Vec<u64>,
 }
 
-/// Which cleanup it is.
-pub(super) struct Ladder<'a> {
+/// One cleanup.
+pub(super) struct CleanupRun<'a> {
     pub(super) pool: &'a dyn WatchedPool,
-    /// What can be done about its connections.
+    /// What can be done about the pool's connections.
     pub(super) upkeep: &'a dyn Upkeep,
     pub(super) settings: &'a CleanupSettings,
     pub(super) reach: Reach,
-    /// Whether it stops as soon as the pool is at ease: nobody has asked for more.
+    /// It was not asked for, so it stops as soon as the pool's usage is calm.
     pub(super) automatic: bool,
 }
 
-/// What is ended, and by what right.
+/// A step that ends something.
 #[derive(Clone, Copy)]
 enum Step {
-    /// Leases whose holders have forgotten them: marked, their idle sessions ended, their places taken back.
+    /// Leases that their holders have forgotten: marks them, ends their idle sessions, takes their places back.
     Revoke,
-    /// Statements that run for too long.
+    /// Statements that run too long.
     Cancel,
-    /// Sessions that sit in a transaction and do nothing.
+    /// Sessions that are idle in a transaction.
     Terminate,
 }
 
-impl Ladder<'_> {
-    pub(super) async fn climb(&self) -> Outcome {
+impl CleanupRun<'_> {
+    pub(super) async fn run(&self) -> Outcome {
         let mut outcome = Outcome { idle_closed: self.upkeep.close_surplus_idle(), ..Outcome::default() };
         let (leases, seen) = (self.upkeep.leases(), Instant::now());
         let old: Vec<&LeaseInfo> = leases.iter().filter(|lease| lease.age > self.settings.leak_threshold).collect();
@@ -92,17 +91,17 @@ impl Ladder<'_> {
         outcome
     }
 
-    /// Younger leases are nobody's business.
+    /// Leases younger than this need no look at their sessions.
     fn of_interest(&self) -> Duration {
         let CleanupSettings { leak_threshold, revoke_after, cancel_after, terminate_after, .. } = *self.settings;
         leak_threshold.min(revoke_after).min(cancel_after).min(terminate_after)
     }
 
-    /// Comes last: what was looked at is of the generation that it ends.
+    /// Comes last, because it ends the generation of connections that was looked at.
     fn dispose(&self, outcome: &mut Outcome) {
         let why = match (self.settings.dispose, self.automatic, self.reach) {
             (false, _, _) => "not enabled (cleanup.dispose)",
-            // Replacing every connection of a busy pool frees none.
+            // Replacing all connections of a busy pool frees none.
             (true, true, _) => "never by itself",
             (true, false, Reach::Safe) => "needs the admin token",
             (true, false, Reach::OptedIn) => {
@@ -113,7 +112,7 @@ impl Ladder<'_> {
         outcome.skipped.push(format!("dispose: {why}"));
     }
 
-    /// From which age on the step is taken, or why it is not.
+    /// The age from which on the step is taken, or why it is not.
     fn may(&self, step: Step) -> Result<Duration, String> {
         let settings = self.settings;
         let (enabled, after) = match step {
@@ -161,7 +160,7 @@ impl Ladder<'_> {
         }
     }
 
-    /// Ends what holds the lease, if the step is for it.
+    /// Ends what holds the lease, if the step applies.
     async fn end(
         &self,
         step: Step,
@@ -172,14 +171,14 @@ impl Ladder<'_> {
     ) -> Result<(), String> {
         let session = match (server.session_of(lease), step) {
             (Found::Ours(session), _) => session.clone(),
-            // Nothing is left to end; only the place is still taken.
+            // The session has ended; only the place is still taken.
             (Found::Ended, Step::Revoke) => {
                 if self.upkeep.revoke(lease.id) && self.upkeep.write_off(lease.id) {
                     outcome.count(step, lease, None);
                 }
                 return Ok(());
             }
-            // There is the lease's age alone, and nothing but its holder is told.
+            // Only the lease's age is known, so only its holder is told.
             (Found::Unknown, Step::Revoke) => {
                 if !lease.revoked && self.upkeep.revoke(lease.id) {
                     outcome.count(step, lease, None);
@@ -190,7 +189,7 @@ impl Ladder<'_> {
         };
         match step {
             Step::Revoke => {
-                // Marked first: from then on the session is this lease's until it is closed.
+                // Marked first, so that the session stays this lease's until it is closed.
                 if session.idles().is_none_or(|idle| idle < after) || !self.upkeep.revoke(lease.id) {
                     return Ok(());
                 }
@@ -223,7 +222,7 @@ impl Ladder<'_> {
         Ok(())
     }
 
-    /// Of the leases whose work was ended, those that are back, or whose places are.
+    /// Counts the ended leases that are returned, or whose places are.
     async fn count_freed(&self, ended: &[u64]) -> u32 {
         let deadline = Instant::now() + GRACE;
         loop {
@@ -238,12 +237,12 @@ impl Ladder<'_> {
 }
 
 impl Outcome {
-    /// Nothing could be done.
+    /// A cleanup that could do nothing.
     pub(super) fn skipped(why: &str) -> Self {
         Self { skipped: vec![why.to_owned()], ..Self::default() }
     }
 
-    /// What holds the lease was ended; `session` is what served it, where that is known.
+    /// Counts a lease whose work was ended. `session` is the session that served it, if known.
     fn count(&mut self, step: Step, lease: &LeaseInfo, session: Option<&Session>) {
         match step {
             Step::Revoke => self.revoked += 1,

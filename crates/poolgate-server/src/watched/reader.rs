@@ -1,6 +1,6 @@
-//! The one connection on which a source elsewhere is read.
+//! Reads a source elsewhere on one connection.
 //!
-//! It is opened at the start and kept, because a new one cannot be had when the server is full. After any failure it is
+//! The connection is opened at the start and kept, because a full server would refuse a new one. After a failure it is
 //! thrown away and, after a pause, opened anew.
 
 use std::{
@@ -27,8 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_LOGIN_PAUSE: Duration = Duration::from_secs(30);
 
-/// A connection that is kept, and what is known from reading on it.
-pub(super) struct Standing {
+/// The connection, and what the readings have shown.
+pub(super) struct SourceReader {
     options: PgConnectOptions,
     advice: Advice,
     /// At least this long between two readings.
@@ -90,7 +90,7 @@ struct Known {
     unreadable: Option<BlindSpot>,
 }
 
-impl Standing {
+impl SourceReader {
     pub(super) fn new(options: PgConnectOptions, interval: Duration, advice: Advice) -> Self {
         Self { options: options.application_name("poolgate-watch"), advice, interval, known: Mutex::default() }
     }
@@ -114,10 +114,11 @@ impl Standing {
         }
     }
 
-    /// The standing connection, or a new one. It is taken out: what does not answer in time is dropped, never asked again.
+    /// Takes out the kept connection, or opens one. A connection that does not answer in time is dropped and never
+    /// asked again.
     async fn connection(&self) -> Result<PgConnection, Trouble> {
-        let standing = self.known().connection.take();
-        match standing {
+        let kept = self.known().connection.take();
+        match kept {
             Some(connection) => Ok(connection),
             None => Ok(self.options.connect().await?),
         }
@@ -131,8 +132,8 @@ impl Standing {
 
     /// Ends the reading. The connections that are watched are not ours to close.
     pub(super) async fn drain(&self, deadline: Duration) -> Drained {
-        let standing = self.known().connection.take();
-        if let Some(connection) = standing {
+        let kept = self.known().connection.take();
+        if let Some(connection) = kept {
             // It is of no more use either way.
             let _ = time::timeout(deadline, sqlx::Connection::close(connection)).await;
         }
@@ -249,20 +250,20 @@ impl Standing {
 }
 
 /// Where it leads to; never with a password.
-impl fmt::Display for Standing {
+impl fmt::Display for SourceReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.options.get_host(), self.options.get_port())
     }
 }
 
-impl fmt::Debug for Standing {
+impl fmt::Debug for SourceReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Standing").field(&format_args!("{self}")).finish_non_exhaustive()
+        f.debug_tuple("SourceReader").field(&format_args!("{self}")).finish_non_exhaustive()
     }
 }
 
-/// Whether only a server that lives would say so: an SQLSTATE, but for those of a shutdown, a crash or a start (57P0x) and
-/// of a connection that has failed (08).
+/// Whether only a server that lives would say so: an SQLSTATE, but for those of a shutdown, a crash or a start (57P0x)
+/// and of a connection that has failed (08).
 pub(crate) fn is_answer(error: &dyn DatabaseError) -> bool {
     // SQLite's codes are shorter.
     error.code().is_some_and(|code| code.len() == 5 && !code.starts_with("57P0") && !code.starts_with("08"))

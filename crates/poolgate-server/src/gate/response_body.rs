@@ -1,4 +1,4 @@
-//! The body of a gated response: it tells when the database has nothing to do for the request any more.
+//! The body of a gated response. It notices when the database has nothing more to do for the request.
 
 use std::{
     fmt,
@@ -10,13 +10,10 @@ use std::{
 use axum::body::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::{
-    hold::{Hold, Need},
-    streams::Streams,
-};
+use super::hold::{Hold, Need, SlowReaders};
 
-/// A response body that gives its request's permit back with the last byte that the app has given: not with the last one
-/// that the reader has taken.
+/// A response body that gives its request's permit back with the last byte that the app has produced, not with the last
+/// one that the reader has taken.
 pub struct GateBody<B: Body> {
     content: Content<B>,
     flight: Option<Flight>,
@@ -25,7 +22,7 @@ pub struct GateBody<B: Body> {
 enum Content<B: Body> {
     Inner {
         body: Pin<Box<B>>,
-        /// What was asked for before the transport did.
+        /// Read before the transport asked for it.
         first: Option<Item<B>>,
     },
     Full {
@@ -35,10 +32,10 @@ enum Content<B: Body> {
 
 type Item<B> = Option<Result<Frame<Bytes>, <B as Body>::Error>>;
 
-/// What a body that is still on its way is accountable for.
+/// The request whose body is still under way.
 struct Flight {
     hold: Arc<Hold>,
-    streams: Arc<Streams>,
+    slow_readers: Arc<SlowReaders>,
 }
 
 impl<B: Body<Data = Bytes>> GateBody<B> {
@@ -47,23 +44,23 @@ impl<B: Body<Data = Bytes>> GateBody<B> {
         Self { content: Content::Full { bytes: Some(bytes) }, flight: None }
     }
 
-    /// The app's body, whose end the database does not wait for.
+    /// The app's body, which needs no permit.
     pub(super) fn free(body: B) -> Self {
         Self { content: Content::Inner { body: Box::pin(body), first: None }, flight: None }
     }
 
-    /// The app's body. One that is there as a whole is taken at once, and the permit goes back before a reader has taken
+    /// The app's body. If it is complete, it is read at once, and the permit goes back before the reader has taken
     /// anything.
-    pub(super) fn begun(body: B, hold: Arc<Hold>, streams: Arc<Streams>, context: &mut Context<'_>) -> Self {
+    pub(super) fn begun(body: B, hold: Arc<Hold>, slow_readers: Arc<SlowReaders>, context: &mut Context<'_>) -> Self {
         let mut begun = Self::free(body);
-        begun.flight = Some(Flight { hold, streams });
+        begun.flight = Some(Flight { hold, slow_readers });
         if let Poll::Ready(item) = begun.poll_item(context)
             && let Content::Inner { first, .. } = &mut begun.content
         {
             *first = Some(item);
         }
-        if let Some(Flight { hold, streams }) = begun.flight.as_ref().filter(|flight| flight.hold.has_permit()) {
-            streams.watch(hold);
+        if let Some(Flight { hold, slow_readers }) = begun.flight.as_ref().filter(|flight| flight.hold.has_permit()) {
+            slow_readers.watch(hold);
         }
         begun
     }
@@ -74,7 +71,7 @@ impl<B: Body<Data = Bytes>> GateBody<B> {
             Content::Inner { body, .. } => body,
         };
         let Some(flight) = &self.flight else { return body.as_mut().poll_frame(context) };
-        // What the body takes from the pool, the request takes.
+        // Connections that the body takes are taken for the request.
         let polled = flight.hold.purpose().sync_scope(|| body.as_mut().poll_frame(context));
         // An error ends a body as well.
         let is_over = matches!(polled, Poll::Ready(None | Some(Err(_)))) || polled.is_ready() && body.is_end_stream();
@@ -89,12 +86,12 @@ impl<B: Body<Data = Bytes>> GateBody<B> {
 }
 
 impl Flight {
-    /// Holds a permit while a connection is in use, and none when all are back.
+    /// Holds a permit while a connection is in use, and none when all are returned.
     fn account(&self) {
         match self.hold.need() {
             Need::Connection if !self.hold.has_permit() => {
                 self.hold.overdraw();
-                self.streams.watch(&self.hold);
+                self.slow_readers.watch(&self.hold);
             }
             Need::NoMore => self.hold.complete(),
             Need::Connection | Need::Unknown => {}
@@ -134,7 +131,7 @@ impl<B: Body<Data = Bytes>> Body for GateBody<B> {
     }
 }
 
-/// The hint for a body in front of which so many bytes are.
+/// The hint for a body with this many bytes before it.
 pub(super) fn longer(hint: &SizeHint, by: u64) -> SizeHint {
     let mut longer = SizeHint::new();
     longer.set_lower(hint.lower().saturating_add(by));
@@ -148,7 +145,7 @@ pub(super) fn length(bytes: Option<&Bytes>) -> u64 {
     bytes.map_or(0, |bytes| bytes.len() as u64)
 }
 
-// A body is polled through its pin only.
+// The inner body is polled only through its own pin.
 impl<B: Body> Unpin for GateBody<B> {}
 
 impl<B: Body> fmt::Debug for GateBody<B> {

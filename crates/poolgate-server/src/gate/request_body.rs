@@ -1,9 +1,9 @@
-//! The body of a gated request. A permit does not wait for its sender.
+//! The body of a gated request. No permit waits for its sender.
 //!
-//! A small body whose length is known is read before a permit is asked for. Any other goes to the app piece by piece:
-//! whenever the app waits for the next one, the permit goes back, and it is taken again when the piece is there. Either way
-//! a sender may take its time, up to `server.body_timeout`, and takes nobody's place. Once the server stops, a sender that
-//! sends nothing is not waited for: it would hold up the end of all.
+//! A small body of known length is read before the request asks for a permit. Any other body goes to the app in pieces:
+//! while the app waits for the next piece, the permit goes back, and it is taken again with the piece. So a slow sender
+//! takes no place from others; it has `server.body_timeout`. After the server has begun to shut down, it waits only
+//! briefly for a sender, which would delay the shutdown.
 
 use std::{
     collections::VecDeque,
@@ -26,31 +26,30 @@ use tokio::time::{self, Instant, Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::{
-    body::{length, longer},
     hold::Hold,
-    limiter::{Admission, Waiter},
+    limiter::{Admission, Queued},
     reject::Reject,
+    response_body::{length, longer},
 };
 
-/// The largest body that is read before a permit is asked for, in bytes.
+/// The largest body that is read before its request asks for a permit, in bytes.
 const SMALL: u64 = 64 << 10;
-/// Bodies that are read at the same time; together they take 256 MiB of memory at the most. Beyond, they go to the app
-/// piece by piece.
+/// Bodies that are read at the same time, in 256 MiB of memory at most. More go to the app in pieces.
 const MOST: u32 = 4096;
 
-/// For so long a server that stops waits for a body, or its next piece, that may be on its way.
+/// After the shutdown has begun, the server waits this long for a body or its next piece, which may be on its way.
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
 type Item = Option<Result<Frame<Bytes>, Error>>;
 
-/// How the body of a request is handed over.
+/// How the body of a request is passed to the app.
 #[derive(Debug)]
 pub(super) enum Upload {
-    /// There is none, or it is here.
-    Here,
-    /// It is read first.
+    /// It is empty or complete.
+    Complete,
+    /// It is read before the request asks for a permit.
     First,
-    /// Piece by piece.
+    /// In pieces.
     Pieces,
 }
 
@@ -58,36 +57,49 @@ impl Upload {
     pub(super) fn of(request: &Request<Body>) -> Self {
         let body = request.body();
         if body.is_end_stream() {
-            return Self::Here;
+            return Self::Complete;
         }
-        // Who asks whether to send it at all is told when it is let in.
+        // A sender that asks whether to send the body is told after the request was admitted.
         let is_small = body.size_hint().exact().is_some_and(|length| length <= SMALL);
         if is_small && !request.headers().contains_key(header::EXPECT) { Self::First } else { Self::Pieces }
     }
 }
 
-/// Counts the bodies that are being read.
-#[derive(Debug, Default)]
-pub(super) struct Readers(AtomicU32);
+/// Reads request bodies, a bounded number at a time.
+#[derive(Debug)]
+pub(super) struct Uploads {
+    patience: Patience,
+    reading: Arc<AtomicU32>,
+}
 
-impl Readers {
-    /// Reads a body with `patience`, unless too many are being read.
-    pub(super) fn read(self: &Arc<Self>, body: Body, patience: Patience) -> Result<Reading, Body> {
-        if self.0.fetch_add(1, Relaxed) >= MOST {
-            self.0.fetch_sub(1, Relaxed);
+impl Uploads {
+    /// `longest` is the time for a small body or for one piece; `closing` is cancelled when the shutdown begins.
+    pub(super) fn new(longest: Duration, closing: CancellationToken) -> Self {
+        Self { patience: Patience { longest, closing }, reading: Arc::default() }
+    }
+
+    /// Reads a body as a whole, unless too many are being read.
+    pub(super) fn read(&self, body: Body) -> Result<Reading, Body> {
+        if self.reading.fetch_add(1, Relaxed) >= MOST {
+            self.reading.fetch_sub(1, Relaxed);
             return Err(body);
         }
-        let place = Place(Arc::clone(self));
-        Ok(Reading { body, read: VecDeque::new(), patience, wait: None, _place: place })
+        let place = Place(Arc::clone(&self.reading));
+        Ok(Reading { body, read: VecDeque::new(), patience: self.patience.clone(), wait: None, _place: place })
+    }
+
+    /// Passes a body on in pieces.
+    pub(super) fn in_pieces(&self, body: Body, hold: Arc<Hold>) -> Body {
+        let patience = self.patience.clone();
+        Body::new(Pieces { body, hold, patience, wait: None, held_up: None })
     }
 }
 
-/// How long a sender is waited for.
+/// How long to wait for a sender.
 #[derive(Clone, Debug)]
-pub(super) struct Patience {
-    pub(super) longest: Duration,
-    /// Cancelled when the server stops.
-    pub(super) closing: CancellationToken,
+struct Patience {
+    longest: Duration,
+    closing: CancellationToken,
 }
 
 impl Patience {
@@ -103,9 +115,9 @@ impl Patience {
 /// A wait for a sender.
 struct Wait {
     timeout: Pin<Box<Sleep>>,
-    /// Until the server stops; `None` from then on.
+    /// Until the shutdown begins; `None` from then on.
     closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
-    /// The answer when it has ended in vain.
+    /// The answer if the wait ends in vain.
     reject: Reject,
 }
 
@@ -130,11 +142,11 @@ impl std::fmt::Debug for Wait {
 }
 
 #[derive(Debug)]
-struct Place(Arc<Readers>);
+struct Place(Arc<AtomicU32>);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Relaxed);
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 
@@ -144,13 +156,14 @@ pub(super) struct Reading {
     body: Body,
     read: VecDeque<Result<Frame<Bytes>, Error>>,
     patience: Patience,
-    /// From when something is missing.
+    /// The wait for the rest, while something is missing.
     wait: Option<Wait>,
     _place: Place,
 }
 
 impl Reading {
-    /// The body as the app gets it, once all of it is there. What failed in between, the app learns when it reads it.
+    /// The body as the app gets it, once it is complete. If it failed in between, the app gets the error when it reads
+    /// it.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Body, Reject>> {
         loop {
             let item = match Pin::new(&mut self.body).poll_frame(context) {
@@ -189,35 +202,31 @@ impl http_body::Body for Read {
     }
 }
 
-/// A body that goes to the app piece by piece.
-pub(super) struct Pieces {
+/// A body that goes to the app in pieces.
+struct Pieces {
     body: Body,
     hold: Arc<Hold>,
     patience: Patience,
-    /// The wait for the next piece, while one is waited for.
+    /// The wait for the next piece, while it is missing.
     wait: Option<Wait>,
-    /// A piece that is there, and the permit that it waits for.
-    held_up: Option<(Item, Waiter, Pin<Box<Sleep>>)>,
+    /// A piece that has arrived, and the queued request for the permit that it needs.
+    held_up: Option<(Item, Queued, Pin<Box<Sleep>>)>,
 }
 
-/// Why the app gets an error instead of the next piece; the client gets an answer of the gate.
+/// The error that the app gets instead of the next piece. The client gets the gate's answer.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the request was turned away while its body was being read")]
-struct TurnedAway;
+struct Rejected;
 
 impl Pieces {
-    pub(super) fn new(body: Body, hold: Arc<Hold>, patience: Patience) -> Self {
-        Self { body, hold, patience, wait: None, held_up: None }
-    }
-
-    fn turn_away(&self, reject: Reject) -> Poll<Item> {
+    fn reject(&self, reject: Reject) -> Poll<Item> {
         self.hold.fail(reject);
-        Poll::Ready(Some(Err(Error::new(TurnedAway))))
+        Poll::Ready(Some(Err(Error::new(Rejected))))
     }
 
     fn poll_permit(&mut self, context: &mut Context<'_>) -> Poll<Item> {
-        let Some((_, waiter, timeout)) = &mut self.held_up else { return Poll::Ready(None) };
-        let granted = match Pin::new(&mut waiter.permit).poll(context) {
+        let Some((_, queued, timeout)) = &mut self.held_up else { return Poll::Ready(None) };
+        let granted = match Pin::new(&mut queued.permit).poll(context) {
             Poll::Ready(granted) => granted.ok(),
             Poll::Pending => {
                 ready!(timeout.as_mut().poll(context));
@@ -230,7 +239,7 @@ impl Pieces {
                 self.hold.admit(permit);
                 Poll::Ready(item)
             }
-            None => self.turn_away(Reject::Timeout),
+            None => self.reject(Reject::Timeout),
         }
     }
 }
@@ -248,21 +257,21 @@ impl http_body::Body for Pieces {
             this.hold.set_aside();
             let wait = this.wait.get_or_insert_with(|| this.patience.wait());
             let reject = ready!(wait.poll(context));
-            return this.turn_away(reject);
+            return this.reject(reject);
         };
         this.wait = None;
         match this.hold.resume() {
             None => Poll::Ready(item),
-            Some(Admission::Granted { permit, .. }) => {
+            Some(Admission::Granted(permit)) => {
                 this.hold.admit(permit);
                 Poll::Ready(item)
             }
-            Some(Admission::Queued(waiter)) => {
-                let timeout = Box::pin(time::sleep(waiter.patience));
-                this.held_up = Some((item, waiter, timeout));
+            Some(Admission::Queued(queued)) => {
+                let timeout = Box::pin(time::sleep(queued.patience));
+                this.held_up = Some((item, queued, timeout));
                 this.poll_permit(context)
             }
-            Some(Admission::Rejected(reject)) => this.turn_away(reject),
+            Some(Admission::Rejected(reason)) => this.reject(reason.into()),
         }
     }
 
@@ -277,9 +286,9 @@ impl http_body::Body for Pieces {
 }
 
 impl Drop for Pieces {
-    /// An app that does not want the rest goes on all the same.
+    /// An app that does not read the rest of the body goes on all the same, so it needs a permit again.
     fn drop(&mut self) {
-        if let Some(Admission::Granted { permit, .. }) = self.hold.resume() {
+        if let Some(Admission::Granted(permit)) = self.hold.resume() {
             self.hold.admit(permit);
         }
     }

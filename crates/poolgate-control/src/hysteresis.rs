@@ -1,18 +1,20 @@
-//! Steps that are climbed at once and left only after a while of calm, so that labels do not flap.
+//! Labels that rise at once and fall only after a calm period, so that they do not flap.
 
 use std::time::Duration;
 
-/// How long a lower step must be wanted before a label falls.
+/// A label falls after it has not been wanted for this long.
 pub(crate) const CALM: Duration = Duration::from_secs(5);
 
-/// How far below its threshold, in percentage points, a usage step is left again.
+/// A usage threshold is left this many percentage points below where it was reached.
 const EXIT_MARGIN: f64 = 5.0;
 
-/// A label that rises at once and falls when it has not been wanted for [`CALM`]: the highest one wanted lately.
+/// A label that rises at once and falls when it has not been wanted for [`CALM`]: the highest label wanted in that
+/// time.
 #[derive(Clone, Debug)]
 pub(crate) struct Dwell<T> {
     lowest: T,
-    /// Labels with the time each was last wanted; both fall from front to back, so it holds one entry per label at most.
+    /// Labels, highest first, with the time at which each was last wanted. Later entries are lower and newer, so there
+    /// is at most one per label.
     wanted: Vec<(T, Duration)>,
 }
 
@@ -26,7 +28,7 @@ impl<T: Copy + Ord> Dwell<T> {
         self.wanted.first().map_or(self.lowest, |(label, _)| *label)
     }
 
-    /// The label, given what is wanted now.
+    /// The label in force, given the one that is wanted now.
     pub(crate) fn update(&mut self, wanted: T, now: Duration) -> T {
         self.wanted.retain(|(label, last)| *label > wanted && now.saturating_sub(*last) < CALM);
         self.wanted.push((wanted, now));
@@ -34,19 +36,20 @@ impl<T: Copy + Ord> Dwell<T> {
     }
 }
 
-/// Usage thresholds, rising. Reports how many are reached: one is reached at its value and left 5 points lower.
+/// Rising usage thresholds. A threshold is reached at its value and left 5 points lower; then the number of thresholds
+/// reached falls after [`CALM`].
 #[derive(Clone, Debug)]
-pub(crate) struct Ladder<const N: usize> {
+pub(crate) struct Hysteresis<const N: usize> {
     thresholds: [f64; N],
     reached: Dwell<usize>,
 }
 
-impl<const N: usize> Ladder<N> {
+impl<const N: usize> Hysteresis<N> {
     pub(crate) const fn new(thresholds: [f64; N]) -> Self {
         Self { thresholds, reached: Dwell::new(0) }
     }
 
-    /// How many thresholds count as reached, 0 to `N`.
+    /// The number of thresholds that count as reached, 0 to `N`.
     pub(crate) fn update(&mut self, usage_percent: f64, now: Duration) -> usize {
         let entered = self.count(usage_percent);
         let held = self.count(usage_percent + EXIT_MARGIN).min(self.reached.current());
@@ -67,24 +70,24 @@ mod tests {
     }
 
     #[test]
-    fn a_ladder_rises_at_once_and_falls_after_calm_skipping_steps() {
-        let mut ladder = Ladder::new([70.0, 80.0, 90.0]);
-        assert_eq!(ladder.update(69.9, at(0)), 0);
-        assert_eq!(ladder.update(95.0, at(1)), 3);
-        assert_eq!(ladder.update(10.0, at(2)), 3);
-        assert_eq!(ladder.update(10.0, at(5)), 3);
-        assert_eq!(ladder.update(10.0, at(6)), 0);
+    fn thresholds_are_reached_at_once_and_left_after_calm_skipping_steps() {
+        let mut hysteresis = Hysteresis::new([70.0, 80.0, 90.0]);
+        assert_eq!(hysteresis.update(69.9, at(0)), 0);
+        assert_eq!(hysteresis.update(95.0, at(1)), 3);
+        assert_eq!(hysteresis.update(10.0, at(2)), 3);
+        assert_eq!(hysteresis.update(10.0, at(5)), 3);
+        assert_eq!(hysteresis.update(10.0, at(6)), 0);
     }
 
     #[test]
     fn a_step_is_left_five_points_below_its_threshold() {
-        let mut ladder = Ladder::new([70.0, 80.0, 90.0]);
-        ladder.update(91.0, at(0));
+        let mut hysteresis = Hysteresis::new([70.0, 80.0, 90.0]);
+        hysteresis.update(91.0, at(0));
         for second in 1..60 {
-            assert_eq!(ladder.update(85.5, at(second)), 3);
+            assert_eq!(hysteresis.update(85.5, at(second)), 3);
         }
-        ladder.update(84.0, at(60));
-        assert_eq!(ladder.update(84.0, at(65)), 2);
+        hysteresis.update(84.0, at(60));
+        assert_eq!(hysteresis.update(84.0, at(65)), 2);
     }
 
     #[test]
