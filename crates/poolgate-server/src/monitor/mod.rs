@@ -69,7 +69,7 @@ pub(crate) struct Parts {
     pub(crate) cleaner: Arc<Cleaner>,
     pub(crate) published: Arc<Published>,
     pub(crate) readiness: Readiness,
-    pub(crate) metrics: Option<MetricsRenderer>,
+    pub(crate) metrics: Option<Arc<dyn MetricsRenderer>>,
     /// Cancelled when the shutdown begins.
     pub(crate) closing: CancellationToken,
     pub(crate) started: Instant,

@@ -34,7 +34,7 @@ pub(super) struct Monitor {
     pub(super) database: Arc<DatabaseWatch>,
     pub(super) cleaner: Arc<Cleaner>,
     pub(super) published: Arc<Published>,
-    pub(super) metrics: Option<MetricsRenderer>,
+    pub(super) metrics: Option<Arc<dyn MetricsRenderer>>,
     pub(super) closing: CancellationToken,
     pub(super) started: Instant,
     pub(super) sampler: Sampler,
