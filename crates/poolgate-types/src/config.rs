@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Health, Level, Reason};
+use crate::{Health, Level, Reason, timing};
 
 /// What every client may send. The same bytes for everyone: it holds no clock, no gauge and nothing about one client.
 ///
@@ -97,8 +97,8 @@ impl ThrottlingConfig {
             health: Health::Healthy,
             enforced: false,
             fair_rate_per_second: None,
-            poll_after_seconds: 30,
-            ttl_seconds: 90,
+            poll_after_seconds: timing::seconds(timing::POLL),
+            ttl_seconds: timing::seconds(timing::TTL),
             retry_after_seconds: None,
             probe_fraction: None,
             reason: Reason::Healthy,

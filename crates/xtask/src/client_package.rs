@@ -20,18 +20,18 @@ use crate::project::Project;
 use crate::step::step;
 use crate::tools;
 
-/// The glue's name; client.js imports `./poolgate_client.js`.
+/// The glue's name; `js/engine` imports `../poolgate_client.js`.
 const NAME: &str = "poolgate_client";
 /// The WebAssembly in the package.
 pub(crate) const WASM: &str = "poolgate_client_bg.wasm";
 /// The same as a JavaScript string; inline.js imports it.
 const INLINE: &str = "poolgate_client_inline.js";
-/// What applications import, each a file of its own; what several of them need is in a file beside them.
-const ENTRIES: [&str; 5] = ["index.js", "inline.js", "node.js", "service-worker.js", "status.js"];
-/// Of the package's sources, what is for its developers alone.
+/// The files that apps import. Entries of one group share code in a file beside them; the status element stands alone.
+const ENTRIES: [&[&str]; 2] = [&["index.js", "inline.js", "node.js", "service-worker.js"], &["status.js"]];
+/// Sources that are not for apps.
 const NOT_SHIPPED: [&str; 4] = ["test", "node_modules", "tsconfig.json", "package-lock.json"];
 
-/// Size first, again and again until nothing more is found, and nothing in it that is for tools.
+/// Optimizes for size until nothing more is found, and strips everything that is for tools.
 const WASM_OPT: [&str; 8] = [
     "-Oz",
     "--generate-global-effects",
@@ -43,7 +43,7 @@ const WASM_OPT: [&str; 8] = [
     "--strip-target-features",
 ];
 
-/// What rustc may emit and every browser since 2023 understands; Binaryen wants to be told.
+/// Features that rustc may use and every browser since 2023 has; Binaryen needs them as options.
 const WASM_FEATURES: [&str; 6] = [
     "--enable-bulk-memory",
     "--enable-multivalue",
@@ -105,18 +105,20 @@ fn bundle(project: &Project, node: &Node, from: &Path, to: &Path) -> Result<()> 
     if to.exists() {
         fs::remove_dir_all(to)?;
     }
-    let mut esbuild = node.tool(project, "esbuild")?;
-    esbuild.args(ENTRIES.map(|entry| from.join(entry))).arg(format!("--outdir={}", to.display()));
-    esbuild.args(["--bundle", "--splitting", "--format=esm", "--target=es2022", "--external:node:*", "--minify"]);
-    esbuild.args(["--chunk-names=[name]-[hash]", "--sourcemap", "--log-level=warning"]);
-    output(&mut esbuild)?;
+    for entries in ENTRIES {
+        let mut esbuild = node.tool(project, "esbuild")?;
+        esbuild.args(entries.iter().map(|entry| from.join(entry))).arg(format!("--outdir={}", to.display()));
+        esbuild.args(["--bundle", "--splitting", "--format=esm", "--target=es2022", "--external:node:*", "--minify"]);
+        esbuild.args(["--chunk-names=[name]-[hash]", "--sourcemap", "--log-level=warning"]);
+        output(&mut esbuild)?;
+    }
     for entry in fs::read_dir(to)? {
         let script = entry?.path();
         if script.extension() == Some(OsStr::new("js")) {
             squeeze(project, node, &script)?;
         }
     }
-    // Its map would hold the module once more.
+    // Its map would contain the module once more.
     let inline = to.join("inline.js");
     let script = fs::read_to_string(&inline)?;
     fs::write(&inline, script.replace("//# sourceMappingURL=inline.js.map", ""))?;
@@ -133,13 +135,13 @@ fn squeeze(project: &Project, node: &Node, script: &Path) -> Result<()> {
     output(&mut terser).map(drop)
 }
 
-/// Makes `target` hold what `sources` hold, later ones winning, and nothing else. Files that are the same stay
-/// untouched, so that a running server and its caches see only what has changed.
+/// Makes `target` a copy of all `sources`, of which later ones win, and removes everything else from it. Unchanged files stay
+/// untouched, so that a running server and its caches see only changes.
 pub(crate) fn mirror(sources: &[&Path], target: &Path) -> Result<()> {
     mirror_some(sources, target, &is_shipped)
 }
 
-/// The same with the files that are wanted.
+/// The same with the wanted files only; a folder without any is left out.
 fn mirror_some(sources: &[&Path], target: &Path, is_wanted: &dyn Fn(&OsStr) -> bool) -> Result<()> {
     fs::create_dir_all(target)?;
     let mut wanted = BTreeMap::new();
@@ -155,6 +157,8 @@ fn mirror_some(sources: &[&Path], target: &Path, is_wanted: &dyn Fn(&OsStr) -> b
         let to = target.join(name);
         if from.is_dir() {
             mirror_some(&[from], &to, is_wanted)?;
+            // Fails where the folder is not empty.
+            fs::remove_dir(&to).ok();
             continue;
         }
         let content = fs::read(from)?;
@@ -181,7 +185,7 @@ fn is_shipped(name: &OsStr) -> bool {
     !hidden && !NOT_SHIPPED.iter().any(|other| name == *other)
 }
 
-/// Scripts, and what the glue's declares, which nobody imports any more.
+/// Scripts, and the glue's declarations, which are not needed after bundling.
 fn is_bundled(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     name.ends_with(".js") || name.starts_with(NAME) && name.ends_with(".d.ts")
@@ -201,7 +205,7 @@ fn bindgen(project: &Project) -> Result<PathBuf> {
     let glue = project.npm().join("glue");
     if !is_newer(&glue.join(WASM), &compiled) {
         let mut bindgen = Bindgen::new();
-        // For bundlers: how the module is loaded is the shell's matter, in module.js.
+        // For bundlers: `js/engine/module.js` loads the module.
         bindgen.bundler(true)?.input_module(NAME, without_panics(&compiled)?).typescript(true);
         let mut output = bindgen.generate_output().context("making the JavaScript glue")?;
         let script = shorten(&mut output)?;
@@ -213,7 +217,7 @@ fn bindgen(project: &Project) -> Result<PathBuf> {
     Ok(glue)
 }
 
-/// Functions that panics go through, by a part of their mangled names; wasm-bindgen throws what it has to complain of.
+/// Parts of the mangled names of functions that a panic calls, or with which wasm-bindgen throws.
 const PANICS: [&str; 9] = [
     "12wasm_bindgen4__rt10throw_null",
     "12wasm_bindgen9throw_str",
@@ -226,11 +230,13 @@ const PANICS: [&str; 9] = [
     "18handle_alloc_error",
 ];
 
-/// What is at least so long and can be read is a text.
+/// A readable run of at least this many bytes is a text.
 const SHORTEST_TEXT: usize = 8;
 
-/// The module with panics that trap at once. A panic would be told to nobody: WebAssembly has no standard error. So the code
-/// that formats its message, a fifth of the whole, is left out, and so are the messages: the module uses no other texts.
+/// The module with panics that trap at once. WebAssembly has no standard error, so the message of a panic is lost anyway; the
+/// code that formats it is a fifth of the module. The messages are removed too: the module uses no other texts.
+///
+/// `panic = "immediate-abort"` of rustc does the same, once it is stable.
 fn without_panics(compiled: &Path) -> Result<Module> {
     let mut module = Module::from_file(compiled).with_context(|| format!("reading {}", compiled.display()))?;
     let mut found = 0;
@@ -250,7 +256,7 @@ fn without_panics(compiled: &Path) -> Result<Module> {
     Ok(module)
 }
 
-/// Writes zeros over all that can be read.
+/// Overwrites texts with zeros.
 fn erase_texts(data: &mut [u8]) {
     for run in data.chunk_by_mut(|one, next| is_readable(*one) == is_readable(*next)) {
         if run.len() >= SHORTEST_TEXT && run.first().is_some_and(|byte| is_readable(*byte)) {
@@ -263,8 +269,7 @@ fn is_readable(byte: u8) -> bool {
     byte == b'\n' || (b' '..=b'~').contains(&byte)
 }
 
-/// Gives what crosses between JavaScript and WebAssembly the shortest names: they are in the script and in the module, and
-/// no compression makes them smaller.
+/// Shortens the names of imports and exports, which stand both in the script and in the module.
 fn shorten(output: &mut Output) -> Result<String> {
     let mut script = output.start().context("there is no glue")?.clone();
     let module = output.wasm_mut();
@@ -286,7 +291,7 @@ fn shorten(output: &mut Output) -> Result<String> {
         import.name = short;
     }
     script.push_str(&format!("\nexport const imports = {{ {} }};\n", imports.join(", ")));
-    // A throttle is freed when it is collected. Only numbers cross the border, so the table of objects stays as it is.
+    // Removes glue that is not needed: a throttle is freed when it is collected, and no objects cross.
     for (from, to, by) in [
         ("__destroy_into_raw() {", "/**", ""),
         ("if (Symbol.dispose)", "\n", ""),
@@ -315,7 +320,7 @@ fn write_inline(wasm: &Path, folder: &Path) -> Result<()> {
     Ok(fs::write(folder.join(INLINE), text)?)
 }
 
-/// A panic's message names its source; where this machine keeps sources is nobody's business, and adds to the size.
+/// Keeps the machine's paths out of the module; a panic's message names its source file.
 fn short_paths() -> Result<String> {
     let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
     let cargo_home = cargo_home.context("there is neither CARGO_HOME nor a home folder")?;

@@ -9,6 +9,7 @@ mod apt;
 mod bench;
 mod chromium;
 mod client_package;
+mod contract;
 mod demo;
 mod dev;
 mod fuzz;
@@ -66,6 +67,8 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Write docs/openapi.json as the server describes itself
     Openapi,
+    /// Write the contract for JavaScript (codes, paths, times, wire types) from the Rust types
+    Contract,
     /// Serve the page with reload on change (Trunk), beside a running demo
     Dev,
     /// Wait for the demo and open the browser
@@ -100,6 +103,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Soak(options) => return soak::run(&project, &options),
         Command::Fuzz(options) => fuzz::fuzz(&project, &options)?,
         Command::Openapi => openapi::run(&project)?,
+        Command::Contract => contract::run(&project)?,
         Command::Dev => dev::run(&project)?,
         Command::OpenBrowser(options) => options.run()?,
     }

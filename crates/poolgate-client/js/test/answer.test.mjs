@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import { load } from "./support.mjs";
 
-const { retryAfterOf, wishesOf } = await load("answer.js");
+const { retryAfterOf, wishesOf } = await load("requests/answer.js");
 
 /** @param {Record<string, string>} headers */
 const answer = (headers, status = 503) => ({ status, headers: new Headers(headers) });

@@ -3,7 +3,7 @@
 //! Configs and statuses are encoded once for all streams. A slow reader gets the newest document when it is ready for it, never a
 //! backlog.
 
-use std::{convert::Infallible, pin::Pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, pin::Pin, sync::Arc};
 
 use axum::{
     body::{Body, Bytes},
@@ -12,7 +12,10 @@ use axum::{
 };
 use futures_util::stream;
 use http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
-use poolgate_types::{Bye, Heartbeat, Problem, codes};
+use poolgate_types::{
+    Bye, Heartbeat, Problem, codes,
+    timing::{self, HEARTBEAT, HEARTBEAT_ENFORCED, STATUS_INTERVAL},
+};
 use serde::Deserialize;
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
@@ -27,16 +30,7 @@ use crate::{
     problem,
 };
 
-/// Time between heartbeats while a limit is enforced: its ttl is 10 s.
-const HEARTBEAT_ENFORCED: Duration = Duration::from_secs(5);
-/// Time between heartbeats otherwise.
-const HEARTBEAT: Duration = Duration::from_secs(15);
-/// Shortest time between two status events.
-const STATUS_INTERVAL: Duration = Duration::from_millis(500);
-/// Shortest wait of an `EventSource` before it connects again, in milliseconds.
-const SHORTEST_RETRY: u64 = 1000;
-/// Time within which the clients come back after a cut, in milliseconds; longer for more of them than come back in a second.
-const SHORTEST_RETURN: u32 = 2500;
+/// Clients that may come back in a second; with more of them the time within which they come back is longer.
 const RETURNS_PER_SECOND: u32 = 1000;
 
 /// What a stream may be asked for.
@@ -185,7 +179,7 @@ impl Subscription {
             self.begun = true;
             // For those who leave it to their `EventSource`, which knows no jitter of its own.
             let spread = self.poolgate.shared().gate.jitter().below(self.return_within_ms().into());
-            let retry = SHORTEST_RETRY + spread;
+            let retry = u64::from(timing::milliseconds(timing::RETRY)) + spread;
             return Some([format!("retry: {retry}\n").as_bytes(), &self.newest_config()].concat().into());
         }
         let interval = if self.config.borrow().config.enforced { HEARTBEAT_ENFORCED } else { HEARTBEAT };
@@ -217,7 +211,7 @@ impl Subscription {
     fn return_within_ms(&self) -> u32 {
         let streams = u64::from(self.poolgate.shared().clients.streaming());
         let spread = u32::try_from(streams * 1000 / u64::from(RETURNS_PER_SECOND)).unwrap_or(u32::MAX);
-        spread.max(SHORTEST_RETURN)
+        spread.max(timing::milliseconds(timing::RETURN_WITHIN))
     }
 
     fn newest_config(&mut self) -> Bytes {

@@ -5,7 +5,10 @@ use std::time::Duration;
 use http::StatusCode;
 use http_body_util::BodyExt;
 use poolgate_throttle::News;
-use poolgate_types::{Bye, routes};
+use poolgate_types::{
+    Bye, routes,
+    timing::{ANSWER_TIMEOUT, RETRY, RETURN_WITHIN, SILENCE},
+};
 use tokio::{sync::mpsc, time};
 
 use super::{
@@ -13,17 +16,6 @@ use super::{
     events::{Event, EventReader},
     http::HttpClient,
 };
-
-/// A stream that has been silent for longer is dead: heartbeats come every 15 s at the latest.
-const SILENCE: Duration = Duration::from_secs(40);
-
-/// How long opening a stream may take.
-const OPENING: Duration = Duration::from_secs(10);
-
-/// Least wait between two attempts.
-const RETRY: Duration = Duration::from_secs(1);
-/// Within this time more, as long as the server has not said another.
-const RETURN_WITHIN: Duration = Duration::from_secs(3);
 
 /// News that the user has not yet taken in; the stream waits while it is full.
 pub(super) const BACKLOG: usize = 8;
@@ -34,7 +26,7 @@ pub(super) async fn follow(http: HttpClient, id: u64, mut random: Random, news: 
     let path = format!("{}?client={id:016x}", routes::EVENTS);
     let mut within = RETURN_WITHIN;
     loop {
-        let end = match time::timeout(OPENING, http.stream(&path)).await {
+        let end = match time::timeout(ANSWER_TIMEOUT, http.stream(&path)).await {
             Ok(Ok((StatusCode::OK, body))) => read(body, &news, &mut within).await,
             Ok(Ok((StatusCode::NOT_FOUND | StatusCode::NOT_IMPLEMENTED, _))) => {
                 // If nobody listens any more, there is nobody to tell.
