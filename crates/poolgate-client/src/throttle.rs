@@ -24,7 +24,7 @@ use crate::{
 pub struct Throttle {
     throttle: poolgate_throttle::Throttle,
     /// The limits of single routes. JavaScript names a route by a number.
-    routes: RouteLimits<u64>,
+    routes: RouteLimits<f64>,
     /// The permits of requests in flight.
     permits: Table<Permit>,
     details: [f64; 15],
@@ -267,10 +267,10 @@ impl Throttle {
         );
     }
 
-    /// When to ask again whether a request of this route may start; infinite: it may, and counts. A route is named by a whole
-    /// number below 2^53.
+    /// When to ask again whether a request of this route may start; infinite: it may, and counts. Any number
+    /// can name a route.
     pub fn admit(&mut self, route: f64, now: f64) -> f64 {
-        or_never(self.routes.admit(&(route as u64), from_ms(now)))
+        or_never(self.routes.admit(&route, from_ms(now)))
     }
 
     /// Takes in what a response of a route said: its `Retry-After`, and the remaining requests of the tightest quota until its
@@ -279,11 +279,7 @@ impl Throttle {
         // `as` saturates and maps NaN to 0.
         let reset = Duration::from_secs(reset_seconds as u64);
         let quota = given(remaining).map(|remaining| Quota { remaining: remaining as u32, reset });
-        self.routes.learn(
-            route as u64,
-            RouteSignal { retry_after: given(retry_after_ms).map(from_ms), quota },
-            from_ms(now),
-        );
+        self.routes.learn(route, RouteSignal { retry_after: given(retry_after_ms).map(from_ms), quota }, from_ms(now));
     }
 }
 

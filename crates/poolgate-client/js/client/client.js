@@ -43,15 +43,7 @@ export function entry(moduleOf) {
   const init = (/** @type {ModuleSource | undefined} */ given) => instantiate(() => moduleOf(given));
   return {
     init,
-    async createClient(options) {
-      const client = new PoolgateClient(init, options);
-      /** @type {ReturnType<typeof setTimeout> | undefined} */
-      let timer;
-      const patience = new Promise((resolve) => (timer = setTimeout(resolve, LOAD_PATIENCE_MS)));
-      await Promise.race([client.started, patience]);
-      clearTimeout(timer);
-      return client;
-    },
+    createClient: (options) => PoolgateClient.create(init, options),
     createThrottledFetch: (options) => new PoolgateClient(init, options).fetch,
   };
 }
@@ -68,6 +60,8 @@ class PoolgateClient extends EventTarget {
   #host;
   /** @type {Coalescer | undefined} with the option `coalesce` */
   #coalescer;
+  /** Resolves when the module works, or has failed. */
+  #started;
 
   /**
    * Throws a `TypeError` that names a wrong option.
@@ -96,9 +90,22 @@ class PoolgateClient extends EventTarget {
       },
     };
     this.fetch = fetch;
-    /** Resolves when the module works, or has failed. */
-    this.started = this.#start(() => init(options?.wasm), read, shared).catch((error) => this.#unavailable(error));
-    Object.defineProperty(this, "started", { enumerable: false });
+    this.#started = this.#start(() => init(options?.wasm), read, shared).catch((error) => this.#unavailable(error));
+  }
+
+  /**
+   * A client whose module works, or has failed, or is slow to load.
+   * @param {(source?: ModuleSource) => Promise<void>} init
+   * @param {import("../index.js").ClientOptions} [options]
+   */
+  static async create(init, options) {
+    const client = new PoolgateClient(init, options);
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let timer;
+    const patience = new Promise((resolve) => (timer = setTimeout(resolve, LOAD_PATIENCE_MS)));
+    await Promise.race([client.#started, patience]);
+    clearTimeout(timer);
+    return client;
   }
 
   /** @returns {import("../index.js").ClientState} */

@@ -59,7 +59,6 @@ export class Core {
       pumped: (now) => this.#pumped(now),
       adopted: (config) => callbacks.emit("config", config),
       behind: (isHeader) => this.#behind(isHeader),
-      passAll: () => this.#requests.passAll(),
       failed: (error) => this.#failed(error),
     }));
     this.#scope = new Scope(options);
@@ -126,12 +125,12 @@ export class Core {
    */
   lead(leads) {
     const engine = this.#engine;
-    if (engine.failed) return;
+    if (engine.closed) return;
     if (!leads) {
       if (this.#isLeading) this.#save(performance.now());
       this.#isLeading = false;
       this.#transport.follow();
-    } else if (!engine.closed && !this.#isLeading) {
+    } else if (!this.#isLeading) {
       this.#isLeading = true;
       this.#budget.restore(engine, performance.now());
       this.#transport.lead();
@@ -162,9 +161,8 @@ export class Core {
    */
   hear(news) {
     if (Array.isArray(news)) return this.#budget.keep(news);
-    const hasNone = news === null;
-    if (!hasNone && !this.#engine.failed) this.#transport.heardOf();
-    this.#engine.learn(hasNone ? News.notFound : news);
+    if (news !== null) this.#transport.heardOf();
+    this.#engine.learn(news ?? News.notFound);
     this.#engine.pump();
   }
 
@@ -232,7 +230,7 @@ export class Core {
   /** @param {unknown} error */
   #failed(error) {
     this.#cleanup.end();
-    this.#transport.abandon();
+    this.#transport.end();
     this.#requests.passAll();
     this.#attempts.passAll();
     this.#callbacks.failed(error);

@@ -16,7 +16,6 @@ import { isConfig, isVersion, levelOf, readHeader } from "./config.js";
  * @property {(now: number) => void} pumped everything that was due is done
  * @property {(config: import("./config.js").Config) => void} adopted a new config document
  * @property {(isHeader: boolean) => void} behind the server has a newer document; `isHeader`: it has sent its header
- * @property {() => void} passAll lets all calls that wait pass
  * @property {(error: unknown) => void} failed the module does not work any more
  */
 
@@ -49,11 +48,6 @@ export class Engine {
     return this.#isClosed;
   }
 
-  /** Whether the module has failed. */
-  get failed() {
-    return this.#isFailed;
-  }
-
   /**
    * Asks to send a request; then pump.
    * @param {import("../requests/call.js").Call} call
@@ -69,7 +63,7 @@ export class Engine {
   /** Why the last rejected request was rejected, and after how many milliseconds another attempt may succeed. */
   rejection() {
     const throttle = this.#throttle;
-    return { reason: throttle.detail(Detail.reason), retryAfterMs: throttle.detail(Detail.retryAfter) };
+    return /** @type {const} */ ([throttle.detail(Detail.reason), throttle.detail(Detail.retryAfter)]);
   }
 
   /**
@@ -181,10 +175,9 @@ export class Engine {
    * @param {number} [now] the time, if the caller knows it: reading the clock is a good part of what a call costs
    */
   pump(now = performance.now()) {
-    const driver = this.#driver;
-    if (this.#isFailed) return driver.passAll();
     if (this.#pauses > 0) return;
     this.#safely(() => {
+      const driver = this.#driver;
       const throttle = this.#throttle;
       // Handling an event may take a while.
       for (let event; (event = throttle.poll(now)); now = performance.now()) {
@@ -207,11 +200,6 @@ export class Engine {
     const result = act();
     this.#pauses -= 1;
     return result;
-  }
-
-  /** Limits are in force, so news is urgent. */
-  get isEnforced() {
-    return Boolean(this.read()?.enforced);
   }
 
   /** What is in force, as the throttle has it. */

@@ -28,7 +28,7 @@ export class Attempts {
 
   /**
    * @param {import("../engine/engine.js").Engine} engine
-   * @param {{ fetch: typeof fetch, honourForeignLimits: boolean, maxQueue: number, queueTimeoutMs: number }} options
+   * @param {{ fetch: typeof globalThis.fetch, honourForeignLimits: boolean, maxQueue: number, queueTimeoutMs: number }} options
    * @param {import("../requests/requests.js").Requests} requests
    */
   constructor(engine, options, requests) {

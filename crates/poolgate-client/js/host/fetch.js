@@ -52,7 +52,7 @@ export function bareFetch() {
 
 /**
  * Calls the host's fetch, past the throttle. Never throws: an exception becomes a rejection.
- * @param {typeof fetch} fetch
+ * @param {typeof globalThis.fetch} fetch
  * @param {any} input
  * @param {any} init
  * @returns {Promise<any>}

@@ -33,7 +33,7 @@ export class Requests {
 
   /**
    * @param {import("../engine/engine.js").Engine} engine
-   * @param {{ fetch: typeof fetch, honourForeignLimits: boolean }} options
+   * @param {{ fetch: typeof globalThis.fetch, honourForeignLimits: boolean }} options
    * @param {(news: unknown) => void} relay hands the server's news on to other tabs
    */
   constructor(engine, { fetch, honourForeignLimits }, relay) {
@@ -62,6 +62,8 @@ export class Requests {
     const promise =
       id > 0 ? this.#launch(id, call.signal, input, init) : id < 0 ? this.#enqueue(-id, call, input, init) : this.#rejected();
     engine.pump(now);
+    // The module may have failed while the app's getters ran.
+    if (engine.closed) this.passAll();
     return promise;
   }
 
@@ -257,8 +259,7 @@ export class Requests {
 
   /** Rejects with the reason of the last rejection. */
   async #rejected() {
-    const { reason, retryAfterMs } = this.#engine.rejection();
-    throw rejectionOf(reason, retryAfterMs);
+    throw rejectionOf(...this.#engine.rejection());
   }
 }
 

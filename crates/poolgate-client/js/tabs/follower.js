@@ -125,7 +125,6 @@ export function follow(client, part, post, usurp) {
       if (part.want > 0 || slots.held > 0) report();
       challenge();
     },
-    relayed() {},
     end() {
       for (const timer of [patience, silence, tick]) clearTimeout(timer);
     },

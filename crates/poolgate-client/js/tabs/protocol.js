@@ -55,6 +55,6 @@ export function namesOf(server) {
  * @property {(message: any) => void} hear another member has sent a message
  * @property {(rises: boolean) => void} press the demand has changed; `rises`: this tab wants more slots
  * @property {() => void} look the page was shown or hidden
- * @property {(news: unknown) => void} relayed this tab has sent news to the others
+ * @property {(news: unknown) => void} [relayed] this tab has sent news to the others
  * @property {() => void} end
  */

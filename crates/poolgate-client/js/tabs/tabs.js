@@ -155,7 +155,7 @@ export function tabsOf(server, client, mayDoze) {
      */
     relay(news) {
       post({ news });
-      role?.relayed(news);
+      role?.relayed?.(news);
     },
     /**
      * Takes in what this client has to do.

@@ -4,7 +4,7 @@
 import { ANSWER_TIMEOUT_MS } from "../contract.js";
 
 /**
- * @param {{ base: string, credentials: RequestCredentials, fetch: typeof fetch }} options
+ * @param {{ base: string, credentials: RequestCredentials, fetch: typeof globalThis.fetch }} options
  * @param {string} path
  * @param {RequestInit} init
  */

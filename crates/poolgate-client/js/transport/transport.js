@@ -75,14 +75,9 @@ export class Transport {
     this.#advance();
   }
 
-  /** Stops for good: the client is closed, or the server has no config route. */
+  /** Stops for good: the client is closed, the module has failed, or the server has no config route. */
   end() {
     this.#plan.end();
-    this.abandon();
-  }
-
-  /** Stops for good: the module does not work any more. */
-  abandon() {
     this.#close();
     this.#life.abort();
     this.#timer.clear();
@@ -152,7 +147,7 @@ export class Transport {
       () => false,
     );
     const interval = this.#engine.document?.poll_after_seconds;
-    if (this.#engine.failed) return;
+    if (this.#engine.closed) return;
     this.#plan.asked(isAnswered, interval && interval * 1000, performance.now(), Math.random());
     this.#advance();
   }
@@ -205,12 +200,11 @@ export class Transport {
   }
 
   #heard() {
-    const engine = this.#engine;
-    const { isEnforced } = engine;
-    if (engine.failed) return;
-    this.#plan.heard(isEnforced, performance.now());
+    const reading = this.#engine.read();
+    if (!reading) return;
+    this.#plan.heard(reading.enforced, performance.now());
     this.#advance();
-    engine.pump();
+    this.#engine.pump();
   }
 
   /** @param {unknown} message a heartbeat or a goodbye */
