@@ -177,6 +177,33 @@ test("a worker shares with its page", { timeout: 60_000 }, async () => {
   assert.deepEqual([origin.seen.most, origin.seen.mostStreams], [1, 1]);
 });
 
+test("a tab of another version neither follows nor leads, and both obey", { timeout: 60_000 }, async (t) => {
+  const current = await open();
+  const old = await open({}, "/", async (page) => {
+    // As after a deploy: this tab still has scripts that speak another protocol.
+    await page.route("**/tabs/protocol.js", async (route) => {
+      const script = await (await route.fetch()).text();
+      const changed = script.replace("const VERSION = 1;", "const VERSION = 0;");
+      assert.notEqual(changed, script);
+      await route.fulfill({ contentType: "text/javascript", body: changed });
+    });
+  });
+  const pages = [current, old];
+  await until("each leads itself", 5000, async () => `${await transports(pages)}` === "sse,sse");
+  assert.equal(origin.open(), 2);
+  origin.limit({ fair_rate_per_second: 1000, max_concurrent_requests: 2 });
+  await until("both know the limit", 5000, async () => (await states(pages)).every(({ enforced }) => enforced));
+  origin.work.ms = 100;
+  await Promise.all(pages.map((page, index) => send(page, 20, `${index}`)));
+  await until("all have arrived", 10_000, () => origin.seen.app.length === 40, () => origin.seen);
+  t.diagnostic(`at most ${origin.seen.most} at a time`);
+  assert.equal(origin.seen.most, 4, "each has its own two slots");
+  await current.close();
+  await send(old, 2, "later");
+  await until("the other one goes on", 5000, () => arrived("later") === 2);
+  assert.deepEqual(await transports([old]), ["sse"]);
+});
+
 test("a client that does not share has its own stream, and one without Web Locks polls", { timeout: 60_000 }, async () => {
   const alone = await open({ shareAcrossTabs: false });
   await until("it streams", 5000, async () => `${await transports([alone])}` === "sse");
@@ -211,9 +238,15 @@ test("if locks are refused, each tab limits itself", { timeout: 60_000 }, async 
   await until("the frozen tab continues", 5000, () => arrived("later") === 2);
 });
 
-/** A tab with a client. */
-async function open(options = {}, path = "/") {
+/**
+ * A tab with a client.
+ * @param {object} [options]
+ * @param {string} [path]
+ * @param {(page: Page) => Promise<void>} [prepare]
+ */
+async function open(options = {}, path = "/", prepare) {
   const page = await context.newPage();
+  await prepare?.(page);
   page.setDefaultTimeout(10_000);
   page.on("console", (message) => process.env.VERBOSE && console.log(message.text()));
   page.on("pageerror", (error) => console.log(error));

@@ -3,22 +3,9 @@
 
 /** @import { CleanupReport, LoadReport, LoadRequest, Problem, Status, ThrottlingConfig } from "../types/wire.js" */
 
-const DATABASE = "/api/v1/health/database";
+import { ANSWER_TIMEOUT_MS, FORCE_CLEANUP, LAB_LOAD, STATUS, THROTTLING_CONFIG } from "./contract.js";
 
-export const ROUTES = {
-  status: `${DATABASE}/status`,
-  config: `${DATABASE}/throttling-config`,
-  events: `${DATABASE}/events`,
-  cleanup: `${DATABASE}/force-cleanup`,
-  load: "/api/v1/lab/load",
-  hold: "/api/v1/lab/hold",
-  shop: "/api/v1/shop",
-};
-
-/** Time limit for an answer, in milliseconds. */
-const DEADLINE_MS = 10_000;
-
-/** A call answered with a problem or with an unreadable body. */
+/** A call that was answered with a problem, or with an answer that cannot be read. */
 export class ApiError extends Error {
   /**
    * @param {number} status HTTP status
@@ -38,7 +25,7 @@ export class ApiError extends Error {
  * @returns {Promise<Status>}
  */
 export async function fetchStatus() {
-  const response = await send(ROUTES.status);
+  const response = await send(STATUS);
   const body = await json(response);
   if (isStatus(body)) return body;
   throw problemOf(response, body);
@@ -46,17 +33,17 @@ export async function fetchStatus() {
 
 /** @returns {Promise<ThrottlingConfig>} */
 export function fetchConfig() {
-  return call(ROUTES.config);
+  return call(THROTTLING_CONFIG);
 }
 
 /** @returns {Promise<CleanupReport>} */
 export function forceCleanup() {
-  return call(ROUTES.cleanup, { method: "POST" });
+  return call(FORCE_CLEANUP, { method: "POST" });
 }
 
 /** @returns {Promise<LoadReport>} */
 export function fetchLoad() {
-  return call(ROUTES.load);
+  return call(LAB_LOAD);
 }
 
 /**
@@ -64,7 +51,7 @@ export function fetchLoad() {
  * @returns {Promise<LoadReport>}
  */
 export function startLoad(request) {
-  return call(ROUTES.load, {
+  return call(LAB_LOAD, {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify(request),
@@ -73,7 +60,7 @@ export function startLoad(request) {
 
 /** @returns {Promise<LoadReport>} */
 export function stopLoad() {
-  return call(ROUTES.load, { method: "DELETE" });
+  return call(LAB_LOAD, { method: "DELETE" });
 }
 
 /**
@@ -126,7 +113,7 @@ function send(path, init) {
   return fetch(path, {
     cache: "no-store",
     priority: "high",
-    signal: AbortSignal.timeout(DEADLINE_MS),
+    signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
     ...init,
   });
 }

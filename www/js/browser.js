@@ -1,6 +1,6 @@
 // The panel "This browser": real requests of this page, through the package's client or around it.
 
-import { ROUTES } from "./api.js";
+import { LAB_HOLD, SHOP_PREFIX } from "./contract.js";
 import { byId, create, definitionList, setText } from "./dom.js";
 import * as format from "./format.js";
 import { Generator } from "./generator.js";
@@ -21,11 +21,11 @@ const TALLY = [
 
 /** @type {Record<string, { name: string, make: (holdMs: number) => [url: string, init?: RequestInit] }>} */
 const REQUESTS = {
-  hold: { name: "Hold a connection", make: (holdMs) => [`${ROUTES.hold}?hold_ms=${holdMs}`] },
-  search: { name: "Shop: search", make: () => [`${ROUTES.shop}/products?search=lamp`] },
-  product: { name: "Shop: a product's page", make: () => [`${ROUTES.shop}/products/${upTo(PRODUCTS)}`] },
-  order: { name: "Shop: place an order", make: () => [`${ROUTES.shop}/orders`, order()] },
-  report: { name: "Shop: sales report (heavy)", make: () => [`${ROUTES.shop}/reports/sales`] },
+  hold: { name: "Hold a connection", make: (holdMs) => [`${LAB_HOLD}?hold_ms=${holdMs}`] },
+  search: { name: "Shop: search", make: () => [`${SHOP_PREFIX}/products?search=lamp`] },
+  product: { name: "Shop: a product's page", make: () => [`${SHOP_PREFIX}/products/${upTo(PRODUCTS)}`] },
+  order: { name: "Shop: place an order", make: () => [`${SHOP_PREFIX}/orders`, order()] },
+  report: { name: "Shop: sales report (heavy)", make: () => [`${SHOP_PREFIX}/reports/sales`] },
 };
 
 /**

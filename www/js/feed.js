@@ -1,24 +1,21 @@
 // Live documents: one event stream, and polling while there is none.
 
-import { ROUTES, fetchConfig, fetchStatus, isConfig, isStatus } from "./api.js";
+import { fetchConfig, fetchStatus, isConfig, isStatus } from "./api.js";
+import { EVENTS, LONGEST_RETRY_MS, RETRY_MS, SILENCE_ENFORCED_MS } from "./contract.js";
 
 /** @import { Status, ThrottlingConfig } from "../types/wire.js" */
 
 /** Poll interval without a stream. */
 const POLL_MS = 2_000;
-/** Poll interval of a hidden page, which leaves its connection, one of the browser's six, to others. */
+/** Polling while the page is hidden: it leaves its connection, one of the browser's six, to other pages. */
 const HIDDEN_POLL_MS = 5_000;
 const HIDDEN_AFTER_MS = 30_000;
-/** After this silence a stream counts as dead: three heartbeats of a server that limits. */
-const SILENCE_MS = 16_000;
-const RETRY_MIN_MS = 1_000;
-const RETRY_MAX_MS = 30_000;
 
 /**
  * @typedef {object} Listener
  * @property {(status: Status) => void} onStatus
  * @property {(config: ThrottlingConfig) => void} onConfig
- * @property {() => void} onContact a message arrived
+ * @property {() => void} onContact the server has sent something
  */
 
 export class Feed {
@@ -26,7 +23,7 @@ export class Feed {
   /** @type {EventSource | null} */
   #stream = null;
   #streaming = false;
-  #retryMs = RETRY_MIN_MS;
+  #retryMs = RETRY_MS;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retry;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -57,11 +54,11 @@ export class Feed {
   #connect() {
     clearTimeout(this.#retry);
     this.#close();
-    const stream = new EventSource(`${ROUTES.events}?topics=config,status`);
+    const stream = new EventSource(`${EVENTS}?topics=config,status`);
     this.#stream = stream;
     stream.addEventListener("open", () => {
       this.#streaming = true;
-      this.#retryMs = RETRY_MIN_MS;
+      this.#retryMs = RETRY_MS;
       clearTimeout(this.#nextPoll);
       this.#contact();
     });
@@ -69,7 +66,7 @@ export class Feed {
     stream.addEventListener("config", (event) => this.#read(event, isConfig, this.#listener.onConfig));
     stream.addEventListener("heartbeat", () => this.#contact());
     stream.addEventListener("bye", () => this.#lost());
-    // The browser stops reconnecting after any answer but 200, so reconnecting is done here in all cases.
+    // After any answer but 200 the browser does not connect again, so this class always does it itself.
     stream.addEventListener("error", () => this.#lost());
     this.#watch();
   }
@@ -92,16 +89,19 @@ export class Feed {
     this.#listener.onContact();
   }
 
-  /** (Re)starts the timer after which a silent stream is closed. */
+  /**
+   * (Re)starts the wait after which a silent stream is given up. It is the short one in any case: a stream with statuses has
+   * an event every half second.
+   */
   #watch() {
     clearTimeout(this.#silence);
-    this.#silence = setTimeout(() => this.#lost(), SILENCE_MS);
+    this.#silence = setTimeout(() => this.#lost(), SILENCE_ENFORCED_MS);
   }
 
   #lost() {
     this.#close();
     const wait = this.#retryMs * (0.5 + Math.random());
-    this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MAX_MS);
+    this.#retryMs = Math.min(this.#retryMs * 2, LONGEST_RETRY_MS);
     this.#retry = setTimeout(() => this.#connect(), wait);
     this.#poll();
   }
@@ -129,7 +129,7 @@ export class Feed {
       if (isConfig(config)) this.#listener.onConfig(config);
       this.#listener.onStatus(status);
     } catch {
-      // No contact: the page shows for how long, and the next poll follows.
+      // No contact: the page shows for how long, and the next poll follows anyway.
     }
   }
 
@@ -142,7 +142,7 @@ export class Feed {
       }, HIDDEN_AFTER_MS);
     } else if (this.#stream === null) {
       clearTimeout(this.#nextPoll);
-      this.#retryMs = RETRY_MIN_MS;
+      this.#retryMs = RETRY_MS;
       this.#connect();
     }
   }

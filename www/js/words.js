@@ -2,11 +2,11 @@
 
 import * as format from "./format.js";
 
-/** @import { CircuitState, Level, PoolStatus, Status, ThrottlingConfig } from "../types/wire.js" */
+/** @import { CircuitState, PoolStatus, Status, ThrottlingConfig, ThrottlingLevel } from "../types/wire.js" */
 
 /**
- * The levels from calm to worst; the history stores a level's index.
- * @type {readonly Level[]}
+ * The levels from calm to worst; a level's index is its figure in the history.
+ * @type {readonly ThrottlingLevel[]}
  */
 export const LEVELS = ["NORMAL", "MODERATE", "AGGRESSIVE", "EMERGENCY"];
 
@@ -39,7 +39,7 @@ const BREAKER = {
 /**
  * A level from the wire; an unknown word counts as the worst.
  * @param {string} word
- * @returns {Level}
+ * @returns {ThrottlingLevel}
  */
 export function level(word) {
   return LEVELS.find((known) => known === word) ?? "EMERGENCY";

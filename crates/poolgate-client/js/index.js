@@ -1,10 +1,10 @@
 // @ts-check
-// The entry for browsers: the module is a file beside this one. Bundlers understand this form of `new URL`.
+// The entry for browsers: the module is a file beside this one. Bundlers recognize this form of `new URL`.
 
-import { entry } from "./client.js";
+import { entry } from "./client/client.js";
 
 export const { init, createClient, createThrottledFetch } = entry(
   (given) => given ?? new URL("poolgate_client_bg.wasm", import.meta.url),
 );
 
-export * from "./errors.js";
+export * from "./requests/errors.js";

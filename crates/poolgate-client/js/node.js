@@ -3,7 +3,7 @@
 
 import { readFile } from "node:fs/promises";
 
-import { entry } from "./client.js";
+import { entry } from "./client/client.js";
 
 export const { init, createClient, createThrottledFetch } = entry(
   (source = new URL("poolgate_client_bg.wasm", import.meta.url)) => {
@@ -12,4 +12,4 @@ export const { init, createClient, createThrottledFetch } = entry(
   },
 );
 
-export * from "./errors.js";
+export * from "./requests/errors.js";

@@ -1,11 +1,12 @@
 // @ts-check
-// A service worker that throttles an app which was not changed at all. A browser may stop it at any time: what it must
-// remember is in the Cache, and the module is there to begin with.
+// A service worker that throttles an app without a change to the app's code. A browser may stop it at any time, so the module
+// and the list of pages with their own client are in a Cache.
 
-import { entry } from "./client.js";
-import { CACHES, OWN_CLIENT } from "./own-client.js";
+import { entry } from "./client/client.js";
+import { CACHES, OWN_CLIENT } from "./extras/own-client.js";
+import { warn } from "./host/console.js";
 
-/** An old worker goes on with its own module while a new one is installed. */
+/** Each version has its own module: an old worker runs on while a new one is installed. */
 const CACHE = "poolgate 0.1.0";
 const address = () => new URL("poolgate_client_bg.wasm", import.meta.url);
 
@@ -19,7 +20,7 @@ export function throttleApp({ methods = ["GET", "HEAD"], destinations = [""], ..
     mode !== "navigate" &&
     methods.includes(method) &&
     destinations.includes(/** @type {any} */ (destination)) &&
-    // An event stream is open for as long as its page, and one that is turned away never comes back.
+    // An event stream is open as long as its page, and one that is rejected never comes back.
     !headers.get("accept")?.includes("text/event-stream");
   const own = new OwnClients();
   /** @type {Promise<import("./index.js").PoolgateClient | undefined> | undefined} */
@@ -28,17 +29,17 @@ export function throttleApp({ methods = ["GET", "HEAD"], destinations = [""], ..
     const wasm = options.wasm ?? (await caches.match(address(), { cacheName: CACHE }).catch(() => undefined));
     return createClient({ onReject: "respond", ...options, wasm });
   };
-  let complained = false;
+  let hasWarned = false;
   const failed = (/** @type {any} */ error) => {
     // The next request tries again.
     starting = undefined;
-    if (!complained) console.warn(`[poolgate] requests pass through: ${error?.message ?? error}`);
-    complained = true;
+    if (!hasWarned) warn(`requests pass through: ${error?.message ?? error}`);
+    hasWarned = true;
     return undefined;
   };
 
   scope.addEventListener("install", (/** @type {any} */ event) => {
-    // Even where it stays empty: pages tell by it that the worker is one of ours.
+    // Created even if it stays empty: by its name pages recognize this worker.
     event.waitUntil(caches.open(CACHE).then((cache) => (options.wasm ? undefined : cache.add(address()))));
   });
   scope.addEventListener("activate", (/** @type {any} */ event) => event.waitUntil(forgetOldModules()));
@@ -49,7 +50,7 @@ export function throttleApp({ methods = ["GET", "HEAD"], destinations = [""], ..
   });
   scope.addEventListener("fetch", (/** @type {any} */ event) => {
     const { request, clientId } = event;
-    // Whatever is not answered here goes its usual way, at no cost.
+    // A request that is not answered here takes its usual way, at no cost.
     if (!counts(request) || own.has(clientId)) return;
     event.respondWith(
       (async () => {
@@ -62,7 +63,7 @@ export function throttleApp({ methods = ["GET", "HEAD"], destinations = [""], ..
   });
 }
 
-/** Pages that throttle themselves. */
+/** Pages with a client of their own. */
 class OwnClients {
   /** @type {Map<string, boolean>} */
   #known = new Map();
@@ -73,13 +74,13 @@ class OwnClients {
   }
 
   /**
-   * Whether it said so before this worker was stopped.
+   * Whether a page has said that it has its own client, maybe before this worker was stopped.
    * @param {string} id
    */
   async recalls(id) {
     if (!this.#known.has(id)) {
       const said = Boolean(await caches.match(keyOf(id), { cacheName: CACHE }).catch(() => undefined));
-      // It may have said so meanwhile.
+      // The page may have said so meanwhile.
       if (!this.#known.has(id)) this.#known.set(id, said);
     }
     return this.has(id);

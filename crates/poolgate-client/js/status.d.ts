@@ -9,7 +9,7 @@ export class PoolgateStatus extends HTMLElement {
   set labels(labels: Partial<StatusLabels>);
 }
 
-/** Makes the element known under a name, unless it is already. Importing the module does so for `poolgate-status`. */
+/** Defines the element under a name, unless that is taken. Importing the module defines `poolgate-status`. */
 export function define(name?: string): void;
 
 /** What the element needs of a client. */
@@ -18,7 +18,7 @@ export interface StatusSource extends EventTarget {
     readonly oldestWaitMs?: number;
     readonly etaMs?: { earliest: number; latest: number } | null;
   };
-  /** What the banner's button does. */
+  /** Called by the banner's button. */
   refresh?(): Promise<unknown>;
 }
 

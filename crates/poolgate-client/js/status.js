@@ -1,36 +1,35 @@
 // @ts-check
-// <poolgate-status>: tells users how busy the service is. Plain JavaScript: it is needed most when things are slow.
+// <poolgate-status>: tells users how busy the service is. It needs no WebAssembly, because it matters most when all is slow.
 //
-// It asks the server itself (`src`), or shares a client (`.source`), and then also knows what of this user waits. It shows a
-// level after it has lasted two seconds and lets it go after ten, so that it does not flicker, and tells screen readers at
-// most every twenty seconds.
+// It asks the server itself (`src`), or shares a client (`.source`) and then also shows how many of the user's requests wait.
+// It shows a worse state after two seconds and a better one after ten, so that it does not flicker.
+
+import { THROTTLING_CONFIG } from "./contract.js";
+import { announce, announcer } from "./status/announcer.js";
+import { ORDER, ask, fromClient } from "./status/observation.js";
+import { adopt } from "./status/style.js";
 
 /** How long a worse state must last before it is shown, and a better one before it replaces a worse one. */
 const WORSE_AFTER_MS = 2000;
 const BETTER_AFTER_MS = 10_000;
-const ANNOUNCE_SPACING_MS = 20_000;
-/** How long a request must wait before a banner speaks of it. */
+/** How long a request must wait before a banner mentions it. */
 const NOTICED_MS = 1000;
-/** How often the wait is told anew, and how often it may grow: whoever waits must not see it run away. */
+/** How often the shown wait is refreshed, and how often it may grow: a user must not see it grow all the time. */
 const WAIT_REFRESH_MS = 1000;
 const WAIT_GROWTH_MS = 5000;
-/** Seconds that a wait is rounded up to. */
+/** A shown wait is rounded up to one of these numbers of seconds. */
 const STEPS = [1, 2, 3, 5, 10, 15, 20, 30, 45, 60];
 
 const POLL_SECONDS = { default: 30, min: 5, max: 600 };
-const TIMEOUT_MS = 10_000;
-const DEFAULT_SOURCE = "/api/v1/health/database/throttling-config";
 const CLIENT_EVENTS = ["config", "levelchange", "breakerchange", "queuechange", "syncchange"];
 
-/** From good to bad; `unknown` beside them. */
-const ORDER = ["normal", "moderate", "aggressive", "emergency"];
 const ICONS = { normal: "\u25cf", moderate: "\u25d0", aggressive: "\u25b2", emergency: "\u25a0", unknown: "\u25cb" };
 const LABELS = {
   normal: "Everything is working",
   moderate: "Slightly slower than usual",
-  aggressive: "We are busy; requests take their turn",
-  emergency: "We are very busy; requests are held back for a moment",
-  unreachable: "Something is not responding; requests go on as soon as it is back",
+  aggressive: "We are busy; requests wait for their turn",
+  emergency: "We are very busy; requests are delayed",
+  unreachable: "The service is not responding; requests continue when it is back",
   unknown: "Status unknown",
   waiting: "{count} waiting",
   wait: "about {range} s",
@@ -39,42 +38,7 @@ const LABELS = {
   recovered: "Back to normal",
 };
 
-const STYLE = `
-  :host { display: inline-block; contain: content; font: 0.875rem/1.4 var(--poolgate-font, system-ui, sans-serif); }
-  :host([hidden]), .base[hidden] { display: none; }
-  :host([variant="banner"]) { display: block; }
-  .base {
-    --color: var(--poolgate-color-unknown, light-dark(#57606a, #9ea7b3));
-    display: inline-flex; align-items: center; gap: 0.5em; color: var(--color);
-  }
-  .base[data-state="normal"] { --color: var(--poolgate-color-normal, light-dark(#0072b2, #56b4e9)); }
-  .base[data-state="moderate"] { --color: var(--poolgate-color-moderate, light-dark(#8a6100, #e69f00)); }
-  .base[data-state="aggressive"] { --color: var(--poolgate-color-aggressive, light-dark(#b84f00, #f0803c)); }
-  .base[data-state="emergency"] { --color: var(--poolgate-color-emergency, light-dark(#8b1a4f, #ff9ac8)); }
-  .icon { inline-size: 1em; text-align: center; }
-  .base[data-variant="badge"] {
-    padding: 0.125em 0.75em; border: 1px solid currentColor; border-radius: var(--poolgate-radius, 1em);
-    background: var(--poolgate-bg, Canvas);
-  }
-  .base[data-variant="dot"] .label {
-    position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap;
-  }
-  .base[data-variant="banner"] {
-    display: flex; padding: 0.75em 1em; border-inline-start: 0.375em solid currentColor;
-    background: var(--poolgate-bg, Canvas); border-radius: var(--poolgate-radius, 0);
-  }
-  .base[data-variant="banner"][hidden] { display: none; }
-  .base[data-variant="banner"] .label { color: var(--poolgate-text, CanvasText); }
-  button {
-    font: inherit; color: inherit; min-block-size: 1.75rem; padding: 0 0.75em; margin-inline-start: auto; cursor: pointer;
-    background: transparent; border: 1px solid currentColor; border-radius: 0.25em;
-  }
-  button[hidden] { display: none; }
-  button:focus-visible { outline: 2px solid currentColor; outline-offset: 2px; }
-  @media (forced-colors: active) { .base { color: CanvasText; } }
-`;
-
-// Where there is no page (server-side rendering), importing must not fail.
+// On a server that renders pages, importing must not fail.
 const Base = globalThis.HTMLElement ?? /** @type {typeof HTMLElement} */ (class {});
 
 export class PoolgateStatus extends Base {
@@ -83,10 +47,10 @@ export class PoolgateStatus extends Base {
   /** @type {import("./status.js").StatusSource | null} */
   #source = null;
   #labels = LABELS;
-  /** What was learned, and what is on the screen. @type {import("./status.js").Observation} */
+  /** The newest observation, and the one that is shown. @type {import("./status.js").Observation} */
   #seen = { state: "unknown", unreachable: false, queued: 0, oldestWaitMs: 0, eta: null };
   #shown = this.#seen;
-  /** Seconds as they are shown, and since when they have not grown. */
+  /** The longest wait that is shown, in seconds, and when it grew last. */
   #wait = { latest: 0, at: -WAIT_GROWTH_MS };
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #settling;
@@ -96,7 +60,7 @@ export class PoolgateStatus extends Base {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #refreshing;
   #failures = 0;
-  /** Counts connections, so that an answer that comes too late is known as such. */
+  /** Counts polls and restarts, to recognize an answer that comes too late. */
   #round = 0;
   #base;
   #icon;
@@ -123,7 +87,7 @@ export class PoolgateStatus extends Base {
   }
 
   connectedCallback() {
-    // Set before the element was defined.
+    // Properties that were set before the element was defined.
     for (const name of /** @type {const} */ (["source", "labels"])) {
       if (Object.hasOwn(this, name)) {
         const value = this[name];
@@ -150,14 +114,14 @@ export class PoolgateStatus extends Base {
     this.#render();
   }
 
-  /** The client that this element shares; it then asks nothing itself. */
+  /** The client that this element shares instead of asking the server. */
   get source() {
     return this.#source;
   }
 
   set source(source) {
     this.#stop();
-    // Whatever is given, a page must not break because of its status line.
+    // A wrong value must not break the page.
     this.#source = typeof source?.addEventListener === "function" ? source : null;
     if (this.isConnected) this.#restart();
   }
@@ -199,7 +163,7 @@ export class PoolgateStatus extends Base {
     const state = this.#source?.state;
     if (!state) return;
     this.#observe(fromClient(state));
-    // A wait gets shorter without an event.
+    // The wait gets shorter without an event.
     if (state.queued > 0) this.#refreshing = setTimeout(this.#read, WAIT_REFRESH_MS);
   };
 
@@ -212,13 +176,13 @@ export class PoolgateStatus extends Base {
 
   async #poll() {
     const round = ++this.#round;
-    const observation = await ask(this.getAttribute("src") || DEFAULT_SOURCE);
+    const observation = await ask(this.getAttribute("src") || THROTTLING_CONFIG);
     if (round !== this.#round) return;
     this.#failures = observation.state === "unknown" ? this.#failures + 1 : 0;
     this.#observe(observation);
     if (document.visibilityState === "hidden") return;
     const seconds = Math.min(this.#interval() * 2 ** Math.min(this.#failures, 6), POLL_SECONDS.max);
-    // 20 % to either side, so that pages opened together do not ask together.
+    // +-20 %, so that pages opened together do not ask together.
     this.#polling = setTimeout(() => this.#poll(), seconds * 1000 * (0.8 + 0.4 * Math.random()));
   }
 
@@ -243,7 +207,7 @@ export class PoolgateStatus extends Base {
     }
   }
 
-  /** Shows what was seen last. */
+  /** Shows the newest observation. */
   #settle() {
     clearTimeout(this.#settling);
     this.#settling = undefined;
@@ -275,7 +239,7 @@ export class PoolgateStatus extends Base {
     else this.#base.removeAttribute("title");
   }
 
-  /** Nothing to tell: the others stay away while all is well, and a banner, which interrupts, unless it concerns this user. */
+  /** Whether there is nothing to show. Badge and dot are hidden in the normal state; a banner unless it concerns this user. */
   #isQuiet() {
     const { state, queued, oldestWaitMs } = this.#shown;
     if (this.getAttribute("variant") !== "banner") return state === "normal";
@@ -295,7 +259,7 @@ export class PoolgateStatus extends Base {
   }
 
   /**
-   * How long, as a range that is rounded up; nothing where nobody knows.
+   * The expected wait as a range that is rounded up; nothing if it is unknown.
    * @param {import("./status.js").Observation["eta"]} eta
    */
   #range(eta) {
@@ -313,7 +277,7 @@ export class PoolgateStatus extends Base {
   }
 }
 
-/** Makes the element known, unless another copy has. */
+/** Defines the element, unless another copy has. */
 export function define(name = "poolgate-status") {
   if (globalThis.customElements && !customElements.get(name)) {
     customElements.define(name, PoolgateStatus);
@@ -321,60 +285,6 @@ export function define(name = "poolgate-status") {
 }
 
 define();
-
-/**
- * @param {string} url of the config or the status document
- * @returns {Promise<import("./status.js").Observation>}
- */
-async function ask(url) {
-  const controller = new AbortController();
-  const timer = setTimeout(() => controller.abort(), TIMEOUT_MS);
-  try {
-    const answer = await fetch(url, { cache: "no-cache", signal: controller.signal });
-    // A database that does not answer is a 503 with the document's members.
-    if (!answer.ok && answer.status !== 503) return fromDocument(null);
-    return fromDocument(await answer.json());
-  } catch {
-    return fromDocument(null);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/**
- * @param {any} document the config or the status document
- * @returns {import("./status.js").Observation}
- */
-function fromDocument(document) {
-  const open = document?.circuit_breaker_open === true || document?.circuit_breaker === "open";
-  return { state: stateOf(document?.throttling_level), unreachable: open, queued: 0, oldestWaitMs: 0, eta: null };
-}
-
-/**
- * @param {import("./status.js").StatusSource["state"]} state
- * @returns {import("./status.js").Observation}
- */
-function fromClient(state) {
-  const known = state.transport !== "none" && !state.stale;
-  return {
-    state: known ? stateOf(state.level) : "unknown",
-    unreachable: known && state.breaker === "open",
-    queued: state.queued,
-    oldestWaitMs: state.oldestWaitMs ?? Infinity,
-    eta: state.etaMs ?? null,
-  };
-}
-
-/**
- * @param {unknown} level
- * @returns {import("./status.js").Observation["state"]}
- */
-function stateOf(level) {
-  const state = String(level).toLowerCase();
-  if (ORDER.includes(state)) return /** @type {any} */ (state);
-  // From a newer server: a level that is not known counts as the worst, no level at all as unknown.
-  return typeof level === "string" ? "emergency" : "unknown";
-}
 
 /**
  * @param {string} tag
@@ -385,65 +295,4 @@ function part(tag, name) {
   element.className = name;
   element.setAttribute("part", name);
   return element;
-}
-
-/** @type {CSSStyleSheet | undefined} */
-let sheet;
-
-/**
- * A constructed sheet passes a content security policy that forbids inline styles.
- * @param {ShadowRoot} root
- */
-function adopt(root) {
-  try {
-    if (!sheet) {
-      sheet = new CSSStyleSheet();
-      sheet.replaceSync(STYLE);
-    }
-    root.adoptedStyleSheets = [sheet];
-  } catch {
-    // An old browser shows it plain.
-  }
-}
-
-let lastAnnounced = -ANNOUNCE_SPACING_MS;
-/** @type {ReturnType<typeof setTimeout> | undefined} */
-let announcing;
-
-/**
- * Tells screen readers; what comes too soon after another message is told later, unless something newer comes first.
- * @param {string} text
- */
-function announce(text) {
-  clearTimeout(announcing);
-  const wait = lastAnnounced + ANNOUNCE_SPACING_MS - performance.now();
-  // A region that has just been added needs a moment before it is listened to.
-  announcing = setTimeout(() => {
-    lastAnnounced = performance.now();
-    announcer().textContent = text;
-  }, Math.max(wait, 100));
-}
-
-/**
- * The live region all elements share, outside of shadow roots, where screen readers find it, and in the page before
- * the first message.
- */
-function announcer() {
-  const existing = document.querySelector("[data-poolgate-announcer]");
-  if (existing) return existing;
-  const region = document.createElement("div");
-  region.setAttribute("data-poolgate-announcer", "");
-  region.setAttribute("role", "status");
-  region.setAttribute("aria-live", "polite");
-  region.setAttribute("aria-atomic", "true");
-  Object.assign(region.style, {
-    position: "absolute",
-    inlineSize: "1px",
-    blockSize: "1px",
-    overflow: "hidden",
-    clipPath: "inset(50%)",
-    whiteSpace: "nowrap",
-  });
-  (document.body ?? document.documentElement).append(region);
-  return region;
 }

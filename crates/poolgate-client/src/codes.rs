@@ -1,9 +1,50 @@
-//! Words as they cross the border: their places in the lists of `js/codes.js`.
+//! Codes of the words that cross between JavaScript and WebAssembly. `cargo xtask contract` writes them to `js/contract.js`.
 
 use poolgate_throttle::{Configured, InvalidConfig, Priority, RejectReason};
 use poolgate_types::{CircuitState, Health, Level};
 
-/// A level beyond the list is a word that this version does not know.
+/// Declares a module of codes, with their names for the test that writes `js/contract.js`.
+macro_rules! codes {
+    ($(#[$doc:meta])* $kind:ident { $($name:ident = $code:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        pub(crate) mod $kind {
+            $(
+                #[allow(dead_code, reason = "JavaScript uses it")]
+                pub(crate) const $name: u8 = $code;
+            )+
+
+            #[cfg(all(test, not(target_arch = "wasm32")))]
+            pub(crate) const ALL: &[(&str, u8)] = &[$((stringify!($name), $code)),+];
+        }
+    };
+}
+
+codes! {
+    /// What `Throttle::poll` tells; 0 is nothing.
+    event { START = 1, REJECT = 2, LEVEL = 3, BREAKER = 4, STALE = 5, ASK = 6, OTHER = 7 }
+}
+codes! {
+    /// Places of the details: of the last event, of the last rejection, and of the last reading.
+    detail { SUBJECT = 0, REASON = 1, RETRY_AFTER = 2, READING = 3 }
+}
+codes! {
+    /// News without content.
+    news { NO_CONTACT = 0, NOT_FOUND = 1, HEADER_MISSING = 2, CLOSED = 3 }
+}
+codes! {
+    /// Why a request is rejected.
+    reason { FULL = 0, TIMEOUT = 1, OPEN = 2, CLOSED = 3 }
+}
+codes! {
+    /// How a request has ended.
+    outcome { SUCCESS = 0, FAILURE = 1, ABORTED = 2 }
+}
+codes! {
+    /// What became of news.
+    learned { APPLIED = 0, MISSED = 1, UNCHANGED = 2, INVALID = 3 }
+}
+
+/// An unknown code counts as the most severe level.
 pub(crate) const fn level(code: u8) -> Level {
     match code {
         0 => Level::Normal,
@@ -46,6 +87,7 @@ pub(crate) const fn of_circuit(state: CircuitState) -> u8 {
     }
 }
 
+/// An unknown code counts as normal.
 pub(crate) const fn priority(code: u8) -> Priority {
     match code {
         0 => Priority::Low,
@@ -57,76 +99,36 @@ pub(crate) const fn priority(code: u8) -> Priority {
 
 pub(crate) const fn of_reason(reason: RejectReason) -> u8 {
     match reason {
-        RejectReason::QueueFull => 0,
-        RejectReason::QueueTimeout => 1,
-        RejectReason::CircuitOpen => 2,
+        RejectReason::QueueFull => reason::FULL,
+        RejectReason::QueueTimeout => reason::TIMEOUT,
+        RejectReason::CircuitOpen => reason::OPEN,
         // There is no other yet.
-        _ => 3,
+        _ => reason::CLOSED,
     }
 }
 
 pub(crate) const fn of_configured(configured: Result<Configured, InvalidConfig>) -> u8 {
     match configured {
-        Ok(Configured::Applied) => 0,
-        Ok(Configured::Missed) => 1,
-        Ok(_) => 2,
-        Err(_) => 3,
+        Ok(Configured::Applied) => learned::APPLIED,
+        Ok(Configured::Missed) => learned::MISSED,
+        Ok(_) => learned::UNCHANGED,
+        Err(_) => learned::INVALID,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fmt::Debug;
-
     use super::*;
-    use crate::throttle::{READING, REASON, RETRY_AFTER, SUBJECT};
-
-    const SHELL: &str = include_str!("../js/codes.js");
-
-    /// The words of one of the shell's lists.
-    fn list(name: &str) -> Vec<&'static str> {
-        let (_, rest) = SHELL.split_once(&format!("export const {name} = [")).expect("the list is there");
-        let (list, _) = rest.split_once(']').expect("a list ends");
-        list.split(',').map(|word| word.trim().trim_matches('"')).collect()
-    }
-
-    /// The number of one of the shell's names.
-    fn number(name: &str, member: &str) -> u8 {
-        let (_, rest) = SHELL.split_once(&format!("export const {name} = {{")).expect("the names are there");
-        let (names, _) = rest.split_once('}').expect("names end");
-        let (_, number) = names
-            .split(',')
-            .filter_map(|pair| pair.split_once(':'))
-            .find(|(name, _)| name.trim() == member)
-            .expect("the name is there");
-        number.trim().parse().expect("a code")
-    }
-
-    /// The word for a value: `half_open` for `HalfOpen`.
-    fn word(value: impl Debug) -> String {
-        let name = format!("{value:?}");
-        name.char_indices().fold(String::new(), |mut word, (at, character)| {
-            if at > 0 && character.is_uppercase() {
-                word.push('_');
-            }
-            word.extend(character.to_lowercase());
-            word
-        })
-    }
 
     #[test]
-    fn a_word_has_the_same_place_on_both_sides() {
+    fn a_code_stands_for_the_same_word_in_both_directions() {
         let levels = [Level::Normal, Level::Moderate, Level::Aggressive, Level::Emergency];
-        assert_eq!(list("LEVELS"), levels.map(Level::as_str));
         assert_eq!(levels.map(|value| level(of_level(value))), levels);
         let healths = [Health::Healthy, Health::Degraded, Health::Critical];
-        assert_eq!(list("HEALTHS"), healths.map(|value| word(value).to_uppercase()));
         assert_eq!(healths.map(|value| health(of_health(value))), healths);
         assert_eq!(healths.map(of_health), [0, 1, 2]);
         let circuits = [CircuitState::Closed, CircuitState::Open, CircuitState::HalfOpen];
-        assert_eq!(list("CIRCUITS"), circuits.map(word));
         assert_eq!(circuits.map(of_circuit), [0, 1, 2]);
-        assert_eq!(list("PRIORITIES"), [0, 1, 2, 3].map(|code| word(priority(code))));
     }
 
     #[test]
@@ -136,19 +138,11 @@ mod tests {
     }
 
     #[test]
-    fn a_code_has_the_same_name_on_both_sides() {
+    fn each_reason_and_each_outcome_of_news_has_a_code_of_its_own() {
         let reasons =
             [RejectReason::QueueFull, RejectReason::QueueTimeout, RejectReason::CircuitOpen, RejectReason::Closed];
-        let names = ["full", "timeout", "open", "closed"];
-        assert_eq!(names.map(|name| number("Reason", name)), reasons.map(of_reason));
+        assert_eq!(reasons.map(of_reason), [0, 1, 2, 3]);
         let learned = [Ok(Configured::Applied), Ok(Configured::Missed), Ok(Configured::Unchanged)];
-        assert_eq!(["applied", "missed", "unchanged"].map(|name| number("Learned", name)), learned.map(of_configured));
-        assert_eq!(["success", "failure", "aborted"].map(|name| number("Outcome", name)), [0, 1, 2]);
-        let events = ["start", "reject", "level", "breaker", "stale", "ask"].map(|name| number("Event", name));
-        assert_eq!(events, [1, 2, 3, 4, 5, 6]);
-        let news = ["noContact", "notFound", "headerMissing", "closed"].map(|name| number("News", name));
-        assert_eq!(news, [0, 1, 2, 3]);
-        let details = ["subject", "reason", "retryAfter", "reading"].map(|name| usize::from(number("Detail", name)));
-        assert_eq!(details, [SUBJECT, REASON, RETRY_AFTER, READING]);
+        assert_eq!(learned.map(of_configured), [0, 1, 2]);
     }
 }

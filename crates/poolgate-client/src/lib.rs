@@ -1,29 +1,29 @@
 //! The browser's side as WebAssembly: the decisions of the npm package `@poolgate/client`, whose README and `index.d.ts`
 //! say how to use it.
 //!
-//! Which request starts when is up to [`poolgate_throttle`], which is exported here as it is: it has neither clock nor I/O,
-//! calls nothing of JavaScript, and only numbers cross the border. The shell in `js/` does what it is told: it calls the
-//! host's `fetch`, listens, waits, reads and writes. `js/core.js` is where the two meet.
+//! [`Throttle`] is [`poolgate_throttle`] for JavaScript: it decides when a request starts, waits or is rejected, and keeps the
+//! limits that other limiters than the gate set for single routes. It has no clock and no I/O and calls no JavaScript. The
+//! scripts in `js/` carry the decisions out: they call the host's `fetch`, listen, wait, read and write. `js/engine/engine.js`
+//! is the only one that calls the module.
 //!
-//! [`Throttle`] submits, queues, starts and rejects requests, and says what is in force. It also knows the limits of single
-//! routes that other limiters than the gate tell about.
+//! # Why only numbers cross
 //!
-//! # Why it is cut here
+//! A call of `fetch`, its promise, its signal and its headers are JavaScript objects. Handling them in Rust needs glue code
+//! and crosses twice: with requests, streams and options in Rust a page loaded twice as much, and a call took twice as long.
+//! Numbers need no glue.
 //!
-//! A call of `fetch`, its promise, its signal and its headers are objects of JavaScript. Whatever the module did with them
-//! would cross the border in both directions, bring glue with it, and be larger and slower than the same in JavaScript:
-//! with requests, streams and options in Rust a page loaded twice as much. Numbers need no glue.
-//!
-//! No code path panics on what an app or a server sends. The shell lets requests pass should the module fail anyway.
+//! No code path panics on what an app or a server sends. If the module fails anyway, requests pass.
 
 mod codes;
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod contract;
 mod table;
 mod throttle;
 mod time;
 
 pub use self::throttle::Throttle;
 
-/// Smaller than the standard library's: 2 KB less for every page to load (brotli).
+/// Smaller than the standard library's: a page loads 2 KB less (brotli).
 #[cfg(target_arch = "wasm32")]
 #[global_allocator]
 static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();

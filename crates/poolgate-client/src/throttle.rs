@@ -10,31 +10,25 @@ use poolgate_types::{ConfigHeader, ConfigVersion, Reason, ThrottlingConfig};
 use wasm_bindgen::prelude::*;
 
 use crate::{
-    codes,
+    codes::{self, detail, event, news, outcome},
     table::Table,
     time::{from_ms, or_never, to_ms},
 };
 
-/// Decides which request of one client starts when. Every time is in milliseconds since any moment.
+/// Decides which request of one client starts when. All times are in milliseconds since any fixed moment.
 ///
-/// What is not given is not a number. A call gives one number; where there is more to say it is a [`detail`](Self::detail), until the next call that has some.
+/// Only numbers cross: NaN stands for a missing argument, a result is one number, and further results are
+/// [details](Self::detail), which stay until another call replaces them. The codes are in `js/contract.js`.
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct Throttle {
     throttle: poolgate_throttle::Throttle,
-    /// The limits of single routes, which the shell numbers.
-    routes: RouteLimits<u32>,
-    /// Of requests on their way.
+    /// The limits of single routes. JavaScript names a route by a number.
+    routes: RouteLimits<f64>,
+    /// The permits of requests in flight.
     permits: Table<Permit>,
     details: [f64; 15],
 }
-
-/// Places of details: of the last event, of the last rejection, of the last retry, and of what was read last. The other side
-/// is `js/codes.js`.
-pub(crate) const SUBJECT: usize = 0;
-pub(crate) const REASON: usize = 1;
-pub(crate) const RETRY_AFTER: usize = 2;
-pub(crate) const READING: usize = 3;
 
 #[wasm_bindgen]
 impl Throttle {
@@ -55,13 +49,13 @@ impl Throttle {
         }
     }
 
-    /// One of the numbers that a call had to give besides its own.
+    /// One of the numbers that calls give besides their result.
     pub fn detail(&self, place: usize) -> f64 {
         self.details.get(place).copied().unwrap_or_default()
     }
 
-    /// Asks to send a request. Gives its id if it may start, minus its id if it waits, and 0 if it is rejected: details are
-    /// why, and after how long another attempt may succeed. Then drain [`poll`](Self::poll).
+    /// Asks to send a request. Returns its id if it may start, minus its id if it waits, and 0 if it is rejected; then the
+    /// details are the reason, and after how long another attempt may succeed. Then drain [`poll`](Self::poll).
     pub fn submit(&mut self, priority: u8, bypass: bool, queue_timeout_ms: f64, now: f64) -> f64 {
         let queue_timeout = given(queue_timeout_ms).map(from_ms);
         let request = Request { priority: codes::priority(priority), queue_timeout, bypass };
@@ -76,53 +70,52 @@ impl Throttle {
         }
     }
 
-    /// The request has ended: the server was reached (0), it was not (1), or the app gave up (2). Then drain
-    /// [`poll`](Self::poll).
+    /// The request has ended: the server was reached (success), it was not (failure), or the app gave up (aborted). Then
+    /// drain [`poll`](Self::poll).
     pub fn complete(&mut self, id: f64, outcome: u8, now: f64) {
         if let Some(permit) = self.permits.remove(id as u64) {
             let outcome = match outcome {
-                0 => Outcome::Success,
-                1 => Outcome::Failure,
+                outcome::SUCCESS => Outcome::Success,
+                outcome::FAILURE => Outcome::Failure,
                 _ => Outcome::Aborted,
             };
             self.throttle.complete(permit, outcome, from_ms(now));
         }
     }
 
-    /// A request that waits will not be sent. Then drain [`poll`](Self::poll).
+    /// The app has given up a request that waits. Then drain [`poll`](Self::poll).
     pub fn abort(&mut self, id: f64, now: f64) {
         self.throttle.abort((id as u64).into(), from_ms(now));
     }
 
-    /// The next thing to act on, until it gives 0: start a request (1), reject it (2); the level (3), the breaker (4) or
-    /// staleness (5) has changed; fetch the config (6). Details are the request or what it has changed to, and of a rejection
-    /// the same as of [`submit`](Self::submit).
+    /// The next event to act on; 0: there is none. A detail is the event's subject: the request, or the new state. For a
+    /// rejected request the details are those of [`submit`](Self::submit) as well.
     pub fn poll(&mut self, now: f64) -> u8 {
         let (event, subject) = match self.throttle.poll(from_ms(now)) {
             None => return 0,
-            Some(Event::Start(_, permit)) => (1, self.keep(permit)),
+            Some(Event::Start(_, permit)) => (event::START, self.keep(permit)),
             Some(Event::Rejected(id, rejection)) => {
                 self.note_rejection(rejection);
-                (2, id.as_u64() as f64)
+                (event::REJECT, id.as_u64() as f64)
             }
-            Some(Event::LevelChanged { to, .. }) => (3, codes::of_level(to).into()),
-            Some(Event::BreakerChanged { to, .. }) => (4, codes::of_circuit(to).into()),
-            Some(Event::StaleChanged(stale)) => (5, stale.into()),
-            Some(Event::Ask) => (6, 0.0),
-            // There is no other yet; it would be nothing to act on.
-            Some(_) => (7, 0.0),
+            Some(Event::LevelChanged { to, .. }) => (event::LEVEL, codes::of_level(to).into()),
+            Some(Event::BreakerChanged { to, .. }) => (event::BREAKER, codes::of_circuit(to).into()),
+            Some(Event::StaleChanged(stale)) => (event::STALE, stale.into()),
+            Some(Event::Ask) => (event::ASK, 0.0),
+            // There is no other yet, and JavaScript would ignore it.
+            Some(_) => (event::OTHER, 0.0),
         };
-        self.note(SUBJECT, &[subject]);
+        self.note(detail::SUBJECT, &[subject]);
         event
     }
 
-    /// When [`poll`](Self::poll) must be called again though nothing else happened.
+    /// When to call [`poll`](Self::poll) again if nothing else happens before.
     pub fn next_wakeup(&self) -> f64 {
         or_never(self.throttle.next_wakeup())
     }
 
-    /// Takes in a config document. Gives what became of it: something else is in force (0), there is a newer one to fetch
-    /// (1), nothing new (2), out of range (3). So do the other `learn`s.
+    /// Takes in a config document. Like the other `learn` methods it returns what became of the news: applied, missed (there
+    /// is a newer config to fetch), unchanged, or invalid (out of range).
     #[expect(clippy::too_many_arguments, reason = "an object would cross the border member by member as well")]
     pub fn learn_config(
         &mut self,
@@ -161,7 +154,7 @@ impl Throttle {
                 ttl_seconds,
                 retry_after_seconds: given(retry_after_seconds).map(|seconds| seconds as u32),
                 probe_fraction: given(probe_fraction),
-                // It explains and does not act; the app finds it in the document itself.
+                // It only explains; the app finds it in the document itself.
                 reason: Reason::Other,
             }),
             now,
@@ -185,56 +178,56 @@ impl Throttle {
         self.take_in(&News::Header(ConfigHeader { at: at(epoch, version), level, interval_ms, concurrency, open }), now)
     }
 
-    /// This version is current.
+    /// The server has said that this version is in force.
     pub fn learn_current(&mut self, epoch: f64, version: f64, now: f64) -> u8 {
         self.take_in(&News::Current(at(epoch, version)), now)
     }
 
-    /// The config could not be fetched (0), the server has none (1), a gated request succeeded and its response said nothing
-    /// about a config (2), the client is closed (3).
+    /// Takes in news without content: the config could not be fetched (no contact), the server has none (not found), a request
+    /// succeeded and its response had no config header (header missing), or the client is closed.
     pub fn learn(&mut self, news: u8, now: f64) -> u8 {
         let news = match news {
-            0 => News::NoContact,
-            1 => News::NotFound,
-            2 => News::HeaderMissing,
+            news::NO_CONTACT => News::NoContact,
+            news::NOT_FOUND => News::NotFound,
+            news::HEADER_MISSING => News::HeaderMissing,
             _ => News::Closed,
         };
         self.take_in(&news, now)
     }
 
-    /// The gate of the server with this epoch (0: unknown) rejected a request, and said when to return.
+    /// The gate of the server with this epoch (0: unknown) has rejected a request and said when to return.
     pub fn turned_away(&mut self, retry_after_ms: f64, epoch: f64, now: f64) {
         let by = Some(epoch as u64).filter(|epoch| *epoch > 0);
         self.throttle.turned_away(given(retry_after_ms).map(from_ms), by, from_ms(now));
     }
 
-    /// How long a request that failed waits before another attempt; never, if there is none. The detail is what the same
-    /// request brings to its next retry as `last_ms`, which is 0 at first.
+    /// How long a failed request waits before another attempt; infinite: it gets none. A detail is the `last_ms` of the same
+    /// request's next retry; the first one is 0.
     pub fn retry(&mut self, last_ms: f64, retry_after_ms: f64, now: f64) -> f64 {
         let mut backoff = Backoff { last: from_ms(last_ms) };
         let wait = self.throttle.retry(&mut backoff, given(retry_after_ms).map(from_ms), from_ms(now));
-        self.note(SUBJECT, &[to_ms(backoff.last)]);
+        self.note(detail::SUBJECT, &[to_ms(backoff.last)]);
         or_never(wait)
     }
 
-    /// Uses `held` of `of` slots from now on, or with 0 for `of` all but `held`, and the tokens that others gave up; gives
-    /// those that go to others. Then drain [`poll`](Self::poll).
+    /// Uses `held` of `of` slots from now on (with 0 for `of`, all slots but `held`) and tokens that others gave up; returns
+    /// the tokens that go to others. Then drain [`poll`](Self::poll).
     pub fn set_share(&mut self, held: u32, of: u32, tokens: f64, now: f64) -> f64 {
         let share = if of == 0 { Share::AllBut(held) } else { Share::Slots { held, of } };
         self.throttle.set_share(share, tokens, from_ms(now))
     }
 
-    /// What is left of the budget, to be stored: `false` where a newcomer would have no less, else five details.
+    /// The budget, to be stored, as five details; `false`: a new client would have the same.
     pub fn savings(&mut self, now: f64) -> bool {
         let savings = self.throttle.savings(from_ms(now));
         if let Some(Savings { tokens, rate_per_second, next_cost, paused_for_seconds, epoch }) = savings {
             // Unix milliseconds.
-            self.note(READING, &[tokens, rate_per_second, next_cost, paused_for_seconds, epoch as f64]);
+            self.note(detail::READING, &[tokens, rate_per_second, next_cost, paused_for_seconds, epoch as f64]);
         }
         savings.is_some()
     }
 
-    /// Goes on with what was stored `age_ms` ago.
+    /// Continues with the budget that was stored `age_ms` ago.
     #[expect(clippy::too_many_arguments, reason = "the members of `savings`")]
     pub fn restore(
         &mut self,
@@ -251,12 +244,12 @@ impl Throttle {
     }
 
     /// Reads what is in force, as details: level, health and breaker (as codes), `enforced`, `stale`, whether everything
-    /// passes, requests on their way, how long the oldest has waited, from and until when a newcomer would wait (never:
-    /// unknown), requests per second and in flight (infinite: any number).
+    /// passes, requests in flight, the longest wait so far, the earliest and latest end of a new request's wait (infinite:
+    /// unknown), and the limits for requests per second and in flight (infinite: none).
     pub fn read(&mut self, now: f64) {
         let state = self.throttle.state(from_ms(now));
         self.note(
-            READING,
+            detail::READING,
             &[
                 codes::of_level(state.level).into(),
                 codes::of_health(state.health).into(),
@@ -274,14 +267,15 @@ impl Throttle {
         );
     }
 
-    /// When to ask again whether a request of this route may start; never: it may, and counts.
-    pub fn admit(&mut self, route: u32, now: f64) -> f64 {
+    /// When to ask again whether a request of this route may start; infinite: it may, and counts. Any number
+    /// can name a route.
+    pub fn admit(&mut self, route: f64, now: f64) -> f64 {
         or_never(self.routes.admit(&route, from_ms(now)))
     }
 
-    /// Takes in what a response of a route said: its `Retry-After`, and how many `remaining` requests the tightest quota has
-    /// until its reset.
-    pub fn learn_route(&mut self, route: u32, retry_after_ms: f64, remaining: f64, reset_seconds: f64, now: f64) {
+    /// Takes in what a response of a route said: its `Retry-After`, and the remaining requests of the tightest quota until its
+    /// reset.
+    pub fn learn_route(&mut self, route: f64, retry_after_ms: f64, remaining: f64, reset_seconds: f64, now: f64) {
         // `as` saturates and maps NaN to 0.
         let reset = Duration::from_secs(reset_seconds as u64);
         let quota = given(remaining).map(|remaining| Quota { remaining: remaining as u32, reset });
@@ -301,19 +295,19 @@ impl Throttle {
     }
 
     fn note_rejection(&mut self, Rejection { reason, retry_after }: Rejection) {
-        self.note(REASON, &[codes::of_reason(reason).into()]);
-        self.note(RETRY_AFTER, &[or_never(retry_after)]);
+        self.note(detail::REASON, &[codes::of_reason(reason).into()]);
+        self.note(detail::RETRY_AFTER, &[or_never(retry_after)]);
     }
 
     /// Keeps details from this place on.
-    fn note(&mut self, place: usize, details: &[f64]) {
-        for (kept, detail) in self.details.iter_mut().skip(place).zip(details) {
+    fn note(&mut self, place: u8, details: &[f64]) {
+        for (kept, detail) in self.details.iter_mut().skip(place.into()).zip(details) {
             *kept = *detail;
         }
     }
 }
 
-/// What is not given is not a number: cheaper than an `Option`, which is two.
+/// NaN stands for a missing argument: an `Option` would cross as two numbers.
 fn given(number: f64) -> Option<f64> {
     Some(number).filter(|number| !number.is_nan())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use poolgate_types::{CircuitState, ConfigVersion, Health, Level, Reason, SixFields, ThrottlingConfig};
+use poolgate_types::{CircuitState, ConfigVersion, Health, Level, Reason, SixFields, ThrottlingConfig, timing};
 
 use crate::breaker::Verdict;
 
@@ -76,9 +76,13 @@ impl Publisher {
         next.probe_fraction = draft.breaker.probe_fraction;
         next.retry_after_seconds = draft.breaker.retry_after.map(|after| after.as_secs_f64().ceil().max(1.0) as u32);
         self.set_limits(&mut next, draft.limits, now);
-        let hurried = next.enforced || !closed;
-        next.poll_after_seconds = if hurried { 5 } else { 30 };
-        next.ttl_seconds = if hurried { 10 } else { 90 };
+        let (poll, ttl) = if next.enforced || !closed {
+            (timing::POLL_ENFORCED, timing::TTL_ENFORCED)
+        } else {
+            (timing::POLL, timing::TTL)
+        };
+        next.poll_after_seconds = timing::seconds(poll);
+        next.ttl_seconds = timing::seconds(ttl);
 
         if next == self.config {
             return false;

@@ -5,7 +5,10 @@ use std::time::Duration;
 use http::StatusCode;
 use http_body_util::BodyExt;
 use poolgate_throttle::News;
-use poolgate_types::{Bye, routes};
+use poolgate_types::{
+    Bye, routes,
+    timing::{ANSWER_TIMEOUT, RETRY, RETURN_WITHIN, SILENCE},
+};
 use tokio::{sync::mpsc, time};
 
 use crate::{
@@ -13,18 +16,7 @@ use crate::{
     http::HttpClient,
 };
 
-/// A stream that is silent for longer is dead: heartbeats come at least every 15 s.
-const SILENCE: Duration = Duration::from_secs(40);
-
-/// Time limit for opening a stream.
-const OPENING: Duration = Duration::from_secs(10);
-
-/// Minimum wait between two attempts.
-const RETRY: Duration = Duration::from_secs(1);
-/// Reconnect window until the server has stated another one.
-const RETURN_WITHIN: Duration = Duration::from_secs(3);
-
-/// News that the client has not yet taken in. The stream waits while it is full.
+/// News that the user has not yet taken in; the stream waits while it is full.
 pub(super) const BACKLOG: usize = 8;
 
 /// Follows the event stream under a random id and passes on what it says, until the client is gone or the server turns
@@ -33,7 +25,7 @@ pub(super) async fn follow(http: HttpClient, mut random: fastrand::Rng, news: mp
     let path = format!("{}?client={:016x}", routes::EVENTS, random.u64(..));
     let mut within = RETURN_WITHIN;
     loop {
-        let end = match time::timeout(OPENING, http.stream(&path)).await {
+        let end = match time::timeout(ANSWER_TIMEOUT, http.stream(&path)).await {
             Ok(Ok((StatusCode::OK, body))) => read(body, &news, &mut within).await,
             Ok(Ok((StatusCode::NOT_FOUND | StatusCode::NOT_IMPLEMENTED, _))) => {
                 // Without a receiver there is nothing left to do.

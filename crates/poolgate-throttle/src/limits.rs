@@ -2,15 +2,11 @@
 
 use std::time::Duration;
 
-use poolgate_types::{ConfigHeader, ConfigVersion, Health, Level, SixFields, ThrottlingConfig};
+use poolgate_types::{ConfigHeader, ConfigVersion, Health, Level, SixFields, ThrottlingConfig, timing};
 
 use crate::{breaker::Verdict, news::InvalidConfig};
 
-/// Time to live of a config from a header: while it limits, and otherwise.
-const HEADER_TTL: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(90));
-/// Assumed `retry_after_seconds` of an open breaker, which a header does not state.
-const HEADER_RETRY: Duration = Duration::from_secs(5);
-/// Rates outside this range mean "never" or "always" and would only strain the arithmetic.
+/// Rates beyond these mean "never" and "always" and would only strain the arithmetic.
 pub(crate) const RATES: (f64, f64) = (1e-6, 1e6);
 
 /// The limits of one client at one moment. The default limits nothing.
@@ -91,7 +87,8 @@ impl Policy {
         let verdict = match before.map(|policy| policy.verdict) {
             _ if !header.open => Verdict::Closed,
             Some(known @ Verdict::HalfOpen { .. }) => known,
-            _ => Verdict::Open { retry_after: HEADER_RETRY },
+            // A header does not say when to try again.
+            _ => Verdict::Open { retry_after: timing::POLL_ENFORCED },
         };
         let enforced = limits != Limits::default();
         Ok(Self {
@@ -101,7 +98,7 @@ impl Policy {
             enforced,
             limits,
             verdict,
-            ttl: if enforced || header.open { HEADER_TTL.0 } else { HEADER_TTL.1 },
+            ttl: if enforced || header.open { timing::TTL_ENFORCED } else { timing::TTL },
             partial: true,
         })
     }

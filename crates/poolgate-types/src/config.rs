@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Health, Level, Reason};
+use crate::{Health, Level, Reason, timing};
 
 /// What each client may send. All clients get the same bytes: no clock, no gauge, nothing about a single client.
 ///
@@ -98,8 +98,8 @@ impl ThrottlingConfig {
             health: Health::Healthy,
             enforced: false,
             fair_rate_per_second: None,
-            poll_after_seconds: 30,
-            ttl_seconds: 90,
+            poll_after_seconds: timing::seconds(timing::POLL),
+            ttl_seconds: timing::seconds(timing::TTL),
             retry_after_seconds: None,
             probe_fraction: None,
             reason: Reason::Healthy,

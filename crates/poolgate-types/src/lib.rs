@@ -25,6 +25,7 @@ mod problem;
 pub mod routes;
 mod status;
 mod stream;
+pub mod timing;
 
 pub use cleanup::{CleanupReport, CleanupTrigger};
 pub use config::{ConfigVersion, Range, SixFields, ThrottlingConfig};

@@ -20,18 +20,18 @@ use crate::project::Project;
 use crate::step::step;
 use crate::tools;
 
-/// Name of the glue; client.js imports `./poolgate_client.js`.
+/// The glue's name; `js/engine` imports `../poolgate_client.js`.
 const NAME: &str = "poolgate_client";
 /// The WebAssembly in the package.
 pub(crate) const WASM: &str = "poolgate_client_bg.wasm";
 /// The WebAssembly as a JavaScript string; inline.js imports it.
 const INLINE: &str = "poolgate_client_inline.js";
-/// The entries that applications import. Code shared by entries gets a file of its own.
-const ENTRIES: [&str; 5] = ["index.js", "inline.js", "node.js", "service-worker.js", "status.js"];
-/// Source files for developers, which the package leaves out.
+/// The files that apps import. Entries of one group share code in a file beside them; the status element stands alone.
+const ENTRIES: [&[&str]; 2] = [&["index.js", "inline.js", "node.js", "service-worker.js"], &["status.js"]];
+/// Sources that are not for apps.
 const NOT_SHIPPED: [&str; 4] = ["test", "node_modules", "tsconfig.json", "package-lock.json"];
 
-/// Optimise for size, repeat until nothing changes, and strip tool sections.
+/// Optimizes for size until nothing more is found, and strips everything that is for tools.
 const WASM_OPT: [&str; 8] = [
     "-Oz",
     "--generate-global-effects",
@@ -43,7 +43,7 @@ const WASM_OPT: [&str; 8] = [
     "--strip-target-features",
 ];
 
-/// WebAssembly features that rustc may emit and that all browsers since 2023 support; Binaryen must be told.
+/// Features that rustc may use and every browser since 2023 has; Binaryen needs them as options.
 const WASM_FEATURES: [&str; 6] = [
     "--enable-bulk-memory",
     "--enable-multivalue",
@@ -105,18 +105,20 @@ fn bundle(project: &Project, node: &Node, from: &Path, to: &Path) -> Result<()> 
     if to.exists() {
         fs::remove_dir_all(to)?;
     }
-    let mut esbuild = node.tool(project, "esbuild")?;
-    esbuild.args(ENTRIES.map(|entry| from.join(entry))).arg(format!("--outdir={}", to.display()));
-    esbuild.args(["--bundle", "--splitting", "--format=esm", "--target=es2022", "--external:node:*", "--minify"]);
-    esbuild.args(["--chunk-names=[name]-[hash]", "--sourcemap", "--log-level=warning"]);
-    output(&mut esbuild)?;
+    for entries in ENTRIES {
+        let mut esbuild = node.tool(project, "esbuild")?;
+        esbuild.args(entries.iter().map(|entry| from.join(entry))).arg(format!("--outdir={}", to.display()));
+        esbuild.args(["--bundle", "--splitting", "--format=esm", "--target=es2022", "--external:node:*", "--minify"]);
+        esbuild.args(["--chunk-names=[name]-[hash]", "--sourcemap", "--log-level=warning"]);
+        output(&mut esbuild)?;
+    }
     for entry in fs::read_dir(to)? {
         let script = entry?.path();
         if script.extension() == Some(OsStr::new("js")) {
             squeeze(project, node, &script)?;
         }
     }
-    // Without a source map: it would contain the module once more.
+    // Its map would contain the module once more.
     let inline = to.join("inline.js");
     let script = fs::read_to_string(&inline)?;
     fs::write(&inline, script.replace("//# sourceMappingURL=inline.js.map", ""))?;
@@ -133,13 +135,13 @@ fn squeeze(project: &Project, node: &Node, script: &Path) -> Result<()> {
     output(&mut terser).map(drop)
 }
 
-/// Makes `target` equal to the merged `sources`; later sources win. Unchanged files stay untouched, so that a running
-/// server and its caches see only real changes.
+/// Makes `target` a copy of all `sources`, of which later ones win, and removes everything else from it. Unchanged files stay
+/// untouched, so that a running server and its caches see only changes.
 pub(crate) fn mirror(sources: &[&Path], target: &Path) -> Result<()> {
     mirror_some(sources, target, &is_shipped)
 }
 
-/// The same for the selected files.
+/// The same with the wanted files only; a folder without any is left out.
 fn mirror_some(sources: &[&Path], target: &Path, is_wanted: &dyn Fn(&OsStr) -> bool) -> Result<()> {
     fs::create_dir_all(target)?;
     let mut wanted = BTreeMap::new();
@@ -155,6 +157,8 @@ fn mirror_some(sources: &[&Path], target: &Path, is_wanted: &dyn Fn(&OsStr) -> b
         let to = target.join(name);
         if from.is_dir() {
             mirror_some(&[from], &to, is_wanted)?;
+            // Fails where the folder is not empty.
+            fs::remove_dir(&to).ok();
             continue;
         }
         let content = fs::read(from)?;
@@ -181,7 +185,7 @@ fn is_shipped(name: &OsStr) -> bool {
     !hidden && !NOT_SHIPPED.iter().any(|other| name == *other)
 }
 
-/// Scripts, without the glue's declarations, which no file imports.
+/// Scripts, and the glue's declarations, which are not needed after bundling.
 fn is_bundled(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     name.ends_with(".js") || name.starts_with(NAME) && name.ends_with(".d.ts")
@@ -201,7 +205,7 @@ fn bindgen(project: &Project) -> Result<PathBuf> {
     let glue = project.npm().join("glue");
     if !is_newer(&glue.join(WASM), &compiled) {
         let mut bindgen = Bindgen::new();
-        // For bundlers: module.js decides how the module is loaded.
+        // For bundlers: `js/engine/module.js` loads the module.
         bindgen.bundler(true)?.input_module(NAME, without_panics(&compiled)?).typescript(true);
         let mut output = bindgen.generate_output().context("generating the JavaScript glue")?;
         let script = shorten(&mut output)?;
@@ -213,7 +217,7 @@ fn bindgen(project: &Project) -> Result<PathBuf> {
     Ok(glue)
 }
 
-/// Functions for panics, by parts of their mangled names; wasm-bindgen throws the errors that it reports.
+/// Parts of the mangled names of functions that a panic calls, or with which wasm-bindgen throws.
 const PANICS: [&str; 9] = [
     "12wasm_bindgen4__rt10throw_null",
     "12wasm_bindgen9throw_str",
@@ -226,11 +230,13 @@ const PANICS: [&str; 9] = [
     "18handle_alloc_error",
 ];
 
-/// Printable bytes of at least this length count as text.
+/// A readable run of at least this many bytes is a text.
 const SHORTEST_TEXT: usize = 8;
 
-/// Makes panics trap at once. WebAssembly has no standard error, so no panic message could be read. The formatting
-/// code, a fifth of the module, and the messages are removed; the module has no other texts.
+/// The module with panics that trap at once. WebAssembly has no standard error, so the message of a panic is lost anyway; the
+/// code that formats it is a fifth of the module. The messages are removed too: the module uses no other texts.
+///
+/// `panic = "immediate-abort"` of rustc does the same, once it is stable.
 fn without_panics(compiled: &Path) -> Result<Module> {
     let mut module = Module::from_file(compiled).with_context(|| format!("reading {}", compiled.display()))?;
     let mut found = 0;
@@ -250,7 +256,7 @@ fn without_panics(compiled: &Path) -> Result<Module> {
     Ok(module)
 }
 
-/// Overwrites all texts with zeros.
+/// Overwrites texts with zeros.
 fn erase_texts(data: &mut [u8]) {
     for run in data.chunk_by_mut(|one, next| is_readable(*one) == is_readable(*next)) {
         if run.len() >= SHORTEST_TEXT && run.first().is_some_and(|byte| is_readable(*byte)) {
@@ -263,8 +269,7 @@ fn is_readable(byte: u8) -> bool {
     byte == b'\n' || (b' '..=b'~').contains(&byte)
 }
 
-/// Shortens the names of imports and exports: they stand in both script and module, and compression does not remove
-/// them.
+/// Shortens the names of imports and exports, which stand both in the script and in the module.
 fn shorten(output: &mut Output) -> Result<String> {
     let mut script = output.start().context("wasm-bindgen generated no glue")?.clone();
     let module = output.wasm_mut();
@@ -286,8 +291,7 @@ fn shorten(output: &mut Output) -> Result<String> {
         import.name = short;
     }
     script.push_str(&format!("\nexport const imports = {{ {} }};\n", imports.join(", ")));
-    // A throttle is freed when it is garbage-collected. Only numbers cross the border, so the object table never
-    // changes.
+    // Removes glue that is not needed: a throttle is freed when it is collected, and no objects cross.
     for (from, to, by) in [
         ("__destroy_into_raw() {", "/**", ""),
         ("if (Symbol.dispose)", "\n", ""),
@@ -316,7 +320,7 @@ fn write_inline(wasm: &Path, folder: &Path) -> Result<()> {
     Ok(fs::write(folder.join(INLINE), text)?)
 }
 
-/// Panic messages name source files: remove this machine's paths, which add to the size.
+/// Keeps the machine's paths out of the module; a panic's message names its source file.
 fn short_paths() -> Result<String> {
     let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
     let cargo_home = cargo_home.context("neither CARGO_HOME nor a home folder is set")?;

@@ -8,6 +8,7 @@ mod apt;
 mod bench;
 mod chromium;
 mod client_package;
+mod contract;
 mod demo;
 mod dev;
 mod fuzz;
@@ -65,6 +66,8 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Write docs/openapi.json from the running server
     Openapi,
+    /// Write the contract for JavaScript (codes, paths, times, wire types) from the Rust types
+    Contract,
     /// Serve the page with reload on change (Trunk); needs a running demo
     Dev,
     /// Wait for the demo and open the browser
@@ -99,6 +102,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Soak(options) => return soak::run(&project, &options),
         Command::Fuzz(options) => fuzz::fuzz(&project, &options)?,
         Command::Openapi => openapi::run(&project)?,
+        Command::Contract => contract::run(&project)?,
         Command::Dev => dev::run(&project)?,
         Command::OpenBrowser(options) => options.run()?,
     }

@@ -88,7 +88,7 @@ export async function startOrigin(files = {}, { app, tls } = {}) {
         response.writeHead(200, { "poolgate-config": header(config), "cache-control": "no-store" }).end("{}");
       }, work.ms);
     } else if (pathname.startsWith("/pkg/")) {
-      const part = path.join(PACKAGE, path.basename(pathname));
+      const part = path.join(PACKAGE, path.posix.normalize(pathname.slice("/pkg/".length)));
       if (!existsSync(part)) return void response.writeHead(404).end();
       // Also for frames without an origin.
       const headers = { "content-type": TYPES[path.extname(part)] ?? "text/plain", "access-control-allow-origin": "*" };

@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import { fixture, load } from "./support.mjs";
 
-const { isTheGates, problemOf, retryAfterOf, wishesOf } = await load("answer.js");
+const { isTheGates, problemOf, retryAfterOf, wishesOf } = await load("requests/answer.js");
 
 /** @param {Record<string, string>} headers */
 const answer = (headers, status = 503) => ({ status, headers: new Headers(headers) });

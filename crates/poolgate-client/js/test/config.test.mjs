@@ -5,8 +5,8 @@ import { test } from "node:test";
 
 import { config, fixture, load } from "./support.mjs";
 
-const { isConfig, isVersion, levelOf, readHeader, returnWithin } = await load("config.js");
-const { LEVELS } = await load("codes.js");
+const { isConfig, isVersion, levelOf, readHeader, returnWithin } = await load("engine/config.js");
+const { LEVELS } = await load("contract.js");
 const { valid, malformed } = JSON.parse(fixture("headers.json"));
 
 for (const { header, epoch, version, level, interval_ms: interval, concurrency, open } of valid) {

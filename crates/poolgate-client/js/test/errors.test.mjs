@@ -25,7 +25,7 @@ test("every error is an Error with a name that survives a minifier", () => {
 });
 
 test("the guard knows errors of other copies, and nothing else", async () => {
-  const { PoolgateError: Other } = await load("errors.js", "?another-copy");
+  const { PoolgateError: Other } = await load("requests/errors.js", "?another-copy");
   assert.notEqual(Other, PoolgateError);
   assert.ok(isPoolgateError(new Other("code", "message")));
   const foreign = vm.runInNewContext(`({ [Symbol.for("@poolgate/client:error")]: true })`);

@@ -181,7 +181,7 @@ test("it fails before there is a client", async () => {
 
 test("the console hears of it once for all clients", async () => {
   // From a copy of its own: in this one somebody has complained already.
-  const { entry } = await load("client.js", "?console");
+  const { entry } = await load("client/client.js", "?console");
   const { createClient } = entry(async () => assert.fail("the module is there"));
   const options = { baseUrl: "http://app.test", fetch: async () => new Response(null, { status: 404 }) };
   const clients = await Promise.all([createClient(options), createClient(options)]);

@@ -20,7 +20,7 @@ for (const [where, location] of PLACES) {
     if (location) Object.defineProperty(globalThis, "location", { value: location, configurable: true });
     t.after(() => Reflect.deleteProperty(globalThis, "location"));
     // Of a copy of its own: another one may have complained already.
-    const { entry } = await load("client.js", `?${encodeURIComponent(where)}`);
+    const { entry } = await load("client/client.js", `?${encodeURIComponent(where)}`);
     const { createClient, createThrottledFetch } = entry(async () => assert.fail("nobody needs the module"));
     const client = await createClient();
     const event = new Promise((heard) => client.addEventListener("syncchange", heard, { once: true }));

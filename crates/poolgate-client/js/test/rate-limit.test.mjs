@@ -7,7 +7,7 @@ import { test } from "node:test";
 
 import { load } from "./support.mjs";
 
-const { entries, tightest } = await load("rate-limit.js");
+const { entries, tightest } = await load("requests/rate-limit.js");
 const { parseList } = createRequire(join(process.env.POOLGATE_TOOLS ?? "", "package.json"))("structured-headers");
 
 const quota = (/** @type {number} */ remaining, /** @type {number} */ reset) => ({ remaining, reset });

@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import { load } from "./support.mjs";
 
-const { divide } = await load("slots.js");
+const { divide } = await load("tabs/slots.js");
 
 const front = (want) => ({ want, front: true });
 const behind = (want) => ({ want, front: false });

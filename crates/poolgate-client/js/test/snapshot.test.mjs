@@ -7,7 +7,7 @@ import { runInNewContext } from "node:vm";
 
 import { load } from "./support.mjs";
 
-const { Snapshot } = await load("snapshot.js");
+const { Snapshot } = await load("requests/snapshot.js");
 const ADDRESS = "http://app.test/a";
 
 const request = (/** @type {RequestInit} */ init) => new Request(ADDRESS, init);

@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 
 import { packageUrl } from "./support.mjs";
 
-for (const file of ["index.js", "inline.js", "node.js", "errors.js", "service-worker.js", "status.js"]) {
+for (const file of ["index.js", "inline.js", "node.js", "requests/errors.js", "service-worker.js", "status.js"]) {
   test(`${file} can be imported where there is nothing`, async () => {
     const script = `
       for (const name of ["fetch", "Request", "Response", "Headers", "URL", "EventSource", "localStorage", "document",

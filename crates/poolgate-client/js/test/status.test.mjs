@@ -6,7 +6,7 @@ import { test } from "node:test";
 
 import { load, packageUrl } from "./support.mjs";
 
-const source = readFileSync(packageUrl("status.js"), "utf8");
+const source = ["status.js", "status/style.js"].map((file) => readFileSync(packageUrl(file), "utf8")).join("");
 const { modules } = JSON.parse(readFileSync(packageUrl("custom-elements.json"), "utf8"));
 const [element] = modules[0].declarations;
 

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, mock, test } from "node:test";
 
 import { load, packageUrl } from "./support.mjs";
 
-const { Timer } = await load("timer.js");
+const { Timer } = await load("host/timer.js");
 const HOUR = 3_600_000;
 
 let set;
@@ -101,7 +101,7 @@ for (const [what, script, woken] of [
 ]) {
   test(`a process ${what}`, () => {
     const code = `
-      import { Timer } from ${JSON.stringify(packageUrl("timer.js").href)};
+      import { Timer } from ${JSON.stringify(packageUrl("host/timer.js").href)};
       const timer = new Timer(() => console.log("woken"));
       ${script}`;
     const out = execFileSync(process.execPath, ["--input-type=module", "-e", code], { encoding: "utf8", timeout: 10_000 });

@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import { load } from "./support.mjs";
 
-const { TransportPlan } = await load("transport-plan.js");
+const { TransportPlan } = await load("transport/plan.js");
 
 const SECOND = 1000;
 const INTERVAL = 30 * SECOND;

@@ -1,4 +1,4 @@
-//! The shell reads the `Poolgate-Config` header itself: as `poolgate_types` does.
+//! JavaScript reads the `Poolgate-Config` header itself, in the same way as `poolgate_types`.
 
 use poolgate_types::{ConfigHeader, Level};
 use wasm_bindgen::prelude::*;
@@ -9,18 +9,20 @@ extern "C" {
     fn read(text: &str) -> Vec<f64>;
 }
 
-// `host.js` imports it, and it imports the other two: naming something of each brings the files along.
-#[wasm_bindgen(module = "/js/config.js")]
+// `host.js` imports it, and it imports the other two: naming an item of each brings the files along.
+#[wasm_bindgen(module = "/js/engine/config.js")]
 extern "C" {
     #[wasm_bindgen(js_name = levelOf)]
     fn level_of(word: &str) -> f64;
-}
-#[wasm_bindgen(module = "/js/values.js")]
-extern "C" {
     #[wasm_bindgen(js_name = isWhole)]
     fn is_whole(value: f64, least: f64, most: f64) -> bool;
 }
-#[wasm_bindgen(module = "/js/codes.js")]
+#[wasm_bindgen(module = "/js/host/classes.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = isObject)]
+    fn is_object(value: f64) -> bool;
+}
+#[wasm_bindgen(module = "/js/contract.js")]
 extern "C" {
     #[wasm_bindgen(thread_local_v2, js_name = AGGRESSIVE)]
     static AGGRESSIVE: f64;
@@ -68,10 +70,11 @@ fn a_level_is_the_same_code_on_both_sides() {
         assert_eq!(level_of(level.as_str()), code as f64);
     }
     assert_eq!(AGGRESSIVE.with(|code| *code), 2.0);
+    assert!(!is_object(2.0));
 }
 
 #[wasm_bindgen_test]
-fn a_number_that_the_shell_lets_pass_arrives_whole() {
+fn a_number_that_javascript_lets_pass_arrives_whole() {
     let most = f64::from(u32::MAX);
     for number in [0.0, 1.0, most, most + 1.0, 0.5, -1.0, f64::NAN, f64::INFINITY] {
         assert_eq!(is_whole(number, 0.0, most), f64::from(number as u32) == number, "{number}");

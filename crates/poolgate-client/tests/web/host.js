@@ -1,6 +1,6 @@
-// What the shell reads of a header, as numbers; nothing, where it reads none.
+// The header as JavaScript reads it, as numbers; empty if it is malformed.
 
-import { levelOf, readHeader } from "../../js/config.js";
+import { levelOf, readHeader } from "../../js/engine/config.js";
 
 /** @param {string} text */
 export function read(text) {

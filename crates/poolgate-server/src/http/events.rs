@@ -3,7 +3,7 @@
 //! Each config and status is encoded once for all streams. A slow reader gets the newest document when it can read
 //! again, never a backlog.
 
-use std::{convert::Infallible, pin::Pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, pin::Pin, sync::Arc};
 
 use axum::{
     body::{Body, Bytes},
@@ -12,7 +12,10 @@ use axum::{
 };
 use futures_util::stream;
 use http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
-use poolgate_types::{Bye, Heartbeat, Problem, codes};
+use poolgate_types::{
+    Bye, Heartbeat, Problem, codes,
+    timing::{self, HEARTBEAT, HEARTBEAT_ENFORCED, STATUS_INTERVAL},
+};
 use serde::Deserialize;
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
@@ -27,16 +30,7 @@ use crate::{
     problem,
 };
 
-/// Interval of heartbeats while a limit is enforced: the ttl is then 10 s.
-const HEARTBEAT_ENFORCED: Duration = Duration::from_secs(5);
-/// Interval of heartbeats otherwise.
-const HEARTBEAT: Duration = Duration::from_secs(15);
-/// Minimum time between two status events.
-const STATUS_INTERVAL: Duration = Duration::from_millis(500);
-/// Minimum reconnect time of an `EventSource`, in milliseconds.
-const SHORTEST_RETRY: u64 = 1000;
-/// Reconnect window after a cut, in milliseconds; longer if more clients than this would return per second.
-const SHORTEST_RETURN: u32 = 2500;
+/// Clients that may come back in a second; with more of them the time within which they come back is longer.
 const RETURNS_PER_SECOND: u32 = 1000;
 
 /// Query parameters of the stream.
@@ -185,7 +179,7 @@ impl Subscription {
             self.begun = true;
             // For clients that rely on their `EventSource`, which adds no jitter.
             let spread = self.poolgate.shared().jitter.below(self.return_within_ms().into());
-            let retry = SHORTEST_RETRY + spread;
+            let retry = u64::from(timing::milliseconds(timing::RETRY)) + spread;
             return Some([format!("retry: {retry}\n").as_bytes(), &self.newest_config()].concat().into());
         }
         let interval = if self.config.borrow().config.enforced { HEARTBEAT_ENFORCED } else { HEARTBEAT };
@@ -217,7 +211,7 @@ impl Subscription {
     fn return_within_ms(&self) -> u32 {
         let streams = u64::from(self.poolgate.shared().clients.streaming());
         let spread = u32::try_from(streams * 1000 / u64::from(RETURNS_PER_SECOND)).unwrap_or(u32::MAX);
-        spread.max(SHORTEST_RETURN)
+        spread.max(timing::milliseconds(timing::RETURN_WITHIN))
     }
 
     fn newest_config(&mut self) -> Bytes {

@@ -8,6 +8,7 @@ mod users;
 use std::time::Duration;
 
 use poolgate_control::{Reachability, Sample};
+use poolgate_types::timing;
 
 use crate::{
     browser::Browser,
@@ -25,13 +26,13 @@ use crate::{
 /// The controller's tick.
 const TICK: Duration = Duration::from_millis(100);
 /// How often a stream says that nothing has changed, while a limit is in force and otherwise.
-const HEARTBEAT: Duration = Duration::from_secs(5);
+const HEARTBEAT: Duration = timing::HEARTBEAT_ENFORCED;
 /// How often a client without a stream asks.
-const FALLBACK_POLL: Duration = Duration::from_secs(5);
+const FALLBACK_POLL: Duration = timing::POLL_ENFORCED;
 /// For how long one that has asked counts as live.
-const TTL: Duration = Duration::from_secs(10);
-/// Within this time those whose stream was cut come back.
-const RECONNECT: Duration = Duration::from_secs(3);
+const TTL: Duration = timing::TTL_ENFORCED;
+/// Clients whose stream was cut come back within this time.
+const RECONNECT: Duration = timing::LEAST_RETURN.saturating_add(timing::RETURN_WITHIN);
 /// First pause of an app before it tries again; doubled each time.
 const RETRY: Duration = Duration::from_millis(200);
 

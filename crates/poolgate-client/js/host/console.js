@@ -1,0 +1,4 @@
+// @ts-check
+
+/** Tells developers something. @param {string} message */
+export const warn = (message) => console.warn(`[poolgate] ${message}`);
