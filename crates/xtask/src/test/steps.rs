@@ -105,7 +105,7 @@ fn documentation(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
 fn types(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     setting.package()?;
     setting.node()?.company(setting.project)?;
-    for project in ["www", "tests/packaging/client.tsconfig.json", "tests/packaging", "tests/lab"] {
+    for project in ["www", "tests/packaging/client.tsconfig.json", "tests/packaging", "bench/lab"] {
         let mut tsc = setting.node()?.tool(setting.project, "tsc")?;
         transcript.run(tsc.args(["--pretty", "false", "--project", project]))?;
     }
