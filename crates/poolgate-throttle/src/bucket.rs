@@ -7,7 +7,9 @@
 
 use std::time::Duration;
 
-use crate::{Savings, rng::Rng, span};
+use poolgate_types::rng::Rng;
+
+use crate::{Savings, span};
 
 /// What a start costs in tokens: anything between, 1 on average.
 pub(crate) const COSTS: (f64, f64) = (0.5, 1.5);

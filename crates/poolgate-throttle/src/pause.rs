@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::{rng::Rng, span::scaled};
+use poolgate_types::rng::Rng;
+
+use crate::span::scaled;
 
 /// The longest pause, however long the gate asks for: a wrong header must not silence a client.
 pub(crate) const LONGEST: Duration = Duration::from_secs(60);

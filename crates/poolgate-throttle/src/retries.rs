@@ -6,7 +6,9 @@
 
 use std::time::Duration;
 
-use crate::{rng::Rng, span};
+use poolgate_types::rng::Rng;
+
+use crate::span;
 
 /// The shortest wait, and the least upper end of the next one.
 const SHORTEST: Duration = Duration::from_millis(100);

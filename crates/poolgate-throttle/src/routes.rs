@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use crate::{pause, rng::Rng, span::scaled};
+use poolgate_types::rng::Rng;
+
+use crate::{pause, span::scaled};
 
 /// Routes that are remembered at the same time; more push out the one that is free again first.
 const MOST_ROUTES: usize = 100;

@@ -1,8 +1,11 @@
-//! What crosses the wire between a Poolgate server and its clients, and nothing else.
+//! What crosses the wire between a Poolgate server and its clients.
 //!
 //! The central document is [`ThrottlingConfig`]: one, the same bytes, for every client. It reaches them by push
 //! (server-sent events), as the [`ConfigHeader`] of any response, or by polling; [`ConfigVersion`] orders the copies.
 //! [`Status`] is for people and dashboards, [`CleanupReport`] answers `force-cleanup`, [`Problem`] every failure.
+//!
+//! Beside the documents there is [`rng`], the random number generator of all crates that depend on this one: by its
+//! mixing function a client knows whether it is one of those that may probe.
 //!
 //! No logic lives here beyond reading and writing: the decisions are made in `poolgate-control` (server) and
 //! `poolgate-throttle` (client).
@@ -22,6 +25,7 @@ mod header;
 mod lab;
 mod labels;
 mod problem;
+pub mod rng;
 pub mod routes;
 mod status;
 mod stream;

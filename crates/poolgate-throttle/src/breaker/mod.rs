@@ -14,14 +14,12 @@
 
 use std::time::Duration;
 
-use poolgate_types::{CircuitState, ConfigVersion};
-
-use crate::{
-    Outcome,
-    request::PermitKind,
+use poolgate_types::{
+    CircuitState, ConfigVersion,
     rng::{Rng, mix, to_unit},
-    span::scaled,
 };
+
+use crate::{Outcome, request::PermitKind, span::scaled};
 
 /// So many requests in a row without contact raise the question whether the server is there …
 const FAILURES: u32 = 5;

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use poolgate_types::{CircuitState, ConfigVersion, Level};
+use poolgate_types::{CircuitState, ConfigVersion, Level, rng::Rng};
 
 use crate::{
     Backoff, Configured, Event, InvalidConfig, Limits, News, Order, Outcome, Permit, RejectReason, Rejection, Request,
@@ -22,7 +22,6 @@ use crate::{
     queue::{Discipline, Queue, Wait},
     request::PermitKind,
     retries::RetryBudget,
-    rng::Rng,
     servers::Servers,
     spacing::Spacing,
 };
