@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use poolgate_types::{CircuitState, Reason};
+use poolgate_types::{CircuitState, Reason, rng::Rng};
 
 use crate::{reachability::Reachability, sample::Probes, settings::BreakerSettings};
 
@@ -38,7 +38,7 @@ pub(crate) struct Breaker {
     lost: Reachability,
     /// Openings since the breaker was last closed.
     openings: u32,
-    random: u64,
+    random: Rng,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -91,7 +91,8 @@ impl Verdict {
 
 impl Breaker {
     pub(crate) const fn new(settings: BreakerSettings, seed: u64) -> Self {
-        Self { settings, state: State::Closed, lost_since: None, lost: Reachability::Silent, openings: 0, random: seed }
+        let random = Rng::new(seed);
+        Self { settings, state: State::Closed, lost_since: None, lost: Reachability::Silent, openings: 0, random }
     }
 
     pub(crate) fn update(&mut self, probes: Probes, situation: Situation, now: Duration) -> Verdict {
@@ -157,17 +158,8 @@ impl Breaker {
         let factor = 1_u32.checked_shl(self.openings.min(16)).unwrap_or(u32::MAX);
         self.openings = self.openings.saturating_add(1);
         let planned = self.settings.open_for.saturating_mul(factor).min(LONGEST_OPEN);
-        let jitter = 1.0 + OPEN_JITTER * (2.0 * self.next_uniform() - 1.0);
+        let jitter = 1.0 + OPEN_JITTER * (2.0 * self.random.unit() - 1.0);
         State::Open { until: now + planned.mul_f64(jitter), planned }
-    }
-
-    /// SplitMix64 (Steele, Lea, Flood, 2014), as a number from 0 to 1.
-    fn next_uniform(&mut self) -> f64 {
-        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut bits = self.random;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((bits ^ (bits >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     fn verdict(&self) -> Verdict {

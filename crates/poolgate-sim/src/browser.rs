@@ -7,19 +7,20 @@ use crate::{
     scenario::Scenario,
     schedule::Alarm,
     scheme::{Client, Message, Needs, Outcome, Scheme, Verdict},
+    schemes::Unthrottled,
 };
 
 pub(crate) struct Browser {
     pub(crate) control: Box<dyn Client>,
-    /// Rises when the page is loaded anew or another user takes the place: what was asked for before is of no use.
+    /// Rises when the page is reloaded or another user takes over: earlier requests are abandoned.
     pub(crate) session: u32,
-    /// Messages to everyone that it has heard, or skipped.
+    /// Number of broadcast messages that it has heard or skipped.
     pub(crate) heard: usize,
-    /// Its event stream works.
+    /// Its event stream is open.
     pub(crate) listens: bool,
     /// When it last asked a server that has not restarted since.
     pub(crate) polled_at: Option<Duration>,
-    /// The next message will be heard by an event that is planned.
+    /// An event is planned in which it hears the next message.
     pub(crate) hearing: bool,
     seed: u64,
     hidden: bool,
@@ -31,8 +32,8 @@ impl Browser {
     pub(crate) fn new(scenario: &Scenario, scheme: &dyn Scheme, number: u32, random: &mut Random) -> Self {
         let users = &scenario.users;
         let seed = random.number();
-        // By number, not by chance, so that each scheme gets the same ones; heavy users are the lowest numbers, these are
-        // spread over all.
+        // Chosen by number, not by chance, so that every scheme gets the same ones. Heavy users have the lowest numbers;
+        // rogues and clients of six fields are spread over all numbers.
         let place = f64::from(number % 100) / 100.0;
         let control: Box<dyn Client> = if place < users.rogue_share {
             Box::new(Unthrottled)
@@ -55,7 +56,7 @@ impl Browser {
         }
     }
 
-    /// How long the next message to everyone takes; asking twice gives the same answer.
+    /// How long the next broadcast message takes; asking twice gives the same answer.
     pub(crate) fn push_delay(&self, mean: Duration) -> Duration {
         let mixed =
             (self.seed ^ (self.heard as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
@@ -67,18 +68,18 @@ impl Browser {
         self.listens || self.polled_at.is_some_and(|polled| now - polled <= ttl)
     }
 
-    /// When a wake-up must be planned, if the one that is planned is not soon enough.
+    /// When to plan a wake-up; `None` if the planned one is early enough.
     pub(crate) fn plan_wakeup(&mut self) -> Option<Duration> {
         let mut at = self.control.next_wakeup()?;
         if self.hidden {
-            // Each browser's clock has whole seconds of its own.
+            // Whole seconds begin at another moment in each browser.
             let offset = Duration::from_micros(self.seed % 1_000_000);
             at = Duration::from_secs((at + offset).as_secs() + 1).saturating_sub(offset);
         }
         self.wakeup.plan(at)
     }
 
-    /// Whether this wake-up is the one that counts.
+    /// Whether this wake-up is the latest one planned.
     pub(crate) fn is_woken(&mut self, now: Duration) -> bool {
         self.wakeup.rings(now)
     }
@@ -92,36 +93,7 @@ impl Browser {
     }
 }
 
-/// Obeys nothing.
-pub(crate) struct Unthrottled;
-
-impl Client for Unthrottled {
-    fn submit(&mut self, _request: u32, _now: Duration) -> Verdict {
-        Verdict::Start
-    }
-
-    fn abort(&mut self, _request: u32, _now: Duration) {}
-
-    fn complete(&mut self, _request: u32, _outcome: Outcome, _now: Duration) {}
-
-    fn hear(&mut self, _message: &Message, _now: Duration) {}
-
-    fn poll(&mut self, _now: Duration) -> Option<(u32, Verdict)> {
-        None
-    }
-
-    fn next_wakeup(&self) -> Option<Duration> {
-        None
-    }
-
-    fn waiting(&self) -> usize {
-        0
-    }
-
-    fn reload(&mut self, _random: &mut Random, _now: Duration) {}
-}
-
-/// Knows only the six fields of the first contract.
+/// A client that knows only the six fields of the first contract.
 struct SixFieldsOnly(Box<dyn Client>);
 
 impl Client for SixFieldsOnly {

@@ -1,7 +1,7 @@
-//! A model of a database: so many connections, and a time that each request takes.
+//! A model of a database: a number of connections, and a service time for each request.
 //!
-//! Server and database share a processor. While the server works on an arrival the database stands still, so that
-//! requests which are only rejected slow down those that are served: that is what makes rejecting expensive.
+//! Server and database share a processor. While the server works on an arrival the database stands still, so rejected
+//! requests slow down the served ones: this is the cost of a rejection.
 
 use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
@@ -10,8 +10,7 @@ use crate::{
     scenario::{Database as Settings, Distribution},
 };
 
-/// Requests of which the server may be behind by this much processor time; the rest is refused by the operating
-/// system.
+/// The most processor time that arrivals may be waiting for; beyond it the operating system refuses them.
 const LONGEST_BACKLOG: Duration = Duration::from_millis(500);
 /// How long a request waits for a database that is gone.
 const REFUSED_AFTER: Duration = Duration::from_millis(5);
@@ -23,7 +22,7 @@ pub(crate) struct Database {
     random: Random,
     slowdown: f64,
     outage: bool,
-    /// The processor works for the server until then.
+    /// Until then the processor works for the server.
     busy_until: Duration,
     /// The database's own clock, which stands still while the processor works for the server, and when it was read.
     worked: Duration,
@@ -54,7 +53,7 @@ impl Database {
         }
     }
 
-    /// The server spends processor time on an arrival: when it will have, or `None` when it is too far behind.
+    /// The server spends processor time on an arrival. Returns when it is done, or `None` when it is too far behind.
     pub(crate) fn occupy(&mut self, cost: Duration, now: Duration) -> Option<Duration> {
         self.read_clock(now);
         let begins = self.busy_until.max(now);
@@ -65,7 +64,7 @@ impl Database {
         Some(self.busy_until)
     }
 
-    /// Begins to work on a request.
+    /// Starts work on a request.
     pub(crate) fn start(&mut self, request: u32, now: Duration) {
         self.read_clock(now);
         let takes = if self.outage { REFUSED_AFTER } else { self.service_time() };
@@ -89,12 +88,12 @@ impl Database {
         Some(now.max(self.busy_until) + job.ends.saturating_sub(self.worked))
     }
 
-    /// From now on everything takes so many times as long.
+    /// From now on everything takes `factor` times as long.
     pub(crate) fn slow_down(&mut self, factor: f64) {
         self.slowdown = factor;
     }
 
-    /// Stops or starts answering. What it worked on fails.
+    /// Stops or starts answering. Requests in work fail.
     pub(crate) fn set_outage(&mut self, outage: bool, now: Duration) {
         self.read_clock(now);
         self.outage = outage;
@@ -109,7 +108,7 @@ impl Database {
         !self.outage
     }
 
-    /// Forgets what it works on: its client is gone.
+    /// Drops the requests in work, because the server is gone, and returns them.
     pub(crate) fn abandon(&mut self) -> impl Iterator<Item = u32> {
         std::mem::take(&mut self.running).into_sorted_vec().into_iter().map(|Reverse(job)| job.request)
     }
@@ -131,7 +130,7 @@ impl Database {
         crate::random::seconds(shape * mean * self.contention())
     }
 
-    /// Beyond the knee throughput falls as concurrency rises: everything takes longer by the square of the excess.
+    /// Beyond the knee throughput falls as concurrency rises: service times grow by the square of the excess.
     fn contention(&self) -> f64 {
         let Some(knee) = self.settings.knee else { return 1.0 };
         let crowd = (self.running.len() + 1) as f64 / f64::from(knee.max(1));

@@ -1,4 +1,4 @@
-//! Who wants something when: a Poisson process whose rate follows the scenario.
+//! When a wish comes and whose it is: a Poisson process whose rate follows the scenario.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
 pub(crate) struct Demand {
     random: Random,
     clients: usize,
-    /// The first so many clients want more than the others; the chance that a wish is one of theirs.
+    /// Number of clients that want more than the others (the lowest numbers), and the chance that a wish is theirs.
     heavy: usize,
     heavy_chance: f64,
     highest: f64,
@@ -26,7 +26,7 @@ impl Demand {
         Self { random, clients, heavy, heavy_chance, highest: scenario.peak_load() * scenario.capacity() }
     }
 
-    /// When the next wish comes. Thinning: wishes of the highest load are drawn, and dropped where the load is lower.
+    /// When the next wish comes. Thinning: wishes are drawn at the highest load, and dropped where the load is lower.
     pub(crate) fn next(&mut self, scenario: &Scenario, mut now: Duration) -> Option<Duration> {
         if self.highest <= 0.0 {
             return None;
@@ -53,7 +53,7 @@ impl Demand {
     }
 }
 
-/// How many of the clients want more than the others.
+/// Number of clients that want more than the others.
 pub(crate) fn heavy_clients(scenario: &Scenario) -> usize {
     (f64::from(scenario.clients) * scenario.users.heavy_share).round() as usize
 }

@@ -1,35 +1,35 @@
-//! What the control law promises, and how each promise is measured.
+//! The promises of the control law, and how each is measured.
 //!
-//! `cargo xtask sim goals` measures all of them; the tests measure with every change those that take little time.
+//! `cargo xtask sim goals` measures all of them; the tests measure the fast ones with every change.
 
 use crate::{meter::Second, peak, report::Report, run, scenario::Scenario, scenarios, schemes};
 
-/// One set-up, and what is promised there.
+/// A set-up and its goals.
 #[derive(Debug)]
 pub struct Trial {
     /// The set-up, in a few words.
     pub title: &'static str,
-    /// Name of the built-in scenario that it is made of.
+    /// Name of the built-in scenario that it starts from.
     pub scenario: &'static str,
     /// What is changed in the scenario.
     change: fn(&mut Scenario),
-    /// What is promised.
+    /// The goals.
     pub goals: &'static [Goal],
-    /// It takes too long to be run with every change.
+    /// Too slow to run with every change.
     pub slow: bool,
 }
 
-/// One promise.
+/// A figure and its target.
 #[derive(Debug)]
 pub struct Goal {
     /// The figure, in a few words.
     pub figure: &'static str,
-    /// What it has to be.
+    /// Its target.
     pub target: Target,
     measure: fn(&Run) -> f64,
 }
 
-/// What a figure has to be.
+/// The range that a figure must be in.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Target {
     /// This or more.
@@ -46,7 +46,7 @@ pub struct Run {
     report: Report,
 }
 
-/// Every trial, from the plain to the strange.
+/// Every trial, from plain to strange.
 pub const TRIALS: &[Trial] = &[
     overload("1.2 times the capacity", |scenario| scenario.load[0].times = 1.2),
     overload("1.5 times the capacity", |scenario| scenario.load[0].times = 1.5),
@@ -77,7 +77,8 @@ pub const TRIALS: &[Trial] = &[
             at_least("Jain's index", 0.98, |run| run.report.jain),
             at_least("least served client, of the median", 0.6, |run| run.report.least_to_median),
         ],
-        // Long enough for shares: in a minute each client is served some twenty times, which varies by a fifth by chance alone.
+        // Long enough to compare shares: in a minute each client is served about twenty times, which varies by a fifth by
+        // chance alone.
         ..trial("a tenth wants 5 times as much, twice the capacity", "heavy", |scenario| scenario.seconds = 195)
     },
     healthy("10 clients, 0.8 times the capacity", |scenario| scenario.clients = 10),
@@ -140,7 +141,7 @@ impl Trial {
     ///
     /// # Errors
     ///
-    /// None, as long as the built-in scenarios are valid.
+    /// None while the built-in scenarios are valid.
     pub fn run(&self, seed: u64) -> anyhow::Result<Run> {
         let mut scenario = scenarios::load(self.scenario)?;
         (self.change)(&mut scenario);
@@ -157,7 +158,7 @@ impl Goal {
 }
 
 impl Target {
-    /// Whether a figure reaches it.
+    /// Whether a figure meets it.
     pub fn is_met_by(self, figure: f64) -> bool {
         match self {
             Self::AtLeast(least) => figure >= least,
@@ -171,7 +172,7 @@ impl Run {
         &self.report.meter.seconds[from..to]
     }
 
-    /// Requests answered in time, a second.
+    /// Requests answered in time per second.
     fn mean(&self, from: usize, to: usize) -> f64 {
         self.seconds(from, to).iter().map(|second| f64::from(second.served)).sum::<f64>() / (to - from) as f64
     }
@@ -190,7 +191,7 @@ impl Run {
         limited as f64 / (to - from) as f64
     }
 
-    /// The same users and the same database, without any control.
+    /// The same users and the same database without any control.
     fn without_control(&self) -> Report {
         run(&self.scenario, &schemes::NoControl, self.seed)
     }

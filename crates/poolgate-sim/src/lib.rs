@@ -1,9 +1,9 @@
 //! The whole loop in virtual time: users, browsers, network, server and database, with the real controller, gate and
 //! throttles between them.
 //!
-//! A [`Scenario`] says who wants how much and what breaks, a [`Scheme`] how overload is controlled; [`run`] moves
-//! requests and messages between the scheme's parts and gives a [`Report`]. Chance comes from the seed alone: equal
-//! seeds give equal reports, and all schemes see the same users.
+//! A [`Scenario`] describes demand and faults, a [`Scheme`] describes how overload is controlled. [`run`] moves requests
+//! and messages between the scheme's parts and returns a [`Report`]. All randomness comes from the seed: equal seeds
+//! give equal reports, and every scheme sees the same users.
 //!
 //! ```
 //! use poolgate_sim::{run, scenario::Scenario, schemes};
@@ -18,7 +18,7 @@
 //!     "#,
 //! )?;
 //! let ours = run(&scenario, &schemes::Poolgate::default(), 1);
-//! let none = run(&scenario, &*schemes::named("none").ok_or_else(|| anyhow::anyhow!("it is called so"))?, 1);
+//! let none = run(&scenario, &schemes::NoControl, 1);
 //!
 //! assert!(ours.goodput > 0.8, "nearly all that the database can give reaches users in time: {}", ours.goodput);
 //! assert!(none.goodput < 0.2, "without control they have given up when the answer comes: {}", none.goodput);
@@ -30,37 +30,37 @@
 //!
 //! # The model
 //!
-//! - **Users** are an open loop: wishes come as a Poisson process whose rate follows the scenario, whether or not those
-//!   before were answered. A wish counts as served if the answer comes within 2 s. Apps try again what was turned away
-//!   or lost, twice, after jittered pauses that double, and let a request wait in the browser for 85 % of the deadline.
-//! - **Browsers**, 1 to 1,000,000, each run what the scheme gives them: for Poolgate the real throttle with a seed of
-//!   its own. They may be hidden (woken at whole seconds), leave, reload, obey nothing, or know only six fields.
+//! - **Users** are an open loop: they want something at the moments of a Poisson process, whose rate follows the
+//!   scenario, and do not wait for earlier answers. A wish is served if its answer comes within 2 s. Apps retry a rejected
+//!   or lost request twice, after jittered pauses that double, and let it wait in the browser for 85 % of the deadline.
+//! - **Browsers**, 1 to 1,000,000, each run the scheme's client: for Poolgate the real throttle with a seed of its own.
+//!   They may be hidden (woken at whole seconds), leave, reload, obey nothing, or know only six fields.
 //! - **The network** takes 25 ms each way, a pushed config 50 ms, each time half to one and a half times that. Pushed
 //!   configs arrive in order.
-//! - **The server** lets requests in as the scheme's limiter says, and asks its publisher ten times a second. Each
-//!   arrival, rejected or not, costs processor time (75 µs). One that finds half a second of such work ahead of it is
-//!   refused.
-//! - **The database** is M/G/c: so many requests at a time, each for a drawn time (exponential, fixed, or bimodal). It
-//!   shares one processor with the server: while the server handles an arrival the database stands still, so that
-//!   rejecting is not free. Beyond a knee, if there is one, everything takes longer by the square of the excess.
-//! - **Faults**: a slower database, an outage, a server that restarts and knows nothing, event streams that are cut.
+//! - **The server** admits requests as the scheme's limiter decides, and calls its publisher ten times a second. Each
+//!   arrival, rejected or not, costs processor time (75 µs). A request that arrives while half a second of such work is
+//!   pending is refused.
+//! - **The database** is M/G/c: it works on a fixed number of requests at a time, each for a random time (exponential,
+//!   fixed, or bimodal). It shares one processor with the server: while the server handles an arrival the database
+//!   stands still, so a rejection has its cost. Beyond a knee, if the scenario sets one, everything takes longer by the
+//!   square of the excess.
+//! - **Faults**: a slower database, an outage, a server that restarts without its state, event streams that are cut.
 //!
 //! With `c` the capacity (connections / mean time) and `p` the server's processor time per request, no scheme can serve
-//! more than [`peak()`] `= c / (1 + c · p)` in the long run. Goodput is given as a share of that: chance lets a second,
-//! or a short run, go beyond 100 %.
+//! more than [`peak()`] `= c / (1 + c · p)` in the long run. Goodput is given as a share of that; by chance a single
+//! second or a short run can exceed 100 %.
 //!
 //! # What it leaves out
 //!
-//! One server, one class of requests, one pool. No TCP, no lost packets, no bandwidth, no memory; browsers compute for
-//! nothing. The processor is one queue in order of arrival, without scheduling. The database has no locks, caches or
-//! transactions, and its service times do not depend on each other. Whoever sends faster or slower for it (think time)
-//! is no part: an open loop is the harder test. Figures are for comparing schemes; for absolute ones measure the real
-//! thing.
+//! One server, one class of requests, one pool. No TCP, no lost packets, no bandwidth, no memory, no computing time in
+//! browsers. The processor is one queue in order of arrival, without scheduling. The database has no locks, caches or
+//! transactions, and its service times are independent. Users have no think time: an open loop is the harder test.
+//! Figures are for comparing schemes; for absolute ones measure a real system.
 //!
 //! # Writing a scenario
 //!
-//! A TOML file; its path goes where a name may stand. Everything but `title` and `load` has a default; [`Scenario`]
-//! has them all, with units and ranges. A typing error is an error, not a default.
+//! A scenario is a TOML file; the command line takes its path in place of a name. Everything but `title` and `load` has a
+//! default; [`Scenario`] lists all keys with units and ranges. An unknown key is an error.
 //!
 //! ```
 //! # let text = r#"
@@ -82,20 +82,21 @@
 //!
 //! [users]
 //! deadline_ms = 3000
-//! heavy_share = 0.1                         # a tenth wants five times as much
+//! heavy_share = 0.1                         # a tenth of the clients want five times as much
 //! heavy_factor = 5
 //! # "#;
 //! # poolgate_sim::scenario::Scenario::parse(text)?;
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 //!
-//! A file in `scenarios/` whose name stands in [`scenarios`] is built in.
+//! A file in `scenarios/` that [`scenarios`] names is built in.
 //!
 //! # Writing a scheme
 //!
 //! [`Scheme`] makes three parts: a [`Limiter`](scheme::Limiter) at the server's door, a
 //! [`Publisher`](scheme::Publisher) that tells the clients something, and a [`Client`](scheme::Client) for each
-//! browser. None of them sees more than its real counterpart could. A scheme in [`schemes::all`] is on the command line.
+//! browser. None of them sees more than its real counterpart could. The command line offers the schemes that
+//! `bench/rivals` lists; [`schemes`] has the parts that they share.
 
 mod browser;
 mod database;

@@ -1,8 +1,8 @@
-//! The best goodput of a set-up: what a saturated database serves while no request is sent in vain.
+//! The best goodput of a set-up: a saturated database, and no request that is sent in vain.
 
 use crate::scenario::Scenario;
 
-/// Requests a second: the database never idles, and the server's processor time per request is spent once for each.
+/// The best goodput in requests per second: the database never idles, and each request costs processor time once.
 ///
 /// With `c` the capacity and `p` the processor time per request, the database works the share `1 − p · peak` of the time,
 /// so `peak = c / (1 + c · p)`.

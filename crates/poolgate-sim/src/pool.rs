@@ -1,27 +1,27 @@
-//! A model of a connection pool: connections take time to open, and requests that are let in wait for them.
+//! A model of a connection pool: connections take time to open, and admitted requests wait for them.
 
 use std::{collections::VecDeque, time::Duration};
 
 use crate::{random::seconds, scenario::Database as Settings};
 
-/// Connections that are opened at the same time at first; each that succeeds lets one more be opened, as in the real pool.
+/// Connections that may be opening at the same time at first; each success raises the number by one, as in the real pool.
 const AT_ONCE_AT_FIRST: u32 = 4;
 const AT_ONCE_AT_MOST: u32 = 16;
 
 /// The pool between the gate and the database.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    /// Connections that may be open.
+    /// The most connections that may be open.
     capacity: u32,
-    /// Connections that the server takes.
+    /// The most connections that the database server accepts.
     room: u32,
     connect_time: Duration,
-    /// Whether connections are opened before a request needs them.
+    /// Connections are opened before a request needs them.
     ahead: bool,
     /// Open and unused.
     idle: u32,
     in_use: u32,
-    /// In use, and closed when they come back.
+    /// Of those in use, how many are closed when they come back.
     outdated: u32,
     connecting: u32,
     at_once: u32,
@@ -46,7 +46,7 @@ impl Pool {
         }
     }
 
-    /// A request wants a connection. True: it has one; otherwise it waits.
+    /// A request asks for a connection. Returns whether it has one; otherwise it waits.
     pub(crate) fn acquire(&mut self, request: u32) -> bool {
         if self.idle == 0 {
             self.waiting.push_back(request);
@@ -57,7 +57,7 @@ impl Pool {
         true
     }
 
-    /// A connection comes back: who has it next.
+    /// A connection comes back. Returns the request that gets it.
     pub(crate) fn release(&mut self) -> Option<u32> {
         self.in_use -= 1;
         if self.outdated > 0 {
@@ -67,7 +67,8 @@ impl Pool {
         self.hand_out()
     }
 
-    /// Connections that begin to open now; each is [`connected`](Self::connected) after [`connect_time`](Self::connect_time).
+    /// Number of connections that begin to open now; report each as [`connected`](Self::connected) after
+    /// [`connect_time`](Self::connect_time).
     pub(crate) fn connects(&mut self) -> u32 {
         let open = self.idle + self.in_use + self.connecting;
         let room = self.capacity.min(self.room).saturating_sub(open);
@@ -82,7 +83,7 @@ impl Pool {
         self.connect_time
     }
 
-    /// A connection is open: who has it.
+    /// A connection is open. Returns the request that gets it.
     pub(crate) fn connected(&mut self) -> Option<u32> {
         self.connecting -= 1;
         self.at_once = (self.at_once + 1).min(AT_ONCE_AT_MOST);
@@ -95,14 +96,14 @@ impl Pool {
         self.outdated = self.in_use;
     }
 
-    /// Changes how many connections there may be; what is too much is closed, in use when it comes back.
+    /// Changes the most connections that may be open. Surplus ones are closed, those in use when they come back.
     pub(crate) fn resize(&mut self, capacity: u32) {
         self.capacity = capacity;
         self.idle = self.idle.min(capacity.saturating_sub(self.in_use));
         self.outdated = self.outdated.max(self.in_use.saturating_sub(capacity));
     }
 
-    /// Those who wait, when the server is gone.
+    /// The server is gone: returns the requests that waited.
     pub(crate) fn abandon(&mut self) -> VecDeque<u32> {
         std::mem::take(&mut self.waiting)
     }

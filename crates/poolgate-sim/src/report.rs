@@ -1,35 +1,35 @@
-//! What a run comes to.
+//! The figures of a run.
 
 use crate::{demand::heavy_clients, meter::Meter, scenario::Scenario};
 
 /// The figures of one run, after its warm-up.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// Requests answered in time a second, as a share of the peak.
+    /// Requests answered in time per second, as a share of the peak.
     pub goodput: f64,
-    /// The same as a share of what users wished for.
+    /// The same as a share of the users' wishes.
     pub served_share: f64,
-    /// Requests that arrived at the server a second, as a multiple of the database's capacity.
+    /// Requests that arrived at the server per second, as a multiple of the database's capacity.
     pub arrivals: f64,
-    /// Share of them that was turned away.
+    /// Share of the arrivals that was rejected.
     pub rejected: f64,
-    /// Share of them that was turned away because their client had sent too much.
+    /// Share of the arrivals that was rejected because the client was over its quota.
     pub over_quota: f64,
     /// Wait at the gate, 50th and 99th percentile, in seconds.
     pub wait: (f64, f64),
     /// From wish to answer, 50th and 99th percentile, in seconds.
     pub latency: (f64, f64),
-    /// Jain's index of what clients got relative to their fair shares: 1 is perfectly fair.
+    /// Jain's index of the clients' service relative to their fair shares: 1 is perfectly fair.
     pub jain: f64,
-    /// The worst served client's share relative to the median's.
+    /// Share of the worst served client relative to the median's.
     pub least_to_median: f64,
     /// Standard deviation of a second's goodput relative to its mean.
     pub variation: f64,
     /// Goodput of the worst second, as a share of the peak.
     pub worst_second: f64,
-    /// Changes of the level a minute.
+    /// Changes of the level per minute.
     pub level_changes: f64,
-    /// Configs published a second.
+    /// Configs published per second.
     pub published: f64,
     /// Share of the time in which a limit was in force.
     pub limited: f64,
@@ -38,7 +38,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Condenses what was measured. `peak`: the best goodput of the same set-up, in requests a second.
+    /// Condenses the counts of a run. `peak`: the best goodput of the same set-up, in requests per second.
     pub fn new(scenario: &Scenario, meter: Meter, peak: f64) -> Self {
         let measured = &meter.seconds[scenario.warm_up_seconds as usize..scenario.seconds as usize];
         let length = measured.len() as f64;
@@ -68,7 +68,7 @@ impl Report {
     }
 }
 
-/// Jain's index and least to median, of what each client got relative to its max-min fair share of what all got. Clients
+/// Jain's index and least to median of each client's service, relative to its max-min fair share of all service. Clients
 /// that obey nothing do not count.
 fn fairness(scenario: &Scenario, meter: &Meter) -> (f64, f64) {
     let heavy = heavy_clients(scenario);

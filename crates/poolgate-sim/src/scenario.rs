@@ -1,4 +1,4 @@
-//! What happens in a run: a small file that says who wants how much, and what breaks.
+//! A scenario: a small file that describes demand, database, network and faults of a run.
 
 use std::time::Duration;
 
@@ -15,14 +15,13 @@ pub struct Scenario {
     /// Length of the run.
     #[serde(default = "default_seconds")]
     pub seconds: u32,
-    /// What happens before is not measured.
+    /// Seconds at the start that are not measured.
     #[serde(default = "default_warm_up")]
     pub warm_up_seconds: u32,
     /// Browsers, 1 to 1,000,000.
     #[serde(default = "default_clients")]
     pub clients: u32,
-    /// What users want, as a multiple of what the database can serve, from each moment on. At least one step, the first
-    /// at second 0.
+    /// Demand over time, as a multiple of the database's capacity. At least one step, the first at second 0.
     pub load: Vec<Step>,
     /// The database.
     #[serde(default)]
@@ -53,11 +52,11 @@ pub struct Step {
     pub to: Option<f64>,
 }
 
-/// A database with so many connections.
+/// The database and the pool in front of it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Database {
-    /// Requests that it works on at a time.
+    /// The most requests that it works on at a time.
     pub connections: u32,
     /// Mean time that a request takes, in milliseconds.
     pub mean_ms: f64,
@@ -65,12 +64,12 @@ pub struct Database {
     pub distribution: Distribution,
     /// Above this concurrency the database slows down: contention. By default it never does.
     pub knee: Option<u32>,
-    /// Time that a connection takes to open, in milliseconds. Default 0: they are there.
+    /// Time that a connection takes to open, in milliseconds. Default 0: all are open from the start.
     pub connect_ms: f64,
-    /// Connections that the database server takes, where others have the rest. By default as many as the pool may open.
+    /// The most connections that the database server gives to this pool. Default: as many as the pool may open.
     pub room: Option<u32>,
-    /// Whether connections are opened before the server takes requests, and ahead of requests from then on. Default: no,
-    /// the pool starts empty and opens what requests wait for.
+    /// Whether connections are opened before the server takes requests, and ahead of demand from then on. Default: no,
+    /// the pool starts empty and opens connections for waiting requests.
     pub warm: bool,
 }
 
@@ -87,26 +86,26 @@ pub enum Distribution {
     Bimodal,
 }
 
-/// Users: open loop, they want the next thing whether or not they have got the last one.
+/// Users. They are an open loop: their wishes do not wait for earlier answers.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Users {
     /// How long a user waits for an answer, in milliseconds from the wish.
     pub deadline_ms: u64,
-    /// How long the app lets a request wait in the browser, in milliseconds. By default 85 % of `deadline_ms`: what waits
+    /// How long the app lets a request wait in the browser, in milliseconds. Default: 85 % of `deadline_ms`; one that waits
     /// longer would be answered too late.
     pub queue_timeout_ms: Option<u64>,
-    /// How often the app tries again after a failure, with jittered, growing pauses from 0.2 s on.
+    /// How often the app retries after a failure, with jittered pauses that grow from 0.2 s on.
     pub retries: u32,
     /// Share of the clients that want `heavy_factor` times as much as the others.
     pub heavy_share: f64,
-    /// See `heavy_share`.
+    /// How many times as much as the others they want.
     pub heavy_factor: f64,
-    /// Mean time for which browsers have been open when the run begins, in seconds.
+    /// Mean time that browsers have been open when the run begins, in seconds.
     pub age_seconds: f64,
-    /// Mean length of a visit in seconds; then a new browser takes the place. By default visits last.
+    /// Mean length of a visit in seconds; then a new browser takes over. Default: visits last for the whole run.
     pub session_seconds: Option<f64>,
-    /// Users reload the page when a request fails, at most once in this many seconds. By default they do not.
+    /// Users reload the page when a request fails, at most once in this many seconds. Default: they do not.
     pub reload_seconds: Option<f64>,
     /// Share of the clients that obey nothing.
     pub rogue_share: f64,
@@ -120,34 +119,34 @@ pub struct Users {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Network {
-    /// Mean time of a message from browser to server or back, in milliseconds; each takes half to one and a half times
-    /// that.
+    /// Mean travel time of a message from browser to server or back, in milliseconds; each takes half to one and a half
+    /// times that.
     pub one_way_ms: f64,
     /// The same for a pushed config.
     pub push_ms: f64,
 }
 
-/// What the server's own work costs, on the processor that the database runs on too.
+/// The cost of the server's own work, on the processor that it shares with the database.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
     /// Processor time per request that arrives, rejected ones included, in microseconds.
     pub request_us: f64,
-    /// Requests that wait in the gate at the most; by default about the connections.
+    /// The most requests that wait in the gate. Default: twice the connections.
     pub max_queue: Option<u32>,
 }
 
-/// What breaks, when, and for how long.
+/// A fault: when it begins and how long it lasts.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     /// Begins at this second.
     pub at: f64,
-    /// Lasts so many seconds.
+    /// Its length in seconds.
     pub seconds: f64,
-    /// What it is.
+    /// Its kind.
     pub kind: FaultKind,
-    /// For `slow`: how many times slower; for `shrink`: how many times smaller. Default 4.
+    /// For `slow`, the factor by which service times grow; for `shrink`, the factor by which the pool shrinks. Default 4.
     #[serde(default = "default_factor")]
     pub factor: f64,
 }
@@ -160,11 +159,11 @@ pub enum FaultKind {
     Slow,
     /// The database does not answer.
     Outage,
-    /// The server is gone, then starts again and knows nothing.
+    /// The server stops, then starts without its state.
     Restart,
     /// No event stream works.
     StreamCut,
-    /// The pool closes every connection, those in use when they come back. It is over at once.
+    /// The pool closes every connection, those in use when they come back. It happens at once and has no length.
     Dispose,
     /// The pool is smaller.
     Shrink,
@@ -175,21 +174,21 @@ impl Scenario {
     ///
     /// # Errors
     ///
-    /// What is wrong and where.
+    /// A message that names the key and the mistake.
     pub fn parse(text: &str) -> Result<Self> {
         let scenario: Self = toml::from_str(text).context("not a scenario")?;
         scenario.check()?;
         Ok(scenario)
     }
 
-    /// What the database serves in a second at its best, without the server's own costs.
+    /// Requests per second that the database serves at best, without the server's own costs.
     pub fn capacity(&self) -> f64 {
         let connections =
             self.database.knee.map_or(self.database.connections, |knee| knee.min(self.database.connections));
         f64::from(connections) * 1000.0 / self.database.mean_ms
     }
 
-    /// What users want at a moment, as a multiple of capacity.
+    /// Demand at a moment, as a multiple of capacity.
     pub fn load_at(&self, seconds: f64) -> f64 {
         let Some(current) = self.load.iter().rposition(|step| step.at <= seconds) else { return 0.0 };
         let step = self.load[current];
@@ -214,7 +213,7 @@ impl Scenario {
         Duration::from_secs(self.seconds.into())
     }
 
-    /// Checks every range; what is read from a file has been checked.
+    /// Checks every range. [`parse`](Self::parse) has done so.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The scenarios that are built in, and those in files.
+//! Built-in scenarios, and how to read others from files.
 
 use anyhow::{Context, Result};
 
@@ -8,7 +8,7 @@ macro_rules! built_in {
     ($($name:literal)*) => { [$(($name, include_str!(concat!("../scenarios/", $name, ".toml")))),*] };
 }
 
-/// Name and text of each file in `scenarios/`, from the plain to the strange.
+/// Name and text of each file in `scenarios/`, from plain to strange.
 const BUILT_IN: &[(&str, &str)] = &built_in![
     "healthy" "constant" "step" "pulse" "ramp" "heavy" "slow-down" "crowded" "outage" "restart" "cold-start" "stream-cut" "late" "retry-storm"
     "reload-storm" "sessions" "hidden" "rogues" "six-fields" "million"
@@ -19,11 +19,11 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     BUILT_IN.iter().map(|(name, _)| *name)
 }
 
-/// Reads a scenario: a built-in one by its name, any other from the file at this path.
+/// Reads a built-in scenario by its name, or one from the file at this path.
 ///
 /// # Errors
 ///
-/// There is neither, or the file is no scenario.
+/// There is neither, or the file is not a scenario.
 pub fn load(name_or_path: &str) -> Result<Scenario> {
     if let Some((_, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
         return Scenario::parse(text);

@@ -1,8 +1,8 @@
-//! Virtual time: what happens next.
+//! Virtual time: the queue of planned events.
 
 use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
-/// Events in the order of their times; those of the same time in the order in which they were planned.
+/// Events in order of time; events of the same time in the order in which they were planned.
 #[derive(Debug)]
 pub(crate) struct Schedule<E> {
     heap: BinaryHeap<Reverse<Planned<E>>>,
@@ -51,14 +51,14 @@ impl<E> PartialEq for Planned<E> {
 
 impl<E> Eq for Planned<E> {}
 
-/// Plans the earliest of changing times once, instead of every change of it.
+/// A deadline that moves: it plans an event only when the deadline moves forward.
 #[derive(Debug, Default)]
 pub(crate) struct Alarm {
     planned: Option<Duration>,
 }
 
 impl Alarm {
-    /// The time at which an event must be planned, unless one is planned that comes before.
+    /// When to plan an event; `None` if an earlier one is planned.
     pub(crate) fn plan(&mut self, at: Duration) -> Option<Duration> {
         if self.planned.is_some_and(|planned| planned <= at) {
             return None;
@@ -67,7 +67,7 @@ impl Alarm {
         Some(at)
     }
 
-    /// Whether the event of now is the one that counts.
+    /// Whether the event of now is the latest one planned.
     pub(crate) fn rings(&mut self, now: Duration) -> bool {
         let due = self.planned == Some(now);
         if due {

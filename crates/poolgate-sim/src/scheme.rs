@@ -1,6 +1,6 @@
-//! A scheme of overload control: what the server lets in, what it tells the clients, and what they do about it.
+//! A scheme of overload control: what the server admits, what it tells the clients, and how they react.
 //!
-//! The simulator knows nothing of any scheme; it moves requests and messages between these three parts.
+//! The simulator knows nothing about schemes; it moves requests and messages between these three parts.
 
 use std::{rc::Rc, time::Duration};
 
@@ -11,19 +11,19 @@ use poolgate_types::{ConfigVersion, Level, ThrottlingConfig};
 
 use crate::{random::Random, scenario::Scenario};
 
-/// A scheme, ready to be put together for a run.
+/// Makes the parts of a scheme for a run.
 pub trait Scheme {
     /// Its name on the command line and in tables.
     fn name(&self) -> &'static str;
-    /// What it is, in a few words.
+    /// A description in a few words.
     fn about(&self) -> &'static str;
-    /// What lets requests in.
+    /// The part that admits requests.
     fn limiter(&self, scenario: &Scenario) -> Box<dyn Limiter>;
-    /// What tells clients; a new one after each restart of the server.
+    /// The part that tells clients; a new one after each restart of the server.
     fn publisher(&self, scenario: &Scenario, epoch: u64) -> Box<dyn Publisher>;
-    /// What a browser runs.
+    /// The part that runs in a browser.
     fn client(&self, scenario: &Scenario, seed: u64) -> Box<dyn Client>;
-    /// How clients hear: pushed, or asked for every so often.
+    /// How clients hear of a config: by push or by polling.
     fn transport(&self) -> Transport {
         Transport::Push
     }
@@ -34,7 +34,7 @@ pub trait Scheme {
 pub enum Transport {
     /// It is pushed, comes with every answer, and is asked for where there is no stream.
     Push,
-    /// It is asked for every so many seconds; all at the same moments, or each at its own.
+    /// Clients poll at a fixed interval, all at the same moments or each at its own.
     Poll {
         /// Seconds between two polls.
         seconds: f64,
@@ -48,42 +48,42 @@ pub enum Transport {
 pub struct Arrival {
     /// Its number.
     pub request: u32,
-    /// Whose it is.
+    /// The client that sent it.
     pub client: u32,
-    /// The rate limit that is published, if any, for the check of those who ignore it.
+    /// The published rate limit, if any, against which clients that ignore it are checked.
     pub fair_rate: Option<f64>,
 }
 
-/// What the server does with an arrival.
+/// The server's decision on an arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// It goes to the database.
     Start,
     /// It waits.
     Wait,
-    /// It is turned away.
+    /// It is rejected.
     Reject,
-    /// It is turned away because its client has sent more than it may.
+    /// It is rejected because its client is over its quota.
     OverQuota,
 }
 
 /// The server's side of admission.
 pub trait Limiter {
-    /// Somebody arrives.
+    /// A request arrives.
     fn arrive(&mut self, arrival: Arrival, now: Duration) -> Admission;
-    /// A request of this client (`None`: of anybody) has left the database after `held`, with or without an answer: who
-    /// starts in its place.
+    /// A request of this client (`None`: of any) has left the database after `held`, answered or not. Returns the request
+    /// that starts in its place.
     fn release(&mut self, client: Option<u32>, held: Duration, answered: bool, now: Duration) -> Option<u32>;
-    /// Somebody whose wait is over without having started; to be asked until there is nobody.
+    /// A request that has waited too long; to be called until it returns `None`.
     fn shed(&mut self, now: Duration) -> Option<u32>;
-    /// When to ask [`shed`](Self::shed) at the latest.
+    /// When to call [`shed`](Self::shed) at the latest.
     fn next_expiry(&self) -> Option<Duration>;
-    /// What is where.
+    /// How many requests run and wait.
     fn occupancy(&self, now: Duration) -> Occupancy;
     /// What the publisher orders.
     fn obey(&mut self, _order: &Orders) {}
 
-    /// Lets in one more of those who wait, if the order has made room.
+    /// Admits one more waiting request, if the order has made room.
     fn grant(&mut self, _now: Duration) -> Option<u32> {
         None
     }
@@ -92,50 +92,50 @@ pub trait Limiter {
 /// A reading of a limiter.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Occupancy {
-    /// Requests that may be in the database.
+    /// The most requests that may be in the database.
     pub permits: u32,
-    /// Those that are.
+    /// Requests that are in the database.
     pub in_flight: u32,
-    /// Those that wait.
+    /// Requests that wait.
     pub queued: u32,
-    /// How long the first of them has waited.
+    /// How long the first of those has waited.
     pub oldest_wait: Duration,
 }
 
-/// What a server says to a client.
+/// A message from the server to a client.
 #[derive(Clone, Debug)]
 pub enum Message {
-    /// Poolgate's document.
+    /// Poolgate's config.
     Config(Rc<ThrottlingConfig>),
     /// This version is current.
     Heartbeat(ConfigVersion),
-    /// Nobody answers.
+    /// The server does not answer.
     NoContact,
-    /// Breakwater: requests that this client may have on their way.
+    /// Breakwater: the most requests that this client may have in flight.
     Credits(u32),
-    /// Doorman: requests a second that this client may send, until the lease ends.
+    /// Doorman: the rate at which this client may send until the lease ends.
     Lease {
-        /// Requests a second.
+        /// Requests per second.
         rate: f64,
         /// Length of the lease.
         lasts: Duration,
     },
 }
 
-/// The server's side of telling.
+/// The server's side of telling clients.
 pub trait Publisher {
     /// Ten times a second: what to tell each client, from what happened since the previous tick and what the limiter holds
     /// now.
     fn tick(&mut self, sample: &Sample, occupancy: &Occupancy, now: Duration, tell: &mut Tell) -> Orders;
     /// What is in force, for answers and polls.
     fn current(&mut self, client: u32) -> Option<Message>;
-    /// A request of this client has arrived, and what it says about its queue.
+    /// A request of this client has arrived; `demand` counts it and the client's waiting requests.
     fn arrived(&mut self, _client: u32, _demand: f64, _now: Duration) {}
-    /// The server answers: what the answer carries, and what there is to tell besides.
+    /// The server answers. Returns the message that the answer carries; others go into `tell`.
     fn answering(&mut self, _reply: &Reply, _now: Duration, _tell: &mut Tell) -> Option<Message> {
         None
     }
-    /// A client is about to ask what is in force, and says what it needs.
+    /// A client is about to poll and says what it needs.
     fn asked(&mut self, _client: u32, _needs: Needs, _now: Duration) {}
     /// The fair rate in force.
     fn fair_rate(&self) -> Option<f64> {
@@ -150,24 +150,24 @@ pub trait Publisher {
 /// An answer that leaves the server.
 #[derive(Clone, Copy, Debug)]
 pub struct Reply {
-    /// Whose request it is.
+    /// The client that gets it.
     pub client: u32,
-    /// What became of it.
+    /// How its request ended.
     pub outcome: Outcome,
-    /// The limiter at this moment.
+    /// A reading of the limiter at this moment.
     pub occupancy: Occupancy,
 }
 
-/// What a client says of itself when it asks.
+/// What a client says about itself when it polls.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Needs {
-    /// Requests a second that it may send.
+    /// Requests per second that it may send.
     pub has: f64,
-    /// Requests a second that it would like to send.
+    /// Requests per second that it wants to send.
     pub wants: f64,
 }
 
-/// Where a publisher puts what it has to say.
+/// The messages that a publisher sends.
 #[derive(Debug, Default)]
 pub struct Tell {
     /// To everyone, the same.
@@ -176,7 +176,7 @@ pub struct Tell {
     pub one: Vec<(u32, Message)>,
 }
 
-/// What a client does with a request.
+/// A client's decision on a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It is sent.
@@ -187,12 +187,12 @@ pub enum Verdict {
     Refuse,
 }
 
-/// What became of a request that was sent.
+/// How a sent request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It was answered.
     Served,
-    /// It was turned away.
+    /// It was rejected.
     Rejected {
         /// The server's `Retry-After`.
         retry_after: Duration,
@@ -207,20 +207,20 @@ pub trait Client {
     fn submit(&mut self, request: u32, now: Duration) -> Verdict;
     /// The app gives up one that waits.
     fn abort(&mut self, request: u32, now: Duration);
-    /// One that was sent has ended.
+    /// A sent request has ended.
     fn complete(&mut self, request: u32, outcome: Outcome, now: Duration);
-    /// The server says something.
+    /// A message has arrived.
     fn hear(&mut self, message: &Message, now: Duration);
-    /// What becomes of one that waits; to be asked until there is nothing.
+    /// The decision on a waiting request; to be called until it returns `None`.
     fn poll(&mut self, now: Duration) -> Option<(u32, Verdict)>;
-    /// When to ask [`poll`](Self::poll) though nothing has happened.
+    /// When to call [`poll`](Self::poll) if nothing happens before.
     fn next_wakeup(&self) -> Option<Duration>;
-    /// Requests that wait, for schemes that report their demand.
+    /// Number of waiting requests, for schemes that report their demand.
     fn waiting(&self) -> usize;
-    /// What it says of itself when it asks, for schemes of leases.
+    /// What the client needs, for schemes of leases.
     fn needs(&mut self, _now: Duration) -> Needs {
         Needs::default()
     }
-    /// The page is loaded anew: nothing waits any more; what the browser keeps is kept.
+    /// The page is reloaded: waiting requests are gone, what the browser stores stays.
     fn reload(&mut self, random: &mut Random, now: Duration);
 }

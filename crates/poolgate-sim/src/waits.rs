@@ -1,4 +1,4 @@
-//! The waits of the last two seconds, as the server's monitor reports them.
+//! Waits for a connection in the last two seconds, as the server's monitor reports them.
 
 use std::{collections::VecDeque, time::Duration};
 

@@ -1,4 +1,4 @@
-//! A pool that has yet to open its connections harms nobody who would be served once they are open.
+//! A pool that still opens its connections rejects no request that it would serve once they are open.
 
 use std::ops::RangeInclusive;
 
@@ -10,23 +10,23 @@ use poolgate_sim::{
 
 const SEEDS: RangeInclusive<u64> = 1..=8;
 
-/// Who sends the load.
+/// The clients that send the load.
 #[derive(Clone, Copy, Debug)]
 enum Senders {
     /// 200 clients that obey.
     Obeying,
-    /// One that does not listen.
+    /// One client that does not listen.
     Plain,
 }
 
-/// What became of the requests from a second on, on average over the seeds.
+/// Losses from a second on, on average over the seeds.
 #[derive(Clone, Copy, Debug, Default)]
 struct Harm {
-    /// Requests turned away, in seconds of demand.
+    /// Rejected requests, in seconds of demand.
     lost: f64,
-    /// Seconds in which anybody was limited.
+    /// Seconds in which a limit was in force.
     limited: f64,
-    /// Share of the wishes that came true in time.
+    /// Share of the wishes that were served in time.
     served: f64,
 }
 
@@ -42,7 +42,7 @@ fn start(senders: Senders, load: f64, connect_ms: f64) -> Scenario {
     scenario
 }
 
-/// The same with a pool that is warm at the start and meets this at second 10, or until then.
+/// The same with a pool that is warm at the start and has this fault at second 10, or until then.
 fn later(mut scenario: Scenario, kind: FaultKind) -> Scenario {
     scenario.database.warm = true;
     let (at, seconds) = if kind == FaultKind::Dispose { (10.0, 1.0) } else { (5.0, 5.0) };
@@ -71,7 +71,7 @@ fn harm(scenario: &Scenario, from: usize) -> Harm {
 
 #[test]
 fn nobody_is_turned_away_or_limited_who_would_not_be_later() {
-    // Seconds of demand. A hundredth is a request in some thousands: so much is lost by chance with a warm pool, too.
+    // Seconds of demand. A hundredth is one request in some thousands: a warm pool loses as many by chance.
     for (connect_ms, load, most_lost) in [
         (50.0, 0.3, 0.01),
         (50.0, 0.6, 0.01),
@@ -79,10 +79,10 @@ fn nobody_is_turned_away_or_limited_who_would_not_be_later() {
         (50.0, 0.9, 0.1),
         (150.0, 0.3, 0.01),
         (150.0, 0.6, 0.01),
-        // The gate's queue holds what comes in a quarter of a second.
+        // The gate's queue holds the arrivals of a quarter of a second.
         (150.0, 0.8, 0.25),
         (150.0, 0.9, 0.4),
-        // Who waits for longer than `gate.timeout` is lost.
+        // A request that waits longer than `gate.timeout` is lost.
         (400.0, 0.3, 0.25),
         (400.0, 0.6, 0.5),
         (400.0, 0.8, 0.8),
@@ -92,7 +92,7 @@ fn nobody_is_turned_away_or_limited_who_would_not_be_later() {
             let disposed = later(cold.clone(), FaultKind::Dispose);
             for (what, scenario) in [("a start", cold), ("a dispose", disposed)] {
                 let harm = harm(&scenario, 0);
-                // At 0.9 chance begins a rate now and then, warm or cold.
+                // At 0.9 a limit begins by chance now and then, warm or cold.
                 let is_harmless = (harm.limited == 0.0 || load >= 0.9) && harm.lost <= most_lost;
                 assert!(is_harmless, "{what}, connects of {connect_ms} ms, {senders:?}, {load} times: {harm:?}");
             }

@@ -1,5 +1,5 @@
-//! What the control law promises, in virtual time and with fixed seeds: the part that is fast enough to be checked with
-//! every change. docs/benchmarks.md has the whole.
+//! The promises of the control law that are fast enough to check with every change, with fixed seeds. docs/benchmarks.md
+//! has all of them.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},

@@ -7,7 +7,9 @@
 
 use std::time::Duration;
 
-use crate::{limits::RATES, rng::Rng, savings::Savings, span};
+use poolgate_types::rng::Rng;
+
+use crate::{limits::RATES, savings::Savings, span};
 
 /// Range of the cost of a start in tokens, uniform, 1 on average.
 pub(crate) const COSTS: (f64, f64) = (0.5, 1.5);

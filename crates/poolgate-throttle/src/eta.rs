@@ -29,8 +29,10 @@ pub(crate) fn cost_of(starts: u32) -> (f64, f64) {
 
 #[cfg(test)]
 mod tests {
+    use poolgate_types::rng::Rng;
+
     use super::*;
-    use crate::{bucket::COSTS, rng::Rng};
+    use crate::bucket::COSTS;
 
     #[test]
     fn the_range_holds_the_cost_of_the_starts() {

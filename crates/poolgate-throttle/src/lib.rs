@@ -132,7 +132,6 @@ mod pause;
 mod queue;
 mod request;
 mod retries;
-mod rng;
 mod routes;
 mod savings;
 mod servers;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::{rng::Rng, span::scaled};
+use poolgate_types::rng::Rng;
+
+use crate::span::scaled;
 
 /// The longest pause: a wrong header must not silence a client for longer.
 pub(crate) const LONGEST: Duration = Duration::from_secs(60);

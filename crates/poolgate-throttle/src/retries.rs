@@ -7,7 +7,9 @@
 
 use std::time::Duration;
 
-use crate::{rng::Rng, span};
+use poolgate_types::rng::Rng;
+
+use crate::span;
 
 /// The shortest wait, and the smallest upper end of the next wait.
 const SHORTEST: Duration = Duration::from_millis(100);

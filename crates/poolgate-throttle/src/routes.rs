@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use crate::{pause, rng::Rng, span::scaled};
+use poolgate_types::rng::Rng;
+
+use crate::{pause, span::scaled};
 
 /// Maximum number of remembered routes; when it is reached, the one that is free soonest is dropped.
 const MOST_ROUTES: usize = 100;

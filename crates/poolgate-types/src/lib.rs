@@ -4,6 +4,9 @@
 //! the [`ConfigHeader`] of a response, or by polling. [`ConfigVersion`] orders the copies. [`Status`] serves people and
 //! dashboards, [`CleanupReport`] answers `force-cleanup`, and [`Problem`] describes every failure.
 //!
+//! Beside the documents there is [`rng`], the random number generator of all crates that depend on this one: its mixing
+//! function tells a client whether it is one of those that may probe.
+//!
 //! This crate only reads and writes. The decisions are made in `poolgate-control` (server) and `poolgate-throttle`
 //! (client).
 //!
@@ -22,6 +25,7 @@ mod header;
 mod labels;
 mod priority;
 mod problem;
+pub mod rng;
 pub mod routes;
 mod status;
 mod stream;

@@ -87,8 +87,8 @@ fn before_after(project: &Project, arguments: &[String]) -> Result<()> {
 /// A release build, because libraries are compared as they are shipped.
 fn pool(project: &Project, arguments: &[String]) -> Result<()> {
     postgres::find_or_install()?;
-    process::run(project.cargo().args(["build", "--quiet", "--release", "--package", "poolgate-test-pool"]))?;
-    let program = project.target.join("release").join(format!("poolgate-test-pool{}", std::env::consts::EXE_SUFFIX));
+    process::run(project.cargo().args(["build", "--quiet", "--release", "--package", "poolgate-bench-pool"]))?;
+    let program = project.target.join("release").join(format!("poolgate-bench-pool{}", std::env::consts::EXE_SUFFIX));
     process::run(project.command(&program).args(arguments))?;
     if arguments.is_empty() {
         pool_instructions(project)?;
@@ -98,7 +98,7 @@ fn pool(project: &Project, arguments: &[String]) -> Result<()> {
 
 fn pool_instructions(project: &Project) -> Result<()> {
     println!("\nAcquire + release of a hot connection of ours, a hundred times:");
-    instructions::count(project, "poolgate-test-pool", "hot_path")
+    instructions::count(project, "poolgate-bench-pool", "hot_path")
 }
 
 /// Memory and CPU time are those of a release build.
@@ -125,7 +125,7 @@ fn client(project: &Project, arguments: &[String]) -> Result<()> {
 fn overload(project: &Project, arguments: &[String]) -> Result<()> {
     postgres::find_or_install()?;
     let mut bench = project.cargo();
-    bench.args(["run", "--release", "--package", "poolgate-lab", "--"]).args(arguments);
+    bench.args(["run", "--release", "--package", "poolgate-bench-lab", "--"]).args(arguments);
     if arguments.iter().any(|argument| argument.starts_with("--tabs")) {
         let node = Node::find_or_install(project)?;
         node.tools(project)?;

@@ -1,22 +1,20 @@
 //! Tests with generated input: schemathesis sends the demo what its OpenAPI document allows and forbids, and cargo-fuzz
 //! runs the targets in fuzz/.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
 use clap::Args;
 
-use crate::process::{output, run};
+use crate::process::run;
 use crate::project::Project;
 use crate::server::{self, Server};
 use crate::step::step;
-use crate::{apt, tools};
+use crate::tools;
 
-/// As in fuzz/Cargo.toml.
-const TARGETS: [&str; 4] = ["header", "config", "database_url", "settings"];
-const SCHEMATHESIS: &str = "4.32.5";
-/// Started through Python, because its scripts contain the folder where they were created.
+/// In fuzz/Cargo.toml.
+pub(crate) const TARGETS: [&str; 6] = ["header", "config", "event_stream", "address", "database_url", "settings"];
+/// Its scripts name the folder that they were made in, so it is started without them.
 const START: &str = "from schemathesis.cli import schemathesis; schemathesis()";
 
 #[derive(Args)]
@@ -38,18 +36,32 @@ pub(crate) fn fuzz(project: &Project, options: &Options) -> Result<()> {
         step(&format!("Testing the demo with generated requests ({seconds} s)"), || run(&mut api.questions))?;
     }
     for target in TARGETS.into_iter().filter(|target| is_wanted(target)) {
-        let program = tools::CARGO_FUZZ.program(project)?;
-        step(&format!("Fuzzing {target} ({seconds} s; the first build takes minutes)"), || {
-            let mut fuzz = project.command(program);
-            // The project pins a stable compiler, which refuses flags that cargo-fuzz uses without this.
-            fuzz.env("RUSTC_BOOTSTRAP", "1").args(["fuzz", "run", "--sanitizer", "none", target]);
-            run(fuzz.args(["--", &format!("-max_total_time={seconds}")]))
-        })?;
+        let mut fuzz = run_target(project, target, seconds)?;
+        step(&format!("Fuzzing {target} ({seconds} s; the first build takes minutes)"), || run(&mut fuzz))?;
     }
     Ok(())
 }
 
-/// A schemathesis run and the demo that it tests.
+/// Builds every target.
+pub(crate) fn build_targets(project: &Project) -> Result<Command> {
+    cargo_fuzz(project, "build")
+}
+
+/// Runs a target for some seconds.
+pub(crate) fn run_target(project: &Project, target: &str, seconds: u32) -> Result<Command> {
+    let mut fuzz = cargo_fuzz(project, "run")?;
+    fuzz.args([target, "--", &format!("-max_total_time={seconds}")]);
+    Ok(fuzz)
+}
+
+fn cargo_fuzz(project: &Project, task: &str) -> Result<Command> {
+    let mut fuzz = project.command(tools::CARGO_FUZZ.program(project)?);
+    // The project's compiler is a stable one, and cargo-fuzz asks for flags that it refuses otherwise.
+    fuzz.env("RUSTC_BOOTSTRAP", "1").args(["fuzz", task, "--sanitizer", "none"]);
+    Ok(fuzz)
+}
+
+/// A run of schemathesis, and the demo that it asks.
 struct Api {
     questions: Command,
     _demo: Server,
@@ -57,7 +69,7 @@ struct Api {
 
 impl Api {
     fn start(project: &Project, seconds: u32) -> Result<Self> {
-        let python = schemathesis(project)?;
+        let python = tools::SCHEMATHESIS.folder(project)?.join("bin/python");
         let folder = project.reports().join("fuzz");
         let demo = Server::start(&server::build(project)?, &folder, &["--demo"])?;
         let mut questions = Command::new(python);
@@ -81,21 +93,4 @@ impl Api {
         }
         Ok(Self { questions, _demo: demo })
     }
-}
-
-/// The Python with schemathesis installed.
-fn schemathesis(project: &Project) -> Result<PathBuf> {
-    let name = format!("schemathesis-{SCHEMATHESIS}");
-    let announcement = format!("Installing schemathesis {SCHEMATHESIS} (a minute, once per machine)");
-    let python = "bin/python";
-    let folder = tools::install_once(project, &name, python, &announcement, |folder| {
-        let make = || output(Command::new("python3").args(["-m", "venv"]).arg(folder));
-        if make().is_err() {
-            apt::install(&["python3-venv"], "schemathesis needs Python 3.10 or newer with its venv module")?;
-            make()?;
-        }
-        let package = format!("schemathesis=={SCHEMATHESIS}");
-        run(Command::new(folder.join(python)).args(["-m", "pip", "install", "--quiet", &package]))
-    })?;
-    Ok(folder.join(python))
 }

@@ -21,7 +21,7 @@ pub(crate) struct Options {
 /// errors.
 pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
     let mut sim = project.cargo();
-    sim.args(["run", "--quiet", "--release", "--package", "poolgate-sim", "--"]).args(&options.arguments);
+    sim.args(["run", "--quiet", "--release", "--package", "poolgate-bench-sim", "--"]).args(&options.arguments);
     let status = sim.current_dir(env::current_dir()?).status().context("cannot start cargo")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

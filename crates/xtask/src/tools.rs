@@ -1,12 +1,14 @@
-//! Development tools built with cargo: pinned versions, installed once per machine.
+//! The development tools that cargo builds and pip installs: their pinned versions, installed once per machine.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::apt;
 use crate::process::{output, run};
 use crate::project::Project;
 use crate::step::step;
@@ -61,7 +63,13 @@ pub(crate) const CARGO_FUZZ: CargoTool = CargoTool {
     takes: "1-2 min",
 };
 
-/// How long to wait for another `cargo xtask` that installs a tool.
+/// Asks the demo questions that its OpenAPI document allows and forbids.
+pub(crate) const SCHEMATHESIS: PythonTool = PythonTool { name: "schemathesis", version: "4.32.5" };
+
+/// Finds misspelt words. The package holds the program, ready to run.
+pub(crate) const TYPOS: PythonTool = PythonTool { name: "typos", version: "1.52.0" };
+
+/// Another `cargo xtask` may be installing; how long to wait for it.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
 /// A program that `cargo install` builds.
@@ -98,8 +106,32 @@ impl CargoTool {
     }
 }
 
-/// Installs `<cache>/<name>` once per machine. It is complete when `proof`, a path inside, exists: the work is done in
-/// a temporary folder that is renamed at the end, so that an interrupted installation never looks complete.
+/// A program that pip installs into an environment of its own.
+pub(crate) struct PythonTool {
+    name: &'static str,
+    version: &'static str,
+}
+
+impl PythonTool {
+    /// The environment's folder, after installing it if needed.
+    pub(crate) fn folder(&self, project: &Project) -> Result<PathBuf> {
+        let Self { name, version } = self;
+        let python = "bin/python";
+        let announcement = format!("Installing {name} {version} (a minute, once per machine)");
+        install_once(project, &format!("{name}-{version}"), python, &announcement, |folder| {
+            let make = || output(Command::new("python3").args(["-m", "venv"]).arg(folder));
+            if make().is_err() {
+                apt::install(&["python3-venv"], &format!("{name} needs Python 3.10 or newer with its venv module"))?;
+                make()?;
+            }
+            let package = format!("{name}=={version}");
+            run(Command::new(folder.join(python)).args(["-m", "pip", "install", "--quiet", &package]))
+        })
+    }
+}
+
+/// Fills `<cache>/<name>` once per machine. It is there when `proof`, a path inside, is: the work is done in a folder
+/// beside it that is renamed at the end, so that an interrupted installation is never taken for a finished one.
 pub(crate) fn install_once(
     project: &Project,
     name: &str,

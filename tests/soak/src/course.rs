@@ -1,4 +1,4 @@
-//! The course of a run: warm-up, the honest alone, everybody with faults, rest.
+//! The course of a run: warm-up, honest clients alone, all clients with faults, rest.
 
 use std::{ops::Range, time::Duration};
 
@@ -8,40 +8,40 @@ use crate::schedule::{self, Pace, Planned, Through};
 
 /// Shortest and longest run.
 pub const MINUTES: (f64, f64) = (1.0, 180.0);
-/// Runs from here on are long: calm enough between faults to be judged strictly.
+/// Runs from this length on have enough calm between faults to be judged strictly.
 const LONG: Duration = Duration::from_secs(5 * 60);
-/// When everybody comes, the first seconds are not judged: the program has to find out what they want.
+/// The first seconds with all clients are not judged: the program has to learn their demand.
 const SETTLE: Duration = Duration::from_secs(5);
-/// A request that is under way when a fault begins may fail of it.
+/// A request that is in flight when a fault begins may fail because of it.
 const BEFORE_FAULT: Duration = Duration::from_secs(2);
 
-/// When what happens, counted from the moment when the honest begin.
+/// The lengths of the phases; time counts from the moment when the honest clients begin.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Course {
-    /// The honest begin; nothing is judged yet.
+    /// The honest clients begin; nothing is judged yet.
     pub warm_up: Duration,
-    /// The honest alone: what the rest is compared with.
+    /// The honest clients alone: the baseline.
     pub baseline: Duration,
-    /// Everybody, and the faults.
+    /// All clients, and the faults.
     pub crowd: Duration,
-    /// Nobody; at the latest at its end nothing is left over.
+    /// No clients; at its end nothing may be in flight.
     pub rest: Duration,
 }
 
-/// A fault as it was.
+/// A fault as it happened.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Suffered {
-    /// What had been planned.
+    /// The plan.
     #[serde(flatten)]
     pub planned: Planned,
-    /// When it began, seconds since the honest began.
+    /// When it began, in seconds since the honest clients began.
     pub began: f64,
     /// When it had been undone.
     pub ended: f64,
 }
 
 impl Course {
-    /// Of a run of so many minutes.
+    /// The course of a run of this many minutes.
     #[must_use]
     pub fn of(minutes: f64) -> Self {
         let total = Duration::from_secs_f64(minutes * 60.0);
@@ -51,7 +51,7 @@ impl Course {
         Self { warm_up, baseline, crowd: total.saturating_sub(warm_up + baseline + rest), rest }
     }
 
-    /// The faults that belong to a seed.
+    /// The faults of a seed.
     #[must_use]
     pub fn faults(&self, seed: u64, through: Through) -> Vec<Planned> {
         schedule::draw(seed, through, self.crowd, self.pace())
@@ -65,31 +65,31 @@ impl Course {
         Pace { calm: (Duration::from_secs(least), Duration::from_secs(greatest)), length }
     }
 
-    /// When everybody comes.
+    /// When all other clients come.
     #[must_use]
     pub fn crowd_comes(&self) -> Duration {
         self.warm_up + self.baseline
     }
 
-    /// When everybody goes.
+    /// When all clients go.
     #[must_use]
     pub fn crowd_goes(&self) -> Duration {
         self.crowd_comes() + self.crowd
     }
 
-    /// The seconds in which the honest are alone.
+    /// The seconds in which the honest clients are alone.
     #[must_use]
     pub fn baseline_seconds(&self) -> Range<usize> {
         self.warm_up.as_secs() as usize..self.crowd_comes().as_secs() as usize
     }
 
-    /// The seconds with everybody.
+    /// The seconds with all clients.
     #[must_use]
     pub fn crowd_seconds(&self) -> Range<usize> {
         self.crowd_comes().as_secs() as usize..self.crowd_goes().as_secs() as usize
     }
 
-    /// The seconds with everybody that are judged: outside of every fault and of the recovery from it.
+    /// The judged seconds with all clients: outside of every fault and its recovery.
     #[must_use]
     pub fn calm_seconds(&self, suffered: &[Suffered]) -> Vec<usize> {
         let settled = (self.crowd_comes() + SETTLE).as_secs() as usize;
@@ -99,7 +99,7 @@ impl Course {
 }
 
 impl Suffered {
-    /// The seconds in which requests may fail of it.
+    /// The seconds in which requests may fail because of it.
     #[must_use]
     pub fn outage(&self) -> Range<usize> {
         let begin = (self.began - BEFORE_FAULT.as_secs_f64()).max(0.0);

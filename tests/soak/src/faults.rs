@@ -1,4 +1,4 @@
-//! Faults, done and undone.
+//! Does faults and undoes them.
 
 use std::time::{Duration, Instant};
 
@@ -14,26 +14,25 @@ use crate::{
     stage::{DATABASE, PASSWORD, ROLE, Stage},
 };
 
-/// What a new connection waits while connects are slow.
+/// Delay of a new connection while connects are slow.
 const SLOW_CONNECT: Duration = Duration::from_millis(250);
-/// Connections that others take at most; the server has fewer.
+/// The most connections that other sessions take; the server has fewer.
 const MOST_TAKEN: usize = 100;
-/// Deadline of what is done to the database beside the program.
+/// Deadline of an operation on the database.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long a table may be locked by a transaction whose client was cut off: `database.idle_in_transaction_timeout`, and
-/// some more.
+/// Longest lock of a table by a transaction whose client was cut off: `database.idle_in_transaction_timeout` and a margin.
 const LOCK_PATIENCE: Duration = Duration::from_secs(80);
 
-/// Ends every session on the program's database but the one that says so.
+/// Ends every session on the program's database but its own.
 const END_SESSIONS: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                             WHERE datname = 'shop' AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
 
 impl Stage {
-    /// Does what is planned, keeps it up for as long as it lasts, and undoes it.
+    /// Does the planned fault, waits for its length, and undoes it.
     ///
     /// # Errors
     ///
-    /// It cannot be done or undone: then the run says nothing about the program.
+    /// It cannot be done or undone: the run says nothing about the program.
     pub async fn suffer(&mut self, planned: &Planned) -> Result<()> {
         let lasts = planned.lasts;
         let result = match planned.fault {
@@ -97,7 +96,7 @@ impl Stage {
         self.admin(&format!("ALTER DATABASE {DATABASE} ALLOW_CONNECTIONS true"))
     }
 
-    /// Takes what is free, ends the program's sessions, and goes on taking what becomes free.
+    /// Takes all free connections, ends the program's sessions, and takes each connection that becomes free.
     async fn take_connections(&self, lasts: Duration) -> Result<()> {
         let url = self.postgres.url("postgres");
         let mut first = timeout(PATIENCE, PgConnection::connect(&url)).await??;
@@ -116,14 +115,14 @@ impl Stage {
             }
         }
         for connection in taken {
-            // It is free again in any case.
+            // The connection is free again in any case.
             timeout(PATIENCE, connection.close_hard()).await?.ok();
         }
         Ok(())
     }
 
-    /// Back and forth, so that it can come again. As migrations should, it does not let others wait behind it for long
-    /// while it waits for its lock.
+    /// Alternates between two types, so that it can come again. While it waits for its lock, other statements do not wait long
+    /// behind it, as in a good migration.
     async fn alter_table(&self) -> Result<()> {
         let of_column = "SELECT data_type FROM information_schema.columns
                          WHERE table_name = 'products' AND column_name = 'name'";
@@ -145,12 +144,12 @@ impl Stage {
         self.set_read_only(false)
     }
 
-    /// A planned one, which loses nothing: writes are refused first, the standby has it all, then it is promoted.
+    /// A planned failover, which loses nothing: the primary refuses writes, the standby catches up, then it is promoted.
     async fn fail_over(&mut self) -> Result<()> {
         let standby = block_in_place(|| self.postgres.start_standby())?;
         self.set_read_only(true)?;
         self.until("writes are refused", "SHOW default_transaction_read_only", "on").await?;
-        // A session may need a moment to hear of it.
+        // A session may need a moment to notice.
         sleep(Duration::from_millis(200)).await;
         let now = self.sql("SELECT clock_timestamp()")?;
         let older =
@@ -166,7 +165,7 @@ impl Stage {
         block_in_place(|| standby.promote())?;
         self.proxy.lead_to(standby.port());
         let primary = std::mem::replace(&mut self.postgres, standby);
-        // The one before takes until it is down.
+        // The previous one needs a while to shut down.
         block_in_place(|| drop(self.retired.replace(primary)));
         Ok(())
     }
@@ -197,13 +196,13 @@ impl Stage {
     async fn until(&self, what: &str, question: &str, answer: &str) -> Result<()> {
         let started = Instant::now();
         while self.sql(question)? != answer {
-            ensure!(started.elapsed() < PATIENCE, "in {PATIENCE:?} it did not come to this: {what}");
+            ensure!(started.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
             sleep(Duration::from_millis(50)).await;
         }
         Ok(())
     }
 
-    /// Runs one statement on another database of the server than the program's.
+    /// Runs one statement on a database of the server that the program does not use.
     fn admin(&self, statement: &str) -> Result<()> {
         block_in_place(|| self.postgres.sql("postgres", statement)).map(drop)
     }

@@ -1,4 +1,4 @@
-//! One program from its start to its end, with all that is done to it.
+//! One program from start to end, with its clients and faults.
 
 use std::{
     path::Path,
@@ -22,33 +22,33 @@ use crate::{
     vitals::{Said, Vital, Vitals},
 };
 
-/// How often the live line comes.
+/// Interval of the live line.
 const LIVE: Duration = Duration::from_secs(10);
 
-/// What is known of a lane in the end.
+/// The record of a lane.
 #[derive(Debug, Serialize)]
 pub struct Record {
     /// How the program reached its database.
     pub through: Through,
-    /// What decided everything that was drawn.
+    /// The seed of all random choices.
     pub seed: u64,
-    /// When what happened.
+    /// The times of its phases.
     pub course: Course,
-    /// The faults as they were.
+    /// The faults as they happened.
     pub faults: Vec<Suffered>,
-    /// What the clients met.
+    /// The clients' outcomes.
     pub seconds: Vec<Row>,
-    /// How the program was.
+    /// The program's health.
     pub vitals: Vec<Vital>,
-    /// The last thing it said, when nobody was left.
+    /// Its last status, after all clients had left.
     pub at_rest: Option<Said>,
-    /// What became of the orders.
+    /// The comparison of the orders with the database.
     pub audit: Audit,
-    /// What it has logged.
+    /// Facts about its logs.
     pub log: LogFacts,
 }
 
-/// What the live line shows of the faults.
+/// The part of the live line about faults.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Now(Arc<Mutex<String>>);
 
@@ -66,7 +66,7 @@ impl Now {
 ///
 /// # Errors
 ///
-/// Something could not be started, done or undone: then the run says nothing about the program.
+/// A process could not be started, or a fault not done or undone: the run says nothing about the program.
 pub async fn run(
     through: Through,
     seed: u64,
@@ -91,7 +91,7 @@ pub async fn run(
     if faults.is_ok() {
         sleep_until((started + course.crowd_goes()).into()).await;
     }
-    now.set("everybody is gone");
+    now.set("all clients are gone");
     drop((honest, crowd));
     telling.abort();
     let faults = faults?;
@@ -113,7 +113,7 @@ pub async fn run(
     })
 }
 
-/// One fault after the other. One that took longer than planned moves the next.
+/// One fault after the other. A fault that takes longer than planned delays the next.
 async fn suffer(
     stage: &mut Stage,
     started: Instant,
@@ -141,7 +141,7 @@ async fn suffer(
     Ok(suffered)
 }
 
-/// The last thing the program says, at the latest after `patience`: before, when it is at rest.
+/// The program's status as soon as it is at rest, or after `patience`.
 async fn rest(stage: &Stage, patience: Duration) -> Option<Said> {
     let started = Instant::now();
     loop {

@@ -1,7 +1,7 @@
-//! Every order that was sent, what its client was told, and what the database says in the end.
+//! The ledger of orders: each order that was sent, its client's answer, and the database's rows at the end.
 //!
-//! An order is told from all others by what is in it: customer, product and quantity. So the database shows for each
-//! whether it was carried out once, twice or not at all, whatever number it was given.
+//! Customer, product and quantity identify an order. So the database shows whether each one was carried out once, twice or
+//! not at all, independent of its number.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,26 +16,26 @@ use poolgate_native::{Answer, NoAnswer};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// What the demo has.
+/// Size of the demo's data.
 const PRODUCTS: u64 = 2_000;
 const CUSTOMERS: u64 = 8_000;
 
-/// How the demo answers 503 when a statement, perhaps the commit, was given up: the only 503 after which the order may be
-/// there. The gate's come before anything is done.
+/// The demo's 503 after it gave up on a statement, perhaps the commit: the only 503 after which the order may exist. The
+/// gate's 503 comes before any work.
 const PERHAPS_DONE: &str = "The database is not available";
 
 /// An order's number in this run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tag(u64);
 
-/// What the client was told.
+/// The client's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
-    /// Done, under this number.
+    /// Placed, under this number.
     Placed(i64),
-    /// Not done: rejected before anything was done, or never sent.
+    /// Not placed: rejected before any work, or never sent.
     Refused,
-    /// Nothing that says which.
+    /// Unknown.
     Unsure,
 }
 
@@ -46,7 +46,7 @@ pub struct Ledger {
     told: Mutex<BTreeMap<Tag, Told>>,
 }
 
-/// An order as the database has it.
+/// A row of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// Its number.
@@ -54,26 +54,26 @@ pub struct Stored {
     tag: Tag,
 }
 
-/// What comparing both says. All lists but the counts must be empty.
+/// The comparison of ledger and database. All lists must be empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Audit {
-    /// Orders that were made.
+    /// Number of orders sent.
     pub made: u64,
-    /// Of which the client was told that they are placed.
+    /// Orders whose client was told that they are placed.
     pub placed: u64,
-    /// Of which the client does not know.
+    /// Orders whose client does not know.
     pub unsure: u64,
-    /// Of those, how many are in the database.
+    /// How many of those are in the database.
     pub unsure_and_stored: u64,
-    /// Told to be placed, and not in the database under that number.
+    /// Orders that the client was told are placed, but that are not in the database under that number.
     pub lost: u64,
-    /// In the database more than once.
+    /// Orders that are in the database more than once.
     pub twice: u64,
-    /// Told to be refused, and in the database.
+    /// Orders that the client was told are refused, but that are in the database.
     pub refused_and_stored: u64,
-    /// In the database, and never made.
+    /// Orders that are in the database but were never sent.
     pub unknown: u64,
-    /// In the database without the line that they were made with.
+    /// Orders that are in the database without their line.
     pub halves: u64,
 }
 
@@ -94,7 +94,7 @@ impl Tag {
 }
 
 impl Told {
-    /// What an answer to an order says.
+    /// Reads an answer to an order.
     #[must_use]
     pub fn by(answer: &Result<Answer, NoAnswer>) -> Self {
         match answer {
@@ -103,7 +103,7 @@ impl Told {
         }
     }
 
-    /// The same of a response's parts.
+    /// Reads the same from a response's parts.
     #[must_use]
     pub fn by_response(status: u16, body: &[u8]) -> Self {
         let document: Value = serde_json::from_slice(body).unwrap_or_default();
@@ -117,19 +117,19 @@ impl Told {
 }
 
 impl Ledger {
-    /// A new order; until the client is told, nobody knows.
+    /// A new order; its state is unknown until the client is told.
     pub fn make(&self) -> Tag {
         let tag = Tag(self.next.fetch_add(1, Relaxed));
         self.tell(tag, Told::Unsure);
         tag
     }
 
-    /// Notes what the client was told.
+    /// Records the client's answer.
     pub fn tell(&self, tag: Tag, told: Told) {
         self.lock().insert(tag, told);
     }
 
-    /// Compares with the database: all orders of the run, and the number of those that have no line.
+    /// Compares with the database: all orders of the run, and the number of orders without a line.
     pub fn audit(&self, stored: &[Stored], halves: u64) -> Audit {
         let told = self.lock();
         let mut found: BTreeMap<Tag, Vec<i64>> = BTreeMap::new();
@@ -163,7 +163,7 @@ impl Ledger {
 }
 
 impl Stored {
-    /// The statement whose rows [`read`](Self::read) takes: the orders behind this number.
+    /// The statement whose rows [`read`](Self::read) reads: the orders with a higher number.
     #[must_use]
     pub fn select(after: i64) -> String {
         format!(
@@ -176,7 +176,7 @@ impl Stored {
     ///
     /// # Errors
     ///
-    /// A row is none.
+    /// A row has another form.
     pub fn read(rows: &str) -> Result<Vec<Self>> {
         let read = |row: &str| {
             let numbers: Vec<u64> = row.split('|').map(str::parse).collect::<Result<_, _>>().ok()?;
@@ -188,7 +188,7 @@ impl Stored {
 }
 
 impl Audit {
-    /// Nothing was lost, done twice, or done against what was said.
+    /// No order was lost, placed twice, or placed although it was refused.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         [self.lost, self.twice, self.refused_and_stored, self.unknown, self.halves] == [0; 5]
@@ -240,7 +240,7 @@ mod tests {
 
         let clean = Ledger::default();
         let tag = clean.make();
-        assert!(clean.audit(&[stored(tag, 1)], 0).is_clean(), "nobody said that it was not done");
+        assert!(clean.audit(&[stored(tag, 1)], 0).is_clean(), "its client was not told that it is refused");
         assert!(!clean.audit(&[], 1).is_clean());
     }
 

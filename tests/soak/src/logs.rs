@@ -1,30 +1,30 @@
-//! What the program has logged.
+//! Facts about the program's logs.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// Messages that are listed, the most frequent first.
+/// Number of messages listed, the most frequent first.
 const LISTED: usize = 8;
 
-/// Facts about the logs of all incarnations.
+/// Facts about the logs of all runs of the program.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LogFacts {
     /// Lines.
     pub lines: u64,
     /// Bytes.
     pub bytes: u64,
-    /// Lines that tell of a panic.
+    /// Lines that report a panic.
     pub panics: Vec<String>,
-    /// How many lines hold a password or a token.
+    /// Number of lines with a password or a token.
     pub secrets: u64,
     /// The most frequent messages.
     pub messages: Vec<(u64, String)>,
 }
 
 impl LogFacts {
-    /// Reads them.
+    /// Reads logs.
     #[must_use]
     pub fn of<'a>(logs: impl IntoIterator<Item = &'a str>, secrets: &[&str]) -> Self {
         let mut facts = Self::default();
@@ -45,7 +45,7 @@ impl LogFacts {
     }
 }
 
-/// Level and message of a line, as far as it is JSON; otherwise its beginning.
+/// Level and message of a line if it is JSON; otherwise its beginning.
 fn message(line: &str) -> String {
     let document: Value = serde_json::from_str(line).unwrap_or_default();
     let text = document["fields"]["message"].as_str().or_else(|| document["message"].as_str());

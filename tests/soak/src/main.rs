@@ -23,32 +23,32 @@ use tokio::{
     task::JoinSet,
 };
 
-/// Runs the program for a long time among faults, honest, slow and hostile clients, and judges it.
+/// Runs the program for a long time with faults and with honest, slow and hostile clients, and judges it.
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask soak")]
 struct Options {
-    /// How long the run takes, 1 to 180; from 5 on it is calm enough between faults to be quoted
+    /// Length of the run, 1 to 180; from 5 on the calm between faults is long enough for figures to be quoted
     #[arg(long, default_value_t = 30.0, value_parser = minutes)]
     minutes: f64,
-    /// What decides which faults happen when, and what clients want [default: another one each time]
+    /// Decides the faults, their times and the clients' wishes [default: another one each time]
     #[arg(long)]
     seed: Option<u64>,
     /// How the program reaches its database
     #[arg(long, value_enum, default_value_t = Ways::Both)]
     through: Ways,
-    /// Who is there beside the honest; less than all of them helps to find out who is to blame
+    /// Clients besides the honest ones; fewer of them help to find a cause
     #[arg(long, value_enum, default_value_t = Others::All)]
     others: Others,
-    /// Percent of what they get alone that the honest must get outside of outages, 1 to 100
+    /// Required goodput of the honest clients outside of outages, as a percentage of their goodput alone, 1 to 100
     #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = clap::value_parser!(u8).range(1..=100))]
     least: u8,
-    /// Print the schedule and do nothing
+    /// Print the schedule and exit
     #[arg(long)]
     plan: bool,
-    /// Write everything that was measured, second by second, as JSON
+    /// Write all measurements, second by second, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Where the program's logs and the plots go
+    /// Folder for the program's logs and the plots
     #[arg(long, value_name = "FOLDER", default_value = "target/soak")]
     out: PathBuf,
 }
@@ -92,7 +92,7 @@ async fn main() -> Result<ExitCode> {
     loop {
         tokio::select! {
             stopped = asked_to_stop() => {
-                // Everything that was started ends with the lanes.
+                // All started processes end with the lanes.
                 running.shutdown().await;
                 bail!("stopped by {}", stopped?);
             }
@@ -149,7 +149,7 @@ fn document(record: &Record, effects: &[verdict::Effect], verdicts: &[Verdict]) 
     Ok(document)
 }
 
-/// An empty folder, as an absolute path: the program works in it.
+/// An empty folder, as an absolute path: it is the program's working directory.
 fn fresh(folder: &Path) -> Result<PathBuf> {
     if folder.exists() {
         fs::remove_dir_all(folder).with_context(|| folder.display().to_string())?;

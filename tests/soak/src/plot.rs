@@ -1,4 +1,4 @@
-//! The goodput of the honest over time, with the faults shaded.
+//! Plots the goodput of the honest clients over time, with the faults shaded.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ const PLAIN: RGBColor = RGBColor(0x3a, 0x5f, 0xb3);
 const FAULT: RGBColor = RGBColor(0xb3, 0x3a, 0x3a);
 const RECOVERY: RGBColor = RGBColor(0xe0, 0xa0, 0x50);
 
-/// Draws it.
+/// Writes the plot as SVG.
 ///
 /// # Errors
 ///
@@ -23,8 +23,11 @@ pub fn draw(record: &Record, file: &Path) -> Result<()> {
     let end = record.course.crowd_seconds().end as f64;
     let area = SVGBackend::new(file, SIZE).into_drawing_area();
     area.fill(&WHITE).map_err(failed)?;
-    let title =
-        format!("{}, seed {}: of what the honest wanted, % served", report::through(record.through), record.seed);
+    let title = format!(
+        "{}, seed {}: share of the honest clients' wishes that was served, %",
+        report::through(record.through),
+        record.seed
+    );
     let mut chart = ChartBuilder::on(&area)
         .caption(title, (FONT, 18))
         .margin(12)
@@ -43,7 +46,7 @@ pub fn draw(record: &Record, file: &Path) -> Result<()> {
     chart.draw_series([PathElement::new([(comes, 0.0), (comes, 105.0)], BLACK)]).map_err(failed)?;
     chart
         .configure_mesh()
-        .x_desc("seconds; everybody comes at the line, faults are red, the time to recover from them is yellow")
+        .x_desc("seconds; all clients are there from the line on; faults are red, recovery is yellow")
         .light_line_style(TRANSPARENT)
         .label_style((FONT, 13))
         .draw()
@@ -67,7 +70,7 @@ pub fn draw(record: &Record, file: &Path) -> Result<()> {
     area.present().map_err(failed)
 }
 
-/// The library's errors borrow what they are about.
+/// The library's errors borrow from the drawing area.
 fn failed(error: impl std::fmt::Display) -> anyhow::Error {
     anyhow!("a plot: {error}")
 }

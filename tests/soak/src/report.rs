@@ -1,4 +1,4 @@
-//! What people read.
+//! The text that people read.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{
     vitals::Vital,
 };
 
-/// Seconds that a live line sums up.
+/// Seconds summed up in a live line.
 const LIVE_SECONDS: usize = 10;
 
 /// In words.
@@ -23,11 +23,11 @@ pub fn through(through: Through) -> &'static str {
     }
 }
 
-/// What is going to happen.
+/// The plan of a run.
 #[must_use]
 pub fn schedule(lane: Through, course: Course, planned: &[Planned]) -> String {
     let mut text = format!(
-        "{}: {} s warm-up, {} s the honest alone, {} s everybody with {} faults, {} s rest\n",
+        "{}: {} s warm-up, {} s honest clients alone, {} s all clients with {} faults, {} s rest\n",
         through(lane),
         course.warm_up.as_secs(),
         course.baseline.as_secs(),
@@ -43,7 +43,7 @@ pub fn schedule(lane: Through, course: Course, planned: &[Planned]) -> String {
     text
 }
 
-/// How it goes.
+/// The live line.
 #[must_use]
 pub fn live_line(lane: Through, elapsed: Duration, tally: &Tally, vital: &Vital, now: &str) -> String {
     let mut text = format!("[{:5} s] {:9} ", elapsed.as_secs(), through(lane));
@@ -68,7 +68,7 @@ pub fn live_line(lane: Through, elapsed: Duration, tally: &Tally, vital: &Vital,
     text
 }
 
-/// What came out of a lane.
+/// The result of a lane.
 #[must_use]
 pub fn summary(record: &Record, phases: &[Phase], effects: &[Effect], verdicts: &[Verdict]) -> String {
     let mut text = format!("\n{}, seed {}\n\n", through(record.through), record.seed);

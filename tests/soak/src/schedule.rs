@@ -1,4 +1,4 @@
-//! Which faults happen when: a pure function of the seed.
+//! The schedule of faults: a pure function of the seed.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Through {
-    /// On connections to PostgreSQL.
+    /// By connections to PostgreSQL.
     Direct,
-    /// On connections to a PgBouncer in transaction mode.
+    /// By connections to a PgBouncer in transaction mode.
     Pgbouncer,
 }
 
-/// Something that goes wrong, or is done on purpose, in production.
+/// A fault or an operation that happens in production.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
@@ -27,37 +27,38 @@ pub enum Fault {
     SessionsEnded,
     /// All sessions are ended, and connects take 150 to 400 ms.
     ConnectsSlow,
-    /// The wire to the database is cut and neither end is told.
+    /// The network to the database is cut and neither end is told.
     WireSilent,
-    /// All sessions are ended, and the server takes another password than the program has.
+    /// All sessions are ended, and the server expects another password than the program has.
     PasswordChanged,
-    /// All sessions are ended, and the database takes no connections (`ALLOW_CONNECTIONS false`).
+    /// All sessions are ended, and the database accepts no connections (`ALLOW_CONNECTIONS false`).
     DatabaseClosed,
-    /// All sessions are ended, and others take every connection the server has.
+    /// All sessions are ended, and other sessions take every connection of the server.
     ConnectionsTaken,
     /// A migration changes a column's type: statements that were prepared before are no longer valid.
     TableAltered,
     /// The server refuses to write (`default_transaction_read_only`).
     ReadOnly,
-    /// The standby is promoted, the old primary refuses to write but keeps its sessions, and the name leads to the new one.
+    /// The standby is promoted, the old primary becomes read-only but keeps its sessions, and the name resolves to the new
+    /// primary.
     Failover,
-    /// An exclusive lock on a table that every order and product page needs.
+    /// A table that every order and product page needs is locked.
     TableLocked,
     /// PgBouncer's PAUSE, then RESUME.
     PoolerPaused,
-    /// The program is asked to end (SIGTERM) and started again on its port.
+    /// The program is stopped (SIGTERM) and started again on its port.
     Deploy,
 }
 
-/// A fault with its time, counted from the moment when all clients are there.
+/// A fault with its time, which counts from the moment when all clients are there.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Planned {
-    /// What.
+    /// The fault.
     pub fault: Fault,
     /// When it begins.
     #[serde(serialize_with = "seconds")]
     pub at: Duration,
-    /// How long it is kept up before it is undone.
+    /// How long it lasts until it is undone.
     #[serde(serialize_with = "seconds")]
     pub lasts: Duration,
 }
@@ -65,9 +66,9 @@ pub struct Planned {
 /// How dense the schedule is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pace {
-    /// Least and greatest calm between a recovery and the next fault.
+    /// Shortest and longest calm between a recovery and the next fault.
     pub calm: (Duration, Duration),
-    /// 0: each fault is as short as it may be; 1: up to its longest.
+    /// 0: each fault has its shortest length; 1: up to its longest.
     pub length: f64,
 }
 
@@ -111,18 +112,18 @@ impl Fault {
         }
     }
 
-    /// Whether it can happen to a program that reaches its database so.
+    /// Whether it can happen to a program that reaches its database this way.
     #[must_use]
     pub fn can_happen(self, through: Through) -> bool {
         match self {
-            // PgBouncer has a password of its own for the server, and leads to one server by its settings.
+            // PgBouncer has its own password for the server, and its settings name one server.
             Self::PasswordChanged | Self::Failover => through == Through::Direct,
             Self::PoolerPaused => through == Through::Pgbouncer,
             _ => true,
         }
     }
 
-    /// Shortest and longest time that it is kept up.
+    /// Shortest and longest time that it lasts.
     fn lasts(self) -> (f64, f64) {
         match self {
             Self::SessionsEnded | Self::TableAltered | Self::Deploy | Self::Failover => (0.0, 0.0),
@@ -134,20 +135,19 @@ impl Fault {
         }
     }
 
-    /// How long after its end the program may take until all is as before: an outage ends with a ramp, the others with
-    /// new connections.
+    /// How long recovery may take after its end: an outage ends with a ramp, the others with new connections.
     #[must_use]
     pub fn recovery(self) -> Duration {
         Duration::from_secs(match self {
             Self::SessionsEnded | Self::ConnectsSlow | Self::TableAltered | Self::ReadOnly => 5,
             Self::Failover | Self::TableLocked | Self::PoolerPaused | Self::Deploy => 8,
-            // The ramp after an open breaker, and clients that come back one by one.
+            // The ramp after an open breaker, and clients that return one by one.
             _ => 12,
         })
     }
 
-    /// Whether a request may be answered 500 while it lasts: the database has refused a statement that it will not take
-    /// when it is repeated on the same session.
+    /// Whether a request may be answered 500 while it lasts: the database refuses a statement, and refuses it again when it is
+    /// repeated on the same session.
     #[must_use]
     pub fn excuses_errors(self) -> bool {
         matches!(self, Self::TableAltered | Self::ReadOnly | Self::Failover)
@@ -162,8 +162,8 @@ impl Planned {
     }
 }
 
-/// The faults of a run in which all clients are there for `span`. Every kind that can happen comes once before one comes
-/// again; deploys come in the first half, so that one process can be watched for the whole second.
+/// The faults of a run in which all clients are there for `span`. Each possible kind comes once before any comes again.
+/// Deploys come in the first half, so that the second half watches one process.
 #[must_use]
 pub fn draw(seed: u64, through: Through, span: Duration, pace: Pace) -> Vec<Planned> {
     let mut random = Random::of(seed, through as u64);
@@ -176,7 +176,7 @@ pub fn draw(seed: u64, through: Through, span: Duration, pace: Pace) -> Vec<Plan
         if deck.is_empty() {
             deck.extend(Fault::ALL.into_iter().filter(|fault| fault.can_happen(through)));
             for index in (1..deck.len()).rev() {
-                // Below `index + 1`, for unit() is below 1.
+                // Below `index + 1`, because unit() is below 1.
                 deck.swap(index, between((0.0, (index + 1) as f64)) as usize);
             }
         }
@@ -226,7 +226,7 @@ mod tests {
             let kinds: BTreeSet<Fault> =
                 draw(seed, through, HALF_AN_HOUR, PACE).into_iter().map(|planned| planned.fault).collect();
             let possible: BTreeSet<Fault> = Fault::ALL.into_iter().filter(|fault| fault.can_happen(through)).collect();
-            // A deploy whose turn comes late is left out.
+            // A deploy that would come late is left out.
             assert!(possible.difference(&kinds).all(|fault| *fault == Fault::Deploy), "seed {seed}: {kinds:?}");
             assert!(kinds.is_subset(&possible), "seed {seed}: {kinds:?}");
         }

@@ -1,4 +1,4 @@
-//! What a program runs on: its database, what lies between, and the program itself, as processes of their own.
+//! The stage of a lane: the program, its database, and the pooler or proxy between them, each a process of its own.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ use crate::schedule::Through;
 
 /// The database's name everywhere.
 pub const DATABASE: &str = "shop";
-/// What must never be seen in a log.
+/// Secrets that must not appear in a log.
 pub const SECRETS: [&str; 2] = [PASSWORD, ADMIN_TOKEN];
 
 /// The program's role and its password on PostgreSQL.
@@ -27,7 +27,7 @@ pub(crate) const ROLE: &str = "app";
 pub(crate) const PASSWORD: &str = "tram-fig-9041-lamp";
 const ADMIN_TOKEN: &str = "soak-token-7f3e1c-quay";
 
-/// Room for the pool's 30 connections and a few more, so that others can take it.
+/// Enough connections for the pool's 30 and a few more, and few enough for other sessions to take all.
 const MAX_CONNECTIONS: u32 = 60;
 
 const POOLER: &[&str] = &[
@@ -35,16 +35,16 @@ const POOLER: &[&str] = &[
     "default_pool_size=30",
     "max_client_conn=200",
     "ignore_startup_parameters=extra_float_digits",
-    // As often as the database may be asked to let it in again; 15 s would be PgBouncer's outage, not the program's.
+    // PgBouncer retries a failed login after this time. Its default of 15 s would prolong the outage.
     "server_login_retry=1",
 ];
 
-/// All of it. Ended when dropped.
+/// All processes of a lane. They end when it is dropped.
 #[derive(Debug)]
 pub struct Stage {
     through: Through,
     folder: PathBuf,
-    /// The incarnations of the program so far.
+    /// Number of times that the program was started.
     starts: u32,
     address: SocketAddr,
     process: Arc<AtomicU32>,
@@ -52,18 +52,18 @@ pub struct Stage {
     pub(crate) proxy: Proxy,
     pub(crate) pooler: Option<PgBouncer>,
     pub(crate) postgres: Postgres,
-    /// The primary before the last failover, which keeps its sessions.
+    /// The primary before the last failover; it keeps its sessions.
     pub(crate) retired: Option<Postgres>,
-    /// The newest order of the demo's own.
+    /// The newest order of the demo's own data.
     pub(crate) last_order: i64,
 }
 
 impl Stage {
-    /// Starts database, pooler, proxy and program, which is ready then. Its logs go to `folder`.
+    /// Starts database, pooler, proxy and program, and waits until the program is ready. Its logs go to `folder`.
     ///
     /// # Errors
     ///
-    /// Something does not start; the message says why.
+    /// A process does not start; the message says why.
     pub async fn start(through: Through, folder: &Path) -> Result<Self> {
         let postgres = block_in_place(start_postgres)?;
         let pooler = match through {
@@ -92,13 +92,13 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Where the program listens, after every restart too.
+    /// The program's address, which stays the same after a restart.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The process id of the program that runs now; 0 while none does.
+    /// The program's process id; 0 while it does not run.
     #[must_use]
     pub fn process(&self) -> Arc<AtomicU32> {
         Arc::clone(&self.process)
@@ -113,11 +113,11 @@ impl Stage {
         self.server.as_ref().context("the program does not run")
     }
 
-    /// Runs statements on the database as its superuser, past everything that lies between.
+    /// Runs statements on the database itself as its superuser.
     ///
     /// # Errors
     ///
-    /// What psql says.
+    /// psql's message.
     pub fn sql(&self, statements: &str) -> Result<String> {
         block_in_place(|| self.postgres.sql(DATABASE, statements))
     }
@@ -126,7 +126,7 @@ impl Stage {
     ///
     /// # Errors
     ///
-    /// It does not end in good order, or does not start.
+    /// It does not shut down cleanly, or does not start.
     pub async fn deploy(&mut self) -> Result<()> {
         let server = self.server.take().context("the program does not run")?;
         self.process.store(0, Relaxed);
@@ -174,9 +174,9 @@ impl Stage {
     }
 }
 
-/// A server with the program's role. What it has acknowledged outlives a kill, and the role must say its password. What
-/// the superuser does, who is PgBouncer's user and the one that does harm, has deadlines: behind PgBouncer they are left
-/// to the server, and a transaction whose client was cut off would keep its locks for ever.
+/// A server with the program's role, which must log in with its password. Acknowledged commits survive a kill. Statements
+/// of the superuser, who is PgBouncer's user and causes the faults, have deadlines on the server: otherwise a transaction
+/// behind PgBouncer whose client was cut off would keep its locks for ever.
 fn start_postgres() -> Result<Postgres> {
     let postgres = Postgres::start_with_max_connections(MAX_CONNECTIONS)?;
     postgres.sql("postgres", &format!("CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'"))?;

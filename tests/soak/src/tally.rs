@@ -1,4 +1,4 @@
-//! What the clients met, second by second and class by class.
+//! Outcomes of the clients' wishes, second by second and class by class.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -8,10 +8,10 @@ use std::{
 use poolgate_native::{Answer, NoAnswer};
 use serde::{Serialize, Serializer};
 
-/// Seconds that are kept: three hours.
+/// Number of seconds kept: three hours.
 const MOST_SECONDS: usize = 3 * 3_600;
 
-/// Who sends.
+/// A class of clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
@@ -19,18 +19,18 @@ pub enum Class {
     Obeying,
     /// Honest, without the throttle.
     Plain,
-    /// Honest, on bad lines: uploads that trickle, readers that take their time.
+    /// Honest, on bad lines: slow uploads and slow readers.
     Slow,
-    /// Ignores everything, lies, breaks off.
+    /// Ignores limits, lies, breaks off.
     Hostile,
 }
 
-/// What became of a wish.
+/// How a wish ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Ending {
-    /// Answered with success, so long after it was wanted.
+    /// Answered with success, this long after the wish.
     Served(Duration),
-    /// The client's own throttle did not let it out.
+    /// Held back by the client's own throttle.
     HeldBack,
     /// 429.
     Limited,
@@ -46,14 +46,14 @@ pub enum Ending {
     Late,
 }
 
-/// What the wishes of one second came to, whenever that was known.
+/// How the wishes of one second ended, whenever they ended.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Second {
     /// Wishes.
     pub wanted: u32,
     /// Answered with success in time.
     pub served: u32,
-    /// Not let out by the client's own throttle.
+    /// Held back by the client's own throttle.
     pub held_back: u32,
     /// 429.
     pub limited: u32,
@@ -67,7 +67,7 @@ pub struct Second {
     pub no_contact: u32,
     /// No answer in time.
     pub late: u32,
-    /// Of those that were served; written as the p50 and the p99.
+    /// Latencies of served wishes; written as p50 and p99.
     #[serde(rename = "latency_ms", serialize_with = "quantiles")]
     pub latencies_ms: Vec<f32>,
 }
@@ -83,9 +83,9 @@ pub struct Tally {
 }
 
 impl Class {
-    /// All of them, in the order of a [`Row`].
+    /// All classes, in the order of a [`Row`].
     pub const ALL: [Self; 4] = [Self::Obeying, Self::Plain, Self::Slow, Self::Hostile];
-    /// Those whose goodput is judged.
+    /// The classes whose goodput is judged.
     pub const HONEST: [Self; 2] = [Self::Obeying, Self::Plain];
 
     /// In words.
@@ -101,7 +101,7 @@ impl Class {
 }
 
 impl Ending {
-    /// How an exchange ended that was wanted at `wanted`.
+    /// How an exchange ended whose wish came at `wanted`.
     #[must_use]
     pub fn of(answer: &Result<Answer, NoAnswer>, wanted: Instant) -> Self {
         match answer {
@@ -161,13 +161,13 @@ impl Second {
         sum
     }
 
-    /// Of what was wanted, the share that was served, 0 to 1; 1 when nothing was wanted.
+    /// Share of the wishes that was served, 0 to 1; 1 without wishes.
     #[must_use]
     pub fn share(&self) -> f64 {
         if self.wanted == 0 { 1.0 } else { f64::from(self.served) / f64::from(self.wanted) }
     }
 
-    /// A quantile, 0 to 1, of the latencies in milliseconds; `None` when nothing was served.
+    /// A quantile, 0 to 1, of the latencies in milliseconds; `None` if no wish was served.
     #[must_use]
     pub fn latency_ms(&self, quantile: f64) -> Option<f32> {
         value_at(&self.latencies_ms, quantile)
@@ -186,13 +186,13 @@ fn quantiles<S: Serializer>(latencies: &[f32], serializer: S) -> Result<S::Ok, S
 }
 
 impl Tally {
-    /// Of a run that begins at `started`.
+    /// The counts of a run that begins at `started`.
     #[must_use]
     pub fn new(started: Instant) -> Self {
         Self { started, rows: Mutex::default() }
     }
 
-    /// Counts a wish in the second in which it was wanted.
+    /// Counts a wish in the second in which it came.
     pub fn count(&self, class: Class, wanted: Instant, ending: Ending) {
         let index = wanted.saturating_duration_since(self.started).as_secs() as usize;
         if index >= MOST_SECONDS {
@@ -205,13 +205,14 @@ impl Tally {
         rows[index][class as usize].count(ending);
     }
 
-    /// Everything so far.
+    /// All seconds so far.
     #[must_use]
     pub fn rows(&self) -> Vec<Row> {
         self.lock().clone()
     }
 
-    /// The sum over the newest `seconds` seconds of a class that lie two seconds back, when most of their wishes have ended.
+    /// The sum of a class over the last `seconds` seconds that ended two seconds ago or earlier: most of their wishes have
+    /// ended.
     #[must_use]
     pub fn lately(&self, class: Class, seconds: usize) -> Second {
         let rows = self.lock();

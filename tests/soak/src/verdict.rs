@@ -1,4 +1,4 @@
-//! What a record says about the program.
+//! Judges the program by the record of its lane.
 
 use std::ops::Range;
 
@@ -12,54 +12,55 @@ use crate::{
     vitals::{Used, Vital},
 };
 
-/// Lines a second that a log may have on average, one in every five of the honest's requests in an outage included.
+/// The most log lines per second on average, including one for every fifth request of the honest clients in an outage.
 const MOST_LOG_LINES: f64 = 20.0;
-/// Share of `/livez` that may take longer than 2 s, beside one.
+/// Share of `/livez` requests that may take longer than 2 s, besides one.
 const LATE_LIVEZ: f64 = 0.005;
-/// A session of the old primary, or with statements from before a migration, is found out by the request that uses it
-/// next. For seldom used ones that takes up to so many seconds.
+/// A session of the old primary, or with statements from before a migration, fails in the next request that uses it. For
+/// rarely used sessions that takes up to this many seconds.
 const LATE_SESSIONS: usize = 60;
-/// Seconds after which growth can be told from noise.
+/// Length in seconds from which growth can be distinguished from noise.
 const GROWTH_SECONDS: usize = 240;
-/// What is taken for recovered: this many seconds in a row.
+/// Seconds in a row with normal service that count as recovered.
 const RECOVERED_SECONDS: usize = 3;
 
-/// One thing that was asked.
+/// A requirement and whether it was met.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verdict {
-    /// What.
+    /// The requirement, in a few words.
     pub about: String,
-    /// Whether it is so; `None` when the run was too short to tell.
+    /// Whether it was met; `None` if the run was too short to tell.
     pub holds: Option<bool>,
-    /// What was found.
+    /// The measured value.
     pub found: String,
-    /// What was asked for.
+    /// The required value.
     pub asked: String,
 }
 
-/// The honest, in sum.
+/// Sums of the honest clients.
 #[derive(Clone, Debug)]
 pub struct Phase {
     /// In words.
     pub name: &'static str,
-    /// One for each class.
+    /// A row for each class.
     pub classes: Row,
-    /// How many seconds it had.
+    /// Number of seconds.
     pub seconds: usize,
 }
 
-/// What a fault did to the honest.
+/// The effect of a fault on the honest clients.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Effect {
-    /// What was served of what the honest wanted while it lasted and until all was expected to be as before, 0 to 1.
+    /// Share of the honest clients' wishes that was served during the fault and the expected recovery, 0 to 1.
     pub share: f64,
-    /// Seconds from its end until the honest were served as before; `None` when they were not before the next fault.
+    /// Seconds from its end until service was normal again; `None` if it was not before the next fault.
     pub recovered_after: Option<f64>,
-    /// Requests of the honest that were answered 500.
+    /// Requests of the honest clients that were answered 500.
     pub broken: u32,
 }
 
-/// Everything that is asked of a lane. The honest must get `least`, 0 to 1, of what they get alone.
+/// All requirements of a lane. `least`, 0 to 1: the required goodput of the honest clients, as a share of their goodput
+/// alone.
 #[must_use]
 pub fn judge(record: &Record, least: f64) -> Vec<Verdict> {
     let mut verdicts: Vec<Verdict> = Class::HONEST.into_iter().map(|class| goodput(record, class, least)).collect();
@@ -99,7 +100,7 @@ pub fn phases(record: &Record) -> [Phase; 3] {
     [phase("alone", &baseline), phase("calm", &calm), phase("faults", &faults)]
 }
 
-/// What each fault did, in order.
+/// The effect of each fault, in order.
 #[must_use]
 pub fn effects(record: &Record, least: f64) -> Vec<Effect> {
     let asked = least * honest(record, record.course.baseline_seconds()).share();
@@ -118,7 +119,7 @@ pub fn effects(record: &Record, least: f64) -> Vec<Effect> {
     record.faults.iter().enumerate().map(effect).collect()
 }
 
-/// The honest in some seconds.
+/// The honest clients in some seconds.
 fn honest(record: &Record, seconds: Range<usize>) -> Second {
     let rows = seconds.filter_map(|second| record.seconds.get(second));
     Second::sum(rows.flat_map(|row| Class::HONEST.map(|class| &row[class as usize])))
@@ -246,8 +247,8 @@ fn lives(record: &Record) -> Verdict {
     }
 }
 
-/// Whether a figure grows over the second half, in which there is one process: the medians of its first and last quarter, of
-/// calm seconds only.
+/// Whether a figure grows over the second half of the run, in which the process is never replaced. Compares the medians of
+/// that half's first and last quarter, over calm seconds only.
 fn growth(record: &Record, what: &str, figure: fn(&Used) -> u64, slack: u64) -> Verdict {
     let crowd = record.course.crowd_seconds();
     let half = crowd.start + crowd.len() / 2..crowd.end;
@@ -321,7 +322,7 @@ mod tests {
         vitals::Said,
     };
 
-    /// A run of 30 minutes in which all was well, with one fault 100 s after everybody came.
+    /// A good run of 30 minutes with one fault, 100 s after all clients came.
     fn record() -> Record {
         let course = Course::of(30.0);
         let at = Duration::from_secs(100);
@@ -383,7 +384,7 @@ mod tests {
         let end = record.course.crowd_seconds().end;
         fail(&mut record, 170..end, 88);
         assert_eq!(failing(&record), ["goodput, obeying", "goodput, plain", "recovery"]);
-        // A short fault before a long calm weighs little in the sum, so recovery is asked for by itself.
+        // A short fault before a long calm weighs little in the sum, so recovery is required separately.
         let mut record = self::record();
         let again = record.faults[0];
         record.faults.push(Suffered { began: again.began + 60.0, ended: again.ended + 60.0, ..again });

@@ -1,4 +1,4 @@
-//! How the program is, once a second: what it says and what the kernel says of it.
+//! The program's health once a second, by its own status and by the kernel.
 
 use std::{
     fs,
@@ -15,23 +15,23 @@ use poolgate_types::{Status, routes};
 use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval_at};
 
-/// How long an answer may take that costs nothing.
+/// Deadline of a request that costs no query.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// One look.
+/// One reading.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Vital {
-    /// Seconds since the honest began.
+    /// Seconds since the honest clients began.
     pub second: u32,
-    /// The process; 0 while it is being replaced.
+    /// The process id; 0 while the process is being replaced.
     pub process: u32,
-    /// Whether there is such a process.
+    /// Whether the process exists.
     pub runs: bool,
     /// Whether `/livez` answers.
     pub lives: bool,
-    /// What it says; absent while it does not answer.
+    /// Its status; absent while it does not answer.
     pub said: Option<Said>,
-    /// What the kernel says; absent where it says nothing.
+    /// Its use of resources; absent where the kernel does not tell.
     pub used: Option<Used>,
 }
 
@@ -40,9 +40,9 @@ pub struct Vital {
 pub struct Said {
     /// The throttling level.
     pub level: String,
-    /// Requests in flight, and the most there may be.
+    /// Requests in flight.
     pub in_flight: u32,
-    /// Its limit.
+    /// The most requests in flight.
     pub permits: u32,
     /// Requests that wait at the gate.
     pub at_gate: u32,
@@ -52,7 +52,7 @@ pub struct Said {
     pub at_pool: u32,
 }
 
-/// What a process uses.
+/// A process's use of resources.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Used {
     /// Resident memory.
@@ -63,12 +63,12 @@ pub struct Used {
     pub descriptors: u64,
 }
 
-/// All looks so far.
+/// All readings so far.
 #[derive(Clone, Debug, Default)]
 pub struct Vitals(Arc<Mutex<Vec<Vital>>>);
 
 impl Vitals {
-    /// Looks every second, for ever.
+    /// Takes a reading every second, for ever.
     pub async fn watch(self, target: SocketAddr, process: Arc<AtomicU32>, started: Instant) {
         let http = HttpClient::new(target);
         let mut beat = interval_at(started.into(), Duration::from_secs(1));
@@ -89,13 +89,13 @@ impl Vitals {
         }
     }
 
-    /// Everything so far.
+    /// All readings so far.
     #[must_use]
     pub fn all(&self) -> Vec<Vital> {
         self.lock().clone()
     }
 
-    /// The newest look.
+    /// The newest reading.
     #[must_use]
     pub fn newest(&self) -> Vital {
         self.lock().last().cloned().unwrap_or_default()
@@ -107,7 +107,7 @@ impl Vitals {
 }
 
 impl Said {
-    /// What of a status document matters here.
+    /// The fields of a status document that matter here.
     #[must_use]
     pub fn of(status: &Status) -> Self {
         let gate = status.gate.as_ref();
@@ -124,7 +124,7 @@ impl Said {
         }
     }
 
-    /// Nothing is in flight, waiting or checked out.
+    /// Whether nothing is in flight, waiting or checked out.
     #[must_use]
     pub fn is_at_rest(&self) -> bool {
         [self.in_flight, self.at_gate, self.checked_out, self.at_pool] == [0; 4]
@@ -132,7 +132,7 @@ impl Said {
 }
 
 impl Used {
-    /// By a process that runs; a zombie does not.
+    /// The resources of a running process; a zombie has none.
     fn by(process: u32) -> Option<Self> {
         let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
         let field = |name: &str| {

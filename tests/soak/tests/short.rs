@@ -1,9 +1,9 @@
-//! A short soak of the real program: few faults, everybody there, bounds that hold on a machine that is busy.
+//! A short soak of the real program: few faults, all clients, bounds that hold on a busy machine.
 
 use std::process::Command;
 
-/// Draws directly a changed password, a migration, ended sessions and a failover, behind PgBouncer a migration and a killed
-/// database.
+/// This seed draws a changed password, a migration, ended sessions and a failover directly, and a migration and a killed
+/// database behind PgBouncer.
 const SEED: &str = "4";
 
 #[test]

@@ -4,9 +4,9 @@ use std::{collections::VecDeque, time::Duration};
 
 use crate::scheme::{Admission, Arrival, Limiter, Occupancy};
 
-/// So many in the database, the others wait in line, a limited time.
+/// Admits up to a number of requests at a time; a bounded number of others waits in line for a limited time.
 #[derive(Debug)]
-pub(super) struct Fifo {
+pub struct Fifo {
     permits: u32,
     in_flight: u32,
     longest_queue: usize,
@@ -15,7 +15,8 @@ pub(super) struct Fifo {
 }
 
 impl Fifo {
-    pub(super) fn new(permits: u32, longest_queue: usize, longest_wait: Duration) -> Self {
+    /// `permits` requests in the database at a time, at most `longest_queue` in line, each for `longest_wait`.
+    pub fn new(permits: u32, longest_queue: usize, longest_wait: Duration) -> Self {
         Self { permits, in_flight: 0, longest_queue, longest_wait, queue: VecDeque::new() }
     }
 }

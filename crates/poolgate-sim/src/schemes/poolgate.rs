@@ -15,7 +15,7 @@ use crate::{
     scheme::{Admission, Arrival, Client, Limiter, Message, Occupancy, Orders, Publisher, Scheme, Tell},
 };
 
-/// Poolgate with given settings of its law; the defaults are what the server runs.
+/// Poolgate with these settings of its law; the defaults are the server's.
 #[derive(Clone, Debug, Default)]
 pub struct Poolgate {
     /// The controller's settings.
@@ -32,7 +32,7 @@ impl Scheme for Poolgate {
     }
 
     fn limiter(&self, scenario: &Scenario) -> Box<dyn Limiter> {
-        Box::new(CoDel::new(scenario))
+        Box::new(PoolgateGate::new(scenario))
     }
 
     fn publisher(&self, _scenario: &Scenario, epoch: u64) -> Box<dyn Publisher> {
@@ -44,15 +44,16 @@ impl Scheme for Poolgate {
     }
 }
 
-/// The gate, and the check of those who ignore the rate.
+/// The limiter that the server runs: the gate (CoDel, newest first) behind the quota of each client.
 #[derive(Debug)]
-pub(super) struct CoDel {
+pub struct PoolgateGate {
     gate: Gate<u32>,
     quota: Quota,
 }
 
-impl CoDel {
-    pub(super) fn new(scenario: &Scenario) -> Self {
+impl PoolgateGate {
+    /// With as many permits as the scenario's database has connections.
+    pub fn new(scenario: &Scenario) -> Self {
         let permits = scenario.database.connections;
         let settings = GateSettings {
             permits,
@@ -64,10 +65,10 @@ impl CoDel {
     }
 }
 
-/// Each simulated client has an address of its own, and listens.
+/// Each simulated client has its own address and listens.
 const ONE_CLIENT: Crowd = Crowd { counted: 1, claimed: 1, hears: true };
 
-impl Limiter for CoDel {
+impl Limiter for PoolgateGate {
     fn arrive(&mut self, arrival: Arrival, now: Duration) -> Admission {
         let caller = u64::from(arrival.client);
         if let Some(rate) = arrival.fair_rate
@@ -115,16 +116,17 @@ impl Limiter for CoDel {
     }
 }
 
-/// The controller and its document.
+/// The publisher that the server runs: the controller and its config.
 #[derive(Debug)]
-pub(super) struct Document {
+pub struct Document {
     controller: Controller,
     config: Rc<ThrottlingConfig>,
     orders: Orders,
 }
 
 impl Document {
-    pub(super) fn new(settings: Settings, epoch: u64) -> Self {
+    /// A controller that has just started; `epoch` rises with each restart.
+    pub fn new(settings: Settings, epoch: u64) -> Self {
         let mut controller = Controller::new(settings, epoch, epoch);
         let first = controller.tick(&Sample::default(), Duration::ZERO);
         Self { controller, config: Rc::new(first.config), orders: first.gate }

@@ -12,28 +12,29 @@ use crate::{
     scheme::{Client, Message, Outcome, Verdict},
 };
 
-/// `poolgate-throttle` and what a shell keeps for it.
+/// `poolgate-throttle`, and what the program around it keeps.
 #[derive(Debug)]
-pub(super) struct Throttled {
+pub struct Throttled {
     throttle: Throttle,
     settings: Settings,
-    /// How long a browser that is there from the start has been there by then.
+    /// How long a browser that exists from the start has been open by then.
     age: Duration,
     /// When it was first used: its own clock began `age` before.
     first_used: Option<Duration>,
-    /// Few, as browsers go: looked through in order.
+    /// A short list, searched in order.
     waiting: Vec<(RequestId, u32)>,
     sent: Vec<(u32, Permit)>,
-    /// What was heard last, which a page that is loaded anew hears first.
+    /// The last config, which a reloaded page hears first.
     config: Option<News>,
 }
 
 impl Throttled {
-    pub(super) fn new(scenario: &Scenario, order: Order, seed: u64) -> Self {
+    /// A browser that lets requests wait in this order, with randomness of its own.
+    pub fn new(scenario: &Scenario, order: Order, seed: u64) -> Self {
         let settings = Settings { queue_timeout: scenario.queue_timeout(), order, ..Settings::default() };
         let age = seconds(scenario.users.age_seconds * Random::new(seed, Stream::Clients).exponential());
         let mut throttle = Throttle::new(settings, seed);
-        // It learns when its clock begins.
+        // The first call sets the start of its clock.
         let idle = throttle.poll(Duration::ZERO);
         debug_assert!(idle.is_none(), "{idle:?}");
         Self { throttle, settings, age, first_used: None, waiting: Vec::new(), sent: Vec::new(), config: None }

@@ -1,4 +1,4 @@
-//! What breaks, and how it comes back.
+//! Faults: how they begin and end.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ impl World<'_> {
         for number in waiting {
             self.lose(number);
         }
-        // Whoever waited at the gate is lost too.
+        // Requests that waited at the gate are lost too.
         while let Some(number) = self.limiter.release(None, Duration::ZERO, false, self.now) {
             self.lose(number);
         }

@@ -53,9 +53,9 @@ pub(crate) struct World<'a> {
     finish: Alarm,
     expiry: Alarm,
     publisher: Box<dyn Publisher>,
-    /// What was said to everyone, and when.
+    /// Broadcast messages, and when they were sent.
     told: Vec<(Duration, Message)>,
-    /// What was said to one client.
+    /// Messages to single clients.
     whispered: Vec<Message>,
     up: bool,
     streams: bool,
@@ -79,18 +79,18 @@ struct Request {
     deadline: Duration,
     arrived_at: Duration,
     started_at: Duration,
-    /// Messages to everyone that had been said when it was answered.
+    /// Number of broadcast messages sent before it was answered.
     stamp: u32,
-    /// What was said to this client alone, with the answer.
+    /// The message to this client alone that the answer carries.
     carries: Option<u32>,
     stage: Stage,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// In the browser: waiting, or between two attempts.
+    /// In the browser: it waits, or is between two attempts.
     Home,
-    /// Sent, and not answered yet.
+    /// Sent and not answered yet.
     Away,
     Over,
 }
@@ -102,7 +102,7 @@ enum Event {
     Retry(u32),
     Arrive(u32),
     Handle(u32),
-    /// A connection is open, of the server's incarnation of this number.
+    /// A connection is open; the number is the server's incarnation that opened it.
     Connected(u32),
     Finish,
     Expire,
@@ -168,7 +168,7 @@ impl<'a> World<'a> {
         self.meter
     }
 
-    /// What happens whatever the scheme does.
+    /// Plans the events that do not depend on the scheme.
     fn plan_the_outside(&mut self) {
         self.plan_next_wish();
         self.schedule.at(TICK, Event::Tick);
@@ -199,7 +199,7 @@ impl<'a> World<'a> {
             Event::Connected(incarnation) => self.connected(incarnation),
             Event::Finish if self.finish.rings(self.now) => self.complete(),
             Event::Expire if self.expiry.rings(self.now) => self.shed(),
-            // Another one was planned for sooner.
+            // An earlier one was planned.
             Event::Finish | Event::Expire => {}
             Event::Answer(request, outcome) => self.answer(request, outcome),
             Event::Wake(client) => self.wake(client),

@@ -1,4 +1,4 @@
-//! What clients hear, and when.
+//! When clients hear which message.
 
 use super::{Event, FALLBACK_POLL, World};
 use crate::{
@@ -7,8 +7,8 @@ use crate::{
 };
 
 impl World<'_> {
-    /// Gives a client what has reached it by now. Doing so only when it matters is what makes a million clients possible;
-    /// it changes nothing, for a client to which nothing happens does nothing.
+    /// Delivers the messages that have reached a client by now. They are delivered only when the client acts, which makes a
+    /// million clients possible and changes nothing: a client to which nothing happens does nothing.
     pub(super) fn catch_up(&mut self, client: u32) {
         let push = seconds(self.scenario.network.push_ms / 1000.0);
         let browser = &mut self.browsers[client as usize];

@@ -199,7 +199,7 @@ impl World<'_> {
         }
     }
 
-    /// As the server does: a connection of its own, about once a second while the database is silent.
+    /// Tests the database on its own connection twice a second while it is silent, as the server does.
     fn test_database(&mut self) {
         if self.reachability == Reachability::Silent && self.now - self.tested_at >= Duration::from_millis(500) {
             self.tested_at = self.now;

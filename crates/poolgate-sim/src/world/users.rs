@@ -1,4 +1,4 @@
-//! Users and their browsers: what is wished for, sent, answered, tried again and given up.
+//! Users and their browsers: they wish, send, hear answers, retry and give up.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ impl World<'_> {
         self.settle(request.client);
     }
 
-    /// Takes in whatever the client has to say by now, and plans when it must be asked again.
+    /// Carries out the client's decisions up to now, and plans the next wake-up.
     pub(super) fn settle(&mut self, client: u32) {
         self.catch_up(client);
         while let Some((request, verdict)) = self.browsers[client as usize].control.poll(self.now) {
@@ -82,14 +82,14 @@ impl World<'_> {
         self.schedule.at(self.now + delay, Event::Arrive(number));
     }
 
-    /// The browser itself says no. Apps try again what a server failed to do, not what their own client refuses.
+    /// The browser itself refuses. Apps retry failures of the server, not refusals of their own client.
     pub(super) fn refused(&mut self, number: u32) {
         self.meter.second(self.now).refused += 1;
         self.requests[number as usize].stage = Stage::Over;
         self.disappointed(self.requests[number as usize].client);
     }
 
-    /// The user has waited long enough. What is on its way stays on its way, as `fetch` without a signal does.
+    /// The user has waited long enough. A sent request stays in flight, as `fetch` without a signal does.
     pub(super) fn give_up(&mut self, number: u32) {
         let request = self.requests[number as usize];
         if request.stage == Stage::Home && !self.is_abandoned(&request) {
@@ -120,7 +120,7 @@ impl World<'_> {
         self.settle(request.client);
     }
 
-    /// What every answer of the server carries.
+    /// The message that an answer of the server carries.
     fn stamp_of(&mut self, request: &Request, outcome: Outcome) -> Option<Message> {
         if outcome == Outcome::NoContact || self.scheme.transport() != Transport::Push {
             return None;
@@ -134,7 +134,7 @@ impl World<'_> {
         }
     }
 
-    /// The app tries again, if there is time and it has not done so too often.
+    /// The app retries, if there is time and it has retries left.
     fn failed(&mut self, number: u32) {
         let pause = self.clients.around(RETRY * 2_u32.pow(self.requests[number as usize].attempts.min(6)));
         let request = &mut self.requests[number as usize];
@@ -158,7 +158,7 @@ impl World<'_> {
         }
     }
 
-    /// The user leaves; another one takes the place.
+    /// The user leaves; another one takes over.
     pub(super) fn leave(&mut self, client: u32) {
         let Some(mean) = self.scenario.users.session_seconds else { return };
         let session = self.browsers[client as usize].session + 1;

@@ -14,11 +14,13 @@
 
 use std::time::Duration;
 
-use poolgate_types::{CircuitState, ConfigVersion};
+use poolgate_types::{
+    CircuitState, ConfigVersion,
+    rng::{Rng, mix, to_unit},
+};
 
 use crate::{
     request::{Outcome, PermitKind},
-    rng::{Rng, mix, to_unit},
     span::scaled,
 };
 

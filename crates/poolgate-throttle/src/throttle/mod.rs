@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use poolgate_types::{CircuitState, ConfigVersion, Level};
+use poolgate_types::{CircuitState, ConfigVersion, Level, rng::Rng};
 
 use crate::{
     breaker::{Admission, Breaker},
@@ -18,10 +18,9 @@ use crate::{
     limits::{Limits, Policy},
     news::{Configured, InvalidConfig, News},
     pause::Pause,
-    queue::{Queue, Wait},
+    queue::{Discipline, Queue, Wait},
     request::{Outcome, Permit, PermitKind, RejectReason, Rejection, Request, RequestId, Submitted},
     retries::{Backoff, RetryBudget},
-    rng::Rng,
     savings::Savings,
     servers::Servers,
     settings::Settings,

@@ -1,40 +1,37 @@
-//! A small random number generator: the demo's data must be equal on all machines, and its load reproducible.
+//! Random numbers by seed: the demo's data must be the same on every machine, and its load reproducible.
 
-/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
+use poolgate_types::rng::Rng;
+
+/// A random number generator, and what the demo draws with it.
 #[derive(Clone, Debug)]
-pub struct Random(u64);
+pub struct Random(Rng);
 
 impl Random {
     /// The sequence of a `seed`.
     pub const fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(Rng::new(seed))
     }
 
     /// The sequence for item number `index`, so that each item can be created without the earlier ones.
     pub fn of(kind: u64, index: u64) -> Self {
-        let mut random = Self(kind.wrapping_mul(0xD1B5_4A32_D192_ED03) ^ index);
+        let mut random = Self::new(kind.wrapping_mul(0xD1B5_4A32_D192_ED03) ^ index);
         random.next_u64();
         random
     }
 
     /// The next 64 random bits.
     pub fn next_u64(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        self.0.next_u64()
     }
 
     /// Uniform in `0.0..1.0`.
     pub fn unit(&mut self) -> f64 {
-        (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+        self.0.unit()
     }
 
     /// Uniform in `0..bound`; 0 when `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        // The high half of the product; the bias is below 2^-32 for all bounds used here.
-        ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
+        self.0.below(bound)
     }
 
     /// One of `choices`, which must not be empty.

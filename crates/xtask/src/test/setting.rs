@@ -51,30 +51,22 @@ impl<'a> Setting<'a> {
         Ok(package)
     }
 
-    /// `node --test` over all test files of a folder with this `prefix`, one file at a time, because browser tests
-    /// measure times.
-    pub(super) fn node_tests(&self, folder: &str, prefix: &str) -> Result<Command> {
-        let folder = self.project.root.join(folder);
-        let mut files = Vec::new();
-        collect_tests(&folder, prefix, &mut files)?;
-        files.sort();
-        if files.is_empty() {
-            bail!("{} has no {prefix}*.test.js", folder.display());
-        }
+    /// `node --test` over test files, so many at a time.
+    pub(super) fn node_tests(&self, files: &[PathBuf], at_a_time: u32) -> Result<Command> {
         let mut command = self.node()?.node(self.project)?;
-        command.args(["--test", "--test-concurrency=1", "--test-reporter=tap"]).args(files);
+        command.args(["--test", "--test-reporter=tap", &format!("--test-concurrency={at_a_time}")]).args(files);
         command.env("TEST_POOLGATE_BIN", server::binary(self.project));
         command.env("POOLGATE_PACKAGE", self.package()?);
         command.env("POOLGATE_TOOLS", self.node()?.tools(self.project)?);
         Ok(command)
     }
 
-    /// The same in Chromium, with the page from a folder.
-    pub(super) fn browser_tests(&self, prefix: &str, www: &Path) -> Result<Command> {
+    /// The same in Chromium, with the page of a folder.
+    pub(super) fn browser_tests(&self, files: &[PathBuf], at_a_time: u32, www: &Path) -> Result<Command> {
         let chromium = self.chromium()?;
         let screenshots = self.project.reports().join("screenshots");
         fs::create_dir_all(&screenshots)?;
-        let mut command = self.node_tests("tests/browser", prefix)?;
+        let mut command = self.node_tests(files, at_a_time)?;
         command.env("CHROMIUM", &chromium.browser).env("CHROMEDRIVER", &chromium.driver);
         command.env("POOLGATE_WWW", www).env("POOLGATE_SCREENSHOTS", screenshots);
         Ok(command)
@@ -83,12 +75,24 @@ impl<'a> Setting<'a> {
     /// Installs the tarball in projects like those of users.
     pub(super) fn packaging_tests(&self) -> Result<Command> {
         self.node()?.company(self.project)?;
-        let mut command = self.node_tests("tests/packaging", "")?;
+        let mut command = self.node_tests(&self.test_files("tests/packaging", "")?, 1)?;
         command.env("CHROMIUM", &self.chromium()?.browser);
         Ok(command)
     }
 
-    /// The unoptimised WebAssembly from wasm-bindgen.
+    /// Every test file of a folder whose name begins with `prefix`.
+    pub(super) fn test_files(&self, folder: &str, prefix: &str) -> Result<Vec<PathBuf>> {
+        let folder = self.project.root.join(folder);
+        let mut files = Vec::new();
+        collect_tests(&folder, prefix, &mut files)?;
+        files.sort();
+        if files.is_empty() {
+            bail!("{} has no {prefix}*.test.js", folder.display());
+        }
+        Ok(files)
+    }
+
+    /// The unoptimized WebAssembly as wasm-bindgen made it.
     pub(super) fn client_wasm(&self) -> Result<PathBuf> {
         Ok(self.package()?.join(client_package::WASM))
     }

@@ -1,5 +1,7 @@
 //! The steps, cheapest first, so that frequent failures show early.
 
+use std::fs;
+
 use anyhow::{Context, Result};
 
 use super::count::Counts;
@@ -7,7 +9,7 @@ use super::purity;
 use super::setting::{Setting, with_flags};
 use super::transcript::Transcript;
 use crate::process::path_with;
-use crate::{page, postgres, tools};
+use crate::{fuzz, page, postgres, tools};
 
 /// One step of the test run.
 pub(super) struct Step {
@@ -21,6 +23,7 @@ pub(super) struct Step {
 /// All of them, in the order in which they run.
 pub(super) const STEPS: &[Step] = &[
     Step { name: "format", slow: false, counts: Counts::Itself, work: format },
+    Step { name: "spelling", slow: false, counts: Counts::Itself, work: spelling },
     Step { name: "licenses, sources, bans", slow: false, counts: Counts::Itself, work: deny },
     Step { name: "advisories", slow: true, counts: Counts::Itself, work: advisories },
     Step { name: "clippy", slow: false, counts: Counts::Itself, work: clippy },
@@ -28,6 +31,7 @@ pub(super) const STEPS: &[Step] = &[
     Step { name: "pure crates import nothing", slow: false, counts: Counts::Itself, work: purity::check },
     Step { name: "Rust tests", slow: false, counts: Counts::RustTests, work: rust_tests },
     Step { name: "short soak", slow: true, counts: Counts::RustTests, work: short_soak },
+    Step { name: "fuzz targets", slow: true, counts: Counts::Itself, work: fuzz_targets },
     Step { name: "documentation", slow: true, counts: Counts::Itself, work: documentation },
     Step { name: "JavaScript types", slow: false, counts: Counts::Itself, work: types },
     Step { name: "JavaScript tests", slow: false, counts: Counts::NodeTests, work: javascript_tests },
@@ -40,6 +44,12 @@ pub(super) const STEPS: &[Step] = &[
 fn format(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     tools::lint_components(setting.project)?;
     transcript.run(setting.project.cargo().args(["fmt", "--all", "--check"]))
+}
+
+/// Misspelt words in all files that git tracks; typos.toml says what is none.
+fn spelling(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
+    let folder = tools::TYPOS.folder(setting.project)?;
+    transcript.run(&mut setting.project.command(folder.join("bin/typos")))
 }
 
 fn deny(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
@@ -83,7 +93,7 @@ fn rust_tests(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     test.env("TEST_POOLGATE_BIN", crate::server::binary(setting.project));
     let mut long = setting.project.cargo();
     long.args(["test", "--locked", "--workspace", "--test", "postgres", "--", "--ignored", "crowds", "--nocapture"]);
-    transcript.run_both(&mut test, &mut long)
+    transcript.run_together(&mut [test, long])
 }
 
 /// Runs alone, because it measures the share of requests served. It is not selected by its package, which would rebuild
@@ -96,6 +106,15 @@ fn short_soak(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     transcript.run(test.env("TEST_POOLGATE_BIN", crate::server::binary(setting.project)))
 }
 
+/// Each target for a short while, all at the same time; `cargo xtask fuzz` takes longer.
+fn fuzz_targets(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
+    const SECONDS: u32 = 60;
+    transcript.run(&mut fuzz::build_targets(setting.project)?)?;
+    let runs: Result<Vec<_>> =
+        fuzz::TARGETS.into_iter().map(|target| fuzz::run_target(setting.project, target, SECONDS)).collect();
+    transcript.run_together(&mut runs?)
+}
+
 fn documentation(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     let mut doc = setting.project.cargo();
     doc.args(["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"]);
@@ -106,7 +125,7 @@ fn documentation(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
 fn types(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     setting.package()?;
     setting.node()?.company(setting.project)?;
-    for project in ["www", "tests/packaging/client.tsconfig.json", "tests/packaging", "tests/lab"] {
+    for project in ["www", "tests/packaging/client.tsconfig.json", "tests/packaging", "bench/lab"] {
         let mut tsc = setting.node()?.tool(setting.project, "tsc")?;
         transcript.run(tsc.args(["--pretty", "false", "--project", project]))?;
     }
@@ -114,7 +133,8 @@ fn types(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
 }
 
 fn javascript_tests(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
-    transcript.run(&mut setting.node_tests("crates/poolgate-client/js/test", "")?)
+    let files = setting.test_files("crates/poolgate-client/js/test", "")?;
+    transcript.run(&mut setting.node_tests(&files, 1)?)
 }
 
 fn wasm_tests(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
@@ -127,16 +147,25 @@ fn wasm_tests(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     transcript.run(wasm_pack.env("WASM_BINDGEN_TEST_TIMEOUT", "120"))
 }
 
+/// Tests with a real server measure what it serves, and run one by one. The others mostly wait, and run two at a time.
 fn browser_from_disk(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
+    const SERVER: &str = "./support/server.js";
     setting.package()?;
-    let mut tests = setting.browser_tests("", &setting.project.www())?;
-    transcript.run(&mut tests).context("the page from the demo")
+    let (mut measuring, mut waiting) = (Vec::new(), Vec::new());
+    for file in setting.test_files("tests/browser", "")? {
+        let measures = fs::read_to_string(&file)?.contains(SERVER);
+        if measures { measuring.push(file) } else { waiting.push(file) }
+    }
+    let www = setting.project.www();
+    let waited = transcript.run(&mut setting.browser_tests(&waiting, 2, &www)?);
+    let measured = transcript.run(&mut setting.browser_tests(&measuring, 1, &www)?);
+    waited.and(measured).context("the page as the demo serves it")
 }
 
 fn browser_release(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     let dist = page::dist(setting.project)?;
-    let mut tests = setting.browser_tests("page", &dist)?;
-    transcript.run(&mut tests).context("the page from Trunk")
+    let mut tests = setting.browser_tests(&setting.test_files("tests/browser", "page")?, 1, &dist)?;
+    transcript.run(&mut tests).context("the page as Trunk makes it")
 }
 
 fn packaging(setting: &Setting, transcript: &mut Transcript) -> Result<()> {

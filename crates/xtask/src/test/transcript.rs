@@ -60,17 +60,21 @@ impl Transcript {
         Ok(())
     }
 
-    /// Runs two commands at the same time; the output of `other` follows in the file.
-    pub(super) fn run_both(&mut self, command: &mut Command, other: &mut Command) -> Result<()> {
-        let mut aside = Self { path: self.path.with_extension("other.log"), skipped: None };
-        fs::write(&aside.path, "")?;
-        let (result, result_of_other) = thread::scope(|scope| {
-            let running = scope.spawn(|| aside.run(other));
-            (self.run(command), running.join())
+    /// Runs commands at the same time; in the file their outputs follow each other.
+    pub(super) fn run_together(&mut self, commands: &mut [Command]) -> Result<()> {
+        let aside = |number: usize| Self { path: self.path.with_extension(format!("{number}.log")), skipped: None };
+        let mut transcripts: Vec<Self> = (0..commands.len()).map(aside).collect();
+        let results: Vec<Result<()>> = thread::scope(|scope| {
+            let pairs = transcripts.iter_mut().zip(commands);
+            let running: Vec<_> = pairs.map(|(aside, command)| scope.spawn(|| aside.run(command))).collect();
+            let panicked = |_| Err(anyhow!("the thread that ran it panicked"));
+            running.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect()
         });
-        self.note(&aside.text()?)?;
-        fs::remove_file(&aside.path)?;
-        result.and(result_of_other.map_err(|_| anyhow!("the thread that ran it panicked"))?)
+        for aside in transcripts {
+            self.note(&aside.text()?)?;
+            fs::remove_file(&aside.path)?;
+        }
+        results.into_iter().collect()
     }
 
     /// Records that the step cannot run on this machine; it counts neither as passed nor as failed.
@@ -80,7 +84,7 @@ impl Transcript {
 
     /// Adds a line to the file.
     pub(super) fn note(&mut self, line: &str) -> Result<()> {
-        let mut file = fs::File::options().append(true).open(&self.path)?;
+        let mut file = fs::File::options().append(true).create(true).open(&self.path)?;
         Ok(writeln!(file, "{line}")?)
     }
 
@@ -202,8 +206,8 @@ mod tests {
             command.args(["-c", &format!("echo 'test result: {text};'; exit {code}")]);
             command
         };
-        let (mut well, mut ill) = (says("ok. 3 passed; 0 failed", 0), says("FAILED. 1 passed; 1 failed", 101));
-        let result = transcript.run_both(&mut well, &mut ill);
+        let mut commands = [says("ok. 3 passed; 0 failed", 0), says("FAILED. 1 passed; 1 failed", 101)];
+        let result = transcript.run_together(&mut commands);
         assert!(result.is_err());
         let outcome = transcript.outcome(Counts::RustTests, result).unwrap();
         assert_eq!(outcome.count, Count { passed: 4, failed: 1 });

@@ -1,4 +1,4 @@
-//! Users of a shop: each wants things at random moments, whether or not it got the last one, and does not try again.
+//! Users of a shop. Each sends requests at random moments, does not wait for earlier answers, and does not retry.
 
 use std::{
     future::Future,
@@ -23,18 +23,18 @@ const OBEYING_PER_SECOND: f64 = 1.0;
 const PLAIN: u8 = 8;
 const PLAIN_PER_SECOND: f64 = 2.0;
 
-/// When a user loses interest, from the moment it wanted something.
+/// Deadline of a wish, from the moment it came.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// A request that waits in the client's own queue is given up so long before that: it would hardly be answered in time.
+/// A request in the client's own queue is given up this long before the deadline: later it would hardly be answered in time.
 const LATEST_START: Duration = Duration::from_millis(300);
-/// Wishes of one user that may be open.
+/// The most open wishes of one user.
 const MOST_OPEN: usize = 32;
 
 pub(super) fn description() -> String {
     format!("{OBEYING} obeying ({OBEYING_PER_SECOND}/s each), {PLAIN} plain ({PLAIN_PER_SECOND}/s each)")
 }
 
-/// Starts them all.
+/// Starts all users.
 pub(super) fn spawn(clients: &mut JoinSet<()>, common: &Arc<Common>, random: &mut Random) {
     for index in 0..OBEYING {
         let http = HttpClient::from_address(Some(address(1, index)), common.target);
@@ -62,7 +62,7 @@ enum Wish {
     Order(Tag),
 }
 
-/// Wants things at the moments of a Poisson process, for ever.
+/// Has wishes at the moments of a Poisson process, for ever.
 async fn live(common: Arc<Common>, way: Way, per_second: f64, mut random: Random) {
     let mut open = FuturesUnordered::<Pin<Box<dyn Future<Output = ()> + Send>>>::new();
     let mut wanted = Instant::now();
@@ -120,7 +120,7 @@ impl Way {
 }
 
 impl Wish {
-    /// What the users of a shop want, and how often.
+    /// The mix of wishes in a shop.
     fn new(common: &Common, random: &mut Random) -> Self {
         let shop = routes::SHOP_PREFIX;
         match random.below(100) {

@@ -1,5 +1,4 @@
-//! Clients that ignore everything, lie, and break off. None of them gets what it wants; all of them must leave the others
-//! alone.
+//! Clients that ignore limits, lie, and break off. None of them must get what it wants, or harm the others.
 
 use std::{
     io,
@@ -19,25 +18,25 @@ use tokio::{
 use super::{Common, address, socket::Socket};
 use crate::tally::{Class, Ending};
 
-/// Bodies that never come, all from one address.
+/// Requests whose bodies never arrive, all from one address.
 const WITHHELD: u8 = 30;
 const WITHHELD_FOR: Duration = Duration::from_secs(30);
-/// A flood from one address: workers, requests a second of each, how long each would hold a connection, and the streams
-/// that claim to be as many clients.
+/// A flood from one address: workers, requests per second of each, hold time of each request, and event streams that each
+/// claim to be another client.
 const FLOODERS: u8 = 40;
 const FLOOD_PAUSE: Duration = Duration::from_millis(200);
 const FLOOD_HOLD_MS: u32 = 200;
 const FAKE_STREAMS: u8 = 60;
-/// Connections that are opened and left, half of them in the middle of a head.
+/// Connections that are opened and abandoned, half of them in the middle of a head.
 const IDLE: u8 = 80;
 const IDLE_FOR: Duration = Duration::from_secs(60);
-/// Between two requests of those that send one after the other.
+/// Pause between two requests of a client that sends one after the other.
 const BEAT: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Before a connection that was refused or closed is opened again.
+/// Pause before a refused or closed connection is opened again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// What no server should take for a request, and what it must not fall over.
+/// Bytes that are not a valid request and must not harm the server.
 const MALFORMED: [&str; 12] = [
     "\r\n\r\n\r\n",
     "GET\r\n\r\n",
@@ -70,7 +69,7 @@ pub(super) fn spawn(clients: &mut JoinSet<()>, common: &Arc<Common>, random: &mu
             let (common, mut random) = (Arc::clone(common), Random::new(random.next_u64()));
             clients.spawn(async move {
                 loop {
-                    // That they fail is what they are for.
+                    // Failure is the expected result.
                     turn(&common, address(group, 0), random.next_u64()).await.ok();
                     sleep(pause.mul_f64(0.5 + random.unit())).await;
                 }
@@ -102,7 +101,7 @@ async fn withhold_body(common: &Common, from: IpAddr) -> io::Result<()> {
     Ok(())
 }
 
-/// As fast as it may, whatever it is told.
+/// Sends at full rate and ignores every answer.
 async fn flood(common: Arc<Common>, from: IpAddr) {
     let http = HttpClient::from_address(Some(from), common.target);
     let path = format!("{}?hold_ms={FLOOD_HOLD_MS}", demo::LAB_HOLD);
@@ -159,7 +158,7 @@ async fn guess_token(common: &Common, from: IpAddr, number: u64) -> io::Result<(
     Ok(())
 }
 
-/// Sends a request, or only its beginning, and is gone a moment later.
+/// Sends a request, or only its beginning, and disconnects a moment later.
 async fn break_off(common: &Common, from: IpAddr, number: u64) -> io::Result<()> {
     let mut socket = Socket::connect(from, common.target).await?;
     let request = format!("GET {}?hold_ms=100 HTTP/1.1\r\nHost: {}\r\n\r\n", demo::LAB_HOLD, common.target);

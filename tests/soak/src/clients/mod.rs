@@ -1,4 +1,4 @@
-//! Everybody who uses the program, each from loopback addresses of its own, all bounded in number and rate.
+//! All clients of the program. Each kind has its own loopback addresses and is bounded in number and rate.
 
 mod honest;
 mod hostile;
@@ -17,21 +17,21 @@ use tokio::task::JoinSet;
 
 use crate::{ledger::Ledger, tally::Tally};
 
-/// What all clients of one program share.
+/// The state that all clients of one program share.
 #[derive(Debug)]
 pub struct Common {
     /// The program.
     pub target: SocketAddr,
-    /// What they meet.
+    /// Their outcomes.
     pub tally: Tally,
-    /// What they order.
+    /// Their orders.
     pub ledger: Ledger,
 }
 
-/// Who comes after the honest.
+/// The clients that come after the honest ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Others {
-    /// Nobody: only the faults
+    /// None: only the faults
     None,
     /// Slow clients
     Slow,
@@ -41,19 +41,19 @@ pub enum Others {
     All,
 }
 
-/// Clients at work. They end, and cut off what they are at, when this is dropped.
+/// Running clients. They are cut off when this is dropped.
 #[derive(Debug)]
 #[must_use = "clients end when this is dropped"]
 pub struct Clients(#[expect(dead_code, reason = "held for its drop")] JoinSet<()>);
 
-/// How many clients there are and what they want, in words.
+/// A description of all clients and their rates.
 #[must_use]
 pub fn description() -> String {
     format!("{}; slow: {}; hostile: {}", honest::description(), slow::description(), hostile::description())
 }
 
 impl Common {
-    /// For a program at `target`, counted from `started`.
+    /// For a program at `target`; time counts from `started`.
     #[must_use]
     pub fn new(target: SocketAddr, started: Instant) -> Arc<Self> {
         Arc::new(Self { target, tally: Tally::new(started), ledger: Ledger::default() })
@@ -61,14 +61,14 @@ impl Common {
 }
 
 impl Clients {
-    /// Those whose goodput is judged.
+    /// Starts the clients whose goodput is judged.
     pub fn honest(common: &Arc<Common>, seed: u64) -> Self {
         let mut clients = JoinSet::new();
         honest::spawn(&mut clients, common, &mut Random::of(seed, 1));
         Self(clients)
     }
 
-    /// The others.
+    /// Starts the others.
     pub fn others(common: &Arc<Common>, others: Others, seed: u64) -> Self {
         let mut clients = JoinSet::new();
         if matches!(others, Others::Slow | Others::All) {
@@ -81,7 +81,7 @@ impl Clients {
     }
 }
 
-/// An address of this machine: all of 127.0.0.0/8 is.
+/// A local address: all of 127.0.0.0/8 is this machine.
 fn address(group: u8, index: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(127, 1, group, index + 1))
 }

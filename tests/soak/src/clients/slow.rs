@@ -21,23 +21,23 @@ const UPLOADS: u8 = 6;
 const READERS: u8 = 8;
 const STREAMS: u8 = 4;
 
-/// An order of some 70 bytes takes five seconds.
+/// An order of about 70 bytes takes five seconds.
 const UPLOAD_PAUSE: Duration = Duration::from_millis(70);
-/// Answers that a reader asks for at once, some 100 kB together, and how fast it takes them.
+/// Answers that a reader asks for at once, about 100 kB together, and the speed at which it reads them.
 const PIPELINED: usize = 40;
 const BYTES_PER_SECOND: usize = 10_000;
 const LONGEST_READ: Duration = Duration::from_secs(40);
-/// How long a stalled reader takes nothing at all.
+/// How long a stalled reader reads nothing.
 const STALL: Duration = Duration::from_secs(8);
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Between two turns of one client, once to twice.
+/// Pause between two turns of one client, once to twice as long.
 const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) fn description() -> String {
     format!("{UPLOADS} uploads, {READERS} readers, {STREAMS} streams")
 }
 
-/// Starts them all.
+/// Starts all slow clients.
 pub(super) fn spawn(clients: &mut JoinSet<()>, common: &Arc<Common>, random: &mut Random) {
     for index in 0..UPLOADS {
         let (common, random) = (Arc::clone(common), Random::new(random.next_u64()));
@@ -57,7 +57,7 @@ pub(super) fn spawn(clients: &mut JoinSet<()>, common: &Arc<Common>, random: &mu
 
 async fn repeat(mut random: Random, turn: impl AsyncFn() -> io::Result<()>) {
     loop {
-        // What goes wrong has been counted where it matters.
+        // Failures are counted where they happen.
         turn().await.ok();
         sleep(PAUSE.mul_f64(1.0 + random.unit())).await;
     }
@@ -95,7 +95,7 @@ async fn upload(common: &Common, from: IpAddr) -> io::Result<()> {
     Ok(())
 }
 
-/// Asks for many pages at once and takes them slowly.
+/// Asks for many pages at once and reads them slowly.
 async fn read(common: &Common, from: IpAddr, stall: Duration) -> io::Result<()> {
     let wanted = Instant::now();
     let mut socket = Socket::connect_with_small_buffer(from, common.target).await?;
@@ -118,7 +118,7 @@ fn count(bytes: &[u8], what: &[u8]) -> usize {
     bytes.windows(what.len()).filter(|window| *window == what).count()
 }
 
-/// Opens an event stream and reads nothing of it for a while.
+/// Opens an event stream and reads nothing for a while.
 async fn leave_stream_unread(common: &Common, from: IpAddr) -> io::Result<()> {
     let mut socket = Socket::connect_with_small_buffer(from, common.target).await?;
     let request = format!("GET {}?topics=config,status HTTP/1.1\r\nHost: {}\r\n\r\n", routes::EVENTS, common.target);

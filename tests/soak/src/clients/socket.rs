@@ -1,4 +1,4 @@
-//! A connection on which anything can be written, and at any speed read.
+//! A raw connection that can write any bytes and read at any speed.
 
 use std::{
     io,
@@ -12,26 +12,26 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// How long a connect or one write may take.
+/// Deadline of a connect or a write.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A head is not longer.
+/// Longest head.
 const MOST_HEAD_BYTES: usize = 64 * 1024;
-/// Nor is all that is read from one connection.
+/// The most bytes read from one connection.
 const MOST_BYTES: usize = 4 << 20;
-/// What a reader with little room takes at once.
+/// Receive buffer of a slow reader.
 const SMALL_BUFFER: u32 = 4 * 1024;
 
 pub(super) struct Socket(TcpStream);
 
 impl Socket {
-    /// Connects from an address of this machine.
+    /// Connects from this local address.
     pub(super) async fn connect(from: IpAddr, to: SocketAddr) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.bind((from, 0).into())?;
         Ok(Self(timeout(PATIENCE, socket.connect(to)).await??))
     }
 
-    /// The same with little room for what arrives, so that the server feels how slowly it is read.
+    /// Connects with a small receive buffer, so that the server notices a slow reader.
     pub(super) async fn connect_with_small_buffer(from: IpAddr, to: SocketAddr) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.set_recv_buffer_size(SMALL_BUFFER)?;
@@ -79,7 +79,7 @@ impl Socket {
         .await?
     }
 
-    /// Reads `per_second` bytes a second until the other end closes, at most for `patience`.
+    /// Reads `per_second` bytes a second until the other end closes, for at most `patience`.
     pub(super) async fn sip(&mut self, per_second: usize, patience: Duration) -> io::Result<Vec<u8>> {
         const TURN: Duration = Duration::from_millis(100);
         let mut gulp = vec![0; (per_second / 10).max(1)];
@@ -97,11 +97,11 @@ impl Socket {
         .await?
     }
 
-    /// Waits until the other end closes, or `longest`; reads nothing else.
+    /// Waits until the other end closes, for at most `longest`.
     pub(super) async fn linger(&mut self, longest: Duration) {
         let mut rest = [0; 1024];
         let closed = async { while matches!(self.0.read(&mut rest).await, Ok(bytes) if bytes > 0) {} };
-        // Either is an end.
+        // Both are an end.
         timeout(longest, closed).await.ok();
     }
 }
