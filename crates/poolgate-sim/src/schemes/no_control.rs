@@ -7,7 +7,7 @@ use poolgate_control::Sample;
 use super::{fifo::Fifo, unthrottled::Unthrottled};
 use crate::{
     scenario::Scenario,
-    scheme::{Client, Limiter, Message, Orders, Publisher, Scheme, Tell},
+    scheme::{Client, Limiter, Message, Occupancy, Orders, Publisher, Scheme, Tell},
 };
 
 /// A pool with its usual timeout of 30 seconds, and nothing else.

@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use crate::request::{Priority, RequestId};
+use poolgate_types::Priority;
+
+use crate::request::RequestId;
 
 /// One entry per queued request. Entries of requests that have left stay until they reach the top or are the majority;
 /// the top is always a queued one.

@@ -11,10 +11,9 @@ use std::time::Duration;
 use class::Class;
 use deadlines::{Deadlines, Entry};
 
-use crate::{
-    eta::Ahead,
-    request::{Priority, RequestId},
-};
+use poolgate_types::Priority;
+
+use crate::{eta::Ahead, request::RequestId};
 
 /// All queued requests.
 #[derive(Debug, Default)]

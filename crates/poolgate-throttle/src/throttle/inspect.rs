@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use poolgate_types::{CircuitState, Health};
+use poolgate_types::{CircuitState, Health, Priority};
 
 use super::Throttle;
 use crate::{
     eta::{self, Ahead, Eta},
     event::Reported,
     queue::Discipline,
-    request::Priority,
     savings::Savings,
     servers::ServerConfig,
     settings::Order,

@@ -18,7 +18,7 @@ use crate::{
     limits::{Limits, Policy},
     news::{Configured, InvalidConfig, News},
     pause::Pause,
-    queue::{Discipline, Queue, Wait},
+    queue::{Queue, Wait},
     request::{Outcome, Permit, PermitKind, RejectReason, Rejection, Request, RequestId, Submitted},
     retries::{Backoff, RetryBudget},
     savings::Savings,
