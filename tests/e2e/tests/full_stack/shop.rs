@@ -6,7 +6,7 @@ use poolgate::demo::{
     load::{LoadReport, LoadState},
     routes as demo,
 };
-use poolgate_types::{CONFIG_HEADER, ConfigHeader, routes};
+use poolgate_types::{CONFIG_HEADER, ConfigHeader};
 use serde_json::{Value, json};
 
 use crate::{comes_to_rest, on_both, share};
