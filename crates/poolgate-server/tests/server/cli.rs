@@ -330,7 +330,7 @@ fn a_shutdown_is_announced_before_the_listener_closes() {
     while running.status("/readyz") != Some(503) {
         assert!(begun.elapsed() < PATIENCE, "not announced");
     }
-    assert_eq!(running.status("/api/v1/health/database/throttling-config"), Some(200), "all else goes on");
+    assert_eq!(running.status("/api/v1/health/database/throttling-config"), Some(200), "all other routes work");
     let mut events = String::new();
     stream.read_to_string(&mut events).expect("until the end");
     assert!(events.contains("event: bye") && begun.elapsed() >= Duration::from_secs(3), "{:?}", begun.elapsed());
