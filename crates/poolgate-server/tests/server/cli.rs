@@ -245,7 +245,7 @@ fn messages_name_key_source_and_valid_values() {
     let advice = String::from_utf8(checked.stdout).expect("text");
     assert!(checked.status.success() && advice.contains("pool.timeout"), "{advice}");
     let help = poolgate(&["--help"]).output().expect("started");
-    assert!(String::from_utf8(help.stdout).expect("text").starts_with("Keeps a database working"), "the program's");
+    assert!(String::from_utf8(help.stdout).expect("text").starts_with("Keep a database at its peak"), "the program's");
 }
 
 #[test]
