@@ -259,7 +259,7 @@ fn messages_name_key_source_and_valid_values() {
     let advice = String::from_utf8(checked.stdout).expect("text");
     assert!(checked.status.success() && advice.contains("pool.timeout"), "{advice}");
     let help = poolgate(&["--help"]).output().expect("started");
-    assert!(String::from_utf8(help.stdout).expect("text").starts_with("Keeps a database working"), "the program's");
+    assert!(String::from_utf8(help.stdout).expect("text").starts_with("Keep a database at its peak"), "the program's");
 }
 
 #[test]
@@ -344,7 +344,7 @@ fn a_shutdown_is_announced_before_the_listener_closes() {
     while running.status("/readyz") != Some(503) {
         assert!(begun.elapsed() < PATIENCE, "not announced");
     }
-    assert_eq!(running.status("/api/v1/health/database/throttling-config"), Some(200), "all else goes on");
+    assert_eq!(running.status("/api/v1/health/database/throttling-config"), Some(200), "all other routes work");
     let mut events = String::new();
     stream.read_to_string(&mut events).expect("until the end");
     assert!(events.contains("event: bye") && begun.elapsed() >= Duration::from_secs(3), "{:?}", begun.elapsed());
