@@ -64,6 +64,8 @@ mod cli;
 mod clients;
 mod connections;
 pub mod demo;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod gate;
 mod http;
 mod latency;
