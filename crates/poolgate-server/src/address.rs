@@ -55,7 +55,7 @@ pub(crate) fn is_trusted(peer: IpAddr, trusted: &[Network]) -> bool {
 ///
 /// `Forwarded` (RFC 7239) is read only without `X-Forwarded-For`: most proxies know only `X-Forwarded-For` and pass on
 /// a client's `Forwarded` unchecked.
-fn sender(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
+pub(crate) fn sender(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
     let mut nearest = peer;
     let mut follow = |hop: &str| {
         let address = is_trusted(nearest, trusted).then(|| node(hop)).flatten();
@@ -72,9 +72,8 @@ fn sender(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
         }
     } else {
         for line in lines(header::FORWARDED) {
-            let elements = unquoted_parts(&line, ',');
-            let hops = elements.iter().rev().filter(|element| !element.trim().is_empty());
-            if !hops.map(|element| forwarded_for(element)).all(|hop| follow(&hop)) {
+            let elements = unquoted_parts(&line, ',').into_iter().filter(|element| !element.trim().is_empty());
+            if !elements.map(forwarded_for).all(|hop| follow(&hop)) {
                 break;
             }
         }
@@ -84,7 +83,7 @@ fn sender(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
 
 /// The value of `for` in one element of `Forwarded`, without quotes; empty if there is none.
 fn forwarded_for(element: &str) -> String {
-    let pairs = unquoted_parts(element, ';').into_iter().filter_map(|pair| pair.split_once('='));
+    let pairs = unquoted_parts(element, ';').into_iter().rev().filter_map(|pair| pair.split_once('='));
     let value =
         pairs.into_iter().find(|(name, _)| name.trim().eq_ignore_ascii_case("for")).map(|(_, value)| value.trim());
     let value = value.unwrap_or_default();
@@ -101,23 +100,25 @@ fn forwarded_for(element: &str) -> String {
     text
 }
 
-/// Splits at separators outside of quotes.
+/// The parts between separators outside of quotes, the last one first. It reads from the right: a proxy closes the quotes
+/// that it opens, and an open quote further left, written by the client, must not hide what the proxy added.
 fn unquoted_parts(text: &str, separator: char) -> Vec<&str> {
-    let (mut parts, mut begin, mut is_quoted, mut is_escaped) = (Vec::new(), 0, false, false);
-    for (at, character) in text.char_indices() {
-        match character {
-            _ if is_escaped => is_escaped = false,
-            '\\' if is_quoted => is_escaped = true,
-            '"' => is_quoted = !is_quoted,
-            _ if character == separator && !is_quoted => {
-                parts.push(text.get(begin..at).unwrap_or_default());
-                begin = at + separator.len_utf8();
-            }
-            _ => {}
+    let (mut parts, mut end, mut is_quoted) = (Vec::new(), text.len(), false);
+    for (at, character) in text.char_indices().rev() {
+        if character == '"' && !ends_in_escape(text.get(..at).unwrap_or_default()) {
+            is_quoted = !is_quoted;
+        } else if character == separator && !is_quoted {
+            parts.push(text.get(at + separator.len_utf8()..end).unwrap_or_default());
+            end = at;
         }
     }
-    parts.push(text.get(begin..).unwrap_or_default());
+    parts.push(text.get(..end).unwrap_or_default());
     parts
+}
+
+/// Whether a backslash that is not itself escaped comes last.
+fn ends_in_escape(text: &str) -> bool {
+    text.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1
 }
 
 /// An address as proxies write it: with or without port, brackets, quotes and the zone of a link-local address.
@@ -208,6 +209,9 @@ mod tests {
             (&["for=6.6.6.6, proto=https"], "10.0.0.1"),
             (&["for=\"198.51.100.1"], "198.51.100.1"),
             (&["\"", "for", "=", "for="], "10.0.0.1"),
+            // The client left a quote open; what the proxy added counts all the same.
+            (&["for=6.6.6.6;x=\", for=198.51.100.1"], "198.51.100.1"),
+            (&["for=6.6.6.6;x=\"\\, for=\"[2001:db8::1]:443\""], "2001:db8::1"),
         ] {
             let sender = sender_by(&header::FORWARDED, "10.0.0.1", lines, &["10.0.0.0/8"]);
             assert_eq!(sender, expected, "{lines:?}");
@@ -243,6 +247,15 @@ mod tests {
             let _ = sender(peer, &headers, &all);
             headers.remove(X_FORWARDED_FOR);
             let _ = sender(peer, &headers, &all);
+        }
+
+        #[test]
+        fn whatever_a_client_writes_what_the_proxy_adds_counts(written in "([ -~]|for=|[\"\\\\,;=]){0,40}") {
+            for (name, added) in [(&X_FORWARDED_FOR, "198.51.100.1"), (&header::FORWARDED, "for=198.51.100.1")] {
+                let on_one_line = [&*format!("{written}, {added}")];
+                let sender = sender_by(name, "10.0.0.1", &on_one_line, &["10.0.0.0/8"]);
+                prop_assert_eq!(sender, "198.51.100.1", "{}", written);
+            }
         }
 
         #[test]

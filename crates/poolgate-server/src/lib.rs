@@ -60,6 +60,8 @@
 
 mod address;
 mod clients;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod gate;
 mod http;
 mod jitter;
