@@ -1,8 +1,9 @@
 //! TypeScript declarations of the wire's documents, from their OpenAPI schemas.
 
+use poolgate::demo::load::{LoadReport, LoadRequest, LoadState};
 use poolgate_types::{
-    Alert, CircuitState, CleanupReport, CleanupTrigger, Clients, Forecast, GateStatus, Health, Level, LoadReport,
-    LoadRequest, LoadState, Percentiles, Performance, PoolStatus, Problem, Severity, Status, ThrottlingConfig,
+    Alert, CircuitState, CleanupReport, CleanupTrigger, Clients, Forecast, GateStatus, Health, Level, Percentiles,
+    Performance, PoolStatus, Problem, Severity, Status, ThrottlingConfig,
 };
 use utoipa::{
     ToSchema,

@@ -2,6 +2,7 @@
 
 use std::{fmt::Debug, time::Duration};
 
+use poolgate::demo::routes as demo;
 use poolgate_types::{
     CONFIG_HEADER, CircuitState, Health, Level, Problem, codes as problems, routes,
     timing::{self, milliseconds},
@@ -75,9 +76,9 @@ pub(super) fn page() -> String {
             ("THROTTLING_CONFIG", routes::THROTTLING_CONFIG),
             ("EVENTS", routes::EVENTS),
             ("FORCE_CLEANUP", routes::FORCE_CLEANUP),
-            ("LAB_LOAD", routes::LAB_LOAD),
-            ("LAB_HOLD", routes::LAB_HOLD),
-            ("SHOP_PREFIX", routes::SHOP_PREFIX),
+            ("LAB_LOAD", demo::LAB_LOAD),
+            ("LAB_HOLD", demo::LAB_HOLD),
+            ("SHOP_PREFIX", demo::SHOP_PREFIX),
         ],
     );
     script.times(&[
