@@ -119,7 +119,7 @@ mod tests {
         assert!((per_second - 500.0).abs() < 1.0, "{per_second}");
     }
 
-    /// 25 in flight, of which so many wait for a connect, as there are so few connections.
+    /// 25 requests in flight, but only `open` connections, so the others wait for a connect.
     fn filling(open: u32, completed: u64) -> Sample {
         let mut sample = tick(25, completed);
         sample.pool = PoolSample { checked_out: open, open, waiting: 25 - open, ..sample.pool };

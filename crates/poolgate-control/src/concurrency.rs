@@ -210,8 +210,8 @@ mod tests {
 
     const TICK: Duration = Duration::from_millis(100);
 
-    /// A database of 20 slots and 50 ms that does best with so many at a time: beyond, everything takes longer by the
-    /// square of the excess.
+    /// A database of 20 slots and 50 ms that does best with `knee` requests at a time. Beyond, everything takes longer by
+    /// the square of the excess.
     struct Overload {
         limit: ConcurrencyLimit,
         knee: f64,
@@ -252,7 +252,7 @@ mod tests {
             self.in_force = self.limit.update(&sample, hold, limited, self.now, TICK).unwrap_or(20);
         }
 
-        /// Requests done in so many seconds of overload, as a part of what could have been.
+        /// Requests done in `seconds` of overload, as a share of what is possible.
         fn share(&mut self, seconds: u32) -> f64 {
             self.done = 0.0;
             (0..10 * seconds).for_each(|_| self.tick(100, true));

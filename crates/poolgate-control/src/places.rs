@@ -86,7 +86,7 @@ mod tests {
             Self { places: Places::default(), now: Duration::ZERO }
         }
 
-        /// So many ticks with so many connections, all in use, and so many requests that wait for one.
+        /// Runs ticks with `open` connections, all in use, and `waiting` requests that wait for one.
         fn slots(&mut self, ticks: u32, open: u32, waiting: u32) -> u32 {
             for _ in 0..ticks {
                 self.now += TICK;

@@ -93,7 +93,7 @@ mod tests {
 
     const TICK: Duration = Duration::from_millis(100);
 
-    /// 20 slots, all busy, and so many requests that end in each tick.
+    /// 20 busy slots, and `ended` requests that end in each tick.
     fn run(ratio: &mut RecentRatio, ticks: u32, ended: f64) -> f64 {
         (0..ticks).for_each(|_| ratio.add(2.0, ended, TICK));
         ratio.value().unwrap_or(f64::NAN)

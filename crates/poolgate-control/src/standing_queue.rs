@@ -65,7 +65,7 @@ mod tests {
             Self(StandingQueue::default(), Duration::ZERO)
         }
 
-        /// So many ticks with so many in the queue of ten slots.
+        /// Runs ticks with `queued` requests in the queue of ten slots.
         fn tick(&mut self, ticks: u32, queued: u32, patient: bool) -> bool {
             for _ in 0..ticks {
                 self.1 += Duration::from_millis(100);

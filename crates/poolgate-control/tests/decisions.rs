@@ -28,7 +28,7 @@ impl World {
         Self { controller: Controller::new(settings, 1, 0), now: Duration::ZERO, events: Vec::new() }
     }
 
-    /// Feeds the same sample for so many seconds; the last decision.
+    /// Feeds the same sample for this time; returns the last decision.
     fn run(&mut self, seconds: f64, sample: &Sample) -> Decision {
         let end = self.now + Duration::from_secs_f64(seconds);
         loop {
@@ -46,7 +46,7 @@ impl World {
     }
 }
 
-/// A pool of 30 with so many connections in use, and a gate through which all is well: 25 slots of 50 ms, 200 arrivals
+/// A pool of 30 with `checked_out` connections in use, and a healthy gate in front: 25 slots of 50 ms, 200 arrivals
 /// a second.
 fn usage(checked_out: u32) -> Sample {
     Sample {
@@ -60,7 +60,7 @@ fn usage(checked_out: u32) -> Sample {
     }
 }
 
-/// The same gate with so many arrivals and rejects per tick; it serves 50 of them.
+/// The same gate with these arrivals and rejects per tick; it serves 50 of them.
 fn overload(arrivals: u64, rejected: u64) -> Sample {
     Sample {
         gate: GateSample { permits: 25, in_flight: 25, queued: 10, arrivals, rejected, ..GateSample::default() },

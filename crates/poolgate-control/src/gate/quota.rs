@@ -123,7 +123,7 @@ mod tests {
         assert!((400..=419).contains(&got), "got {got}");
     }
 
-    /// Requests covered, in excess, and turned away, of so many a second for 100 s at a fair rate of 1.
+    /// Requests covered, in excess, and rejected, if `asked_per_second` come for 100 s at a fair rate of 1.
     fn judged(crowd: Crowd, asked_per_second: u32) -> [u32; 3] {
         let (mut quota, mut judged) = (Quota::default(), [0; 3]);
         let step = Duration::from_secs(1) / asked_per_second;

@@ -177,7 +177,7 @@ mod tests {
             Self { sizer: Sizer::new(SETTINGS), now: Duration::ZERO, limit: None }
         }
 
-        /// A second in which so many requests came, each of which used a connection for `use_ms`.
+        /// A second in which `arrivals` requests came, each of which used a connection for `use_ms`.
         fn second(&mut self, arrivals: u64, use_ms: u64) -> Target {
             self.now += SECOND;
             let in_use = Duration::from_millis(use_ms * arrivals);

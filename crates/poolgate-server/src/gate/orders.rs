@@ -72,12 +72,12 @@ impl Circuit {
 
     /// Judges one request by its orders.
     pub(super) fn passage(&self, orders: &GateOrders, now: Instant) -> Passage {
-        match orders.circuit {
-            CircuitState::Closed => Passage::Open,
-            CircuitState::Open | CircuitState::HalfOpen if self.takes_probe(orders.probes_per_second, now) => {
-                Passage::Probe
-            }
-            CircuitState::Open | CircuitState::HalfOpen => Passage::Shut,
+        if orders.circuit == CircuitState::Closed {
+            Passage::Open
+        } else if self.takes_probe(orders.probes_per_second, now) {
+            Passage::Probe
+        } else {
+            Passage::Shut
         }
     }
 

@@ -47,7 +47,7 @@ impl WarmUp {
 mod tests {
     use super::*;
 
-    /// Whether it is ready after so many seconds with so many connections that are lacking.
+    /// Whether it is ready after steps of (seconds, lacking connections, whether the database answers).
     fn is_ready(steps: &[(u64, u32, bool)]) -> bool {
         let readiness = Readiness::default();
         let mut warm_up = WarmUp::new(&readiness);

@@ -31,14 +31,14 @@ impl World {
         Self { core, proxies, clients, service }
     }
 
-    /// So many clients poll from this address.
+    /// Polls of this many clients from this address.
     fn polls(&self, address: &str, clients: u32) {
         let address: IpAddr = address.parse().expect("an address");
         (0..clients).for_each(|_| self.clients.polled(AddressKey::new(address), 2));
         self.clients.count(2, Duration::from_secs(10));
     }
 
-    /// So many requests at once from one peer, each with a header that the number goes into; how many are answered 429.
+    /// Sends requests at once from one peer, each with a header made from its number. Returns how many are answered 429.
     async fn turned_away(&self, peer: &str, requests: u32, header: Option<Header>) -> usize {
         let peer = SocketAddr::new(peer.parse().expect("an address"), 4000);
         let mut turned_away = 0;
