@@ -134,7 +134,7 @@ fn types(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
 
 fn javascript_tests(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     let files = setting.test_files("crates/poolgate-client/js/test", "")?;
-    transcript.run(&mut setting.node_tests(&files, 1)?)
+    transcript.run(&mut setting.node_tests(&files, 2)?)
 }
 
 fn wasm_tests(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
