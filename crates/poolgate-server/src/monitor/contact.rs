@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{cause::Failure, standing::Standing};
 use crate::{
     observer::PoolObserver,
-    watched::{ApartConnection, BoxError, Upkeep, WatchedPool, is_answer},
+    watched::{BoxError, DedicatedConnection, Upkeep, WatchedPool, is_answer},
 };
 
 /// How long the database has for a sign of life.
@@ -92,7 +92,7 @@ impl ContactWatch {
     /// What is known, by this watch, by the pool's connects and by what the app's statements met.
     pub(crate) fn reach(&self, pool: &dyn WatchedPool, observer: &PoolObserver) -> Reach {
         let known = self.known();
-        let connects = pool.contact();
+        let connects = pool.connect_history();
         let own =
             known.failed.as_ref().map(|(at, failure)| (at.elapsed(), failure.contact, Arc::clone(&failure.cause)));
         let theirs = connects.failed.map(|failed| {
@@ -152,10 +152,10 @@ impl ContactWatch {
     }
 
     async fn ask(&self, pool: &dyn WatchedPool, standing: &mut Standing) {
-        let moves = pool.figures().moves;
+        let moves = pool.figures().options_generation;
         if let Some(connection) = standing.take(moves).await {
             let answer = self.question(connection).await;
-            if pool.figures().moves != moves {
+            if pool.figures().options_generation != moves {
                 // It is about a database that was left meanwhile: the other is asked at once.
                 return self.doubt.notify_one();
             }
@@ -164,10 +164,10 @@ impl ContactWatch {
             }
         }
         // An open connection says nothing about whether new ones are let in.
-        let shut_out = pool.contact().failing.is_some() || self.known().connects.is_some();
+        let shut_out = pool.connect_history().failing.is_some() || self.known().connects.is_some();
         if (shut_out || standing.is_empty()) && self.may_connect(pool) {
             let answer = self.connect(pool).await;
-            if pool.figures().moves != moves {
+            if pool.figures().options_generation != moves {
                 return self.doubt.notify_one();
             }
             if let Some(connection) = self.heard_of_connect(answer).await {
@@ -176,16 +176,16 @@ impl ContactWatch {
         }
     }
 
-    async fn connect(&self, pool: &dyn WatchedPool) -> Result<Box<dyn ApartConnection>, Failure> {
+    async fn connect(&self, pool: &dyn WatchedPool) -> Result<Box<dyn DedicatedConnection>, Failure> {
         // What does not answer in time is dropped, never asked again.
-        time::timeout(PATIENCE, pool.connect_apart(PATIENCE))
+        time::timeout(PATIENCE, pool.dedicated_connection(PATIENCE))
             .await
             .unwrap_or_else(|_| Err(late()))
             .map_err(|error| Failure::of_connect(&*error))
     }
 
     /// The newest word of an open connection.
-    async fn question(&self, mut connection: Box<dyn ApartConnection>) -> Result<Answer, BoxError> {
+    async fn question(&self, mut connection: Box<dyn DedicatedConnection>) -> Result<Answer, BoxError> {
         let backend = connection.backend();
         let word = time::timeout(PATIENCE, async {
             match backend {
@@ -200,7 +200,7 @@ impl ContactWatch {
     }
 
     /// Notes an answer; the connection, if it is to be asked again.
-    fn heard(&self, answer: Result<Answer, BoxError>) -> Option<Box<dyn ApartConnection>> {
+    fn heard(&self, answer: Result<Answer, BoxError>) -> Option<Box<dyn DedicatedConnection>> {
         let mut known = self.known();
         match answer {
             Ok(Answer { connection, read_only, waiting_for_locks }) => {
@@ -224,8 +224,8 @@ impl ContactWatch {
 
     async fn heard_of_connect(
         &self,
-        answer: Result<Box<dyn ApartConnection>, Failure>,
-    ) -> Option<Box<dyn ApartConnection>> {
+        answer: Result<Box<dyn DedicatedConnection>, Failure>,
+    ) -> Option<Box<dyn DedicatedConnection>> {
         match answer {
             Ok(connection) => {
                 let _ = self.backend.set(connection.backend());
@@ -254,7 +254,7 @@ impl ContactWatch {
 
     /// A server that is full or refuses the login is left alone for a while; the pool keeps that pause too.
     fn may_connect(&self, pool: &dyn WatchedPool) -> bool {
-        let contact = pool.contact();
+        let contact = pool.connect_history();
         let is_pausing = contact.retry_in.is_some()
             && contact.failure.is_some_and(|failure| Failure::of(&failure).contact != Contact::Silent);
         !is_pausing && self.known().not_before.is_none_or(|at| at <= Instant::now())
@@ -266,7 +266,7 @@ impl ContactWatch {
 }
 
 struct Answer {
-    connection: Box<dyn ApartConnection>,
+    connection: Box<dyn DedicatedConnection>,
     read_only: Option<bool>,
     waiting_for_locks: u32,
 }

@@ -73,11 +73,11 @@ impl ServerRoom {
     }
 
     async fn ask(&self, shared: &Shared, standing: &mut Standing) {
-        if shared.pool().contact().retry_in.is_some() {
+        if shared.pool().connect_history().retry_in.is_some() {
             // The pool leaves the server alone just now.
             return;
         }
-        let moves = shared.pool().figures().moves;
+        let moves = shared.pool().figures().options_generation;
         let answer = time::timeout(PATIENCE, async {
             let mut connection =
                 standing.take_or_connect(shared.pool(), PATIENCE).await.map_err(|error| error.to_string())?;

@@ -106,7 +106,7 @@ impl Sizing {
         }
         if target.keep_open != self.kept_open {
             self.kept_open = target.keep_open;
-            upkeep.keep_open(target.keep_open);
+            upkeep.set_min_connections(target.keep_open);
         }
     }
 }
@@ -116,8 +116,10 @@ fn size_limit(shared: &Shared, max_overflow: u32) -> Option<u32> {
     match shared.contact.backend() {
         Backend::Sqlite => None,
         Backend::Postgres => {
-            let limit =
-                shared.server_room.limit(shared.pool().figures().moves, shared.settings.sizing.replicas).unwrap_or(0);
+            let limit = shared
+                .server_room
+                .limit(shared.pool().figures().options_generation, shared.settings.sizing.replicas)
+                .unwrap_or(0);
             Some(limit.saturating_sub(max_overflow))
         }
     }

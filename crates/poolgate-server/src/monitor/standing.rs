@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use tokio::time;
 
-use crate::watched::{ApartConnection, BoxError, WatchedPool};
+use crate::watched::{BoxError, DedicatedConnection, WatchedPool};
 
 /// How long a connection that is not needed any more may take to close.
 const GOODBYE: Duration = Duration::from_millis(100);
 
 /// The connection, if there is one, and how often the pool had moved when it was opened.
 #[derive(Default)]
-pub(crate) struct Standing(Option<(u64, Box<dyn ApartConnection>)>);
+pub(crate) struct Standing(Option<(u64, Box<dyn DedicatedConnection>)>);
 
 impl Standing {
     /// There is no connection.
@@ -22,7 +22,7 @@ impl Standing {
     /// Takes the connection out, to be [kept](Self::keep) again once it has answered; none where there is none, or only
     /// one to a database that the pool has left since: that one's word says nothing about the other. `moves`: how often
     /// the pool has moved.
-    pub(crate) async fn take(&mut self, moves: u64) -> Option<Box<dyn ApartConnection>> {
+    pub(crate) async fn take(&mut self, moves: u64) -> Option<Box<dyn DedicatedConnection>> {
         match self.0.take() {
             Some((then, connection)) if then == moves => Some(connection),
             Some((_, connection)) => {
@@ -38,22 +38,22 @@ impl Standing {
         &mut self,
         pool: &dyn WatchedPool,
         timeout: Duration,
-    ) -> Result<Box<dyn ApartConnection>, BoxError> {
-        match self.take(pool.figures().moves).await {
+    ) -> Result<Box<dyn DedicatedConnection>, BoxError> {
+        match self.take(pool.figures().options_generation).await {
             Some(connection) => Ok(connection),
-            None => pool.connect_apart(timeout).await,
+            None => pool.dedicated_connection(timeout).await,
         }
     }
 
     /// Keeps another one, and closes the one there was.
-    pub(crate) async fn replace(&mut self, moves: u64, connection: Box<dyn ApartConnection>) {
+    pub(crate) async fn replace(&mut self, moves: u64, connection: Box<dyn DedicatedConnection>) {
         if let Some((_, before)) = self.0.replace((moves, connection)) {
             drop(time::timeout(GOODBYE, before.close()).await);
         }
     }
 
     /// For the next question. `moves`: of the pool, before this one.
-    pub(crate) fn keep(&mut self, moves: u64, connection: Box<dyn ApartConnection>) {
+    pub(crate) fn keep(&mut self, moves: u64, connection: Box<dyn DedicatedConnection>) {
         self.0 = Some((moves, connection));
     }
 

@@ -62,11 +62,7 @@ pub(crate) fn register(observed: bool, gated: bool) {
     describe_counter!(CONNECTIONS_OPENED, "Connections that were opened");
     describe_counter!(CONNECTIONS_CLOSED, "Connections that were closed, by reason");
     describe_counter!(CONNECTIONS_FAILED, "Attempts to open a connection that failed");
-    describe_gauge!(
-        OLDEST_CHECKOUT,
-        Unit::Seconds,
-        "How long the connection has been in use that has been for longest; 0 when none is"
-    );
+    describe_gauge!(OLDEST_CHECKOUT, Unit::Seconds, "Age of the oldest checkout; 0 when no connection is in use");
     describe_gauge!(POOL_EFFICIENCY, "Time in use / (time in use + time waited for), of the last minute, 0 to 1");
     describe_gauge!(USAGE_RATIO, "In use / limit, of the pool and of the gate, 0 to 1");
     describe_gauge!(THROTTLE_LEVEL, "0 NORMAL, 1 MODERATE, 2 AGGRESSIVE, 3 EMERGENCY");

@@ -11,7 +11,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use poolgate_pool::{Contact, Drained};
+use poolgate_pool::{ConnectHistory, Drained};
 use sqlx::{
     ConnectOptions, PgConnection, Row,
     error::DatabaseError,
@@ -150,9 +150,9 @@ impl Standing {
         self.known().figures = figures;
     }
 
-    pub(super) fn contact(&self) -> Contact {
+    pub(super) fn contact(&self) -> ConnectHistory {
         let known = self.known();
-        let mut contact = Contact::default();
+        let mut contact = ConnectHistory::default();
         contact.answered = known.answered.map(|at| at.elapsed());
         contact.failed = known.failed.map(|at| at.elapsed());
         contact.consecutive_failures = known.failures;

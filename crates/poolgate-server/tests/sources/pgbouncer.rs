@@ -265,7 +265,7 @@ async fn a_login_that_the_console_refuses_is_tried_ever_more_rarely() {
     let mut newest = 0;
     while begun.elapsed() < Duration::from_secs(8) {
         source.refresh().expect("elsewhere").await;
-        newest = source.contact().consecutive_failures;
+        newest = source.connect_history().consecutive_failures;
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!((2..=4).contains(&newest), "{newest} logins in 8 s, instead of 8");
