@@ -40,7 +40,6 @@ pub struct Poolgate {
 pub struct Builder {
     pool: Arc<dyn WatchedPool>,
     settings: Settings,
-    observer: Option<PoolObserver>,
     backend: Option<Backend>,
     metrics: Option<MetricsRenderer>,
 }
@@ -49,7 +48,7 @@ impl Poolgate {
     /// Begins to describe a Poolgate for this pool.
     pub fn builder(pool: impl WatchedPool) -> Builder {
         let backend = pool.backend();
-        Builder { pool: Arc::new(pool), settings: Settings::default(), observer: None, backend, metrics: None }
+        Builder { pool: Arc::new(pool), settings: Settings::default(), backend, metrics: None }
     }
 
     /// The gate, as a layer for the routes that use the database. All its clones share the same permits.
@@ -117,13 +116,6 @@ impl Builder {
         self
     }
 
-    /// The observer that the pool was built with. Without it the control loop sees no acquire waits, and the status says
-    /// that they are unknown.
-    pub fn observer(mut self, observer: PoolObserver) -> Self {
-        self.observer = Some(observer);
-        self
-    }
-
     /// The kind of database behind a pool of [`sqlx::Any`], whose type does not tell. Without it the first connection
     /// tells, and until then the status says PostgreSQL.
     pub fn backend(mut self, backend: Backend) -> Self {
@@ -137,7 +129,11 @@ impl Builder {
         self
     }
 
-    /// Starts the monitor. Must be called in a Tokio runtime.
+    /// Starts the monitor, and observes the pool: an observer that the app gave to the pool's builder still gets all
+    /// reports. If another Poolgate observes the pool already, this one logs a warning and shows acquire waits as unknown.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
     pub fn start(self) -> Poolgate {
         let started_at = Timestamp::now();
         let epoch = u64::try_from(started_at.as_millisecond()).unwrap_or(0);
@@ -146,7 +142,9 @@ impl Builder {
         let closing = CancellationToken::new();
         let figures = self.pool.figures();
         let gated = self.pool.demand() == Demand::Gated;
-        names::register(self.pool.upkeep().is_some() && self.observer.is_some(), gated);
+        let observer = PoolObserver::new();
+        let observed = self.pool.observe(Arc::new(observer.clone()));
+        names::register(observed, gated);
         let Settings { gate, server, events, cleanup, monitor, .. } = &self.settings;
         let core = Core::new(gate, server, clients.clone(), closing.clone());
         let occupancy = gated.then(|| core.occupancy());
@@ -154,8 +152,8 @@ impl Builder {
         let shared = Arc::new(Shared {
             gate: core,
             clients,
-            observed: self.observer.is_some(),
-            observer: self.observer.unwrap_or_else(PoolObserver::unheard),
+            observed,
+            observer: observer.clone(),
             contact: ContactWatch::new(self.backend),
             server_room: ServerRoom::default(),
             config: watch::Sender::new(Arc::new(ConfigDocument::new(config))),
@@ -189,6 +187,13 @@ impl Builder {
         if !is_elsewhere {
             let (watch, interval) = (Arc::clone(&shared), monitor.interval);
             tokio::spawn(async move { watch.contact.run(&*watch.pool, interval, &watch.closing).await });
+        }
+        if observed {
+            observer.look_up_histograms();
+            let closing = closing.clone();
+            tokio::spawn(async move { closing.run_until_cancelled_owned(observer.follow_recorder()).await });
+        } else if shared.pool.upkeep().is_some() {
+            tracing::warn!("Another Poolgate observes this pool: this one does not see how long callers wait");
         }
         if shared.pool.upkeep().is_some() && shared.contact.backend() == Backend::Postgres {
             let watch = Arc::clone(&shared);

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -10,7 +9,7 @@ use axum::{Router, body::Body, routing::get};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use poolgate_pool::{AcquireError, Lease, Pool, PoolConfig, PostgresSession};
-use poolgate_server::{PoolObserver, Poolgate, Settings, settings::Secret, telemetry::MetricsRenderer};
+use poolgate_server::{Poolgate, Settings, settings::Secret, telemetry::MetricsRenderer};
 use poolgate_test_postgres::Postgres as Database;
 use poolgate_types::routes;
 use sqlx::{Executor, Postgres};
@@ -36,7 +35,6 @@ async fn send(app: Router, request: http::request::Builder) -> (StatusCode, Stri
 /// A pool on a real PostgreSQL, and a server that watches it.
 struct Watched {
     database: Database,
-    observer: PoolObserver,
     pool: Pool<Postgres>,
     poolgate: Poolgate,
     app: Router,
@@ -52,9 +50,8 @@ impl Watched {
         (cleanup.revoke, cleanup.cancel, cleanup.terminate) = (true, true, true);
         (cleanup.revoke_after, cleanup.cancel_after, cleanup.terminate_after) = (SECOND, SECOND, SECOND);
         (cleanup.automatic, cleanup.manual_cooldown) = (false, SECOND);
-        let observer = PoolObserver::default();
-        let pool = pool(&database.url("postgres"), &observer, None);
-        let poolgate = Poolgate::builder(pool.clone()).settings(settings).observer(observer.clone());
+        let pool = pool(&database.url("postgres"), None);
+        let poolgate = Poolgate::builder(pool.clone()).settings(settings);
         let poolgate = poolgate.metrics(renderer).start();
         let work = {
             let pool = pool.clone();
@@ -65,7 +62,7 @@ impl Watched {
         };
         let app = Router::new().route("/work", get(work)).layer(poolgate.gate());
         let app = poolgate_server::app(&poolgate, app);
-        Self { database, observer, pool, poolgate, app }
+        Self { database, pool, poolgate, app }
     }
 
     async fn lease(&self) -> Lease<Postgres> {
@@ -96,11 +93,11 @@ impl Watched {
     }
 }
 
-fn pool(url: &str, observer: &PoolObserver, max_lifetime: Option<Duration>) -> Pool<Postgres> {
+fn pool(url: &str, max_lifetime: Option<Duration>) -> Pool<Postgres> {
     let config = PoolConfig {
         size: 2,
         max_overflow: 1,
-        timeout: Duration::from_millis(500),
+        acquire_timeout: Duration::from_millis(500),
         pre_ping_idle: Duration::ZERO,
         verify_timeout: Duration::from_millis(200),
         close_timeout: Duration::from_millis(200),
@@ -110,7 +107,6 @@ fn pool(url: &str, observer: &PoolObserver, max_lifetime: Option<Duration>) -> P
     Pool::<Postgres>::builder(url.parse().expect("a URL"))
         .config(config)
         .postgres(PostgresSession::default())
-        .observer(Arc::new(observer.clone()))
         .build()
         .expect("a pool")
 }
@@ -183,13 +179,15 @@ async fn every_metric_says_what_was_done() {
     watched.eventually("given up", |metrics| metrics.closed("dirty") == 1.0).await;
     drop(watched.lease().await);
     assert_eq!(watched.pool.dispose(), 1);
-    // Others with the same observer count as well: one whose connections age, and one that leads nowhere.
-    let aging = pool(&watched.database.url("postgres"), &watched.observer, Some(Duration::from_millis(50)));
+    // Two more pools with the same metrics: one whose connections age, and one whose address leads nowhere.
+    let aging = pool(&watched.database.url("postgres"), Some(Duration::from_millis(50)));
+    Poolgate::builder(aging.clone()).start().close();
     drop(aging.acquire().await.expect("a connection"));
     sleep(Duration::from_millis(60)).await;
     drop(aging.acquire().await.expect("another: the first was recycled"));
     aging.drain(PATIENCE).await;
-    let nowhere = pool("postgres://nobody@127.0.0.1:1/nothing", &watched.observer, None);
+    let nowhere = pool("postgres://nobody@127.0.0.1:1/nothing", None);
+    Poolgate::builder(nowhere.clone()).start().close();
     nowhere.acquire().await.expect_err("nobody listens");
 
     // A lease, a statement and a session are ended; more than two at once never are.

@@ -5,7 +5,6 @@ use std::{
     io::{self, Write},
     net::SocketAddr,
     process,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -17,12 +16,12 @@ use tokio::net::TcpListener;
 
 use super::shutdown;
 use crate::{
-    Builder, PgBouncer, PoolObserver, Poolgate, PostgresServer, app,
+    Builder, PgBouncer, Poolgate, PostgresServer, app,
     demo::Demo,
     page,
     serve::{Served, serve as serve_connections},
     settings::{DatabaseSettings, DatabaseUrl, PoolOrder, PoolReset, PoolSettings, Settings, WatchUrl, WatchedKind},
-    telemetry::{MetricsRenderer, descriptors, names},
+    telemetry::{MetricsRenderer, descriptors},
 };
 
 /// Time for saying goodbye to the database when requests have used up all of `server.drain_timeout`.
@@ -124,16 +123,14 @@ fn open_pool(settings: &Settings) -> anyhow::Result<(Builder, Pool<Any>)> {
              try --demo, which brings its own. To watch the pool of other apps instead: --watch"
         );
     };
-    let observer = PoolObserver::new(names::DEFAULT_POOL);
     sqlx::any::install_default_drivers();
     let options = any_options(&connect_url(url, settings.demo.enabled)).context("database.url")?;
     let pool = Pool::<Any>::builder(options)
         .config(pool_config(&settings.pool))
-        .on_connect(sqlite_defaults)
+        .after_connect(sqlite_defaults)
         .postgres(session(&settings.database))
-        .observer(Arc::new(observer.clone()))
         .build()?;
-    Ok((Poolgate::builder(pool.clone()).observer(observer).backend(url.backend()), pool))
+    Ok((Poolgate::builder(pool.clone()).backend(url.backend()), pool))
 }
 
 /// The demo makes its SQLite file; elsewhere a file that is missing is a mistake.
@@ -161,7 +158,7 @@ fn pool_config(settings: &PoolSettings) -> PoolConfig {
     PoolConfig {
         size: settings.size,
         max_overflow: settings.max_overflow,
-        timeout: settings.timeout,
+        acquire_timeout: settings.timeout,
         connect_timeout: settings.connect_timeout,
         // Without a number it is the size, whatever that becomes.
         min_idle: settings.min_idle.unwrap_or(u32::MAX),

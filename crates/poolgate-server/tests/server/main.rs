@@ -8,6 +8,7 @@ mod harness;
 mod health;
 mod ladder;
 mod malformed;
+mod observer;
 mod other_sites;
 mod postgres;
 mod proxies;

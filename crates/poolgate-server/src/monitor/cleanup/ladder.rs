@@ -276,7 +276,7 @@ impl Step {
 }
 
 fn name(lease: &LeaseInfo, session: Option<&Session>) {
-    let LeaseInfo { id, place, .. } = lease;
+    let LeaseInfo { id, location: place, .. } = lease;
     let held_seconds = lease.age.as_secs_f64();
     let route = lease.purpose.as_ref().map(Purpose::route);
     let trace_id = lease.purpose.as_ref().and_then(Purpose::trace_id);
