@@ -37,10 +37,16 @@ pub use self::{
 
 pub(crate) use self::host::Host;
 
-/// All settings. `Settings::default()` is what the binary runs with when nothing is set.
+/// All settings. Set what you need and take the rest from the default:
+///
+/// ```
+/// use poolgate_server::{Settings, settings::GateSettings};
+///
+/// let gate = GateSettings { max_concurrent_requests: 50, ..GateSettings::default() };
+/// let settings = Settings { gate, ..Settings::default() };
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct Settings {
     /// How clients are slowed down when the database is short of connections. Default: adaptive.
     pub policy: Policy,
@@ -121,7 +127,6 @@ const TRACING_HEADERS: [&str; 32] = [
 /// `server.*`: the HTTP server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct ServerSettings {
     /// Address and port to listen on; port 0 lets the system choose. Default: `127.0.0.1:8000`.
     #[serde(deserialize_with = "socket::deserialize")]
@@ -219,7 +224,6 @@ impl Default for ServerSettings {
 /// `database.*`: where the data is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct DatabaseSettings {
     /// `postgres://…` or `sqlite://…`; `DATABASE_URL` is read too. Needed, except in demo mode and to watch.
     pub url: Option<DatabaseUrl>,
@@ -264,7 +268,6 @@ impl Default for DatabaseSettings {
 /// `pool.*`: the connection pool.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct PoolSettings {
     /// Connections that are kept, 1 to 10,000. Default: 20.
     pub size: u32,
@@ -342,7 +345,6 @@ impl Default for PoolSettings {
 /// `gate.*`: the gate in front of the pool.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct GateSettings {
     /// Requests in flight, 1 to 10,000. Default: 25.
     pub max_concurrent_requests: u32,
@@ -384,7 +386,6 @@ impl Default for GateSettings {
 /// `monitor.*`: watching the database.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct MonitorSettings {
     /// How often the log mentions a pool that stays nearly full, 1 s to 1 h. Default: 30 s. The database is asked for a
     /// sign of life as often, but at least every 5 s, and every second while it is in doubt.
@@ -405,7 +406,6 @@ impl Default for MonitorSettings {
 /// `control.*`: the control loop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct ControlSettings {
     /// Time between two decisions, 10 ms to 1 s. Default: 100 ms.
     #[serde(with = "duration")]
@@ -423,7 +423,6 @@ impl Default for ControlSettings {
 /// `thresholds.*`: pool usage, in percent, at which alerts are raised; rising, each above 0 and up to 100.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct ThresholdSettings {
     /// Alert of severity info, and health DEGRADED. Default: 70.
     pub info: f64,
@@ -442,7 +441,6 @@ impl Default for ThresholdSettings {
 /// `events.*`: the event stream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct EventSettings {
     /// Streams open at the same time, 1 to 1,000,000; the next gets 503. Default: 20,000.
     pub max_streams: u32,
@@ -461,7 +459,6 @@ impl Default for EventSettings {
 /// `sizing.*`: growing the pool ahead of demand.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct SizingSettings {
     /// Whether the pool opens connections ahead of demand and grows beyond `pool.size`, the gate with it, as a forecast
     /// of the requests says, and slowly shrinks back. Default: false.
@@ -486,7 +483,6 @@ impl Default for SizingSettings {
 /// `demo.*`: the sample app.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct DemoSettings {
     /// Whether the shop and lab routes are served, with data of their own. Default: false.
     pub enabled: bool,
