@@ -41,7 +41,7 @@ pub(crate) struct Contenders<DB: Database> {
 
 impl<DB: Backend> Contenders<DB> {
     pub(crate) async fn new(options: &OptionsOf<DB>, size: u32) -> Result<Self> {
-        let limits = PoolConfig { size, max_overflow: 0, timeout: TIMEOUT, ..PoolConfig::default() };
+        let limits = PoolConfig { size, max_overflow: 0, acquire_timeout: TIMEOUT, ..PoolConfig::default() };
         let of_sqlx = || sqlx::pool::PoolOptions::<DB>::new().max_connections(size).acquire_timeout(TIMEOUT);
         let of_bb8 = || bb8::Pool::builder().max_size(size).connection_timeout(TIMEOUT);
         let manager = || Manager { options: options.clone() };

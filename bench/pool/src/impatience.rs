@@ -26,7 +26,7 @@ pub(crate) async fn measure(server: &Postgres) -> Result<()> {
     let limits = PoolConfig { size: PLACES, max_overflow: 0, ..PoolConfig::default() };
     let ours = Pool::<sqlx::Postgres>::builder(server.url("postgres").parse()?)
         .config(limits)
-        .on_connect({
+        .after_connect({
             let begun = Arc::clone(&begun[0]);
             move |_| {
                 begun.fetch_add(1, Relaxed);

@@ -55,7 +55,7 @@ fn pool(url: &str) -> Result<PgPool> {
     let limits = PoolConfig {
         size: CONNECTIONS,
         max_overflow: 0,
-        timeout: Duration::from_secs(1),
+        acquire_timeout: Duration::from_secs(1),
         // Each round uses them up at once.
         connect_rate: 1000,
         ..PoolConfig::default()
@@ -216,7 +216,7 @@ async fn failover(port: u16, new: String) -> Result<Vec<Duration>> {
         pool.dispose();
         let asking = tokio::spawn(served(pool.clone()));
         sleep(spread(round)).await;
-        pool.move_to(new.clone());
+        pool.set_connect_options(new.clone());
         let moved = Instant::now();
         times.push(asking.await?.saturating_duration_since(moved));
     }

@@ -82,8 +82,8 @@ async fn wave(server: &Postgres, size: u32, horizon: Option<Duration>) -> Result
         opened: AtomicU64::new(0),
     });
     let pool = Pool::<sqlx::Postgres>::builder(server.url("postgres").parse()?)
-        .config(PoolConfig { size, max_overflow: 0, timeout: Duration::from_secs(60), ..PoolConfig::default() })
-        .on_connect(|_| {
+        .config(PoolConfig { size, max_overflow: 0, acquire_timeout: Duration::from_secs(60), ..PoolConfig::default() })
+        .after_connect(|_| {
             Box::pin(async {
                 sleep(CONNECT).await;
                 Ok(())
@@ -163,7 +163,7 @@ async fn watch(
     pool: &Pool<sqlx::Postgres>,
     seen: &Seen,
     horizon: Option<Duration>,
-) -> Result<f64, poolgate_pool::InvalidConfig> {
+) -> Result<f64, poolgate_pool::InvalidPoolConfig> {
     const SECOND: Duration = Duration::from_secs(1);
     let Some(horizon) = horizon else { return std::future::pending().await };
     let mut sizer = Sizer::new(SizingSettings { floor: SMALL, ceiling: LARGE, horizon });
@@ -181,6 +181,6 @@ async fn watch(
         sizer.update(&load, SECOND);
         let target = sizer.target(None, started.elapsed());
         pool.resize(target.size, 0)?;
-        pool.keep_open(target.keep_open);
+        pool.set_min_connections(target.keep_open);
     }
 }

@@ -1,4 +1,4 @@
-//! How a pool comes to be.
+//! Building a pool.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,18 +6,17 @@ use std::sync::Arc;
 use futures_core::future::BoxFuture;
 use sqlx::Database;
 
-use crate::backend::{Backend, Care};
-use crate::config::{InvalidConfig, PoolConfig};
-use crate::hooks::{ConnectionTimes, Hooks};
-use crate::observer::Observer;
-use crate::pool::{Pool, Shared};
-use crate::session::{PostgresSession, Session};
+use crate::config::{ConnectOptions, InvalidPoolConfig, PoolConfig};
+use crate::database::reset::Repairs;
+use crate::database::{Backend, PostgresSession, Session};
+use crate::hooks::{ConnectionMetadata, Hooks};
+use crate::observer::{Observer, Observers};
+use crate::pool::Pool;
+use crate::shared::Shared;
+use crate::tasks;
 
-/// How to reach the database `DB`: what [`Pool::builder`] is given.
-pub type ConnectOptions<DB> = <<DB as Database>::Connection as sqlx::Connection>::Options;
-
-/// Collects what a pool needs; [`Pool::builder`] starts it.
-#[must_use = "a builder does nothing until it builds"]
+/// Collects the settings of a pool; see [`Pool::builder`].
+#[must_use = "a builder does nothing until `build`"]
 pub struct Builder<DB: Database> {
     options: ConnectOptions<DB>,
     config: PoolConfig,
@@ -26,21 +25,24 @@ pub struct Builder<DB: Database> {
     observer: Arc<dyn Observer>,
 }
 
-impl<DB: Database> Builder<DB> {
-    pub(crate) fn new(options: ConnectOptions<DB>) -> Self {
+impl<DB: Database> Pool<DB> {
+    /// Starts to build a pool that connects with `options`.
+    pub fn builder(options: ConnectOptions<DB>) -> Builder<DB> {
         let (config, observer) = (PoolConfig::default(), Arc::new(()));
-        Self { options, config, hooks: Hooks::default(), session: None, observer }
+        Builder { options, config, hooks: Hooks::default(), session: None, observer }
     }
+}
 
-    /// Sets the limits; [`PoolConfig::default`] unless called.
+impl<DB: Database> Builder<DB> {
+    /// Sets the limits. Default: [`PoolConfig::default`].
     pub fn config(mut self, config: PoolConfig) -> Self {
         self.config = config;
         self
     }
 
-    /// Runs `hook` before each connect, within [`connect_timeout`](PoolConfig::connect_timeout): it is given the options
-    /// and returns those to connect with, such as with a password or a token that is valid now. When it fails, the connect
-    /// has failed.
+    /// Runs `hook` before each connect, within [`connect_timeout`](PoolConfig::connect_timeout). It gets the options and
+    /// returns those to connect with, for example with a password or token that is valid now. If it fails, the connect
+    /// fails.
     ///
     /// ```
     /// # async fn current_token() -> sqlx::Result<String> { Ok(String::new()) }
@@ -60,71 +62,72 @@ impl<DB: Database> Builder<DB> {
         self
     }
 
-    /// Runs `hook` on every new connection before anyone gets it, within
-    /// [`connect_timeout`](PoolConfig::connect_timeout): session settings, PRAGMAs. When it fails, the connect has
-    /// failed. It runs again, within [`verify_timeout`](PoolConfig::verify_timeout), on a connection whose session was
-    /// [reset](PoolConfig::reset), so what it sets holds for every user. For SQLite see
+    /// Runs `hook` on every new connection before its first user gets it, within
+    /// [`connect_timeout`](PoolConfig::connect_timeout): session settings, PRAGMAs. If it fails, the connect fails. It
+    /// runs again, within [`verify_timeout`](PoolConfig::verify_timeout), on a connection whose session was
+    /// [reset](PoolConfig::reset), so its settings hold for every user. For SQLite see
     /// [`sqlite_defaults`](crate::sqlite_defaults).
-    pub fn on_connect<F>(mut self, hook: F) -> Self
+    pub fn after_connect<F>(mut self, hook: F) -> Self
     where
         F: for<'c> Fn(&'c mut DB::Connection) -> BoxFuture<'c, sqlx::Result<()>>,
         F: Send + Sync + 'static,
     {
-        self.hooks.on_connect = Some(Arc::new(hook));
+        self.hooks.after_connect = Some(Arc::new(hook));
         self
     }
 
-    /// Runs `hook` on a connection that has been used before, when somebody is about to get it, within
-    /// [`verify_timeout`](PoolConfig::verify_timeout) and the caller's own patience. `Ok(false)`, an error or no answer in
-    /// time closes the connection, and the caller gets another.
+    /// Runs `hook` on a connection that has been used before, when the next caller is about to get it, within
+    /// [`verify_timeout`](PoolConfig::verify_timeout) and the caller's own time limit. `Ok(false)`, an error or a timeout
+    /// closes the connection, and the caller gets another.
     pub fn before_acquire<F>(mut self, hook: F) -> Self
     where
-        F: for<'c> Fn(&'c mut DB::Connection, ConnectionTimes) -> BoxFuture<'c, sqlx::Result<bool>>,
+        F: for<'c> Fn(&'c mut DB::Connection, ConnectionMetadata) -> BoxFuture<'c, sqlx::Result<bool>>,
         F: Send + Sync + 'static,
     {
         self.hooks.before_acquire = Some(Arc::new(hook));
         self
     }
 
-    /// Runs `hook` on every connection that comes back, in the background, after it was put in order and within
-    /// [`verify_timeout`](PoolConfig::verify_timeout). `Ok(false)`, an error or no answer in time closes the connection.
+    /// Runs `hook` on every connection that is returned, in the background, after it was restored and within
+    /// [`verify_timeout`](PoolConfig::verify_timeout). `Ok(false)`, an error or a timeout closes the connection.
     pub fn after_release<F>(mut self, hook: F) -> Self
     where
-        F: for<'c> Fn(&'c mut DB::Connection, ConnectionTimes) -> BoxFuture<'c, sqlx::Result<bool>>,
+        F: for<'c> Fn(&'c mut DB::Connection, ConnectionMetadata) -> BoxFuture<'c, sqlx::Result<bool>>,
         F: Send + Sync + 'static,
     {
         self.hooks.after_release = Some(Arc::new(hook));
         self
     }
 
-    /// Tells `observer` what happens in the pool; nobody is told unless called.
+    /// Reports to `observer` what happens in the pool. One more can be added later: [`Pool::observe`]. Default: none.
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = observer;
         self
     }
 
-    /// Makes the pool, and begins to open [`min_idle`](PoolConfig::min_idle) connections in the background. Without a
-    /// tokio runtime it does so when someone acquires; until then none is needed.
+    /// Makes the pool and starts to open [`min_idle`](PoolConfig::min_idle) connections in the background; outside a
+    /// tokio runtime they are opened at the first [`acquire`](Pool::acquire).
     ///
     /// # Errors
-    /// A limit that cannot work.
-    pub fn build(self) -> Result<Pool<DB>, InvalidConfig>
+    /// A limit that is out of range.
+    pub fn build(self) -> Result<Pool<DB>, InvalidPoolConfig>
     where
         DB: Backend,
     {
         let Self { options, config, hooks, session, observer } = self;
         config.check()?;
-        let shared = Arc::new(Shared::new(options, config, hooks, session, Care::new(), observer));
+        let observers = Observers::new(observer);
+        let shared = Arc::new(Shared::new(options, config, hooks, session, Repairs::new(), observers));
         if shared.remember_runtime().is_ok() {
-            shared.connect_for_waiters();
+            tasks::connect_for_waiters(&shared);
         }
         Ok(Pool::from(shared))
     }
 }
 
 impl Builder<sqlx::Postgres> {
-    /// Tells the server who its sessions belong to and how long they may wait; asks which process serves each, for
-    /// [`LeaseInfo::server_pid`](crate::LeaseInfo::server_pid). That takes one round trip more to connect.
+    /// Names the sessions on the server and sets the server's own timeouts. Also asks which server process serves each
+    /// connection, for [`LeaseInfo::server_pid`](crate::LeaseInfo::server_pid). This adds one round trip to each connect.
     pub fn postgres(mut self, session: PostgresSession) -> Self {
         self.session = Some(Arc::new(session));
         self
@@ -132,7 +135,7 @@ impl Builder<sqlx::Postgres> {
 }
 
 impl Builder<sqlx::Any> {
-    /// The same for a pool of [`sqlx::Any`]; it leaves other databases alone.
+    /// The same for a pool of [`sqlx::Any`]. It has no effect on other databases.
     pub fn postgres(mut self, session: PostgresSession) -> Self {
         self.session = Some(Arc::new(session));
         self
@@ -140,7 +143,7 @@ impl Builder<sqlx::Any> {
 }
 
 impl<DB: Database> fmt::Debug for Builder<DB> {
-    // The connect options are left out: their own Debug shows the password.
+    // Without the connect options: their own Debug shows the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder").field("config", &self.config).finish_non_exhaustive()
     }

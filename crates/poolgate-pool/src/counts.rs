@@ -1,4 +1,4 @@
-//! What the pool says about itself.
+//! What a pool reports about itself.
 
 use std::panic::Location;
 use std::sync::Arc;
@@ -7,16 +7,16 @@ use std::time::Duration;
 use crate::error::AcquireError;
 use crate::purpose::Purpose;
 
-/// The pool at one instant, read under one lock: the figures belong together.
+/// The pool at one instant. All figures are read under one lock, so they are consistent.
 ///
 /// `checked_out + idle + connecting + closing <= capacity` always holds, except after a
-/// [`resize`](crate::Pool::resize) to less than is open, until those connections have come back.
+/// [`resize`](crate::Pool::resize) below the number of open connections, until enough have been returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
-    /// Connections that are kept when nobody needs them.
+    /// Connections that are kept open when they are idle.
     pub pool_size: u32,
-    /// Connections beyond `pool_size` that a burst may open.
+    /// Connections beyond `pool_size` that may be opened under load.
     pub max_overflow: u32,
     /// The most connections that may exist: `pool_size + max_overflow`.
     pub capacity: u32,
@@ -26,80 +26,82 @@ pub struct Counts {
     pub idle: u32,
     /// Connections being opened.
     pub connecting: u32,
-    /// Connections that are being closed, or verified after they came back in doubt.
+    /// Connections being closed, or being verified after they were returned in doubt.
     pub closing: u32,
     /// Callers waiting for a connection.
     pub waiting: u32,
-    /// Connections that are yet to be opened ahead of demand: for [`min_idle`](crate::PoolConfig::min_idle) and
-    /// [`keep_open`](crate::Pool::keep_open). 0 when the pool is warm.
+    /// Connections that are still to be opened ahead of demand, for [`min_idle`](crate::PoolConfig::min_idle) and
+    /// [`set_min_connections`](crate::Pool::set_min_connections). 0 when the pool is warm.
     pub lacking: u32,
-    /// Raised by every [`dispose`](crate::Pool::dispose); connections of an older one are not used again.
+    /// Counts calls of [`dispose`](crate::Pool::dispose), also within
+    /// [`set_connect_options`](crate::Pool::set_connect_options). Connections of an older generation are not used again.
     pub generation: u64,
-    /// Raised by every [`move_to`](crate::Pool::move_to): what was learned of the database before holds no more.
-    pub moves: u64,
-    /// How long the connection has been in use that has been in use for longest.
+    /// Counts calls of [`set_connect_options`](crate::Pool::set_connect_options). Anything learned about the database under
+    /// an older one no longer holds.
+    pub options_generation: u64,
+    /// Age of the oldest checkout; `None` if no connection is in use.
     pub oldest_checkout: Option<Duration>,
 }
 
 impl Counts {
-    /// Connections that exist or are about to: what the database may see of this pool.
+    /// Connections that exist or are being opened: as many as the database may see of this pool.
     #[must_use]
     pub fn open(&self) -> u32 {
         self.checked_out + self.idle + self.connecting + self.closing
     }
 
-    /// Connections beyond the core size, as QueuePool counts them (never below zero here).
+    /// Open connections beyond `pool_size`; 0 if there are fewer.
     #[must_use]
     pub fn overflow(&self) -> u32 {
         self.open().saturating_sub(self.pool_size)
     }
 
-    /// Connections that a caller could get without waiting for another caller.
+    /// Connections that callers could get without waiting for one to be returned.
     #[must_use]
     pub fn available(&self) -> u32 {
         self.capacity.saturating_sub(self.checked_out + self.connecting + self.closing)
     }
 }
 
-/// A connection in use: for how long, which line acquired it, and what for.
+/// A connection in use: since when, from which line of code, and for what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LeaseInfo {
     /// The lease's number, unique in this pool.
     pub id: u64,
-    /// How long it has been held.
+    /// Time since it was acquired.
     pub age: Duration,
-    /// The line that acquired it.
-    pub place: &'static Location<'static>,
-    /// What it was acquired for, where the task says so.
+    /// The line of code that acquired it.
+    pub location: &'static Location<'static>,
+    /// What it was acquired for, if the task has a [`Purpose`].
     pub purpose: Option<Purpose>,
     /// The connection's number, unique in this pool.
     pub connection: u64,
     /// The generation the connection belongs to.
     pub generation: u64,
-    /// The server process behind the connection, where [`Builder::postgres`](crate::Builder::postgres) has asked for it.
+    /// The server process that serves the connection, if [`Builder::postgres`](crate::Builder::postgres) looked it up.
     pub server_pid: Option<i32>,
-    /// It has been [revoked](crate::Pool::revoke) and not come back.
+    /// It was [revoked](crate::Pool::revoke) and has not been returned.
     pub revoked: bool,
 }
 
-/// What the pool knows about the database from opening connections.
+/// How recent attempts to connect to the database went.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
-pub struct Contact {
-    /// Time since the database last let somebody in, or answered a ping.
+pub struct ConnectHistory {
+    /// Time since the last successful connect or ping.
     pub answered: Option<Duration>,
-    /// Time since an attempt to connect last failed.
+    /// Time since the last failed connect.
     pub failed: Option<Duration>,
-    /// Failures of one kind since the last success.
+    /// Failed connects since the last success.
     pub consecutive_failures: u32,
-    /// For how long every attempt of the pool's has failed; `None` when the newest one succeeded.
+    /// Time since the first failure after the last success; `None` if the newest connect succeeded.
     pub failing: Option<Duration>,
-    /// How long the pool makes no other attempt.
+    /// Time until the pool connects again, during the pause after a failure.
     pub retry_in: Option<Duration>,
     /// The newest failure since the last success.
     pub failure: Option<AcquireError>,
-    /// The same in words.
+    /// The message of `failure`.
     pub error: Option<Arc<str>>,
 }
 
@@ -107,12 +109,12 @@ pub struct Contact {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {
-    /// Leases that were still held at the deadline.
+    /// Leases that were still held at the end.
     pub leases_left: u32,
-    /// Connections that still existed at the deadline, the leased ones included; 0 = drained.
+    /// Connections that still existed at the end, including those in use; 0 if the pool is drained.
     pub connections_left: u32,
     /// Idle connections that were closed at the start.
     pub idle_closed: u32,
-    /// Waiting callers who were told that the pool is closed.
+    /// Waiting callers that were refused.
     pub waiting_refused: u32,
 }

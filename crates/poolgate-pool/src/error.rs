@@ -1,4 +1,4 @@
-//! Why there is no connection: each cause is a variant of its own, because each has a remedy of its own.
+//! Why a caller gets no connection. Each cause has its own variant, because each has its own remedy.
 
 use std::fmt::{self, Display};
 use std::panic::Location;
@@ -7,17 +7,15 @@ use std::time::Duration;
 
 use crate::purpose::Purpose;
 
-/// Why [`acquire`](crate::Pool::acquire) gave no connection.
+/// Why [`acquire`](crate::Pool::acquire) returned no connection.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum AcquireError {
-    /// Every connection stayed in use (or could not be opened) for the whole
-    /// [`timeout`](crate::PoolConfig::timeout); the diagnosis says which.
+    /// No connection became free within [`acquire_timeout`](crate::PoolConfig::acquire_timeout); the diagnosis says why.
     #[error("{0}")]
     Timeout(Box<Diagnosis>),
-    /// The database was asked for a connection and gave none: it does not answer, or not yet.
-    /// Callers that come within the short pause after a failure get the same error at once when the
-    /// pool has no other connection to wait for.
+    /// The connect failed: the database does not answer, or not yet. During the short pause after a failure further
+    /// callers get the same error at once if the pool has no other connection to wait for.
     #[error("cannot connect to the database: {0}")]
     Connect(#[source] Arc<sqlx::Error>),
     /// Opening a connection took longer than [`connect_timeout`](crate::PoolConfig::connect_timeout).
@@ -26,16 +24,16 @@ pub enum AcquireError {
         /// The limit that was exceeded.
         limit: Duration,
     },
-    /// The database answers and does not let this pool in: a wrong password, a user or a database that it does not know,
-    /// or start-up parameters that it does not accept. The same attempt will fail again until somebody mends it.
+    /// The database answers and refuses the login: a wrong password, an unknown user or database, or unsupported start-up
+    /// parameters. Connects keep failing until this is corrected.
     #[error("the database refuses the login: {0}")]
     LoginRefused(#[source] Arc<sqlx::Error>),
-    /// The database server has no free connection slot (PostgreSQL's `53300`). Its limit is too low for
-    /// the pools that share it, or someone else holds the slots; asking again at once makes it worse.
+    /// The database server has no free connection slot (PostgreSQL's `53300`). Its limit is too low for the pools that
+    /// share it, or other clients hold the slots. Retrying at once makes it worse.
     #[error("the database server has no free connection slot: {0}")]
     ServerFull(#[source] Arc<sqlx::Error>),
-    /// [`max_waiting`](crate::PoolConfig::max_waiting) callers wait already.
-    #[error("{limit} callers are waiting for a connection already")]
+    /// [`max_waiting`](crate::PoolConfig::max_waiting) callers are already waiting.
+    #[error("{limit} callers are already waiting for a connection")]
     QueueFull {
         /// The limit that was reached.
         limit: u32,
@@ -44,11 +42,11 @@ pub enum AcquireError {
     #[error("the connection pool is closed")]
     Closed,
     /// The call was made outside a tokio runtime.
-    #[error("a connection can be acquired within a tokio runtime only")]
+    #[error("a connection can only be acquired within a tokio runtime")]
     NoRuntime,
 }
 
-/// What the pool looked like when a caller's wait ended without a connection.
+/// The pool at the moment when a caller's wait timed out.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Diagnosis {
@@ -56,7 +54,7 @@ pub struct Diagnosis {
     pub waited: Duration,
     /// Connections in use.
     pub checked_out: u32,
-    /// Connections that were idle (more than zero only for a moment).
+    /// Connections that were idle; above zero only for a moment.
     pub idle: u32,
     /// Connections being opened.
     pub connecting: u32,
@@ -66,12 +64,12 @@ pub struct Diagnosis {
     pub waiting: u32,
     /// The most connections that may exist.
     pub capacity: u32,
-    /// The connection that has been in use for longest: for how long, and which line acquired it.
+    /// The oldest checkout: its age, and the line of code that acquired it.
     pub oldest_lease: Option<(Duration, &'static Location<'static>)>,
-    /// What that connection was acquired for, where its task says so.
+    /// What it was acquired for, if its task has a [`Purpose`].
     pub oldest_purpose: Option<Purpose>,
-    /// Holders of a connection that wait for another one at the same time, as far as that is known: the same tokio task, or
-    /// the same [trace](Purpose::with_trace_id). Where all of them do, none can go on.
+    /// Holders of a connection that wait for another one at the same time, as far as that is known: by the same tokio task
+    /// or the same [trace](Purpose::with_trace_id). If all holders do, none can continue.
     pub holders_waiting: u32,
     /// The newest failure to connect, if no connect has succeeded since.
     pub connect_error: Option<Arc<str>>,
@@ -95,8 +93,8 @@ impl Display for Diagnosis {
         if self.holders_waiting > 0 {
             write!(
                 f,
-                "; {} of the holders wait for another connection themselves: use the one that is held, or ask for none \
-                 while holding one",
+                "; {} of the holders wait for another connection themselves: use the connection that is held, or acquire \
+                 none while holding one",
                 self.holders_waiting
             )?;
         }
@@ -108,18 +106,18 @@ impl Display for Diagnosis {
 }
 
 impl AcquireError {
-    /// Sorts a failed connect by its remedy.
+    /// Classifies a failed connect by its remedy.
     ///
     /// | variant | PostgreSQL's codes |
     /// |---|---|
     /// | [`ServerFull`](Self::ServerFull) | 53300 `too_many_connections`, reserved slots included |
     /// | [`LoginRefused`](Self::LoginRefused) | class 28 (invalid authorization), 3D000 (no such database), 42501 (no right to connect), 22023, 42704 and 0A000 (start-up parameters) |
-    /// | [`Connect`](Self::Connect) | all others, such as 57P03 (starting up), and all that is no answer |
+    /// | [`Connect`](Self::Connect) | all others, such as 57P03 (starting up), and errors that are no answer of the server |
     ///
-    /// A PgBouncer says most of it with 08P01 (protocol violation); there the message tells.
+    /// PgBouncer reports most errors as 08P01 (protocol violation); there the message decides.
     #[must_use]
     pub fn from_connect(error: sqlx::Error) -> Self {
-        let sorted = error.as_database_error().map(|error| {
+        let classified = error.as_database_error().map(|error| {
             let code = error.code().unwrap_or_default();
             match &*code {
                 "53300" => Self::ServerFull as fn(_) -> _,
@@ -130,10 +128,10 @@ impl AcquireError {
                 _ => Self::Connect,
             }
         });
-        sorted.unwrap_or(Self::Connect)(Arc::new(error))
+        classified.unwrap_or(Self::Connect)(Arc::new(error))
     }
 
-    /// Whether the database itself answered, however unhelpfully: another attempt costs it something, and does not help.
+    /// Whether the database itself answered. Another attempt then burdens the database and does not help.
     pub(crate) fn is_answer(&self) -> bool {
         matches!(self, Self::ServerFull(_) | Self::LoginRefused(_))
     }
@@ -144,7 +142,7 @@ fn is_pooler_full(message: &str) -> bool {
     message.contains("no more connections allowed")
 }
 
-/// PgBouncer to a user, a password or a database that it does not accept, itself or in the server's name.
+/// PgBouncer refuses the user, the password or the database, for itself or for the server.
 fn is_pooler_refusal(message: &str) -> bool {
     ["authentication failed", "no such user", "no such database", "does not exist", "is disabled"]
         .iter()

@@ -1,4 +1,4 @@
-//! What an app may do to connections at the turns of their lives.
+//! The app's hooks: what it may do to connections at certain points of their lives.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,41 +6,39 @@ use std::time::Duration;
 use futures_core::future::BoxFuture;
 use sqlx::Database;
 
-use crate::builder::ConnectOptions;
+use crate::config::ConnectOptions;
 
-/// A connection's times, for the hooks.
+/// A connection's age and idle time, for the hooks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct ConnectionTimes {
-    /// How long it has been open.
+pub struct ConnectionMetadata {
+    /// Time since it was opened.
     pub age: Duration,
-    /// How long nobody has used it.
+    /// Time since its last use.
     pub idle_for: Duration,
 }
 
-/// May change where and as whom the next connection is opened.
 pub(crate) type BeforeConnect<DB> =
     dyn Fn(ConnectOptions<DB>) -> BoxFuture<'static, sqlx::Result<ConnectOptions<DB>>> + Send + Sync;
 
-/// Runs on every new connection before anyone gets it.
-pub(crate) type OnConnect<DB> =
+pub(crate) type AfterConnect<DB> =
     dyn for<'c> Fn(&'c mut <DB as Database>::Connection) -> BoxFuture<'c, sqlx::Result<()>> + Send + Sync;
 
-/// Says whether a connection may go to its next user.
-pub(crate) type Judge<DB> = dyn for<'c> Fn(&'c mut <DB as Database>::Connection, ConnectionTimes) -> BoxFuture<'c, sqlx::Result<bool>>
+/// Decides whether a connection stays in the pool.
+pub(crate) type Judge<DB> = dyn for<'c> Fn(&'c mut <DB as Database>::Connection, ConnectionMetadata) -> BoxFuture<'c, sqlx::Result<bool>>
     + Send
     + Sync;
 
-/// Those that a pool has.
+/// The hooks of one pool.
 pub(crate) struct Hooks<DB: Database> {
     pub(crate) before_connect: Option<Arc<BeforeConnect<DB>>>,
-    pub(crate) on_connect: Option<Arc<OnConnect<DB>>>,
+    pub(crate) after_connect: Option<Arc<AfterConnect<DB>>>,
     pub(crate) before_acquire: Option<Arc<Judge<DB>>>,
     pub(crate) after_release: Option<Arc<Judge<DB>>>,
 }
 
 impl<DB: Database> Default for Hooks<DB> {
     fn default() -> Self {
-        Self { before_connect: None, on_connect: None, before_acquire: None, after_release: None }
+        Self { before_connect: None, after_connect: None, before_acquire: None, after_release: None }
     }
 }

@@ -1,8 +1,8 @@
-//! A database connection pool that can always say what it is doing: SQLAlchemy's QueuePool semantics over
+//! A database connection pool with exact accounting: SQLAlchemy's QueuePool semantics over
 //! [sqlx](https://docs.rs/sqlx) connections, for PostgreSQL, SQLite and `sqlx::Any`.
 //!
-//! It is not a query layer (sqlx is), not a server-side pooler such as PgBouncer, and it sheds no load: callers wait in
-//! turn, up to a limit. Who may come at all is for a gate in front of it to decide.
+//! It is neither a query layer (sqlx is) nor a server-side pooler such as PgBouncer, and it sheds no load: callers wait in
+//! turn, up to a limit. A gate in front of it decides which requests may come at all.
 //!
 //! ```
 //! use poolgate_pool::{PoolConfig, Pool, sqlite_options};
@@ -35,64 +35,61 @@
 //!
 //! # Rules
 //!
-//! 1. **Size.** Up to [`size`](PoolConfig::size) connections are kept, up to `size + max_overflow` exist. "Overflow" is
-//!    no property of a connection: one that comes back is kept unless `size` are idle already.
-//! 2. **Never more.** Connections that are open, being opened, verified or closed count alike, so the capacity holds
-//!    across [`dispose`](Pool::dispose), cancelled callers and dead peers. A place is free again when the
-//!    socket is closed, or was dropped after [`close_timeout`](PoolConfig::close_timeout).
-//! 3. **In turn.** A returned or new connection goes to the caller who has waited longest.
-//! 4. **Nothing is wasted.** Connections are opened in tasks of their own, at most
-//!    [`max_connecting`](PoolConfig::max_connecting) at once and [`connect_rate`](PoolConfig::connect_rate) a second,
-//!    [`min_idle`](PoolConfig::min_idle) of them before anyone asks.
-//!    When the caller gives up, the connect goes on and serves the next one. This is why a short `timeout` around
-//!    `acquire` causes no storm of connects here.
-//! 5. **Nothing is handed on dirty.** See below.
-//! 6. **Every wait ends.** Acquiring, connecting, pinging, putting right and closing have a limit each, in
-//!    [`PoolConfig`]. Errors say which limit it was and who held the connections ([`AcquireError`]).
-//! 7. **A database that is away is not stormed.** After a failed connect no other is begun for a random part of 50 ms,
-//!    growing to 1 s, and then one alone; a server that is full is left alone for 0.5 s at least, growing to 5 s, one that
-//!    refuses the login for as long, growing to 30 s.
-//!    Callers who have nothing else to wait for get the error at once.
+//! 1. **Size.** Up to [`size`](PoolConfig::size) connections stay open when idle; up to `size + max_overflow` may exist.
+//!    "Overflow" is not a property of a connection: a returned connection is kept unless `size` are idle already.
+//! 2. **Never more.** Connections that are open, being opened, verified or closed all count, so the capacity holds across
+//!    [`dispose`](Pool::dispose), cancelled callers and dead peers. A slot is free again when the socket is closed, or
+//!    dropped after [`close_timeout`](PoolConfig::close_timeout).
+//! 3. **In turn.** A returned or new connection goes to the caller that has waited longest.
+//! 4. **No connect is wasted.** Connections are opened in tasks of their own, at most
+//!    [`max_connecting`](PoolConfig::max_connecting) at once and [`connect_rate`](PoolConfig::connect_rate) per second;
+//!    [`min_idle`](PoolConfig::min_idle) of them ahead of demand. If the caller leaves, the connect continues and serves
+//!    the next one. So a short `timeout` around `acquire` does not flood the server with connects.
+//! 5. **No user gets a dirty connection.** See below.
+//! 6. **Every wait ends.** Acquiring, connecting, pinging, restoring and closing each have a limit in [`PoolConfig`].
+//!    Errors say which limit was hit and which code held the connections ([`AcquireError`]).
+//! 7. **A database that is down is not flooded.** After a failed connect the pool pauses for a random part of 50 ms,
+//!    growing to 1 s, and then tries a single connect. The pause is at least 0.5 s, growing to 5 s, if the server is full,
+//!    and growing to 30 s if it refuses the login. Callers that have no other connection to wait for get the error at once.
 //!
-//! # What comes back, and in what condition
+//! # Returned connections
 //!
-//! - Queries on `&mut lease` have ended, a transaction was committed or rolled back, and nothing that was run leaves
-//!   something in the session: idle at once, no round trip.
-//! - A query or a stream of rows was dropped half-way, a [`Transaction`] was dropped, a raw `BEGIN` lacks its end, the
-//!   database reported an error: checked in the background.
-//! - A statement left something in the session, as its text shows or does not rule out (`SET`, a call of the app's own
-//!   function, `CREATE TEMP TABLE`); or something was done on `&mut *lease`, the sqlx connection itself, where it is not
-//!   seen: the session is [reset](PoolConfig::reset) in the background, SQLite's connection replaced.
-//! - The database said that what sqlx has prepared does not fit any more, as after a migration: it is forgotten, before
-//!   the next query of the same lease even.
-//! - The database refused to write: it is asked whether it is a primary still, and the connection closed if not.
+//! - All queries on `&mut lease` have ended, every transaction was committed or rolled back, and no statement changed the
+//!   session: idle at once, no round trip.
+//! - A query or a stream of rows was dropped half-way, a [`Transaction`] was dropped, a raw `BEGIN` was not ended, the
+//!   database reported an error: rolled back in the background.
+//! - A statement changed the session, or its text does not rule that out (`SET`, a call of the app's own function,
+//!   `CREATE TEMP TABLE`); or `&mut *lease`, the sqlx connection, was used, which the lease cannot see: the session is
+//!   [reset](PoolConfig::reset) in the background. A SQLite connection is replaced.
+//! - The database rejected prepared statements as outdated, for example after a migration: they are discarded, even before
+//!   the next query of the same lease.
+//! - The database refused a write: it is asked whether it still is a primary. If not, the connection is closed.
 //! - An I/O or protocol error, [`discard`](Lease::discard): closed.
 //!
-//! The check rolls back whatever is open, within [`verify_timeout`](PoolConfig::verify_timeout); a connection that
-//! cannot be put right is closed. A query that was cut short goes on in the server until it ends or notices (sqlx has
-//! no way to cancel it): on PostgreSQL set [`statement_timeout`](PostgresSession::statement_timeout) and
+//! Restoring takes at most [`verify_timeout`](PoolConfig::verify_timeout); a connection that cannot be restored is closed.
+//! A query that was cut short continues in the server until it ends or the server notices (sqlx cannot cancel it): on
+//! PostgreSQL set [`statement_timeout`](PostgresSession::statement_timeout) and
 //! [`client_check_interval`](PostgresSession::client_check_interval).
 //!
-//! A connection that was idle for more than [`pre_ping_idle`](PoolConfig::pre_ping_idle), or while another one broke,
-//! is pinged before it is handed out.
+//! A connection is pinged before it is handed out if it was idle for longer than
+//! [`pre_ping_idle`](PoolConfig::pre_ping_idle), or if another one has failed since its last use.
 //!
-//! # Watching
+//! # Monitoring
 //!
-//! [`counts`](Pool::counts) and [`leases`](Pool::leases) read the state under one lock and cost
-//! nothing else. Each lease is known by its age, the line that acquired it and its task's [`Purpose`]. An [`Observer`]
-//! is told of waits, uses and connects as they end; [`contact`](Pool::contact) says what the connects know about
-//! the database.
+//! [`counts`](Pool::counts) and [`leases`](Pool::leases) read the state under one lock, without any I/O. Each lease shows
+//! its age, the line of code that acquired it and its task's [`Purpose`]. An [`Observer`] receives waits, uses and connects
+//! as they end. [`connect_history`](Pool::connect_history) shows how recent connects went.
 //!
 //! # Taking a lease back
 //!
-//! [`revoke`](Pool::revoke) takes a lease away from a holder who has had it for too long: the next use fails with
-//! [`Revoked`], and the connection is closed when it comes back. If it never does, end its session on the server and
-//! [`write_off`](Pool::write_off) the lease: its place is free at once.
+//! [`revoke`](Pool::revoke) takes a lease away from a holder that has kept it for too long: the next use fails with
+//! [`Revoked`], and the connection is closed when it is returned. If it is never returned, end its session on the server
+//! and [`reclaim`](Pool::reclaim) the lease: its slot is free at once.
 //!
 //! # PostgreSQL
 //!
-//! [`Builder::postgres`] names the connections for `pg_stat_activity`, sets the server's own timeouts, and learns which
-//! server process serves each lease; behind a PgBouncer in transaction mode it keeps queries and sessions together.
+//! [`Builder::postgres`] names the sessions for `pg_stat_activity`, sets the server's own timeouts, and looks up which
+//! server process serves each lease. Behind a PgBouncer in transaction mode it keeps each query in one session.
 //!
 //! ```
 //! use std::time::Duration;
@@ -112,54 +109,44 @@
 //!
 //! # Notes
 //!
-//! - `acquire` needs a tokio runtime with time enabled; a [`Lease`] may be dropped anywhere.
-//! - Before the first use of `sqlx::Any` call `sqlx::any::install_default_drivers()`; sqlx panics otherwise, which
-//!   callers see as [`AcquireError::Connect`].
-//! - An app that uses sqlx's `macros` feature turns on this crate's feature of that name, too.
+//! - `acquire` needs a tokio runtime with time enabled. A [`Lease`] may be dropped anywhere.
+//! - Call `sqlx::any::install_default_drivers()` before the first use of `sqlx::Any`. Otherwise sqlx panics, and callers get
+//!   [`AcquireError::Connect`].
+//! - An app that uses sqlx's `macros` feature must enable this crate's feature of the same name.
 
 mod acquire;
-mod address;
-mod backend;
-mod backoff;
-mod bouncer;
 mod builder;
-mod condition;
 mod config;
 mod connect;
 mod counts;
+mod database;
+mod dedicated;
+mod drain;
 mod error;
-mod executor;
 mod hooks;
-mod janitor;
 mod lease;
 mod observer;
-mod pace;
 mod pool;
 mod purpose;
-mod remedy;
-mod renewal;
-mod reset;
-mod revoked;
-mod session;
-mod sqlite;
+mod random;
+mod restore;
+mod shared;
 mod state;
 mod statement;
-mod transaction;
+mod tasks;
 mod work;
 
-pub use address::{InvalidAddress, any_options, postgres_options};
-pub use backend::Backend;
-pub use builder::{Builder, ConnectOptions};
-pub use config::{InvalidConfig, Order, PoolConfig, Reset};
-pub use counts::{Contact, Counts, Drained, LeaseInfo};
+pub use builder::Builder;
+pub use config::{ConnectOptions, InvalidPoolConfig, Order, PoolConfig, Reset};
+pub use counts::{ConnectHistory, Counts, Drained, LeaseInfo};
+pub use database::{
+    Backend, InvalidAddress, PostgresSession, any_options, postgres_options, sqlite_defaults, sqlite_options,
+    sqlite_read_options,
+};
 pub use error::{AcquireError, Diagnosis};
-pub use hooks::ConnectionTimes;
-pub use lease::Lease;
+pub use hooks::ConnectionMetadata;
+pub use lease::{Lease, Revoked, Transaction};
 pub use observer::{CloseReason, Observer};
 pub use pool::Pool;
 pub use purpose::Purpose;
-pub use revoked::Revoked;
-pub use session::PostgresSession;
-pub use sqlite::{sqlite_defaults, sqlite_options, sqlite_read_options};
-pub use transaction::Transaction;
 pub use work::{Work, WriteTrouble};

@@ -1,22 +1,23 @@
-//! What others may watch: the moments of a connection's life, as they happen.
+//! Reports of what happens in a pool, as it happens.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::error::AcquireError;
 use crate::work::Work;
 
-/// Is told of what happens in the pool. Calls come from the task where it happens, outside the pool's
-/// lock, and must return at once: record, do not work.
+/// Receives reports of what happens in a pool. Calls come from the task where it happens, outside the pool's lock. They
+/// must return at once: record, and do no work.
 pub trait Observer: Send + Sync + 'static {
-    /// A caller got a connection after waiting this long; called in the caller's own task.
+    /// A caller got a connection after waiting this long. Called in the caller's own task.
     fn acquired(&self, wait: Duration) {
         let _ = wait;
     }
-    /// A connection came back after being in use this long.
+    /// A connection was returned after being in use this long.
     fn released(&self, use_time: Duration) {
         let _ = use_time;
     }
-    /// A connection came back, and its user's statements have met this.
+    /// A connection was returned, and its user's statements ended like this.
     fn worked(&self, work: Work) {
         let _ = work;
     }
@@ -24,7 +25,7 @@ pub trait Observer: Send + Sync + 'static {
     fn created(&self, duration: Duration) {
         let _ = duration;
     }
-    /// A caller gave up after waiting this long; called in the caller's own task.
+    /// A caller's wait timed out after this long. Called in the caller's own task.
     fn timed_out(&self, wait: Duration) {
         let _ = wait;
     }
@@ -38,31 +39,55 @@ pub trait Observer: Send + Sync + 'static {
     }
 }
 
-/// Watches nothing.
+/// Ignores every report.
 impl Observer for () {}
+
+/// The observers of one pool: that of the builder, and at most one that is added later.
+pub(crate) struct Observers {
+    first: Arc<dyn Observer>,
+    added: OnceLock<Arc<dyn Observer>>,
+}
+
+impl Observers {
+    pub(crate) fn new(first: Arc<dyn Observer>) -> Self {
+        Self { first, added: OnceLock::new() }
+    }
+
+    /// False: one was added before.
+    pub(crate) fn add(&self, observer: Arc<dyn Observer>) -> bool {
+        self.added.set(observer).is_ok()
+    }
+
+    pub(crate) fn tell(&self, report: impl Fn(&dyn Observer)) {
+        report(&*self.first);
+        if let Some(added) = self.added.get() {
+            report(&**added);
+        }
+    }
+}
 
 /// Why a connection was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// Enough idle connections were there already: the end of a burst, a cleanup or a smaller pool.
+    /// There were enough idle connections: after a burst, a cleanup or a resize.
     Surplus,
-    /// It had reached its age limit.
+    /// It had reached its age limit, [`max_lifetime`](crate::PoolConfig::max_lifetime).
     Recycled,
-    /// The pool was disposed of, and it was opened before.
+    /// It was opened before a [`dispose`](crate::Pool::dispose) or a change of the connect options.
     Disposed,
-    /// It came back in doubt (a query cut short, a transaction left open) and could not be put right in time; or its user
-    /// left something in it that only a new connection is free of.
+    /// It was returned in doubt (a query cut short, a transaction left open) and could not be restored in time; or its
+    /// user changed the session in a way that no reset undoes.
     Dirty,
     /// It failed while in use, or its user discarded it.
     Broken,
-    /// It did not answer a ping after lying idle.
+    /// It did not answer a ping after being idle.
     Silent,
-    /// It led to a server that takes no writes any more.
+    /// Its server no longer accepts writes.
     ReadOnly,
-    /// Its session kept to a schema that has changed.
+    /// Its session kept using an outdated schema.
     Stale,
-    /// A hook of the app did not want it.
+    /// A hook of the app refused it.
     Rejected,
     /// Its lease was revoked.
     Revoked,
@@ -71,7 +96,7 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    /// All reasons, for those who count each.
+    /// All reasons.
     pub const ALL: [Self; 11] = [
         Self::Surplus,
         Self::Recycled,
@@ -86,7 +111,7 @@ impl CloseReason {
         Self::PoolClosed,
     ];
 
-    /// The reason as a label value: snake case, stable.
+    /// The reason as a label value, in snake case. The values do not change.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

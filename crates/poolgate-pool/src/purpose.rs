@@ -1,4 +1,4 @@
-//! What a connection is taken for.
+//! What connections are acquired for.
 
 use std::panic::Location;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ tokio::task_local! {
     static PURPOSE: Purpose;
 }
 
-/// What a task takes connections for: its route and the trace it belongs to. Leases acquired within
-/// [`scope`](Self::scope) carry it, so that a list of leases, a leak report or a timeout's diagnosis names the work and
-/// not only the line. Clones are the same purpose.
+/// What a task acquires connections for: its route, and the trace it belongs to. Leases acquired within
+/// [`scope`](Self::scope) carry it, so that a list of leases, a leak report or a timeout's diagnosis names the request and
+/// not only the line of code. All clones are the same purpose.
 ///
 /// ```
 /// # use poolgate_pool::{Pool, Purpose};
@@ -28,21 +28,21 @@ pub struct Purpose(Arc<Content>);
 struct Content {
     route: Box<str>,
     trace_id: Option<Box<str>>,
-    takers: AtomicUsize,
+    users: AtomicUsize,
 }
 
 impl Purpose {
-    /// Work on this route: a template such as `GET /orders/{id}`, not a path with someone's data in it.
+    /// For requests of this route: a template such as `GET /orders/{id}`, not a path that contains data.
     #[must_use]
     pub fn new(route: impl Into<Box<str>>) -> Self {
-        Self(Arc::new(Content { route: route.into(), trace_id: None, takers: AtomicUsize::new(0) }))
+        Self(Arc::new(Content { route: route.into(), trace_id: None, users: AtomicUsize::new(0) }))
     }
 
-    /// The same route within a distributed trace: a purpose of its own.
+    /// A new purpose with the same route, within a distributed trace.
     #[must_use]
     pub fn with_trace_id(self, trace_id: impl Into<Box<str>>) -> Self {
         let trace_id = Some(trace_id.into());
-        Self(Arc::new(Content { route: self.0.route.clone(), trace_id, takers: AtomicUsize::new(0) }))
+        Self(Arc::new(Content { route: self.0.route.clone(), trace_id, users: AtomicUsize::new(0) }))
     }
 
     /// The route.
@@ -57,18 +57,18 @@ impl Purpose {
         self.0.trace_id.as_deref()
     }
 
-    /// Whether a connection is in use for it now, or waited for.
+    /// Whether a connection is in use or waited for with this purpose.
     #[must_use]
     pub fn needs_connection(&self) -> bool {
-        self.0.takers.load(Relaxed) > 0
+        self.0.users.load(Relaxed) > 0
     }
 
-    /// Runs `future`; what it acquires, in its own task, is acquired for this purpose.
+    /// Runs `future`. Leases that it acquires in its own task have this purpose.
     pub fn scope<F: Future>(self, future: F) -> TaskLocalFuture<Self, F> {
         PURPOSE.scope(self, future)
     }
 
-    /// Runs `work`; what it acquires, or polls somebody else's acquiring for, is acquired for this purpose.
+    /// Runs `work`. Leases that it acquires, also by polling a future of another task, have this purpose.
     pub fn sync_scope<R>(&self, work: impl FnOnce() -> R) -> R {
         PURPOSE.sync_scope(self.clone(), work)
     }
@@ -82,26 +82,26 @@ impl PartialEq for Purpose {
 
 impl Eq for Purpose {}
 
-/// Who takes a connection, from the moment it is wanted until it has come back.
+/// Who acquires a connection; kept from the call of `acquire` until the connection is returned.
 #[derive(Debug, Clone)]
-pub(crate) struct Taker {
-    pub(crate) place: &'static Location<'static>,
-    purpose: Option<Taking>,
+pub(crate) struct Caller {
+    pub(crate) location: &'static Location<'static>,
+    purpose: Option<InUse>,
     task: Option<task::Id>,
 }
 
-/// Counts as a taker of its purpose for as long as it exists.
+/// Counts as a user of its purpose while it exists.
 #[derive(Debug)]
-struct Taking(Purpose);
+struct InUse(Purpose);
 
-impl Taker {
-    /// The caller's own function, in the scope of the current task.
+impl Caller {
+    /// The calling function, in the scope of the current task.
     #[track_caller]
-    pub(crate) fn caller() -> Self {
-        Self { place: Location::caller(), purpose: PURPOSE.try_with(Taking::new).ok(), task: task::try_id() }
+    pub(crate) fn current() -> Self {
+        Self { location: Location::caller(), purpose: PURPOSE.try_with(InUse::new).ok(), task: task::try_id() }
     }
 
-    /// Whether both are the same work, as far as that is known: one task, or one trace.
+    /// Whether both belong to the same work, as far as that is known: the same task or the same trace.
     pub(crate) fn is_same_work(&self, other: &Self) -> bool {
         (self.task.is_some() && self.task == other.task)
             || self.trace_id().is_some_and(|own| other.trace_id() == Some(own))
@@ -112,25 +112,25 @@ impl Taker {
     }
 
     pub(crate) fn purpose(&self) -> Option<&Purpose> {
-        self.purpose.as_ref().map(|taking| &taking.0)
+        self.purpose.as_ref().map(|in_use| &in_use.0)
     }
 }
 
-impl Taking {
+impl InUse {
     fn new(purpose: &Purpose) -> Self {
-        purpose.0.takers.fetch_add(1, Relaxed);
+        purpose.0.users.fetch_add(1, Relaxed);
         Self(purpose.clone())
     }
 }
 
-impl Clone for Taking {
+impl Clone for InUse {
     fn clone(&self) -> Self {
         Self::new(&self.0)
     }
 }
 
-impl Drop for Taking {
+impl Drop for InUse {
     fn drop(&mut self) {
-        self.0.0.takers.fetch_sub(1, Relaxed);
+        self.0.0.users.fetch_sub(1, Relaxed);
     }
 }

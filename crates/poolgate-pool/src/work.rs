@@ -1,17 +1,17 @@
-//! What statements say about the database's health: whether it answers, and whether it writes.
+//! What statements tell about the database: whether it answers, and whether it accepts writes.
 
-/// What a caller's statements met, told to the [`Observer`](crate::Observer) when the connection comes back.
+/// How the statements of one lease ended; reported to the [`Observer`](crate::Observer) when the lease is returned.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Work {
-    /// A statement ended well: the database answers.
+    /// At least one statement succeeded: the database answers.
     pub answered: bool,
-    /// How the newest attempt to write ended, as far as it says something about the database; `None` where nothing was
-    /// written, or a write failed for a reason of its own, such as a duplicate key.
+    /// How the newest write ended, if that tells something about the database. `None` if nothing was written, or a write
+    /// failed for a reason in the statement, such as a duplicate key.
     pub write: Option<Result<(), WriteTrouble>>,
 }
 
-/// Why a database that answers does not write.
+/// Why a database that answers does not accept a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WriteTrouble {
@@ -19,12 +19,12 @@ pub enum WriteTrouble {
     ReadOnly,
     /// There is no space left on its disk.
     StorageFull,
-    /// Somebody else holds a lock, and the wait for it ended in vain.
+    /// Another session holds a lock, and the wait for it timed out.
     Blocked,
 }
 
 impl WriteTrouble {
-    /// The trouble that an error tells of, if it tells of one.
+    /// The trouble that this error reports, if any.
     ///
     /// | trouble | PostgreSQL | SQLite |
     /// |---|---|---|
@@ -32,8 +32,8 @@ impl WriteTrouble {
     /// | [`StorageFull`](Self::StorageFull) | 53100 `disk_full` | 13 `SQLITE_FULL` |
     /// | [`Blocked`](Self::Blocked) | 55P03 `lock_not_available` | 5 `SQLITE_BUSY`, 6 `SQLITE_LOCKED` |
     ///
-    /// Sources: PostgreSQL's appendix "Error Codes", SQLite's "Result and Error Codes"; of SQLite's extended codes the low
-    /// byte counts.
+    /// Sources: PostgreSQL's appendix "Error Codes", SQLite's "Result and Error Codes". For SQLite's extended codes the low
+    /// byte decides.
     #[must_use]
     pub fn of(error: &sqlx::Error) -> Option<Self> {
         let code = error.as_database_error()?.code()?;

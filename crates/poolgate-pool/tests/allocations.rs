@@ -1,4 +1,4 @@
-//! How often the pool asks for memory: a number that no noise changes. In a program of its own, whose allocator counts.
+//! Counts memory allocations, a figure without noise. In a program of its own, because it replaces the allocator.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 const TURNS: u64 = 1000;
 
-/// A pool with one connection, which was used before, on a runtime of this thread.
+/// A pool with one used connection, on a runtime of this thread.
 struct Hot {
     pool: Pool<Sqlite>,
     runtime: Runtime,
@@ -23,7 +23,7 @@ impl Hot {
     fn new() -> Result<Self> {
         let folder = TempDir::new()?;
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        // However slow the machine: a ping would be another path.
+        // No ping, even on a slow machine.
         let config =
             PoolConfig { size: 1, max_overflow: 0, pre_ping_idle: Duration::from_secs(3600), ..PoolConfig::default() };
         let pool = Pool::builder(sqlite_options(folder.path().join("test.db"))).config(config).build()?;
@@ -61,7 +61,7 @@ fn a_turn_with_a_purpose_allocates_nothing() -> Result {
     Ok(())
 }
 
-/// For the channel through which it is answered.
+/// One allocation, for the reply channel.
 #[test]
 fn a_caller_who_waits_costs_one_allocation() -> Result {
     let hot = Hot::new()?;

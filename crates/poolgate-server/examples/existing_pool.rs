@@ -4,7 +4,7 @@
 use std::{error::Error, net::SocketAddr};
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
-use poolgate_server::{Poolgate, Settings};
+use poolgate_server::{Poolgate, Settings, settings::GateSettings};
 use sqlx::{PgPool, postgres::PgPoolOptions};
 
 #[tokio::main]
@@ -12,9 +12,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let pool = PgPoolOptions::new().max_connections(30).connect(&std::env::var("DATABASE_URL")?).await?;
 
     // What Poolgate adds to an app, from here...
-    let mut settings = Settings::default();
-    // Fewer than the pool has: an admitted request gets a connection at once, and background jobs find some left.
-    settings.gate.max_concurrent_requests = 25;
+    // Below the pool's size: an admitted request gets a connection at once, and background jobs find some left.
+    let gate = GateSettings { max_concurrent_requests: 25, ..GateSettings::default() };
+    let settings = Settings { gate, ..Settings::default() };
     let poolgate = Poolgate::builder(pool.clone()).settings(settings).start();
     let app = Router::new()
         .route("/now", get(now))

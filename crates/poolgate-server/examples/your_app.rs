@@ -1,11 +1,11 @@
 //! Your own axum app with Poolgate: a gate in front of the routes that use the database, the health routes beside them,
 //! and the monitor behind both. Run it, then try `curl localhost:3000/api/v1/health/database/status`.
 
-use std::{error::Error, net::SocketAddr, sync::Arc};
+use std::{error::Error, net::SocketAddr};
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use poolgate_pool::{Pool, sqlite_options};
-use poolgate_server::{PoolObserver, Poolgate};
+use poolgate_server::Poolgate;
 use sqlx::Sqlite;
 
 type SqlitePool = Pool<Sqlite>;
@@ -15,9 +15,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let file = std::env::temp_dir().join("poolgate-your-app.db");
 
     // What Poolgate adds to an app, from here...
-    let observer = PoolObserver::default();
-    let pool = SqlitePool::builder(sqlite_options(file)).observer(Arc::new(observer.clone())).build()?;
-    let poolgate = Poolgate::builder(pool.clone()).observer(observer).start();
+    let pool = SqlitePool::builder(sqlite_options(file)).build()?;
+    let poolgate = Poolgate::builder(pool.clone()).start();
     let app = Router::new()
         .route("/now", get(now))
         .with_state(pool)

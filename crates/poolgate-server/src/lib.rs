@@ -5,20 +5,17 @@
 //! measures, drives the controller, and carries its decisions to the clients.
 //!
 //! ```
-//! use std::sync::Arc;
-//!
 //! use axum::{Router, routing::get};
 //! use poolgate_pool::{Pool, sqlite_options};
-//! use poolgate_server::{PoolObserver, Poolgate};
+//! use poolgate_server::Poolgate;
 //! use sqlx::Sqlite;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::TempDir::new()?;
 //! # let file = folder.path().join("shop.db");
-//! let observer = PoolObserver::default();
-//! let pool = Pool::<Sqlite>::builder(sqlite_options(file)).observer(Arc::new(observer.clone())).build()?;
-//! let poolgate = Poolgate::builder(pool.clone()).observer(observer).start();
+//! let pool = Pool::<Sqlite>::builder(sqlite_options(file)).build()?;
+//! let poolgate = Poolgate::builder(pool.clone()).start();
 //!
 //! let app: Router = Router::new()
 //!     .route("/orders", get(|| async { "orders" }))
@@ -41,7 +38,7 @@
 //!
 //! 1. [`Gate`](gate::Gate): a client that is told the fair rate and sends more than its share is answered 429; a small body
 //!    is read; while the breaker is not closed only probes pass; then a permit, a place in the bounded queue, or 503.
-//! 2. The app's handler acquires a connection; the [`PoolObserver`] learns how long that took since the arrival.
+//! 2. The app's handler acquires a connection. Poolgate observes the pool, and learns how long that took since the arrival.
 //! 3. The response gets the `Poolgate-Config` header. The permit goes back with the last byte that the app has given, be a
 //!    reader as slow as it likes.
 //!
@@ -80,13 +77,37 @@ mod watched;
 pub use self::{
     address::AddressKey,
     http::{GATED_TAG, app},
-    observer::PoolObserver,
     poolgate::{Builder, Poolgate},
     readiness::{Readiness, StartUpWork},
     settings::Settings,
     telemetry::MetricsRenderer,
     watched::{
-        ApartConnection, BlindSpot, BoxError, Figures, PgBouncer, PostgresServer, SupportedDatabase, Traffic, Upkeep,
-        Visibility, WatchedPool,
+        BlindSpot, BoxError, DedicatedConnection, Figures, PgBouncer, PostgresServer, SupportedDatabase, Traffic,
+        Upkeep, Visibility, WatchedPool,
     },
 };
+
+/// Compiles the Rust blocks of the README and the documentation.
+#[cfg(doctest)]
+mod documentation {
+    #[doc = include_str!("../../../README.md")]
+    mod readme {}
+    #[doc = include_str!("../../../docs/benchmarks.md")]
+    mod benchmarks {}
+    #[doc = include_str!("../../../docs/client.md")]
+    mod client {}
+    #[doc = include_str!("../../../docs/control-law.md")]
+    mod control_law {}
+    #[doc = include_str!("../../../docs/gate.md")]
+    mod gate {}
+    #[doc = include_str!("../../../docs/health.md")]
+    mod health {}
+    #[doc = include_str!("../../../docs/operating.md")]
+    mod operating {}
+    #[doc = include_str!("../../../docs/pool.md")]
+    mod pool {}
+    #[doc = include_str!("../../../docs/soak.md")]
+    mod soak {}
+    #[doc = include_str!("../../../docs/sources.md")]
+    mod sources {}
+}

@@ -1,4 +1,4 @@
-//! Receives the pool's events: feeds the metrics and the windows of the control loop.
+//! Receives the pool's reports and passes them to the metrics and to the windows that the control loop reads.
 
 use std::{
     sync::{
@@ -8,9 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use metrics::{Counter, Histogram};
+use arc_swap::ArcSwap;
+use metrics::{Histogram, counter, histogram};
 use poolgate_control::WorkSample;
 use poolgate_pool::{AcquireError, CloseReason, Observer, Work, WriteTrouble};
+use tokio::time;
 
 use crate::{
     gate::RequestTrace,
@@ -18,12 +20,12 @@ use crate::{
     telemetry::names,
 };
 
-/// Watches a pool for a [`Poolgate`](crate::Poolgate): pass the same observer to both builders, the pool's and
-/// Poolgate's.
-///
-/// Create it after installing a metrics recorder, or its histograms are lost.
+/// Observes a pool for a [`Poolgate`](crate::Poolgate), which installs it in the pool.
 #[derive(Clone, Debug)]
-pub struct PoolObserver(Arc<Seen>);
+pub(crate) struct PoolObserver(Arc<Seen>);
+
+/// How often the histograms are looked up in the metrics recorder.
+const LOOK_UP_INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 struct Seen {
@@ -32,36 +34,35 @@ struct Seen {
     use_nanos: AtomicU64,
     timeouts: AtomicU64,
     begun: Instant,
-    /// Nanoseconds from `begun` to the last successful statement; 0 before the first one.
+    /// Nanoseconds from `begun` to the newest statement that succeeded; 0 before the first.
     answered_nanos: AtomicU64,
     written: AtomicU64,
     read_only: AtomicU64,
     storage_full: AtomicU64,
     blocked: AtomicU64,
+    histograms: ArcSwap<Histograms>,
+}
+
+/// The histograms that are used on each acquire. Looking them up each time would take longer than the acquire.
+#[derive(Debug)]
+struct Histograms {
     wait_time: Histogram,
     use_time: Histogram,
-    create_time: Histogram,
-    timeouts_total: Counter,
-    opened_total: Counter,
-    failed_total: Counter,
-    closed_total: [(CloseReason, Counter); CloseReason::ALL.len()],
 }
 
 /// Totals since the start.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Times {
-    /// Total wait for connections, including waits that failed.
+    /// Time that callers waited for connections, including waits that timed out.
     pub(crate) wait: Duration,
-    /// Total time of connections in use.
+    /// Time that connections were in use.
     pub(crate) in_use: Duration,
-    /// Callers that gave up waiting.
+    /// Waits that timed out.
     pub(crate) timeouts: u64,
 }
 
 impl PoolObserver {
-    /// An observer whose metrics carry this pool name.
-    pub fn new(pool: &str) -> Self {
-        let label = || [("pool", pool.to_owned())];
+    pub(crate) fn new() -> Self {
         Self(Arc::new(Seen {
             acquire_waits: Latency::default(),
             wait_nanos: AtomicU64::new(0),
@@ -73,22 +74,23 @@ impl PoolObserver {
             read_only: AtomicU64::new(0),
             storage_full: AtomicU64::new(0),
             blocked: AtomicU64::new(0),
-            wait_time: metrics::histogram!(names::CONNECTION_WAIT_TIME, &label()),
-            use_time: metrics::histogram!(names::CONNECTION_USE_TIME, &label()),
-            create_time: metrics::histogram!(names::CONNECTION_CREATE_TIME, &label()),
-            timeouts_total: metrics::counter!(names::CONNECTION_TIMEOUTS, &label()),
-            opened_total: metrics::counter!(names::CONNECTIONS_OPENED, &label()),
-            failed_total: metrics::counter!(names::CONNECTIONS_FAILED, &label()),
-            closed_total: CloseReason::ALL.map(|reason| {
-                let labels = [("pool", pool.to_owned()), ("reason", reason.as_str().to_owned())];
-                (reason, metrics::counter!(names::CONNECTIONS_CLOSED, &labels))
-            }),
+            histograms: ArcSwap::from_pointee(Histograms { wait_time: Histogram::noop(), use_time: Histogram::noop() }),
         }))
     }
 
-    /// An observer without a pool and without metrics.
-    pub(crate) fn unheard() -> Self {
-        metrics::with_local_recorder(&metrics::NoopRecorder, Self::default)
+    /// Looks the histograms up in the metrics recorder, and again each second: the app may install a recorder later.
+    pub(crate) async fn follow_recorder(self) {
+        loop {
+            self.look_up_histograms();
+            time::sleep(LOOK_UP_INTERVAL).await;
+        }
+    }
+
+    pub(crate) fn look_up_histograms(&self) {
+        let pool = names::DEFAULT_POOL;
+        let wait_time = histogram!(names::CONNECTION_WAIT_TIME, "pool" => pool);
+        let use_time = histogram!(names::CONNECTION_USE_TIME, "pool" => pool);
+        self.0.histograms.store(Arc::new(Histograms { wait_time, use_time }));
     }
 
     pub(crate) fn times(&self) -> Times {
@@ -99,7 +101,7 @@ impl PoolObserver {
         }
     }
 
-    /// Time since the app's last successful statement.
+    /// Time since a statement of the app last succeeded.
     pub(crate) fn answered(&self) -> Option<Duration> {
         match self.0.answered_nanos.load(Relaxed) {
             0 => None,
@@ -107,7 +109,7 @@ impl PoolObserver {
         }
     }
 
-    /// Results of the app's writes since the last reading.
+    /// How the app's writes ended since the last reading.
     pub(crate) fn take_work(&self) -> WorkSample {
         let take = |counter: &AtomicU64| counter.swap(0, Relaxed);
         WorkSample {
@@ -125,24 +127,18 @@ impl PoolObserver {
     }
 }
 
-impl Default for PoolObserver {
-    fn default() -> Self {
-        Self::new(names::DEFAULT_POOL)
-    }
-}
-
 impl Observer for PoolObserver {
     fn acquired(&self, pool_wait: Duration) {
         let seen = &*self.0;
         let wait = RequestTrace::connection_in_hand(pool_wait);
         seen.acquire_waits.record(wait);
         seen.wait_nanos.fetch_add(nanos(wait), Relaxed);
-        seen.wait_time.record(wait);
+        seen.histograms.load().wait_time.record(wait);
     }
 
     fn released(&self, use_time: Duration) {
         self.0.use_nanos.fetch_add(nanos(use_time), Relaxed);
-        self.0.use_time.record(use_time);
+        self.0.histograms.load().use_time.record(use_time);
     }
 
     fn worked(&self, work: Work) {
@@ -162,27 +158,25 @@ impl Observer for PoolObserver {
     }
 
     fn created(&self, duration: Duration) {
-        self.0.create_time.record(duration);
-        self.0.opened_total.increment(1);
+        histogram!(names::CONNECTION_CREATE_TIME, "pool" => names::DEFAULT_POOL).record(duration);
+        counter!(names::CONNECTIONS_OPENED, "pool" => names::DEFAULT_POOL).increment(1);
     }
 
     fn timed_out(&self, wait: Duration) {
         self.0.timeouts.fetch_add(1, Relaxed);
         self.0.wait_nanos.fetch_add(nanos(wait), Relaxed);
-        self.0.timeouts_total.increment(1);
+        counter!(names::CONNECTION_TIMEOUTS, "pool" => names::DEFAULT_POOL).increment(1);
     }
 
     fn connect_failed(&self, error: &AcquireError) {
-        self.0.failed_total.increment(1);
-        // Frequent while a database is down; the monitor logs the change of state.
-        tracing::debug!(%error, "Cannot open a database connection");
+        counter!(names::CONNECTIONS_FAILED, "pool" => names::DEFAULT_POOL).increment(1);
+        // Frequent while the database is down; the monitor logs the change of state.
+        tracing::debug!(%error, "Database connection could not be opened");
     }
 
     fn closed(&self, reason: CloseReason) {
         tracing::trace!(reason = reason.as_str(), "Database connection closed");
-        if let Some((_, closed)) = self.0.closed_total.iter().find(|(known, _)| *known == reason) {
-            closed.increment(1);
-        }
+        counter!(names::CONNECTIONS_CLOSED, "pool" => names::DEFAULT_POOL, "reason" => reason.as_str()).increment(1);
     }
 }
 

@@ -43,7 +43,6 @@ pub struct Poolgate {
 pub struct Builder {
     pool: Arc<dyn WatchedPool>,
     settings: Settings,
-    observer: Option<PoolObserver>,
     backend: Option<Backend>,
     metrics: Option<Arc<dyn MetricsRenderer>>,
     openapi: Value,
@@ -127,13 +126,6 @@ impl Builder {
         self
     }
 
-    /// The observer that the pool was built with. Without it the control loop sees no acquire waits, and the status says
-    /// that they are unknown.
-    pub fn observer(mut self, observer: PoolObserver) -> Self {
-        self.observer = Some(observer);
-        self
-    }
-
     /// The kind of database behind a pool of [`sqlx::Any`], whose type does not tell. Without it the first connection
     /// tells, and until then the status says PostgreSQL.
     pub fn backend(mut self, backend: Backend) -> Self {
@@ -155,7 +147,11 @@ impl Builder {
         self
     }
 
-    /// Starts the monitor. Must be called in a Tokio runtime.
+    /// Starts the monitor, and observes the pool: an observer that the app gave to the pool's builder still gets all
+    /// reports. If another Poolgate observes the pool already, this one logs a warning and shows acquire waits as unknown.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
     pub fn start(self) -> Poolgate {
         let Self { pool, settings, observer, backend, metrics, openapi } = self;
         let (started, started_at) = (Instant::now(), Timestamp::now());

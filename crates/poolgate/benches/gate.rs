@@ -105,11 +105,7 @@ fn instructions(case: &Case) -> Result<Option<u64>, Box<dyn Error>> {
 }
 
 fn settings(max_queue: u32, timeout: Duration) -> GateSettings {
-    let mut settings = GateSettings::default();
-    settings.max_concurrent_requests = 1;
-    settings.max_queue = max_queue;
-    settings.timeout = timeout;
-    settings
+    GateSettings { max_concurrent_requests: 1, max_queue, timeout, ..GateSettings::default() }
 }
 
 /// A request as a browser sends it.
@@ -221,8 +217,7 @@ fn loopback(path: &str) -> Result<Vec<Duration>, Box<dyn Error>> {
                 .route("/cpu", get(async || cpu().as_nanos().to_string()));
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
             send_address.send(listener.local_addr().expect("bound")).expect("awaited");
-            let mut settings = ServerSettings::default();
-            settings.drain_timeout = Duration::from_millis(1);
+            let settings = ServerSettings { drain_timeout: Duration::from_millis(1), ..ServerSettings::default() };
             serve(listener, app, &settings, &stopped).await
         })
     });

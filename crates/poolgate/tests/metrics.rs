@@ -1,15 +1,15 @@
 //! The metrics, in a separate process, because a process has one recorder.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::body::Body;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use poolgate::telemetry::Prometheus;
 use poolgate_pool::{Pool, PoolConfig, sqlite_options};
-use poolgate_server::{PoolObserver, Poolgate};
+use poolgate_server::Poolgate;
 use poolgate_types::routes;
-use sqlx::Sqlite;
+use sqlx::{Sqlite, sqlite::SqlitePoolOptions};
 use tower::ServiceExt;
 
 async fn ask(poolgate: &Poolgate) -> (StatusCode, String) {
@@ -28,12 +28,9 @@ async fn metrics_have_their_names_from_the_start() {
         let config = PoolConfig { size: 2, max_overflow: 1, ..PoolConfig::default() };
         Pool::<Sqlite>::builder(sqlite_options(folder.path().join("test.db"))).config(config)
     };
-    let without = Poolgate::builder(builder().build().expect("a pool")).start();
-    assert_eq!(ask(&without).await.0, StatusCode::NOT_FOUND, "none was given");
-    without.close();
-
-    // Metrics without an observer have no value, not even 0.
-    let unobserved = Poolgate::builder(builder().build().expect("a pool")).metrics(renderer.clone()).start();
+    // Without reports there is no value, not even 0: a `sqlx::Pool` has no observer.
+    let other = SqlitePoolOptions::new().connect_lazy_with(sqlite_options(folder.path().join("test.db")));
+    let unobserved = Poolgate::builder(other).metrics(renderer.clone()).start();
     let (_, text) = ask(&unobserved).await;
     for name in
         ["poolgate_connections_", "db_client_connection_timeouts_total", "db_client_connection_wait_time_seconds"]
@@ -43,9 +40,12 @@ async fn metrics_have_their_names_from_the_start() {
     assert!(text.contains("poolgate_requests_total{outcome=\"admitted\"} 0"), "{text}");
     unobserved.close();
 
-    let observer = PoolObserver::default();
-    let pool = builder().observer(Arc::new(observer.clone())).build().expect("a pool");
-    let poolgate = Poolgate::builder(pool.clone()).observer(observer).metrics(renderer).start();
+    let without = Poolgate::builder(builder().build().expect("a pool")).start();
+    assert_eq!(ask(&without).await.0, StatusCode::NOT_FOUND, "none was given");
+    without.close();
+
+    let pool = builder().build().expect("a pool");
+    let poolgate = Poolgate::builder(pool.clone()).metrics(renderer).start();
     drop(pool.acquire().await.expect("a connection"));
     // A few ticks, so that every gauge is set.
     tokio::time::sleep(Duration::from_millis(500)).await;

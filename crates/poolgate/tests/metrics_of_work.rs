@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -11,7 +10,11 @@ use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use poolgate::telemetry::Prometheus;
 use poolgate_pool::{AcquireError, Lease, Pool, PoolConfig, PostgresSession};
+<<<<<<< HEAD:crates/poolgate/tests/metrics_of_work.rs
 use poolgate_server::{PoolObserver, Poolgate, Settings, settings::Secret};
+=======
+use poolgate_server::{Poolgate, Settings, settings::Secret, telemetry::MetricsRenderer};
+>>>>>>> w-pool:crates/poolgate-server/tests/metrics_of_work.rs
 use poolgate_test_postgres::Postgres as Database;
 use poolgate_types::routes;
 use sqlx::{Executor, Postgres};
@@ -37,7 +40,6 @@ async fn send(app: Router, request: http::request::Builder) -> (StatusCode, Stri
 /// A pool on a real PostgreSQL with a server.
 struct Watched {
     database: Database,
-    observer: PoolObserver,
     pool: Pool<Postgres>,
     poolgate: Poolgate,
     app: Router,
@@ -53,9 +55,8 @@ impl Watched {
         (cleanup.revoke, cleanup.cancel, cleanup.terminate) = (true, true, true);
         (cleanup.revoke_after, cleanup.cancel_after, cleanup.terminate_after) = (SECOND, SECOND, SECOND);
         (cleanup.automatic, cleanup.manual_cooldown) = (false, SECOND);
-        let observer = PoolObserver::default();
-        let pool = pool(&database.url("postgres"), &observer, None);
-        let poolgate = Poolgate::builder(pool.clone()).settings(settings).observer(observer.clone());
+        let pool = pool(&database.url("postgres"), None);
+        let poolgate = Poolgate::builder(pool.clone()).settings(settings);
         let poolgate = poolgate.metrics(renderer).start();
         let work = {
             let pool = pool.clone();
@@ -66,7 +67,7 @@ impl Watched {
         };
         let app = Router::new().route("/work", get(work)).layer(poolgate.gate());
         let app = poolgate_server::app(&poolgate, app);
-        Self { database, observer, pool, poolgate, app }
+        Self { database, pool, poolgate, app }
     }
 
     async fn lease(&self) -> Lease<Postgres> {
@@ -97,11 +98,11 @@ impl Watched {
     }
 }
 
-fn pool(url: &str, observer: &PoolObserver, max_lifetime: Option<Duration>) -> Pool<Postgres> {
+fn pool(url: &str, max_lifetime: Option<Duration>) -> Pool<Postgres> {
     let config = PoolConfig {
         size: 2,
         max_overflow: 1,
-        timeout: Duration::from_millis(500),
+        acquire_timeout: Duration::from_millis(500),
         pre_ping_idle: Duration::ZERO,
         verify_timeout: Duration::from_millis(200),
         close_timeout: Duration::from_millis(200),
@@ -111,7 +112,6 @@ fn pool(url: &str, observer: &PoolObserver, max_lifetime: Option<Duration>) -> P
     Pool::<Postgres>::builder(url.parse().expect("a URL"))
         .config(config)
         .postgres(PostgresSession::default())
-        .observer(Arc::new(observer.clone()))
         .build()
         .expect("a pool")
 }
@@ -184,14 +184,26 @@ async fn every_metric_says_what_was_done() {
     watched.eventually("given up", |metrics| metrics.closed("dirty") == 1.0).await;
     drop(watched.lease().await);
     assert_eq!(watched.pool.dispose(), 1);
+<<<<<<< HEAD:crates/poolgate/tests/metrics_of_work.rs
     // Other pools with the same observer count as well: one with ageing connections, and one without a server.
     let aging = pool(&watched.database.url("postgres"), &watched.observer, Some(Duration::from_millis(50)));
+=======
+    // Two more pools with the same metrics: one whose connections age, and one whose address leads nowhere.
+    let aging = pool(&watched.database.url("postgres"), Some(Duration::from_millis(50)));
+    Poolgate::builder(aging.clone()).start().close();
+>>>>>>> w-pool:crates/poolgate-server/tests/metrics_of_work.rs
     drop(aging.acquire().await.expect("a connection"));
     sleep(Duration::from_millis(60)).await;
     drop(aging.acquire().await.expect("another: the first was recycled"));
     aging.drain(PATIENCE).await;
+<<<<<<< HEAD:crates/poolgate/tests/metrics_of_work.rs
     let nowhere = pool("postgres://nobody@127.0.0.1:1/nothing", &watched.observer, None);
     nowhere.acquire().await.expect_err("the port is closed");
+=======
+    let nowhere = pool("postgres://nobody@127.0.0.1:1/nothing", None);
+    Poolgate::builder(nowhere.clone()).start().close();
+    nowhere.acquire().await.expect_err("nobody listens");
+>>>>>>> w-pool:crates/poolgate-server/tests/metrics_of_work.rs
 
     // A lease, a statement and a session are ended; never more than two at once.
     let forgotten = watched.lease().await;

@@ -23,7 +23,7 @@ use axum::{
 use clap::Args;
 use poolgate::{demo::Random, page, serve};
 use poolgate_pool::{Pool, PoolConfig};
-use poolgate_server::{PoolObserver, Poolgate, settings::ServerSettings};
+use poolgate_server::{Poolgate, settings::ServerSettings};
 use sqlx::{Postgres, postgres::PgConnectOptions};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -66,16 +66,15 @@ struct App {
 #[tokio::main]
 pub(crate) async fn run(options: &Options) -> Result<()> {
     lifeline::hold();
-    let observer = PoolObserver::default();
-    let pool = open_pool(options, observer.clone()).await?;
+    let pool = open_pool(options).await?;
     let app = App {
         pool: pool.clone(),
         recorder: Arc::default(),
         holds: Arc::new(Mutex::new(Random::new(options.seed))),
         mean_hold: Duration::from_secs_f64(options.hold_ms / 1000.0),
     };
-    let poolgate = limiters::poolgate_settings(options.limiter)
-        .map(|settings| Poolgate::builder(pool).settings(settings).observer(observer).start());
+    let poolgate =
+        limiters::poolgate_settings(options.limiter).map(|settings| Poolgate::builder(pool).settings(settings).start());
     tokio::spawn(Arc::clone(&app.recorder).watch(poolgate.clone()));
 
     let work = limiters::limit(get(work), options.limiter, poolgate.as_ref());
@@ -123,10 +122,10 @@ impl App {
 }
 
 /// A pool of so many connections, all of them open.
-async fn open_pool(options: &Options, observer: PoolObserver) -> Result<Pool<Postgres>> {
+async fn open_pool(options: &Options) -> Result<Pool<Postgres>> {
     let config = PoolConfig { size: wire::CONNECTIONS, max_overflow: 0, ..PoolConfig::default() };
     let connect = PgConnectOptions::from_str(&options.database_url)?;
-    let pool = Pool::<Postgres>::builder(connect).config(config).observer(Arc::new(observer)).build()?;
+    let pool = Pool::<Postgres>::builder(connect).config(config).build()?;
     let mut leases = Vec::new();
     for _ in 0..wire::CONNECTIONS {
         leases.push(pool.acquire().await.context("the database does not answer")?);

@@ -1,37 +1,40 @@
 //! The pool's bookkeeping: which connections exist, who holds them, who waits.
 //!
-//! Every connection that is open or being opened is in exactly one phase: connecting, idle, leased, verifying or
-//! closing. Methods move it from one phase to the next and return what the caller has to do outside the lock. Nothing
-//! here waits, opens, closes or reads a clock, so the rules can be tested without a database.
+//! Every connection is in exactly one phase: connecting, idle, leased, verifying or closing. Methods move it to the next
+//! phase and return what is to be done outside the lock. Nothing here waits, does I/O or reads a clock, so the rules can
+//! be tested without a database.
 //!
-//! Rules kept here: phases add up to at most the capacity (after a shrink, once what is too much has come back and is
-//! closed; until then nothing is opened); while someone waits nothing is idle; idle connections
-//! are at most `size`; waiters are served in their order; a connection of an old generation is never idle.
+//! Rules:
+//! - The phases add up to at most the capacity. After a shrink nothing is opened until that holds again.
+//! - While a caller waits, no connection is idle. Callers are served first come, first served.
+//! - At most `size` connections are idle, and none of an old generation.
 
-mod moves;
+mod backoff;
+mod pace;
 mod roles;
 #[cfg(test)]
 mod tests;
+mod transitions;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
-use crate::backoff::Backoff;
 use crate::config::{Order, PoolConfig};
 use crate::counts::{Counts, LeaseInfo};
 use crate::error::Diagnosis;
-use crate::hooks::ConnectionTimes;
+use crate::hooks::ConnectionMetadata;
 use crate::observer::CloseReason;
-use crate::pace::Pace;
-use crate::purpose::Taker;
+use crate::purpose::Caller;
 
+use self::backoff::Backoff;
+use self::pace::Pace;
 use self::roles::Roles;
 
-/// Waiting callers who are looked at to find holders among them: with more of them a lock would be held for long.
-const MOST_COMPARED: usize = 256;
+/// Number of waiting callers that are compared with the holders; more would hold the lock for long.
+const MAX_COMPARED: usize = 256;
 
-/// A connection with what the pool knows about it. It lives in a box: it is handed from one to the next all the time.
+/// A connection and what the pool knows about it. Boxed, because it is moved often.
 #[derive(Debug)]
 pub(crate) struct Pooled<C> {
     pub(crate) connection: C,
@@ -41,32 +44,32 @@ pub(crate) struct Pooled<C> {
     pub(crate) opened: Instant,
     pub(crate) last_used: Instant,
     pub(crate) server_pid: Option<i32>,
-    /// Its server took no writes when it was opened.
+    /// Its server refused writes when it was opened.
     pub(crate) read_only: bool,
-    /// Somebody has had it.
+    /// It has had a user.
     pub(crate) used: bool,
-    /// Its prepared statements have been forgotten before, because they did not fit any more.
+    /// Its prepared statements have been discarded before, because they were outdated.
     pub(crate) renewed: bool,
-    /// What is to be done when it is verified.
+    /// What its next verification must do.
     pub(crate) upkeep: Upkeep,
 }
 
-/// What a connection needs before somebody else gets it, beside a rollback.
+/// What a connection needs before its next user gets it, in addition to a rollback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Upkeep {
-    /// Its session is put back to what it was at the start.
+    /// Reset its session.
     pub(crate) reset: bool,
-    /// Its prepared statements are forgotten.
-    pub(crate) renew: bool,
-    /// Its server is asked whether it has become read-only.
+    /// Discard its prepared statements.
+    pub(crate) discard_statements: bool,
+    /// Ask its server whether it has become read-only.
     pub(crate) ask_role: bool,
     /// A transaction may be open.
-    pub(crate) unsettled: bool,
+    pub(crate) end_transaction: bool,
 }
 
 impl Upkeep {
     pub(crate) fn is_due(self) -> bool {
-        self.reset || self.renew || self.ask_role
+        self.reset || self.discard_statements || self.ask_role
     }
 }
 
@@ -75,9 +78,9 @@ impl<C> Pooled<C> {
         self.expires.is_some_and(|expires| now >= expires)
     }
 
-    pub(crate) fn times(&self, now: Instant) -> ConnectionTimes {
+    pub(crate) fn metadata(&self, now: Instant) -> ConnectionMetadata {
         let since = |then| now.saturating_duration_since(then);
-        ConnectionTimes { age: since(self.opened), idle_for: since(self.last_used) }
+        ConnectionMetadata { age: since(self.opened), idle_for: since(self.last_used) }
     }
 }
 
@@ -85,52 +88,52 @@ impl<C> Pooled<C> {
 #[derive(Debug)]
 pub(crate) struct Opened<C> {
     pub(crate) connection: C,
-    /// The generation in which it was begun.
+    /// The generation that was current when the connect began.
     pub(crate) generation: u64,
     pub(crate) expires: Option<Instant>,
     pub(crate) server_pid: Option<i32>,
-    /// Its server takes no writes, as far as it was asked.
+    /// Its server refuses writes; false if it was not asked.
     pub(crate) read_only: bool,
 }
 
-/// Generic over the connection `C` and over what a waiting caller is answered through, `W`.
+/// Generic over the connection `C` and the reply channel of a waiting caller, `W`.
 #[derive(Debug)]
 pub(crate) struct State<C, W> {
     size: u32,
     max_overflow: u32,
     max_connecting: u32,
     max_waiting: u32,
-    /// Connections to have idle before anyone asks for them.
+    /// Idle connections to keep ready.
     min_idle: u32,
     pre_ping_idle: Duration,
     order: Order,
 
-    /// The one used last is at the back.
+    /// The one that was used last is at the back.
     idle: VecDeque<Box<Pooled<C>>>,
-    /// By lease number, so the first is the oldest. A list: leases end in about the order in which they began, and
-    /// taking one needs no allocation.
+    /// By lease number, so the first is the oldest. Leases end in about the order in which they began, so a list is fast,
+    /// and adding to it rarely allocates.
     leases: VecDeque<Held>,
-    /// Revoked leases that have not come back, those whose places were taken back included.
+    /// Revoked leases that have not been returned, including those that were reclaimed.
     revoked: u32,
     connecting: u32,
-    /// Connections that may be opened at the same time for now.
+    /// Connections that may be opened at the same time at present.
     at_once: u32,
     verifying: u32,
     closing: u32,
-    /// Connections to have open before anyone asks for them.
-    keep_open: u32,
+    /// Open connections to keep, including those in use.
+    min_connections: u32,
 
     /// By ticket number, so the first has waited longest.
     waiting: BTreeMap<u64, Waiter<W>>,
     generation: u64,
-    /// Databases that were left.
-    moves: u64,
-    /// Connections that were last used before this instant are pinged first: something has failed since.
+    /// Changes of the connect options.
+    options_generation: u64,
+    /// Connections that were last used before this instant are pinged first, because another one has failed since.
     trusted_since: Option<Instant>,
     roles: Roles,
     backoff: Backoff,
     pace: Pace,
-    /// When connects are asked for again, if that is planned: those that callers wait for, and those ahead of demand.
+    /// Planned retries: of connects that callers wait for, and of those ahead of demand.
     retry_needed: Option<Instant>,
     retry_ahead: Option<Instant>,
     closed: bool,
@@ -141,7 +144,7 @@ pub(crate) struct State<C, W> {
 struct Held {
     lease: u64,
     since: Instant,
-    taker: Taker,
+    caller: Caller,
     connection: u64,
     generation: u64,
     server_pid: Option<i32>,
@@ -151,19 +154,19 @@ struct Held {
 #[derive(Debug)]
 struct Waiter<W> {
     reply: W,
-    taker: Taker,
+    caller: Caller,
 }
 
-/// A connection on its way to a user.
+/// A connection on its way to its next user.
 #[derive(Debug)]
 pub(crate) struct Issued<C> {
     pub(crate) lease: u64,
     pub(crate) since: Instant,
-    pub(crate) place: &'static Location<'static>,
+    pub(crate) location: &'static Location<'static>,
     pub(crate) pooled: Box<Pooled<C>>,
 }
 
-/// What [`State::check_out`] found.
+/// The result of [`State::check_out`].
 #[derive(Debug)]
 pub(crate) struct CheckOut<C> {
     /// An idle connection, and whether it must be pinged first.
@@ -172,41 +175,41 @@ pub(crate) struct CheckOut<C> {
     pub(crate) expired: Vec<Box<Pooled<C>>>,
 }
 
-/// In what condition a connection comes back.
+/// The condition of a returned connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// As it was handed out.
+    /// As new.
     Clean,
-    /// Perhaps in the middle of something.
+    /// Perhaps in the middle of a transaction or a query.
     Doubtful,
-    /// Of no further use.
+    /// To be closed.
     Unusable(CloseReason),
 }
 
-/// Where a connection goes next, and what is to be done for that.
+/// Where a connection goes next, and what the caller of the method must do.
 #[derive(Debug)]
 pub(crate) enum Placement<C, W> {
-    /// It is idle now; nothing to do.
+    /// It is idle now: do nothing.
     Idle,
-    /// Hand it to the caller who has waited longest.
+    /// Send it to the caller that has waited longest.
     Serve(W, Issued<C>),
-    /// Verify it, then tell [`State::verified`] or [`State::verify_failed`].
+    /// Verify it, then call [`State::verified`] or [`State::verify_failed`].
     Verify(Box<Pooled<C>>),
-    /// Close it, then tell [`State::close_ended`].
+    /// Close it, then call [`State::close_ended`].
     Close(Box<Pooled<C>>, CloseReason),
-    /// Drop it: it is none of the pool's any more.
+    /// Drop it: it no longer belongs to the pool.
     Forget(Box<Pooled<C>>),
 }
 
-/// Connects to be started now, and when to ask again.
+/// Connects to start now, and when to call again.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Start {
     pub(crate) connects: u32,
     pub(crate) retry_at: Option<Instant>,
 }
 
-/// Connections that are opened at the same time before anything is known about the server.
-const AT_ONCE_AT_FIRST: u32 = 4;
+/// Connections that are opened at the same time at the start.
+const INITIAL_AT_ONCE: u32 = 4;
 
 impl<C, W> State<C, W> {
     pub(crate) fn new(config: &PoolConfig) -> Self {
@@ -222,13 +225,13 @@ impl<C, W> State<C, W> {
             leases: VecDeque::new(),
             revoked: 0,
             connecting: 0,
-            at_once: AT_ONCE_AT_FIRST.min(config.max_connecting),
+            at_once: INITIAL_AT_ONCE.min(config.max_connecting),
             verifying: 0,
             closing: 0,
-            keep_open: 0,
+            min_connections: 0,
             waiting: BTreeMap::new(),
             generation: 0,
-            moves: 0,
+            options_generation: 0,
             trusted_since: None,
             roles: Roles::default(),
             backoff: Backoff::default(),
@@ -248,20 +251,20 @@ impl<C, W> State<C, W> {
         self.generation
     }
 
-    pub(crate) fn moves(&self) -> u64 {
-        self.moves
+    pub(crate) fn options_generation(&self) -> u64 {
+        self.options_generation
     }
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
     }
 
-    /// Revoked leases that have not come back.
+    /// Revoked leases that have not been returned.
     pub(crate) fn revoked(&self) -> u32 {
         self.revoked
     }
 
-    /// Whether the lease may not be used any more.
+    /// Whether the lease must no longer be used.
     pub(crate) fn is_revoked(&self, lease: u64) -> bool {
         self.held(lease).is_none_or(|at| self.leases[at].revoked)
     }
@@ -274,7 +277,7 @@ impl<C, W> State<C, W> {
         self.size.saturating_add(self.max_overflow)
     }
 
-    /// Connections that exist or are about to.
+    /// Connections that exist or are being opened.
     pub(crate) fn open(&self) -> u32 {
         let listed = u32::try_from(self.idle.len() + self.leases.len()).unwrap_or(u32::MAX);
         listed.saturating_add(self.connecting + self.verifying + self.closing)
@@ -292,7 +295,7 @@ impl<C, W> State<C, W> {
             waiting: u32::try_from(self.waiting.len()).unwrap_or(u32::MAX),
             lacking: self.lacking(),
             generation: self.generation,
-            moves: self.moves,
+            options_generation: self.options_generation,
             oldest_checkout: self.leases.front().map(|held| held.age(now)),
         }
     }
@@ -301,8 +304,8 @@ impl<C, W> State<C, W> {
         let info = |held: &Held| LeaseInfo {
             id: held.lease,
             age: held.age(now),
-            place: held.taker.place,
-            purpose: held.taker.purpose().cloned(),
+            location: held.caller.location,
+            purpose: held.caller.purpose().cloned(),
             connection: held.connection,
             generation: held.generation,
             server_pid: held.server_pid,
@@ -311,12 +314,12 @@ impl<C, W> State<C, W> {
         self.leases.iter().map(info).collect()
     }
 
-    /// Why a caller who waited this long, and has left, got nothing.
-    pub(crate) fn diagnose(&self, taker: &Taker, waited: Duration, now: Instant) -> Diagnosis {
+    /// Why `caller`, who has left the queue after `waited`, got no connection.
+    pub(crate) fn diagnose(&self, caller: &Caller, waited: Duration, now: Instant) -> Diagnosis {
         let counts = self.counts(now);
         let waits = |held: &&Held| {
-            let others = self.waiting.values().take(MOST_COMPARED).map(|waiter| &waiter.taker);
-            std::iter::once(taker).chain(others).any(|waiting| waiting.is_same_work(&held.taker))
+            let others = self.waiting.values().take(MAX_COMPARED).map(|waiter| &waiter.caller);
+            std::iter::once(caller).chain(others).any(|waiting| waiting.is_same_work(&held.caller))
         };
         let holders_waiting = u32::try_from(self.leases.iter().filter(waits).count()).unwrap_or(u32::MAX);
         let oldest = self.leases.front();
@@ -328,10 +331,10 @@ impl<C, W> State<C, W> {
             closing: counts.closing,
             waiting: counts.waiting,
             capacity: counts.capacity,
-            oldest_lease: oldest.map(|held| (held.age(now), held.taker.place)),
-            oldest_purpose: oldest.and_then(|held| held.taker.purpose().cloned()),
+            oldest_lease: oldest.map(|held| (held.age(now), held.caller.location)),
+            oldest_purpose: oldest.and_then(|held| held.caller.purpose().cloned()),
             holders_waiting,
-            connect_error: self.backoff.contact(now).error,
+            connect_error: self.backoff.history(now).error,
         }
     }
 }

@@ -1,43 +1,43 @@
-//! What becomes of connections to a server that takes no writes any more.
+//! Leaving a server that no longer accepts writes.
 //!
-//! After a failover the old primary may live on as a standby, with the pool's sessions on it. Each of them that is found out
-//! is closed, and until a new connection leads to a server that takes writes the pool asks each. Where none does, because
-//! the name still leads to the old server or because the app writes to a server that was never meant for it, a connection
-//! that was read-only from the start is closed once a second and no more: to see whether a new one fares better.
+//! After a failover the old primary may continue as a standby, with the pool's sessions on it. Each session that is found
+//! to be on such a server is closed, and each new connection is asked, until one leads to a server that accepts writes. If
+//! none does, because the name still leads to the old server or the app writes to a standby, the pool closes a connection
+//! that was read-only from the start at most once a second, to see whether a new one leads elsewhere.
 
 use std::time::{Duration, Instant};
 
 use super::{Placement, Pooled, State};
 use crate::observer::CloseReason;
 
-/// Shortest time between two connections that are closed although a new one is known to be no better.
+/// Shortest time between closing two connections that were read-only from the start.
 const PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(super) struct Roles {
-    /// A connection was closed because its server takes no writes, and no new one has led to another server since.
-    wary: bool,
-    /// When one was last closed that was read-only from the start.
+    /// A connection was closed because its server refuses writes, and no new one has led to a server that accepts them.
+    seeks_primary: bool,
+    /// When a connection that was read-only from the start was last closed.
     tried: Option<Instant>,
 }
 
 impl Roles {
-    pub(super) fn is_wary(&self) -> bool {
-        self.wary
+    pub(super) fn seeks_primary(&self) -> bool {
+        self.seeks_primary
     }
 }
 
 impl<C, W> State<C, W> {
-    /// Whether new connections have to be asked what their server takes.
-    pub(crate) fn is_wary(&self) -> bool {
-        self.roles.wary
+    /// Whether the server of each new connection must be asked if it accepts writes.
+    pub(crate) fn seeks_primary(&self) -> bool {
+        self.roles.seeks_primary
     }
 
-    /// A connection that was verified leads to a server that takes no writes.
+    /// A verified connection leads to a server that refuses writes.
     pub(crate) fn found_read_only(&mut self, mut pooled: Box<Pooled<C>>, now: Instant) -> Placement<C, W> {
         self.verifying = self.verifying.saturating_sub(1);
         let roles = &mut self.roles;
-        roles.wary = true;
+        roles.seeks_primary = true;
         if pooled.read_only {
             if roles.tried.is_some_and(|tried| now < tried + PAUSE) {
                 pooled.last_used = now;
@@ -48,8 +48,8 @@ impl<C, W> State<C, W> {
         self.close(pooled, CloseReason::ReadOnly)
     }
 
-    /// A new connection leads to a server that takes writes; returns the idle ones that are known not to, to be closed.
-    /// Those in use are closed when they come back.
+    /// A new connection leads to a server that accepts writes. Returns the idle connections to other servers, to be closed;
+    /// those in use are closed when they are returned.
     pub(crate) fn found_writable(&mut self) -> Vec<Box<Pooled<C>>> {
         self.roles = Roles::default();
         self.take_idle_if(|pooled| pooled.read_only)
@@ -61,7 +61,7 @@ mod tests {
     use super::super::{Opened, Upkeep, Verdict};
     use super::*;
     use crate::config::PoolConfig;
-    use crate::purpose::Taker;
+    use crate::purpose::Caller;
 
     struct World {
         state: State<u32, u32>,
@@ -75,9 +75,10 @@ mod tests {
             assert!(matches!(self.state.connected(opened, self.now), Placement::Idle));
         }
 
-        /// One connection is used for a write that fails; true: it is closed.
+        /// Uses a connection for a write that fails; returns whether the connection is closed.
         fn write(&mut self) -> bool {
-            let issued = self.state.check_out(&Taker::caller(), self.now).expect("open").issued.expect("an idle one").0;
+            let issued =
+                self.state.check_out(&Caller::current(), self.now).expect("open").issued.expect("an idle one").0;
             let mut pooled = issued.pooled;
             pooled.upkeep = Upkeep { ask_role: true, ..Upkeep::default() };
             let Placement::Verify(pooled) = self.state.check_in(issued.lease, pooled, Verdict::Doubtful, self.now)
@@ -103,9 +104,9 @@ mod tests {
     fn sessions_of_a_demoted_server_leave_at_once_and_those_of_a_reader_one_a_second() {
         let mut world = world();
         (0..3).for_each(|number| world.connect(number, false));
-        assert!(!world.state.is_wary());
+        assert!(!world.state.seeks_primary());
         assert!(world.write() && world.write() && world.write(), "each was a primary's");
-        assert!(world.state.is_wary());
+        assert!(world.state.seeks_primary());
 
         (3..5).for_each(|number| world.connect(number, true));
         assert!(world.write(), "one is tried");
@@ -119,6 +120,6 @@ mod tests {
         assert!(!world.write());
 
         assert_eq!(world.state.found_writable().len(), 1, "the new primary is there: no reader is kept");
-        assert!(!world.state.is_wary());
+        assert!(!world.state.seeks_primary());
     }
 }

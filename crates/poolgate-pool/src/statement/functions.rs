@@ -1,4 +1,4 @@
-//! Names before a parenthesis that leave nothing behind in a PostgreSQL session. Each list is sorted.
+//! Names before a parenthesis that do not change a PostgreSQL session. Each list is sorted.
 
 #[rustfmt::skip]
 /// Words of the grammar and names of types.
@@ -21,7 +21,7 @@ pub(super) const KEYWORDS: [&str; 152] = [
 ];
 
 #[rustfmt::skip]
-/// Functions of PostgreSQL 15 itself, each declared stable or immutable: such a function changes nothing.
+/// Functions of PostgreSQL 15, declared stable or immutable: such a function has no side effects.
 pub(super) const PURE: [&str; 571] = [
     "abbrev", "abs", "acldefault", "aclexplode", "acos", "acosd", "acosh", "age", "area", "array_agg", "array_dims",
     "array_fill", "array_length", "array_lower", "array_ndims", "array_position", "array_positions", "array_remove",
@@ -117,7 +117,7 @@ pub(super) const PURE: [&str; 571] = [
 ];
 
 #[rustfmt::skip]
-/// Functions of PostgreSQL itself that are declared volatile, and whose effect is not the session's or ends with the transaction.
+/// Functions of PostgreSQL 15, declared volatile, that do not change the session or only until the transaction ends.
 pub(super) const HARMLESS: [&str; 33] = [
     "clock_timestamp", "currval", "gen_random_uuid", "lastval", "nextval", "pg_advisory_unlock",
     "pg_advisory_unlock_shared", "pg_advisory_xact_lock", "pg_advisory_xact_lock_shared", "pg_blocking_pids",

@@ -1,7 +1,7 @@
-//! What the text of a statement says about transactions, and about what it leaves behind in its session.
+//! Reads from the text of statements whether they open or end a transaction, and whether they change the session.
 //!
-//! A text is read once, before it is run. What cannot be told from it counts as leaving something behind: that costs a
-//! round trip in the background, and the other mistake would show one holder's settings to the next.
+//! A text is read once, before it is run. If it does not rule out a change of the session, it counts as one: that costs a
+//! round trip in the background, while the opposite mistake would show one user's settings to the next.
 
 mod functions;
 mod postgres;
@@ -10,19 +10,19 @@ mod tokens;
 
 use self::tokens::{Token, Tokens};
 
-/// Whose rules a text follows.
+/// The syntax of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     Postgres,
     Sqlite,
 }
 
-/// What running a text may do to its session.
+/// What a text may do to its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Effect {
     pub(crate) transaction: Bounds,
     pub(crate) leaves: Leaves,
-    /// Some statement in it means to change what is stored.
+    /// One of its statements writes to the database.
     pub(crate) writes: bool,
 }
 
@@ -30,22 +30,22 @@ pub(crate) struct Effect {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bounds {
     Neither,
-    /// Some statement in it begins a transaction.
+    /// One of its statements begins a transaction.
     Opens,
-    /// It is one statement that ends a transaction.
+    /// It is a single statement that ends a transaction.
     Ends,
 }
 
-/// What is left behind in the session when the transaction has ended.
+/// The changes of the session that remain after the transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) enum Leaves {
     #[default]
     Nothing,
     /// Settings, locks and the like.
     State,
-    /// Nobody can tell.
+    /// Not known from the text.
     Unknown,
-    /// What no reset takes away.
+    /// Changes that no reset undoes.
     Lasting,
 }
 
@@ -55,11 +55,11 @@ impl Effect {
     pub(crate) const ENDS: Self = Self { transaction: Bounds::Ends, leaves: Leaves::Nothing, writes: false };
 }
 
-/// Words that begin a statement which changes what is stored.
+/// First words of statements that write to the database.
 const CHANGES: [&str; 10] =
     ["INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE", "CREATE", "ALTER", "DROP", "TRUNCATE", "COPY"];
 
-/// Reads `sql`. `Ends` is said only of a text that is nothing else.
+/// Reads `sql`. The result is `Ends` only if the text is nothing but the end of a transaction.
 pub(crate) fn effect(sql: &str, dialect: Dialect) -> Effect {
     let mut reader =
         Reader { dialect, statements: 0, opens: false, ends: false, leaves: Leaves::Nothing, writes: false };
@@ -109,7 +109,7 @@ impl Reader {
     }
 }
 
-/// One statement of a text, as far as it has been read.
+/// One statement, as far as it has been read.
 #[derive(Debug, Default)]
 struct Statement<'s> {
     begun: bool,
@@ -120,10 +120,10 @@ struct Statement<'s> {
     /// `ROLLBACK TO` returns to a savepoint and stays in the transaction.
     returns: bool,
     leaves: Leaves,
-    /// Its first word says so, or, after `WITH`, any.
+    /// Its first word writes, or any word after `WITH` does.
     writes: bool,
     before: [Option<Token<'s>>; 2],
-    /// What stands before the name that may be that of a function, and whether another name and a dot do.
+    /// The token before a name that may be a function's, and the qualifier of the name (`qualifier.name`).
     lead: Option<Token<'s>>,
     qualifier: Option<Token<'s>>,
     depth: u32,
@@ -159,7 +159,7 @@ impl<'s> Statement<'s> {
         matches!(self.before[0], Some(Token::Word(word)) if is(word, keyword))
     }
 
-    /// Keeps what stands before `a`, `a.b` or `a.b.c`.
+    /// Keeps the token before `a`, `a.b` or `a.b.c`.
     fn follow_name(&mut self, token: Token<'s>) {
         match token {
             Token::Word(_) | Token::Quoted(_) if self.before[0] == Some(Token::Dot) => self.qualifier = self.before[1],
@@ -204,7 +204,7 @@ fn is(word: &str, keyword: &str) -> bool {
     word.eq_ignore_ascii_case(keyword)
 }
 
-/// A word in small letters, if it is short enough to be one that is known.
+/// A word in lower case, cut to the length of the longest known word.
 struct Lower {
     letters: [u8; 64],
     length: usize,
@@ -219,7 +219,7 @@ impl Lower {
     }
 
     fn as_str(&self) -> &str {
-        // Cut off within a letter it is no known word.
+        // If the cut is within a character, it is no known word.
         std::str::from_utf8(&self.letters[..self.length]).unwrap_or("")
     }
 }

@@ -1,13 +1,13 @@
-//! What a statement leaves behind in a session of PostgreSQL.
+//! Whether a statement changes a PostgreSQL session.
 //!
-//! A call of a function that is not known to be harmless counts: its body may do anything. What no text shows is not seen:
-//! triggers, defaults, views, rules and operators that call such a function.
+//! A call of a function that is not known to be harmless counts as a change: its body may do anything. Calls that no text
+//! shows are missed: by triggers, defaults, views, rules and operators.
 
 use super::functions::{HARMLESS, KEYWORDS, LATER, PURE};
 use super::tokens::Token;
 use super::{Leaves, Lower, Statement, is};
 
-/// Functions whose effect no reset takes away.
+/// Functions whose effect no reset undoes.
 const LASTING: [&str; 4] = ["dblink_connect", "dblink_connect_u", "pg_replication_origin_session_setup", "setseed"];
 
 pub(super) fn take(statement: &mut Statement<'_>, token: Token<'_>) {
@@ -60,15 +60,15 @@ pub(super) fn at_the_end(statement: &Statement<'_>) -> Leaves {
     }
 }
 
-/// A name, wherever it stands.
+/// Any name in a statement.
 fn named(statement: &mut Statement<'_>, name: &str) {
-    // A write to pg_settings is a SET; what is in pg_temp is the session's.
+    // A write to pg_settings is a SET; objects in pg_temp belong to the session.
     if name == "pg_settings" || name.starts_with("pg_temp") {
         statement.leaves(Leaves::State);
     }
 }
 
-/// A parenthesis opens: perhaps after the name of a function.
+/// A parenthesis opens, perhaps after the name of a function.
 fn called(statement: &mut Statement<'_>) {
     let lower;
     let name = match statement.before[0] {
@@ -102,7 +102,7 @@ fn called(statement: &mut Statement<'_>) {
     }
 }
 
-/// `INSERT INTO t (a)`, `AS t (a)`, `WITH t (a)`, `f(x) t (a)`: columns and not arguments.
+/// `INSERT INTO t (a)`, `AS t (a)`, `WITH t (a)`, `f(x) t (a)`: a list of columns, not of arguments.
 fn is_no_call(lead: Option<Token<'_>>) -> bool {
     match lead {
         Some(Token::Close) => true,
@@ -223,7 +223,7 @@ mod tests {
         }
     }
 
-    /// The server itself says which of its functions change nothing.
+    /// The server's catalog says which of its functions have side effects.
     #[test]
     fn the_functions_are_those_of_the_server() {
         let server = poolgate_test_postgres::Postgres::start().expect("PostgreSQL");

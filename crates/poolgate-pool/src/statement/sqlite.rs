@@ -1,9 +1,9 @@
-//! What a statement leaves behind in a connection to SQLite: pragmas, attached databases, temporary tables.
+//! Whether a statement changes a SQLite connection: pragmas, attached databases, temporary tables.
 
 use super::tokens::Token;
 use super::{Leaves, Lower, Statement, is};
 
-/// Pragmas that take an argument and set nothing in the connection.
+/// Pragmas that take an argument and change no setting of the connection.
 const READING: [&str; 17] = [
     "application_id",
     "data_version",

@@ -1,10 +1,10 @@
-//! The words of a statement, without what stands in literals and comments.
+//! Splits a statement into words and punctuation; literals and comments are skipped.
 
 use super::Dialect;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Token<'s> {
-    /// A word without quotes, as it is written.
+    /// A word without quotes, as written.
     Word(&'s str),
     /// An identifier in quotes, without them.
     Quoted(&'s str),
@@ -16,11 +16,11 @@ pub(super) enum Token<'s> {
     Semicolon,
     /// A literal, a number, a parameter, another operator.
     Other,
-    /// A literal or a comment that has no end.
+    /// A literal or a comment without an end.
     Cut,
 }
 
-/// Reads a text once, from its beginning to its end, and copies nothing.
+/// Reads a text once, from beginning to end, without copying.
 pub(super) struct Tokens<'s> {
     text: &'s str,
     at: usize,
@@ -40,14 +40,14 @@ impl<'s> Tokens<'s> {
         self.text.get(from..).unwrap_or("")
     }
 
-    /// Moves behind the next `end`, or to the end of the text.
+    /// Moves behind the next `end`, or to the end of the text; returns whether it was found.
     fn skip_behind(&mut self, from: usize, end: &str) -> bool {
         let found = self.rest(from).find(end);
         self.at = found.map_or(self.text.len(), |found| from + found + end.len());
         found.is_some()
     }
 
-    /// Moves behind the quote that closes the one at `self.at`; two in a row stand for one.
+    /// Moves behind the quote that closes the one at `self.at`; a doubled quote is an escaped one.
     fn skip_quoted(&mut self, quote: u8, escapes: bool) -> bool {
         let bytes = self.text.as_bytes();
         let mut at = self.at + 1;
@@ -79,7 +79,7 @@ impl<'s> Tokens<'s> {
         if self.skip_quoted(b'\'', escapes) { Token::Other } else { Token::Cut }
     }
 
-    /// `/* … */`; PostgreSQL's nest.
+    /// Skips `/* … */`; in PostgreSQL they nest.
     fn skip_comment(&mut self) -> bool {
         if self.dialect == Dialect::Sqlite {
             return self.skip_behind(self.at + 2, "*/");
@@ -145,7 +145,7 @@ impl<'s> Iterator for Tokens<'s> {
                     continue;
                 }
                 b'-' if self.byte(self.at + 1) == b'-' => {
-                    // For PostgreSQL a carriage return ends it as well.
+                    // In PostgreSQL a carriage return ends it as well.
                     let end = self.rest(self.at).find(['\n', '\r']);
                     self.at = end.map_or(self.text.len(), |end| self.at + end);
                     continue;
@@ -178,7 +178,7 @@ impl<'s> Iterator for Tokens<'s> {
     }
 }
 
-/// Letters of every alphabet, digits, `_` and `$`: what an identifier may hold.
+/// Characters of identifiers: letters of every alphabet, digits, `_` and `$`.
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
 }

@@ -1,4 +1,4 @@
-//! Addresses as people write them, and certificates of the system.
+//! Spellings of addresses, and the system's certificates.
 
 use std::env;
 use std::fs;
@@ -9,7 +9,7 @@ use poolgate_pool::{any_options, postgres_options};
 
 use super::*;
 
-/// The server behind IPv6, where it does not listen itself.
+/// Forwards an IPv6 port to the server, which does not listen on IPv6.
 #[tokio::test]
 async fn an_ipv6_address_in_brackets_connects() -> Result {
     let Ok(listener) = tokio::net::TcpListener::bind("[::1]:0").await else {
@@ -38,7 +38,7 @@ async fn an_ipv6_address_in_brackets_connects() -> Result {
     Ok(())
 }
 
-/// `verify-full` against an authority that only the system's store knows.
+/// `verify-full` with an authority that is only in the system's certificate store.
 #[test]
 fn an_authority_of_the_systems_store_is_trusted() -> Result {
     let server = Server::start()?;
@@ -46,7 +46,7 @@ fn an_authority_of_the_systems_store_is_trusted() -> Result {
     let authority = encrypt(&server, folder.path())?;
     let address = format!("postgres://postgres@localhost:{}/postgres?sslmode=verify-full", server.port());
     let connects = |store: &Path| -> Result<bool> {
-        // The store is the process's: a child has its own.
+        // The store belongs to a process, so the test runs in a child process.
         let child = Command::new(env::current_exe()?)
             .args(["--exact", "addresses::child_that_connects", "--ignored"])
             .env("SSL_CERT_FILE", store)
@@ -74,7 +74,7 @@ async fn child_that_connects() -> Result {
     Ok(())
 }
 
-/// Gives the server a certificate for `localhost`; returns the authority's own.
+/// Gives the server a certificate for `localhost`; returns the authority's certificate.
 fn encrypt(server: &Server, folder: &Path) -> Result<std::path::PathBuf> {
     let openssl = |arguments: &[&str]| -> Result {
         let output = Command::new("openssl").args(arguments).current_dir(folder).output()?;
@@ -109,7 +109,7 @@ fn encrypt(server: &Server, folder: &Path) -> Result<std::path::PathBuf> {
     ])?;
     for file in ["server.crt", "server.key"] {
         let text = fs::read_to_string(folder.join(file))?;
-        // By the server itself: the key must be its own.
+        // Written by the server itself, which must own the key.
         let copy = format!(
             "COPY (SELECT unnest(string_to_array('{}', '|'))) TO PROGRAM 'umask 077; cat > {file}'",
             text.trim().replace('\n', "|")

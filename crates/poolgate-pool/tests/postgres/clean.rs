@@ -1,10 +1,10 @@
-//! What one holder leaves behind never reaches the next.
+//! No change of a session reaches its next user.
 
 use poolgate_pool::Reset;
 
 use super::*;
 
-/// What a session may carry, in one row: `-` where it carries nothing.
+/// The state of a session in one row: `-` for unchanged.
 const CARRIED: &str = "SELECT concat_ws(' ',
     coalesce(nullif(current_setting('app.tenant', true), ''), '-'),
     (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()),
@@ -17,7 +17,7 @@ const CARRIED: &str = "SELECT concat_ws(' ',
 
 const NOTHING: &str = "- 0 postgres postgres \"$user\", public 4MB read committed 0 0 0 0";
 
-/// Every way to leave something behind that the text of a statement shows.
+/// Every kind of change that the text of a statement shows.
 const LEFT_BEHIND: [&str; 24] = [
     "SET app.tenant = '42'",
     "set session app.tenant to '42'",
@@ -123,14 +123,14 @@ async fn nothing_that_was_done_unseen_reaches_the_next_holder() -> Result {
     whole(&pool).await
 }
 
-/// A reset leads back to the start of the session, and the hook to what every user expects.
+/// A reset restores the start of the session, and the hook restores the app's settings.
 #[tokio::test]
 async fn what_the_pool_itself_has_set_survives_a_reset() -> Result {
     let options: PgConnectOptions = prepared_database().parse()?;
     let session = PostgresSession { lock_timeout: Some(7000 * MS), ..PostgresSession::default() };
     let pool = Pool::<Postgres>::builder(options.options([("work_mem", "5MB")]))
         .postgres(session)
-        .on_connect(|connection| {
+        .after_connect(|connection| {
             Box::pin(async move { connection.execute("SET app.tenant = 'everybody'").await.map(drop) })
         })
         .config(config(1, 0))
@@ -151,7 +151,7 @@ async fn what_the_pool_itself_has_set_survives_a_reset() -> Result {
     whole(&pool).await
 }
 
-/// sqlx goes on using them, so a reset may not take them away.
+/// sqlx keeps using its prepared statements, so a reset must not discard them.
 #[tokio::test]
 async fn what_sqlx_has_prepared_survives_a_reset_and_what_the_app_has_prepared_does_not() -> Result {
     let pool = clean_pool(config(1, 0))?;

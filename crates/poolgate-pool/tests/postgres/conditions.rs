@@ -1,4 +1,4 @@
-//! What connections are like when they come back.
+//! The condition of returned connections.
 
 use poolgate_pool::Reset;
 use poolgate_test_postgres::PgBouncer;
@@ -61,9 +61,9 @@ async fn what_was_cut_short_or_left_open_is_never_handed_on() -> Result {
     whole(&pool).await
 }
 
-/// Neither that a transaction is open already, nor that there is none: the server's log and the app's are for what is wrong.
+/// No warnings that a transaction is already open, or that none is: the logs are for real problems.
 #[tokio::test]
-async fn putting_right_causes_no_warnings() -> Result {
+async fn restoring_causes_no_warnings() -> Result {
     let server = Server::start()?;
     server.sql("postgres", "CREATE TABLE orders (id int PRIMARY KEY)")?;
     for reset in [Reset::Auto, Reset::Always, Reset::Never] {

@@ -1,11 +1,11 @@
-//! Many callers, and callers who leave.
+//! Many callers, and callers that leave.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::*;
 
-/// 1,000 callers on 5 connections for a minute: everyone is served, in turn, or told why not.
+/// 1,000 callers on 5 connections for a minute: each is served in turn, or gets an error.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes a minute; `cargo xtask test` runs it beside the other tests"]
 async fn a_thousand_callers_take_turns_for_a_minute() -> Result {
@@ -43,7 +43,7 @@ async fn a_thousand_callers_take_turns_for_a_minute() -> Result {
         diagnosed += timeouts;
     }
     served.sort_unstable();
-    // All but one in a hundred: the system may stop a thread for a while, and with it whoever has its turn there.
+    // All but one in a hundred: the system may suspend a thread, and delay the caller whose turn it is.
     let (fewest, most) = (served[CALLERS / 100], served[CALLERS - 1 - CALLERS / 100]);
     let total = served.iter().sum::<u32>();
     println!("{total} turns, {fewest} to {most} each, {diagnosed} told why not; {samples} looks at the server");
@@ -52,7 +52,7 @@ async fn a_thousand_callers_take_turns_for_a_minute() -> Result {
     whole(&pool).await
 }
 
-/// How often one caller was served, and how often it was told why not.
+/// How often one caller was served, and how often it got an error.
 async fn take_turns(pool: Pool<Postgres>, end: Instant) -> std::result::Result<(u32, u32), String> {
     let (mut served, mut diagnosed) = (0, 0);
     while Instant::now() < end {
@@ -68,7 +68,7 @@ async fn take_turns(pool: Pool<Postgres>, end: Instant) -> std::result::Result<(
     Ok((served, diagnosed))
 }
 
-/// A cold pool and 200 callers who give up after 0 to 20 ms: their connects go on and serve those who come later.
+/// A cold pool and 200 callers that leave after 0 to 20 ms: their connects continue and serve later callers.
 #[tokio::test]
 async fn callers_who_give_up_warm_the_pool() -> Result {
     let pool = pool(&SERVER, "impatient", config(5, 5))?;
@@ -95,7 +95,7 @@ async fn callers_who_give_up_warm_the_pool() -> Result {
     whole(&pool).await
 }
 
-/// Dropped after its first poll, its second and so on until it is served: nothing is lost at any of them.
+/// A future that is dropped after its first poll, its second and so on: no connection is lost.
 #[tokio::test]
 async fn acquire_may_be_dropped_at_every_await() -> Result {
     let pinged = PoolConfig { pre_ping_idle: Duration::ZERO, ..config(1, 0) };
@@ -132,7 +132,7 @@ async fn acquire_may_be_dropped_at_every_await() -> Result {
     Ok(())
 }
 
-/// Gives up, and drops the future, after so many polls.
+/// Drops the future after this many polls.
 struct Polled<F> {
     inner: Pin<Box<F>>,
     left: u32,

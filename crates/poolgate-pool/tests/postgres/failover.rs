@@ -1,4 +1,4 @@
-//! The server that the pool's sessions lead to is no longer the primary.
+//! The server of the pool's sessions is no longer the primary.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn primary() -> Result<Server> {
     Ok(server)
 }
 
-/// It takes no more writes, and ends no session.
+/// The server refuses writes from now on, and ends no session.
 fn demote(server: &Server) -> Result {
     server.sql("postgres", "ALTER SYSTEM SET default_transaction_read_only = on")?;
     server.sql("postgres", "SELECT pg_reload_conf()")?;
@@ -35,7 +35,7 @@ async fn sessions_of_a_demoted_primary_leave_with_one_error_each() -> Result {
     assert!(try_insert(&pool).await?);
 
     demote(&old)?;
-    // The server tells its sessions in its own time.
+    // The sessions notice after a while.
     while old.sql("postgres", "SHOW default_transaction_read_only")? != "on" {
         sleep(MS).await;
     }
@@ -50,7 +50,7 @@ async fn sessions_of_a_demoted_primary_leave_with_one_error_each() -> Result {
     whole(&pool).await
 }
 
-/// `25006` as well, and none of the server's doing.
+/// The error is `25006` as well, but the server is not the cause.
 #[tokio::test]
 async fn a_transaction_that_the_app_made_read_only_costs_no_connection() -> Result {
     let pool = pool(&SERVER, "read_only_by_choice", config(1, 0))?;
@@ -64,7 +64,7 @@ async fn a_transaction_that_the_app_made_read_only_costs_no_connection() -> Resu
         let error = transaction.execute(INSERT).await.expect_err("read only");
         assert_eq!(error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref(), Some("25006"));
     }
-    // And a session that was made so: that ends with its holder.
+    // A session that was made read-only: that ends with its holder.
     let mut lease = pool.acquire().await?;
     lease.execute("SET default_transaction_read_only = on").await?;
     assert!(lease.execute(INSERT).await.is_err());
@@ -76,7 +76,7 @@ async fn a_transaction_that_the_app_made_read_only_costs_no_connection() -> Resu
     whole(&pool).await
 }
 
-/// The name leads to a server that only reads, and the app writes all the time: that must not become a storm.
+/// The name leads to a read-only server, and the app writes all the time: the pool must not flood it with connects.
 #[tokio::test]
 async fn a_server_that_stays_read_only_is_asked_for_few_connections() -> Result {
     let server = primary()?;
@@ -94,7 +94,7 @@ async fn a_server_that_stays_read_only_is_asked_for_few_connections() -> Result 
         assert!(lease.execute(INSERT).await.is_err());
         turns += 1;
     }
-    // Two at first, each once replaced, and one a second from then on.
+    // At first each of the two connections is replaced once, then one per second.
     let allowed = 4 + started.elapsed().as_secs() as usize + 1;
     println!("{} connections for {turns} writes", pids.len());
     assert!(pids.len() <= allowed, "{} connections for {turns} writes", pids.len());

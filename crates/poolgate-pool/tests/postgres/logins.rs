@@ -7,18 +7,18 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::{Pool, PoolConfig, Postgres, Result, SERVER, config};
 
-/// As `url`, as another user.
+/// `url` with another user.
 async fn refused(options: PgConnectOptions) -> Result<AcquireError> {
-    let config = PoolConfig { timeout: Duration::from_secs(10), ..config(2, 0) };
+    let config = PoolConfig { acquire_timeout: Duration::from_secs(10), ..config(2, 0) };
     let pool = Pool::<Postgres>::builder(options).config(config).build()?;
     let error = pool.acquire().await.unwrap_err();
-    let contact = pool.contact();
+    let contact = pool.connect_history();
     assert!(contact.failing.is_some() && contact.retry_in.is_some_and(|pause| pause > Duration::from_millis(400)));
-    // Nobody asks again within the pause: the same answer comes at once.
+    // The pool does not connect during the pause: the same error comes at once.
     for _ in 0..100 {
         assert!(pool.acquire().await.is_err());
     }
-    assert!(pool.contact().consecutive_failures <= 2, "{:?}", pool.contact());
+    assert!(pool.connect_history().consecutive_failures <= 2, "{:?}", pool.connect_history());
     Ok(error)
 }
 

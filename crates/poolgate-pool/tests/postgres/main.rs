@@ -1,7 +1,6 @@
 //! The pool on a real PostgreSQL server.
 
 mod addresses;
-mod bouncer;
 mod clean;
 mod conditions;
 mod crowds;
@@ -9,6 +8,7 @@ mod failover;
 mod logins;
 mod migrations;
 mod outages;
+mod pgbouncer;
 mod sessions;
 mod silence;
 
@@ -28,41 +28,41 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// The longest pause between two attempts to connect, and that while the server is full.
+/// The longest pauses between two connects: in general, and while the server is full.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE_FULL: Duration = Duration::from_secs(5);
-/// For a connect, on a machine that has other work.
+/// Time for a connect on a busy machine.
 const SLACK: Duration = Duration::from_secs(1);
 
-/// One server for the tests that do not stop it.
+/// One server, shared by the tests that do not stop it.
 static SERVER: LazyLock<Server> = LazyLock::new(|| Server::start().expect("PostgreSQL"));
 
 fn config(size: u32, max_overflow: u32) -> PoolConfig {
-    // The tests use connections up faster than a service does.
-    PoolConfig { size, max_overflow, timeout: 10_000 * MS, connect_rate: 1000, ..PoolConfig::default() }
+    // The tests use up connections faster than a service does.
+    PoolConfig { size, max_overflow, acquire_timeout: 10_000 * MS, connect_rate: 1000, ..PoolConfig::default() }
 }
 
-/// A pool whose connections the server knows by `name`.
+/// A pool whose connections have the application name `name`.
 fn pool(server: &Server, name: &str, config: PoolConfig) -> Result<Pool<Postgres>> {
     let options: PgConnectOptions = server.url("postgres").parse()?;
     Ok(Pool::builder(options.application_name(name)).config(config).build()?)
 }
 
-/// What the server says about the connections of `name`.
+/// The server's list of the connections with this name.
 fn on_server(server: &Server, name: &str, what: &str) -> Result<String> {
     let question = format!("SELECT {what} FROM pg_stat_activity WHERE application_name = '{name}'");
     Ok(server.sql("postgres", &question)?)
 }
 
-/// The connection answers at once, and no transaction is open on it, not even one that has done nothing yet.
+/// The connection answers at once, and no transaction is open on it, not even an empty one.
 async fn is_fresh(lease: &mut Lease<Postgres>) -> Result<bool> {
     let started = Instant::now();
-    // By the simple protocol: the other one counts each of its messages as a statement.
+    // The simple protocol: with the extended one each message counts as a statement.
     let row = sqlx::raw_sql("SELECT now() = statement_timestamp()").fetch_one(lease).await?;
     Ok(row.get::<bool, _>(0) && started.elapsed() < 1000 * MS)
 }
 
-/// At the end of a test: every place in the pool can still be had at the same time.
+/// At the end of a test: the whole capacity can be acquired at the same time.
 async fn whole(pool: &Pool<Postgres>) -> Result {
     let mut leases = Vec::new();
     for _ in 0..pool.counts().capacity {
@@ -74,7 +74,7 @@ async fn whole(pool: &Pool<Postgres>) -> Result {
     Ok(())
 }
 
-/// Somebody who asks again and again gets a connection before the limit has passed.
+/// A caller that retries gets a connection within the limit.
 async fn found_again(pool: &Pool<Postgres>, limit: Duration) -> Result {
     let back = Instant::now();
     while pool.acquire().await.is_err() {
@@ -102,8 +102,8 @@ async fn the_server_sees_what_the_pool_counts() -> Result {
     Ok(())
 }
 
-/// Never more connections than the capacity, by the pool's own counts and on the server. The server's list has more for a
-/// moment: a process is in it until it has ended, which is later than its connection.
+/// Checks that there are never more connections than the capacity, in the pool's counts and on the server. The server's
+/// list may be longer for a moment, because a process ends later than its connection.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn dispose_under_load_stays_within_the_capacity() -> Result {
     static DONE: AtomicBool = AtomicBool::new(false);
@@ -151,7 +151,7 @@ async fn dispose_under_load_stays_within_the_capacity() -> Result {
                 .fetch_all(&mut watch)
                 .await?;
         most = most.max(ports.len());
-        // Connected before and after: all of these were so at the same time.
+        // All of these were connected before and after, so they were connected at the same time.
         let still = connected_ports()?;
         connected = connected.max(ports.iter().filter(|port| still.contains(port)).count());
         samples += 1;
@@ -173,7 +173,7 @@ async fn dispose_under_load_stays_within_the_capacity() -> Result {
     whole(&pool).await
 }
 
-/// Local ports of this machine's TCP connections that neither side has closed, as Linux lists them.
+/// Local ports of this machine's open TCP connections, as Linux lists them.
 fn connected_ports() -> Result<HashSet<i32>> {
     const ESTABLISHED: &str = "01";
     let list = std::fs::read_to_string("/proc/net/tcp")?;
@@ -190,7 +190,7 @@ fn connected_ports() -> Result<HashSet<i32>> {
 async fn any_is_postgres_too() -> Result {
     sqlx::any::install_default_drivers();
     let pool = Pool::<Any>::builder(SERVER.url("postgres").parse()?)
-        .on_connect(poolgate_pool::sqlite_defaults)
+        .after_connect(poolgate_pool::sqlite_defaults)
         .config(config(1, 0))
         .build()?;
     let mut lease = pool.acquire().await?;

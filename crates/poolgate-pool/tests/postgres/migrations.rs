@@ -4,7 +4,7 @@ use super::*;
 
 const TURNS: u32 = 10;
 
-/// How many of the turns failed; each takes a lease and gives it back.
+/// Acquires and returns a lease in each turn; returns the number of failed turns.
 async fn failures(pool: &Pool<Postgres>, sql: &'static str) -> Result<u32> {
     let mut failed = 0;
     for _ in 0..TURNS {
@@ -39,7 +39,7 @@ async fn a_migration_costs_a_connection_one_error() -> Result {
     whole(&pool).await
 }
 
-/// There sqlx cannot be told to forget what it has prepared: the connection is replaced.
+/// With `sqlx::Any` prepared statements cannot be discarded: the connection is replaced.
 #[tokio::test]
 async fn a_migration_costs_a_connection_of_any_one_error() -> Result {
     sqlx::any::install_default_drivers();
@@ -74,7 +74,7 @@ async fn a_holder_who_asks_again_after_a_migration_is_served() -> Result {
     sqlx::query(sql).bind(0).fetch_all(&mut lease).await?;
     assert!(sqlx::query(sql).bind(0).fetch_optional(&mut lease).await?.is_none());
 
-    // The same in a transaction, whose end the error forces.
+    // The same in a transaction, which the error ends.
     SERVER.sql("postgres", "ALTER TABLE kept_open ADD COLUMN c int")?;
     let mut transaction = lease.begin().await?;
     assert!(sqlx::query(sql).bind(0).fetch_all(&mut transaction).await.is_err());
@@ -86,7 +86,7 @@ async fn a_holder_who_asks_again_after_a_migration_is_served() -> Result {
     whole(&pool).await
 }
 
-/// A function's own plans are the session's: to forget the prepared statements does not renew them.
+/// A function's plans belong to the session: discarding prepared statements does not renew them.
 #[tokio::test]
 async fn a_plan_within_a_function_is_renewed_with_its_session() -> Result {
     SERVER.sql(
@@ -104,7 +104,7 @@ async fn a_plan_within_a_function_is_renewed_with_its_session() -> Result {
     whole(&pool).await
 }
 
-/// The application throws away what sqlx has prepared on the server.
+/// The app discards statements on the server that sqlx has prepared.
 #[tokio::test]
 async fn statements_that_are_gone_are_prepared_again() -> Result {
     let pool = pool(&SERVER, "gone_statements", config(1, 0))?;
@@ -118,7 +118,7 @@ async fn statements_that_are_gone_are_prepared_again() -> Result {
     whole(&pool).await
 }
 
-/// A type that was dropped and made again has another number; sqlx knows it by the old one.
+/// A recreated type has another OID; sqlx keeps the old one.
 #[tokio::test]
 async fn a_type_that_was_made_again_is_looked_up_again() -> Result {
     struct Mood(&'static str);
@@ -152,7 +152,7 @@ async fn a_type_that_was_made_again_is_looked_up_again() -> Result {
     whole(&pool).await
 }
 
-/// What the server does not know how to do is no reason to throw anything away.
+/// A missing feature of the server is no reason to discard statements.
 #[tokio::test]
 async fn a_feature_that_is_missing_costs_no_connection() -> Result {
     let pool = pool(&SERVER, "missing_feature", config(1, 0))?;

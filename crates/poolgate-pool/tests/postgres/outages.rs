@@ -1,11 +1,11 @@
-//! Servers that are away, full or silent.
+//! Servers that are down, full or silent.
 
 use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_was_killed_is_found_again() -> Result {
     let mut server = Server::start()?;
-    let pool = pool(&server, "restart", PoolConfig { timeout: 1000 * MS, ..config(3, 1) })?;
+    let pool = pool(&server, "restart", PoolConfig { acquire_timeout: 1000 * MS, ..config(3, 1) })?;
     whole(&pool).await?;
     let mut held = pool.acquire().await?;
     assert_eq!(pool.counts().idle, 2);
@@ -24,23 +24,23 @@ async fn a_server_that_was_killed_is_found_again() -> Result {
         }
     };
     assert!(matches!(error, AcquireError::Connect(_)), "{error}");
-    assert!(pool.contact().failed.is_some() && pool.contact().consecutive_failures > 0);
+    assert!(pool.connect_history().failed.is_some() && pool.connect_history().consecutive_failures > 0);
     let started = Instant::now();
     for _ in 0..1000 {
         assert!(pool.acquire().await.is_err());
     }
     assert!(started.elapsed() < 5000 * MS, "refused at once while it is away");
-    let attempts = pool.contact().consecutive_failures;
+    let attempts = pool.connect_history().consecutive_failures;
     assert!(attempts < 20, "{attempts} attempts");
 
     server.start_again()?;
     found_again(&pool, LONGEST_PAUSE + SLACK).await?;
-    assert_eq!(pool.contact().consecutive_failures, 0);
+    assert_eq!(pool.connect_history().consecutive_failures, 0);
     whole(&pool).await
 }
 
 #[tokio::test]
-async fn a_restart_that_nobody_noticed_costs_no_caller_an_error() -> Result {
+async fn an_unnoticed_restart_costs_no_caller_an_error() -> Result {
     let mut server = Server::start()?;
     let pool = pool(&server, "nap", PoolConfig { pre_ping_idle: Duration::ZERO, ..config(3, 0) })?;
     whole(&pool).await?;
@@ -52,23 +52,30 @@ async fn a_restart_that_nobody_noticed_costs_no_caller_an_error() -> Result {
 #[tokio::test]
 async fn a_full_server_is_named_as_such() -> Result {
     let server = Server::start_with_max_connections(5)?;
-    // Superusers, as all users here, may use the reserved slots too: five in all.
+    // All users here are superusers and may use the reserved slots too: five in total.
     let holder = pool(&server, "holder", config(4, 0))?;
     let mut held = Vec::new();
     for _ in 0..4 {
         held.push(holder.acquire().await?);
     }
-    let pool = pool(&server, "full", PoolConfig { timeout: 2000 * MS, ..config(2, 0) })?;
-    // Of who asked the server whether it is up, the process may be about to end.
+    let pool = pool(&server, "full", PoolConfig { acquire_timeout: 2000 * MS, ..config(2, 0) })?;
+    // The process of the check that the server is up may still be ending.
     found_again(&pool, LONGEST_PAUSE_FULL + SLACK).await?;
     let last = pool.acquire().await?;
     let error = pool.acquire().await.unwrap_err();
     let AcquireError::Timeout(diagnosis) = error else { panic!("{error}") };
     let reason = diagnosis.connect_error.ok_or("no reason")?;
     assert!(reason.contains("no free connection slot"), "{reason}");
-    assert!(matches!(pool.contact().failure, Some(AcquireError::ServerFull(_))), "a full server is not a dead one");
-    // The pauses are half of 1 and 2 s at least.
-    assert!((1..=3).contains(&pool.contact().consecutive_failures), "asked rarely: {:?}", pool.contact());
+    assert!(
+        matches!(pool.connect_history().failure, Some(AcquireError::ServerFull(_))),
+        "a full server is not a dead one"
+    );
+    // The pauses are at least half of 1 and 2 s.
+    assert!(
+        (1..=3).contains(&pool.connect_history().consecutive_failures),
+        "asked rarely: {:?}",
+        pool.connect_history()
+    );
 
     drop(last);
     pool.drain(1000 * MS).await;
@@ -85,7 +92,7 @@ async fn a_full_server_is_named_as_such() -> Result {
     whole(&other).await
 }
 
-/// Whoever finds the server full, it is left alone for a while: by the pool, and by those who ask apart from it.
+/// When a connect finds the server full, both the pool and dedicated connects pause.
 #[tokio::test]
 async fn a_full_server_is_not_hammered() -> Result {
     let server = Server::start_with_max_connections(5)?;
@@ -98,7 +105,7 @@ async fn a_full_server_is_not_hammered() -> Result {
         let pool = pool(&server, "full", config(3, 0))?;
         let (before, began) = (refusals(&server), Instant::now());
         if apart {
-            let error = pool.connect_apart(5000 * MS).await.unwrap_err();
+            let error = pool.dedicated_connection(5000 * MS).await.unwrap_err();
             assert!(matches!(error, AcquireError::ServerFull(_)), "{error}");
         }
         let mut refused = 0;
@@ -108,7 +115,7 @@ async fn a_full_server_is_not_hammered() -> Result {
             refused += 1;
             sleep(MS).await;
         }
-        // The pauses are half of 1, 2, 4 and 5 s at least.
+        // The pauses are at least half of 1, 2, 4 and 5 s.
         let allowed = 1 + [500, 1500, 3500, 6000].iter().filter(|at| began.elapsed() >= **at * MS).count();
         let attempts = refusals(&server) - before;
         println!("{refused} callers were refused, {attempts} attempts reached the server");
@@ -117,7 +124,7 @@ async fn a_full_server_is_not_hammered() -> Result {
     Ok(())
 }
 
-/// Attempts to connect that the server has turned away, by its own log.
+/// The number of refused connects in the server's log.
 fn refusals(server: &Server) -> usize {
     server.log().matches("sorry, too many clients already").count()
 }
@@ -147,7 +154,7 @@ async fn sessions_that_an_administrator_ends_cost_one_query_each_at_most() -> Re
     assert_eq!(ended, "4");
     assert!(held.execute("SELECT 1").await.is_err(), "nobody can give this query back");
     drop(held);
-    // One has failed, so the others are asked before they are handed out.
+    // One has failed, so the others are pinged before they are handed out.
     for _ in 0..20 {
         assert!(is_fresh(&mut pool.acquire().await?).await?);
     }
@@ -155,9 +162,9 @@ async fn sessions_that_an_administrator_ends_cost_one_query_each_at_most() -> Re
 }
 
 #[tokio::test]
-async fn a_pool_can_be_moved_to_another_server() -> Result {
+async fn connect_options_can_lead_to_another_server() -> Result {
     let (mut old, new) = (Server::start()?, Server::start()?);
-    let pool = pool(&old, "moved", PoolConfig { timeout: 1000 * MS, ..config(3, 1) })?;
+    let pool = pool(&old, "moved", PoolConfig { acquire_timeout: 1000 * MS, ..config(3, 1) })?;
     whole(&pool).await?;
     let mut held = pool.acquire().await?;
     let served_by = async |lease: &mut Lease<Postgres>| -> Result<u16> {
@@ -166,7 +173,7 @@ async fn a_pool_can_be_moved_to_another_server() -> Result {
     };
 
     let address: PgConnectOptions = new.url("postgres").parse()?;
-    assert_eq!(pool.move_to(address.clone().application_name("moved")), 2, "idle ones are closed");
+    assert_eq!(pool.set_connect_options(address.clone().application_name("moved")), 2, "idle ones are closed");
     assert_eq!(served_by(&mut pool.acquire().await?).await?, new.port());
     assert_eq!(served_by(&mut held).await?, old.port(), "what is in use is left in peace");
     drop(held);
@@ -178,31 +185,31 @@ async fn a_pool_can_be_moved_to_another_server() -> Result {
         sleep(5 * MS).await;
     }
 
-    // And back, from a server that has died, with everyone waiting.
-    let before = pool.contact().consecutive_failures;
+    // And back from a server that has died, while callers wait.
+    let before = pool.connect_history().consecutive_failures;
     assert_eq!(before, 0);
     old.kill()?;
-    pool.move_to(old.url("postgres").parse()?);
+    pool.set_connect_options(old.url("postgres").parse()?);
     assert!(matches!(pool.acquire().await, Err(AcquireError::Connect(_))));
-    pool.move_to(address);
+    pool.set_connect_options(address);
     found_again(&pool, SLACK).await?;
     assert_eq!(served_by(&mut pool.acquire().await?).await?, new.port());
     whole(&pool).await
 }
 
-/// A caller waits while a connect hangs; as soon as the pool has another address, it is served from there.
+/// A caller waits while a connect hangs; it is served as soon as the pool has another address.
 #[tokio::test]
-async fn a_move_does_not_wait_for_the_server_that_was_left() -> Result {
+async fn new_options_do_not_wait_for_the_old_server() -> Result {
     let silent = TcpListener::bind("127.0.0.1:0")?;
     let url = format!("postgres://postgres@{}/postgres", silent.local_addr()?);
-    // The caller leaves before the connect gives up.
-    let limits = PoolConfig { timeout: 20_000 * MS, connect_timeout: 60_000 * MS, ..config(2, 0) };
+    // The caller leaves before the connect times out.
+    let limits = PoolConfig { acquire_timeout: 20_000 * MS, connect_timeout: 60_000 * MS, ..config(2, 0) };
     let pool = Pool::<Postgres>::builder(url.parse()?).config(limits).build()?;
     let caller = tokio::spawn(pool.acquire());
     while pool.counts().connecting == 0 {
         sleep(MS).await;
     }
-    pool.move_to(SERVER.url("postgres").parse()?);
+    pool.set_connect_options(SERVER.url("postgres").parse()?);
     assert!(is_fresh(&mut caller.await??).await?);
     whole(&pool).await
 }

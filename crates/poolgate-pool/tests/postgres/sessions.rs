@@ -1,4 +1,4 @@
-//! What the server is told about connections, and leases that are taken away.
+//! Session settings, and leases that are revoked.
 
 use super::*;
 
@@ -31,7 +31,7 @@ async fn the_server_knows_who_connects_and_how_long_it_may_wait() -> Result {
     assert_eq!(pool.leases()[0].server_pid, Some(pid));
     drop(lease);
 
-    pool.move_to(SERVER.url("template1").parse()?);
+    pool.set_connect_options(SERVER.url("template1").parse()?);
     let shown: String = sqlx::query_scalar(SHOWN).fetch_one(&mut pool.acquire().await?).await?;
     assert_eq!(shown, "told 30s 5s 1min 1500ms", "and after a move");
     pool.drain(5000 * MS).await;
@@ -46,7 +46,7 @@ async fn the_server_knows_who_connects_and_how_long_it_may_wait() -> Result {
     Ok(())
 }
 
-/// The client forgets a query; its connection cannot be put right and is closed; the server notices and stops working.
+/// A query is abandoned; its connection cannot be restored and is closed; the server notices and stops the query.
 #[tokio::test]
 async fn the_server_stops_working_for_a_client_that_has_gone() -> Result {
     let check = PostgresSession { client_check_interval: Some(100 * MS), ..PostgresSession::default() };
@@ -113,18 +113,18 @@ async fn a_revoked_lease_is_of_no_more_use_to_its_holder() -> Result {
     whole(&pool).await
 }
 
-/// A holder who never comes back: its session is ended on the server, and its place serves the next caller.
+/// A holder never returns its lease: its session is ended on the server, and its slot serves the next caller.
 #[tokio::test]
-async fn the_place_of_a_forgotten_lease_can_be_had_again() -> Result {
+async fn the_slot_of_a_forgotten_lease_can_be_reclaimed() -> Result {
     let pool = with_session("forgotten", &PostgresSession::default(), config(1, 0))?;
     let mut forgotten = pool.acquire().await?;
     let info = pool.leases().remove(0);
-    assert!(!pool.write_off(info.id), "not before it is revoked");
+    assert!(!pool.reclaim(info.id), "not before it is revoked");
     assert!(pool.revoke(info.id));
     let next = tokio::spawn(pool.acquire());
     let pid = info.server_pid.ok_or("no pid")?;
     SERVER.sql("postgres", &format!("SELECT pg_terminate_backend({pid}, 5000)"))?;
-    assert!(pool.write_off(info.id));
+    assert!(pool.reclaim(info.id));
     assert!(is_fresh(&mut next.await??).await?);
     assert!(Revoked::caused(&forgotten.execute("SELECT 1").await.unwrap_err()));
     assert_eq!(on_server(&SERVER, "forgotten", "count(*)")?, "1");
@@ -133,7 +133,7 @@ async fn the_place_of_a_forgotten_lease_can_be_had_again() -> Result {
     whole(&pool).await
 }
 
-/// Connections are there before anybody asks, and are made up for when they are lost.
+/// Connections are opened ahead of demand, and replaced when they are lost.
 #[tokio::test]
 async fn connections_are_opened_ahead_of_demand() -> Result {
     let pool = pool(&SERVER, "ahead", config(3, 2))?;
@@ -145,9 +145,9 @@ async fn connections_are_opened_ahead_of_demand() -> Result {
         }
     };
     pool.acquire().await?;
-    pool.keep_open(2);
+    pool.set_min_connections(2);
     idle(2).await;
-    pool.keep_open(10);
+    pool.set_min_connections(10);
     idle(3).await;
     pool.dispose();
     idle(3).await;
@@ -158,7 +158,7 @@ async fn connections_are_opened_ahead_of_demand() -> Result {
     whole(&pool).await
 }
 
-/// Sizes change while everyone works: never more connections than the larger of both sizes, nobody is lost.
+/// Resizes under load: never more connections than the larger of both sizes, and no caller is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn resize_under_load_keeps_its_limits() -> Result {
     let pool = pool(&SERVER, "resized", config(2, 2))?;
@@ -196,7 +196,7 @@ async fn resize_under_load_keeps_its_limits() -> Result {
     whole(&pool).await
 }
 
-/// A holder who keeps its lease cannot keep the pool from closing.
+/// A holder that keeps its lease cannot prevent the pool from closing.
 #[tokio::test]
 async fn drain_ends_at_its_deadline() -> Result {
     let pool = pool(&SERVER, "drained", config(3, 0))?;

@@ -2,12 +2,12 @@
 
 use super::*;
 
-/// Every place comes back, every caller is told within its time, and the pool works as soon as the network does.
+/// Every slot is freed, every caller gets an error in time, and the pool works as soon as the network does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_silent_peer_costs_time_and_no_place() -> Result {
+async fn a_silent_peer_costs_time_and_no_slot() -> Result {
     let proxy = Proxy::to(SERVER.port()).await?;
     let limits = PoolConfig {
-        timeout: 1000 * MS,
+        acquire_timeout: 1000 * MS,
         connect_timeout: 300 * MS,
         verify_timeout: 200 * MS,
         close_timeout: 200 * MS,
@@ -33,10 +33,10 @@ async fn a_silent_peer_costs_time_and_no_place() -> Result {
         let error = caller.await?.expect_err("nothing gets through");
         assert!(matches!(error, AcquireError::ConnectTimeout { .. } | AcquireError::Timeout(_)), "{error}");
     }
-    assert!(asked.elapsed() < limits.timeout + SLACK, "told after {:?}", asked.elapsed());
+    assert!(asked.elapsed() < limits.acquire_timeout + SLACK, "told after {:?}", asked.elapsed());
 
     proxy.restore();
-    // A connect that was cut has to give up first.
+    // A connect that was cut must time out first.
     found_again(&pool, limits.connect_timeout + LONGEST_PAUSE + SLACK).await?;
     whole(&pool).await
 }
@@ -65,7 +65,7 @@ async fn idle_connections_to_a_silent_peer_are_found_by_a_ping() -> Result {
     whole(&pool).await
 }
 
-/// Waits until no place is taken by what was cut.
+/// Waits until no slot is taken by a cut connection.
 async fn gone(pool: &Pool<Postgres>) {
     let deadline = Instant::now() + 5000 * MS;
     while pool.counts().open() > 0 {

@@ -1,4 +1,4 @@
-//! What one holder leaves behind never reaches the next.
+//! No change of a connection reaches its next user.
 
 use poolgate_pool::{Reset, sqlite_defaults};
 use sqlx::Any;
@@ -38,7 +38,7 @@ async fn nothing_that_a_statement_leaves_behind_reaches_the_next_holder() -> Res
     whole(&pool).await
 }
 
-/// A replaced connection is none more: those who set something all the time do not wait for the pace of connects.
+/// Replacements are not paced: callers that change a setting each time do not wait for the pace of connects.
 #[tokio::test]
 async fn replaced_connections_are_not_paced() -> Result {
     let database = Database::new()?;
@@ -84,7 +84,7 @@ async fn a_file_that_is_opened_for_reading_is_read_in_any_mode() -> Result {
             writer.close().await?;
         }
         let options = poolgate_pool::any_options(&format!("{url}?mode=ro"))?;
-        let pool = Pool::<Any>::builder(options).on_connect(sqlite_defaults).config(config(2, 0)).build()?;
+        let pool = Pool::<Any>::builder(options).after_connect(sqlite_defaults).config(config(2, 0)).build()?;
         let mut lease = pool.acquire().await?;
         let read: i64 = sqlx::query_scalar("SELECT n FROM t").fetch_one(&mut lease).await?;
         assert_eq!(read, 7, "{mode}");

@@ -1,8 +1,8 @@
-//! What connections are like when they come back.
+//! The condition of returned connections.
 
 use super::*;
 
-/// One that takes some tenths of a second.
+/// A query that takes some tenths of a second.
 const LONG: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000) \
                     SELECT max(i) FROM n";
 
@@ -14,7 +14,7 @@ async fn what_was_cut_short_or_left_open_is_never_handed_on() -> Result {
     let rows = async || -> Result<i64> {
         let mut lease = pool.acquire().await?;
         let rows = sqlx::query_scalar("SELECT count(*) FROM t").fetch_one(&mut lease).await?;
-        // Nothing is open: a transaction can begin.
+        // No transaction is open: one can begin.
         lease.begin_with("BEGIN IMMEDIATE").await?.rollback().await?;
         Ok(rows)
     };
@@ -133,7 +133,7 @@ fn a_lease_may_be_dropped_anywhere() -> Result {
     runtime.block_on(whole(&pool))
 }
 
-/// Polls once, without any runtime.
+/// Polls once, outside a runtime.
 fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match std::pin::pin!(future).poll(&mut context) {

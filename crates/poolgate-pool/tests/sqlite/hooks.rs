@@ -1,4 +1,4 @@
-//! The app's own hooks: each has a deadline, and none costs a place.
+//! The app's hooks: each has a time limit, and none costs a slot.
 
 use std::sync::atomic::AtomicBool;
 
@@ -10,7 +10,7 @@ fn short(size: u32) -> PoolConfig {
     PoolConfig { verify_timeout: 100 * MS, ..config(size, 0) }
 }
 
-/// What a hook does when it is asked.
+/// What a hook does when it is called.
 fn answer(mode: u32) -> BoxFuture<'static, sqlx::Result<bool>> {
     Box::pin(async move {
         match mode {
@@ -45,7 +45,7 @@ async fn a_connection_that_the_hook_before_an_acquire_refuses_is_replaced() -> R
         assert!(next > last, "a hook of mode {mode}");
         last = next;
     }
-    // A caller who leaves while the hook works.
+    // A caller leaves while the hook runs.
     MODE.store(3, Relaxed);
     assert!(timeout(20 * MS, pool.acquire()).await.is_err());
     MODE.store(0, Relaxed);
@@ -65,7 +65,7 @@ async fn a_connection_that_the_hook_after_a_release_refuses_is_closed() -> Resul
         number(&pool).await?;
         MODE.store(0, Relaxed);
         let next = number(&pool).await?;
-        // The hook may have been asked after the mode was changed back, but then it was asked of a later connection.
+        // The hook may have been called after the mode was changed back, but then for a later connection.
         settled(&pool, [0, 1, 0, 0, 0]).await;
         last = last.max(next);
     }
@@ -104,7 +104,7 @@ async fn a_hook_before_a_connect_may_change_where_it_leads() -> Result {
 }
 
 #[tokio::test]
-async fn a_hook_before_a_connect_that_hangs_costs_no_place() -> Result {
+async fn a_hook_before_a_connect_that_hangs_costs_no_slot() -> Result {
     static HANGS: AtomicBool = AtomicBool::new(true);
     let database = Database::new()?;
     let builder = database.builder(PoolConfig { connect_timeout: 50 * MS, ..config(2, 0) });

@@ -1,11 +1,11 @@
-//! Limits of number, time and age, and what callers are told.
+//! Limits of number, time and age, and the errors that callers get.
 
 use super::*;
 
 #[tokio::test]
 async fn a_timeout_says_who_holds_the_connections() -> Result {
     let database = Database::new()?;
-    let pool = database.builder(PoolConfig { timeout: 50 * MS, ..config(1, 0) }).build()?;
+    let pool = database.builder(PoolConfig { acquire_timeout: 50 * MS, ..config(1, 0) }).build()?;
     let held = pool.acquire().await?;
     let started = Instant::now();
     let Err(AcquireError::Timeout(diagnosis)) = pool.acquire().await else { panic!("there was a second connection") };
@@ -14,8 +14,8 @@ async fn a_timeout_says_who_holds_the_connections() -> Result {
     assert_eq!((diagnosis.checked_out, diagnosis.capacity, diagnosis.waiting), (1, 1, 0));
     let (age, place) = diagnosis.oldest_lease.ok_or("no oldest lease")?;
     assert!(age >= diagnosis.waited);
-    assert_eq!(place, held.place());
-    assert!(diagnosis.to_string().contains(&format!("acquired at {}", held.place())));
+    assert_eq!(place, held.location());
+    assert!(diagnosis.to_string().contains(&format!("acquired at {}", held.location())));
     drop(held);
     whole(&pool).await
 }
@@ -23,13 +23,13 @@ async fn a_timeout_says_who_holds_the_connections() -> Result {
 #[tokio::test]
 async fn leases_and_errors_name_the_work() -> Result {
     let database = Database::new()?;
-    let pool = database.builder(PoolConfig { timeout: 50 * MS, ..config(1, 0) }).build()?;
+    let pool = database.builder(PoolConfig { acquire_timeout: 50 * MS, ..config(1, 0) }).build()?;
     let purpose = Purpose::new("GET /orders/{id}").with_trace_id("4bf92f3577b34da6a3ce929d0e0e4736");
     let held = purpose.clone().scope(async { pool.acquire().await }).await?;
     assert_eq!(pool.leases()[0].purpose.as_ref(), Some(&purpose));
     let error = pool.acquire().await.unwrap_err();
     assert!(error.to_string().contains("for GET /orders/{id}"), "{error}");
-    // One who waits keeps its own.
+    // A waiting caller keeps its place in the queue.
     let waiter = tokio::spawn(Purpose::new("POST /orders").scope({
         let pool = pool.clone();
         async move { pool.acquire().await }
@@ -47,7 +47,7 @@ async fn callers_who_give_up_leave_a_warm_pool() -> Result {
     let opened = Arc::new(AtomicU32::new(0));
     let pool = database
         .builder(config(5, 10))
-        .on_connect({
+        .after_connect({
             let opened = Arc::clone(&opened);
             move |_| {
                 opened.fetch_add(1, Relaxed);
@@ -80,27 +80,27 @@ async fn failures_to_connect_are_told_apart() -> Result {
     let pool = Pool::<Sqlite>::builder(nowhere).build()?;
     let error = pool.acquire().await.unwrap_err();
     assert!(matches!(error, AcquireError::Connect(_)) && error.source().is_some(), "{error}");
-    assert!(pool.contact().failed.is_some() && pool.contact().answered.is_none());
-    assert_eq!(pool.contact().consecutive_failures, 1);
+    assert!(pool.connect_history().failed.is_some() && pool.connect_history().answered.is_none());
+    assert_eq!(pool.connect_history().consecutive_failures, 1);
     let started = Instant::now();
     assert!(pool.acquire().await.is_err());
     assert!(started.elapsed() < 25 * MS, "within the pause the answer is there at once");
-    assert_eq!(pool.contact().consecutive_failures, 1, "and the database is not asked");
+    assert_eq!(pool.connect_history().consecutive_failures, 1, "and the database is not asked");
     sleep(60 * MS).await;
     assert!(pool.acquire().await.is_err());
-    assert_eq!(pool.contact().consecutive_failures, 2);
+    assert_eq!(pool.connect_history().consecutive_failures, 2);
 
     let database = Database::new()?;
     let pool = database
         .builder(PoolConfig { connect_timeout: 20 * MS, ..config(1, 0) })
-        .on_connect(|_| Box::pin(std::future::pending()))
+        .after_connect(|_| Box::pin(std::future::pending()))
         .build()?;
     let error = pool.acquire().await.unwrap_err();
     assert!(matches!(error, AcquireError::ConnectTimeout { .. }), "{error}");
 
     let pool = database
         .builder(config(1, 0))
-        .on_connect(|connection| Box::pin(async { connection.execute("nonsense").await.map(drop) }))
+        .after_connect(|connection| Box::pin(async { connection.execute("nonsense").await.map(drop) }))
         .build()?;
     let error = pool.acquire().await.unwrap_err();
     assert!(error.to_string().contains("nonsense"), "{error}");
@@ -108,7 +108,7 @@ async fn failures_to_connect_are_told_apart() -> Result {
     Ok(())
 }
 
-/// The first connections of a new file race for its switch to the write-ahead log; see also the stress test.
+/// The first connections to a new file compete to switch it to the write-ahead log; see also the stress test.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_file_can_be_opened_by_many_at_once() -> Result {
     for _ in 0..20 {
@@ -127,15 +127,15 @@ async fn a_new_file_can_be_opened_by_many_at_once() -> Result {
 }
 
 #[tokio::test]
-async fn an_exhausted_pool_can_be_looked_past() -> Result {
+async fn a_dedicated_connection_works_when_the_pool_is_exhausted() -> Result {
     let database = Database::new()?;
     let pool = database.pool(1, 0)?;
     let held = pool.acquire().await?;
-    let mut apart = pool.connect_apart(1000 * MS).await?;
+    let mut apart = pool.dedicated_connection(1000 * MS).await?;
     apart.ping().await?;
     apart.close().await?;
     assert_eq!(figures(pool.counts()), [1, 0, 0, 0, 0]);
-    assert!(pool.contact().answered.is_some());
+    assert!(pool.connect_history().answered.is_some());
     drop(held);
     whole(&pool).await
 }
@@ -234,7 +234,7 @@ async fn old_connections_are_replaced() -> Result {
     whole(&pool).await
 }
 
-/// Also those that nobody takes, and under a load that leaves none idle.
+/// Also idle connections, and under a load that leaves none idle.
 #[tokio::test]
 async fn old_connections_are_closed_whether_they_are_used_or_not() -> Result {
     let database = Database::new()?;
@@ -266,11 +266,11 @@ async fn old_connections_are_closed_whether_they_are_used_or_not() -> Result {
     Ok(())
 }
 
-/// Each task holds a connection and asks for a second: nobody can go on, and the error says so.
+/// Each task holds a connection and acquires a second: none can continue, and the error says so.
 #[tokio::test]
 async fn a_timeout_says_that_the_holders_wait_themselves() -> Result {
     let database = Database::new()?;
-    let pool = database.builder(PoolConfig { timeout: 300 * MS, ..config(5, 0) }).build()?;
+    let pool = database.builder(PoolConfig { acquire_timeout: 300 * MS, ..config(5, 0) }).build()?;
     let all = Arc::new(tokio::sync::Barrier::new(5));
     let tasks = (0..5).map(|_| {
         let (pool, all) = (pool.clone(), Arc::clone(&all));
@@ -290,7 +290,7 @@ async fn a_timeout_says_that_the_holders_wait_themselves() -> Result {
     }
     assert_eq!(most, 5);
 
-    // Others who wait are no holders.
+    // Other waiting callers are not holders.
     let held = (pool.acquire().await?, pool.acquire().await?, pool.acquire().await?, pool.acquire().await?);
     let fifth = pool.acquire().await?;
     let waiting = tokio::spawn(pool.acquire()).await?;

@@ -41,8 +41,8 @@ impl Database {
 }
 
 fn config(size: u32, max_overflow: u32) -> PoolConfig {
-    // The tests use connections up faster than a service does.
-    PoolConfig { size, max_overflow, timeout: 5000 * MS, connect_rate: 1000, ..PoolConfig::default() }
+    // The tests use up connections faster than a service does.
+    PoolConfig { size, max_overflow, acquire_timeout: 5000 * MS, connect_rate: 1000, ..PoolConfig::default() }
 }
 
 /// `[checked_out, idle, connecting, closing, waiting]`
@@ -51,7 +51,7 @@ fn figures(counts: Counts) -> [u32; 5] {
     [checked_out, idle, connecting, closing, waiting]
 }
 
-/// Waits until the figures are so; fails with those that are.
+/// Waits for these figures; fails with the actual ones.
 async fn settled(pool: &Pool<Sqlite>, expected: [u32; 5]) {
     let deadline = Instant::now() + 5000 * MS;
     while figures(pool.counts()) != expected {
@@ -60,7 +60,7 @@ async fn settled(pool: &Pool<Sqlite>, expected: [u32; 5]) {
     }
 }
 
-/// At the end of a test: every place in the pool can still be had at the same time.
+/// At the end of a test: the whole capacity can be acquired at the same time.
 async fn whole(pool: &Pool<Sqlite>) -> Result {
     let mut leases = Vec::new();
     for _ in 0..pool.counts().capacity {
@@ -91,7 +91,7 @@ async fn the_figures_follow_queue_pool() -> Result {
     assert_eq!((pool.counts().overflow(), pool.counts().available()), (1, 0));
     let places = pool.leases();
     assert_eq!(places.iter().map(|l| l.id).collect::<Vec<_>>(), [a.id(), b.id(), c.id()]);
-    assert!(places.iter().all(|lease| lease.place.file() == file!()));
+    assert!(places.iter().all(|lease| lease.location.file() == file!()));
     let oldest = pool.counts().oldest_checkout.ok_or("no oldest lease")?;
     assert!(oldest <= a.age());
 

@@ -1,8 +1,8 @@
-//! Everything at once.
+//! All operations together.
 
 use super::*;
 
-/// Many tasks, each with a will of its own: queries, transactions, cancels, discards, raw leftovers, disposes.
+/// Many tasks with random operations: queries, transactions, cancels, discards, raw statements, disposes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn stress() -> Result {
     const TASKS: u64 = 200;

@@ -1,6 +1,6 @@
-//! What SQLAlchemy's QueuePool did, step by step, and the same with this pool: the same counters after every step.
+//! Recorded steps of SQLAlchemy's QueuePool, repeated with this pool: the counters must be equal after every step.
 //!
-//! `tests/fixtures/record-queue-pool.py` records the traces. Two of them show what is different on purpose.
+//! `tests/fixtures/record-queue-pool.py` records the traces. Two of them show intended differences.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::AtomicBool;
@@ -33,7 +33,7 @@ struct Step {
     after: Counters,
 }
 
-/// As the recording lists them in `counters`.
+/// In the order of the recording's `counters`.
 #[derive(Deserialize)]
 struct Counters(i64, i64, i64, i64, i64, i64);
 
@@ -75,8 +75,8 @@ async fn every_counter_is_as_in_sqlalchemy() -> Result {
     Ok(())
 }
 
-/// SQLAlchemy forgets the connections in use, and opens as many again beside them. Here they count until they are
-/// closed, so that the server never sees more than the capacity.
+/// SQLAlchemy forgets connections in use and opens as many new ones in addition. Here they count until they are closed, so
+/// the server never sees more than the capacity.
 #[tokio::test]
 async fn different_a_dispose_does_not_forget_what_is_in_use() -> Result {
     let traces = recorded(true)?;
@@ -97,8 +97,8 @@ async fn different_a_dispose_does_not_forget_what_is_in_use() -> Result {
     Ok(())
 }
 
-/// SQLAlchemy keeps the discarded connection's record in its queue, and may hand it out (and connect anew) while an
-/// open connection is idle. Here the place is free at once and the open connection is used.
+/// SQLAlchemy keeps the record of a discarded connection in its queue, and may hand it out (and reconnect) while an open
+/// connection is idle. Here the slot is free at once and the open connection is used.
 #[tokio::test]
 async fn different_a_discarded_connection_leaves_nothing_behind() -> Result {
     let traces = recorded(true)?;
@@ -123,7 +123,7 @@ struct Replay {
     away: Arc<AtomicBool>,
     leases: BTreeMap<u32, Lease<Sqlite>>,
     waiting: VecDeque<(u32, Waiter)>,
-    /// SQLAlchemy's number of each connection that was seen, and ours.
+    /// SQLAlchemy's number of each connection, and ours.
     connections: BTreeMap<u32, u64>,
     _database: Database,
 }
@@ -134,14 +134,14 @@ impl Replay {
             |step: &Step| matches!(&step.action, Action::Checkout { result: Some(r), .. } if r == "timeout");
         let seconds = if trace.steps.iter().any(times_out) { 2 } else { 60 };
         let limits = PoolConfig {
-            timeout: Duration::from_secs(seconds),
+            acquire_timeout: Duration::from_secs(seconds),
             max_lifetime: trace.recycle_seconds.map(Duration::from_secs_f64),
             order: if trace.lifo { Order::Lifo } else { Order::Fifo },
             ..config(trace.size, trace.max_overflow)
         };
         let database = Database::new()?;
         let away = Arc::new(AtomicBool::new(false));
-        let builder = database.builder(limits).on_connect({
+        let builder = database.builder(limits).after_connect({
             let away = Arc::clone(&away);
             move |_| {
                 let away = away.load(Relaxed);
@@ -207,7 +207,7 @@ impl Replay {
         assert_eq!(i64::from(counts.overflow()), (overflow - empty).max(0), "{at}");
     }
 
-    /// One who waits, as the pool knows already.
+    /// A caller that waits, after the pool has counted it.
     async fn waiter(&self) -> Waiter {
         let before = self.pool.counts().waiting;
         let waiter = tokio::spawn(self.pool.acquire());

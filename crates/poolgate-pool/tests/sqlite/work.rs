@@ -1,4 +1,4 @@
-//! What an observer learns about the statements of those who had a connection.
+//! What an observer learns about statements.
 
 use std::sync::{Arc, Mutex};
 

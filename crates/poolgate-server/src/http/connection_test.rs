@@ -86,7 +86,7 @@ impl ConnectionTest {
 
 async fn ask(pool: &dyn WatchedPool) -> Outcome {
     let begun = Instant::now();
-    let mut connection = pool.connect_apart(LIMIT).await.map_err(|error| reason(&*error))?;
+    let mut connection = pool.dedicated_connection(LIMIT).await.map_err(|error| reason(&*error))?;
     let version = connection.server_version().await.map_err(|error| reason(&error))?;
     let latency_ms = begun.elapsed().as_secs_f64() * 1000.0;
     let backend = connection.backend();

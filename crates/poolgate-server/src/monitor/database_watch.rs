@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{cause::Failure, kept_connection::KeptConnection};
 use crate::{
     observer::PoolObserver,
-    watched::{ApartConnection, BoxError, Upkeep, WatchedPool, is_answer},
+    watched::{BoxError, DedicatedConnection, Upkeep, WatchedPool, is_answer},
 };
 
 /// Time in which the database must give a sign of life.
@@ -93,7 +93,7 @@ impl DatabaseWatch {
     /// What is known from this watch, from the pool's connects and from the results of the app's statements.
     pub(super) fn state(&self, pool: &dyn WatchedPool, observer: &PoolObserver) -> DatabaseState {
         let known = self.known();
-        let connects = pool.contact();
+        let connects = pool.connect_history();
         let own =
             known.failed.as_ref().map(|(at, failure)| (at.elapsed(), failure.reachability, Arc::clone(&failure.cause)));
         let theirs = connects.failed.map(|failed| {
@@ -153,10 +153,10 @@ impl DatabaseWatch {
     }
 
     async fn ask(&self, pool: &dyn WatchedPool, kept: &mut KeptConnection) {
-        let moves = pool.figures().moves;
+        let moves = pool.figures().options_generation;
         if let Some(connection) = kept.take(moves).await {
             let answer = self.question(connection).await;
-            if pool.figures().moves != moves {
+            if pool.figures().options_generation != moves {
                 // The answer is about a database that the pool has left meanwhile, so the new one is asked at once.
                 return self.doubt.notify_one();
             }
@@ -165,10 +165,10 @@ impl DatabaseWatch {
             }
         }
         // An open connection does not show whether new ones are accepted.
-        let shut_out = pool.contact().failing.is_some() || self.known().connects.is_some();
+        let shut_out = pool.connect_history().failing.is_some() || self.known().connects.is_some();
         if (shut_out || kept.is_empty()) && self.may_connect(pool) {
             let answer = self.connect(pool).await;
-            if pool.figures().moves != moves {
+            if pool.figures().options_generation != moves {
                 return self.doubt.notify_one();
             }
             if let Some(connection) = self.heard_of_connect(answer).await {
@@ -177,16 +177,16 @@ impl DatabaseWatch {
         }
     }
 
-    async fn connect(&self, pool: &dyn WatchedPool) -> Result<Box<dyn ApartConnection>, Failure> {
+    async fn connect(&self, pool: &dyn WatchedPool) -> Result<Box<dyn DedicatedConnection>, Failure> {
         // A connection that does not answer in time is dropped and never asked again.
-        time::timeout(PATIENCE, pool.connect_apart(PATIENCE))
+        time::timeout(PATIENCE, pool.dedicated_connection(PATIENCE))
             .await
             .unwrap_or_else(|_| Err(late()))
             .map_err(|error| Failure::of_connect(&*error))
     }
 
     /// Asks on an open connection.
-    async fn question(&self, mut connection: Box<dyn ApartConnection>) -> Result<Answer, BoxError> {
+    async fn question(&self, mut connection: Box<dyn DedicatedConnection>) -> Result<Answer, BoxError> {
         let backend = connection.backend();
         let word = time::timeout(PATIENCE, async {
             match backend {
@@ -201,7 +201,7 @@ impl DatabaseWatch {
     }
 
     /// Notes an answer. Returns the connection if it is to be asked again.
-    fn heard(&self, answer: Result<Answer, BoxError>) -> Option<Box<dyn ApartConnection>> {
+    fn heard(&self, answer: Result<Answer, BoxError>) -> Option<Box<dyn DedicatedConnection>> {
         let mut known = self.known();
         match answer {
             Ok(Answer { connection, read_only, waiting_for_locks }) => {
@@ -225,8 +225,8 @@ impl DatabaseWatch {
 
     async fn heard_of_connect(
         &self,
-        answer: Result<Box<dyn ApartConnection>, Failure>,
-    ) -> Option<Box<dyn ApartConnection>> {
+        answer: Result<Box<dyn DedicatedConnection>, Failure>,
+    ) -> Option<Box<dyn DedicatedConnection>> {
         match answer {
             Ok(connection) => {
                 let _ = self.backend.set(connection.backend());
@@ -256,7 +256,7 @@ impl DatabaseWatch {
     /// Whether a new connection may be tried: a server that is full or refuses the login is left alone for a while, by
     /// the pool, too.
     fn may_connect(&self, pool: &dyn WatchedPool) -> bool {
-        let contact = pool.contact();
+        let contact = pool.connect_history();
         let is_pausing = contact.retry_in.is_some()
             && contact.failure.is_some_and(|failure| Failure::of(&failure).reachability != Reachability::Silent);
         !is_pausing && self.known().not_before.is_none_or(|at| at <= Instant::now())
@@ -268,7 +268,7 @@ impl DatabaseWatch {
 }
 
 struct Answer {
-    connection: Box<dyn ApartConnection>,
+    connection: Box<dyn DedicatedConnection>,
     read_only: Option<bool>,
     waiting_for_locks: u32,
 }

@@ -75,11 +75,11 @@ impl ServerLimits {
     }
 
     async fn ask(&self, pool: &dyn WatchedPool, kept: &mut KeptConnection) {
-        if pool.contact().retry_in.is_some() {
+        if pool.connect_history().retry_in.is_some() {
             // The pool leaves the server alone just now.
             return;
         }
-        let moves = pool.figures().moves;
+        let moves = pool.figures().options_generation;
         let answer = time::timeout(PATIENCE, async {
             let mut connection = kept.take_or_connect(pool, PATIENCE).await.map_err(|error| error.to_string())?;
             let answer = connection.query_text(QUESTION).await.map_err(|error| error.to_string())?;

@@ -149,7 +149,7 @@ impl Sizing {
         }
         if target.keep_open != self.kept_open {
             self.kept_open = target.keep_open;
-            upkeep.keep_open(target.keep_open);
+            upkeep.set_min_connections(target.keep_open);
         }
     }
 
@@ -158,7 +158,7 @@ impl Sizing {
         match backend {
             Backend::Sqlite => None,
             Backend::Postgres => {
-                let limit = self.server_limits.limit(figures.moves, self.settings.replicas).unwrap_or(0);
+                let limit = self.server_limits.limit(figures.options_generation, self.settings.replicas).unwrap_or(0);
                 Some(limit.saturating_sub(figures.max_overflow))
             }
         }

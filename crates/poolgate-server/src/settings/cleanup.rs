@@ -11,7 +11,6 @@ use super::duration;
 /// sessions in total per cleanup, and only those of this process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct CleanupSettings {
     /// Whether a cleanup starts automatically when the pool's usage stays critical. Default: true.
     pub automatic: bool,

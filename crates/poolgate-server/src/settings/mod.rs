@@ -31,10 +31,16 @@ pub use self::{
 
 pub(crate) use self::host::Host;
 
-/// All settings. `Settings::default()` is what the program runs with when nothing is set.
+/// All settings. Set what you need and take the rest from the default:
+///
+/// ```
+/// use poolgate_server::{Settings, settings::GateSettings};
+///
+/// let gate = GateSettings { max_concurrent_requests: 50, ..GateSettings::default() };
+/// let settings = Settings { gate, ..Settings::default() };
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct Settings {
     /// How clients are limited when connections are scarce. Default: adaptive.
     pub policy: Policy,
@@ -116,7 +122,6 @@ const TRACING_HEADERS: [&str; 32] = [
 /// `server.*`: the HTTP server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct ServerSettings {
     /// Address and port to listen on; port 0 lets the system choose. Default: `127.0.0.1:8000`.
     #[serde(deserialize_with = "socket::deserialize")]
@@ -215,7 +220,6 @@ impl Default for ServerSettings {
 /// `database.*`: the database.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct DatabaseSettings {
     /// `postgres://…` or `sqlite://…`; `DATABASE_URL` is read too. Required, except in demo mode and for watching.
     pub url: Option<DatabaseUrl>,
@@ -260,7 +264,6 @@ impl Default for DatabaseSettings {
 /// `pool.*`: the connection pool.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct PoolSettings {
     /// Connections that stay open, 1 to 10,000. Default: 20.
     pub size: u32,
@@ -340,7 +343,6 @@ impl Default for PoolSettings {
 /// `gate.*`: the gate in front of the pool.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct GateSettings {
     /// Maximum number of requests in flight, 1 to 10,000. Default: 25.
     pub max_concurrent_requests: u32,
@@ -383,7 +385,6 @@ impl Default for GateSettings {
 /// `monitor.*`: monitoring the database.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct MonitorSettings {
     /// How often the log repeats that a pool is nearly full, 1 s to 1 h. Default: 30 s. The database is checked as
     /// often, but at least every 5 s, and every second while in doubt.
@@ -404,7 +405,6 @@ impl Default for MonitorSettings {
 /// `control.*`: the control loop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct ControlSettings {
     /// Time between two decisions, 10 ms to 1 s. Default: 100 ms.
     #[serde(with = "duration")]
@@ -422,7 +422,6 @@ impl Default for ControlSettings {
 /// `thresholds.*`: pool usage in percent at which alerts are raised; rising, each above 0 and up to 100.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct ThresholdSettings {
     /// Alert with severity info, and health DEGRADED. Default: 70.
     pub info: f64,
@@ -441,7 +440,6 @@ impl Default for ThresholdSettings {
 /// `events.*`: the event stream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct EventSettings {
     /// Maximum number of open streams, 1 to 1,000,000; further ones get 503. Default: 20,000.
     pub max_streams: u32,
@@ -460,7 +458,6 @@ impl Default for EventSettings {
 /// `sizing.*`: growing the pool ahead of demand.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct SizingSettings {
     /// Whether the pool opens connections ahead of demand and grows beyond `pool.size`, and the gate with it, by a
     /// forecast of the requests; it shrinks back slowly. Default: false.
@@ -484,7 +481,6 @@ impl Default for SizingSettings {
 /// `demo.*`: the sample app.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct DemoSettings {
     /// Whether the shop and lab routes are served with their own data. Default: false.
     pub enabled: bool,

@@ -12,7 +12,6 @@ use super::{mask, scheme, secret};
 /// `watch.*`: watching another source instead of having a pool.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct WatchSettings {
     /// `pgbouncer://user@host:6432/DATABASE` or `postgres://user@host/DATABASE`. Default: none; the server has a pool.
     pub url: Option<WatchUrl>,

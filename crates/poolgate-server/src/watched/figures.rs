@@ -1,52 +1,52 @@
-//! What a source says about its connections.
+//! The figures that a source shows about its connections.
 
 use std::time::Duration;
 
 use poolgate_pool::Counts;
 
-/// A source at one instant. What it does not show is `None`: unknown is not zero.
+/// A source at one instant. Unknown figures are `None`, not zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Figures {
-    /// Connections that are kept when nobody needs them.
+    /// Connections that are kept open when they are idle.
     pub pool_size: u32,
-    /// Connections that may be opened on top.
+    /// Connections that may be opened in addition under load.
     pub max_overflow: u32,
     /// The most connections that may be in use at the same time.
     pub capacity: u32,
     /// Connections in use.
     pub checked_out: u32,
-    /// Open connections that nobody uses.
+    /// Open connections that are not in use.
     pub idle: u32,
     /// Connections being opened; a `sqlx::Pool` counts them as in use.
     pub connecting: u32,
     /// Connections being closed or tested.
     pub closing: u32,
-    /// Callers that wait for a connection.
+    /// Callers waiting for a connection.
     pub waiting: Option<u32>,
-    /// Connections that the pool is to open ahead of demand and has not opened yet.
+    /// Connections that are still to be opened ahead of demand.
     pub lacking: u32,
-    /// Counts disposals; 0 where there are none.
+    /// Number of times the pool was disposed of; 0 for other sources.
     pub generation: u64,
-    /// Counts the databases that were left for another; 0 where there are none.
-    pub moves: u64,
-    /// How long the connection has been in use that has been in use for longest.
+    /// Number of times the pool's connect options changed; 0 for other sources.
+    pub options_generation: u64,
+    /// Age of the oldest checkout.
     pub oldest_checkout: Option<Duration>,
 }
 
 impl Figures {
-    /// Connections above the core size.
+    /// Open connections beyond `pool_size`.
     pub fn overflow(&self) -> u32 {
         (self.checked_out + self.idle + self.connecting + self.closing).saturating_sub(self.pool_size)
     }
 
-    /// The limits alone: what went on at the last reading must limit nobody for ever.
+    /// The limits without the usage: an outdated usage must not limit clients for ever.
     pub(super) fn unseen(self) -> Self {
         let Self { pool_size, max_overflow, capacity, .. } = self;
         Self { pool_size, max_overflow, capacity, ..Self::default() }
     }
 
-    /// Callers that could get a connection without waiting for another to be returned.
+    /// Connections that callers could get without waiting for one to be returned.
     pub fn available(&self) -> u32 {
         self.capacity.saturating_sub(self.checked_out + self.connecting + self.closing)
     }
@@ -65,7 +65,7 @@ impl From<Counts> for Figures {
             waiting: Some(counts.waiting),
             lacking: counts.lacking,
             generation: counts.generation,
-            moves: counts.moves,
+            options_generation: counts.options_generation,
             oldest_checkout: counts.oldest_checkout,
         }
     }

@@ -1,13 +1,13 @@
-//! What the server watches: a pool in this process, or one elsewhere.
+//! The watched sources: a pool in this process, or one elsewhere.
 //!
-//! | source | in use, idle, capacity | waiting | how long they waited | demand |
+//! | source | in use, idle, capacity | callers waiting | their wait times | demand |
 //! |---|---|---|---|---|
-//! | [`Pool`](poolgate_pool::Pool) | exact | exact | each caller | passes the gate |
+//! | [`Pool`](poolgate_pool::Pool) | exact | exact | of each caller | passes the gate |
 //! | [`sqlx::Pool`] | in use includes connecting | unknown | unknown | passes the gate |
-//! | [`PgBouncer`] | exact, per pool | exact | the one that waits longest | shown: what arrives, what waits |
-//! | [`PostgresServer`] | what its sessions do | unknown | unknown | unknown |
+//! | [`PgBouncer`] | exact, per pool | exact | of the oldest waiting client | shown: arriving and waiting requests |
+//! | [`PostgresServer`] | busy and idle sessions | unknown | unknown | unknown |
 
-mod apart;
+mod dedicated;
 mod figures;
 mod own;
 mod pgbouncer;
@@ -15,17 +15,17 @@ mod postgres;
 mod reader;
 mod sqlx_pool;
 
-use std::{error::Error, fmt, time::Duration};
+use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use futures_core::future::BoxFuture;
 use jiff::Timestamp;
-use poolgate_pool::{Contact, Counts, Drained, LeaseInfo};
+use poolgate_pool::{ConnectHistory, Counts, Drained, LeaseInfo, Observer};
 use poolgate_types::Backend;
 
-use self::apart::Apart;
+use self::dedicated::Dedicated;
 pub(crate) use self::reader::is_answer;
 pub use self::{
-    apart::{ApartConnection, SupportedDatabase},
+    dedicated::{DedicatedConnection, SupportedDatabase},
     figures::Figures,
     pgbouncer::PgBouncer,
     postgres::PostgresServer,
@@ -42,19 +42,27 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
     note = "a `sqlx::Pool` of another version is another type: `cargo tree -i sqlx` shows which versions the app has"
 )]
 pub trait WatchedPool: fmt::Debug + Send + Sync + 'static {
-    /// The kind of database, where the type tells.
+    /// The kind of database, if the type determines it.
     fn backend(&self) -> Option<Backend>;
     /// The newest figures.
     fn figures(&self) -> Figures;
-    /// What the attempts to reach the database say about it.
-    fn contact(&self) -> Contact;
-    /// Opens a connection outside the pool and its capacity.
-    fn connect_apart(&self, timeout: Duration) -> BoxFuture<'_, Result<Box<dyn ApartConnection>, BoxError>>;
-    /// Closes the pool and waits until its connections are closed, or `deadline` has passed.
-    fn drain(&self, deadline: Duration) -> BoxFuture<'_, Drained>;
+    /// How recent attempts to reach the database went.
+    fn connect_history(&self) -> ConnectHistory;
+    /// Opens a connection outside the pool and its capacity, within `timeout`.
+    fn dedicated_connection(&self, timeout: Duration) -> BoxFuture<'_, Result<Box<dyn DedicatedConnection>, BoxError>>;
+    /// Closes the pool and waits until its connections are closed, for `timeout` at most.
+    fn drain(&self, timeout: Duration) -> BoxFuture<'_, Drained>;
 
-    /// Reads the figures anew, which is a sign of life as well; within bounded time, at the source's own pace however
-    /// often it is called. `None` where they are always current: then the database is asked on a connection apart.
+    /// Reports waits, uses and connects to `observer` from now on. False if the pool cannot, or reports to another one
+    /// already; then `observer` is not used.
+    fn observe(&self, observer: Arc<dyn Observer>) -> bool {
+        let _ = observer;
+        false
+    }
+
+    /// Reads new figures, which also shows that the source is alive. Takes bounded time, and reads no more often than the
+    /// source's own interval, however often it is called. `None` if the figures are always current; the database is then
+    /// probed on a dedicated connection.
     fn refresh(&self) -> Option<BoxFuture<'_, ()>> {
         None
     }
@@ -64,40 +72,40 @@ pub trait WatchedPool: fmt::Debug + Send + Sync + 'static {
         Visibility::Gated
     }
 
-    /// What it should show and does not, if anything.
+    /// A figure that the source should show and does not, if any.
     fn blind_spot(&self) -> Option<BlindSpot> {
         None
     }
 
-    /// Whether it is paused on purpose, so that requests wait until it is resumed.
+    /// Whether the source is paused on purpose. Requests then wait until it is resumed.
     fn is_paused(&self) -> bool {
         false
     }
 
-    /// What can be done about its connections; `None` where they are not ours to close.
+    /// Control of its connections; `None` if they belong to another process or pool.
     fn upkeep(&self) -> Option<&dyn Upkeep> {
         None
     }
 }
 
-/// Cleaning up a pool, and changing its size.
+/// Cleaning up and resizing a pool.
 pub trait Upkeep: Send + Sync {
-    /// The pool's figures at this instant, all of them known.
+    /// The pool's exact figures at this instant.
     fn counts(&self) -> Counts;
     /// The connections in use, the oldest lease first.
     fn leases(&self) -> Vec<LeaseInfo>;
-    /// Closes idle connections beyond the configured minimum; returns how many.
+    /// Closes surplus idle connections; returns how many.
     fn close_surplus_idle(&self) -> u32;
-    /// Takes a lease away from its holder, who learns it at the next use; false if it has come back.
+    /// Revokes a lease: its next use fails. False if it was returned already.
     fn revoke(&self, lease: u64) -> bool;
-    /// Takes the place of a revoked lease back whose session has ended on the server.
-    fn write_off(&self, lease: u64) -> bool;
-    /// Replaces every connection, those in use when they come back; returns how many idle ones were closed.
+    /// Frees the slot of a revoked lease whose session has ended on the server.
+    fn reclaim(&self, lease: u64) -> bool;
+    /// Replaces every connection, those in use when they are returned; returns how many idle ones it closes.
     fn dispose(&self) -> u32;
-    /// Changes the pool's size while it works; false: that size is not possible.
+    /// Changes the pool's size while it works; false if the size is out of range.
     fn resize(&self, size: u32, max_overflow: u32) -> bool;
-    /// Has so many connections opened ahead of demand, up to the pool's size.
-    fn keep_open(&self, count: u32);
+    /// Keeps at least `count` connections open, up to the pool's size.
+    fn set_min_connections(&self, count: u32);
 }
 
 /// Which requests for a pool can be seen.
@@ -118,26 +126,26 @@ impl Visibility {
     }
 }
 
-/// Requests that do not pass this server's gate, as a source shows them.
+/// Requests that bypass this server's gate, as a source shows them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Requests being served now.
+    /// Requests in progress now.
     pub in_use: u32,
-    /// Requests that wait now.
+    /// Requests waiting now.
     pub waiting: u32,
-    /// How long the oldest of them has waited.
+    /// Wait time of the oldest waiting request.
     pub oldest_wait: Duration,
-    /// Requests that came since watching began.
+    /// Requests that have arrived since watching began.
     pub arrivals: u64,
-    /// Requests served since watching began: those that came, less by how much those at work and waiting have grown.
+    /// Requests served since watching began: arrivals minus the growth of requests in progress and waiting.
     pub completed: u64,
 }
 
-/// Something that a source should show and does not.
+/// A figure that a source should show and does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlindSpot {
     /// What is missing, and what to do about it.
     pub message: String,
-    /// Since when.
+    /// Since when it has been missing.
     pub since: Timestamp,
 }

@@ -1,12 +1,12 @@
-//! Poolgate's own pool: everything is known, and it can be cleaned up.
+//! Poolgate's own pool: all figures are known, and it can be cleaned up.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_core::future::BoxFuture;
-use poolgate_pool::{Contact, Counts, Drained, LeaseInfo, Pool};
+use poolgate_pool::{ConnectHistory, Counts, Drained, LeaseInfo, Observer, Pool};
 use poolgate_types::Backend;
 
-use super::{Apart, ApartConnection, BoxError, Figures, SupportedDatabase, Upkeep, WatchedPool};
+use super::{BoxError, Dedicated, DedicatedConnection, Figures, SupportedDatabase, Upkeep, WatchedPool};
 
 impl<DB: SupportedDatabase> WatchedPool for Pool<DB> {
     fn backend(&self) -> Option<Backend> {
@@ -17,16 +17,20 @@ impl<DB: SupportedDatabase> WatchedPool for Pool<DB> {
         self.counts().into()
     }
 
-    fn contact(&self) -> Contact {
-        Self::contact(self)
+    fn connect_history(&self) -> ConnectHistory {
+        Self::connect_history(self)
     }
 
-    fn connect_apart(&self, timeout: Duration) -> BoxFuture<'_, Result<Box<dyn ApartConnection>, BoxError>> {
-        Box::pin(async move { Ok(Apart::<DB>::boxed(Self::connect_apart(self, timeout).await?)) })
+    fn dedicated_connection(&self, timeout: Duration) -> BoxFuture<'_, Result<Box<dyn DedicatedConnection>, BoxError>> {
+        Box::pin(async move { Ok(Dedicated::<DB>::boxed(Self::dedicated_connection(self, timeout).await?)) })
     }
 
-    fn drain(&self, deadline: Duration) -> BoxFuture<'_, Drained> {
-        Box::pin(Self::drain(self, deadline))
+    fn drain(&self, timeout: Duration) -> BoxFuture<'_, Drained> {
+        Box::pin(Self::drain(self, timeout))
+    }
+
+    fn observe(&self, observer: Arc<dyn Observer>) -> bool {
+        Self::observe(self, observer)
     }
 
     fn upkeep(&self) -> Option<&dyn Upkeep> {
@@ -51,8 +55,8 @@ impl<DB: SupportedDatabase> Upkeep for Pool<DB> {
         Self::revoke(self, lease)
     }
 
-    fn write_off(&self, lease: u64) -> bool {
-        Self::write_off(self, lease)
+    fn reclaim(&self, lease: u64) -> bool {
+        Self::reclaim(self, lease)
     }
 
     fn dispose(&self) -> u32 {
@@ -63,7 +67,7 @@ impl<DB: SupportedDatabase> Upkeep for Pool<DB> {
         Self::resize(self, size, max_overflow).is_ok()
     }
 
-    fn keep_open(&self, count: u32) {
-        Self::keep_open(self, count);
+    fn set_min_connections(&self, count: u32) {
+        Self::set_min_connections(self, count);
     }
 }

@@ -3,22 +3,22 @@
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
-use poolgate_pool::{Contact, Drained};
+use poolgate_pool::{ConnectHistory, Drained};
 use poolgate_types::Backend;
 use sqlx::{PgConnection, Postgres, postgres::PgConnectOptions};
 
 use super::{
-    Apart, ApartConnection, BlindSpot, BoxError, Figures, Visibility, WatchedPool,
+    Apart, BlindSpot, BoxError, DedicatedConnection, Figures, Visibility, WatchedPool,
     reader::{SourceReader, Trouble, number},
 };
 
-/// Between two looks: each costs the server some work per session.
+/// Time between two readings; each costs the server some work per session.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The sessions of this database, and how many there may be: what its own limit and the server's leave it, where those of
-/// other databases and the slots reserved for administrators are taken.
+/// The sessions of this database, and its slots: the smaller of the database's own limit and the server's limit without
+/// reserved slots and the sessions of other databases.
 ///
-/// A role without `pg_read_all_stats` sees that there are sessions of others, but not their state.
+/// A role without `pg_read_all_stats` sees sessions of other roles, but not their state.
 const SESSIONS: &str = "
     SELECT s.busy::text, s.idle::text, s.hidden::text, s.oldest::text,
            least(nullif(d.datconnlimit, -1),
@@ -42,9 +42,9 @@ const SESSIONS: &str = "
 
 /// Watches a PostgreSQL server: the sessions of one database.
 ///
-/// It shows how many sessions work, not how many requests wait for one in the apps, so only the fixed policy can act: the
-/// level follows the share of the capacity that is at work. Say with [`capacity`](Self::capacity) how many connections
-/// the apps' pools have together, or the share is one of all the connections that the server would take.
+/// The server shows how many sessions are busy, but not how many requests wait in the apps. So only the fixed policy works:
+/// the level follows the busy share of the capacity. Set [`capacity`](Self::capacity) to the total size of the apps' pools;
+/// by default it is the number of connections that the server accepts.
 #[derive(Debug)]
 pub struct PostgresServer {
     reader: SourceReader,
@@ -59,15 +59,15 @@ impl PostgresServer {
         Self { reader: SourceReader::new(options, INTERVAL, advice), application: None, capacity: None }
     }
 
-    /// Watches only sessions whose `application_name` begins so. By default all of the database.
+    /// Watches only sessions whose `application_name` starts with `name`. Default: all sessions of the database.
     #[must_use]
     pub fn application(mut self, name: impl Into<String>) -> Self {
         self.application = Some(name.into());
         self
     }
 
-    /// How many sessions work at the same time at the most: what the apps' pools have together. By default what the
-    /// server would take.
+    /// The most sessions that can be busy at the same time: the total size of the apps' pools. Default: the connections
+    /// that the server accepts.
     #[must_use]
     pub fn capacity(mut self, sessions: u32) -> Self {
         self.capacity = Some(sessions);
@@ -75,7 +75,7 @@ impl PostgresServer {
     }
 
     async fn look(&self, mut connection: PgConnection) -> Result<PgConnection, Trouble> {
-        // Not kept prepared: it is the connection's only statement, and not a frequent one.
+        // Not kept prepared: it is the connection's only statement, and rarely run.
         let query = sqlx::query(SESSIONS).bind(&self.application).persistent(false);
         let row = query.fetch_one(&mut connection).await?;
         let count = |column| number(&row, &[column]).and_then(|count| u32::try_from(count).ok());
@@ -109,12 +109,12 @@ impl WatchedPool for PostgresServer {
         self.reader.figures()
     }
 
-    fn contact(&self) -> Contact {
+    fn connect_history(&self) -> ConnectHistory {
         self.reader.contact()
     }
 
-    fn connect_apart(&self, timeout: Duration) -> BoxFuture<'_, Result<Box<dyn ApartConnection>, BoxError>> {
-        Box::pin(async move { Ok(Apart::<Postgres>::boxed(self.reader.connect_apart(timeout).await?)) })
+    fn dedicated_connection(&self, timeout: Duration) -> BoxFuture<'_, Result<Box<dyn DedicatedConnection>, BoxError>> {
+        Box::pin(async move { Ok(Apart::<Postgres>::boxed(self.reader.dedicated_connection(timeout).await?)) })
     }
 
     fn drain(&self, deadline: Duration) -> BoxFuture<'_, Drained> {
@@ -142,7 +142,7 @@ fn advice(error: &sqlx::Error, options: &PgConnectOptions) -> Option<String> {
     let user = options.get_username();
     match error.code().as_deref() {
         Some("53300") => Some(format!(
-            "The server is full: from PostgreSQL 16 on GRANT pg_use_reserved_connections TO \"{user}\" keeps a place"
+            "The server is full: from PostgreSQL 16 on, GRANT pg_use_reserved_connections TO \"{user}\" reserves a slot"
         )),
         Some("28000" | "28P01") => Some(format!("Check the user `{user}`, its password and pg_hba.conf")),
         Some("3D000") => Some("Name a database that exists: postgres://…/DATABASE".to_owned()),

@@ -11,7 +11,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use poolgate_pool::{Contact, Drained};
+use poolgate_pool::{ConnectHistory, Drained};
 use sqlx::{
     ConnectOptions, PgConnection, Row,
     error::DatabaseError,
@@ -125,7 +125,7 @@ impl SourceReader {
     }
 
     /// Another connection to the same place.
-    pub(super) async fn connect_apart(&self, timeout: Duration) -> Result<PgConnection, Trouble> {
+    pub(super) async fn dedicated_connection(&self, timeout: Duration) -> Result<PgConnection, Trouble> {
         let late = |_| Err(Trouble::Silent(format!("no answer within {:.1} s", timeout.as_secs_f64())));
         time::timeout(timeout, async { Ok(self.options.connect().await?) }).await.unwrap_or_else(late)
     }
@@ -151,9 +151,9 @@ impl SourceReader {
         self.known().figures = figures;
     }
 
-    pub(super) fn contact(&self) -> Contact {
+    pub(super) fn contact(&self) -> ConnectHistory {
         let known = self.known();
-        let mut contact = Contact::default();
+        let mut contact = ConnectHistory::default();
         contact.answered = known.answered.map(|at| at.elapsed());
         contact.failed = known.failed.map(|at| at.elapsed());
         contact.consecutive_failures = known.failures;

@@ -1,17 +1,17 @@
-//! An app's own `sqlx::Pool`: Poolgate brings the gate and the monitor, and leaves the pool as it is.
+//! An app's own `sqlx::Pool`: Poolgate adds the gate and the monitor, and leaves the pool as it is.
 
 use std::time::{Duration, Instant};
 
 use futures_core::future::BoxFuture;
-use poolgate_pool::{AcquireError, Contact, Drained};
+use poolgate_pool::{AcquireError, ConnectHistory, Drained};
 use poolgate_types::Backend;
 use sqlx::{Connection, Pool};
 use tokio::time;
 
-use super::{Apart, ApartConnection, BoxError, Figures, SupportedDatabase, WatchedPool};
+use super::{BoxError, Dedicated, DedicatedConnection, Figures, SupportedDatabase, WatchedPool};
 
-/// Nobody learns how long callers wait for this pool's connections, nor how many do; the gate in front of it counts what
-/// arrives, so the fair rate is worked out as with Poolgate's own pool.
+/// The pool shows neither how many callers wait for a connection nor how long. The gate in front of it counts arriving
+/// requests, so the fair rate is computed as with Poolgate's own pool.
 impl<DB: SupportedDatabase> WatchedPool for Pool<DB> {
     fn backend(&self) -> Option<Backend> {
         DB::BACKEND
@@ -20,32 +20,32 @@ impl<DB: SupportedDatabase> WatchedPool for Pool<DB> {
     fn figures(&self) -> Figures {
         let capacity = self.options().get_max_connections();
         let (checked_out, idle) = split(self.size(), self.num_idle());
-        // Every connection is kept until it has been idle for `idle_timeout`: none is overflow.
+        // There is no overflow: every connection is kept until it has been idle for `idle_timeout`.
         let lacking = self.options().get_min_connections().saturating_sub(self.size());
         Figures { pool_size: capacity, capacity, checked_out, idle, lacking, ..Figures::default() }
     }
 
-    fn contact(&self) -> Contact {
-        Contact::default()
+    fn connect_history(&self) -> ConnectHistory {
+        ConnectHistory::default()
     }
 
-    fn connect_apart(&self, timeout: Duration) -> BoxFuture<'_, Result<Box<dyn ApartConnection>, BoxError>> {
+    fn dedicated_connection(&self, timeout: Duration) -> BoxFuture<'_, Result<Box<dyn DedicatedConnection>, BoxError>> {
         Box::pin(async move {
             let options = self.connect_options();
             match time::timeout(timeout, DB::Connection::connect_with(&options)).await {
-                Ok(Ok(connection)) => Ok(Apart::<DB>::boxed(connection)),
+                Ok(Ok(connection)) => Ok(Dedicated::<DB>::boxed(connection)),
                 Ok(Err(error)) => Err(AcquireError::from_connect(error).into()),
                 Err(_) => Err(AcquireError::ConnectTimeout { limit: timeout }.into()),
             }
         })
     }
 
-    fn drain(&self, deadline: Duration) -> BoxFuture<'_, Drained> {
+    fn drain(&self, timeout: Duration) -> BoxFuture<'_, Drained> {
         Box::pin(async move {
             let begun = Instant::now();
             let mut drained = Drained::default();
-            let left = || deadline.saturating_sub(begun.elapsed());
-            // `close` waits for every connection in use before it closes the first idle one.
+            let left = || timeout.saturating_sub(begun.elapsed());
+            // `close` would wait for every connection in use before it closes the first idle one.
             for _ in 0..self.options().get_max_connections() {
                 let Some(idle) = self.try_acquire() else { break };
                 if time::timeout(left(), idle.close()).await.is_err() {
@@ -63,8 +63,8 @@ impl<DB: SupportedDatabase> WatchedPool for Pool<DB> {
     }
 }
 
-/// Connections in use (or being opened) and idle. The two counts are not read together, and the idle one falls below
-/// zero for a moment, which a `usize` shows as a huge number (sqlx #3645).
+/// Connections in use (or being opened) and idle. sqlx does not read the two counts together, and the idle count may fall
+/// below zero for a moment, which a `usize` shows as a huge number (sqlx #3645).
 fn split(size: u32, num_idle: usize) -> (u32, u32) {
     let idle = isize::try_from(num_idle).map_or(0, |idle| idle.min(size as isize));
     let idle = u32::try_from(idle).unwrap_or_default();

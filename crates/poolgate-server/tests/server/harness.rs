@@ -1,15 +1,12 @@
 //! A server over a real SQLite file, called in process.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use axum::{Router, body::Body};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use poolgate_pool::{Pool, PoolConfig, sqlite_options};
-use poolgate_server::{PoolObserver, Poolgate, Settings};
+use poolgate_server::{Poolgate, Settings};
 use poolgate_types::Problem;
 use serde_json::Value;
 use sqlx::Sqlite;
@@ -43,19 +40,15 @@ pub(crate) async fn server_with(
     settings.pool.max_overflow = 1;
     change(&mut settings);
     settings.check().expect("possible settings");
-    let observer = PoolObserver::default();
     let config = PoolConfig {
         size: settings.pool.size,
         max_overflow: settings.pool.max_overflow,
-        timeout: settings.pool.timeout,
+        acquire_timeout: settings.pool.timeout,
         ..PoolConfig::default()
     };
-    let pool = Pool::<Sqlite>::builder(sqlite_options(folder.path().join("test.db")))
-        .config(config)
-        .observer(Arc::new(observer.clone()))
-        .build()
-        .expect("a pool");
-    let poolgate = Poolgate::builder(pool.clone()).settings(settings).observer(observer).start();
+    let pool =
+        Pool::<Sqlite>::builder(sqlite_options(folder.path().join("test.db"))).config(config).build().expect("a pool");
+    let poolgate = Poolgate::builder(pool.clone()).settings(settings).start();
     let app = poolgate_server::app(&poolgate, own(&pool, &poolgate));
     let server = Server::new(poolgate, pool, app, folder);
     eventually("ready", || server.poolgate.readiness().missing().is_none()).await;

@@ -3,14 +3,13 @@
 use std::{
     io::{BufRead, BufReader},
     process::{Command, Stdio},
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use axum::{Router, routing::get};
 use http::StatusCode;
 use poolgate_pool::{Pool, PoolConfig, sqlite_options};
-use poolgate_server::{PoolObserver, Poolgate, Settings, SupportedDatabase};
+use poolgate_server::{Poolgate, Settings, SupportedDatabase};
 use poolgate_test_postgres::Postgres;
 use poolgate_types::{Alert, AlertKind, CircuitState, Health, Level, Reason, Severity, routes};
 use sqlx::{Connection, Executor, PgConnection, SqliteConnection, postgres::PgConnectOptions};
@@ -32,12 +31,12 @@ impl World {
         DB: SupportedDatabase + poolgate_pool::Backend,
         for<'l> &'l mut poolgate_pool::Lease<DB>: Executor<'l, Database = DB>,
     {
-        let observer = PoolObserver::default();
-        let config = PoolConfig { size: 3, max_overflow: 0, timeout: Duration::from_secs(3), ..PoolConfig::default() };
-        let pool = builder.config(config).observer(Arc::new(observer.clone())).build().expect("a pool");
+        let config =
+            PoolConfig { size: 3, max_overflow: 0, acquire_timeout: Duration::from_secs(3), ..PoolConfig::default() };
+        let pool = builder.config(config).build().expect("a pool");
         let mut settings = Settings::default();
         change(&mut settings);
-        let poolgate = Poolgate::builder(pool.clone()).settings(settings).observer(observer).start();
+        let poolgate = Poolgate::builder(pool.clone()).settings(settings).start();
         let run = move |statement: &'static str| {
             let pool = pool.clone();
             async move {
@@ -459,7 +458,7 @@ async fn a_full_disk_is_reported_and_reads_work() {
         "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 2000) INSERT INTO t SELECT x FROM n";
     connection.execute(fill).await.expect("filled");
     let world = World::new(
-        Pool::<sqlx::Sqlite>::builder(options).on_connect(|connection| {
+        Pool::<sqlx::Sqlite>::builder(options).after_connect(|connection| {
             Box::pin(async move { connection.execute("PRAGMA max_page_count = 1").await.map(|_| ()) })
         }),
         |_| {},

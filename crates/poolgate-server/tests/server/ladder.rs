@@ -1,16 +1,13 @@
 //! What an enabled cleanup ends on a real PostgreSQL, and what it leaves alone.
 
-use std::{
-    sync::{Arc, LazyLock},
-    time::Duration,
-};
+use std::{sync::LazyLock, time::Duration};
 
 use crate::harness::{Server, eventually};
 use axum::Router;
 use http::StatusCode;
 use poolgate_pool::{Lease, Pool, PoolConfig, PostgresSession, Revoked};
 use poolgate_server::{
-    PoolObserver, Poolgate, Settings,
+    Poolgate, Settings,
     settings::{CleanupSettings, Secret},
 };
 use poolgate_test_postgres::Postgres as Database;
@@ -41,15 +38,13 @@ fn server_at(url: &str, name: &str, size: u32, opt_in: impl FnOnce(&mut CleanupS
     (cleanup.cancel_after, cleanup.terminate_after) = (second, second);
     cleanup.manual_cooldown = second;
     opt_in(cleanup);
-    let observer = PoolObserver::default();
     let session = PostgresSession { application_name: Some(name.to_owned()), ..PostgresSession::default() };
     let pool = Pool::<Any>::builder(url.parse().expect("a URL"))
         .config(PoolConfig { size, max_overflow: 0, ..PoolConfig::default() })
         .postgres(session)
-        .observer(Arc::new(observer.clone()))
         .build()
         .expect("a pool");
-    let poolgate = Poolgate::builder(pool.clone()).settings(settings).observer(observer).start();
+    let poolgate = Poolgate::builder(pool.clone()).settings(settings).start();
     let app = poolgate_server::app(&poolgate, Router::new());
     Server::new(poolgate, pool, app, tempfile::TempDir::new().expect("a folder"))
 }
@@ -177,7 +172,7 @@ async fn a_session_on_the_previous_server_keeps_its_place() {
     let elsewhere = tokio::task::spawn_blocking(Database::start).await.expect("joined").expect("PostgreSQL");
     let working = runs(lease(&server).await, "SELECT pg_sleep(4)");
     tokio::time::sleep(LONG).await;
-    server.pool.move_to(elsewhere.url("postgres").parse().expect("a URL"));
+    server.pool.set_connect_options(elsewhere.url("postgres").parse().expect("a URL"));
     let newer = lease(&server).await;
 
     let report = clean(&server, &[ADMIN]).await;

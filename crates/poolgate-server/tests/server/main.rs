@@ -5,6 +5,7 @@ mod cleanup;
 mod harness;
 mod health;
 mod ladder;
+mod observer;
 mod other_sites;
 mod postgres;
 mod proxies;

@@ -1,21 +1,18 @@
 //! PostgreSQL that goes away, comes back, or accepts connections and never answers.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use crate::harness::{PATIENCE, Server, eventually};
 use axum::{Router, routing::get};
 use http::StatusCode;
 use poolgate_pool::{AcquireError, Pool, PoolConfig};
-use poolgate_server::{PoolObserver, Poolgate, Settings, WatchedPool};
+use poolgate_server::{Poolgate, Settings, WatchedPool};
 use poolgate_test_postgres::Postgres;
 use poolgate_types::{Backend, CircuitState, routes};
 use sqlx::{Any, Connection, PgConnection, postgres::PgConnectOptions};
 
-fn start(pool: impl WatchedPool + Clone, own: Router, observer: PoolObserver) -> (Poolgate, Server<()>) {
-    let poolgate = Poolgate::builder(pool).settings(Settings::default()).observer(observer).start();
+fn start(pool: impl WatchedPool + Clone, own: Router) -> (Poolgate, Server<()>) {
+    let poolgate = Poolgate::builder(pool).settings(Settings::default()).start();
     let own = own.layer(poolgate.gate());
     let app = poolgate_server::app(&poolgate, own);
     (poolgate.clone(), Server::new(poolgate, (), app, tempfile::TempDir::new().expect("a folder")))
@@ -25,10 +22,13 @@ fn start(pool: impl WatchedPool + Clone, own: Router, observer: PoolObserver) ->
 async fn a_database_that_goes_away_and_comes_back() {
     let mut postgres = tokio::task::spawn_blocking(Postgres::start).await.expect("joined").expect("PostgreSQL");
     sqlx::any::install_default_drivers();
-    let observer = PoolObserver::default();
     let pool = Pool::<Any>::builder(postgres.url("postgres").parse().expect("a URL"))
-        .config(PoolConfig { size: 3, max_overflow: 0, timeout: Duration::from_secs(2), ..PoolConfig::default() })
-        .observer(Arc::new(observer.clone()))
+        .config(PoolConfig {
+            size: 3,
+            max_overflow: 0,
+            acquire_timeout: Duration::from_secs(2),
+            ..PoolConfig::default()
+        })
         .build()
         .expect("a pool");
     let work = {
@@ -41,7 +41,7 @@ async fn a_database_that_goes_away_and_comes_back() {
             Err(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     };
-    let (poolgate, server) = start(pool, Router::new().route("/work", get(work)), observer);
+    let (poolgate, server) = start(pool, Router::new().route("/work", get(work)));
     eventually("ready", || poolgate.readiness().missing().is_none()).await;
     assert_eq!(server.get("/work").await.status, StatusCode::OK);
     let test = server.get(routes::CONNECTION_TEST).await.json();
@@ -97,7 +97,7 @@ async fn a_full_server_is_not_hammered_by_monitor_and_pool() {
         }
     };
     let began = Instant::now();
-    let (poolgate, server) = start(pool, Router::new().route("/work", get(work)), PoolObserver::default());
+    let (poolgate, server) = start(pool, Router::new().route("/work", get(work)));
     let mut refused = 0;
     while began.elapsed() < Duration::from_secs(4) {
         assert_eq!(server.get("/work").await.status, StatusCode::SERVICE_UNAVAILABLE);
@@ -124,7 +124,7 @@ async fn a_database_that_accepts_and_never_answers() {
     let port = listener.local_addr().expect("an address").port();
     let options = PgConnectOptions::new().host("127.0.0.1").port(port).username("nobody").database("nothing");
     let pool = Pool::<sqlx::Postgres>::builder(options).build().expect("a pool");
-    let (poolgate, server) = start(pool, Router::new().route("/", get(async || ())), PoolObserver::default());
+    let (poolgate, server) = start(pool, Router::new().route("/", get(async || ())));
     eventually("open", || poolgate.config().circuit_breaker_open).await;
     assert_eq!(server.get(routes::STATUS).await.status, StatusCode::SERVICE_UNAVAILABLE);
     let begun = std::time::Instant::now();
@@ -139,7 +139,7 @@ async fn the_monitor_follows_the_pool_to_another_server() {
     let elsewhere = postgres.create_database("elsewhere").expect("a database");
     sqlx::any::install_default_drivers();
     let pool = Pool::<Any>::builder(postgres.url("postgres").parse().expect("a URL")).build().expect("a pool");
-    let (poolgate, _server) = start(pool.clone(), Router::new(), PoolObserver::default());
+    let (poolgate, _server) = start(pool.clone(), Router::new());
     eventually("ready", || poolgate.readiness().missing().is_none()).await;
     let asked_in = || {
         let own = "pid <> pg_backend_pid() AND backend_type = 'client backend'";
@@ -147,6 +147,6 @@ async fn the_monitor_follows_the_pool_to_another_server() {
     };
     assert_eq!(asked_in().trim(), "postgres", "one session, which is asked");
 
-    pool.move_to(elsewhere.parse().expect("a URL"));
+    pool.set_connect_options(elsewhere.parse().expect("a URL"));
     eventually("asked elsewhere, and nowhere else", || asked_in().trim() == "elsewhere").await;
 }

@@ -6,7 +6,7 @@ use crate::harness::{Server, eventually};
 use axum::{Router, routing::get};
 use http::StatusCode;
 use poolgate_pool::{Pool, PoolConfig, sqlite_options};
-use poolgate_server::{PoolObserver, Poolgate, Settings};
+use poolgate_server::{Poolgate, Settings};
 use poolgate_types::{Backend, CircuitState, Health, Level, routes};
 use sqlx::Sqlite;
 
@@ -15,14 +15,10 @@ async fn the_start_waits_for_a_database_that_is_down() {
     let folder = tempfile::TempDir::new().expect("a folder");
     let file = folder.path().join("later.db");
     let options = sqlite_options(&file).create_if_missing(false);
-    let observer = PoolObserver::default();
-    let config = PoolConfig { size: 2, max_overflow: 0, timeout: Duration::from_secs(1), ..PoolConfig::default() };
-    let pool = Pool::<Sqlite>::builder(options)
-        .config(config)
-        .observer(std::sync::Arc::new(observer.clone()))
-        .build()
-        .expect("a pool");
-    let poolgate = Poolgate::builder(pool.clone()).settings(Settings::default()).observer(observer).start();
+    let config =
+        PoolConfig { size: 2, max_overflow: 0, acquire_timeout: Duration::from_secs(1), ..PoolConfig::default() };
+    let pool = Pool::<Sqlite>::builder(options).config(config).build().expect("a pool");
+    let poolgate = Poolgate::builder(pool.clone()).settings(Settings::default()).start();
     let orders = {
         let pool = pool.clone();
         async move || match pool.acquire().await {

@@ -1,15 +1,12 @@
 //! The forecast, and a pool that follows it on a real PostgreSQL with few slots.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use crate::harness::{Server, eventually, server};
 use axum::{Router, routing::get};
 use http::StatusCode;
 use poolgate_pool::{Pool, PoolConfig, PostgresSession, sqlite_options};
-use poolgate_server::{PoolObserver, Poolgate, Settings, settings::SizingSettings};
+use poolgate_server::{Poolgate, Settings, settings::SizingSettings};
 use poolgate_test_postgres::Postgres as Database;
 use sqlx::{Executor, Postgres, Sqlite};
 use tokio::task::JoinSet;
@@ -28,14 +25,12 @@ async fn serve_at(url: &str, change: impl FnOnce(&mut SizingSettings)) -> Server
     settings.sizing.horizon = Duration::from_secs(2);
     change(&mut settings.sizing);
     settings.check().expect("possible settings");
-    let observer = PoolObserver::default();
     let pool = Pool::<Postgres>::builder(url.parse().expect("a URL"))
         .config(PoolConfig { size: 2, max_overflow: 0, ..PoolConfig::default() })
         .postgres(PostgresSession::default())
-        .observer(Arc::new(observer.clone()))
         .build()
         .expect("a pool");
-    let poolgate = Poolgate::builder(pool.clone()).settings(settings).observer(observer).start();
+    let poolgate = Poolgate::builder(pool.clone()).settings(settings).start();
     let work = {
         let pool = pool.clone();
         async move || {
@@ -94,7 +89,7 @@ async fn the_pool_follows_the_forecast_up_to_the_servers_free_slots() {
     println!("{served_fixed} of 100 served by a fixed pool, {served} of 160 by one of {}", status.pool.pool_size);
     assert!((5..=9).contains(&status.pool.pool_size), "{:?}", status.pool);
     assert_eq!(sizes(&server), (status.pool.pool_size, status.pool.pool_size), "the gate goes with it");
-    assert_eq!(server.pool.contact().consecutive_failures, 0, "the server was never full");
+    assert_eq!(server.pool.connect_history().consecutive_failures, 0, "the server was never full");
     assert!(served * 100 > served_fixed * 160, "{served} of 160, {served_fixed} of 100");
 }
 
@@ -110,7 +105,11 @@ async fn grown(server: &Database, name: &str, role: &str, limits: &str, replicas
     demand(&server, 50, 5).await;
     let counts = server.pool.counts();
     assert!(counts.open() <= counts.pool_size, "{counts:?}");
-    assert!(server.pool.contact().error.is_none(), "the server was never full: {:?}", server.pool.contact());
+    assert!(
+        server.pool.connect_history().error.is_none(),
+        "the server was never full: {:?}",
+        server.pool.connect_history()
+    );
     server.poolgate.shutdown(Duration::from_secs(5)).await;
     counts.pool_size
 }

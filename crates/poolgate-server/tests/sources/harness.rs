@@ -81,5 +81,5 @@ pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) 
 /// The message for a source that cannot be read, with its advice.
 pub(crate) async fn trouble(source: &impl WatchedPool) -> String {
     source.refresh().expect("elsewhere").await;
-    source.contact().error.expect("it cannot be read").to_string()
+    source.connect_history().error.expect("it cannot be read").to_string()
 }

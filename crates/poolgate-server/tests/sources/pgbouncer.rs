@@ -265,7 +265,7 @@ async fn a_login_refused_by_the_console_is_retried_ever_less_often() {
     let mut newest = 0;
     while begun.elapsed() < Duration::from_secs(8) {
         source.refresh().expect("elsewhere").await;
-        newest = source.contact().consecutive_failures;
+        newest = source.connect_history().consecutive_failures;
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!((2..=4).contains(&newest), "{newest} logins in 8 s, instead of 8");

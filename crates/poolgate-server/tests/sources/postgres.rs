@@ -118,8 +118,8 @@ async fn an_unreachable_source_is_reported_with_advice() {
     assert!(stranger.contains("Check the user `stranger`"), "{stranger}");
     let source = PostgresServer::new(options("postgres://nobody@127.0.0.1:1/nothing"));
     source.refresh().expect("elsewhere").await;
-    let contact = source.contact();
+    let contact = source.connect_history();
     assert!(contact.failed.is_some() && contact.answered.is_none() && contact.consecutive_failures == 1);
     source.refresh().expect("elsewhere").await;
-    assert_eq!(source.contact().consecutive_failures, 1, "it is left alone for a second");
+    assert_eq!(source.connect_history().consecutive_failures, 1, "it is left alone for a second");
 }

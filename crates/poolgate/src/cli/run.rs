@@ -5,14 +5,13 @@ use std::{
     io::{self, Write},
     net::SocketAddr,
     process,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
 use poolgate_pool::{Order, Pool, PoolConfig, PostgresSession, Reset, any_options, sqlite_defaults};
 use poolgate_server::{
-    Builder, PgBouncer, PoolObserver, Poolgate, PostgresServer, Settings, app,
+    Builder, PgBouncer, Poolgate, PostgresServer, Settings, app,
     settings::{DatabaseSettings, DatabaseUrl, PoolOrder, PoolReset, PoolSettings, WatchUrl, WatchedKind},
 };
 use poolgate_types::Backend;
@@ -131,16 +130,14 @@ fn open_pool(settings: &Settings) -> anyhow::Result<(Builder, Pool<Any>)> {
              try --demo, which brings its own. To watch the pool of other apps instead: --watch"
         );
     };
-    let observer = PoolObserver::default();
     sqlx::any::install_default_drivers();
     let options = any_options(&connect_url(url, settings.demo.enabled)).context("database.url")?;
     let pool = Pool::<Any>::builder(options)
         .config(pool_config(&settings.pool))
-        .on_connect(sqlite_defaults)
+        .after_connect(sqlite_defaults)
         .postgres(session(&settings.database))
-        .observer(Arc::new(observer.clone()))
         .build()?;
-    Ok((Poolgate::builder(pool.clone()).observer(observer).backend(url.backend()), pool))
+    Ok((Poolgate::builder(pool.clone()).backend(url.backend()), pool))
 }
 
 /// The demo creates its SQLite file; otherwise a missing file is an error.
@@ -169,7 +166,7 @@ fn pool_config(settings: &PoolSettings) -> PoolConfig {
     PoolConfig {
         size: settings.size,
         max_overflow: settings.max_overflow,
-        timeout: settings.timeout,
+        acquire_timeout: settings.timeout,
         connect_timeout: settings.connect_timeout,
         // Defaults to the pool's size, even when that changes.
         min_idle: settings.min_idle.unwrap_or(u32::MAX),

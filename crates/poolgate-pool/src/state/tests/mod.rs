@@ -1,4 +1,4 @@
-//! The rules without a database: connections and callers are numbers, and time is what a test says it is.
+//! The rules without a database: connections and callers are numbers, and time is virtual.
 
 mod concurrency;
 mod model;
@@ -11,26 +11,26 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::error::AcquireError;
-use crate::purpose::Taker;
+use crate::purpose::Caller;
 
-/// Plays the part of the callers, the tasks and the clock, and checks the rules after every step.
+/// Acts as the callers, the tasks and the clock, and checks the rules after every step.
 struct World {
     state: State<u32, u32>,
     now: Instant,
     config: PoolConfig,
     leases: VecDeque<(u64, Box<Pooled<u32>>)>,
-    /// Still held, and none of the pool's any more.
-    written_off: VecDeque<(u64, Box<Pooled<u32>>)>,
+    /// Still held, but no longer part of the pool.
+    reclaimed: VecDeque<(u64, Box<Pooled<u32>>)>,
     connecting: u32,
     verifying: VecDeque<Box<Pooled<u32>>>,
     closing: VecDeque<Box<Pooled<u32>>>,
     queue: VecDeque<(u64, u32)>,
     dismissed: Vec<u32>,
-    /// The soonest comes last.
+    /// The earliest is last.
     retries: Vec<Instant>,
     opened: u32,
     callers: u32,
-    /// What a resize may leave open beyond the capacity.
+    /// Connections that may be open beyond the capacity after a resize.
     tolerated: u32,
 }
 
@@ -41,7 +41,7 @@ impl World {
             now: Instant::now(),
             config,
             leases: VecDeque::new(),
-            written_off: VecDeque::new(),
+            reclaimed: VecDeque::new(),
             connecting: 0,
             verifying: VecDeque::new(),
             closing: VecDeque::new(),
@@ -54,19 +54,19 @@ impl World {
         }
     }
 
-    /// A caller asks; true: served at once.
+    /// A caller acquires; returns whether it is served at once.
     fn acquire(&mut self) -> Result<bool, AcquireError> {
         self.callers += 1;
         let caller = self.callers;
-        let taker = Taker::caller();
-        let found = self.state.check_out(&taker, self.now)?;
+        let asking = Caller::current();
+        let found = self.state.check_out(&asking, self.now)?;
         self.closing.extend(found.expired);
         if let Some((issued, _)) = found.issued {
             self.leases.push_back((issued.lease, issued.pooled));
             self.check();
             return Ok(true);
         }
-        let ticket = self.state.wait(taker, self.now, || caller)?;
+        let ticket = self.state.wait(asking, self.now, || caller)?;
         self.queue.push_back((ticket, caller));
         self.pump();
         Ok(false)
@@ -92,18 +92,18 @@ impl World {
         }
     }
 
-    fn write_off(&mut self, index: usize) {
+    fn reclaim(&mut self, index: usize) {
         let Some((lease, _)) = self.leases.get(index) else { return };
         let revoked = self.state.is_revoked(*lease);
-        assert_eq!(self.state.write_off(*lease), revoked);
+        assert_eq!(self.state.reclaim(*lease), revoked);
         if revoked {
-            self.written_off.extend(self.leases.remove(index));
+            self.reclaimed.extend(self.leases.remove(index));
             self.pump();
         }
     }
 
     fn come_back_late(&mut self) {
-        if let Some((lease, pooled)) = self.written_off.pop_front() {
+        if let Some((lease, pooled)) = self.reclaimed.pop_front() {
             let placement = self.state.check_in(lease, pooled, Verdict::Clean, self.now);
             assert!(matches!(placement, Placement::Forget(_)));
         }
@@ -122,8 +122,8 @@ impl World {
                 self.settle(placement);
             }
             Err(error) => {
-                let moves = self.state.moves();
-                for caller in self.state.connect_failed(&error, moves, self.now, 0.0) {
+                let options_generation = self.state.options_generation();
+                for caller in self.state.connect_failed(&error, options_generation, self.now, 0.0) {
                     assert_eq!(self.queue.pop_front().map(|(_, first)| first), Some(caller));
                     self.dismissed.push(caller);
                 }

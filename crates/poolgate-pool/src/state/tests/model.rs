@@ -1,4 +1,4 @@
-//! All rules at once, whatever happens.
+//! All rules together, in random sequences of steps.
 
 use proptest::prelude::*;
 
@@ -15,9 +15,9 @@ enum Step {
     Dispose,
     CloseIdle(u32),
     Resize(u32, u32),
-    KeepOpen(u32),
+    SetMinConnections(u32),
     Revoke(usize),
-    WriteOff(usize),
+    Reclaim(usize),
     ComeBackLate,
     Wait(u64),
 }
@@ -38,9 +38,9 @@ fn steps() -> impl Strategy<Value = Step> {
         1 => Just(Step::Dispose),
         1 => (0_u32..3).prop_map(Step::CloseIdle),
         1 => ((0_u32..4), (1_u32..3)).prop_map(|(size, overflow)| Step::Resize(size, overflow)),
-        1 => (0_u32..4).prop_map(Step::KeepOpen),
+        1 => (0_u32..4).prop_map(Step::SetMinConnections),
         1 => (0_usize..4).prop_map(Step::Revoke),
-        2 => (0_usize..4).prop_map(Step::WriteOff),
+        2 => (0_usize..4).prop_map(Step::Reclaim),
         1 => Just(Step::ComeBackLate),
         2 => (0_u64..400).prop_map(Step::Wait),
     ]
@@ -49,8 +49,7 @@ fn steps() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever happens in whatever order, the rules hold after each step, and when all has come to an end the
-    /// whole capacity can be had.
+    /// The rules hold after each step of any sequence, and in the end the whole capacity can be acquired.
     #[test]
     fn the_rules_hold_in_every_order(
         size in 0_u32..4,
@@ -64,7 +63,7 @@ proptest! {
         let mut world = World::new(PoolConfig { order, connect_rate, min_idle, ..config(size, max_overflow) });
         for step in steps {
             match step {
-                // Refused while the database is away: nothing may have changed.
+                // May be refused while the database is away; that changes nothing.
                 Step::Acquire => { let _ = world.acquire(); }
                 Step::GiveUp(index) => world.give_up(index),
                 Step::GiveBack(index, verdict) => world.give_back(index, verdict),
@@ -82,12 +81,12 @@ proptest! {
                     world.closing.extend(surplus);
                 }
                 Step::Resize(size, max_overflow) => world.resize(size, max_overflow),
-                Step::KeepOpen(count) => {
-                    world.state.keep_open(count);
+                Step::SetMinConnections(count) => {
+                    world.state.set_min_connections(count);
                     world.pump();
                 }
                 Step::Revoke(index) => world.revoke(index),
-                Step::WriteOff(index) => world.write_off(index),
+                Step::Reclaim(index) => world.reclaim(index),
                 Step::ComeBackLate => world.come_back_late(),
                 Step::Wait(ms) => world.wait_for(Duration::from_millis(ms)),
             }
@@ -105,7 +104,7 @@ proptest! {
             world.verify_ends(true);
             world.close_ends();
         }
-        while !world.written_off.is_empty() {
+        while !world.reclaimed.is_empty() {
             world.come_back_late();
         }
         prop_assert_eq!(world.state.revoked(), 0);

@@ -1,4 +1,4 @@
-//! The same steps with SQLAlchemy's QueuePool, as its source has it, and with the state: the same outcome.
+//! The same steps in a model of SQLAlchemy's QueuePool, after its source, and in the state: the results must be equal.
 
 use proptest::prelude::*;
 
@@ -98,12 +98,12 @@ proptest! {
                     world.give_back(index, Verdict::Clean);
                     model.give_back(index);
                 }
-                // The one who came last: with QueuePool all are alike.
+                // The caller that came last: QueuePool does not distinguish them.
                 Step::GiveUp => if model.waiting > 0 {
                     world.give_up(model.waiting - 1);
                     model.waiting -= 1;
                 },
-                // QueuePool forgets what is in use then; this pool does not.
+                // QueuePool forgets connections in use here; this pool does not.
                 Step::Dispose => if model.leases.is_empty() {
                     let disposed = world.state.dispose();
                     world.closing.extend(disposed);

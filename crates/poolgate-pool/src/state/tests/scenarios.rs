@@ -152,10 +152,10 @@ fn a_full_server_leaves_callers_waiting_for_a_return() {
     assert!(world.dismissed.is_empty());
     world.give_back(0, Verdict::Clean);
     assert_eq!(world.leases.len(), 1);
-    assert!(world.state.backoff.contact(world.now).answered.is_some());
+    assert!(world.state.backoff.history(world.now).answered.is_some());
 }
 
-/// The connects of a cold start share what a nearly full server has left.
+/// The connects of a cold start share the last slots of a nearly full server.
 #[test]
 fn one_of_several_connects_that_a_full_server_refuses_costs_no_caller_an_error() {
     let mut world = World::new(config(2, 0));
@@ -185,7 +185,7 @@ fn failures_make_the_others_suspect() {
         world.connect_all();
     }
     world.give_back(0, Verdict::Clean);
-    let taker = Taker::caller();
+    let taker = Caller::current();
     let suspect = |world: &mut World| {
         let found = world.state.check_out(&taker, world.now).unwrap();
         let (issued, suspect) = found.issued.unwrap();
@@ -237,7 +237,7 @@ fn a_revoked_lease_is_closed_when_it_comes_back() {
     world.connect_all();
     let lease = world.leases[0].0;
     assert!(!world.state.is_revoked(lease));
-    assert!(!world.state.write_off(lease), "not before it is revoked");
+    assert!(!world.state.reclaim(lease), "not before it is revoked");
     world.revoke(0);
     assert_eq!(world.state.counts(world.now).checked_out, 1, "its place is taken until then");
     world.give_back(0, Verdict::Clean);
@@ -246,16 +246,16 @@ fn a_revoked_lease_is_closed_when_it_comes_back() {
 }
 
 #[test]
-fn the_place_of_a_lease_that_was_written_off_serves_the_next_caller() {
+fn the_slot_of_a_reclaimed_lease_serves_the_next_caller() {
     let mut world = World::new(config(1, 0));
     world.acquire().unwrap();
     world.connect_all();
     assert!(!world.acquire().unwrap());
     world.revoke(0);
-    world.write_off(0);
+    world.reclaim(0);
     world.wait_for(Duration::from_millis(1));
     world.connect_all();
-    assert_eq!((world.leases.len(), world.written_off.len()), (1, 1));
+    assert_eq!((world.leases.len(), world.reclaimed.len()), (1, 1));
     world.come_back_late();
     assert_eq!(world.state.open(), 1, "its late return changes nothing");
 }
@@ -263,7 +263,7 @@ fn the_place_of_a_lease_that_was_written_off_serves_the_next_caller() {
 #[test]
 fn connections_are_opened_ahead_up_to_the_size() {
     let mut world = World::new(config(3, 2));
-    world.state.keep_open(10);
+    world.state.set_min_connections(10);
     world.pump();
     assert_eq!(world.connecting, 3);
     while world.connecting > 0 {
@@ -319,7 +319,7 @@ fn a_pool_that_is_to_be_warm_stays_as_large_as_it_is_made() {
 }
 
 #[test]
-fn nobody_waits_for_it_so_a_failure_is_not_tried_again_soon() {
+fn a_failed_connect_ahead_of_demand_is_retried_later() {
     let mut world = World::new(PoolConfig { min_idle: 4, ..config(4, 0) });
     world.pump();
     (0..4).for_each(|_| world.connect_ends(Err(refused())));
@@ -341,7 +341,7 @@ fn nobody_waits_for_it_so_a_failure_is_not_tried_again_soon() {
 #[test]
 fn what_would_be_opened_again_is_not_surplus() {
     let mut world = World::new(config(5, 0));
-    world.state.keep_open(3);
+    world.state.set_min_connections(3);
     world.pump();
     while world.connecting > 0 {
         world.connect_all();
@@ -349,7 +349,7 @@ fn what_would_be_opened_again_is_not_surplus() {
     assert_eq!(world.state.close_surplus_idle(1).len(), 0);
     world.acquire().unwrap();
     assert_eq!(world.state.close_surplus_idle(1).len(), 0, "those in use count too");
-    world.state.keep_open(2);
+    world.state.set_min_connections(2);
     world.closing.extend(world.state.close_surplus_idle(0));
     assert_eq!(world.closing.len(), 1);
     world.close_ends();
@@ -357,19 +357,19 @@ fn what_would_be_opened_again_is_not_surplus() {
 }
 
 #[test]
-fn what_became_of_a_database_that_was_left_is_nobodys_business() {
+fn failures_with_outdated_options_do_not_count() {
     let mut world = World::new(config(2, 0));
     assert!(!world.acquire().unwrap(), "it waits for a connect");
-    let before = world.state.moves();
-    assert!(world.state.moved().is_empty());
-    assert_eq!(world.state.counts(world.now).moves, before + 1);
+    let before = world.state.options_generation();
+    assert!(world.state.options_changed().is_empty());
+    assert_eq!(world.state.counts(world.now).options_generation, before + 1);
     assert!(world.state.connect_failed(&refused(), before, world.now, 0.0).is_empty(), "nobody is told");
     let start = world.state.start_connects(world.now);
     assert_eq!((start.connects, start.retry_at), (1, None), "and there is no pause");
 }
 
 #[test]
-fn after_a_move_the_retry_that_was_planned_is_not_waited_for() {
+fn new_options_cancel_the_planned_retry() {
     let mut world = World::new(config(2, 0));
     world.acquire().unwrap();
     world.connect_all();
@@ -377,12 +377,12 @@ fn after_a_move_the_retry_that_was_planned_is_not_waited_for() {
     world.acquire().unwrap();
     world.connect_ends(Err(full()));
     assert!(!world.retries.is_empty(), "the server that is full is asked later");
-    let _ = world.state.moved();
-    // As long as it takes to be allowed another connect, and not until the retry.
+    let _ = world.state.options_changed();
+    // The time until the pace allows another connect, which is before the retry.
     world.now += Duration::from_millis(100);
     assert_eq!(world.state.start_connects(world.now).connects, 1, "the other one at once");
-    let moves = world.state.moves();
-    let told = world.state.connect_failed(&refused(), moves, world.now, 0.5);
+    let options_generation = world.state.options_generation();
+    let told = world.state.connect_failed(&refused(), options_generation, world.now, 0.5);
     assert_eq!(told.len(), 1, "the first of two");
     assert!(world.state.start_connects(world.now).retry_at.is_some(), "a pause of its own");
 }

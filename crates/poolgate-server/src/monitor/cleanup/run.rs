@@ -173,7 +173,7 @@ impl CleanupRun<'_> {
             (Found::Ours(session), _) => session.clone(),
             // The session has ended; only the place is still taken.
             (Found::Ended, Step::Revoke) => {
-                if self.upkeep.revoke(lease.id) && self.upkeep.write_off(lease.id) {
+                if self.upkeep.revoke(lease.id) && self.upkeep.reclaim(lease.id) {
                     outcome.count(step, lease, None);
                 }
                 return Ok(());
@@ -197,7 +197,7 @@ impl CleanupRun<'_> {
                 let goes_on = |why: &str| format!("the session of lease {} goes on: {why}", lease.id);
                 match server.terminate(&session).await {
                     Ok(true) => {
-                        self.upkeep.write_off(lease.id);
+                        self.upkeep.reclaim(lease.id);
                     }
                     Ok(false) => outcome.skip(step, &goes_on("it did not end within a second")),
                     Err(why) => return Err(goes_on(&why)),
@@ -214,7 +214,7 @@ impl CleanupRun<'_> {
                 if left_open && server.terminate(&session).await? {
                     outcome.count(step, lease, Some(&session));
                     if self.upkeep.revoke(lease.id) {
-                        self.upkeep.write_off(lease.id);
+                        self.upkeep.reclaim(lease.id);
                     }
                 }
             }
@@ -250,7 +250,7 @@ impl Outcome {
             Step::Terminate => self.terminated += 1,
         }
         self.ended.push(lease.id);
-        let (id, place, held_seconds) = (lease.id, lease.place, lease.age.as_secs_f64());
+        let (id, place, held_seconds) = (lease.id, lease.location, lease.age.as_secs_f64());
         let (pid, state) = (lease.server_pid, session.map(|session| session.state.as_str()));
         let route = lease.purpose.as_ref().map(Purpose::route);
         tracing::warn!(
@@ -275,7 +275,7 @@ impl Step {
 }
 
 fn name(lease: &LeaseInfo, session: Option<&Session>) {
-    let LeaseInfo { id, place, .. } = lease;
+    let LeaseInfo { id, location: place, .. } = lease;
     let held_seconds = lease.age.as_secs_f64();
     let route = lease.purpose.as_ref().map(Purpose::route);
     let trace_id = lease.purpose.as_ref().and_then(Purpose::trace_id);

@@ -9,7 +9,7 @@ use poolgate_pool::LeaseInfo;
 use tokio::time;
 
 use super::sessions::{self, Session};
-use crate::watched::{ApartConnection, WatchedPool};
+use crate::watched::{DedicatedConnection, WatchedPool};
 
 /// How long the connection to the server may take, and each statement on it.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -19,7 +19,7 @@ const CLOCKS_DIFFER: Duration = Duration::from_millis(50);
 /// The server's view of old leases.
 pub(super) struct Server {
     /// `None`: no lease has a known server process, so there is nothing to ask.
-    connection: Option<Box<dyn ApartConnection>>,
+    connection: Option<Box<dyn DedicatedConnection>>,
     sessions: Vec<Session>,
     /// Process numbers of more than one lease: those processes are on different servers.
     ambiguous: HashSet<i32>,
@@ -69,7 +69,7 @@ impl Server {
         let mut server =
             Self { connection: None, sessions: Vec::new(), ambiguous, generation: 0, delay: Duration::ZERO };
         if !pids.is_empty() {
-            let mut connection = pool.connect_apart(PATIENCE).await.map_err(|error| error.to_string())?;
+            let mut connection = pool.dedicated_connection(PATIENCE).await.map_err(|error| error.to_string())?;
             server.sessions = in_time(sessions::list(&mut *connection, &pids)).await?;
             server.connection = Some(connection);
             server.generation = pool.figures().generation;

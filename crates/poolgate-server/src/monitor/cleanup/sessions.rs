@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::watched::ApartConnection;
+use crate::watched::DedicatedConnection;
 
 /// Only our sessions: they have the role, database and name of the connection that asks.
 macro_rules! ours {
@@ -93,24 +93,24 @@ impl Session {
 }
 
 /// The sessions of these processes. A process without a session has ended.
-pub(super) async fn list(connection: &mut dyn ApartConnection, pids: &[i32]) -> Result<Vec<Session>, String> {
+pub(super) async fn list(connection: &mut dyn DedicatedConnection, pids: &[i32]) -> Result<Vec<Session>, String> {
     let pids = serde_json::to_string(pids).map_err(|error| error.to_string())?;
     let listed = connection.query_text_with(LIST, pids).await.map_err(|error| error.to_string())?;
     serde_json::from_str(&listed).map_err(|error| error.to_string())
 }
 
 /// Ends the session's running statement. `false`: it was not the same any more.
-pub(super) async fn cancel(connection: &mut dyn ApartConnection, session: &Session) -> Result<bool, String> {
+pub(super) async fn cancel(connection: &mut dyn DedicatedConnection, session: &Session) -> Result<bool, String> {
     signal(connection, CANCEL, session).await
 }
 
 /// Ends the session. `false`: it has done something since it was seen, or did not end within a second.
-pub(super) async fn terminate(connection: &mut dyn ApartConnection, session: &Session) -> Result<bool, String> {
+pub(super) async fn terminate(connection: &mut dyn DedicatedConnection, session: &Session) -> Result<bool, String> {
     signal(connection, TERMINATE, session).await
 }
 
 async fn signal(
-    connection: &mut dyn ApartConnection,
+    connection: &mut dyn DedicatedConnection,
     statement: &'static str,
     session: &Session,
 ) -> Result<bool, String> {

@@ -1,4 +1,4 @@
-//! What PgBouncer's console says. Columns come and go between versions, so each is read by its name.
+//! Reads PgBouncer's console. Columns differ between versions, so each is read by its name.
 
 use std::time::Duration;
 
@@ -12,27 +12,27 @@ const CONSOLE: &str = "pgbouncer";
 /// The watched pools at one instant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Reading {
-    /// Server connections that the watched pools may open, without and with the reserve.
+    /// Server connections that the watched pools may open: without the reserve, and with it (`capacity`).
     pub(super) pool_size: u32,
     pub(super) capacity: u32,
-    /// Server connections that a client uses.
+    /// Server connections used by clients.
     pub(super) in_use: u32,
-    /// Others that are not free: being cancelled, tested.
+    /// Other server connections that are not free: being cancelled or tested.
     pub(super) busy: u32,
     pub(super) idle: u32,
     pub(super) connecting: u32,
-    /// Clients that wait for a server connection, and how long the first has.
+    /// Clients that wait for a server connection, and the wait time of the first.
     pub(super) waiting: u32,
     pub(super) oldest_wait: Duration,
-    /// Transactions (in statement mode, queries) since PgBouncer's start, which counts them when they come, before they
+    /// Transactions (in statement mode, queries) since PgBouncer's start. It counts them when they arrive, before they
     /// wait.
     pub(super) arrived: u64,
     pub(super) session_mode: bool,
-    /// Every watched database is paused, by its name or with all others: who asks waits.
+    /// Every watched database is paused, by name or together with all others: clients wait.
     pub(super) paused: bool,
-    /// Some watched database takes no new clients.
+    /// A watched database accepts no new clients.
     pub(super) disabled: bool,
-    /// The databases that it knows.
+    /// All databases of this PgBouncer.
     pub(super) databases: Vec<String>,
 }
 
@@ -49,7 +49,7 @@ pub(super) async fn read(connection: &mut PgConnection, database: Option<&str>) 
     for pool in pools.iter().filter(|row| is_watched(&text(row, "database"))) {
         let servers = Servers::of(pool)?;
         let mode = text(pool, "pool_mode").unwrap_or_default();
-        // A pool that nobody uses any more stays listed for a while.
+        // An unused pool stays listed for a while.
         if servers.open() == 0 && servers.clients == 0 {
             continue;
         }
@@ -66,7 +66,7 @@ pub(super) async fn read(connection: &mut PgConnection, database: Option<&str>) 
     let watched = || databases.iter().filter(|row| is_watched(&text(row, "name")));
     for database in watched() {
         let users = in_use.iter().filter(|name| **name == text(database, "name")).count();
-        // As long as nobody has come to any: as if one user had, to each.
+        // Before the first client: as if one user had connected to each database.
         reading.make_room(&Size::of(database), if in_use.is_empty() { 1 } else { users });
     }
     let is_set = |row: &PgRow, column| number(row, &[column]) == Some(1);
@@ -85,12 +85,12 @@ pub(super) async fn read(connection: &mut PgConnection, database: Option<&str>) 
 }
 
 impl Reading {
-    /// Clients wait, and no connection to the database is in use.
+    /// Clients wait although no connection to the database is in use.
     pub(super) fn is_stuck(&self) -> bool {
         self.waiting > 0 && self.in_use == 0
     }
 
-    /// Adds what so many users of a database may have there.
+    /// Adds the connections that this number of users may open to a database.
     fn make_room(&mut self, size: &Size, users: usize) {
         let users = u32::try_from(users).unwrap_or(u32::MAX);
         let most = size.most.unwrap_or(u32::MAX);
@@ -137,7 +137,7 @@ impl Servers {
 struct Size {
     pool: u32,
     reserve: u32,
-    /// Of all its users together (`max_db_connections`); `None` without such a limit.
+    /// The limit of all users together (`max_db_connections`), if there is one.
     most: Option<u32>,
 }
 
@@ -146,7 +146,7 @@ impl Size {
         let limit = |columns: &[&str]| number(row, columns).and_then(|limit| u32::try_from(limit).ok());
         Self {
             pool: limit(&["pool_size"]).unwrap_or_default(),
-            // Called differently since 1.24.
+            // Renamed in 1.24.
             reserve: limit(&["reserve_pool_size", "reserve_pool"]).unwrap_or_default(),
             most: limit(&["max_connections"]).filter(|most| *most > 0),
         }
@@ -161,7 +161,7 @@ fn missing(command: &str, column: &str) -> Trouble {
     Trouble::Unclear(format!("{command} has no column `{column}`: this PgBouncer is older than 1.8, or something else"))
 }
 
-/// Whether it was paused with all of its databases, which the list of them does not show. Old versions (1.18) do not tell.
+/// Whether all databases were paused together, which their list does not show. Old versions (1.18) do not report it.
 async fn is_paused_as_a_whole(connection: &mut PgConnection) -> sqlx::Result<bool> {
     match show(connection, "SHOW STATE").await {
         Ok(rows) => Ok(rows.iter().any(|row| {
@@ -174,7 +174,7 @@ async fn is_paused_as_a_whole(connection: &mut PgConnection) -> sqlx::Result<boo
     }
 }
 
-/// By the simple protocol, the only one that the console speaks.
+/// Uses the simple protocol, the only one that the console supports.
 async fn show(connection: &mut PgConnection, command: &'static str) -> sqlx::Result<Vec<PgRow>> {
     connection.fetch_all(raw_sql(command)).await
 }
@@ -186,7 +186,7 @@ mod tests {
 
     use super::*;
 
-    /// Rows as other versions would send them, from a server that says whatever it is told to.
+    /// Rows as other versions would send them; PostgreSQL plays the part of PgBouncer.
     #[tokio::test]
     async fn columns_are_read_by_name_whatever_the_version_adds_renames_or_widens() {
         let postgres = Postgres::start().expect("PostgreSQL");

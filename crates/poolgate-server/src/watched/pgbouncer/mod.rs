@@ -1,4 +1,4 @@
-//! PgBouncer, as its console shows it.
+//! PgBouncer, watched on its admin console.
 
 mod console;
 
@@ -8,24 +8,24 @@ use std::{
 };
 
 use futures_core::future::BoxFuture;
-use poolgate_pool::{Contact, Drained};
+use poolgate_pool::{ConnectHistory, Drained};
 use poolgate_types::Backend;
 use sqlx::{Connection, PgConnection, Row, postgres::PgConnectOptions, raw_sql};
 
 use self::console::Reading;
 use super::{
-    ApartConnection, BlindSpot, BoxError, Figures, Traffic, Visibility, WatchedPool,
+    BlindSpot, BoxError, DedicatedConnection, Figures, Traffic, Visibility, WatchedPool,
     reader::{SourceReader, Trouble},
 };
 
-/// Clients have waited for so long, no server connection was in use, and nobody has paused it: the database behind is gone.
+/// If clients wait for this long, no server connection is in use and PgBouncer is not paused, its database is gone.
 const STUCK: Duration = Duration::from_secs(2);
 
 /// Watches the pools of a PgBouncer on its console.
 ///
-/// Everything that a fair rate needs is there: how many server connections there may be, how many are in use, how many
-/// clients wait, and how many transactions have come. It must run in transaction mode (or statement mode): in session
-/// mode those who wait are clients that connect, and only the figures are published.
+/// The console shows all inputs of the fair rate: the limit of server connections, those in use, the waiting clients and
+/// the number of transactions. PgBouncer must run in transaction or statement mode. In session mode connections wait
+/// instead of requests, and Poolgate only publishes the figures.
 #[derive(Debug)]
 pub struct PgBouncer {
     reader: SourceReader,
@@ -37,9 +37,9 @@ pub struct PgBouncer {
 
 #[derive(Debug, Default)]
 struct Seen {
-    /// `None` where those who wait are no requests.
+    /// `None` in session mode, where waiting clients are not requests.
     traffic: Option<Traffic>,
-    /// What the totals of the traffic are rounded from.
+    /// The exact totals, which `traffic` has rounded.
     arrivals: f64,
     served: f64,
     completed: u64,
@@ -49,11 +49,11 @@ struct Seen {
 }
 
 impl PgBouncer {
-    /// Watches the PgBouncer at this address: the pools of the database that is named, or of all. The user must be in
-    /// its `stats_users` or `admin_users`. Nothing happens before it is read.
+    /// Watches the PgBouncer at this address: the pools of the named database, or all pools. The user must be listed in its
+    /// `stats_users` or `admin_users`. Does not connect yet.
     pub fn new(options: PgConnectOptions) -> Self {
         let database = options.get_database().filter(|name| !name.is_empty()).map(str::to_owned);
-        // It refuses start-up parameters that it does not know.
+        // PgBouncer refuses unknown start-up parameters.
         let options = options.database("pgbouncer").extra_float_digits(None).statement_cache_capacity(0);
         Self {
             reader: SourceReader::new(options, Duration::ZERO, advice),
@@ -64,16 +64,16 @@ impl PgBouncer {
         }
     }
 
-    /// How many server connections work at the same time at the most. By default what PgBouncer may open: the pool size
-    /// and reserve of every user's pool that is in use, up to `max_db_connections`.
+    /// The most server connections that can be busy at the same time. Default: as many as PgBouncer may open, which is the
+    /// pool size plus reserve of every user's pool in use, up to `max_db_connections`.
     #[must_use]
     pub fn capacity(mut self, connections: u32) -> Self {
         self.capacity = Some(connections);
         self
     }
 
-    /// How many transactions a browser's request makes on average, above 0; 1 by default. The fair rate is in requests,
-    /// and PgBouncer counts transactions.
+    /// The average number of transactions per browser request, above 0. Default 1. PgBouncer counts transactions, and the
+    /// fair rate is in requests.
     #[must_use]
     pub fn transactions_per_request(mut self, transactions: f64) -> Self {
         self.transactions_per_request = if transactions > 0.0 { transactions } else { 1.0 };
@@ -85,7 +85,7 @@ impl PgBouncer {
         Ok(connection)
     }
 
-    /// Takes a reading in; an error when it says that the database is gone.
+    /// Processes a reading; an error if it shows that the database is gone.
     fn take(&self, reading: Reading) -> Result<(), Trouble> {
         self.reader.misses(self.missing(&reading));
         let mut seen = self.seen();
@@ -118,15 +118,14 @@ impl PgBouncer {
 
     fn missing(&self, reading: &Reading) -> Option<String> {
         match &self.database {
-            Some(name) if !reading.databases.contains(name) => Some(format!(
-                "PgBouncer knows no database `{name}` (yet); it has: {}",
-                reading.databases.join(", ")
-            )),
-            _ if reading.disabled => {
-                Some("the database is disabled in PgBouncer, which refuses new clients: ENABLE it on the console".to_owned())
+            Some(name) if !reading.databases.contains(name) => {
+                Some(format!("PgBouncer knows no database `{name}` (yet); it has: {}", reading.databases.join(", ")))
             }
+            _ if reading.disabled => Some(
+                "the database is disabled in PgBouncer, which refuses new clients: ENABLE it on the console".to_owned(),
+            ),
             _ if reading.session_mode => Some(
-                "pool_mode is session: those who wait are connections, not requests, so no fair rate can be worked out. \
+                "pool_mode is session: connections wait, not requests, so no fair rate can be computed. \
                  Set pool_mode = transaction in PgBouncer, or policy = \"fixed\" here"
                     .to_owned(),
             ),
@@ -140,23 +139,23 @@ impl PgBouncer {
 }
 
 impl Seen {
-    /// Adds what happened since the previous reading.
+    /// Adds the traffic since the previous reading.
     fn count(&mut self, reading: &Reading, transactions_per_request: f64) {
         if reading.session_mode {
             self.traffic = None;
             return;
         }
-        // Fewer than before: PgBouncer was started again.
+        // A smaller total means that PgBouncer was restarted.
         let previous = self.previous.as_ref().filter(|previous| previous.arrived <= reading.arrived);
         if let Some(previous) = previous {
             let inside = |reading: &Reading| f64::from(reading.in_use) + f64::from(reading.waiting);
             let arrived = (reading.arrived - previous.arrived) as f64;
-            // Who gave up waiting is not inside any more either, and counts as served; PgBouncer does not tell.
+            // A client that gave up waiting counts as served: PgBouncer does not distinguish the two.
             let served = arrived - (inside(reading) - inside(previous));
             self.arrivals += arrived / transactions_per_request;
             self.served += served / transactions_per_request;
         }
-        // Who comes between the two commands of a reading seems to be served, until the next one.
+        // A client that arrives between the two commands of a reading seems to be served until the next reading.
         self.completed = self.completed.max(self.served as u64);
         self.traffic = Some(Traffic {
             in_use: reading.in_use,
@@ -177,14 +176,14 @@ impl WatchedPool for PgBouncer {
         self.reader.figures()
     }
 
-    fn contact(&self) -> Contact {
+    fn connect_history(&self) -> ConnectHistory {
         self.reader.contact()
     }
 
-    fn connect_apart(&self, timeout: Duration) -> BoxFuture<'_, Result<Box<dyn ApartConnection>, BoxError>> {
+    fn dedicated_connection(&self, timeout: Duration) -> BoxFuture<'_, Result<Box<dyn DedicatedConnection>, BoxError>> {
         Box::pin(async move {
-            let connection = self.reader.connect_apart(timeout).await?;
-            Ok(Box::new(Console(connection)) as Box<dyn ApartConnection>)
+            let connection = self.reader.dedicated_connection(timeout).await?;
+            Ok(Box::new(Console(connection)) as Box<dyn DedicatedConnection>)
         })
     }
 
@@ -209,10 +208,10 @@ impl WatchedPool for PgBouncer {
     }
 }
 
-/// A connection to the console. A ping would end it: it speaks the simple protocol only.
+/// A connection to the console, which only supports the simple protocol: sqlx's ping would break the connection.
 struct Console(PgConnection);
 
-impl ApartConnection for Console {
+impl DedicatedConnection for Console {
     fn backend(&self) -> Backend {
         Backend::Postgres
     }
@@ -235,7 +234,7 @@ impl ApartConnection for Console {
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            // It is of no more use either way.
+            // An error does not matter: the connection is no longer needed.
             let _ = self.0.close().await;
         })
     }

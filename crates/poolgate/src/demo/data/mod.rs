@@ -174,7 +174,7 @@ mod tests {
     async fn connect(url: &str) -> Lease<Any> {
         sqlx::any::install_default_drivers();
         let pool = Pool::<Any>::builder(url.parse().expect("a URL"))
-            .on_connect(poolgate_pool::sqlite_defaults)
+            .after_connect(poolgate_pool::sqlite_defaults)
             .build()
             .expect("a pool");
         pool.acquire().await.expect("the database answers")

@@ -1,7 +1,6 @@
-//! The state behind its lock, with its notifications, in thousands of schedules: shuttle decides who runs next at every
-//! lock and every await. The steps are those of `acquire.rs`, `connect.rs`, `janitor.rs` and `pool.rs`, with numbers for
-//! sessions on a server. A caller who is never told or told twice, a place that is lost or comes back twice, a session
-//! without a place: each ends the test.
+//! The state behind its lock, with its notifications, in thousands of schedules: shuttle decides which task runs next at
+//! every lock and every await. The steps are those of `acquire.rs` and `tasks.rs`, with numbers for sessions on a server.
+//! The test fails if a caller is answered twice or never, if a slot is lost or freed twice, or if a session has no slot.
 
 mod pool;
 
@@ -14,42 +13,42 @@ use super::*;
 const CALLERS: usize = 4;
 const ROUNDS: usize = 2;
 
-/// What a caller does in one round; which of them, is left to chance.
+/// What a caller does in one round, chosen at random.
 #[derive(Debug, Clone, Copy)]
 enum Act {
-    /// Takes a connection, uses it and gives it back, however long that takes.
+    /// Acquires a connection, uses it and returns it.
     Turn,
-    /// The same, and leaves the queue after so many looks.
+    /// The same, but leaves the queue after this many polls.
     ShortTurn(u32),
     Dispose,
-    /// Takes away the lease of somebody else: its next use fails.
+    /// Revokes another caller's lease: its next use fails.
     Revoke,
-    /// The same, ends its session on the server and takes its place back.
-    WriteOff,
+    /// Revokes a lease, ends its session on the server and frees its slot.
+    Reclaim,
     Resize,
-    KeepOpen,
+    SetMinConnections,
 }
 
 const TURNS: [Act; 5] = [Act::Turn, Act::Turn, Act::Turn, Act::ShortTurn(0), Act::ShortTurn(2)];
 
 #[test]
-fn no_schedule_loses_a_place_or_a_caller() {
+fn no_schedule_loses_a_slot_or_a_caller() {
     in_all_orders(&[TURNS.as_slice(), &[Act::Dispose]].concat());
 }
 
 #[test]
-fn no_schedule_loses_or_doubles_the_place_of_a_lease_that_is_taken_away() {
-    in_all_orders(&[Act::Turn, Act::Turn, Act::ShortTurn(1), Act::Revoke, Act::WriteOff, Act::WriteOff]);
+fn no_schedule_loses_or_doubles_the_slot_of_a_revoked_lease() {
+    in_all_orders(&[Act::Turn, Act::Turn, Act::ShortTurn(1), Act::Revoke, Act::Reclaim, Act::Reclaim]);
 }
 
 #[test]
-fn no_schedule_loses_a_place_while_sizes_change() {
-    in_all_orders(&[TURNS.as_slice(), &[Act::Resize, Act::Resize, Act::KeepOpen]].concat());
+fn no_schedule_loses_a_slot_while_sizes_change() {
+    in_all_orders(&[TURNS.as_slice(), &[Act::Resize, Act::Resize, Act::SetMinConnections]].concat());
 }
 
 #[test]
-fn no_schedule_of_everything_together_loses_a_place_or_a_caller() {
-    let upkeep = [Act::Dispose, Act::Revoke, Act::WriteOff, Act::Resize, Act::KeepOpen];
+fn no_schedule_of_all_acts_loses_a_slot_or_a_caller() {
+    let upkeep = [Act::Dispose, Act::Revoke, Act::Reclaim, Act::Resize, Act::SetMinConnections];
     in_all_orders(&[TURNS.as_slice(), &upkeep].concat());
 }
 
@@ -58,7 +57,7 @@ fn no_schedule_leaves_a_caller_waiting_for_a_closed_pool() {
     in_schedules(|| {
         block_on(async {
             let pool = Arc::new(Pool::new(&config(1, 1)));
-            let callers = start(&pool, &[TURNS.as_slice(), &[Act::WriteOff, Act::KeepOpen]].concat());
+            let callers = start(&pool, &[TURNS.as_slice(), &[Act::Reclaim, Act::SetMinConnections]].concat());
             pool.drain().await;
             for caller in callers {
                 caller.await.unwrap();
@@ -89,8 +88,8 @@ async fn together(acts: &Arc<[Act]>) {
     }
     let counts = pool.quiet().await;
     assert_eq!((counts.open() - counts.idle, counts.waiting), (0, 0), "{counts:?}");
-    assert!(counts.idle >= pool.kept_open(), "not made up for: {counts:?}");
-    // The whole capacity can be had.
+    assert!(counts.idle >= pool.kept_open(), "not replaced: {counts:?}");
+    // The whole capacity can be acquired.
     let mut leases = Vec::new();
     while leases.len() < counts.capacity as usize {
         leases.push(pool.persistent().await);
@@ -110,12 +109,12 @@ async fn caller(pool: Arc<Pool>, acts: Arc<[Act]>) {
             Act::ShortTurn(patience) => turn(pool.acquire(Some(patience)).await).await,
             Act::Dispose => pool.dispose(),
             Act::Revoke => drop(pool.revoke()),
-            Act::WriteOff => pool.end_session_and_write_off().await,
+            Act::Reclaim => pool.end_session_and_reclaim().await,
             Act::Resize => {
                 let (size, max_overflow) = [(1, 0), (1, 1), (2, 0), (0, 2)][thread_rng().gen_range(0..4)];
                 pool.resize(size, max_overflow);
             }
-            Act::KeepOpen => pool.keep_open(thread_rng().gen_range(0..3)),
+            Act::SetMinConnections => pool.set_min_connections(thread_rng().gen_range(0..3)),
         }
         pool.check();
     }
@@ -123,8 +122,8 @@ async fn caller(pool: Arc<Pool>, acts: Arc<[Act]>) {
 
 async fn turn(lease: Option<Lease>) {
     if let Some(lease) = lease {
-        lease.check_title();
+        lease.check_access();
         yield_now().await;
-        lease.check_title();
+        lease.check_access();
     }
 }

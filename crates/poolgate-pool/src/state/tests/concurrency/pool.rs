@@ -1,4 +1,4 @@
-//! A pool around the state, as `pool.rs` and its neighbours are, and a server that knows its sessions.
+//! A pool around the state, like `acquire.rs` and `tasks.rs`, and a server that knows its sessions.
 
 use std::task::Poll;
 
@@ -16,20 +16,21 @@ pub(super) struct Pool {
     /// As in `Shared`: as long as it is zero, using a lease needs no look at the state.
     revoked: AtomicU32,
     server: Mutex<Server>,
-    /// How those who waited were answered.
+    /// The answers to waiting callers.
     outcomes: Mutex<Outcomes>,
 }
 
-type Reply = oneshot::Sender<Result<Lease, AcquireError>>;
+type Answer = Result<Issued<i32>, AcquireError>;
+type Reply = oneshot::Sender<Answer>;
 
 #[derive(Debug)]
 struct Server {
     sessions: BTreeSet<i32>,
     begun: i32,
     now: Instant,
-    /// Leases that somebody was told are revoked.
+    /// Leases that were reported as revoked.
     taken_away: BTreeSet<u64>,
-    /// Until those beyond it have come back, a pool that was made smaller may have as many.
+    /// After a shrink there may be this many connections until some have been returned.
     largest_capacity: u32,
 }
 
@@ -38,18 +39,18 @@ struct Outcomes {
     asked: u32,
     told: u32,
     left: u32,
-    /// Left in the moment of the answer, which then goes to the next.
+    /// Left at the moment of the answer; the connection then goes to the next caller.
     missed: u32,
 }
 
 enum Found {
     Lease(Lease),
-    Queue(u64, oneshot::Receiver<Result<Lease, AcquireError>>),
+    Queue(u64, oneshot::Receiver<Answer>),
     /// The database is away, or the pool is closed.
     Refusal,
 }
 
-/// Comes back when it is dropped, in a condition that is left to chance.
+/// Returned when it is dropped, in a random condition.
 #[derive(Debug)]
 pub(super) struct Lease {
     pool: Arc<Pool>,
@@ -95,30 +96,29 @@ impl Pool {
 
     pub(super) fn kept_open(&self) -> u32 {
         let state = self.state();
-        state.keep_open.max(state.min_idle).min(state.size)
+        state.min_connections.max(state.min_idle).min(state.size)
     }
 
-    /// Each session has a place of its own, no place is taken twice, and nothing is idle beside somebody who waits or
-    /// while there are too many.
+    /// Each session has its own slot, and nothing is idle while a caller waits or there are too many connections.
     pub(super) fn check(&self) {
         let state = self.state();
         let server = self.server();
-        assert!(server.sessions.len() <= state.open() as usize, "sessions without a place: {state:?}");
+        assert!(server.sessions.len() <= state.open() as usize, "sessions without a slot: {state:?}");
         assert!(state.open() <= server.largest_capacity, "{state:?}");
         assert!(state.idle.len() <= state.size as usize, "{state:?}");
         assert!(state.idle.is_empty() || (state.waiting.is_empty() && fits(&state)), "{state:?}");
     }
 
-    /// With everything at rest: as many sessions as places, none beyond the capacity, and one outcome for each caller.
+    /// At rest: as many sessions as slots, none beyond the capacity, and one outcome for each caller.
     pub(super) fn check_at_the_end(&self) {
         let (state, server, outcomes) = (self.state(), self.server(), self.outcomes());
         assert_eq!(state.open() as usize, server.sessions.len());
         assert!(state.open() <= state.capacity());
-        assert_eq!((state.revoked(), self.revoked.load(SeqCst)), (0, 0), "all revoked leases have come back");
+        assert_eq!((state.revoked(), self.revoked.load(SeqCst)), (0, 0), "all revoked leases were returned");
         assert_eq!(outcomes.asked, outcomes.told + outcomes.left + outcomes.missed, "{outcomes:?}");
     }
 
-    /// Waits for what goes on in the background: all of it has a handle to the pool.
+    /// Waits for the background tasks, each of which has a handle to the pool.
     pub(super) async fn quiet(self: &Arc<Self>) -> Counts {
         while Arc::strong_count(self) > 1 {
             yield_now().await;
@@ -126,7 +126,7 @@ impl Pool {
         self.counts()
     }
 
-    /// As one who asks again after an error.
+    /// Retries after an error.
     pub(super) async fn persistent(self: &Arc<Self>) -> Lease {
         loop {
             match self.acquire(None).await {
@@ -136,7 +136,7 @@ impl Pool {
         }
     }
 
-    /// `patience`: after how many looks the caller leaves; `None` waits until it is told.
+    /// `patience`: number of polls after which the caller leaves; `None` waits for the answer.
     pub(super) async fn acquire(self: &Arc<Self>, patience: Option<u32>) -> Option<Lease> {
         let (ticket, mut answer) = match self.find() {
             Found::Lease(lease) => return Some(lease),
@@ -148,7 +148,7 @@ impl Pool {
         };
         self.connect_for_waiters();
         let Some(mut looks) = patience else {
-            return answer.await.unwrap().ok();
+            return answer.await.unwrap().ok().map(|issued| self.lease(issued));
         };
         let told = std::future::poll_fn(|context| match std::pin::Pin::new(&mut answer).poll(context) {
             Poll::Pending if looks == 0 => Poll::Ready(None),
@@ -160,26 +160,30 @@ impl Pool {
             Poll::Ready(told) => Poll::Ready(Some(told.unwrap())),
         });
         let told = told.await;
+        let left = self.state().leave(ticket);
         let told = told.or_else(|| {
             answer.close();
             answer.try_recv().ok()
         });
-        let left = self.state().leave(ticket);
         assert!(!(left && told.is_some()), "served and still in the queue");
         self.outcomes().left += u32::from(left);
-        told.and_then(Result::ok)
+        told.and_then(Result::ok).map(|issued| self.lease(issued))
+    }
+
+    fn lease(self: &Arc<Self>, issued: Issued<i32>) -> Lease {
+        Lease { pool: Arc::clone(self), issued: Some(issued) }
     }
 
     fn find(self: &Arc<Self>) -> Found {
-        let (now, taker) = (self.now(), Taker::caller());
+        let (now, caller) = (self.now(), Caller::current());
         let mut state = self.state();
-        let Ok(found) = state.check_out(&taker, now) else { return Found::Refusal };
+        let Ok(found) = state.check_out(&caller, now) else { return Found::Refusal };
         assert!(found.expired.is_empty());
         if let Some((issued, _)) = found.issued {
-            return Found::Lease(Lease { pool: Arc::clone(self), issued: Some(issued) });
+            return Found::Lease(self.lease(issued));
         }
         let (reply, answer) = oneshot::channel();
-        let Ok(ticket) = state.wait(taker, now, || reply) else { return Found::Refusal };
+        let Ok(ticket) = state.wait(caller, now, || reply) else { return Found::Refusal };
         self.outcomes().asked += 1;
         Found::Queue(ticket, answer)
     }
@@ -211,8 +215,8 @@ impl Pool {
             let error = if thread_rng().r#gen() { refused() } else { full() };
             let told = {
                 let mut state = self.state();
-                let moves = state.moves();
-                state.connect_failed(&error, moves, now, 0.0)
+                let options_generation = state.options_generation();
+                state.connect_failed(&error, options_generation, now, 0.0)
             };
             self.tell_all(told, &error);
         } else {
@@ -240,12 +244,12 @@ impl Pool {
         self.connect_for_waiters();
     }
 
-    pub(super) fn keep_open(self: &Arc<Self>, count: u32) {
-        self.state().keep_open(count);
+    pub(super) fn set_min_connections(self: &Arc<Self>, count: u32) {
+        self.state().set_min_connections(count);
         self.connect_for_waiters();
     }
 
-    /// Takes a lease away that is chosen by chance, and tells which session it has.
+    /// Revokes a random lease; returns its number and its session.
     pub(super) fn revoke(&self) -> Option<(u64, i32)> {
         let leases = self.state().leases(self.now());
         let chosen = leases.get(thread_rng().gen_range(0..leases.len().max(1)))?;
@@ -259,14 +263,14 @@ impl Pool {
         found.then_some((chosen.id, chosen.server_pid?))
     }
 
-    pub(super) async fn end_session_and_write_off(self: &Arc<Self>) {
+    pub(super) async fn end_session_and_reclaim(self: &Arc<Self>) {
         let Some((lease, session)) = self.revoke() else { return };
         yield_now().await;
         self.server().end(session);
         yield_now().await;
-        if self.state().write_off(lease) {
+        if self.state().reclaim(lease) {
             self.connect_for_waiters();
-            assert!(!self.state().write_off(lease), "its place came back twice");
+            assert!(!self.state().reclaim(lease), "its slot was freed twice");
         }
     }
 
@@ -300,17 +304,29 @@ impl Pool {
         match placement {
             Placement::Idle | Placement::Forget(_) => {}
             Placement::Serve(reply, issued) => {
-                let lease = Lease { pool: Arc::clone(self), issued: Some(issued) };
                 let mut outcomes = self.outcomes();
-                let sent = reply.send(Ok(lease));
+                let sent = reply.send(Ok(issued));
                 outcomes.note(sent.is_err());
                 drop(outcomes);
-                // A caller who has just left drops the lease here, which brings it back.
-                drop(sent);
+                // The caller may have just left; then the next one gets the connection.
+                if let Err(Ok(unwanted)) = sent {
+                    self.end_lease(unwanted, Verdict::Clean);
+                }
             }
             Placement::Verify(pooled) => drop(spawn(Arc::clone(self).verify(pooled))),
             Placement::Close(pooled, _) => self.close(&pooled),
         }
+    }
+
+    fn end_lease(self: &Arc<Self>, issued: Issued<i32>, verdict: Verdict) {
+        let now = self.now();
+        self.place(|state| {
+            let placement = state.check_in(issued.lease, issued.pooled, verdict, now);
+            if self.revoked.load(SeqCst) != 0 {
+                self.revoked.store(state.revoked(), SeqCst);
+            }
+            placement
+        });
     }
 
     async fn verify(self: Arc<Self>, pooled: Box<Pooled<i32>>) {
@@ -348,7 +364,7 @@ impl Server {
         self.begun
     }
 
-    /// By its client or by an administrator; whoever comes later finds nothing.
+    /// By its client or by an administrator; a second call has no effect.
     fn end(&mut self, session: i32) {
         self.sessions.remove(&session);
     }
@@ -361,8 +377,8 @@ impl Outcomes {
 }
 
 impl Lease {
-    /// As every use does; nobody may use what was taken away before.
-    pub(super) fn check_title(&self) {
+    /// As every use does: a revoked lease must not be used.
+    pub(super) fn check_access(&self) {
         let Some(issued) = &self.issued else { return };
         let taken_away = self.pool.server().taken_away.contains(&issued.lease);
         let is_revoked = self.pool.revoked.load(SeqCst) != 0 && self.pool.state().is_revoked(issued.lease);
@@ -372,19 +388,12 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some(Issued { lease, pooled, .. }) = self.issued.take() else { return };
+        let Some(issued) = self.issued.take() else { return };
         let verdict = match thread_rng().gen_range(0..6) {
             0 => Verdict::Doubtful,
             1 => Verdict::Unusable(CloseReason::Broken),
             _ => Verdict::Clean,
         };
-        let now = self.pool.now();
-        self.pool.place(|state| {
-            let placement = state.check_in(lease, pooled, verdict, now);
-            if self.pool.revoked.load(SeqCst) != 0 {
-                self.pool.revoked.store(state.revoked(), SeqCst);
-            }
-            placement
-        });
+        self.pool.end_lease(issued, verdict);
     }
 }

@@ -1,34 +1,34 @@
-//! Connections outside the pool, for asking the database itself.
+//! Dedicated connections: outside the pool, for probing the database itself.
 
 use futures_core::future::BoxFuture;
 use poolgate_types::Backend;
 use sqlx::{Any, AnyConnection, Connection, Database, Executor, PgConnection, Postgres, Row, Sqlite, SqliteConnection};
 
 /// A connection outside the pool.
-pub trait ApartConnection: Send {
+pub trait DedicatedConnection: Send {
     /// The kind of database.
     fn backend(&self) -> Backend;
-    /// Asks the database something that it cannot answer without being alive.
+    /// Checks that the database answers.
     fn ping(&mut self) -> BoxFuture<'_, sqlx::Result<()>>;
     /// The database server's version.
     fn server_version(&mut self) -> BoxFuture<'_, sqlx::Result<String>>;
-    /// Runs a query for one text.
+    /// Runs a query that returns one text.
     fn query_text(&mut self, query: &'static str) -> BoxFuture<'_, sqlx::Result<String>>;
-    /// Runs a query for one text that takes one (`$1`).
+    /// Runs a query with one text argument (`$1`) that returns one text.
     fn query_text_with(&mut self, query: &'static str, argument: String) -> BoxFuture<'_, sqlx::Result<String>>;
-    /// Closes it in good order.
+    /// Closes it cleanly.
     fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
 }
 
-/// A database that the server can talk to.
+/// A database that Poolgate supports.
 pub trait SupportedDatabase: Database {
-    /// The kind of database, where the type tells.
+    /// The kind of database, if the type determines it.
     const BACKEND: Option<Backend>;
-    /// The kind of database at the other end of a connection.
+    /// The kind of database that a connection leads to.
     fn backend_of(connection: &Self::Connection) -> Backend;
     /// Runs a statement without a result.
     fn execute<'c>(connection: &'c mut Self::Connection, statement: &'static str) -> BoxFuture<'c, sqlx::Result<()>>;
-    /// Runs a query for one text.
+    /// Runs a query that returns one text.
     fn query_text<'c>(connection: &'c mut Self::Connection, query: &'static str)
     -> BoxFuture<'c, sqlx::Result<String>>;
     /// Runs a query for one text that takes one.
@@ -39,15 +39,15 @@ pub trait SupportedDatabase: Database {
     ) -> BoxFuture<'c, sqlx::Result<String>>;
 }
 
-pub(super) struct Apart<DB: SupportedDatabase>(DB::Connection);
+pub(super) struct Dedicated<DB: SupportedDatabase>(DB::Connection);
 
-impl<DB: SupportedDatabase> Apart<DB> {
-    pub(super) fn boxed(connection: DB::Connection) -> Box<dyn ApartConnection> {
+impl<DB: SupportedDatabase> Dedicated<DB> {
+    pub(super) fn boxed(connection: DB::Connection) -> Box<dyn DedicatedConnection> {
         Box::new(Self(connection))
     }
 }
 
-impl<DB: SupportedDatabase> ApartConnection for Apart<DB> {
+impl<DB: SupportedDatabase> DedicatedConnection for Dedicated<DB> {
     fn backend(&self) -> Backend {
         DB::backend_of(&self.0)
     }
@@ -55,7 +55,7 @@ impl<DB: SupportedDatabase> ApartConnection for Apart<DB> {
     fn ping(&mut self) -> BoxFuture<'_, sqlx::Result<()>> {
         match self.backend() {
             Backend::Postgres => DB::execute(&mut self.0, "SELECT 1"),
-            // Reads the file's first page; SQLite answers `SELECT 1` without looking at the file.
+            // Reads the file's first page. SQLite answers `SELECT 1` without reading the file.
             Backend::Sqlite => DB::execute(&mut self.0, "PRAGMA schema_version"),
         }
     }
@@ -77,7 +77,7 @@ impl<DB: SupportedDatabase> ApartConnection for Apart<DB> {
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            // It is of no more use either way.
+            // An error does not matter: the connection is no longer needed.
             let _ = self.0.close().await;
         })
     }
@@ -103,7 +103,7 @@ macro_rules! supported {
                 connection: &'c mut $connection,
                 query: &'static str,
             ) -> BoxFuture<'c, sqlx::Result<String>> {
-                // By the simple protocol: a PgBouncer in between may forget what was prepared.
+                // The simple protocol: a PgBouncer in between may lose a prepared statement.
                 Box::pin(async move { sqlx::raw_sql(query).fetch_one(connection).await?.try_get(0) })
             }
 

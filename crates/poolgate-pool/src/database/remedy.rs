@@ -1,5 +1,5 @@
-//! What an error of the database means for the connection it came through: one table, in the code and, with the source of
-//! each row, in `docs/pool.md`.
+//! What an error of the database means for its connection. The table is here and, with the source of each row, in
+//! `docs/pool.md`.
 
 use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
@@ -7,19 +7,19 @@ use sqlx::postgres::{PgDatabaseError, PgSeverity};
 /// What a connection needs after an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Remedy {
-    /// What is open is rolled back.
+    /// Roll back an open transaction.
     RollBack,
-    /// Its prepared statements are forgotten.
-    Renew,
-    /// The same; it is closed where that has been tried.
-    RenewOnce,
-    /// The server is asked whether it has become read-only.
+    /// Discard its prepared statements.
+    DiscardStatements,
+    /// The same, but close it if they have been discarded before.
+    DiscardStatementsOnce,
+    /// Ask the server whether it has become read-only.
     AskRole,
-    /// It is of no further use.
+    /// Close it.
     Close,
 }
 
-/// Errors of one code, or with a code that begins so.
+/// Errors whose code starts with `code`.
 #[derive(Debug)]
 struct Row {
     code: &'static str,
@@ -27,13 +27,13 @@ struct Row {
     remedy: Remedy,
 }
 
-/// What tells such an error from others of its code. The server's own routine is the same in every language; so are the
-/// messages of internal errors, which are not translated.
+/// What distinguishes an error from others with its code. Names of server routines do not depend on the language, and
+/// messages of internal errors are not translated.
 #[derive(Debug)]
 enum Sign {
     None,
     Routine(&'static [&'static str]),
-    /// The message begins so; or the routine is one of these.
+    /// The message starts with one of the first, or the routine is one of the second.
     Message(&'static [&'static str], &'static [&'static str]),
 }
 
@@ -41,7 +41,7 @@ const fn row(code: &'static str, sign: Sign, remedy: Remedy) -> Row {
     Row { code, sign, remedy }
 }
 
-/// The first row that fits counts; what fits none is rolled back. An error that ends the session (`FATAL`, `PANIC`) closes.
+/// The first matching row applies; without one, roll back. An error that ends the session (`FATAL`, `PANIC`) closes.
 const POSTGRES: [Row; 16] = [
     row("08", Sign::None, Remedy::Close),
     row("57P", Sign::None, Remedy::Close),
@@ -54,18 +54,18 @@ const POSTGRES: [Row; 16] = [
     row(
         "0A000",
         Sign::Message(&["cached plan must not change result type"], &["RevalidateCachedQuery", "RevalidateCachedPlan"]),
-        Remedy::RenewOnce,
+        Remedy::DiscardStatementsOnce,
     ),
-    row("42804", Sign::Routine(&["ExecEvalWholeRowVar", "CheckVarSlotCompatibility"]), Remedy::RenewOnce),
+    row("42804", Sign::Routine(&["ExecEvalWholeRowVar", "CheckVarSlotCompatibility"]), Remedy::DiscardStatementsOnce),
     row("42804", Sign::Message(&["type of parameter "], &["plpgsql_param_eval_generic"]), Remedy::Close),
-    row("26000", Sign::None, Remedy::Renew),
-    row("42P05", Sign::None, Remedy::Renew),
+    row("26000", Sign::None, Remedy::DiscardStatements),
+    row("42P05", Sign::None, Remedy::DiscardStatements),
     row("42704", Sign::Message(&["type with OID"], &["lookup_type_cache"]), Remedy::Close),
     row("XX000", Sign::Message(&["cache lookup failed"], &[]), Remedy::Close),
     row("XX000", Sign::Message(&["could not open relation with OID"], &[]), Remedy::Close),
 ];
 
-/// SQLite's result codes; the last byte of an extended one is the plain one.
+/// SQLite's result codes. The last byte of an extended code is the plain code.
 const SQLITE: [(u32, Remedy); 7] = [
     // The file was moved or replaced under the connection: an extended code of READONLY.
     (1032, Remedy::Close),
@@ -76,10 +76,10 @@ const SQLITE: [(u32, Remedy); 7] = [
     (26, Remedy::Close),
     (15, Remedy::Close),
     // SCHEMA
-    (17, Remedy::Renew),
+    (17, Remedy::DiscardStatements),
 ];
 
-/// Looks an error up.
+/// The remedy for an error.
 pub(crate) fn of(error: &dyn DatabaseError) -> Remedy {
     let postgres = error.try_downcast_ref::<PgDatabaseError>();
     if postgres.is_some_and(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)) {
@@ -128,14 +128,14 @@ mod tests {
             assert_eq!(plain(code), Remedy::RollBack, "{code}");
         }
         assert_eq!(plain("25006"), Remedy::AskRole);
-        assert_eq!((plain("26000"), plain("42P05")), (Remedy::Renew, Remedy::Renew));
-        // In any language, and from a server that gives no routine.
+        assert_eq!((plain("26000"), plain("42P05")), (Remedy::DiscardStatements, Remedy::DiscardStatements));
+        // In any language, and from a server that does not report the routine.
         let plan = |message, routine| of_postgres("0A000", message, routine);
         assert_eq!(
             plan("gecachter Plan darf den Ergebnistyp nicht ändern", Some("RevalidateCachedQuery")),
-            Remedy::RenewOnce
+            Remedy::DiscardStatementsOnce
         );
-        assert_eq!(plan("cached plan must not change result type", None), Remedy::RenewOnce);
+        assert_eq!(plan("cached plan must not change result type", None), Remedy::DiscardStatementsOnce);
         assert_eq!(of_postgres("XX000", "cache lookup failed for type 16405", None), Remedy::Close);
         assert_eq!(of_postgres("XX000", "parse error - invalid geometry", None), Remedy::RollBack);
     }
@@ -144,13 +144,13 @@ mod tests {
     fn extended_codes_of_sqlite_are_those_of_their_kind() {
         assert_eq!((of_sqlite(1032), of_sqlite(8)), (Remedy::Close, Remedy::RollBack));
         assert_eq!((of_sqlite(10 | 13 << 8), of_sqlite(19 | 8 << 8)), (Remedy::Close, Remedy::RollBack));
-        assert_eq!((of_sqlite(5), of_sqlite(17)), (Remedy::RollBack, Remedy::Renew));
+        assert_eq!((of_sqlite(5), of_sqlite(17)), (Remedy::RollBack, Remedy::DiscardStatements));
     }
 
-    /// The table that people read has every row of this one.
+    /// The table in the documentation has every row of this one.
     #[test]
     fn the_documented_table_is_complete() {
-        let document = include_str!("../../../docs/pool.md");
+        let document = include_str!("../../../../docs/pool.md");
         for row in &POSTGRES {
             assert!(document.contains(&format!("`{}", row.code)), "{row:?}");
         }

@@ -1,4 +1,4 @@
-//! The databases whose sessions the pool knows how to put in order.
+//! The operations that the pool needs from each kind of database.
 
 use futures_core::future::BoxFuture;
 use sqlx::{
@@ -6,36 +6,37 @@ use sqlx::{
     SqliteConnection,
 };
 
-use crate::renewal::Renew;
-use crate::reset;
 use crate::statement::Dialect;
 
-/// A database that the pool has connections to: [`sqlx::Postgres`], [`sqlx::Sqlite`] or [`sqlx::Any`] of these two.
+/// An operation that makes a connection fit for the next query.
+pub(crate) type Repair<DB> = for<'c> fn(&'c mut <DB as Database>::Connection) -> BoxFuture<'c, sqlx::Result<()>>;
+
+/// A database that can have a pool: [`sqlx::Postgres`], [`sqlx::Sqlite`], or [`sqlx::Any`] with one of these two.
 pub trait Backend: Operations {}
 
 impl Backend for Postgres {}
 impl Backend for Sqlite {}
 impl Backend for Any {}
 
-/// What the pool itself asks of a connection. Sealed: the module is private.
+/// The statements that the pool itself runs. Sealed: the module is private.
 pub trait Operations: Database {
-    /// Whose rules the connection follows.
+    /// The SQL dialect of a connection.
     #[doc(hidden)]
     fn dialect(connection: &Self::Connection) -> Dialect;
 
-    /// Runs statements without arguments and without a name.
+    /// Runs statements that have no arguments and are not prepared.
     #[doc(hidden)]
     fn run<'c>(connection: &'c mut Self::Connection, sql: &'static str) -> BoxFuture<'c, sqlx::Result<()>>;
 
-    /// Whether sqlx can be told to forget what it has prepared. `sqlx::Any` passes that on to nobody.
+    /// Whether sqlx can discard its prepared statements. `sqlx::Any` has no way to do so.
     #[doc(hidden)]
     const FORGETS: bool;
 
-    /// Forgets the statements that sqlx has prepared.
+    /// Discards the statements that sqlx has prepared.
     #[doc(hidden)]
     fn forget(connection: &mut Self::Connection) -> BoxFuture<'_, sqlx::Result<()>>;
 
-    /// Runs statements, of which the first that answers does so with one row of these truths.
+    /// Runs statements. The first one that returns a row must return one row of `N` booleans.
     #[doc(hidden)]
     fn ask<'c, const N: usize>(
         connection: &'c mut Self::Connection,
@@ -67,11 +68,11 @@ macro_rules! operations {
                 Box::pin(async move {
                     let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await?;
                     let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
-                    let mut truths = [false; N];
-                    for (column, truth) in truths.iter_mut().enumerate() {
-                        *truth = row.try_get(column)?;
+                    let mut answers = [false; N];
+                    for (column, answer) in answers.iter_mut().enumerate() {
+                        *answer = row.try_get(column)?;
                     }
-                    Ok(truths)
+                    Ok(answers)
                 })
             }
         }
@@ -85,25 +86,7 @@ operations!(Any, AnyConnection, forgets: false, |connection: &AnyConnection| mat
     _ => Dialect::Postgres,
 });
 
-/// What the pool does to its connections, for the parts of it that are written for any database.
-pub(crate) struct Care<DB: Database> {
-    pub(crate) restore: reset::Restore<DB>,
-    /// Ends the transaction that a query cut short has left open.
-    pub(crate) roll_back: Renew<DB>,
-    pub(crate) is_read_only: for<'c> fn(&'c mut DB::Connection) -> BoxFuture<'c, sqlx::Result<bool>>,
-}
-
-impl<DB: Backend> Care<DB> {
-    pub(crate) fn new() -> Self {
-        Self {
-            restore: reset::restore::<DB>,
-            roll_back: reset::roll_back::<DB>,
-            is_read_only: reset::is_read_only::<DB>,
-        }
-    }
-}
-
-/// sqlx's own count of open transactions, which a forgotten `sqlx::Transaction` leaves too high for good.
+/// sqlx's own count of open transactions. A forgotten `sqlx::Transaction` leaves it too high for good.
 pub(crate) fn is_in_transaction(connection: &impl Connection) -> bool {
     connection.is_in_transaction()
 }

@@ -1,4 +1,4 @@
-//! A connection in use.
+//! The lease itself: holds a connection, and returns it when dropped.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -10,30 +10,31 @@ use futures_core::future::BoxFuture;
 use sqlx::{Acquire, Connection, Database};
 use tokio::time::timeout;
 
-use crate::condition::Condition;
+use super::condition::Condition;
+use super::revoked::Revoked;
 use crate::config::Reset;
-use crate::hooks::ConnectionTimes;
+use crate::hooks::ConnectionMetadata;
 use crate::observer::CloseReason;
-use crate::pool::Shared;
-use crate::revoked::Revoked;
+use crate::shared::Shared;
 use crate::state::{Issued, Pooled, Verdict};
 use crate::statement::{Effect, Leaves};
+use crate::tasks;
 
-/// A connection in use; dropping it gives it back, anywhere and without waiting.
+/// A connection in use. Dropping it returns the connection to the pool; that never waits and works outside a runtime.
 ///
-/// Run queries on `&mut lease`: then the lease sees each of them end, and a connection whose work is done goes straight
-/// to the next user. A lease also dereferences to the sqlx connection, for what sqlx accepts nothing else for. What
-/// happens there is not seen, so the connection is checked in the background before anyone gets it: that costs a
-/// round trip, not the caller's time.
+/// Run queries on `&mut lease`: the lease then sees each of them end, and a connection whose work is done goes straight
+/// to the next user. A lease also dereferences to the sqlx connection, for functions that accept nothing else. The lease
+/// does not see what happens there, so the connection is checked in the background before the next user gets it: that
+/// costs a round trip, but none of the caller's time.
 pub struct Lease<DB: Database> {
     shared: Arc<Shared<DB>>,
-    /// `None` only while it is being dropped.
+    /// `None` only while the lease is being dropped.
     pooled: Option<Box<Pooled<DB::Connection>>>,
     condition: Condition,
     id: u64,
     since: Instant,
-    place: &'static Location<'static>,
-    /// A caller has it; before that its return is nobody's use.
+    location: &'static Location<'static>,
+    /// A caller has it. Before that its return does not count as a use.
     accepted: bool,
 }
 
@@ -44,19 +45,19 @@ impl<DB: Database> Lease<DB> {
         self.id
     }
 
-    /// How long it has been held.
+    /// Time since it was acquired.
     #[must_use]
     pub fn age(&self) -> Duration {
         self.since.elapsed()
     }
 
-    /// The line that acquired it.
+    /// The line of code that acquired it.
     #[must_use]
-    pub fn place(&self) -> &'static Location<'static> {
-        self.place
+    pub fn location(&self) -> &'static Location<'static> {
+        self.location
     }
 
-    /// Has the connection closed instead of reused when the lease is dropped: its session state is unfit for others.
+    /// Closes the connection when the lease is dropped, instead of reusing it. For a session that must not be shared.
     pub fn discard(&mut self) {
         self.discard_as(CloseReason::Broken);
     }
@@ -73,27 +74,22 @@ pub(crate) enum PingError {
 
 impl<DB: Database> Lease<DB> {
     pub(crate) fn new(shared: Arc<Shared<DB>>, issued: Issued<DB::Connection>) -> Self {
-        let Issued { lease: id, since, place, pooled } = issued;
+        let Issued { lease: id, since, location, pooled } = issued;
         let condition = Condition::new(pooled.renewed);
         let pooled = Some(pooled);
-        Self { shared, pooled, condition, id, since, place, accepted: false }
+        Self { shared, pooled, condition, id, since, location, accepted: false }
     }
 
-    /// The caller has it now.
+    /// The caller has it from now on.
     pub(crate) fn accept(&mut self) {
         self.accepted = true;
-    }
-
-    /// Takes a lease apart that nobody has used.
-    pub(crate) fn into_parts(mut self) -> Option<(u64, Box<Pooled<DB::Connection>>)> {
-        self.pooled.take().map(|pooled| (self.id, pooled))
     }
 
     pub(crate) fn discard_as(&mut self, reason: CloseReason) {
         self.condition.discard(reason);
     }
 
-    /// Takes [`discard_as`](Self::discard_as) back.
+    /// Undoes [`discard_as`](Self::discard_as).
     pub(crate) fn keep(&mut self) {
         self.condition.keep();
     }
@@ -112,78 +108,84 @@ impl<DB: Database> Lease<DB> {
         }
     }
 
-    /// Whether somebody has had the connection before.
+    /// Whether the connection has had a user before.
     pub(crate) fn is_used(&self) -> bool {
         self.pooled.as_ref().is_some_and(|pooled| pooled.used)
     }
 
-    /// The connection and its times, for a hook.
-    pub(crate) fn judged(&mut self) -> (&mut DB::Connection, ConnectionTimes) {
+    /// What a hook is given.
+    pub(crate) fn for_hook(&mut self) -> (&mut DB::Connection, ConnectionMetadata) {
         let pooled = self.pooled.as_mut().expect("a lease has its connection until it is dropped");
-        let times = pooled.times(self.since);
-        (&mut pooled.connection, times)
+        let metadata = pooled.metadata(self.since);
+        (&mut pooled.connection, metadata)
     }
 
     /// What an operation needs, unless the lease was revoked.
-    pub(crate) fn in_use(&mut self) -> sqlx::Result<InUse<'_, DB, DB::Connection>> {
+    pub(super) fn in_use(&mut self) -> sqlx::Result<InUse<'_, DB, DB::Connection>> {
         let parts = self.parts();
-        parts.title.check()?;
+        parts.access.check()?;
         Ok(parts)
     }
 
     fn parts(&mut self) -> InUse<'_, DB, DB::Connection> {
         let Self { pooled, condition, shared, id, .. } = self;
         let pooled = pooled.as_mut().expect("a lease has its connection until it is dropped");
-        InUse { connection: &mut pooled.connection, condition, title: Title { shared, lease: *id } }
+        InUse { connection: &mut pooled.connection, condition, access: Access { shared, lease: *id } }
     }
 }
 
-/// A lease taken apart for an operation: the connection, where to note what becomes of it, and by what right.
-pub(crate) struct InUse<'l, DB: Database, C> {
-    pub(crate) connection: &'l mut C,
-    pub(crate) condition: &'l mut Condition,
-    pub(crate) title: Title<'l, DB>,
+/// The parts of a lease that an operation needs.
+pub(super) struct InUse<'l, DB: Database, C> {
+    pub(super) connection: &'l mut C,
+    /// Where to note how the operation ends.
+    pub(super) condition: &'l mut Condition,
+    pub(super) access: Access<'l, DB>,
 }
 
-/// The right to use a connection, as long as it is not revoked.
-pub(crate) struct Title<'l, DB: Database> {
+/// The right to use a connection, until the lease is revoked.
+pub(super) struct Access<'l, DB: Database> {
     shared: &'l Shared<DB>,
     lease: u64,
 }
 
-impl<DB: Database> Title<'_, DB> {
-    pub(crate) fn check(&self) -> sqlx::Result<()> {
+impl<DB: Database> Access<'_, DB> {
+    pub(super) fn check(&self) -> sqlx::Result<()> {
         if self.shared.is_revoked(self.lease) { Err(Revoked.into()) } else { Ok(()) }
     }
 
-    /// Whether what statements leave behind is taken away.
-    pub(crate) fn resets(&self) -> bool {
+    /// Whether changes to the session are undone for the next user.
+    pub(super) fn resets(&self) -> bool {
         self.shared.config.reset != Reset::Never
     }
 
-    /// Ends the transaction of a query that was cut short, if one may be open: the operation that begins is no part of it.
-    pub(crate) async fn settle(&self, connection: &mut DB::Connection, condition: &mut Condition) -> sqlx::Result<()> {
-        if !condition.take_alone() {
+    /// Rolls back the transaction of a query that was cut short, if one may be open: the next operation is not part of
+    /// it.
+    pub(super) async fn end_cut_short(
+        &self,
+        connection: &mut DB::Connection,
+        condition: &mut Condition,
+    ) -> sqlx::Result<()> {
+        if !condition.take_own_transaction() {
             return Ok(());
         }
-        // Still so if this is cut short as well.
-        condition.begin_alone();
-        (self.shared.care.roll_back)(connection).await
+        // The mark stays if this is cut short as well.
+        condition.begin_own_transaction();
+        (self.shared.repairs.roll_back)(connection).await
     }
 
-    /// Whether a PgBouncer may give the session to others between two transactions.
-    pub(crate) fn is_bounced(&self) -> bool {
-        self.shared.is_bounced()
+    /// Whether a PgBouncer may give the session to another client between two transactions.
+    pub(super) fn is_behind_pgbouncer(&self) -> bool {
+        self.shared.is_behind_pgbouncer()
     }
 }
 
-impl<DB: Database> Clone for Title<'_, DB> {
+impl<DB: Database> Clone for Access<'_, DB> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<DB: Database> Copy for Title<'_, DB> {}
+impl<DB: Database> Copy for Access<'_, DB> {}
 
 impl<DB: Database> Deref for Lease<DB> {
     type Target = DB::Connection;
@@ -208,7 +210,7 @@ impl<DB: Database> AsMut<DB::Connection> for Lease<DB> {
     }
 }
 
-/// For what is generic over [`Acquire`], such as migrations; what it does is not seen.
+/// For functions that are generic over [`Acquire`], such as migrations. The lease does not see what they do.
 impl<'c, DB: Database> Acquire<'c> for &'c mut Lease<DB> {
     type Database = DB;
     type Connection = &'c mut DB::Connection;
@@ -224,10 +226,10 @@ impl<'c, DB: Database> Acquire<'c> for &'c mut Lease<DB> {
 
 impl<DB: Database> fmt::Debug for Lease<DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, place, condition, .. } = self;
+        let Self { id, location, condition, .. } = self;
         f.debug_struct("Lease")
             .field("id", id)
-            .field("place", &format_args!("{place}"))
+            .field("location", &format_args!("{location}"))
             .field("condition", condition)
             .finish_non_exhaustive()
     }
@@ -249,7 +251,7 @@ impl<DB: Database> Drop for Lease<DB> {
             {
                 Verdict::Unusable(CloseReason::Dirty)
             }
-            // What sqlx itself knows to be left over, and a user that came to grief in the middle of something.
+            // sqlx knows of something unfinished, or the user panicked in the middle of it.
             Verdict::Clean
                 if connection.is_in_transaction() || connection.should_flush() || std::thread::panicking() =>
             {
@@ -258,10 +260,13 @@ impl<DB: Database> Drop for Lease<DB> {
             Verdict::Clean if pooled.upkeep.is_due() || self.shared.hooks.after_release.is_some() => Verdict::Doubtful,
             verdict => verdict,
         };
-        self.shared.check_in(self.id, pooled, verdict, now);
+        tasks::check_in(&self.shared, self.id, pooled, verdict, now);
         if self.accepted {
-            self.shared.observer.released(now.saturating_duration_since(self.since));
-            self.shared.observer.worked(self.condition.work());
+            let (use_time, work) = (now.saturating_duration_since(self.since), self.condition.work());
+            self.shared.observers.tell(|observer| {
+                observer.released(use_time);
+                observer.worked(work);
+            });
         }
     }
 }

@@ -1,64 +1,64 @@
-//! What a lease knows about its connection's condition, from the operations that went through it.
+//! What a lease knows about its connection's condition, from the operations that used the lease.
 
+use crate::database::remedy::{self, Remedy};
 use crate::observer::CloseReason;
-use crate::remedy::{self, Remedy};
 use crate::state::{Upkeep, Verdict};
 use crate::statement::{Bounds, Effect, Leaves};
 use crate::work::{Work, WriteTrouble};
 
-/// Starts clean; every operation marks it before it begins and unmarks it when it has ended well, so that an operation
+/// Starts clean. Every operation sets a mark before it begins and removes it after it succeeded, so that an operation
 /// whose future is dropped half-way leaves its mark.
 #[derive(Debug, Default)]
-pub(crate) struct Condition {
-    /// An operation has begun and not ended.
+pub(super) struct Condition {
+    /// An operation has begun and has not ended.
     busy: bool,
-    /// A transaction has been begun and not ended, as far as the statements show.
+    /// A transaction is open, as far as the statements show.
     in_transaction: bool,
-    /// A query has begun in a transaction of its own and not ended well.
-    alone: bool,
-    /// Something may have happened that nobody saw.
+    /// A query was started in a transaction of its own and has not succeeded.
+    own_transaction: bool,
+    /// Something may have happened that the lease did not see.
     unverified: bool,
-    /// The raw connection was lent out.
+    /// The sqlx connection was lent out.
     lent: bool,
-    /// What the statements leave behind in the session.
+    /// How the statements changed the session.
     leaves: Leaves,
-    /// The prepared statements are of no use any more.
+    /// The prepared statements are outdated.
     stale: bool,
-    /// They have been forgotten before.
+    /// The prepared statements have been discarded before.
     renewed: bool,
-    /// The server refused to write.
+    /// The server refused a write.
     refused: bool,
     unusable: Option<CloseReason>,
     work: Work,
 }
 
 impl Condition {
-    /// That of a connection whose statements have been `renewed` before, or not.
-    pub(crate) fn new(renewed: bool) -> Self {
+    /// `renewed`: whether the connection's prepared statements have been discarded before.
+    pub(super) fn new(renewed: bool) -> Self {
         Self { renewed, ..Self::default() }
     }
 
     /// An operation begins.
-    pub(crate) fn begin(&mut self, effect: Effect) {
+    pub(super) fn begin(&mut self, effect: Effect) {
         self.busy = true;
         self.in_transaction |= effect.transaction == Bounds::Opens;
         self.leaves = self.leaves.max(effect.leaves);
     }
 
-    /// The operation that begins runs in a transaction of its own, which stays open if it is cut short.
-    pub(crate) fn begin_alone(&mut self) {
-        self.alone = true;
+    /// The operation that begins runs in a transaction of its own, which stays open if the operation is cut short.
+    pub(super) fn begin_own_transaction(&mut self) {
+        self.own_transaction = true;
     }
 
-    /// Whether such a transaction may be open, which has to be ended before the next operation; who asks, does it.
-    pub(crate) fn take_alone(&mut self) -> bool {
-        std::mem::take(&mut self.alone)
+    /// Whether such a transaction may be open. Clears the mark: the caller must roll back before the next operation.
+    pub(super) fn take_own_transaction(&mut self) -> bool {
+        std::mem::take(&mut self.own_transaction)
     }
 
-    /// The operation has ended well. The database answers in order, so anything before it has ended too.
-    pub(crate) fn complete(&mut self, effect: Effect) {
+    /// The operation has succeeded. The database answers in order, so all earlier operations have ended too.
+    pub(super) fn complete(&mut self, effect: Effect) {
         self.busy = false;
-        self.alone = false;
+        self.own_transaction = false;
         self.in_transaction &= effect.transaction != Bounds::Ends;
         self.work.answered = true;
         if effect.writes {
@@ -66,27 +66,27 @@ impl Condition {
         }
     }
 
-    /// The operation has ended with an error.
-    pub(crate) fn fail(&mut self, error: &sqlx::Error) {
+    /// The operation has failed.
+    pub(super) fn fail(&mut self, error: &sqlx::Error) {
         use sqlx::Error;
         if let Some(trouble) = WriteTrouble::of(error) {
             self.work.write = Some(Err(trouble));
         }
         match error {
-            // Found on this side, after the database had answered or before it was asked.
+            // Errors of this side, after the database had answered or before it was asked.
             Error::RowNotFound | Error::InvalidArgument(_) | Error::Encode(_) => self.busy = false,
             Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::WorkerCrashed => {
                 self.discard(CloseReason::Broken);
             }
             Error::Database(error) => {
-                // The database's own errors may be its last words.
+                // The session may end after an error of the database.
                 self.unverified = true;
                 match remedy::of(error.as_ref()) {
                     Remedy::RollBack => {}
-                    Remedy::Renew => self.stale = true,
-                    Remedy::RenewOnce => {
+                    Remedy::DiscardStatements => self.stale = true,
+                    Remedy::DiscardStatementsOnce => {
                         self.stale = true;
-                        // What is stale may be of a function's own, which the next user should not have to find out.
+                        // The outdated plan may belong to a function, where discarding statements does not help.
                         if std::mem::replace(&mut self.renewed, true) {
                             self.discard(CloseReason::Stale);
                         }
@@ -95,68 +95,68 @@ impl Condition {
                     Remedy::Close => self.discard(CloseReason::Broken),
                 }
             }
-            // The others may leave rows unread.
+            // Other errors may leave rows unread.
             _ => self.unverified = true,
         }
     }
 
-    /// The raw connection was lent out: what was done with it is unknown.
-    pub(crate) fn lend(&mut self) {
+    /// The sqlx connection was lent out: what is done with it is unknown.
+    pub(super) fn lend(&mut self) {
         self.unverified = true;
         self.lent = true;
         self.leaves = self.leaves.max(Leaves::Unknown);
     }
 
     /// A transaction is open, as far as the statements show.
-    pub(crate) fn in_transaction(&self) -> bool {
+    pub(super) fn in_transaction(&self) -> bool {
         self.in_transaction
     }
 
-    /// What the statements have left behind so far.
-    pub(crate) fn leaves(&self) -> Leaves {
+    /// How the statements have changed the session so far.
+    pub(super) fn leaves(&self) -> Leaves {
         self.leaves
     }
 
-    /// It was taken away with the transaction that left it.
-    pub(crate) fn left_nothing(&mut self) {
+    /// The changes were undone within their transaction.
+    pub(super) fn changes_undone(&mut self) {
         self.leaves = Leaves::Nothing;
     }
 
-    /// Whether the prepared statements have to be forgotten before the next one; who asks, does it.
-    pub(crate) fn take_stale(&mut self) -> bool {
+    /// Whether the prepared statements are outdated. Clears the mark: the caller must discard them before the next one.
+    pub(super) fn take_stale(&mut self) -> bool {
         std::mem::take(&mut self.stale)
     }
 
-    pub(crate) fn renewed(&self) -> bool {
+    pub(super) fn renewed(&self) -> bool {
         self.renewed
     }
 
-    /// The connection is not to be used again.
-    pub(crate) fn discard(&mut self, reason: CloseReason) {
+    /// The connection must not be used again.
+    pub(super) fn discard(&mut self, reason: CloseReason) {
         self.unusable.get_or_insert(reason);
     }
 
-    /// What the operations have met.
-    pub(crate) fn work(&self) -> Work {
+    /// How the operations have ended.
+    pub(super) fn work(&self) -> Work {
         self.work
     }
 
-    /// It may be used again, after all.
-    pub(crate) fn keep(&mut self) {
+    /// Undoes [`discard`](Self::discard).
+    pub(super) fn keep(&mut self) {
         self.unusable = None;
     }
 
-    /// What is to be done before somebody else gets the connection.
-    pub(crate) fn upkeep(&self) -> Upkeep {
+    /// What must be done before the next user gets the connection.
+    pub(super) fn upkeep(&self) -> Upkeep {
         Upkeep {
             reset: self.leaves > Leaves::Nothing,
-            renew: self.stale,
+            discard_statements: self.stale,
             ask_role: self.refused,
-            unsettled: self.busy || self.in_transaction || self.lent,
+            end_transaction: self.busy || self.in_transaction || self.lent,
         }
     }
 
-    pub(crate) fn verdict(&self) -> Verdict {
+    pub(super) fn verdict(&self) -> Verdict {
         match self.unusable {
             Some(reason) => Verdict::Unusable(reason),
             None if self.busy || self.in_transaction || self.unverified => Verdict::Doubtful,
@@ -198,7 +198,7 @@ mod tests {
             let mut condition = Condition::default();
             condition.begin(effect);
             ending(&mut condition, effect);
-            condition.upkeep().unsettled
+            condition.upkeep().end_transaction
         };
         assert!(!after(Effect::NONE, Condition::complete));
         assert!(after(Effect::NONE, |_, _| {}), "cut short");

@@ -1,19 +1,19 @@
-//! How many connects may begin within a second.
+//! Limits how many connects begin per second.
 
 use std::time::{Duration, Instant};
 
-/// A token bucket: `burst` connects at once, then one each `interval`. It keeps one instant, the time at which the
-/// bucket will be full again, instead of a count of tokens.
+/// A token bucket: `burst` connects at once, then one per `interval`. Instead of a count of tokens it keeps the time at
+/// which the bucket will be full again.
 #[derive(Debug)]
 pub(crate) struct Pace {
     interval: Duration,
-    /// How far ahead of the even pace the connects may be.
+    /// How far connects may be ahead of the even pace.
     tolerance: Duration,
     full_at: Option<Instant>,
 }
 
 impl Pace {
-    /// `rate` a second and `burst` are at least 1.
+    /// `rate` per second and `burst` are at least 1.
     pub(crate) fn new(rate: u32, burst: u32) -> Self {
         let interval = Duration::from_secs(1) / rate.max(1);
         let mut pace = Self { interval, tolerance: Duration::ZERO, full_at: None };
@@ -25,7 +25,7 @@ impl Pace {
         self.tolerance = self.interval * burst.saturating_sub(1);
     }
 
-    /// Takes up to `wanted` tokens; returns how many there were.
+    /// Takes up to `wanted` tokens; returns how many it took.
     pub(crate) fn take(&mut self, wanted: u32, now: Instant) -> u32 {
         let mut taken = 0;
         while taken < wanted && self.wait(now).is_zero() {
@@ -35,12 +35,12 @@ impl Pace {
         taken
     }
 
-    /// Gives a token back: a connection is replaced and not added.
+    /// Returns a token: a connection is replaced, not added.
     pub(crate) fn give_back(&mut self) {
         self.full_at = self.full_at.and_then(|at| at.checked_sub(self.interval));
     }
 
-    /// How long until there is a token.
+    /// Time until there is a token.
     pub(crate) fn wait(&self, now: Instant) -> Duration {
         let ahead = self.full_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
         ahead.saturating_sub(self.tolerance)

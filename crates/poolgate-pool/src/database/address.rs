@@ -1,8 +1,8 @@
-//! Database addresses as people write them, made into what sqlx connects with.
+//! Turns database addresses into sqlx's connect options.
 //!
-//! sqlx reads more than one spelling wrongly: it passes the brackets of an IPv6 address to the resolver, ignores parameters
-//! that say which server is wanted, and writes the values of those it does not know into the log. Here each of these is
-//! put right or refused. No error repeats any part of the address that may be a secret.
+//! sqlx reads some addresses wrongly: it passes the brackets of an IPv6 address to the resolver, ignores parameters that
+//! select a server, and logs the values of unknown parameters. Each of these is corrected or refused here. No error
+//! repeats a part of the address that may be a secret.
 
 use std::net::Ipv6Addr;
 use std::str::FromStr;
@@ -11,19 +11,21 @@ use sqlx::any::AnyConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 
+use super::InvalidAddress;
+
 /// Reads an address for a pool of [`sqlx::Any`]: `postgres://user:password@host:5432/name?sslmode=require` or
 /// `sqlite:shop.db`.
 ///
 /// - `postgresql://` is the same as `postgres://`. The name of a driver is dropped: `postgresql+asyncpg://`,
-///   `sqlite+aiosqlite:///shop.db` (where three slashes mean a relative path, as in SQLAlchemy).
-/// - An IPv6 host may have its brackets: `postgres://app@[::1]:5432/shop`, with a zone as well (`[fe80::1%25eth0]`).
-/// - `ssl=require` is read as `sslmode=require`. `sslrootcert=system` is what holds anyway: the system's certificates.
-/// - Several hosts, `target_session_attrs` other than `any`, `load_balance_hosts` and `service` are refused: nothing here
-///   acts on them, and to ignore them would mean to connect to a server that was not asked for.
-/// - Other parameters that nothing here knows are left out, with a warning that names them and not their values.
+///   `sqlite+aiosqlite:///shop.db` (three slashes mean a relative path there, as in SQLAlchemy).
+/// - An IPv6 host has brackets: `postgres://app@[::1]:5432/shop`, and may have a zone (`[fe80::1%25eth0]`).
+/// - `ssl=require` is read as `sslmode=require`. `sslrootcert=system` is the default: the system's certificates.
+/// - Several hosts, `target_session_attrs` other than `any`, `load_balance_hosts` and `service` are refused. They are not
+///   supported, and ignoring them could connect to the wrong server.
+/// - Other unknown parameters are left out. A warning shows their names, not their values.
 ///
 /// # Errors
-/// [`InvalidAddress`], which says what would be right. It repeats no user, password, host or value.
+/// [`InvalidAddress`], which says what to write instead.
 ///
 /// ```
 /// let options = poolgate_pool::any_options("postgresql+asyncpg://app:secret@[::1]:5432/shop").unwrap();
@@ -38,10 +40,10 @@ pub fn any_options(address: &str) -> Result<AnyConnectOptions, InvalidAddress> {
     }
 }
 
-/// The same for PostgreSQL alone, with sqlx's own options: for a pool of [`sqlx::Postgres`] or a connection.
+/// The same for PostgreSQL only, with sqlx's typed options: for a pool of [`sqlx::Postgres`] or a single connection.
 ///
 /// # Errors
-/// As [`any_options`], and for the address of another database.
+/// As [`any_options`], and for addresses of other databases.
 pub fn postgres_options(address: &str) -> Result<PgConnectOptions, InvalidAddress> {
     match Scheme::of(address)? {
         (Scheme::Postgres, rest) => postgres(rest).map(|(_, options)| options),
@@ -49,63 +51,16 @@ pub fn postgres_options(address: &str) -> Result<PgConnectOptions, InvalidAddres
     }
 }
 
-/// Why an address cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum InvalidAddress {
-    /// It begins with no scheme, or with that of something else.
-    #[error(
-        "the address must begin with postgres://, postgresql:// or sqlite:{hint} (it is not repeated: it may hold a password)"
-    )]
-    Scheme {
-        /// What to write instead, where that can be told.
-        hint: &'static str,
-    },
-    /// A PostgreSQL is needed here.
-    #[error("the address must begin with postgres:// or postgresql:// (it is not repeated: it may hold a password)")]
-    NotPostgres,
-    /// `postgres:` without the two slashes.
-    #[error("the address must have two slashes after the scheme: postgres://user:password@host/name")]
-    Slashes,
-    /// The password holds a character that ends it.
-    #[error(
-        "the address is ambiguous: write `/` in a password as %2F, `?` as %3F, `#` as %23, `@` as %40 and `:` as %3A"
-    )]
-    Ambiguous,
-    /// Several hosts, or several ports.
-    #[error(
-        "the address names several hosts or ports, of which one would have to be chosen: name one (parameter `{parameter}`)"
-    )]
-    SeveralHosts {
-        /// Where they stand: `host` for the address itself.
-        parameter: &'static str,
-    },
-    /// A parameter that says which server is wanted.
-    #[error("the parameter `{parameter}` is not supported: {instead}")]
-    Parameter {
-        /// Its name.
-        parameter: &'static str,
-        /// What to do instead.
-        instead: &'static str,
-    },
-    /// What stands in brackets is no IPv6 address.
-    #[error("the host in brackets is not an IPv6 address such as [::1]")]
-    Brackets,
-    /// The rest of it.
-    #[error("the address cannot be read: {0}")]
-    Unreadable(String),
-}
-
 enum Scheme {
     Postgres,
-    /// `python`: with a driver, as SQLAlchemy has it.
+    /// `python`: with the name of a driver, as SQLAlchemy writes it.
     Sqlite {
         python: bool,
     },
 }
 
 impl Scheme {
-    /// The kind of database, and what follows the scheme's colon.
+    /// The kind of database, and the rest of the address after the scheme's colon.
     fn of(address: &str) -> Result<(Self, &str), InvalidAddress> {
         let address = address.trim();
         let Some((scheme, rest)) = address.split_once(':') else {
@@ -133,7 +88,7 @@ fn hint(scheme: &str) -> &'static str {
     }
 }
 
-/// Parameters that sqlx acts on, under each of their names.
+/// Parameters that sqlx supports, with all their spellings.
 const KNOWN: [&str; 19] = [
     "sslmode",
     "ssl-mode",
@@ -156,15 +111,15 @@ const KNOWN: [&str; 19] = [
     "ssl",
 ];
 
-/// Parameters that say which server is wanted, and what to do instead.
+/// Unsupported parameters that select a server, and what to do instead.
 const REFUSED: [(&str, &str); 4] = [
-    ("target_session_attrs", "name the host of the server that is wanted, such as the one that follows the primary"),
-    ("load_balance_hosts", "name one host; a name with several addresses is tried in the resolver's order"),
+    ("target_session_attrs", "name the host of the wanted server, such as one that always leads to the primary"),
+    ("load_balance_hosts", "name one host; if it has several addresses, they are tried in the resolver's order"),
     ("service", "write host, port, user and database out"),
     ("servicefile", "write host, port, user and database out"),
 ];
 
-/// `rest`: what follows `postgres:`.
+/// `rest`: the address after `postgres:`.
 fn postgres(rest: &str) -> Result<(AnyConnectOptions, PgConnectOptions), InvalidAddress> {
     let rest = rest.strip_prefix("//").ok_or(InvalidAddress::Slashes)?;
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -181,12 +136,12 @@ fn postgres(rest: &str) -> Result<(AnyConnectOptions, PgConnectOptions), Invalid
     let unreadable = |error: sqlx::Error| InvalidAddress::Unreadable(plain(&error));
     let mut any =
         AnyConnectOptions::from_str(&format!("postgres://{user_info}{at}{place}{tail}")).map_err(unreadable)?;
-    // Then the name of a parameter may be a part of a password.
+    // The name of a parameter may then be part of a password.
     let is_doubtful = user_info.is_empty() && tail.contains('@');
     let mut pairs = parameters(any.database_url.query_pairs(), is_doubtful)?;
     let names_host = pairs.iter().any(|(key, _)| key == "host" || key == "hostaddr");
     if let (Some(host), false) = (bracketed, names_host) {
-        // It wins over what stands in the address, where sqlx keeps the brackets.
+        // The parameter overrides the host in the address, where sqlx keeps the brackets.
         pairs.push(("host".to_owned(), host));
     }
     any.database_url.set_query(None);
@@ -197,14 +152,14 @@ fn postgres(rest: &str) -> Result<(AnyConnectOptions, PgConnectOptions), Invalid
     Ok((any, options))
 }
 
-/// Whether what follows the host shows that the host was a user, cut off by a character of the password.
+/// Whether the part after the host shows that the "host" is a user name, cut off by a character in the password.
 fn is_cut_short(tail: &str) -> bool {
     let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
     let nameless = query.split('&').any(|pair| !pair.contains('=') && pair.contains('@'));
     path.contains('@') || nameless
 }
 
-/// `[::1]:5432`: as the address keeps it, and the host to look up.
+/// For `[::1]:5432`: the form for the address, and the host to look up.
 fn without_brackets(place: &str) -> Result<(String, Option<String>), InvalidAddress> {
     let Some(inside) = place.strip_prefix('[') else { return Ok((place.to_owned(), None)) };
     let (inside, port) = inside.split_once(']').ok_or(InvalidAddress::Brackets)?;
@@ -221,7 +176,7 @@ fn without_brackets(place: &str) -> Result<(String, Option<String>), InvalidAddr
 
 type Pair = (String, String);
 
-/// The parameters that sqlx acts on, each in the form that it reads rightly.
+/// The supported parameters, each in the form that sqlx reads correctly.
 fn parameters<'u>(
     given: impl Iterator<Item = (impl Into<String>, impl Into<String>)> + 'u,
     is_doubtful: bool,
@@ -249,14 +204,14 @@ fn parameters<'u>(
             name if KNOWN.contains(&name) || name.starts_with("options[") => kept.push((key, value)),
             _ if is_doubtful => return Err(InvalidAddress::Ambiguous),
             _ => {
-                tracing::warn!(parameter = %key, "the database address has a parameter that is not known here; it is left out");
+                tracing::warn!(parameter = %key, "the database address has an unknown parameter; it is left out");
             }
         }
     }
     Ok(kept)
 }
 
-/// What other drivers mean by `ssl=`.
+/// The `sslmode` for the parameter `ssl` of other drivers.
 fn sslmode(value: &str) -> Option<&str> {
     match value {
         "true" | "1" | "on" | "yes" => Some("require"),
@@ -267,7 +222,7 @@ fn sslmode(value: &str) -> Option<&str> {
 }
 
 fn sqlite(python: bool, rest: &str) -> Result<AnyConnectOptions, InvalidAddress> {
-    // SQLAlchemy has an empty host between the second and the third slash; after it comes the path.
+    // SQLAlchemy has an empty host between the second and the third slash, and then the path.
     let rest = match rest.strip_prefix("///") {
         Some(path) if python => path,
         Some(_) | None => rest,
@@ -278,7 +233,7 @@ fn sqlite(python: bool, rest: &str) -> Result<AnyConnectOptions, InvalidAddress>
     AnyConnectOptions::from_str(&text).map_err(unreadable)
 }
 
-/// The cause alone, up to what it quotes: that is a part of the address. sqlx puts `error with configuration:` before it.
+/// The cause, up to its first quotation, which is part of the address. Without sqlx's prefix `error with configuration:`.
 fn plain(error: &sqlx::Error) -> String {
     let text = match error {
         sqlx::Error::Configuration(cause) => cause.to_string(),

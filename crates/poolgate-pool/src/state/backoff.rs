@@ -1,57 +1,57 @@
-//! The pause after a failed connect, and what failed connects say about the database.
+//! The pause after a failed connect, and the history of connects.
 
 use std::mem::discriminant;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::counts::Contact;
+use crate::counts::ConnectHistory;
 use crate::error::AcquireError;
 
-/// How long no new attempt is made after a failure.
-struct Pace {
+/// How pauses after failures grow.
+struct Growth {
     /// The longest pause after the first failure.
     first: Duration,
-    /// How much longer each further one is.
-    growth: f64,
-    /// The longest pause at all: how late a database that is back can be noticed.
+    /// Factor from each pause to the next.
+    factor: f64,
+    /// The longest pause: the pool notices the database's return at the latest after this time.
     longest: Duration,
-    /// The share of a pause that jitter may take away.
-    reach: f64,
-    /// The longest pause for connections that nobody waits for, of which jitter takes up to a half. Callers notice sooner that
-    /// the database is back.
+    /// The share of a pause that jitter may remove.
+    jitter_share: f64,
+    /// The longest pause of connects ahead of demand; jitter removes up to a half. Waiting callers' connects notice the
+    /// database's return sooner.
     ahead: Duration,
 }
 
-const SILENT: Pace = Pace {
+const SILENT: Growth = Growth {
     first: Duration::from_millis(50),
-    growth: 2.0,
+    factor: 2.0,
     longest: Duration::from_secs(1),
-    reach: 1.0,
+    jitter_share: 1.0,
     ahead: Duration::from_secs(5),
 };
-/// A server that is full is alive, and each attempt costs it a process.
-const FULL: Pace = Pace {
+/// A full server is alive, and each attempt costs it a process.
+const FULL: Growth = Growth {
     first: Duration::from_secs(1),
-    growth: 2.0,
+    factor: 2.0,
     longest: Duration::from_secs(5),
-    reach: 0.5,
+    jitter_share: 0.5,
     ahead: Duration::from_secs(30),
 };
-/// A refused login has to be mended by somebody, and many of them look like an attack. The pauses grow to about half of the
-/// time that it has lasted: a short outage is not made much longer by them.
-const REFUSED: Pace = Pace {
+/// Someone must correct a refused login, and many attempts look like an attack. Pauses grow to about half of the time since
+/// the first failure, so they do not make a short outage much longer.
+const REFUSED: Growth = Growth {
     first: Duration::from_secs(1),
-    growth: 1.5,
+    factor: 1.5,
     longest: Duration::from_secs(30),
-    reach: 0.5,
+    jitter_share: 0.5,
     ahead: Duration::from_secs(30),
 };
-/// Shortest pause, whatever the jitter says.
+/// The shortest pause, after jitter.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 /// Growth ends here, far beyond every longest pause.
-const MOST_STEPS: i32 = 32;
+const MAX_STEPS: i32 = 32;
 
-impl Pace {
+impl Growth {
     const fn after(error: &AcquireError) -> Self {
         match error {
             AcquireError::ServerFull(_) => FULL,
@@ -62,19 +62,19 @@ impl Pace {
 
     fn pause(&self, steps: i32, jitter: f64) -> Duration {
         // The product stays below 2^38 s.
-        let pause = self.first.mul_f64(self.growth.powi(steps.min(MOST_STEPS))).min(self.longest);
-        pause.mul_f64(1.0 - self.reach * jitter).max(SHORTEST_PAUSE)
+        let pause = self.first.mul_f64(self.factor.powi(steps.min(MAX_STEPS))).min(self.longest);
+        pause.mul_f64(1.0 - self.jitter_share * jitter).max(SHORTEST_PAUSE)
     }
 }
 
-/// Failures since the last success, and until when no new attempt is made.
+/// Failures since the last success, and the pause that follows.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
     failures: u32,
-    /// Pauses of the present pace.
+    /// Pauses since this kind of failure began.
     pauses: i32,
     until: Option<Instant>,
-    /// The same for connections that nobody waits for.
+    /// The same for connects ahead of demand.
     until_ahead: Option<Instant>,
     error: Option<AcquireError>,
     answered: Option<Instant>,
@@ -83,7 +83,7 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// The database let us in.
+    /// A connect succeeded.
     pub(crate) fn succeeded(&mut self, now: Instant) {
         self.failures = 0;
         self.pauses = 0;
@@ -94,20 +94,20 @@ impl Backoff {
         self.answered = Some(now);
     }
 
-    /// An attempt failed. `jitter` in [0, 1) shortens the pause: to nearly nothing (full jitter, so that many pools do
-    /// not come back together), or by up to a half if the server is full or refuses the login.
+    /// A connect failed. `jitter` in [0, 1) shortens the pause: to nearly nothing, so that many pools do not reconnect
+    /// together, or by up to a half if the server is full or refuses the login.
     pub(crate) fn failed(&mut self, error: AcquireError, now: Instant, jitter: f64) {
         let jitter = jitter.clamp(0.0, 1.0);
-        let pace = Pace::after(&error);
-        let is_another = self.error.as_ref().is_none_or(|before| discriminant(before) != discriminant(&error));
-        if is_another {
-            // Another trouble has another pace.
+        let growth = Growth::after(&error);
+        let is_new_kind = self.error.as_ref().is_none_or(|before| discriminant(before) != discriminant(&error));
+        if is_new_kind {
+            // Each kind of failure starts with its first pause.
             self.pauses = 0;
         }
-        // None begins within a pause, so this one began together with another that has been counted.
-        if is_another || self.remaining(now).is_none() {
-            self.until = Some(now + pace.pause(self.pauses, jitter));
-            self.until_ahead = Some(now + pace.ahead.mul_f64(1.0 - 0.5 * jitter));
+        // No connect begins within a pause, so this one began together with another that was counted.
+        if is_new_kind || self.remaining(now).is_none() {
+            self.until = Some(now + growth.pause(self.pauses, jitter));
+            self.until_ahead = Some(now + growth.ahead.mul_f64(1.0 - 0.5 * jitter));
             self.pauses = self.pauses.saturating_add(1);
         }
         self.failures = self.failures.saturating_add(1);
@@ -116,34 +116,34 @@ impl Backoff {
         self.error = Some(error);
     }
 
-    /// An attempt outside the pool failed: evidence, but no reason for the pool to pause.
-    pub(crate) fn failed_apart(&mut self, now: Instant) {
+    /// A dedicated connect failed: noted, but no reason for the pool to pause.
+    pub(crate) fn dedicated_failed(&mut self, now: Instant) {
         self.failed = Some(now);
     }
 
-    /// An open connection answered: the database lives, whether or not it takes new connections.
+    /// An open connection answered: the database is alive, whether or not it accepts new connections.
     pub(crate) fn answered(&mut self, now: Instant) {
         self.answered = Some(now);
     }
 
-    /// How long no new attempt is to be made.
+    /// The rest of the pause, if any.
     pub(crate) fn remaining(&self, now: Instant) -> Option<Duration> {
         remaining(self.until, now)
     }
 
-    /// How long no connection is to be tried that nobody waits for.
+    /// The rest of the pause of connects ahead of demand, if any.
     pub(crate) fn remaining_ahead(&self, now: Instant) -> Option<Duration> {
         remaining(self.until_ahead, now)
     }
 
-    /// The newest failure, if nothing has succeeded since.
+    /// The newest failure, if none has succeeded since.
     pub(crate) fn error(&self) -> Option<&AcquireError> {
         self.error.as_ref()
     }
 
-    pub(crate) fn contact(&self, now: Instant) -> Contact {
+    pub(crate) fn history(&self, now: Instant) -> ConnectHistory {
         let ago = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at));
-        Contact {
+        ConnectHistory {
             answered: ago(self.answered),
             failed: ago(self.failed),
             consecutive_failures: self.failures,
@@ -182,7 +182,7 @@ mod tests {
     fn fail(backoff: &mut Backoff, error: AcquireError, now: &mut Instant, jitter: f64) -> u128 {
         *now += backoff.remaining(*now).unwrap_or_default();
         backoff.failed(error, *now, jitter);
-        backoff.contact(*now).retry_in.expect("a pause").as_millis()
+        backoff.history(*now).retry_in.expect("a pause").as_millis()
     }
 
     #[test]
@@ -192,13 +192,13 @@ mod tests {
         let pauses: Vec<_> = (0..6).map(|_| fail(&mut backoff, late(), &mut now, 0.0)).collect();
         assert_eq!(pauses, [50, 100, 200, 400, 800, 1000]);
         assert_eq!(fail(&mut backoff, late(), &mut now, 1.0), SHORTEST_PAUSE.as_millis(), "full jitter");
-        assert_eq!(backoff.contact(now).consecutive_failures, 7);
+        assert_eq!(backoff.history(now).consecutive_failures, 7);
 
         assert_eq!(backoff.remaining_ahead(now), Some(SILENT.ahead / 2));
         backoff.succeeded(now);
         assert_eq!((backoff.remaining(now), backoff.remaining_ahead(now)), (None, None));
         assert!(backoff.error().is_none());
-        assert_eq!(backoff.contact(now + LIMIT).answered, Some(LIMIT));
+        assert_eq!(backoff.history(now + LIMIT).answered, Some(LIMIT));
     }
 
     #[test]
@@ -217,9 +217,9 @@ mod tests {
         let mut backoff = Backoff::default();
         let pauses: Vec<_> = (0..11).map(|_| fail(&mut backoff, refused(), &mut now, 0.0)).collect();
         assert_eq!(pauses, [1000, 1500, 2250, 3375, 5062, 7593, 11390, 17085, 25628, 30000, 30000]);
-        assert_eq!(backoff.contact(now).failing, Some(now - begun));
+        assert_eq!(backoff.history(now).failing, Some(now - begun));
         backoff.succeeded(now);
-        assert_eq!((backoff.remaining(now), backoff.contact(now).failing), (None, None));
+        assert_eq!((backoff.remaining(now), backoff.history(now).failing), (None, None));
         assert_eq!(fail(&mut backoff, refused(), &mut now, 0.0), REFUSED.first.as_millis());
         backoff.failed(late(), now, 0.0);
         assert_eq!(backoff.remaining(now), Some(SILENT.first), "another trouble has another pace");
@@ -236,7 +236,7 @@ mod tests {
             }
             assert_eq!(backoff.remaining(now), Some(Duration::from_millis(pause.try_into().unwrap())));
         }
-        assert_eq!(backoff.contact(now).consecutive_failures, 42);
+        assert_eq!(backoff.history(now).consecutive_failures, 42);
     }
 
     /// Whenever a login works again, the next attempt comes within a second or about as long as half of the outage; and no

@@ -1,4 +1,4 @@
-//! A PgBouncer in transaction mode in between: each transaction may meet another session.
+//! Behind a PgBouncer in transaction mode: each transaction may run in another session.
 
 use poolgate_test_postgres::PgBouncer;
 
@@ -7,7 +7,7 @@ use super::*;
 const TASKS: u32 = 8;
 const TURNS: u32 = 40;
 
-/// Queries with arguments, alone and in transactions, by many connections over two sessions; how many failed.
+/// Queries with arguments, alone and in transactions, by many connections over two sessions; returns the failures.
 async fn failures(bouncer: &PgBouncer, pgbouncer: bool) -> Result<usize> {
     let session = PostgresSession {
         application_name: Some("bounced".to_owned()),
@@ -15,7 +15,7 @@ async fn failures(bouncer: &PgBouncer, pgbouncer: bool) -> Result<usize> {
         pgbouncer,
         ..PostgresSession::default()
     };
-    // What the bouncer refuses at the start is left out for the unaware as well, or they would not get that far.
+    // Without the startup parameter that PgBouncer refuses, so that the other pool can connect at all.
     let options = bouncer.url("app", "postgres").parse::<PgConnectOptions>()?;
     let options = if pgbouncer { options } else { options.extra_float_digits(None) };
     let pool = Pool::<Postgres>::builder(options).postgres(session).config(config(TASKS, 0)).build()?;
@@ -43,7 +43,7 @@ async fn failures(bouncer: &PgBouncer, pgbouncer: bool) -> Result<usize> {
         println!("pgbouncer={pgbouncer}: {} failed, such as {error}", failed.len());
     }
     if pgbouncer {
-        // What was cut short is put right behind it as well.
+        // A query that was cut short is rolled back here as well.
         let mut lease = pool.acquire().await?;
         assert!(timeout(20 * MS, lease.execute("SELECT pg_sleep(0.3)")).await.is_err());
         drop(lease);
@@ -52,7 +52,7 @@ async fn failures(bouncer: &PgBouncer, pgbouncer: bool) -> Result<usize> {
     Ok(failed.len())
 }
 
-/// A statement of that name may be somebody else's.
+/// A prepared statement with the same name may belong to another client.
 fn right(answer: bool) -> sqlx::Result<()> {
     if answer { Ok(()) } else { Err(sqlx::Error::Protocol("the answer to another question".to_owned())) }
 }
@@ -76,7 +76,7 @@ async fn statements_meet_no_other_session_behind_a_bouncer() -> Result {
     Ok(())
 }
 
-/// A session behind it is everybody's: nothing that is left in it outlives its transaction, and no reset meets another's.
+/// Clients share the session: no change outlives its transaction, and no reset hits another client's transaction.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_outlives_a_transaction_behind_a_bouncer() -> Result {
     const ASK: &str = "SELECT concat_ws(' ', coalesce(nullif(current_setting('bounced.tenant', true), ''), '-'),
@@ -88,7 +88,7 @@ async fn nothing_outlives_a_transaction_behind_a_bouncer() -> Result {
     let session = PostgresSession { pgbouncer: true, ..PostgresSession::default() };
     let options = bouncer.url("app", "postgres").parse::<PgConnectOptions>()?;
     let pool = Pool::<Postgres>::builder(options.clone()).postgres(session).config(config(2, 0)).build()?;
-    // Another client of the same bouncer, and so of the same session.
+    // Another client of the same PgBouncer, and so of the same session.
     let mut other =
         sqlx::PgConnection::connect_with(&options.extra_float_digits(None).statement_cache_capacity(0)).await?;
     let mut seen = async || -> Result<String> { Ok(sqlx::raw_sql(ASK).fetch_one(&mut other).await?.get(0)) };
@@ -114,7 +114,7 @@ async fn nothing_outlives_a_transaction_behind_a_bouncer() -> Result {
     sqlx::query("SELECT set_config('bounced.tenant', $1, false)").bind("42").fetch_one(&mut lease).await?;
     assert_eq!(seen().await?, nothing, "with an argument");
 
-    // Within a transaction it holds, whatever the pool does with other connections meanwhile.
+    // Within a transaction the change holds, regardless of the pool's other connections.
     let mut transaction = lease.begin().await?;
     transaction.execute("SET LOCAL bounced.tenant = '42'").await?;
     let within: String = sqlx::query_scalar(ASK).fetch_one(&mut transaction).await?;

@@ -1,4 +1,4 @@
-//! Queries on a lease or its transaction: sqlx's own, with a mark that says when one was cut short.
+//! Queries on a lease or its transaction: sqlx's own, with a mark in the lease until each has ended.
 
 use std::future::ready;
 use std::mem;
@@ -11,17 +11,15 @@ use futures_util::stream;
 use sqlx::error::BoxDynError;
 use sqlx::{Connection, Database, Either, Execute, Executor, SqlStr};
 
-use crate::backend::{Backend, Operations};
-use crate::bouncer;
-use crate::condition::Condition;
-use crate::lease::{InUse, Lease, Title};
-use crate::renewal::{self, Renew};
-use crate::reset;
+use super::condition::Condition;
+use super::guard::{Access, InUse, Lease};
+use super::transaction::Transaction;
+use super::{after_repair, own_transaction};
+use crate::database::{Backend, Operations, Repair, reset};
 use crate::statement::{self, Bounds, Dialect, Effect, Leaves};
-use crate::transaction::Transaction;
 
-/// One implementation for each database and not one for all: with a generic one the compiler, asked whether some
-/// `&mut _` is an executor, would look for ever at leases of leases.
+/// One implementation for each database instead of a generic one: to find out whether some `&mut _` is an executor, the
+/// compiler would otherwise look at leases of leases without end.
 macro_rules! executor {
     ($database:ty, $holder:ty) => {
         impl<'c> Executor<'c> for &'c mut $holder {
@@ -32,19 +30,19 @@ macro_rules! executor {
                 'c: 'e,
                 E: 'q + Execute<'q, $database>,
             {
-                let InUse { connection, condition, title } = match self.in_use() {
+                let InUse { connection, condition, access } = match self.in_use() {
                     Ok(in_use) => in_use,
                     Err(error) => return Box::pin(stream::once(ready(Err(error)))),
                 };
                 let dialect = <$database>::dialect(connection);
-                let (query, effect) = Parts::of(query, dialect, !title.is_bounced());
-                let way = Way::of(&query, effect, &title, in_transaction(connection, condition), condition);
+                let (query, effect) = Parts::of(query, dialect, !access.is_behind_pgbouncer());
+                let way = Way::of(&query, effect, &access, in_transaction(connection, condition), condition);
                 condition.begin(effect.by(&way));
                 let inner = match way {
                     Way::Straight => connection.fetch_many(query),
-                    Way::Renewed(renew) => renewal::fetch_many::<$database, _>(connection, query, renew),
-                    Way::Alone { tidies, renew } => {
-                        bouncer::fetch_many::<$database, _>(connection, query, tidies, renew)
+                    Way::AfterRepair(repair) => after_repair::fetch_many::<$database, _>(connection, query, repair),
+                    Way::InTransaction { resets, repair } => {
+                        own_transaction::fetch_many::<$database, _>(connection, query, resets, repair)
                     }
                 };
                 Box::pin(Watched { inner, condition, effect })
@@ -58,20 +56,22 @@ macro_rules! executor {
                 'c: 'e,
                 E: 'q + Execute<'q, $database>,
             {
-                let InUse { connection, condition, title } = match self.in_use() {
+                let InUse { connection, condition, access } = match self.in_use() {
                     Ok(in_use) => in_use,
                     Err(error) => return Box::pin(ready(Err(error))),
                 };
                 let dialect = <$database>::dialect(connection);
-                let (query, effect) = Parts::of(query, dialect, !title.is_bounced());
-                let way = Way::of(&query, effect, &title, in_transaction(connection, condition), condition);
+                let (query, effect) = Parts::of(query, dialect, !access.is_behind_pgbouncer());
+                let way = Way::of(&query, effect, &access, in_transaction(connection, condition), condition);
                 condition.begin(effect.by(&way));
                 Box::pin(async move {
                     let fetched = match way {
                         Way::Straight => connection.fetch_optional(query).await,
-                        Way::Renewed(renew) => renewal::fetch_optional::<$database, _>(connection, query, renew).await,
-                        Way::Alone { tidies, renew } => {
-                            bouncer::fetch_optional::<$database, _>(connection, query, tidies, renew).await
+                        Way::AfterRepair(repair) => {
+                            after_repair::fetch_optional::<$database, _>(connection, query, repair).await
+                        }
+                        Way::InTransaction { resets, repair } => {
+                            own_transaction::fetch_optional::<$database, _>(connection, query, resets, repair).await
                         }
                     };
                     noted(fetched, condition, effect)
@@ -86,13 +86,13 @@ macro_rules! executor {
             where
                 'c: 'e,
             {
-                let InUse { connection, condition, title } = match self.in_use() {
+                let InUse { connection, condition, access } = match self.in_use() {
                     Ok(in_use) => in_use,
                     Err(error) => return Box::pin(ready(Err(error))),
                 };
                 condition.begin(Effect::NONE);
                 Box::pin(async move {
-                    let prepared = match title.settle(connection, condition).await {
+                    let prepared = match access.end_cut_short(connection, condition).await {
                         Ok(()) => connection.prepare_with(sql, parameters).await,
                         Err(error) => Err(error),
                     };
@@ -105,13 +105,13 @@ macro_rules! executor {
             where
                 'c: 'e,
             {
-                let InUse { connection, condition, title } = match self.in_use() {
+                let InUse { connection, condition, access } = match self.in_use() {
                     Ok(in_use) => in_use,
                     Err(error) => return Box::pin(ready(Err(error))),
                 };
                 condition.begin(Effect::NONE);
                 Box::pin(async move {
-                    let described = match title.settle(connection, condition).await {
+                    let described = match access.end_cut_short(connection, condition).await {
                         Ok(()) => connection.describe(sql).await,
                         Err(error) => Err(error),
                     };
@@ -134,12 +134,13 @@ type Outcome<DB> = sqlx::Result<Either<<DB as Database>::QueryResult, <DB as Dat
 /// How a query gets to the database.
 enum Way<DB: Database> {
     Straight,
-    /// After what was prepared has been forgotten, or the transaction of a query that was cut short has ended.
-    Renewed(Renew<DB>),
-    /// In a transaction of its own, after that, and what it leaves in the session is taken away before that ends.
-    Alone {
-        tidies: bool,
-        renew: Option<Renew<DB>>,
+    /// After prepared statements were discarded, or the transaction of a query that was cut short was rolled back.
+    AfterRepair(Repair<DB>),
+    /// In a transaction of its own, after a repair where one is needed.
+    InTransaction {
+        /// The session is reset before the transaction ends.
+        resets: bool,
+        repair: Option<Repair<DB>>,
     },
 }
 
@@ -147,33 +148,33 @@ impl<DB: Backend> Way<DB> {
     fn of(
         query: &Parts<DB>,
         effect: Effect,
-        title: &Title<'_, DB>,
+        access: &Access<'_, DB>,
         in_transaction: bool,
         condition: &mut Condition,
     ) -> Self {
-        if title.is_bounced() {
-            let tidies = title.resets() && effect.leaves == Leaves::State && effect.transaction == Bounds::Neither;
-            let renew: Option<Renew<DB>> = condition.take_alone().then_some(reset::roll_back::<DB>);
-            let alone = !in_transaction && (tidies || query.is_prepared());
-            if alone || renew.is_some() {
-                condition.begin_alone();
+        if access.is_behind_pgbouncer() {
+            let resets = access.resets() && effect.leaves == Leaves::State && effect.transaction == Bounds::Neither;
+            let repair: Option<Repair<DB>> = condition.take_own_transaction().then_some(reset::roll_back::<DB>);
+            let own_transaction = !in_transaction && (resets || query.is_prepared());
+            if own_transaction || repair.is_some() {
+                condition.begin_own_transaction();
             }
-            return match renew {
-                _ if alone => Self::Alone { tidies, renew },
-                Some(renew) => Self::Renewed(renew),
+            return match repair {
+                _ if own_transaction => Self::InTransaction { resets, repair },
+                Some(repair) => Self::AfterRepair(repair),
                 None => Self::Straight,
             };
         }
-        if DB::FORGETS && condition.take_stale() { Self::Renewed(DB::forget) } else { Self::Straight }
+        if DB::FORGETS && condition.take_stale() { Self::AfterRepair(DB::forget) } else { Self::Straight }
     }
 }
 
 impl Effect {
-    /// What is left when the query went this way.
+    /// The effect of the query when it goes this way.
     fn by<DB: Database>(self, way: &Way<DB>) -> Self {
         match way {
-            Way::Alone { tidies: true, .. } => Self { leaves: Leaves::Nothing, ..self },
-            Way::Alone { tidies: false, .. } | Way::Straight | Way::Renewed(_) => self,
+            Way::InTransaction { resets: true, .. } => Self { leaves: Leaves::Nothing, ..self },
+            Way::InTransaction { resets: false, .. } | Way::Straight | Way::AfterRepair(_) => self,
         }
     }
 }
@@ -190,7 +191,7 @@ fn noted<T>(result: sqlx::Result<T>, condition: &mut Condition, effect: Effect) 
     result
 }
 
-/// A query's rows; complete when they have ended.
+/// A query's rows. The operation is complete when they have ended.
 struct Watched<'e, T> {
     inner: BoxStream<'e, sqlx::Result<T>>,
     condition: &'e mut Condition,
@@ -212,7 +213,7 @@ impl<T> Stream for Watched<'_, T> {
     }
 }
 
-/// A query taken apart, to read its text on the way.
+/// The parts of a query, taken apart to read its text.
 struct Parts<DB: Database> {
     sql: SqlStr,
     statement: Option<DB::Statement>,
@@ -229,10 +230,8 @@ impl<DB: Database> Parts<DB> {
         let effect = statement::effect(sql.as_str(), dialect);
         (Self { sql, statement, arguments, persistent }, effect)
     }
-}
 
-impl<DB: Database> Parts<DB> {
-    /// Whether it will be prepared before it is run.
+    /// Whether sqlx prepares the query before running it.
     fn is_prepared(&self) -> bool {
         matches!(self.arguments, Ok(Some(_)))
     }

@@ -1,18 +1,17 @@
-//! The error of a lease that was taken away.
+//! The error of a revoked lease.
 
 use std::error::Error;
 use std::io;
 
-/// The lease was taken away from its holder ([`Pool::revoke`](crate::Pool::revoke)): it was held for
-/// too long. Drop it and acquire another. It comes as the cause of an [`sqlx::Error::Io`] of the kind
-/// `ConnectionAborted`; [`Revoked::caused`] tells it from others.
+/// The lease was held for too long and was [revoked](crate::Pool::revoke). Drop it and acquire another. The error is the
+/// cause of an [`sqlx::Error::Io`] of kind `ConnectionAborted`; [`Revoked::caused`] recognizes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the lease was revoked: it was held for too long")]
 #[non_exhaustive]
 pub struct Revoked;
 
 impl Revoked {
-    /// Whether an error says that the lease was revoked.
+    /// Whether a revoked lease caused this error.
     #[must_use]
     pub fn caused(error: &sqlx::Error) -> bool {
         matches!(error, sqlx::Error::Io(error) if error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<Self>))

@@ -1,22 +1,21 @@
-//! How a connection goes from one phase to the next.
+//! Moves connections from one phase to the next.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use super::backoff::Backoff;
+use super::roles::Roles;
 use super::{
-    AT_ONCE_AT_FIRST, CheckOut, Held, Issued, Opened, Placement, Pooled, Start, State, Upkeep, Verdict, Waiter,
+    CheckOut, Held, INITIAL_AT_ONCE, Issued, Opened, Placement, Pooled, Start, State, Upkeep, Verdict, Waiter,
 };
-use crate::backoff::Backoff;
 use crate::config::Order;
 use crate::error::AcquireError;
 use crate::observer::CloseReason;
-use crate::purpose::Taker;
-
-use super::roles::Roles;
+use crate::purpose::Caller;
 
 impl<C, W> State<C, W> {
-    /// A caller wants a connection. When none is idle it has to [`wait`](Self::wait), under the same lock.
-    pub(crate) fn check_out(&mut self, taker: &Taker, now: Instant) -> Result<CheckOut<C>, AcquireError> {
+    /// A caller wants a connection. If none is idle, it must [`wait`](Self::wait), under the same lock.
+    pub(crate) fn check_out(&mut self, caller: &Caller, now: Instant) -> Result<CheckOut<C>, AcquireError> {
         if self.closed {
             return Err(AcquireError::Closed);
         }
@@ -30,18 +29,23 @@ impl<C, W> State<C, W> {
             let idle_for = now.saturating_duration_since(pooled.last_used);
             let suspect =
                 idle_for > self.pre_ping_idle || self.trusted_since.is_some_and(|since| pooled.last_used < since);
-            found.issued = Some((self.issue(pooled, taker.clone(), now), suspect));
+            found.issued = Some((self.issue(pooled, caller.clone(), now), suspect));
             break;
         }
         Ok(found)
     }
 
     /// A caller joins the queue; the ticket is for [`leave`](Self::leave).
-    pub(crate) fn wait(&mut self, taker: Taker, now: Instant, reply: impl FnOnce() -> W) -> Result<u64, AcquireError> {
+    pub(crate) fn wait(
+        &mut self,
+        caller: Caller,
+        now: Instant,
+        reply: impl FnOnce() -> W,
+    ) -> Result<u64, AcquireError> {
         if self.closed {
             return Err(AcquireError::Closed);
         }
-        // With nothing to come back and no attempt to be made soon, waiting would be for the error only.
+        // No connection can be returned and no connect is due soon: the wait would end with this error anyway.
         if self.open() == 0
             && self.backoff.remaining(now).is_some()
             && let Some(error) = self.backoff.error()
@@ -52,16 +56,16 @@ impl<C, W> State<C, W> {
             return Err(AcquireError::QueueFull { limit: self.max_waiting });
         }
         let ticket = self.number();
-        self.waiting.insert(ticket, Waiter { reply: reply(), taker });
+        self.waiting.insert(ticket, Waiter { reply: reply(), caller });
         Ok(ticket)
     }
 
-    /// A caller no longer waits; false: it has been served already.
+    /// A caller leaves the queue; false if it was served already.
     pub(crate) fn leave(&mut self, ticket: u64) -> bool {
         self.waiting.remove(&ticket).is_some()
     }
 
-    /// How many connects are needed now, by those who wait or ahead of them; they count as connecting from here on.
+    /// The connects to start now, for waiting callers or ahead of demand. They count as connecting from now on.
     pub(crate) fn start_connects(&mut self, now: Instant) -> Start {
         let waiting = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
         let needed = waiting.saturating_sub(self.connecting);
@@ -74,7 +78,7 @@ impl<C, W> State<C, W> {
         if let Some(pause) = pause {
             return self.retry_at(now + pause, is_needed);
         }
-        // After a failure one alone has to succeed first.
+        // After a failure a single connect must succeed first.
         let at_once = if self.backoff.error().is_some() { 1 } else { self.at_once };
         let startable =
             wanted.min(at_once.saturating_sub(self.connecting)).min(self.capacity().saturating_sub(self.open()));
@@ -86,14 +90,14 @@ impl<C, W> State<C, W> {
         Start { connects, retry_at: None }
     }
 
-    /// The retry that was planned for then is due: call [`start_connects`](Self::start_connects) again.
+    /// The retry that was planned for `at` is due: call [`start_connects`](Self::start_connects) again.
     pub(crate) fn retry_due(&mut self, at: Instant) {
-        // It may be of no more interest, after a move.
+        // The plan may have changed, after new connect options.
         self.retry_needed = self.retry_needed.filter(|planned| *planned != at);
         self.retry_ahead = self.retry_ahead.filter(|planned| *planned != at);
     }
 
-    /// A connect that [`start_connects`](Self::start_connects) asked for has succeeded.
+    /// A connect of [`start_connects`](Self::start_connects) has succeeded.
     pub(crate) fn connected(&mut self, opened: Opened<C>, now: Instant) -> Placement<C, W> {
         self.connecting = self.connecting.saturating_sub(1);
         self.at_once = self.at_once.saturating_add(1).min(self.max_connecting);
@@ -116,12 +120,19 @@ impl<C, W> State<C, W> {
         self.place(Box::new(pooled), now)
     }
 
-    /// A connect has failed; returns the callers to be told. They are all who wait when there is nothing left to wait
-    /// for; else the one who has waited longest, unless the server is merely full: then a return may still help, of those
-    /// too that are only being opened. `moves`: when it began; of a database that was left since nobody needs to hear.
-    pub(crate) fn connect_failed(&mut self, error: &AcquireError, moves: u64, now: Instant, jitter: f64) -> Vec<W> {
+    /// A connect has failed; returns the callers to be given the error: all of them if no connection is left, otherwise the
+    /// one that has waited longest. If the server answers and merely refuses, that caller keeps waiting too, as long as
+    /// a connection may be returned, including one that is being opened. `options_generation` is that of the connect's
+    /// start; failures with outdated options do not count.
+    pub(crate) fn connect_failed(
+        &mut self,
+        error: &AcquireError,
+        options_generation: u64,
+        now: Instant,
+        jitter: f64,
+    ) -> Vec<W> {
         self.connecting = self.connecting.saturating_sub(1);
-        if moves < self.moves {
+        if options_generation < self.options_generation {
             return Vec::new();
         }
         self.at_once = 1;
@@ -163,7 +174,7 @@ impl<C, W> State<C, W> {
                 }
             },
             Verdict::Unusable(reason) => {
-                // Others may be like it.
+                // Others may have the same problem.
                 if matches!(reason, CloseReason::Broken | CloseReason::Silent) {
                     self.trusted_since = Some(now);
                 }
@@ -172,7 +183,7 @@ impl<C, W> State<C, W> {
         }
     }
 
-    /// The lease's next use fails and its connection is closed when it comes back; false: it has come back already.
+    /// The lease's next use fails, and its connection is closed when it is returned; false if it was returned already.
     pub(crate) fn revoke(&mut self, lease: u64) -> bool {
         let Some(at) = self.held(lease) else { return false };
         if !std::mem::replace(&mut self.leases[at].revoked, true) {
@@ -181,76 +192,76 @@ impl<C, W> State<C, W> {
         true
     }
 
-    /// The session of a revoked lease has ended on the server: its place is free; false: there is no such lease.
-    pub(crate) fn write_off(&mut self, lease: u64) -> bool {
+    /// The session of a revoked lease has ended on the server: frees its slot; false if there is no such lease.
+    pub(crate) fn reclaim(&mut self, lease: u64) -> bool {
         match self.held(lease) {
             Some(at) if self.leases[at].revoked => self.leases.remove(at).is_some(),
             Some(_) | None => false,
         }
     }
 
-    /// A doubtful connection has been put right.
+    /// A doubtful connection has been restored.
     pub(crate) fn verified(&mut self, mut pooled: Box<Pooled<C>>, now: Instant) -> Placement<C, W> {
         self.verifying = self.verifying.saturating_sub(1);
         pooled.last_used = now;
         self.place(pooled, now)
     }
 
-    /// A doubtful connection could not be put right.
+    /// A doubtful connection could not be restored.
     pub(crate) fn verify_failed(&mut self, pooled: Box<Pooled<C>>, now: Instant) -> Placement<C, W> {
         self.verifying = self.verifying.saturating_sub(1);
         self.trusted_since = Some(now);
         self.close(pooled, CloseReason::Dirty)
     }
 
-    /// A connection that answers is not to be used again.
+    /// A connection that answers must not be used again.
     pub(crate) fn verify_rejected(&mut self, pooled: Box<Pooled<C>>, reason: CloseReason) -> Placement<C, W> {
         self.verifying = self.verifying.saturating_sub(1);
         self.close(pooled, reason)
     }
 
-    /// A connection is in order, and only a new one in its place is clean: that is no connect more, and not paced.
+    /// A connection works but cannot be reset, so a new one takes its slot. Replacements are not paced.
     pub(crate) fn replace(&mut self, pooled: Box<Pooled<C>>) -> Placement<C, W> {
         self.pace.give_back();
         self.verify_rejected(pooled, CloseReason::Dirty)
     }
 
-    /// A verification was cut off by the end of its runtime, and the connection with it.
+    /// A verification, and its connection, ended with the runtime.
     pub(crate) fn verify_abandoned(&mut self) {
         self.verifying = self.verifying.saturating_sub(1);
     }
 
-    /// A connection is gone; its place may be taken by another.
+    /// A connection is gone; its slot is free.
     pub(crate) fn close_ended(&mut self) {
         self.closing = self.closing.saturating_sub(1);
     }
 
-    /// Ends the generation: returns the idle connections, to be closed; all others are closed when they come back.
+    /// Starts a new generation. Returns the idle connections, to be closed; all others are closed when they are returned.
     pub(crate) fn dispose(&mut self) -> Vec<Box<Pooled<C>>> {
         self.generation += 1;
         self.close_idle(0)
     }
 
-    /// As [`dispose`](Self::dispose); what is known about the database does not hold for the one that takes its place.
-    pub(crate) fn moved(&mut self) -> Vec<Box<Pooled<C>>> {
-        self.moves += 1;
+    /// The connect options have changed: as [`dispose`](Self::dispose), and forgets what is known about the database.
+    pub(crate) fn options_changed(&mut self) -> Vec<Box<Pooled<C>>> {
+        self.options_generation += 1;
         self.backoff = Backoff::default();
         self.roles = Roles::default();
-        self.at_once = AT_ONCE_AT_FIRST.min(self.max_connecting);
-        // One that is planned may be for much later than the first pause after a new failure.
+        self.at_once = INITIAL_AT_ONCE.min(self.max_connecting);
+        // A planned retry may be much later than the first pause after a new failure.
         (self.retry_needed, self.retry_ahead) = (None, None);
         self.dispose()
     }
 
-    /// Returns the idle connections beyond `spared`, to be closed; those are spared as well that would be opened again.
+    /// Returns the idle connections beyond `spared`, to be closed, except those that would be opened again.
     pub(crate) fn close_surplus_idle(&mut self, spared: u32) -> Vec<Box<Pooled<C>>> {
         let others = self.open().saturating_sub(self.closing).saturating_sub(self.idle());
-        let kept = self.kept_open().saturating_sub(others);
+        let kept = self.min_open().saturating_sub(others);
         let ready = self.min_idle.min(self.size.saturating_sub(others));
         self.close_idle(spared.max(kept).max(ready))
     }
 
-    /// Returns the idle connections that have reached their age, to be closed.
+    /// Returns the idle connections that have reached their age limit, to be closed.
     pub(crate) fn take_expired(&mut self, now: Instant) -> Vec<Box<Pooled<C>>> {
         self.take_idle_if(|pooled| pooled.has_expired(now))
     }
@@ -278,61 +289,61 @@ impl<C, W> State<C, W> {
         self.close_idle(self.idle().saturating_sub(excess).min(size))
     }
 
-    /// From now on as many connections are opened ahead of demand, up to the size.
-    pub(crate) fn keep_open(&mut self, count: u32) {
-        self.keep_open = count;
+    /// Sets how many connections are kept open, up to the size.
+    pub(crate) fn set_min_connections(&mut self, count: u32) {
+        self.min_connections = count;
     }
 
-    /// Whether connections are to be opened ahead of demand, but for a pause.
+    /// Whether connections must be opened ahead of demand, now or after a pause.
     pub(crate) fn is_short(&self) -> bool {
         self.min_idle > 0 && self.connecting < self.at_once && !self.closed && self.wanted_ahead() > 0
     }
 
-    /// Connections that are to be open before anyone asks for them, and are not.
+    /// Connections that should be open ahead of demand and are not.
     pub(crate) fn lacking(&self) -> u32 {
         let open = u32::try_from(self.leases.len()).unwrap_or(u32::MAX).saturating_add(self.idle());
-        self.min_idle.max(self.keep_open).min(self.size).saturating_sub(open)
+        self.min_idle.max(self.min_connections).min(self.size).saturating_sub(open)
     }
 
-    /// Connects to begin ahead of demand.
+    /// Connects to start ahead of demand.
     fn wanted_ahead(&self) -> u32 {
         let waiting = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
         let ready = self.idle().saturating_add(self.connecting + self.verifying);
         let to_be_ready = self.min_idle.saturating_add(waiting).saturating_sub(ready);
         let room = self.size.saturating_sub(self.open());
-        to_be_ready.min(room).max(self.kept_open().saturating_sub(self.open()))
+        to_be_ready.min(room).max(self.min_open().saturating_sub(self.open()))
     }
 
-    fn kept_open(&self) -> u32 {
-        self.keep_open.min(self.size)
+    fn min_open(&self) -> u32 {
+        self.min_connections.min(self.size)
     }
 
     fn idle(&self) -> u32 {
         u32::try_from(self.idle.len()).unwrap_or(u32::MAX)
     }
 
-    /// No more leases; returns those to be told and the idle connections to be closed.
+    /// Closes the pool; returns the waiting callers to be refused and the idle connections to be closed.
     pub(crate) fn shut(&mut self) -> (Vec<W>, Vec<Box<Pooled<C>>>) {
         self.closed = true;
         (self.dismiss_all(), self.close_idle(0))
     }
 
-    /// Finds the place for a connection that is in order.
+    /// Decides where a clean connection goes.
     pub(super) fn place(&mut self, pooled: Box<Pooled<C>>, now: Instant) -> Placement<C, W> {
         if let Some(reason) = self.outdated(&pooled) {
             return self.close(pooled, reason);
         }
-        // Under load nothing is ever idle, and so nothing would ever be found too old.
+        // Under load no connection is ever idle, so none would ever be found too old.
         if pooled.has_expired(now) && !self.waiting.is_empty() {
             return self.close(pooled, CloseReason::Recycled);
         }
-        // More than fit can be open only after a resize; those that are being closed are on their way out already.
-        // This one counts in no phase just now, hence >= and not >.
+        // After a resize there may be too many. Those being closed do not count. This one is in no phase at the moment,
+        // hence >= and not >.
         if self.open().saturating_sub(self.closing) >= self.capacity() {
             return self.close(pooled, CloseReason::Surplus);
         }
         if let Some((_, waiter)) = self.waiting.pop_first() {
-            let issued = self.issue(pooled, waiter.taker, now);
+            let issued = self.issue(pooled, waiter.caller, now);
             return Placement::Serve(waiter.reply, issued);
         }
         if self.idle.len() >= self.size as usize {
@@ -349,12 +360,12 @@ impl<C, W> State<C, W> {
         Start { connects: 0, retry_at }
     }
 
-    fn issue(&mut self, pooled: Box<Pooled<C>>, taker: Taker, now: Instant) -> Issued<C> {
+    fn issue(&mut self, pooled: Box<Pooled<C>>, caller: Caller, now: Instant) -> Issued<C> {
         let lease = self.number();
-        let place = taker.place;
+        let location = caller.location;
         let Pooled { id: connection, generation, server_pid, .. } = *pooled;
-        self.leases.push_back(Held { lease, since: now, taker, connection, generation, server_pid, revoked: false });
-        Issued { lease, since: now, place, pooled }
+        self.leases.push_back(Held { lease, since: now, caller, connection, generation, server_pid, revoked: false });
+        Issued { lease, since: now, location, pooled }
     }
 
     fn take_idle(&mut self) -> Option<Box<Pooled<C>>> {
@@ -369,7 +380,7 @@ impl<C, W> State<C, W> {
             Some(CloseReason::PoolClosed)
         } else if pooled.generation < self.generation {
             Some(CloseReason::Disposed)
-        } else if pooled.read_only && !self.roles.is_wary() {
+        } else if pooled.read_only && !self.roles.seeks_primary() {
             Some(CloseReason::ReadOnly)
         } else {
             None

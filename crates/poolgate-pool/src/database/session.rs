@@ -1,4 +1,4 @@
-//! What a PostgreSQL server is told about the pool's connections, and which of its processes serves each.
+//! The set-up of the pool's sessions on a PostgreSQL server, and which server process serves each.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use sqlx::any::AnyConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Database, PgConnection, Postgres, Row};
 
-use crate::builder::ConnectOptions;
+use crate::config::ConnectOptions;
 
-/// How the pool's connections present themselves to a PostgreSQL server, and how long it lets them wait; for
+/// The name and the timeouts of the pool's sessions on a PostgreSQL server; for
 /// [`Builder::postgres`](crate::Builder::postgres). Times are rounded down to milliseconds.
 ///
-/// The server enforces its limits even when the client has forgotten the connection, which no client-side timeout
-/// does: a query whose future was dropped goes on in the server.
+/// The server enforces these limits even when the client has abandoned the connection. No client-side timeout does: a
+/// query whose future was dropped continues in the server.
 ///
 /// ```
 /// use std::time::Duration;
@@ -28,43 +28,46 @@ use crate::builder::ConnectOptions;
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PostgresSession {
-    /// Name in `pg_stat_activity` and in the server's log, up to 63 bytes; one for each process tells them apart.
-    /// Default `None`: what the address says.
+    /// Name in `pg_stat_activity` and in the server's log, up to 63 bytes. Give each process its own. Default `None`: the
+    /// name in the address.
     pub application_name: Option<String>,
-    /// Longest time for a statement (`statement_timeout`). Default `None`: what the server or the role says.
+    /// Longest time for a statement (`statement_timeout`). Default `None`: the setting of the server or role.
     pub statement_timeout: Option<Duration>,
-    /// Longest wait for a lock (`lock_timeout`). Default `None`: what the server or the role says.
+    /// Longest wait for a lock (`lock_timeout`). Default `None`: the setting of the server or role.
     pub lock_timeout: Option<Duration>,
-    /// Longest time for a transaction to do nothing (`idle_in_transaction_session_timeout`); then the server ends the
-    /// session. Default `None`: what the server or the role says.
+    /// Longest idle time in a transaction (`idle_in_transaction_session_timeout`); then the server ends the session.
+    /// Default `None`: the setting of the server or role.
     pub idle_in_transaction_timeout: Option<Duration>,
-    /// How often the server looks, while it runs a query, whether the client is still there
-    /// (`client_connection_check_interval`, PostgreSQL 14; older ones are not told). Default `None`: what the server
-    /// says, which is never.
+    /// How often the server checks, while it runs a query, whether the client is still connected
+    /// (`client_connection_check_interval`, from PostgreSQL 14 on; ignored before). Default `None`: the setting of the
+    /// server, which is never by default.
     pub client_check_interval: Option<Duration>,
-    /// A PgBouncer in transaction mode is in between, and a session belongs to nobody for longer than a transaction. Then
-    /// a query on a lease that has arguments runs in a transaction of its own, which takes two round trips more: sqlx
-    /// prepares it first, and what it prepared would be gone. A [`Transaction`](crate::Transaction) needs no other; no
-    /// statement keeps a name. Queries on `&mut *lease` are not helped. The timeouts above are not set
-    /// (`ALTER ROLE app SET statement_timeout = …` does it) and no process is asked for. A pool of [`sqlx::Any`] cannot
-    /// leave out what sqlx sends at the start: there PgBouncer needs `ignore_startup_parameters = extra_float_digits`.
-    /// PgBouncer 1.21 and newer with `max_prepared_statements` keeps track of statements itself and needs none of this but
-    /// that. Default false.
+    /// The pool connects through a PgBouncer in transaction mode, which may change the session after each transaction.
+    /// Default false. If true:
+    /// - A query with arguments on a lease runs in a transaction of its own, which adds two round trips: sqlx prepares it
+    ///   first, and would lose the prepared statement. In a [`Transaction`](crate::Transaction) nothing is added. Queries
+    ///   on `&mut *lease` are not protected.
+    /// - The timeouts above are not set; use `ALTER ROLE app SET statement_timeout = …`. No server process is looked up.
+    /// - A pool of [`sqlx::Any`] sends a startup parameter that PgBouncer must be told to ignore:
+    ///   `ignore_startup_parameters = extra_float_digits`.
+    ///
+    /// PgBouncer 1.21 and newer with `max_prepared_statements` tracks statements itself: there only the last point applies,
+    /// and this may be false.
     pub pgbouncer: bool,
 }
 
-/// What a pool does about the sessions of its connections.
+/// How a pool sets up the sessions of its connections.
 pub(crate) trait Session<DB: Database>: Send + Sync {
-    /// The address with what the server must know from the start.
+    /// Adds to the connect options what the server must know from the start.
     fn adapt(&self, options: ConnectOptions<DB>) -> ConnectOptions<DB>;
-    /// Sets a new session up; returns the server process that serves it.
+    /// Sets up a new session; returns the server process that serves it, if known.
     fn begin<'c>(&self, connection: &'c mut DB::Connection) -> BoxFuture<'c, sqlx::Result<Option<i32>>>;
-    /// Whether a PgBouncer may give the session to others between two transactions.
-    fn is_bounced(&self) -> bool;
+    /// Whether a PgBouncer may give the session to another client between two transactions.
+    fn is_behind_pgbouncer(&self) -> bool;
 }
 
 impl PostgresSession {
-    /// One statement for everything, or the set-up would take a round trip for each.
+    /// One statement for the whole set-up, so that it takes one round trip.
     fn statement(&self) -> Option<String> {
         if self.pgbouncer {
             return None;
@@ -92,7 +95,7 @@ impl Session<Postgres> for PostgresSession {
             options = options.application_name(name);
         }
         match self.pgbouncer {
-            // A bouncer refuses the startup parameter that it does not know.
+            // PgBouncer refuses startup parameters that it does not know.
             true => options.statement_cache_capacity(0).extra_float_digits(None),
             false => options,
         }
@@ -102,12 +105,12 @@ impl Session<Postgres> for PostgresSession {
         let statement = self.statement();
         Box::pin(async move {
             let Some(statement) = statement else { return Ok(None) };
-            // By the simple protocol: it leaves no statement behind.
+            // The simple protocol leaves no prepared statement behind.
             sqlx::raw_sql(AssertSqlSafe(statement)).fetch_one(connection).await?.try_get(0).map(Some)
         })
     }
 
-    fn is_bounced(&self) -> bool {
+    fn is_behind_pgbouncer(&self) -> bool {
         self.pgbouncer
     }
 }
@@ -138,7 +141,7 @@ impl Session<Any> for PostgresSession {
         })
     }
 
-    fn is_bounced(&self) -> bool {
+    fn is_behind_pgbouncer(&self) -> bool {
         self.pgbouncer
     }
 }
