@@ -52,14 +52,7 @@ impl Poolgate {
     /// Begins to describe a Poolgate for this pool.
     pub fn builder(pool: impl WatchedPool) -> Builder {
         let backend = pool.backend();
-        Builder {
-            pool: Arc::new(pool),
-            settings: Settings::default(),
-            observer: None,
-            backend,
-            metrics: None,
-            openapi: Value::Null,
-        }
+        Builder { pool: Arc::new(pool), settings: Settings::default(), backend, metrics: None, openapi: Value::Null }
     }
 
     /// The gate, as a layer for the routes that use the database. All its clones share the same permits.
@@ -153,7 +146,7 @@ impl Builder {
     /// # Panics
     /// Outside a Tokio runtime.
     pub fn start(self) -> Poolgate {
-        let Self { pool, settings, observer, backend, metrics, openapi } = self;
+        let Self { pool, settings, backend, metrics, openapi } = self;
         let (started, started_at) = (Instant::now(), Timestamp::now());
         let epoch = u64::try_from(started_at.as_millisecond()).unwrap_or(0);
         let closing = CancellationToken::new();
@@ -176,7 +169,12 @@ impl Builder {
         let status = StatusDocument::starting(&figures, backend, occupancy.as_ref(), started_at);
         let published = Arc::new(Published::new(ConfigDocument::new(config), status));
 
-        names::register(pool.upkeep().is_some() && observer.is_some(), occupancy.is_some());
+        let observer = PoolObserver::new();
+        let is_observed = pool.observe(Arc::new(observer.clone()));
+        if !is_observed && pool.upkeep().is_some() {
+            tracing::warn!("Another Poolgate observes this pool: this one does not see how long callers wait");
+        }
+        names::register(is_observed, occupancy.is_some());
         // A source elsewhere has not been read yet.
         let known = pool.refresh().is_none().then_some(figures);
         tracing::info!(
@@ -191,6 +189,7 @@ impl Builder {
             pool: Arc::clone(&pool),
             backend,
             observer,
+            is_observed,
             gate: Arc::clone(&gate),
             clients: clients.clone(),
             proxies: Arc::clone(&proxies),

@@ -10,11 +10,7 @@ use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use poolgate::telemetry::Prometheus;
 use poolgate_pool::{AcquireError, Lease, Pool, PoolConfig, PostgresSession};
-<<<<<<< HEAD:crates/poolgate/tests/metrics_of_work.rs
-use poolgate_server::{PoolObserver, Poolgate, Settings, settings::Secret};
-=======
-use poolgate_server::{Poolgate, Settings, settings::Secret, telemetry::MetricsRenderer};
->>>>>>> w-pool:crates/poolgate-server/tests/metrics_of_work.rs
+use poolgate_server::{Poolgate, Settings, settings::Secret};
 use poolgate_test_postgres::Postgres as Database;
 use poolgate_types::routes;
 use sqlx::{Executor, Postgres};
@@ -184,26 +180,16 @@ async fn every_metric_says_what_was_done() {
     watched.eventually("given up", |metrics| metrics.closed("dirty") == 1.0).await;
     drop(watched.lease().await);
     assert_eq!(watched.pool.dispose(), 1);
-<<<<<<< HEAD:crates/poolgate/tests/metrics_of_work.rs
-    // Other pools with the same observer count as well: one with ageing connections, and one without a server.
-    let aging = pool(&watched.database.url("postgres"), &watched.observer, Some(Duration::from_millis(50)));
-=======
     // Two more pools with the same metrics: one whose connections age, and one whose address leads nowhere.
     let aging = pool(&watched.database.url("postgres"), Some(Duration::from_millis(50)));
     Poolgate::builder(aging.clone()).start().close();
->>>>>>> w-pool:crates/poolgate-server/tests/metrics_of_work.rs
     drop(aging.acquire().await.expect("a connection"));
     sleep(Duration::from_millis(60)).await;
     drop(aging.acquire().await.expect("another: the first was recycled"));
     aging.drain(PATIENCE).await;
-<<<<<<< HEAD:crates/poolgate/tests/metrics_of_work.rs
-    let nowhere = pool("postgres://nobody@127.0.0.1:1/nothing", &watched.observer, None);
-    nowhere.acquire().await.expect_err("the port is closed");
-=======
     let nowhere = pool("postgres://nobody@127.0.0.1:1/nothing", None);
     Poolgate::builder(nowhere.clone()).start().close();
     nowhere.acquire().await.expect_err("nobody listens");
->>>>>>> w-pool:crates/poolgate-server/tests/metrics_of_work.rs
 
     // A lease, a statement and a session are ended; never more than two at once.
     let forgotten = watched.lease().await;

@@ -61,8 +61,9 @@ pub(crate) struct Parts {
     pub(crate) pool: Arc<dyn WatchedPool>,
     /// The kind of database, if it is known.
     pub(crate) backend: Option<Backend>,
-    /// The observer that the pool reports to, if it has one.
-    pub(crate) observer: Option<PoolObserver>,
+    pub(crate) observer: PoolObserver,
+    /// Whether the pool reports to the observer.
+    pub(crate) is_observed: bool,
     pub(crate) gate: Arc<Core>,
     pub(crate) clients: Registry,
     pub(crate) proxies: Arc<Proxies>,
@@ -82,11 +83,11 @@ pub(crate) fn start(parts: Parts, settings: &Settings, controller: Controller) {
     let database = Arc::new(DatabaseWatch::new(backend));
     let server_limits = Arc::<ServerLimits>::default();
     let gated = pool.visibility() == Visibility::Gated;
-    let performance = PerformanceWindow::new(observer.is_some(), gated);
+    let performance = PerformanceWindow::new(parts.is_observed, gated);
     let sources = Sources {
         pool: Arc::clone(&pool),
         gate: Arc::clone(&gate),
-        observer: observer.unwrap_or_else(PoolObserver::unheard),
+        observer: observer.clone(),
         database: Arc::clone(&database),
         clients,
         proxies,
@@ -113,6 +114,11 @@ pub(crate) fn start(parts: Parts, settings: &Settings, controller: Controller) {
     };
     tokio::spawn(monitor.run(settings.control.tick));
 
+    if parts.is_observed {
+        observer.look_up_histograms();
+        let closing = parts.closing.clone();
+        tokio::spawn(async move { closing.run_until_cancelled_owned(observer.follow_recorder()).await });
+    }
     if pool.upkeep().is_some() && database.backend() == Backend::Postgres {
         let (pool, closing, sizing) = (Arc::clone(&pool), parts.closing.clone(), settings.sizing.clone());
         tokio::spawn(async move { server_limits.run(&*pool, &sizing, &closing).await });

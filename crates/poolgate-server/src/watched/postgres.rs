@@ -8,7 +8,7 @@ use poolgate_types::Backend;
 use sqlx::{PgConnection, Postgres, postgres::PgConnectOptions};
 
 use super::{
-    Apart, BlindSpot, BoxError, DedicatedConnection, Figures, Visibility, WatchedPool,
+    BlindSpot, BoxError, Dedicated, DedicatedConnection, Figures, Visibility, WatchedPool,
     reader::{SourceReader, Trouble, number},
 };
 
@@ -114,7 +114,7 @@ impl WatchedPool for PostgresServer {
     }
 
     fn dedicated_connection(&self, timeout: Duration) -> BoxFuture<'_, Result<Box<dyn DedicatedConnection>, BoxError>> {
-        Box::pin(async move { Ok(Apart::<Postgres>::boxed(self.reader.dedicated_connection(timeout).await?)) })
+        Box::pin(async move { Ok(Dedicated::<Postgres>::boxed(self.reader.dedicated_connection(timeout).await?)) })
     }
 
     fn drain(&self, deadline: Duration) -> BoxFuture<'_, Drained> {

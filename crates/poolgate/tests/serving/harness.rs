@@ -1,14 +1,11 @@
 //! An app over a real SQLite file, to be served.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use axum::{Router, body::Body, response::Response};
 use http::Request;
 use poolgate_pool::{Pool, PoolConfig, sqlite_options};
-use poolgate_server::{PoolObserver, Poolgate, Settings};
+use poolgate_server::{Poolgate, Settings};
 use sqlx::Sqlite;
 use tempfile::TempDir;
 use tower::ServiceExt;
@@ -34,13 +31,11 @@ pub(crate) async fn server_with(
     settings.pool.max_overflow = 1;
     change(&mut settings);
     settings.check().expect("possible settings");
-    let observer = PoolObserver::default();
     let pool = Pool::<Sqlite>::builder(sqlite_options(folder.path().join("test.db")))
         .config(PoolConfig { size: 2, max_overflow: 1, ..PoolConfig::default() })
-        .observer(Arc::new(observer.clone()))
         .build()
         .expect("a pool");
-    let poolgate = Poolgate::builder(pool.clone()).settings(settings).observer(observer).start();
+    let poolgate = Poolgate::builder(pool.clone()).settings(settings).start();
     let app = poolgate_server::app(&poolgate, own(&pool, &poolgate));
     eventually("ready", || poolgate.readiness().missing().is_none()).await;
     Server { poolgate, pool, app, _folder: folder }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use axum::body::Body;
 use http::Request;
 use http_body_util::BodyExt;
+use poolgate::telemetry::Prometheus;
 use poolgate_pool::{Pool, sqlite_options};
-use poolgate_server::{Poolgate, telemetry::MetricsRenderer};
+use poolgate_server::Poolgate;
 use poolgate_types::routes;
 use sqlx::{Sqlite, sqlite::SqlitePoolOptions};
 use tokio::time::{sleep, timeout};
@@ -26,7 +27,7 @@ async fn a_recorder_that_is_installed_late_gets_the_waits() {
     let pool = Pool::<Sqlite>::builder(sqlite_options(&file)).build().expect("a pool");
     let _poolgate = Poolgate::builder(pool.clone()).start();
 
-    let renderer = MetricsRenderer::install().expect("the only one in this process");
+    let renderer = Prometheus::install().expect("the only one in this process");
     let other = SqlitePoolOptions::new().connect_lazy_with(sqlite_options(&file));
     let reader = Poolgate::builder(other).metrics(renderer).start();
     let recorded = async {
