@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use poolgate_server::demo::load::events::EventReader;
+use poolgate_native::EventReader;
 
 fuzz_target!(|pieces: Vec<&[u8]>| {
     let mut cut = EventReader::default();

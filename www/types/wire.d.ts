@@ -20,81 +20,81 @@ export interface Percentiles {
 /** The kind of database behind the pool. */
 export type Backend = "postgres" | "sqlite";
 
-/** The connection pool, all counters from one locked state. */
+/** The connection pool. All counters are read under one lock. */
 export interface PoolStatus {
   /** The kind of database. */
   backend: Backend;
-  /** Connections that are kept. */
+  /** Connections that stay open. */
   pool_size: number;
-  /** Connections that may be opened on top. */
+  /** Connections that may be opened in addition. */
   max_overflow: number;
   /** `pool_size + max_overflow`. */
   capacity: number;
   /** Connections in use. */
   checked_out: number;
-  /** Open connections that nobody uses. */
+  /** Open connections that are not in use. */
   idle: number;
   /** Open or opening connections above `pool_size`. */
   overflow: number;
   /** Connections being opened. */
   connecting: number;
-  /** Callers that could get a connection without waiting for another to be returned: `capacity - checked_out - connecting`. */
+  /** Connections that can be acquired without waiting for a return: `capacity - checked_out - connecting`. */
   available: number;
-  /** Callers that wait for a connection; null where the source does not show it. */
+  /** Callers that wait for a connection; null where the source does not report them. */
   waiting: number | null;
   /** `checked_out / capacity` in percent. */
   usage_percent: number;
-  /** Counts disposals: connections of an older generation are closed when they come back. */
+  /** Generation of the pool, raised by each disposal; connections of older generations are closed on return. */
   generation: number;
-  /** Age of the oldest lease in seconds. */
+  /** Age of the oldest checkout in seconds. */
   oldest_checkout_seconds: number | null;
 }
 
 /** The gate in front of the pool. */
 export interface GateStatus {
-  /** Requests that may be in flight. */
+  /** Maximum number of requests in flight through the gate. */
   max_concurrent_requests: number;
   /** Requests in flight. */
   in_flight: number;
-  /** Requests that wait for a permit. */
+  /** Requests queued for a permit. */
   waiting: number;
   /** `in_flight / max_concurrent_requests` in percent. */
   usage_percent: number;
-  /** Requests let in since the start. */
+  /** Requests admitted since the start. */
   admitted_total: number;
-  /** Requests turned away since the start. */
+  /** Requests rejected since the start. */
   rejected_total: number;
 }
 
-/** What requests met during the last `window_seconds`. */
+/** Requests and waits of the last `window_seconds`. */
 export interface Performance {
   /** Length of the window in seconds. */
   window_seconds: number;
-  /** Requests that arrived in the window, rejected ones included; null where the watched source does not show them. */
+  /** Requests that arrived, including rejected ones; null where the watched source does not report them. */
   requests: number | null;
-  /** Share of them, 0 to 1, that were rejected or answered 5xx; null without a gate. */
+  /** Share of the requests, 0 to 1, that were rejected or answered with 5xx; null without a gate. */
   error_rate: number | null;
   response_time_ms: Percentiles | null;
   acquire_wait_ms: Percentiles | null;
-  /** Use time / (use time + wait time) of connections, 0 to 1; 1 when nothing ran, null where nobody measures it. */
+  /** Use time / (use time + wait time) of connections, 0 to 1; 1 without requests, null where it is not measured. */
   pool_efficiency: number | null;
 }
 
-/** The clients that listen: open streams, and addresses that polled within the config's `ttl_seconds`. */
+/** The clients that receive the config: open streams, and addresses that polled within its `ttl_seconds`. */
 export interface Clients {
-  /** How many there are. */
+  /** Number of clients. */
   live: number;
-  /** How many of them were sent the config in force. */
+  /** Number of clients that have been sent the current version. */
   in_sync: number;
 }
 
 /** An alert that is active. */
 export interface Alert {
-  /** What it is about. */
+  /** What the alert is about. */
   kind: string;
   /** How urgent it is. */
   severity: Severity;
-  /** What is wrong, in words with the figure. */
+  /** What is wrong, with the figure. */
   message: string;
   /** When it was raised, RFC 3339 in UTC. */
   since: string;
@@ -104,32 +104,32 @@ export interface Alert {
 export interface Forecast {
   /** How far ahead, in seconds. */
   horizon_seconds: number;
-  /** Requests a second that are expected then. */
+  /** Requests per second expected at that time. */
   arrivals_per_second: number;
 }
 
-/** One snapshot of pool, gate and decision. */
+/** One snapshot of pool, gate and limits. */
 export interface Status {
-  /** How full the pool is, and whether the database does all of its work. */
+  /** How full the pool is, and whether the database works without restriction. */
   health: Health;
-  /** How strongly clients are slowed down. */
+  /** How strongly clients are limited. */
   throttling_level: ThrottlingLevel;
-  /** The level is EMERGENCY. */
+  /** `true`: the level is EMERGENCY. */
   emergency_mode_active: boolean;
-  /** State of the breaker. */
+  /** State of the circuit breaker. */
   circuit_breaker: CircuitState;
   /** The connection pool. */
   pool: PoolStatus;
   gate: GateStatus | null;
-  /** What requests met lately. */
+  /** Requests and waits of the last seconds. */
   performance: Performance;
-  /** The clients that listen. */
+  /** The clients that receive the config. */
   clients: Clients;
   last_cleanup: CleanupReport | null;
   /** The alerts that are active now. */
   alerts: Alert[];
   forecast: Forecast | null;
-  /** The fair rate in force, requests a second and client. */
+  /** The fair rate in force, in requests per second per client. */
   fair_rate_per_second: number | null;
   /** Version of the config in force. */
   config_version: number;
@@ -145,7 +145,7 @@ export interface LoadRequest {
   requests_per_second: number;
   /** How long each request holds a connection, 0 to 10,000 ms. */
   hold_ms: number;
-  /** Whether each user runs the throttle engine, or sends whatever it wants. */
+  /** `true`: each user runs the throttle engine. `false`: each user sends without limits. */
   poolgate: boolean;
   /** How long the load runs, 1 to 600 seconds. */
   seconds: number;
@@ -161,26 +161,26 @@ export interface LoadReport {
   request: LoadRequest | null;
   /** Seconds since the load began. */
   elapsed_seconds: number;
-  /** Requests that users wanted to send. */
+  /** Requests that users tried to send. */
   wanted: number;
   /** Requests that were sent. */
   sent: number;
-  /** Answered 2xx within the users' patience of `PATIENCE_SECONDS`. */
+  /** Requests answered with 2xx within `PATIENCE_SECONDS`. */
   succeeded: number;
-  /** Answered 503 or 429 by the gate. */
+  /** Requests that the gate answered with 503 or 429. */
   rejected: number;
-  /** Given up by the user's own throttle: the queue was full, the wait too long, the breaker open. */
+  /** Requests that the user's own throttle rejected: queue full, queue timeout or breaker open. */
   given_up: number;
-  /** Anything else: late answers, other statuses, network failures. */
+  /** All other requests: late answers, other statuses, network failures. */
   failed: number;
-  /** Requests that wait in the users' own queues now. */
+  /** Requests queued in the users' throttles now. */
   queued: number;
   /**
-   * succeeded / (succeeded + rejected + failed) of the last 5 seconds, 0 to 1: how requests that were sent fared. What
-   * users gave up before sending is in `given_up`. 1 when nothing ended.
+   * succeeded / (succeeded + rejected + failed) over the last 5 seconds, 0 to 1; 1 when nothing ended. Counts only
+   * requests that were sent; the others are in `given_up`.
    */
   success_rate: number;
-  /** Requests a second that succeeded over the last 5 seconds. */
+  /** Successful requests per second over the last 5 seconds. */
   goodput_per_second: number;
   /** Latency of the successes of the last 5 seconds, from the moment the user wanted to send, in milliseconds. */
   latency_ms: Percentiles;
@@ -188,14 +188,14 @@ export interface LoadReport {
 
 /** The body of every response that is not a success. */
 export interface Problem {
-  /** Identifies the kind of problem. */
+  /** URI of the problem type. */
   type: string;
-  /** The kind in words. */
+  /** The problem type in words. */
   title: string;
-  /** The HTTP status, the same as the response's. */
+  /** The HTTP status of the response. */
   status: number;
-  /** This occurrence in words, with what to do. */
+  /** What went wrong this time, and what to do. */
   detail: string;
-  /** Stable and machine-readable, one of `codes`. */
+  /** Stable, machine-readable code; those that clients act on are in `codes`. */
   code: string;
 }

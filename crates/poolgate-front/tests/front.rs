@@ -213,7 +213,7 @@ fn the_driver_hears_of_another_wakeup_and_of_a_config_to_fetch() {
 }
 
 #[test]
-fn the_gates_rejection_pauses_and_anothers_does_not() {
+fn the_gates_rejection_pauses_and_a_foreign_one_does_not() {
     const CONFIG: &str = "e=1, v=1, level=NORMAL, concurrency=10, open=?0";
     let head = Head::read(503, |name| match name {
         "poolgate-config" => Some(CONFIG),
@@ -221,14 +221,14 @@ fn the_gates_rejection_pauses_and_anothers_does_not() {
         "retry-after" => Some("5"),
         _ => None,
     });
-    let (gates, anothers) = (br#"{"code":"database_unavailable"}"#, br#"{"code":"maintenance"}"#);
+    let (gates, foreign) = (br#"{"code":"database_unavailable"}"#, br#"{"code":"maintenance"}"#);
     let fresh = || {
         let world = World::new();
         world.hear(1, |_| {});
         world
     };
     let world = fresh();
-    world.start().finish(&head, anothers);
+    world.start().finish(&head, foreign);
     drop(world.start());
 
     let world = fresh();
@@ -241,7 +241,7 @@ fn the_gates_rejection_pauses_and_anothers_does_not() {
     let world = fresh();
     world.start().finish(&head, b"");
     drop(world.start());
-    world.front.heed(&head, anothers);
+    world.front.heed(&head, foreign);
     drop(world.start());
     world.front.heed(&head, gates);
     drop(world.queue());

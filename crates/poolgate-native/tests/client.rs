@@ -38,7 +38,7 @@ async fn send(client: &Client, path: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn the_gates_rejection_pauses_the_client_and_anothers_does_not() {
+async fn the_gates_rejection_pauses_the_client_and_a_foreign_one_does_not() {
     let rejection = |code: &'static str| async move {
         let document = format!("{{\"type\":\"about:blank\",\"status\":503,\"code\":\"{code}\"}}");
         let headers = [("content-type", Problem::CONTENT_TYPE), (CONFIG_HEADER, CONFIG), ("retry-after", "30")];
