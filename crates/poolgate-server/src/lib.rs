@@ -76,7 +76,7 @@ mod watched;
 
 pub use self::{
     address::AddressKey,
-    http::{GATED_TAG, app},
+    http::{GATED_TAG, app, app_at, gateway_routes},
     poolgate::{Builder, Poolgate},
     readiness::{Readiness, StartUpWork},
     settings::Settings,

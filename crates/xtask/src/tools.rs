@@ -1,6 +1,7 @@
 //! The development tools that cargo builds and pip installs: their pinned versions, installed once per machine.
 
 use std::fs::{self, File, TryLockError};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -106,6 +107,9 @@ impl CargoTool {
     }
 }
 
+/// In the folder of an environment.
+const PYTHON: &str = "bin/python";
+
 /// A program that pip installs into an environment of its own.
 pub(crate) struct PythonTool {
     name: &'static str,
@@ -116,18 +120,33 @@ impl PythonTool {
     /// The environment's folder, after installing it if needed.
     pub(crate) fn folder(&self, project: &Project) -> Result<PathBuf> {
         let Self { name, version } = self;
-        let python = "bin/python";
-        let announcement = format!("Installing {name} {version} (a minute, once per machine)");
-        install_once(project, &format!("{name}-{version}"), python, &announcement, |folder| {
-            let make = || output(Command::new("python3").args(["-m", "venv"]).arg(folder));
-            if make().is_err() {
-                apt::install(&["python3-venv"], &format!("{name} needs Python 3.10 or newer with its venv module"))?;
-                make()?;
-            }
-            let package = format!("{name}=={version}");
-            run(Command::new(folder.join(python)).args(["-m", "pip", "install", "--quiet", &package]))
-        })
+        python(project, &format!("{name}-{version}"), &format!("{name} {version}"), &[&format!("{name}=={version}")])
     }
+}
+
+/// The Python with what the app in `tests/apps/NAME` requires. Other requirements get an environment of their own.
+pub(crate) fn python_for_app(project: &Project, name: &str) -> Result<PathBuf> {
+    let file = project.root.join("tests/apps").join(name).join("requirements.txt");
+    let requirements = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let mut hasher = DefaultHasher::new();
+    requirements.hash(&mut hasher);
+    let environment = format!("{name}-{:016x}", hasher.finish());
+    let file = file.to_str().context("the project's path is not Unicode")?;
+    let folder = python(project, &environment, &format!("what tests/apps/{name} requires"), &["--requirement", file])?;
+    Ok(folder.join(PYTHON))
+}
+
+/// An environment of its own with these packages.
+fn python(project: &Project, name: &str, what: &str, packages: &[&str]) -> Result<PathBuf> {
+    let announcement = format!("Installing {what} (a minute, once per machine)");
+    install_once(project, name, PYTHON, &announcement, |folder| {
+        let make = || output(Command::new("python3").args(["-m", "venv"]).arg(folder));
+        if make().is_err() {
+            apt::install(&["python3-venv"], &format!("{what} needs Python 3.10 or newer with its venv module"))?;
+            make()?;
+        }
+        run(Command::new(folder.join(PYTHON)).args(["-m", "pip", "install", "--quiet"]).args(packages))
+    })
 }
 
 /// Fills `<cache>/<name>` once per machine. It is there when `proof`, a path inside, is: the work is done in a folder

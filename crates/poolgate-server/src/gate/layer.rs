@@ -58,6 +58,14 @@ impl Gate {
         Self { core, hooks: Hooks::default() }
     }
 
+    pub(super) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    pub(super) fn hooks(&self) -> &Hooks {
+        &self.hooks
+    }
+
     /// Tells clients apart by what the app knows (a user, an API key) instead of by their addresses. If `identify`
     /// returns `None`, the address counts. It is called for every request. The name never appears in a log or a metric.
     #[must_use]

@@ -23,6 +23,7 @@
 //! While the breaker is open, only a few probes pass. While a fair rate is in force, a client that sends more than its
 //! share is answered 429.
 
+mod admission;
 mod arrival;
 mod core;
 mod future;
@@ -41,13 +42,14 @@ mod tests;
 
 pub use poolgate_types::Priority;
 
+pub use self::{
+    admission::{Admitted, Rejected},
+    future::ResponseFuture,
+    layer::{Gate, GateService},
+    response_body::GateBody,
+};
 pub(crate) use self::{
     core::{Core, Surroundings},
     tally::Totals,
     trace::RequestTrace,
-};
-pub use self::{
-    future::ResponseFuture,
-    layer::{Gate, GateService},
-    response_body::GateBody,
 };

@@ -1,5 +1,7 @@
 //! The whole server's router.
 
+use std::net::SocketAddr;
+
 use axum::{Router, extract::DefaultBodyLimit, response::Response};
 use http::{StatusCode, Uri, header};
 use tower_http::limit::RequestBodyLimitLayer;
@@ -12,6 +14,21 @@ use crate::{Poolgate, problem};
 ///
 /// The CORS layer is the outermost, so that pages of `server.allowed_origins` can read errors as well.
 pub fn app(poolgate: &Poolgate, own: Router) -> Router {
+    app_at(poolgate, own, poolgate.settings().server.bind)
+}
+
+/// The same on another address than `server.bind`.
+pub fn app_at(poolgate: &Poolgate, own: Router, bind: SocketAddr) -> Router {
+    let server = &poolgate.settings().server;
+    cors::layer(security::refuse_foreign_hosts(bounded(poolgate, own), bind, &server.allowed_hosts), server)
+}
+
+/// The health routes on the public address of a gateway: they answer to every name, because the names are the app's.
+pub fn gateway_routes(poolgate: &Poolgate) -> Router {
+    cors::layer(bounded(poolgate, Router::new()), &poolgate.settings().server)
+}
+
+fn bounded(poolgate: &Poolgate, own: Router) -> Router {
     let server = &poolgate.settings().server;
     let router = security::refuse_cross_site(super::bare_routes(poolgate).merge(own), server)
         .method_not_allowed_fallback(method_not_allowed)
@@ -20,8 +37,7 @@ pub fn app(poolgate: &Poolgate, own: Router) -> Router {
         .layer(RequestBodyLimitLayer::new(server.max_body_bytes as usize))
         .layer(axum::middleware::map_response(name_the_problem));
     let router = security::bound_time(router, server.request_timeout);
-    let router = security::refuse_bad_heads(router, server.max_header_bytes as usize);
-    cors::layer(security::refuse_foreign_hosts(router, server), server)
+    security::refuse_bad_heads(router, server.max_header_bytes as usize)
 }
 
 async fn method_not_allowed() -> Response {

@@ -20,7 +20,10 @@ use axum::{
 };
 use poolgate_types::routes as paths;
 
-pub use self::{app::app, openapi::GATED_TAG};
+pub use self::{
+    app::{app, app_at, gateway_routes},
+    openapi::GATED_TAG,
+};
 pub(crate) use self::{connection_test::ConnectionTest, guesses::Guesses, openapi::ApiDocument};
 use crate::{Poolgate, problem};
 

@@ -1,8 +1,8 @@
 //! The valid range of every setting.
 
-use std::{fmt, ops::RangeInclusive, time::Duration};
+use std::{fmt, net::IpAddr, ops::RangeInclusive, time::Duration};
 
-use super::{Settings, mask, origin};
+use super::{Settings, UpstreamUrl, mask, origin};
 
 /// An invalid value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +25,7 @@ impl Settings {
         self.check_database()?;
         self.check_pool()?;
         self.check_watch()?;
+        self.check_upstream()?;
         let Self { gate, monitor, control, events, cleanup, .. } = self;
         number("gate.max_concurrent_requests", gate.max_concurrent_requests, 1..=10_000)?;
         time("gate.timeout", gate.timeout, Duration::ZERO..=MINUTE)?;
@@ -136,7 +137,18 @@ impl Settings {
                     .to_owned(),
             });
         }
-        let Self { sizing, cleanup, .. } = self;
+        self.check_upkeep()?;
+        within("watch.transactions_per_request", &watch.transactions_per_request, &(0.01..=1000.0))?;
+        match watch.capacity {
+            Some(capacity) => number("watch.capacity", capacity, 1..=100_000),
+            None => Ok(()),
+        }
+    }
+
+    /// A server without a pool of its own has nothing to keep up.
+    fn check_upkeep(&self) -> Result<(), InvalidValue> {
+        let Self { sizing, cleanup, watch, upstream, .. } = self;
+        let has_pool = watch.url.is_none() && upstream.url.is_none();
         for (key, opted_in) in [
             ("sizing.predictive", sizing.predictive),
             ("cleanup.dispose", cleanup.dispose),
@@ -144,15 +156,41 @@ impl Settings {
             ("cleanup.cancel", cleanup.cancel),
             ("cleanup.terminate", cleanup.terminate),
         ] {
-            if watch.url.is_some() && opted_in {
-                let problem = "needs a pool, but a server with watch.url has none";
+            if !has_pool && opted_in {
+                let problem = "needs a pool, but a server with watch.url or upstream.url has none";
                 return Err(InvalidValue { key, problem: problem.to_owned() });
             }
         }
-        within("watch.transactions_per_request", &watch.transactions_per_request, &(0.01..=1000.0))?;
-        match watch.capacity {
-            Some(capacity) => number("watch.capacity", capacity, 1..=100_000),
+        Ok(())
+    }
+
+    fn check_upstream(&self) -> Result<(), InvalidValue> {
+        let Self { upstream, gateway, server, demo, .. } = self;
+        let invalid = |key, problem: &str| Err(InvalidValue { key, problem: problem.to_owned() });
+        time("upstream.connect_timeout", upstream.connect_timeout, Duration::from_millis(10)..=MINUTE)?;
+        time("upstream.response_timeout", upstream.response_timeout, SECOND..=HOUR)?;
+        time("upstream.idle_timeout", upstream.idle_timeout, SECOND..=24 * HOUR)?;
+        time("upstream.keep_alive", upstream.keep_alive, Duration::ZERO..=10 * MINUTE)?;
+        number("upstream.max_streams", upstream.max_streams, 1..=1_000_000)?;
+        if upstream.health_path.as_ref().is_some_and(|path| !path.starts_with('/')) {
+            return invalid("upstream.health_path", "must be a path such as /healthz");
+        }
+        let prefix = gateway.prefix.as_str();
+        if prefix.len() < 3 || !prefix.starts_with('/') || !prefix.ends_with('/') {
+            return invalid("gateway.prefix", "must be a path that begins and ends with a slash, such as /poolgate/");
+        }
+        if self.gate.bypass.iter().any(|path| !path.starts_with('/')) {
+            return invalid("gate.bypass", "each entry must be the beginning of a path, such as /static/");
+        }
+        match &upstream.url {
             None => Ok(()),
+            Some(_) if demo.enabled => {
+                invalid("upstream.url", "the demo is an app itself; a gateway stands before another")
+            }
+            Some(UpstreamUrl::Tcp { host, port }) if *port == server.bind.port() && is_loopback(host) => {
+                invalid("upstream.url", "is the address of this server itself (server.bind): name the one of the app")
+            }
+            Some(_) => Ok(()),
         }
     }
 
@@ -179,6 +217,10 @@ const MOST_CONNECTIONS: u32 = 10_000;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
 
 fn number(key: &'static str, value: u32, range: RangeInclusive<u32>) -> Result<(), InvalidValue> {
     within(key, &value, &range)
@@ -259,6 +301,21 @@ mod tests {
             (s.sizing.predictive, s.sizing.ceiling, s.pool.max_overflow) = (true, 9_990, 11);
         };
         assert_eq!(key_of(too_far), "sizing.ceiling");
+        let behind = |s: &mut Settings, url| s.upstream.url = UpstreamUrl::new(url).ok();
+        assert_eq!(key_of(|s| behind(s, "http://localhost:8000")), "upstream.url", "itself");
+        let demo_behind = |s: &mut Settings| {
+            behind(s, "http://app:8001");
+            s.demo.enabled = true;
+        };
+        assert_eq!(key_of(demo_behind), "upstream.url");
+        let upkeep_behind = |s: &mut Settings| {
+            behind(s, "http://app:8001");
+            s.cleanup.revoke = true;
+        };
+        assert_eq!(key_of(upkeep_behind), "cleanup.revoke");
+        assert_eq!(key_of(|s| s.upstream.health_path = Some("healthz".to_owned())), "upstream.health_path");
+        assert_eq!(key_of(|s| s.gateway.prefix = "/".to_owned()), "gateway.prefix");
+        assert_eq!(key_of(|s| s.gate.bypass = vec!["static".to_owned()]), "gate.bypass");
         assert_eq!(key_of(|s| s.thresholds.warning = 60.0), "thresholds.warning");
         assert_eq!(key_of(|s| s.thresholds.critical = f64::NAN), "thresholds.critical");
         assert_eq!(key_of(|s| s.server.admin_token = Some(Secret::new("short"))), "server.admin_token");

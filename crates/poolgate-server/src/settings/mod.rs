@@ -14,6 +14,7 @@ mod origin;
 mod scheme;
 mod secret;
 mod socket;
+mod upstream;
 mod watch;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -26,6 +27,7 @@ pub use self::{
     host::{HostPattern, InvalidHostPattern},
     network::{InvalidNetwork, Network},
     secret::{DatabaseUrl, Secret},
+    upstream::{GatewaySettings, InvalidUpstreamUrl, OnAbort, UpstreamSettings, UpstreamUrl},
     watch::{InvalidWatchUrl, WatchSettings, WatchUrl, WatchedKind},
 };
 
@@ -50,6 +52,10 @@ pub struct Settings {
     pub database: DatabaseSettings,
     /// Watching another source instead of having a pool.
     pub watch: WatchSettings,
+    /// The app that the gateway passes requests on to.
+    pub upstream: UpstreamSettings,
+    /// What of the public address is Poolgate's own.
+    pub gateway: GatewaySettings,
     /// The connection pool.
     pub pool: PoolSettings,
     /// The gate in front of the pool.
@@ -126,6 +132,10 @@ pub struct ServerSettings {
     /// Address and port to listen on; port 0 lets the system choose. Default: `127.0.0.1:8000`.
     #[serde(deserialize_with = "socket::deserialize")]
     pub bind: SocketAddr,
+    /// Where a gateway (`upstream.url`) serves what is for operators: the page, `/metrics`, `/livez`, `/readyz` and
+    /// `/api/v1/openapi.json`; port 0 lets the system choose. Default: `127.0.0.1:8009`.
+    #[serde(deserialize_with = "socket::deserialize")]
+    pub admin_bind: SocketAddr,
     /// Host names of the server, if a proxy passes on the public one: `app.example` (with any port),
     /// `app.example:8443`, `*.app.example`, a network such as `10.0.0.0/8`, or `*` for every name. Requests for other
     /// hosts get 403, except at `/livez` and `/readyz`; loopback names always pass. Default: none, which means only
@@ -195,6 +205,7 @@ impl Default for ServerSettings {
     fn default() -> Self {
         Self {
             bind: SocketAddr::from(([127, 0, 0, 1], 8000)),
+            admin_bind: SocketAddr::from(([127, 0, 0, 1], 8009)),
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             allow_credentials: false,
@@ -356,6 +367,10 @@ pub struct GateSettings {
     /// Maximum number of clients that count at one address for its share of the permits while others wait, 1 to
     /// 1,000,000. Default: 16.
     pub max_clients_per_address: u32,
+    /// Beginnings of paths that a gateway passes on without a permit, such as `/static/`: those that use no database.
+    /// Default: none.
+    #[serde(deserialize_with = "list::deserialize")]
+    pub bypass: Vec<String>,
 }
 
 /// The order in which queued requests of one priority are admitted.
@@ -378,6 +393,7 @@ impl Default for GateSettings {
             max_queue: 100,
             order: QueueOrder::Adaptive,
             max_clients_per_address: 16,
+            bypass: Vec::new(),
         }
     }
 }

@@ -3,6 +3,8 @@
 mod healthcheck;
 mod run;
 mod shutdown;
+#[cfg(feature = "gateway")]
+mod upstream;
 
 use std::path::{Path, PathBuf};
 
@@ -50,6 +52,10 @@ struct Serve {
     /// postgres://user@host/DATABASE; POOLGATE_WATCH__URL keeps a password out of the process list
     #[arg(long, value_name = "URL", conflicts_with_all = ["database_url", "demo"])]
     watch: Option<String>,
+    /// Stand in front of an app in any language instead of having a pool: http://host:port or unix:/path. With --watch
+    /// the source says how the database is
+    #[arg(long, value_name = "URL", conflicts_with_all = ["database_url", "demo"])]
+    upstream: Option<String>,
     /// Apply a preset
     #[arg(long)]
     profile: Option<Profile>,
@@ -108,7 +114,9 @@ impl Cli {
             Some(Command::Serve(serve)) => serve.run().await,
             Some(Command::Healthcheck(Healthcheck { place })) => {
                 let overrides = Overrides { profile: None, flags: place.flags() };
-                healthcheck::ask(load(place.config.as_deref(), &overrides)?.server.bind).await
+                let Settings { server, upstream, .. } = load(place.config.as_deref(), &overrides)?;
+                // On a gateway's public address `/readyz` is the app's.
+                healthcheck::ask(if upstream.url.is_some() { server.admin_bind } else { server.bind }).await
             }
         }
     }
@@ -151,6 +159,9 @@ impl Serve {
         }
         if let Some(url) = &self.watch {
             set("--watch", "watch.url", url);
+        }
+        if let Some(url) = &self.upstream {
+            set("--upstream", "upstream.url", url);
         }
         if self.demo {
             set("--demo", "demo.enabled", "true");

@@ -38,9 +38,16 @@ pub(super) async fn serve(settings: Settings) -> anyhow::Result<()> {
     descriptors::raise_limit(descriptors_needed(&settings));
     let metrics = Prometheus::install().context("the metrics recorder cannot be installed")?;
     // Before the pool: a port that is in use is the most common mistake.
-    let (listener, address) = listen(settings.server.bind).await?;
+    let (listener, address) = listen(settings.server.bind, "server.bind").await?;
+    if let Some(url) = &settings.upstream.url {
+        tracing::info!(%url, "Poolgate stands in front of an app; it has no pool of its own");
+        #[cfg(feature = "gateway")]
+        return super::upstream::serve(listener, address, settings.clone(), metrics).await;
+        #[cfg(not(feature = "gateway"))]
+        bail!("upstream.url: this program was built without the feature `gateway`");
+    }
     let (builder, pool) = match &settings.watch.url {
-        Some(url) => (watch(url, &settings)?, None),
+        Some(url) => (watch(url, &settings, Poolgate::builder, Poolgate::builder)?, None),
         None => open_pool(&settings).map(|(builder, pool)| (builder, Some(pool)))?,
     };
     let mut builder = builder.settings(settings.clone()).metrics(metrics);
@@ -56,46 +63,64 @@ pub(super) async fn serve(settings: Settings) -> anyhow::Result<()> {
     announce(address)?;
     shutdown::on_signal(poolgate.clone())?;
     let closing = poolgate.closing();
-    let closed = async {
-        closing.cancelled().await;
-        Instant::now()
-    };
-    let (served, closed) = tokio::join!(serve_connections(listener, app, &settings.server, closing), closed);
-    let left = settings.server.drain_timeout.saturating_sub(closed.elapsed());
-    let drained = poolgate.shutdown(left.max(LAST_WORDS)).await;
-    match served {
-        Served::Drained => tracing::info!(connections_left = drained.connections_left, "Poolgate stopped"),
-        Served::CutOff => tracing::warn!(
-            connections_left = drained.connections_left,
-            "Poolgate stopped; server.drain_timeout cut off requests in flight"
-        ),
-    }
+    let (served, left) =
+        tokio::join!(serve_connections(listener, app, &settings.server, closing), time_left(&poolgate));
+    let drained = poolgate.shutdown(left().max(LAST_WORDS)).await;
+    say_goodbye(served, drained.connections_left);
     Ok(())
 }
 
-/// Connections from clients and to the database, and some for files and the system.
-fn descriptors_needed(settings: &Settings) -> u64 {
-    let pool_size = settings.pool.size.max(settings.sizing.ceiling);
-    u64::from(settings.server.max_connections) + u64::from(pool_size + settings.pool.max_overflow) + 64
+/// When the shutdown has begun: what is left of `server.drain_timeout`.
+pub(super) async fn time_left(poolgate: &Poolgate) -> impl Fn() -> Duration {
+    poolgate.closing().cancelled().await;
+    let (begun, timeout) = (Instant::now(), poolgate.settings().server.drain_timeout);
+    move || timeout.saturating_sub(begun.elapsed())
 }
 
-async fn listen(bind: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
+pub(super) fn say_goodbye(served: Served, connections_left: u32) {
+    match served {
+        Served::Drained => tracing::info!(connections_left, "Poolgate stopped"),
+        Served::CutOff => {
+            tracing::warn!(connections_left, "Poolgate stopped; requests were cut off at server.drain_timeout");
+        }
+    }
+}
+
+/// Connections from clients, those to the database or the app, and some for files and the system's own.
+fn descriptors_needed(settings: &Settings) -> u64 {
+    let pool_size = settings.pool.size.max(settings.sizing.ceiling);
+    let upstream = match &settings.upstream.url {
+        // Those in use, those that are kept, and one for each stream.
+        Some(_) => u64::from(2 * settings.gate.max_concurrent_requests + settings.upstream.max_streams),
+        None => u64::from(pool_size + settings.pool.max_overflow),
+    };
+    u64::from(settings.server.max_connections) + upstream + 64
+}
+
+pub(super) async fn listen(bind: SocketAddr, key: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(bind).await.map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => anyhow::anyhow!(
             "port {} is in use: another program, perhaps another Poolgate, listens on {bind}. Stop it or choose another \
-             port with --port N (0 lets the system choose)",
-            bind.port()
+             port{} (0 lets the system choose)",
+            bind.port(),
+            if key == "server.bind" { " with --port N".to_owned() } else { format!(": {key}") }
         ),
         io::ErrorKind::PermissionDenied => anyhow::anyhow!(
             "no permission to listen on {bind}: ports below 1024 need a privilege. Choose another port with --port N"
         ),
-        _ => anyhow::anyhow!("cannot listen on {bind} (server.bind): {error}"),
+        _ => anyhow::anyhow!("cannot listen on {bind} ({key}): {error}"),
     })?;
     let address = listener.local_addr().context("the listening address is unknown")?;
     Ok((listener, address))
 }
 
-fn watch(url: &WatchUrl, settings: &Settings) -> anyhow::Result<Builder> {
+/// The source that is watched, in the hands of those who make a Poolgate of it.
+pub(super) fn watch(
+    url: &WatchUrl,
+    settings: &Settings,
+    pgbouncer: impl FnOnce(PgBouncer) -> Builder,
+    postgres: impl FnOnce(PostgresServer) -> Builder,
+) -> anyhow::Result<Builder> {
     let watch = &settings.watch;
     let (kind, options) = url.parse().context("watch.url")?;
     if settings.database.url.is_some() {
@@ -108,7 +133,7 @@ fn watch(url: &WatchUrl, settings: &Settings) -> anyhow::Result<Builder> {
             if let Some(connections) = watch.capacity {
                 source = source.capacity(connections);
             }
-            Poolgate::builder(source)
+            pgbouncer(source)
         }
         WatchedKind::Postgres => {
             let mut source = PostgresServer::new(options);
@@ -118,7 +143,7 @@ fn watch(url: &WatchUrl, settings: &Settings) -> anyhow::Result<Builder> {
             if let Some(sessions) = watch.capacity {
                 source = source.capacity(sessions);
             }
-            Poolgate::builder(source)
+            postgres(source)
         }
     })
 }
@@ -188,7 +213,7 @@ fn pool_config(settings: &PoolSettings) -> PoolConfig {
 }
 
 /// The only line on stdout: users click on it, and parent processes read the port from it.
-fn announce(address: SocketAddr) -> io::Result<()> {
+pub(super) fn announce(address: SocketAddr) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "Poolgate listening on http://{address}")?;
     stdout.flush()

@@ -78,7 +78,7 @@ impl Connections {
 
     /// A place for a connection from this address. If the address has reached its limit, its longest idle connection
     /// makes room; if all places are taken, one of the address with the most. `None`: there is no room.
-    pub(crate) fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
+    pub(crate) fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Arc<Place>> {
         let address = AddressKey::new(peer);
         let is_bounded = !self.trusted_proxies.iter().any(|network| network.contains(peer));
         let most = if peer.to_canonical().is_loopback() { self.most } else { self.most_for_others };
@@ -96,7 +96,7 @@ impl Connections {
         open.total += 1;
         open.by_address.entry(address).or_default().insert(number, Arc::clone(&activity));
         drop(open);
-        Some(Place { connections: Arc::clone(self), address, number, activity })
+        Some(Arc::new(Place { connections: Arc::clone(self), address, number, activity }))
     }
 
     fn now(&self) -> u64 {
@@ -140,10 +140,11 @@ impl Place {
         self.activity.evicted.clone()
     }
 
-    /// Marks a request as in progress until the returned value is dropped. A connection has one at a time.
-    pub(crate) fn request(&self) -> InProgress {
+    /// Marks a request as in progress until the last handle to the returned value is dropped; the
+    /// connection keeps its place for as long. A connection has one at a time.
+    pub(crate) fn request(self: &Arc<Self>) -> Arc<InProgress> {
         self.activity.idle_since.store(BUSY, Relaxed);
-        InProgress { connections: Arc::clone(&self.connections), activity: Arc::clone(&self.activity) }
+        Arc::new(InProgress { place: Arc::clone(self) })
     }
 }
 
@@ -156,26 +157,26 @@ impl Drop for Place {
 /// A request in progress.
 #[derive(Debug)]
 pub(crate) struct InProgress {
-    connections: Arc<Connections>,
-    activity: Arc<Activity>,
+    place: Arc<Place>,
 }
 
 impl InProgress {
     /// A response body; the request ends with it.
-    pub(crate) fn until_the_end_of(self, body: Body) -> Body {
+    pub(crate) fn until_the_end_of(self: Arc<Self>, body: Body) -> Body {
         Body::new(Answer { body, _in_progress: self })
     }
 }
 
 impl Drop for InProgress {
     fn drop(&mut self) {
-        self.activity.idle_since.store(self.connections.now(), Relaxed);
+        let Place { connections, activity, .. } = &*self.place;
+        activity.idle_since.store(connections.now(), Relaxed);
     }
 }
 
 struct Answer {
     body: Body,
-    _in_progress: InProgress,
+    _in_progress: Arc<InProgress>,
 }
 
 impl http_body::Body for Answer {
@@ -213,7 +214,7 @@ mod tests {
         IpAddr::from([192, 0, 2, last])
     }
 
-    fn busy(place: Option<Place>) -> (Place, InProgress) {
+    fn busy(place: Option<Arc<Place>>) -> (Arc<Place>, Arc<InProgress>) {
         let place = place.expect("room");
         let request = place.request();
         (place, request)
@@ -222,8 +223,8 @@ mod tests {
     #[test]
     fn at_its_limit_an_address_loses_its_longest_idle_connection() {
         let connections = connections(|_| {});
-        let mut places: Vec<Place> = (0..5).map(|_| connections.admit(at(1)).expect("room")).collect();
-        let requests: Vec<InProgress> = [0, 2, 3].map(|number: usize| places[number].request()).into();
+        let mut places: Vec<Arc<Place>> = (0..5).map(|_| connections.admit(at(1)).expect("room")).collect();
+        let requests: Vec<Arc<InProgress>> = [0, 2, 3].map(|number: usize| places[number].request()).into();
         let sixth = connections.admit(at(1)).expect("room is made");
         assert!(places[1].evicted().is_cancelled() && !places[4].evicted().is_cancelled(), "the longest idle one");
         let _ = (sixth.request(), connections.admit(at(1)).expect("and once more"));
@@ -256,7 +257,7 @@ mod tests {
     #[test]
     fn a_new_connection_replaces_an_idle_one() {
         let connections = connections(|_| {});
-        let idle: Vec<Place> = (0..14).map(|number| connections.admit(at(number / 5)).expect("room")).collect();
+        let idle: Vec<Arc<Place>> = (0..14).map(|number| connections.admit(at(number / 5)).expect("room")).collect();
         assert!(connections.admit(at(99)).is_some());
         assert_eq!(idle.iter().filter(|place| place.evicted().is_cancelled()).count(), 1);
     }

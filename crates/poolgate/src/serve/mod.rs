@@ -5,22 +5,20 @@
 mod connections;
 mod turns;
 
-use std::{convert::Infallible, io, net::SocketAddr, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, extract::ConnectInfo};
+use axum::{body::Body, extract::ConnectInfo, response::Response};
+use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::{GracefulShutdown, Watcher},
-};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use poolgate_server::settings::ServerSettings;
 use tokio::{
     net::{TcpListener, TcpStream},
     time::{self, Instant},
 };
 use tokio_io_timeout::TimeoutStream;
-use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::{Service, ServiceExt};
 
 use self::{
     connections::{Connections, Place},
@@ -47,9 +45,13 @@ pub enum Served {
 
 /// Serves `app` until `stop`, then waits up to `server.drain_timeout` for requests to end. A head that has begun has one
 /// second more to arrive. Event streams must end by themselves at `stop`, or they last until the deadline.
-pub async fn serve(listener: TcpListener, app: Router, settings: &ServerSettings, stop: &CancellationToken) -> Served {
+pub async fn serve<App>(listener: TcpListener, app: App, settings: &ServerSettings, stop: &CancellationToken) -> Served
+where
+    App: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    App::Future: Send,
+{
     let connections = Connections::new(settings);
-    let graceful = GracefulShutdown::new();
+    let answering = TaskTracker::new();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         // hyper's timeout would also run between two requests; `TurnStream` distinguishes the two.
@@ -69,7 +71,7 @@ pub async fn serve(listener: TcpListener, app: Router, settings: &ServerSettings
                 let Some(place) = connections.admit(peer.ip()) else { continue };
                 let (write_timeout, stop) = (settings.write_timeout, stop.clone());
                 let connection = Connection { stream, peer, turns, write_timeout, place, stop };
-                tokio::spawn(answer(http.clone(), connection, app.clone(), graceful.watcher()));
+                answering.spawn(answer(http.clone(), connection, app.clone()));
             }
             Err(error) => {
                 failures.tell(&error);
@@ -79,7 +81,8 @@ pub async fn serve(listener: TcpListener, app: Router, settings: &ServerSettings
     }
     // From here on other processes can bind the port.
     drop(listener);
-    match time::timeout(settings.drain_timeout, graceful.shutdown()).await {
+    answering.close();
+    match time::timeout(settings.drain_timeout, answering.wait()).await {
         Ok(()) => Served::Drained,
         Err(_) => Served::CutOff,
     }
@@ -109,11 +112,15 @@ struct Connection {
     peer: SocketAddr,
     turns: TurnLimits,
     write_timeout: Duration,
-    place: Place,
+    place: Arc<Place>,
     stop: CancellationToken,
 }
 
-async fn answer(http: http1::Builder, connection: Connection, app: Router, watcher: Watcher) {
+async fn answer<App>(http: http1::Builder, connection: Connection, app: App)
+where
+    App: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    App::Future: Send,
+{
     let Connection { stream, peer, turns, write_timeout, place, stop } = connection;
     // Sends small answers at once; if this fails they are sent a little later.
     let _ = stream.set_nodelay(true);
@@ -121,19 +128,32 @@ async fn answer(http: http1::Builder, connection: Connection, app: Router, watch
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(write_timeout));
     let turn = Turn::default();
-    let stream = TurnStream::new(Box::pin(stream), turn.clone(), turns, stop);
+    let stream = TurnStream::new(Box::pin(stream), turn.clone(), turns, stop.clone());
     let evicted = place.evicted();
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         let (app, turn, in_progress) = (app.clone(), turn.take(), place.request());
+        #[cfg(feature = "gateway")]
+        if request.headers().contains_key(http::header::UPGRADE) {
+            request
+                .extensions_mut()
+                .insert(poolgate_gateway::ConnectionGuard::new((Arc::clone(&in_progress), Arc::clone(&turn))));
+        }
         async move {
             let response = app.oneshot(request.map(Body::new)).await.unwrap_or_else(|never| match never {});
             Ok::<_, Infallible>(response.map(|body| LastWord::new(in_progress.until_the_end_of(body), turn)))
         }
     });
-    let connection = watcher.watch(http.serve_connection(TokioIo::new(stream), service));
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
+    let ended = tokio::select! {
+        ended = evicted.run_until_cancelled(connection.as_mut()) => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            evicted.run_until_cancelled(connection).await
+        }
+    };
     // Broken connections and malformed requests are normal.
-    match evicted.run_until_cancelled(connection).await {
+    match ended {
         Some(Ok(())) => {}
         Some(Err(error)) => tracing::debug!(%error, "Connection ended early"),
         None => tracing::debug!("Connection closed: idle, and another one needed its place"),

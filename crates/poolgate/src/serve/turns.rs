@@ -43,9 +43,9 @@ pub(crate) struct Turn(Arc<AtomicU32>);
 
 impl Turn {
     /// Begins the server's turn; it ends when the returned value is dropped.
-    pub(crate) fn take(&self) -> ServersTurn {
+    pub(crate) fn take(&self) -> Arc<ServersTurn> {
         self.0.fetch_add(1, Relaxed);
-        ServersTurn(self.clone())
+        Arc::new(ServersTurn(self.clone()))
     }
 
     fn number(&self) -> u32 {
@@ -68,12 +68,12 @@ pin_project! {
     pub(crate) struct LastWord<B> {
         #[pin]
         body: B,
-        turn: ServersTurn,
+        turn: Arc<ServersTurn>,
     }
 }
 
 impl<B> LastWord<B> {
-    pub(crate) fn new(body: B, turn: ServersTurn) -> Self {
+    pub(crate) fn new(body: B, turn: Arc<ServersTurn>) -> Self {
         Self { body, turn }
     }
 }

@@ -5,9 +5,9 @@ use poolgate_server::Settings;
 /// Settings that are probably a mistake, each described in a sentence that begins with its key. The program logs them and
 /// starts nevertheless.
 pub fn advice(settings: &Settings) -> Vec<String> {
-    let Settings { server, pool, gate, events, watch, .. } = settings;
+    let Settings { server, pool, gate, events, watch, upstream, .. } = settings;
     let capacity = pool.size + pool.max_overflow;
-    let has_pool = watch.url.is_none();
+    let has_pool = watch.url.is_none() && upstream.url.is_none();
     let mut advice = Vec::new();
     let mut advise = |applies: bool, text: String| advice.extend(applies.then_some(text));
     advise(

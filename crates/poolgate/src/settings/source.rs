@@ -13,6 +13,7 @@ const PREFIX: &str = "POOLGATE_";
 const DATABASE_URL: &str = "DATABASE_URL";
 const DATABASE_URL_KEY: &str = "database.url";
 const WATCH_URL_KEY: &str = "watch.url";
+const UPSTREAM_URL_KEY: &str = "upstream.url";
 const DEMO_KEY: &str = "demo.enabled";
 
 /// The given values: for each key (`pool.size`) the last source's value and its origin.
@@ -84,7 +85,8 @@ impl Given {
     pub(super) fn database_url(&mut self, url: String) {
         let known = DatabaseUrl::new(&url);
         let named = self.0.get(DATABASE_URL_KEY).map(|(_, origin)| origin.clone());
-        let is_needed = named.is_none() && !self.0.contains_key(WATCH_URL_KEY) && !self.0.contains_key(DEMO_KEY);
+        let is_elsewhere = [WATCH_URL_KEY, UPSTREAM_URL_KEY, DEMO_KEY].iter().any(|key| self.0.contains_key(*key));
+        let is_needed = named.is_none() && !is_elsewhere;
         match (known, named) {
             (Ok(_), None | Some(Origin::File)) => {}
             (Err(_), _) if is_needed => {}

@@ -31,6 +31,7 @@ pub(super) const STEPS: &[Step] = &[
     Step { name: "pure crates import nothing", slow: false, counts: Counts::Itself, work: purity::check },
     Step { name: "Rust tests", slow: false, counts: Counts::RustTests, work: rust_tests },
     Step { name: "short soak", slow: true, counts: Counts::RustTests, work: short_soak },
+    Step { name: "apps behind the gateway", slow: true, counts: Counts::RustTests, work: apps },
     Step { name: "fuzz targets", slow: true, counts: Counts::Itself, work: fuzz_targets },
     Step { name: "documentation", slow: true, counts: Counts::Itself, work: documentation },
     Step { name: "JavaScript types", slow: false, counts: Counts::Itself, work: types },
@@ -113,6 +114,15 @@ fn fuzz_targets(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     let runs: Result<Vec<_>> =
         fuzz::TARGETS.into_iter().map(|target| fuzz::run_target(setting.project, target, SECONDS)).collect();
     transcript.run_together(&mut runs?)
+}
+
+/// By itself, for the same reason: apps in other languages, alone and behind the gateway.
+fn apps(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
+    postgres::find_or_install()?;
+    let mut test = setting.project.cargo();
+    test.args(["test", "--locked", "--workspace", "--test", "incident", "--", "--ignored", "--nocapture"]);
+    test.env("TEST_APPS_PYTHON", tools::python_for_app(setting.project, "fastapi")?);
+    transcript.run(test.env("TEST_POOLGATE_BIN", crate::server::binary(setting.project)))
 }
 
 fn documentation(setting: &Setting, transcript: &mut Transcript) -> Result<()> {

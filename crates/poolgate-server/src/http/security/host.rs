@@ -1,7 +1,10 @@
 //! Refuses requests for foreign host names. Otherwise a web page could reach a server on this machine or network by
 //! pointing its own name at it (DNS rebinding), and the browser would treat the page as the server's own.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     Router,
@@ -14,13 +17,13 @@ use poolgate_types::routes;
 
 use crate::{
     problem,
-    settings::{Host, HostPattern, ServerSettings},
+    settings::{Host, HostPattern},
 };
 
 /// Refuses requests whose `Host` is not one of the server's. Probes are answered with any host or none: they come from
 /// load balancers and have no effect.
-pub(in crate::http) fn refuse_foreign_hosts(router: Router, server: &ServerSettings) -> Router {
-    let Some(names) = Names::of(server) else { return router };
+pub(in crate::http) fn refuse_foreign_hosts(router: Router, bind: SocketAddr, allowed: &[HostPattern]) -> Router {
+    let Some(names) = Names::of(bind, allowed) else { return router };
     let names = Arc::new(names);
     router.layer(middleware::from_fn(move |request: Request, next: Next| {
         let names = Arc::clone(&names);
@@ -39,10 +42,10 @@ struct Names {
 
 impl Names {
     /// `None`: every name is accepted, because the address is reachable from elsewhere and no names are configured.
-    fn of(server: &ServerSettings) -> Option<Self> {
-        let bound = server.bind.ip().to_canonical();
-        let is_guarded = bound.is_loopback() || !server.allowed_hosts.is_empty();
-        is_guarded.then(|| Self { bound, allowed: server.allowed_hosts.clone() })
+    fn of(bind: SocketAddr, allowed: &[HostPattern]) -> Option<Self> {
+        let bound = bind.ip().to_canonical();
+        let is_guarded = bound.is_loopback() || !allowed.is_empty();
+        is_guarded.then(|| Self { bound, allowed: allowed.to_vec() })
     }
 
     fn hold(&self, headers: &HeaderMap, uri: &Uri) -> bool {
@@ -79,10 +82,10 @@ mod tests {
     use super::*;
 
     fn answers(bind: &str, allowed: &[&str], host: &str) -> bool {
-        let mut server = ServerSettings { bind: bind.parse().expect("an address"), ..ServerSettings::default() };
-        server.allowed_hosts = allowed.iter().map(|pattern| pattern.parse().expect("a pattern")).collect();
+        let allowed: Vec<_> = allowed.iter().map(|pattern| pattern.parse().expect("a pattern")).collect();
         let headers = HeaderMap::from_iter([(header::HOST, host.parse().expect("a header value"))]);
-        Names::of(&server).is_none_or(|names| names.hold(&headers, &Uri::from_static("/")))
+        Names::of(bind.parse().expect("an address"), &allowed)
+            .is_none_or(|names| names.hold(&headers, &Uri::from_static("/")))
     }
 
     #[test]

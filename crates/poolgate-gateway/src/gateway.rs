@@ -1,0 +1,186 @@
+//! What answers on the public address: Poolgate's own routes under their prefix, the app everywhere else.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{Router, body::Body, response::Response};
+use http::{HeaderValue, Request, Uri, header, uri::PathAndQuery};
+use http_body::Body as _;
+use hyper::upgrade;
+use poolgate_server::{
+    Poolgate,
+    gate::{Gate, Rejected},
+    gateway_routes,
+    settings::{Network, UpstreamSettings, UpstreamUrl},
+};
+use tokio::{sync::oneshot, time};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
+use tower_service::Service;
+
+use crate::{
+    app::App,
+    buffer::Memory,
+    connections::Connections,
+    exchange::{Answer, Exchange},
+    failure::{Failure, OUTCOME},
+    forward,
+    refuse::refusal,
+    retries::RetryBudget,
+    streams::Streams,
+    tunnel::ConnectionGuard,
+};
+
+/// Poolgate's routes, as the library has them.
+const OWN_ROUTES: &str = "/api/v1/health/";
+
+/// Answers every request to the public address.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    parts: Arc<Parts>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Parts {
+    gate: Gate,
+    own: Router,
+    prefix: String,
+    bypass: Vec<String>,
+    trusted_proxies: Vec<Network>,
+    /// For requests that name none.
+    host: HeaderValue,
+    pub(crate) app: App,
+    pub(crate) settings: UpstreamSettings,
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) retries: RetryBudget,
+    pub(crate) streams: Streams,
+    pub(crate) memory: Memory,
+    pub(crate) tunnels: TaskTracker,
+    /// Cancelled when tunnels must end.
+    pub(crate) cut_off: CancellationToken,
+}
+
+impl Gateway {
+    /// A gateway to `app`, with the gate and the routes of `poolgate`.
+    pub fn new(poolgate: &Poolgate, app: &App) -> Self {
+        let settings = poolgate.settings();
+        let host = match app.url() {
+            UpstreamUrl::Tcp { host, port } => HeaderValue::try_from(format!("{host}:{port}")),
+            UpstreamUrl::Unix(_) => Ok(HeaderValue::from_static("localhost")),
+        };
+        let gate = poolgate.gate();
+        app.stands_behind(gate.clone());
+        Self {
+            parts: Arc::new(Parts {
+                gate,
+                own: gateway_routes(poolgate),
+                prefix: settings.gateway.prefix.clone(),
+                bypass: settings.gate.bypass.clone(),
+                trusted_proxies: settings.server.trusted_proxies.clone(),
+                host: host.unwrap_or(HeaderValue::from_static("localhost")),
+                app: app.clone(),
+                connections: app.connections(),
+                retries: RetryBudget::default(),
+                streams: Streams::new(settings.upstream.max_streams),
+                memory: Memory::default(),
+                tunnels: TaskTracker::new(),
+                cut_off: CancellationToken::new(),
+                settings: settings.upstream.clone(),
+            }),
+        }
+    }
+
+    /// Waits for WebSockets to end, and cuts them off at the deadline. Event streams end with their connections.
+    pub async fn drain(&self, deadline: Duration) {
+        self.parts.tunnels.close();
+        if time::timeout(deadline, self.parts.tunnels.wait()).await.is_err() {
+            self.parts.cut_off.cancel();
+            self.parts.tunnels.wait().await;
+        }
+    }
+
+    async fn answer(self, mut request: Request<Body>) -> Response {
+        let parts = &self.parts;
+        if let Some(own) = parts.own_target(request.uri()) {
+            *request.uri_mut() = own;
+            return parts.own.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
+        }
+        if let Some(refusal) = refusal(&request) {
+            return refusal;
+        }
+        let mut response = match parts.forward(request).await {
+            Answer::App(response) => response,
+            Answer::Failed(failure) => failure.into_response(),
+            Answer::Rejected(rejected) => turned_away(rejected),
+        };
+        parts.gate.stamp(response.headers_mut());
+        response
+    }
+}
+
+impl Parts {
+    /// The target as Poolgate's routes know it, if it is one of theirs.
+    fn own_target(&self, uri: &Uri) -> Option<Uri> {
+        let rest = uri.path().strip_prefix(self.prefix.as_str())?;
+        let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        PathAndQuery::try_from(format!("{OWN_ROUTES}{rest}{query}")).ok().map(Uri::from)
+    }
+
+    async fn forward(self: &Arc<Self>, mut request: Request<Body>) -> Answer {
+        let most = self.settings.max_body_bytes.unwrap_or(u64::MAX);
+        if request.body().size_hint().lower() > most {
+            return Answer::Failed(Failure::LargeUpload);
+        }
+        let upgrade = forward::asks_for_websocket(&request).then(|| {
+            let guard = request.extensions_mut().remove::<ConnectionGuard>();
+            (upgrade::on(&mut request), guard)
+        });
+        let (mut request, admitted) = if self.bypasses(request.uri().path()) {
+            (request, None)
+        } else {
+            match self.gate.admit(request).await {
+                Ok((request, admitted)) => (request, Some(admitted)),
+                Err(rejected) => return Answer::Rejected(rejected),
+            }
+        };
+        forward::to_app(&mut request, &self.host, &self.trusted_proxies);
+        let (answer, answered) = oneshot::channel();
+        let exchange = Exchange { parts: Arc::clone(self), admitted, upgrade, answer };
+        tokio::spawn(exchange.run(request));
+        answered.await.unwrap_or(Answer::Failed(Failure::Terminated))
+    }
+
+    fn bypasses(&self, path: &str) -> bool {
+        self.bypass.iter().any(|prefix| path.starts_with(prefix))
+    }
+}
+
+fn turned_away(rejected: Rejected) -> Response {
+    let outcome = HeaderValue::from_static(rejected.outcome());
+    let mut response = rejected.into_response();
+    response.headers_mut().insert(OUTCOME, outcome);
+    // A page reads why, and no cache keeps it for the app's own answer.
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+impl Service<Request<Body>> for Gateway {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let gateway = self.clone();
+        Box::pin(async move { Ok(gateway.answer(request).await) })
+    }
+}

@@ -1,0 +1,65 @@
+//! A gateway in front of an app.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use axum::Router;
+use poolgate::serve;
+use poolgate_gateway::{App, Gateway};
+use poolgate_server::{Poolgate, Settings, settings::UpstreamUrl};
+use tokio::net::TcpListener;
+
+use crate::client::PATIENCE;
+
+pub(crate) struct Front {
+    pub(crate) address: SocketAddr,
+    pub(crate) poolgate: Poolgate,
+    pub(crate) gateway: Gateway,
+}
+
+/// A gateway in front of the app at this address.
+pub(crate) async fn front(app: SocketAddr) -> Front {
+    front_with(app, |_| {}).await
+}
+
+pub(crate) async fn front_with(app: SocketAddr, change: impl FnOnce(&mut Settings)) -> Front {
+    let mut settings = Settings::default();
+    settings.upstream.url = Some(UpstreamUrl::new(&format!("http://{app}")).expect("a URL"));
+    change(&mut settings);
+    settings.check().expect("possible settings");
+    let app = App::new(&settings).expect("an app");
+    let poolgate = Poolgate::builder(app.clone()).settings(settings).start();
+    let gateway = Gateway::new(&poolgate, &app);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (served, handle) = (gateway.clone(), poolgate.clone());
+    tokio::spawn(async move {
+        let _ = serve(listener, served, &handle.settings().server, handle.closing()).await;
+    });
+    Front { address, poolgate, gateway }
+}
+
+/// An app made with axum.
+pub(crate) async fn axum_app(router: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+impl Front {
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.poolgate.gate().in_flight()
+    }
+}
+
+/// Waits until `condition` holds.
+pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < PATIENCE, "not {what} within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
