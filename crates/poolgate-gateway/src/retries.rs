@@ -7,19 +7,19 @@ use http_body::Body as _;
 
 use axum::body::Body;
 
-/// For each request so many may be repeated.
-const SHARE: f64 = 0.2;
-/// Repeats that are always left at the start, and the most that are saved up.
-const LEAST: f64 = 3.0;
-const MOST: f64 = 20.0;
+/// One of so many requests may be repeated.
+const PRICE: u32 = 5;
+/// What is there at the start, three repeats, and the most that is saved up.
+const FIRST: u32 = 3 * PRICE;
+const MOST: u32 = 20 * PRICE;
 
-/// Repeats that are left.
+/// Repeats that are left; each request adds 1, and a repeat costs [`PRICE`].
 #[derive(Debug)]
-pub(crate) struct RetryBudget(Mutex<f64>);
+pub(crate) struct RetryBudget(Mutex<u32>);
 
 impl Default for RetryBudget {
     fn default() -> Self {
-        Self(Mutex::new(LEAST))
+        Self(Mutex::new(FIRST))
     }
 }
 
@@ -27,17 +27,15 @@ impl RetryBudget {
     /// A request is sent for the first time.
     pub(crate) fn earn(&self) {
         let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *left = (*left + SHARE).min(MOST);
+        *left = (*left + 1).min(MOST);
     }
 
     /// Whether one may be sent again.
     pub(crate) fn spend(&self) -> bool {
         let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_left = *left >= 1.0;
-        if is_left {
-            *left -= 1.0;
-        }
-        is_left
+        let rest = left.checked_sub(PRICE);
+        *left = rest.unwrap_or(*left);
+        rest.is_some()
     }
 }
 
