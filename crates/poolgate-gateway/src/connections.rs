@@ -20,8 +20,8 @@ use tokio::{
 
 use crate::failure::Failure;
 
-/// Bytes of an answer's head, and of what is read ahead of its body.
-const MAX_BUFFER: usize = 64 << 10;
+/// Bytes of an answer's head, and of what is read ahead of its body. A slow reader costs a few times this.
+const MAX_BUFFER: usize = 32 << 10;
 /// How long a connection may take to be ready for the next request once an answer has been read.
 const SETTLE: Duration = Duration::from_secs(1);
 

@@ -25,8 +25,13 @@ pub(crate) async fn front(app: SocketAddr) -> Front {
 }
 
 pub(crate) async fn front_with(app: SocketAddr, change: impl FnOnce(&mut Settings)) -> Front {
+    front_of(&format!("http://{app}"), change).await
+}
+
+/// A gateway in front of the app at this URL.
+pub(crate) async fn front_of(url: &str, change: impl FnOnce(&mut Settings)) -> Front {
     let mut settings = Settings::default();
-    settings.upstream.url = Some(UpstreamUrl::new(&format!("http://{app}")).expect("a URL"));
+    settings.upstream.url = Some(UpstreamUrl::new(url).expect("a URL"));
     change(&mut settings);
     settings.check().expect("possible settings");
     let app = App::new(&settings).expect("an app");

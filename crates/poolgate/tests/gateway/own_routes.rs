@@ -4,7 +4,7 @@ use axum::{Router, http::HeaderMap, response::IntoResponse, routing::get as rout
 
 use crate::{
     client::{ask, get},
-    front::{axum_app, eventually, front, front_with},
+    front::{axum_app, eventually, front, front_of, front_with},
     raw_app::{RawApp, Then, ok},
 };
 
@@ -102,6 +102,21 @@ async fn what_uses_no_database_needs_no_permit() {
     let gate = front.poolgate.status().gate.expect("a gate");
     assert!(gate.admitted_total <= 1, "{gate:?}");
     orders.abort();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn an_app_may_listen_on_a_socket_in_the_file_system() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let path = folder.path().join("app.sock");
+    let listener = tokio::net::UnixListener::bind(&path).expect("a socket");
+    let app = Router::new().route("/", route_get(async |headers: HeaderMap| format!("{:?}", headers["host"])));
+    tokio::spawn(axum::serve(listener, app).into_future());
+    let front = front_of(&format!("unix:{}", path.display()), |_| {}).await;
+    for _ in 0..3 {
+        let answer = get(front.address, "/").await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, "\"shop.example\""));
+    }
 }
 
 /// Cookies and other repeated fields come one by one, in their order.

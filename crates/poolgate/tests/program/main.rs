@@ -2,6 +2,8 @@
 
 #[cfg(unix)]
 mod cli;
+#[cfg(feature = "gateway")]
+mod gateway;
 mod harness;
 mod log;
 #[cfg(unix)]
