@@ -96,7 +96,7 @@ test("an unknown level counts as the worst", async () => {
 
 test("the breaker is shown in words, open in the unreachable golden status", async () => {
   const status = await golden("status-unreachable.json");
-  assert.match(words.breaker(status.circuit_breaker), /open: nothing passes/);
+  assert.match(words.breaker(status.circuit_breaker), /open: no request passes/);
   assert.match(words.breaker("half_open"), /half-open/);
 });
 
