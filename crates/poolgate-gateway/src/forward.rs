@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trusted_proxys_word_is_kept_and_the_proxy_is_added() {
+    fn the_word_of_a_trusted_proxy_is_kept_and_the_proxy_is_added() {
         let said = [("x-forwarded-for", "198.51.100.1"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "shop")];
         let headers = sent("::ffff:10.0.0.1", &["10.0.0.0/8"], &said);
         assert_eq!(headers["x-forwarded-for"], "198.51.100.1, 10.0.0.1");
