@@ -23,7 +23,7 @@ const LIES: &str = "GET / HTTP/1.1\r\nHost: shop.example\r\nX-Forwarded-For: 6.6
 
 /// T13.
 #[tokio::test]
-async fn a_strangers_word_is_replaced_and_a_trusted_proxys_extended() {
+async fn the_word_of_a_stranger_is_replaced_and_that_of_a_trusted_proxy_is_extended() {
     let app = RawApp::answering(ok("fine")).await;
     let stranger = front(app.address).await;
     ask(stranger.address, LIES).await;
