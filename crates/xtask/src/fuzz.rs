@@ -13,7 +13,7 @@ use crate::step::step;
 use crate::tools;
 
 /// In fuzz/Cargo.toml.
-pub(crate) const TARGETS: [&str; 6] = ["header", "config", "event_stream", "address", "database_url", "settings"];
+const TARGETS: [&str; 6] = ["header", "config", "event_stream", "address", "database_url", "settings"];
 /// Its scripts name the folder that they were made in, so it is started without them.
 const START: &str = "from schemathesis.cli import schemathesis; schemathesis()";
 
