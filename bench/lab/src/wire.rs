@@ -52,7 +52,7 @@ pub(crate) enum Limiter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
-    /// At once, whatever comes back.
+    /// At once, and ignores the answers.
     Plain,
     /// Through `poolgate-throttle`, with an event stream for each user.
     Poolgate,

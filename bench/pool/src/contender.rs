@@ -10,7 +10,7 @@ use sqlx::{ConnectOptions, Connection, Database};
 /// What a connection is opened with.
 pub(crate) type OptionsOf<DB> = <<DB as Database>::Connection as Connection>::Options;
 
-/// How long a caller may wait in the measurements where nobody should have to give up.
+/// How long a caller may wait in the measurements without expected timeouts.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A pool that is measured; a clone is another handle to it.

@@ -1,4 +1,4 @@
-//! How soon our pool works again after a fault, for somebody who asks again and again.
+//! How soon our pool works again after a fault, for a caller that keeps asking.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ const CONNECTIONS: u32 = 3;
 /// How long a server that is killed, full or silent is so at least: until the pauses between attempts are longest.
 const AWAY: Duration = Duration::from_secs(3);
 const FULL: Duration = Duration::from_secs(8);
-/// How long somebody waits for an answer who has a connection.
+/// How long a holder of a connection waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Between two questions of one who was refused.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -72,7 +72,7 @@ async fn warm(pool: &PgPool) -> Result<()> {
     Ok(())
 }
 
-/// The time at which somebody is served who asks again and again.
+/// When a caller that keeps asking is served.
 async fn served(pool: PgPool) -> Instant {
     loop {
         if let Ok(mut lease) = pool.acquire().await

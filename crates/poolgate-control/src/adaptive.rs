@@ -176,7 +176,7 @@ impl FairRate {
                 if rate < EQUAL_ENOUGH * equal_share {
                     factor = factor.max(SLOWEST_CUT);
                 }
-                // A rate above the whole capacity limits nobody; the bound lets it fall back quickly.
+                // A rate above the whole capacity limits no client; the bound lets it fall back quickly.
                 (rate * factor).clamp(LEAST_SHARE * equal_share, wanted)
             }),
         };
@@ -210,7 +210,7 @@ impl FairRate {
     }
 
     /// Whether more arrives than can be served, shown by a queue or rejects at the gate, or by a standing queue if the
-    /// source rejects nobody. High usage alone is no evidence.
+    /// source rejects no request. High usage alone is no evidence.
     fn is_congested(&self, sample: &Sample, excess: f64, doubt: f64, now: Duration) -> bool {
         let too_much = excess > EXCESSIVE * doubt && (sample.gate.queued > 0 || sample.gate.rejected > 0);
         too_much || self.standing.stands(now)

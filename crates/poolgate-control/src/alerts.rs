@@ -207,8 +207,8 @@ const fn writes_message(hindrance: Hindrance, severity: Option<Severity>) -> &'s
         (Hindrance::ReadOnly, _) => "the database says that it is read-only (a standby, or set so)",
         (Hindrance::StorageFull, _) => "writes fail: the database's disk is full; reads work",
         (Hindrance::Blocked, Some(Severity::Warning)) => {
-            "statements have waited for seconds for a lock that somebody else holds on the database"
+            "statements have waited for seconds for a lock that another session holds on the database"
         }
-        (Hindrance::Blocked, _) => "writes fail: somebody else holds a lock on the database; reads work",
+        (Hindrance::Blocked, _) => "writes fail: another session holds a lock on the database; reads work",
     }
 }

@@ -125,7 +125,7 @@ impl Breaker {
                 let seen = seen.plus(probes);
                 let lasted = now.saturating_sub(since);
                 let answered = seen.succeeded > 0 || answers;
-                // If nobody has tried since, it is not known whether the database is back.
+                // Without an attempt since then it is unknown whether the database is back.
                 let is_lost = reachability.is_lost() && situation.failed.is_none_or(|failed| failed <= lasted);
                 if are_bad(seen) || (lasted >= EVIDENCE && is_lost) {
                     self.open(now)

@@ -67,7 +67,7 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// A controller without samples, which limits nobody.
+    /// A controller without samples. It limits no client.
     ///
     /// `epoch`, the process's start in Unix milliseconds, orders its configs among those of other starts. `seed`
     /// spreads the times at which the breakers of several replicas try again.
@@ -118,7 +118,7 @@ impl Controller {
         } else if elapsed.is_zero() {
             self.fair_rate.in_force()
         } else {
-            // A source that rejects nobody has no gate that could be narrowed.
+            // A source that rejects no request has no gate that could be narrowed.
             if self.settings.policy == Policy::Adaptive && !sample.gate.patient {
                 let (hold, limited) = (self.capacity.mean_hold(), self.fair_rate.is_in_force());
                 self.lowered = self.concurrency.update(sample, hold, limited, now, elapsed);

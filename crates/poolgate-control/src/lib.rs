@@ -45,7 +45,7 @@
 //! | signal | effect |
 //! |---|---|
 //! | arrivals against capacity; queue and rejects at the gate | the fair rate ([`Policy::Adaptive`]) |
-//! | a queue that does not drain, if the source rejects nobody ([`GateSample::patient`]) | the fair rate |
+//! | a queue that does not drain, if the source rejects no request ([`GateSample::patient`]) | the fair rate |
 //! | pool usage averaged over 2 s | health, alerts, cleanup; with [`Policy::Fixed`] also the level and its row |
 //! | rejects (over quota or not) and acquire waits over 2 s while a rate is in force | the level, which is only a label |
 //! | a database that cannot be used ([`Reachability::is_lost`]) | the circuit breaker |

@@ -19,7 +19,7 @@ pub struct Sample {
     /// Whether the pool can use the database; see [`Evidence::reachability`](crate::Evidence::reachability).
     pub reachability: Reachability,
     /// Time since the newest failed attempt to reach the database; `None` if unknown, and then `reachability` counts as
-    /// news. While the breaker lets nobody try, `reachability` rests on an old attempt.
+    /// news. While the breaker lets no request through, `reachability` rests on an old attempt.
     pub failed: Option<Duration>,
     /// Why new connections fail, if they do; see [`Evidence::connects`](crate::Evidence::connects).
     pub connects: Reachability,

@@ -1,6 +1,6 @@
 //! Detects a queue that does not drain, by the number of requests in it.
 //!
-//! A source that rejects nobody lets every request wait, so no more requests arrive than are served. Then only the
+//! A source that rejects no request lets every request wait, so no more requests arrive than are served. Then only the
 //! queue, not the arrivals, shows the excess demand. A queue that comes and goes is chance. A queue that was never
 //! shorter than one turn of all slots for a second is demand that cannot be served. This is the test of CoDel (Nichols
 //! and Jacobson, 2012), with the queue measured in requests.

@@ -10,7 +10,7 @@
 //! 2. For each request call [`Front::ask`]. Await [`Waiting`] where it is queued. Send with the [`Ticket`] in hand.
 //! 3. When the server has answered, read the answer's [`Head`] and call [`Ticket::finish`]. When it has not, call
 //!    [`Ticket::complete`]. A ticket that is dropped completes as aborted.
-//! 4. Tell [`Front::hear`] whatever the config route or the event stream says.
+//! 4. Pass everything that the config route or the event stream says to [`Front::hear`].
 //! 5. Run one driver beside the requests. It sleeps until [`Front::next_wakeup`] and then calls [`Front::poll`]; after each
 //!    [`Front::changed`] it asks for the wake-up again, and fetches the config if [`Front::config_is_due`].
 //!

@@ -85,7 +85,7 @@ impl App {
         let _ = self.0.gate.set(gate);
     }
 
-    /// It has answered somebody. What it answered is the app's business.
+    /// The app has answered a request; with what does not matter here.
     pub(crate) fn answered(&self) {
         let mut known = self.0.known();
         known.served = Some(Instant::now());
@@ -94,7 +94,7 @@ impl App {
         }
     }
 
-    /// It has not answered somebody. Slowness alone is no sign that it is gone.
+    /// A request got no answer. Slowness alone does not show that the app is gone.
     pub(crate) fn is_silent(&self, failure: &Failure) {
         if self.0.health_path.is_none() && matches!(failure, Failure::Unreachable(_) | Failure::ConnectTimeout) {
             self.0.known().missed(failure);

@@ -121,7 +121,7 @@ impl Connections {
         }
     }
 
-    /// Closes those that nobody has used, as long as there are any.
+    /// Closes idle connections as they age, until none is left.
     async fn sweep(self: Arc<Self>) {
         loop {
             time::sleep(self.keep_alive).await;

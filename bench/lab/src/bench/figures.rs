@@ -126,7 +126,7 @@ impl Figures {
         }
     }
 
-    /// One line for whoever watches.
+    /// One line of progress.
     pub(super) fn in_short(&self) -> String {
         let disturbed =
             if self.load_cpu_wait > DISTURBED { ", DISTURBED by other work on the users' processor" } else { "" };

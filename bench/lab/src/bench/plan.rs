@@ -51,7 +51,7 @@ pub(super) enum Scenario {
     Pulse,
     /// Twice the peak; a tenth of the users wants five times as much as the others.
     Heavy,
-    /// Three times the peak; 30 % of the users send at once whatever they are told.
+    /// Three times the peak; 30 % of the users ignore what they are told and send at once.
     Rogues,
     /// Three times the peak; so many of the users are tabs of a real browser.
     Tabs(u32),

@@ -1,5 +1,5 @@
 // @ts-check
-// Recognizes values of the platform's classes, whatever realm or library they come from.
+// Recognizes values of the platform's classes, from any realm or library.
 
 /**
  * @param {unknown} value

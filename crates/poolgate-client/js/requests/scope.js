@@ -9,7 +9,7 @@ export class Scope {
   #healthPrefix;
   #throttles;
   #mayBePlain;
-  // Patterns of addresses that are throttled whatever a parser would make of the rest: parsing a URL costs more than all the
+  // Patterns of addresses that are throttled for any rest of the address: parsing a URL costs more than all the
   // rest of a call.
   #relative;
   #absolute;

@@ -53,7 +53,7 @@ impl Ticket {
 pub(super) enum Lane {
     /// Its caller has less than its share of the permits.
     Within,
-    /// Its caller has its share, or this request exceeds its allowance. Served while nobody is queued within.
+    /// Its caller has its share, or this request exceeds its allowance. Served while no request within is queued.
     Beyond,
 }
 

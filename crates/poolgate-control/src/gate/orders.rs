@@ -7,7 +7,7 @@ use poolgate_types::CircuitState;
 /// Everything that the gate is told, decided once per tick and applied as a whole.
 ///
 /// [`Gate::obey`](super::Gate::obey) applies the first four. The others are for the check of each arrival in front of
-/// the gate: the circuit breaker and the [`Quota`](super::Quota). The default limits nobody.
+/// the gate: the circuit breaker and the [`Quota`](super::Quota). The default limits no client.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GateOrders {
     /// Requests that may be in flight; `None` leaves the number as it is. More than that stay in flight until they end.

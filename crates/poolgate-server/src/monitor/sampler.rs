@@ -157,7 +157,7 @@ impl Sampler {
     }
 
     /// Replaces the gate's figures by those of the source: requests bypass this server's gate, and the pooler is the
-    /// gate, one that rejects nobody.
+    /// gate, one that rejects no request.
     fn show(&mut self, sample: &mut Sample, traffic: Option<Traffic>) {
         // Without a reading nothing is known to be in use or to wait.
         let Traffic { arrivals, completed, .. } = self.shown;

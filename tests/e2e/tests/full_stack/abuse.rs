@@ -144,7 +144,7 @@ async fn a_flood_from_another_address_leaves_honest_users_their_share() -> Resul
         time::sleep(Duration::from_secs(12)).await;
         let during = load.report().goodput_per_second;
         eprintln!("{what}: {before:.0} before, {during:.0} during");
-        // Without the check of claims a quarter is left; work besides on the machine costs some of the rest.
+        // Without the check of claims a quarter is left. On a machine with two idle cores 68 to 78 % are left.
         assert!(during > 0.6 * before, "{what}: {before} before, {during} during");
     }
     Ok(())
