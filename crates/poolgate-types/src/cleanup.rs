@@ -39,8 +39,10 @@ pub struct CleanupReport {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CleanupTrigger {
-    /// The force-cleanup route.
+    /// A person, over the force-cleanup route.
     Manual,
+    /// A client on its own (`autoCleanup`), over the same route.
+    Client,
     /// The pool's usage stayed above 90 %.
     Automatic,
 }
@@ -50,6 +52,7 @@ impl CleanupTrigger {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Manual => "manual",
+            Self::Client => "client",
             Self::Automatic => "automatic",
         }
     }

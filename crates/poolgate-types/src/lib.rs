@@ -19,9 +19,12 @@
 //! # Ok::<(), poolgate_types::InvalidHeader>(())
 //! ```
 
+mod activity;
 mod cleanup;
+mod cluster;
 mod config;
 mod header;
+mod history;
 mod labels;
 mod priority;
 mod problem;
@@ -31,11 +34,17 @@ mod status;
 mod stream;
 pub mod timing;
 
+pub use activity::{Activity, ClientActivity, LeaseActivity, RouteActivity};
 pub use cleanup::{CleanupReport, CleanupTrigger};
+pub use cluster::{ClusterMember, ClusterStatus, ConfigSource, MemberState};
 pub use config::{ConfigVersion, Range, SixFields, ThrottlingConfig};
 pub use header::{CONFIG_HEADER, ConfigHeader, InvalidHeader};
+pub use history::{History, HistoryEvent, HistoryEventKind, HistorySample};
 pub use labels::{Backend, CircuitState, Health, Level, Reason, Severity};
 pub use priority::Priority;
 pub use problem::{Problem, codes};
-pub use status::{Alert, AlertKind, Clients, Forecast, GateStatus, Percentiles, Performance, Ping, PoolStatus, Status};
+pub use status::{
+    Alert, AlertKind, Clients, Forecast, GateStatus, Percentiles, Performance, Ping, PoolStatus, Status,
+    UsageThresholds,
+};
 pub use stream::{Bye, Heartbeat};

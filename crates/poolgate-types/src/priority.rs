@@ -3,7 +3,7 @@
 /// How important a request is. A higher priority goes first; each queue keeps the lower ones from starving.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Priority {
-    /// Nobody waits for the answer: prefetching, telemetry, reports, synchronisation.
+    /// No user waits for the answer: prefetching, telemetry, reports, synchronisation.
     Low,
     /// Everything that nothing else is known of.
     #[default]

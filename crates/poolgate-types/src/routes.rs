@@ -8,6 +8,10 @@ pub const PING: &str = "/api/v1/health/ping";
 pub const STATUS: &str = "/api/v1/health/database/status";
 /// The config document.
 pub const THROTTLING_CONFIG: &str = "/api/v1/health/database/throttling-config";
+/// The last minutes or hours.
+pub const HISTORY: &str = "/api/v1/health/database/history";
+/// Routes, connections in use and clients.
+pub const ACTIVITY: &str = "/api/v1/health/database/activity";
 /// The event stream.
 pub const EVENTS: &str = "/api/v1/health/database/events";
 /// Tests the database over a connection of its own.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Backend, CircuitState, CleanupReport, Health, Level, Severity};
+use crate::{Backend, CircuitState, CleanupReport, ClusterStatus, Health, Level, Severity};
 
 /// Answer of the ping route.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ pub struct Status {
     pub health: Health,
     /// How strongly clients are limited.
     pub throttling_level: Level,
+    /// Since when the level has been this one, RFC 3339 in UTC.
+    pub level_since: String,
     /// `true`: the level is EMERGENCY.
     pub emergency_mode_active: bool,
     /// State of the circuit breaker.
@@ -44,12 +46,34 @@ pub struct Status {
     pub alerts: Vec<Alert>,
     /// Expected demand; absent while there is no forecast.
     pub forecast: Option<Forecast>,
+    /// The replicas that share the database; absent for a server that is alone.
+    #[serde(default)]
+    pub cluster: Option<ClusterStatus>,
     /// The fair rate in force, in requests per second per client.
     pub fair_rate_per_second: Option<f64>,
     /// Version of the config in force.
     pub config_version: u64,
+    /// The pool usage from which alerts are raised.
+    pub thresholds: UsageThresholds,
+    /// Version of the server.
+    pub server_version: String,
+    /// When the server was started, RFC 3339 in UTC. Another value than before means another process: all totals begin
+    /// anew.
+    pub started_at: String,
     /// When the snapshot was taken, RFC 3339 in UTC.
     pub sampled_at: String,
+}
+
+/// The pool usage from which alerts are raised, in percent.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct UsageThresholds {
+    /// From here an alert of severity `info`.
+    pub info_percent: f64,
+    /// From here an alert of severity `warning`.
+    pub warning_percent: f64,
+    /// From here an alert of severity `critical`.
+    pub critical_percent: f64,
 }
 
 /// The connection pool. All counters are read under one lock.
@@ -100,6 +124,23 @@ pub struct GateStatus {
     pub admitted_total: u64,
     /// Requests rejected since the start.
     pub rejected_total: u64,
+    /// Admitted requests since the start that were answered, and not with 5xx.
+    pub succeeded_total: u64,
+    /// Admitted requests since the start that were answered with 5xx, or given up by their client after 5 s without an
+    /// answer.
+    pub failed_total: u64,
+    /// For how long requests have been in flight without any of them being answered, in seconds; null while none is in
+    /// flight.
+    pub unanswered_seconds: Option<f64>,
+    /// Connections in use or waited for, per request in flight; absent unless a source behind the app shows them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections_per_request: Option<f64>,
+    /// Database transactions per completed request; absent unless a source behind the app counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transactions_per_request: Option<f64>,
+    /// Beginnings of paths whose requests seem to use no connection, for `gate.bypass`; absent while there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bypass_candidates: Vec<String>,
 }
 
 /// Requests and waits of the last [`window_seconds`](Self::window_seconds).
@@ -110,17 +151,19 @@ pub struct Performance {
     pub window_seconds: u32,
     /// Requests that arrived, including rejected ones; null where the watched source does not report them.
     pub requests: Option<u64>,
-    /// Share of the requests, 0 to 1, that were rejected or answered with 5xx; null without a gate.
+    /// Share of the requests, 0 to 1, that were rejected, answered with 5xx, or given up by their client after 5 s
+    /// without an answer; null without requests or without a gate.
     pub error_rate: Option<f64>,
-    /// Time from arrival at the gate until the head of the response; null without a gate.
+    /// Time from arrival at the gate until the head of the response; null while none was answered, or without a gate.
     pub response_time_ms: Option<Percentiles>,
-    /// Time from arrival at the gate until a connection was acquired; null where it is not measured.
+    /// Time from arrival at the gate until a connection was acquired; null while none was, or where it is not measured.
     pub acquire_wait_ms: Option<Percentiles>,
-    /// Use time / (use time + wait time) of connections, 0 to 1; 1 without requests, null where it is not measured.
+    /// Use time / (use time + wait time) of connections, 0 to 1; null while none was in use, or where it is not
+    /// measured.
     pub pool_efficiency: Option<f64>,
 }
 
-/// Percentiles in milliseconds; 0 when nothing was measured.
+/// Percentiles in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Percentiles {
@@ -187,6 +230,48 @@ pub enum AlertKind {
     CleanupIneffective,
     /// The watched source reports only part of its figures; the message says what to do.
     PartialView,
+    /// The replica does not agree on its share with the others: the cluster's store cannot be used or has no place.
+    ClusterStatic,
+}
+
+impl AlertKind {
+    /// Every kind, in the order of their declaration.
+    pub const ALL: [Self; 14] = [
+        Self::PoolUsage,
+        Self::GateFull,
+        Self::DatabaseSilent,
+        Self::LoginRefused,
+        Self::ServerFull,
+        Self::DatabasePaused,
+        Self::ReadOnly,
+        Self::StorageFull,
+        Self::WritesBlocked,
+        Self::ClientsDisobey,
+        Self::ProxyUntrusted,
+        Self::CleanupIneffective,
+        Self::PartialView,
+        Self::ClusterStatic,
+    ];
+
+    /// The kind's name on the wire and in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PoolUsage => "pool_usage",
+            Self::GateFull => "gate_full",
+            Self::DatabaseSilent => "database_silent",
+            Self::LoginRefused => "login_refused",
+            Self::ServerFull => "server_full",
+            Self::DatabasePaused => "database_paused",
+            Self::ReadOnly => "read_only",
+            Self::StorageFull => "storage_full",
+            Self::WritesBlocked => "writes_blocked",
+            Self::ClientsDisobey => "clients_disobey",
+            Self::ProxyUntrusted => "proxy_untrusted",
+            Self::CleanupIneffective => "cleanup_ineffective",
+            Self::PartialView => "partial_view",
+            Self::ClusterStatic => "cluster_static",
+        }
+    }
 }
 
 /// Expected demand.

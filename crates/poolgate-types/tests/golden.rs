@@ -21,7 +21,7 @@ fn every_document_stays_the_same_after_reading_and_writing() {
 
 #[test]
 fn alert_kinds_keep_their_wire_names() {
-    for (kind, word) in [
+    let names = [
         (AlertKind::PoolUsage, "pool_usage"),
         (AlertKind::GateFull, "gate_full"),
         (AlertKind::DatabaseSilent, "database_silent"),
@@ -35,8 +35,12 @@ fn alert_kinds_keep_their_wire_names() {
         (AlertKind::ProxyUntrusted, "proxy_untrusted"),
         (AlertKind::CleanupIneffective, "cleanup_ineffective"),
         (AlertKind::PartialView, "partial_view"),
-    ] {
+        (AlertKind::ClusterStatic, "cluster_static"),
+    ];
+    assert_eq!(names.map(|(kind, _)| kind), AlertKind::ALL);
+    for (kind, word) in names {
         assert_eq!(serde_json::to_value(kind).unwrap(), word);
+        assert_eq!(kind.as_str(), word);
     }
 }
 
