@@ -11,6 +11,7 @@ use crate::{
     reachability::Reachability,
     sample::Sample,
     settings::Thresholds,
+    window::Window,
     writes::{Hindrance, Writes},
 };
 
@@ -20,6 +21,8 @@ const SHORTEST_NEWS: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub(crate) struct Alerts {
     usage: Hysteresis<3>,
+    /// Connections in use beyond the requests in flight.
+    ungated: Window,
     full_gate: FullGate,
     /// Why the breaker opened.
     lost: Reachability,
@@ -42,9 +45,9 @@ pub(crate) struct Situation<'a> {
 
 impl Alerts {
     pub(crate) fn new(thresholds: Thresholds) -> Self {
-        let Thresholds { info_percent, warning_percent, critical_percent } = thresholds;
         Self {
-            usage: Hysteresis::new([info_percent, warning_percent, critical_percent]),
+            usage: Hysteresis::new(thresholds.rising()),
+            ungated: Window::default(),
             full_gate: FullGate::new(),
             lost: Reachability::Silent,
             calming: Vec::new(),
@@ -53,9 +56,14 @@ impl Alerts {
         }
     }
 
+    pub(crate) fn set_thresholds(&mut self, thresholds: Thresholds) {
+        self.usage.set(thresholds.rising());
+    }
+
     pub(crate) fn update(&mut self, situation: Situation<'_>, now: Duration, events: &mut Vec<Event>) {
         let Situation { sample, usage_percent, .. } = situation;
-        let usage = match self.usage.update(usage_percent, now) {
+        let alarming = if self.is_by_design(sample, now) { 0.0 } else { usage_percent };
+        let usage = match self.usage.update(alarming, now) {
             0 => None,
             1 => Some(Severity::Info),
             2 => Some(Severity::Warning),
@@ -87,6 +95,15 @@ impl Alerts {
 
     pub(crate) fn active(&self) -> &[ActiveAlert] {
         &self.active
+    }
+
+    /// A gate that is narrower than the pool keeps the rest of it free, so a pool that is as full as the gate is no trouble
+    /// as long as nothing but the gate's requests uses it.
+    fn is_by_design(&mut self, sample: &Sample, now: Duration) -> bool {
+        let ungated = sample.pool.checked_out.saturating_sub(sample.gate.in_flight);
+        self.ungated.add(ungated.into(), 1.0, now);
+        let is_narrower = sample.gate.permits < sample.pool.capacity && sample.source.is_none() && !sample.gate.patient;
+        is_narrower && self.ungated.ratio(now).is_some_and(|ungated| ungated < 1.0)
     }
 
     /// Alerts for a database out of reach: critical while it cannot be used, a warning while only new connections fail.

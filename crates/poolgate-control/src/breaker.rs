@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_keeps_everybody_out_opens_it_and_it_says_what() {
+    fn every_cause_that_keeps_all_callers_out_opens_it_and_is_named() {
         for (reachability, reason) in [
             (Reachability::Silent, Reason::DatabaseUnreachable),
             (Reachability::LoginRefused, Reason::LoginRefused),
@@ -346,7 +346,7 @@ mod tests {
         world.failed = Some(Duration::from_secs(60));
         world.run_until(Reachability::LoginRefused, NONE, CircuitState::HalfOpen);
         for _ in 0..50 {
-            assert_eq!(world.tick(Reachability::LoginRefused, NONE).state, CircuitState::HalfOpen, "nobody has asked");
+            assert_eq!(world.tick(Reachability::LoginRefused, NONE).state, CircuitState::HalfOpen, "no probe was sent");
         }
         world.failed = Some(Duration::ZERO);
         assert_eq!(world.tick(Reachability::LoginRefused, NONE).state, CircuitState::Open);

@@ -41,8 +41,10 @@ impl Capacity {
     pub(crate) fn update(&mut self, sample: &Sample, limit: u32, now: Duration, elapsed: Duration) {
         let mut in_flight = sample.gate.in_flight;
         let mut connected = sample.slots();
-        // Requests that a pooler shows as in flight have a connection.
-        if !sample.gate.patient {
+        // Requests that a pooler shows as in flight have a connection, and behind an app they may need none.
+        if sample.source.is_some() {
+            in_flight = in_flight.min(connected);
+        } else if !sample.gate.patient {
             self.places.update(&sample.pool, now);
             connected = self.places.of(connected);
             in_flight = in_flight.saturating_sub(sample.pool.unserved()).min(connected);
@@ -72,6 +74,12 @@ impl Capacity {
     /// Relative standard deviation of the estimate while it is young.
     pub(crate) fn noise(&self) -> f64 {
         self.hold.noise()
+    }
+
+    /// Requests of which the law knows that they cannot be served at once, in slots: those in the queue, less the idle
+    /// slots. Negative while slots are idle.
+    pub(crate) fn backlog(&self, queued: u32) -> f64 {
+        f64::from(queued) - f64::from(self.slots.saturating_sub(self.in_use))
     }
 
     /// The factor by which the slots have just changed, because the pool or the gate did. It is exact, so the rate can

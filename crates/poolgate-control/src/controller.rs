@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use poolgate_types::{CircuitState, Health, Level, Reason, SixFields, ThrottlingConfig};
+use poolgate_types::{CircuitState, ConfigVersion, Health, Level, Reason, SixFields, ThrottlingConfig};
 
 use crate::{
     adaptive::FairRate,
@@ -12,11 +12,12 @@ use crate::{
     concurrency::ConcurrencyLimit,
     decision::{Decision, Event},
     gate::{DEFAULT_HOLD, GateOrders},
+    gate_width::GateWidth,
     hysteresis::{Dwell, Hysteresis},
     publish::{Draft, Limits, Publisher},
     reachability::Reachability,
     sample::Sample,
-    settings::{Policy, Settings},
+    settings::{Policy, Settings, Thresholds},
     window::{WINDOW, Window},
     writes::Writes,
 };
@@ -26,10 +27,14 @@ use crate::{
 const AGGRESSIVE_REJECTS: f64 = 0.2;
 const EMERGENCY_REJECTS: f64 = 0.5;
 /// Acquire wait, 99th percentile over two seconds, above which the level is AGGRESSIVE: the larger of a time and a
-/// multiple of the mean hold time. A working gate keeps most waits below two holds, which on a slow database is more
+/// multiple of the mean hold time. A working gate keeps most waits near two holds, which on a slow database is more
 /// than the time.
 const AGGRESSIVE_WAIT: Duration = Duration::from_millis(100);
-const AGGRESSIVE_WAIT_IN_HOLDS: f64 = 3.0;
+const AGGRESSIVE_WAIT_IN_HOLDS: f64 = 4.0;
+/// AGGRESSIVE ends when rejects and wait have been below this share of its thresholds for this long, or when clients are
+/// not limited any more. Values near a threshold cross it by chance, again and again.
+const CALM_SHARE: f64 = 0.75;
+const CALM_FOR: Duration = Duration::from_secs(30);
 /// Hold time that a probe is assumed to take at least, so that the rate of probes stays finite.
 const SHORTEST_PROBE: Duration = Duration::from_millis(1);
 /// While the database is paused, all clients together may send this share of its capacity, and each client at most this
@@ -48,6 +53,7 @@ pub struct Controller {
     last_tick: Option<Duration>,
     usage: Window,
     rejects: Window,
+    width: GateWidth,
     concurrency: ConcurrencyLimit,
     /// The permits that it has set, if fewer than the slots.
     lowered: Option<u32>,
@@ -58,6 +64,8 @@ pub struct Controller {
     health: Hysteresis<2>,
     health_label: Health,
     usage_level: Hysteresis<3>,
+    /// When rejects or waits were last near the thresholds of AGGRESSIVE or above, since one was exceeded; and the reason.
+    strained: Option<(Duration, Reason)>,
     level: Dwell<Level>,
     level_label: Level,
     alerts: Alerts,
@@ -77,20 +85,17 @@ impl Controller {
             last_tick: None,
             usage: Window::default(),
             rejects: Window::default(),
+            width: GateWidth::new(),
             concurrency: ConcurrencyLimit::new(),
             lowered: None,
             capacity: Capacity::new(),
             fair_rate: FairRate::new(settings.adaptive),
             breaker: Breaker::new(settings.breaker, seed),
             circuit: CircuitState::Closed,
-            // CRITICAL begins above its threshold, not at it.
-            health: Hysteresis::new([thresholds.info_percent, thresholds.critical_percent.next_up()]),
+            health: Hysteresis::new(thresholds.of_health()),
             health_label: Health::Healthy,
-            usage_level: Hysteresis::new([
-                thresholds.info_percent,
-                thresholds.warning_percent,
-                thresholds.critical_percent,
-            ]),
+            usage_level: Hysteresis::new(thresholds.rising()),
+            strained: None,
             level: Dwell::new(Level::Normal),
             level_label: Level::Normal,
             alerts: Alerts::new(thresholds),
@@ -101,6 +106,40 @@ impl Controller {
         }
     }
 
+    /// Changes the usage at which labels and alerts change, from the next tick on. Everything that was learned stays.
+    pub fn set_thresholds(&mut self, thresholds: Thresholds) {
+        self.settings.thresholds = thresholds;
+        self.health.set(thresholds.of_health());
+        self.usage_level.set(thresholds.rising());
+        self.alerts.set_thresholds(thresholds);
+    }
+
+    /// Publishes configs of its own from now on. Their versions are `offset` modulo `step`, so that those of several
+    /// servers differ, and above `known`.
+    pub fn lead(&mut self, known: ConfigVersion, step: u64, offset: u64) {
+        self.publisher.lead(known, step, offset);
+    }
+
+    /// Says what another server has published, until it [leads](Self::lead), and knows the rate that the clients have
+    /// heard.
+    pub fn follow(&mut self, config: &ThrottlingConfig) {
+        self.publisher.follow(config);
+        self.hear(config);
+    }
+
+    /// The clients obey this config, which may be another server's: its rate is the one to correct.
+    pub fn hear(&mut self, config: &ThrottlingConfig) {
+        // The rate during a pause says nothing about the database.
+        if self.settings.policy == Policy::Adaptive && config.reason != Reason::DatabasePaused {
+            self.fair_rate.follow(config.fair_rate_per_second);
+        }
+    }
+
+    /// The config in force.
+    pub const fn config(&self) -> &ThrottlingConfig {
+        self.publisher.config()
+    }
+
     /// Takes in a sample and decides. The constants are made for ticks 100 ms apart, but ticks may be uneven. A clock
     /// that goes backwards counts as standing still.
     pub fn tick(&mut self, sample: &Sample, now: Duration) -> Decision {
@@ -108,6 +147,12 @@ impl Controller {
         let elapsed = self.last_tick.map_or(Duration::ZERO, |last| now - last).min(WINDOW);
         self.last_tick = Some(now);
         let mut events = Vec::new();
+        let widened = self.width.update(sample, now, elapsed).map(|permits| {
+            let mut widened = sample.clone();
+            widened.gate.permits = permits;
+            widened
+        });
+        let sample = widened.as_ref().unwrap_or(sample);
 
         let usage_percent = self.average_usage(sample, now, elapsed);
         let over_quota = sample.gate.over_quota as f64;
@@ -119,12 +164,12 @@ impl Controller {
             self.fair_rate.in_force()
         } else {
             // A source that rejects no request has no gate that could be narrowed.
-            if self.settings.policy == Policy::Adaptive && !sample.gate.patient {
+            if self.settings.policy == Policy::Adaptive && self.settings.narrows && !sample.gate.patient {
                 let (hold, limited) = (self.capacity.mean_hold(), self.fair_rate.is_in_force());
                 self.lowered = self.concurrency.update(sample, hold, limited, now, elapsed);
             }
             self.capacity.update(sample, self.concurrency.proven(), now, elapsed);
-            self.fair_rate.update(sample, &self.capacity, now, elapsed)
+            self.fair_rate.update(sample, &self.capacity, elapsed)
         };
         let breaker = self.update_breaker(sample, now, &mut events);
         self.writes.update(&sample.work, sample.pool.checked_out, now);
@@ -156,6 +201,8 @@ impl Controller {
             config,
             health,
             usage_percent,
+            proven_permits: sample.gate.permits.min(self.concurrency.proven()),
+            database_use: self.width.database_use(),
             alerts: self.alerts.active().to_vec(),
             cleanup_due: self.is_cleanup_due(usage_percent, now),
             events,
@@ -165,18 +212,19 @@ impl Controller {
     fn gate_orders(&self, config: &ThrottlingConfig, breaker: Verdict, permits: u32, sample: &Sample) -> GateOrders {
         let mean_hold = Duration::try_from_secs_f64(self.capacity.mean_hold()).ok().filter(|hold| !hold.is_zero());
         let hold = mean_hold.unwrap_or(DEFAULT_HOLD).max(SHORTEST_PROBE);
-        let capacity = f64::from(sample.pool.capacity.min(permits)) / hold.as_secs_f64();
-        GateOrders {
+        let capacity = f64::from(sample.slots().min(permits)) / hold.as_secs_f64();
+        let mut orders = GateOrders {
             permits: (!sample.gate.patient).then_some(permits),
             mean_hold,
-            // The fixed policy is always enforced, but its NORMAL row does not protect the database.
-            limited: config.enforced && config.throttling_level > Level::Normal,
+            limited: false,
             filling: self.capacity.is_filling(),
             circuit: breaker.state,
             probes_per_second: breaker.probes_per_second(capacity, permits),
             retry_after_seconds: config.retry_after_seconds.unwrap_or(1).clamp(1, 60),
-            fair_rate_per_second: config.fair_rate_per_second.filter(|_| config.enforced),
-        }
+            fair_rate_per_second: None,
+        };
+        orders.limit_by(config);
+        orders
     }
 
     /// The pool's usage over two seconds; each value is weighted with the time that it covers.
@@ -242,28 +290,46 @@ impl Controller {
             return (self.level.update(Level::Moderate, now), Reason::DatabasePaused, limits);
         }
         let rejects = self.rejects.ratio(now).unwrap_or_default();
+        let strain = self.strain(sample, rejects, fair_rate.is_some(), now);
         let (wanted, reason) = match (breaker.reason, fair_rate) {
             (Some(reason), _) => (Level::Emergency, reason),
             (None, None) => (Level::Normal, Reason::Healthy),
             (None, Some(_)) if rejects > EMERGENCY_REJECTS => (Level::Emergency, Reason::ClientsDisobey),
-            (None, Some(_)) if rejects > AGGRESSIVE_REJECTS => (Level::Aggressive, Reason::RejectsHigh),
-            (None, Some(_)) if self.is_wait_high(sample) => (Level::Aggressive, Reason::WaitHigh),
-            (None, Some(_)) => (Level::Moderate, Reason::DemandAboveCapacity),
+            (None, Some(_)) => {
+                strain.map_or((Level::Moderate, Reason::DemandAboveCapacity), |reason| (Level::Aggressive, reason))
+            }
         };
-        let limits = fair_rate
-            .map_or(Limits::None, |per_second| Limits::FairRate { per_second, mean_hold: self.capacity.mean_hold() });
+        let limits = fair_rate.map_or(Limits::None, |per_second| self.rate_limit(per_second));
         (self.level.update(wanted, now), reason, limits)
     }
 
     fn paused(&self, clients: u32) -> Limits {
         let share = self.capacity.per_second().map(|capacity| PAUSED_SHARE * capacity / f64::from(clients.max(1)));
         let per_second = share.unwrap_or(PAUSED_RATE).min(PAUSED_RATE);
-        Limits::FairRate { per_second, mean_hold: self.capacity.mean_hold() }
+        self.rate_limit(per_second)
     }
 
-    fn is_wait_high(&self, sample: &Sample) -> bool {
-        let p99 = sample.acquire_wait_p99;
-        p99 > AGGRESSIVE_WAIT && p99.as_secs_f64() > AGGRESSIVE_WAIT_IN_HOLDS * self.capacity.mean_hold()
+    fn rate_limit(&self, per_second: f64) -> Limits {
+        Limits::FairRate { per_second, mean_hold: self.capacity.mean_hold(), capacity: self.capacity.per_second() }
+    }
+
+    /// Why the level is AGGRESSIVE at least, if it is.
+    fn strain(&mut self, sample: &Sample, rejects: f64, limited: bool, now: Duration) -> Option<Reason> {
+        let wait = sample.acquire_wait_p99.as_secs_f64();
+        let long = (AGGRESSIVE_WAIT_IN_HOLDS * self.capacity.mean_hold()).max(AGGRESSIVE_WAIT.as_secs_f64());
+        let above = |share: f64| {
+            let rejects_high = (rejects > share * AGGRESSIVE_REJECTS).then_some(Reason::RejectsHigh);
+            rejects_high.or_else(|| (wait > share * long).then_some(Reason::WaitHigh))
+        };
+        let near = if self.strained.is_some() { above(CALM_SHARE) } else { None };
+        self.strained = match (above(1.0).or(near), self.strained) {
+            _ if !limited => None,
+            (Some(reason), None) => Some((now, reason)),
+            (Some(_), Some((_, first))) => Some((now, first)),
+            (None, Some((at, _))) if now.saturating_sub(at) >= CALM_FOR => None,
+            (None, strained) => strained,
+        };
+        self.strained.map(|(_, reason)| reason)
     }
 
     fn update_health(

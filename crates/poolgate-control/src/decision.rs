@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use poolgate_types::{AlertKind, CircuitState, Health, Level, Reason, Severity, ThrottlingConfig};
 
-use crate::gate::GateOrders;
+use crate::{gate::GateOrders, gate_width::DatabaseUse};
 
 /// The controller's answer to a sample.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +20,10 @@ pub struct Decision {
     pub health: Health,
     /// The pool's usage averaged over two seconds, 0 to 100.
     pub usage_percent: f64,
+    /// The gate's permits, without those that a trial takes away for a moment.
+    pub proven_permits: u32,
+    /// What the requests use of the database, where a source behind an app shows it.
+    pub database_use: DatabaseUse,
     /// The active alerts.
     pub alerts: Vec<ActiveAlert>,
     /// The pool's usage has been above the critical threshold for five seconds. This stays `true` until usage falls;
@@ -27,6 +31,21 @@ pub struct Decision {
     pub cleanup_due: bool,
     /// What changed, for logs and metrics.
     pub events: Vec<Event>,
+}
+
+impl Decision {
+    /// The same decision of a server whose clients are told this config, which several servers share. `before` is the level
+    /// that they were told until now.
+    #[must_use]
+    pub fn saying(mut self, config: ThrottlingConfig, before: Level) -> Self {
+        self.gate.limit_by(&config);
+        self.events.retain(|event| !matches!(event, Event::LevelChanged { .. }));
+        let (to, reason) = (config.throttling_level, config.reason);
+        if to != before {
+            self.events.push(Event::LevelChanged { from: before, to, reason });
+        }
+        Self { config, ..self }
+    }
 }
 
 /// An alert, and since when it is active.

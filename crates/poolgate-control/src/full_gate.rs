@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gate_that_is_full_because_the_database_is_busy_is_no_alert_nor_one_that_nobody_waits_for() {
+    fn a_gate_that_is_full_because_the_database_is_busy_is_no_alert_nor_one_with_an_empty_queue() {
         assert_eq!(world().run(10, &sample(25, 25, 50, 40)), None);
         assert_eq!(world().run(10, &sample(25, 0, 0, 0)), None);
         let mut waiting = sample(25, 5, 50, 40);

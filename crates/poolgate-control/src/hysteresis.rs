@@ -49,6 +49,11 @@ impl<const N: usize> Hysteresis<N> {
         Self { thresholds, reached: Dwell::new(0) }
     }
 
+    /// Changes the thresholds. What was reached falls as after any fall of the usage.
+    pub(crate) fn set(&mut self, thresholds: [f64; N]) {
+        self.thresholds = thresholds;
+    }
+
     /// The number of thresholds that count as reached, 0 to `N`.
     pub(crate) fn update(&mut self, usage_percent: f64, now: Duration) -> usize {
         let entered = self.count(usage_percent);

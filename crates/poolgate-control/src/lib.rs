@@ -38,7 +38,7 @@
 //! ```
 //!
 //! The module [`gate`] decides which requests get into the pool, wait, or are rejected; [`sizing`] decides how large
-//! the pool should be.
+//! the pool should be; [`cluster`] divides the database's connections among many replicas, which publish one config.
 //!
 //! # What drives what
 //!
@@ -48,28 +48,34 @@
 //! | a queue that does not drain, if the source rejects no request ([`GateSample::patient`]) | the fair rate |
 //! | pool usage averaged over 2 s | health, alerts, cleanup; with [`Policy::Fixed`] also the level and its row |
 //! | rejects (over quota or not) and acquire waits over 2 s while a rate is in force | the level, which is only a label |
+//! | connections that a source shows behind an app ([`SourceSample`]) | the gate's permits |
 //! | a database that cannot be used ([`Reachability::is_lost`]) | the circuit breaker |
 //! | a database that is paused ([`Reachability::Paused`]) | few requests for each client until it is resumed |
 //! | writes that fail while the database answers ([`WorkSample`]) | health, alerts |
 //!
-//! Labels rise at once and fall after 5 s of calm. A usage threshold is left 5 points below its value. The config's
-//! version changes only when its content does.
+//! Labels rise at once and fall after 5 s of calm, AGGRESSIVE after 30 s as long as clients are limited. A usage
+//! threshold is left 5 points below its value. The config's version changes only when its content does.
 
 mod adaptive;
 mod alerts;
 mod average;
 mod breaker;
 mod capacity;
+pub mod cluster;
 mod concurrency;
 mod controller;
 mod decision;
 mod full_gate;
 pub mod gate;
+mod gate_width;
 mod hysteresis;
+mod notices;
 mod places;
 mod publish;
 mod ratio;
 mod reachability;
+#[expect(clippy::indexing_slicing, reason = "every route's number is below MOST_ROUTES")]
+mod route_use;
 mod sample;
 mod settings;
 pub mod sizing;
@@ -79,6 +85,9 @@ mod writes;
 
 pub use controller::Controller;
 pub use decision::{ActiveAlert, Decision, Event};
+pub use gate_width::DatabaseUse;
+pub use notices::{Notice, Notices};
 pub use reachability::{Evidence, Reachability};
-pub use sample::{GateSample, PoolSample, Probes, Sample, WorkSample};
+pub use route_use::MOST_ROUTES;
+pub use sample::{GateSample, PoolSample, Probes, Sample, SourceSample, WorkSample};
 pub use settings::{AdaptiveSettings, BreakerSettings, InvalidSettings, Policy, Settings, Thresholds};

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn places_that_nobody_waits_for_count() {
+    fn places_without_a_waiter_count() {
         assert_eq!(Pool::new().slots(600, 3, 0), 25);
     }
 
@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(pool.slots(20, 10, 15), 25, "not yet");
         assert_eq!(pool.slots(1, 10, 15), 10);
         assert_eq!(pool.slots(600, 10, 15), 10);
-        assert_eq!(pool.slots(600, 10, 0), 10, "that nobody waits says nothing about the server");
+        assert_eq!(pool.slots(600, 10, 0), 10, "an empty queue says nothing about the server");
         assert_eq!(pool.slots(21, 0, 25), 1, "there is always one, so that capacity is never zero");
     }
 

@@ -6,8 +6,9 @@ use poolgate_types::{CircuitState, ConfigVersion, Health, Level, Reason, SixFiel
 
 use crate::breaker::Verdict;
 
-/// A new rate is published when it differs by this share, and not more often than this.
-const NEWS: f64 = 0.05;
+/// A new rate is published when it differs by the noise of one second's requests at this capacity, within these bounds:
+/// a smaller change is no news, because as many more or less come by chance. And not more often than this.
+const NEWS: (f64, f64) = (0.05, 0.1);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
 
 /// A client's concurrency covers this many round trips of its requests, so that the rate is what limits it.
@@ -20,6 +21,23 @@ const NETWORK_SECONDS: f64 = 0.25;
 pub(crate) struct Publisher {
     config: ThrottlingConfig,
     rate_published_at: Option<Duration>,
+    numbering: Numbering,
+    /// Another server publishes, and its config is in force.
+    follows: bool,
+}
+
+/// How versions are numbered.
+#[derive(Clone, Copy, Debug)]
+struct Numbering {
+    step: u64,
+    offset: u64,
+}
+
+impl Numbering {
+    /// The lowest version of this numbering in the step after `version`.
+    const fn above(self, version: u64) -> u64 {
+        (version / self.step + 1) * self.step + self.offset
+    }
 }
 
 /// The content of the next config, before it is compared with the present one.
@@ -37,8 +55,9 @@ pub(crate) struct Draft {
 pub(crate) enum Limits {
     /// Nothing is enforced.
     None,
-    /// A fair rate, and the mean hold time in seconds that the concurrency is computed with.
-    FairRate { per_second: f64, mean_hold: f64 },
+    /// A fair rate, the mean hold time in seconds that the concurrency is computed with, and the capacity in requests a
+    /// second, if it is known.
+    FairRate { per_second: f64, mean_hold: f64, capacity: Option<f64> },
     /// A row of the fixed policy.
     Row(SixFields),
 }
@@ -57,7 +76,25 @@ impl Draft {
 impl Publisher {
     pub(crate) const fn new(epoch: u64) -> Self {
         let config = ThrottlingConfig::normal(ConfigVersion { epoch, version: 1 });
-        Self { config, rate_published_at: None }
+        Self { config, rate_published_at: None, numbering: Numbering { step: 1, offset: 0 }, follows: false }
+    }
+
+    /// Publishes from now on, with versions that are `offset` modulo `step`: those of several servers differ. The first
+    /// one is above `known`.
+    pub(crate) fn lead(&mut self, known: ConfigVersion, step: u64, offset: u64) {
+        self.numbering = Numbering { step: step.max(1), offset };
+        self.follows = false;
+        if known > self.config.at() {
+            (self.config.epoch, self.config.version) = (known.epoch, self.numbering.above(known.version));
+        }
+    }
+
+    /// Takes over what another server has published, and publishes nothing.
+    pub(crate) fn follow(&mut self, config: &ThrottlingConfig) {
+        self.follows = true;
+        if *config != self.config {
+            self.config = config.clone();
+        }
     }
 
     pub(crate) const fn config(&self) -> &ThrottlingConfig {
@@ -66,6 +103,9 @@ impl Publisher {
 
     /// Publishes the draft if it differs from the config in force. `true` if it did.
     pub(crate) fn publish(&mut self, draft: Draft, now: Duration) -> bool {
+        if self.follows {
+            return false;
+        }
         let mut next = self.config.clone();
         next.throttling_level = draft.level;
         next.emergency_mode_active = draft.level == Level::Emergency;
@@ -90,7 +130,7 @@ impl Publisher {
         if next.fair_rate_per_second != self.config.fair_rate_per_second {
             self.rate_published_at = Some(now);
         }
-        next.version += 1;
+        next.version = self.numbering.above(next.version);
         self.config = next;
         true
     }
@@ -98,8 +138,8 @@ impl Publisher {
     fn set_limits(&self, next: &mut ThrottlingConfig, limits: Limits, now: Duration) {
         next.enforced = !matches!(limits, Limits::None);
         let six = match limits {
-            Limits::FairRate { per_second, .. } if !self.is_news(per_second, now) => return,
-            Limits::FairRate { per_second, mean_hold } => {
+            Limits::FairRate { per_second, capacity, .. } if !self.is_news(per_second, capacity, now) => return,
+            Limits::FairRate { per_second, mean_hold, .. } => {
                 next.fair_rate_per_second = Some(per_second);
                 six_fields(per_second, mean_hold)
             }
@@ -118,12 +158,14 @@ impl Publisher {
         next.request_delay_ms = six.delay_ms;
     }
 
-    fn is_news(&self, rate: f64, now: Duration) -> bool {
+    fn is_news(&self, rate: f64, capacity: Option<f64>, now: Duration) -> bool {
         let Some(published) = self.config.fair_rate_per_second else {
             return true;
         };
         let rested = self.rate_published_at.is_none_or(|at| now.saturating_sub(at) >= SHORTEST_PAUSE);
-        rested && (rate / published - 1.0).abs() >= NEWS
+        let (least, most) = NEWS;
+        let news = capacity.map_or(least, |capacity| capacity.sqrt().recip().clamp(least, most));
+        rested && (rate / published - 1.0).abs() >= news
     }
 }
 
@@ -145,7 +187,7 @@ mod tests {
         Draft {
             level: Level::Moderate,
             reason: Reason::DemandAboveCapacity,
-            limits: Limits::FairRate { per_second, mean_hold: 0.05 },
+            limits: Limits::FairRate { per_second, mean_hold: 0.05, capacity: None },
             ..Draft::NORMAL
         }
     }
@@ -163,6 +205,44 @@ mod tests {
         assert!(!publisher.publish(draft(2.0), at(1250)));
         assert!(publisher.publish(draft(2.0), at(1300)));
         assert_eq!(publisher.config().at(), ConfigVersion { epoch: 7, version: 4 });
+    }
+
+    #[test]
+    fn noise_is_no_news() {
+        for (capacity, news) in [(4000.0, 0.05), (200.0, 0.0707), (10.0, 0.1)] {
+            let mut publisher = Publisher::new(7);
+            let draft = |per_second| Draft {
+                limits: Limits::FairRate { per_second, mean_hold: 0.05, capacity: Some(capacity) },
+                ..draft(per_second)
+            };
+            assert!(publisher.publish(draft(1.0), at(0)));
+            assert!(!publisher.publish(draft(0.99 * news + 1.0), at(1000)), "{capacity}");
+            assert!(publisher.publish(draft(1.01 * news + 1.0), at(2000)), "{capacity}");
+        }
+    }
+
+    #[test]
+    fn two_servers_never_publish_the_same_version_and_each_goes_on_above_the_other() {
+        let mut servers = [Publisher::new(7), Publisher::new(8)];
+        let mut published = Vec::new();
+        for turn in 0..10_u32 {
+            for number in [0, 1] {
+                let [one, other] = &mut servers;
+                let (server, follower) = if number == 0 { (one, other) } else { (other, one) };
+                server.lead(ConfigVersion::default(), 64, number);
+                let moment = 1000 * u64::from(turn) + 500 * number;
+                assert!(server.publish(draft(f64::from(turn) + 1.0 + number as f64 / 2.0), at(moment)));
+                published.push(server.config().at());
+                follower.follow(server.config());
+                assert!(!follower.publish(draft(50.0), at(moment)));
+            }
+            assert!(servers[0].config() == servers[1].config());
+        }
+        assert!(published.is_sorted_by(|one, other| one < other), "{published:?}");
+        assert!(published.iter().all(|at| at.epoch == 7), "a newcomer adopts the epoch");
+        let [one, _] = &mut servers;
+        one.lead(ConfigVersion { epoch: 7, version: 6500 }, 64, 3);
+        assert_eq!(one.config().at(), ConfigVersion { epoch: 7, version: 6531 });
     }
 
     #[test]

@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_that_has_no_connection_and_gets_none_is_shut_out_whatever_others_hear() {
+    fn a_pool_that_has_no_connection_and_gets_none_is_shut_out_even_if_others_are_answered() {
         for what in [Reachability::ServerFull, Reachability::LoginRefused, Reachability::Silent] {
             let mut evidence =
                 Evidence { answered: ago(50), failed: met(100, what), connects: met(900, what), open: Some(0) };
@@ -138,7 +138,7 @@ mod tests {
         assert_eq!(
             Evidence { answered: None, ..evidence }.reachability(),
             Reachability::Unknown,
-            "nobody has come in yet"
+            "no login has succeeded yet"
         );
     }
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::reachability::Reachability;
+use crate::{reachability::Reachability, route_use::MOST_ROUTES};
 
 /// What happened since the previous sample. Counters are differences, gauges are the present values.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,16 +34,42 @@ pub struct Sample {
     pub live_clients: u32,
     /// Live clients with an open stream, which get a new config at once.
     pub streaming_clients: u32,
+    /// By how much figures and configs are late because they pass through a store that several servers share. Default:
+    /// zero.
+    pub lag: Duration,
     /// Requests come through a proxy (`X-Forwarded-For`, `Forwarded`) whose address is not in `server.trusted_proxies`,
     /// so the clients behind it cannot be told apart. Default: false.
     pub proxy_untrusted: bool,
+    /// What a source shows of the connections, if an app between gate and database decides which requests use one.
+    /// `None`: the pool is this server's, or the requests do not pass a gate.
+    pub source: Option<SourceSample>,
 }
 
 impl Sample {
     /// Requests that the gate admits and the pool has connections for; at least one.
     pub(crate) fn slots(&self) -> u32 {
-        self.gate.permits.min(self.pool.capacity).max(1)
+        // Behind an app the permits follow from the connections; see `gate_width`.
+        if self.source.is_some() { self.gate.permits.max(1) } else { self.connections() }
     }
+
+    /// Connections that the requests of the gate can have, at least one. A source that has not been read yet has no known
+    /// capacity.
+    pub(crate) fn connections(&self) -> u32 {
+        let is_unread = self.source.is_some() && self.pool.capacity == 0;
+        let capacity = if is_unread { u32::MAX } else { self.pool.capacity };
+        self.gate.permits.min(capacity).max(1)
+    }
+}
+
+/// What a source shows of the database behind an app.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SourceSample {
+    /// The source's figures are of this moment; otherwise nothing is learned from them.
+    pub is_fresh: bool,
+    /// Transactions since the previous sample; `None` if the source does not count them.
+    pub transactions: Option<u64>,
+    /// Requests in flight of each route; the last number stands for all routes without a place of their own.
+    pub routes: [u32; MOST_ROUTES],
 }
 
 /// Gauges of the connection pool.

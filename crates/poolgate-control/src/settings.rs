@@ -3,7 +3,7 @@
 use std::{error::Error, fmt, time::Duration};
 
 /// How the controller decides.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Settings {
     /// Which law sets the limits. Default: adaptive.
@@ -11,6 +11,8 @@ pub struct Settings {
     /// Only observe: measure, log and alert, but tell the clients nothing. The config stays NORMAL, the gate lets every
     /// request pass the breaker, and no client has a limit. Default: false.
     pub observe_only: bool,
+    /// Try fewer permits when the database seems to be crowded. Default: true.
+    pub narrows: bool,
     /// The pool's usage at which labels and alerts change.
     pub thresholds: Thresholds,
     /// The law of the fair rate.
@@ -29,7 +31,7 @@ pub enum Policy {
     Fixed,
 }
 
-/// The pool's usage, in percent: 0 to 100, rising. Each threshold is left 5 points below its value.
+/// The pool's usage, in percent: rising, above 0 and up to 100. Each threshold is left 5 points below its value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Thresholds {
     /// Info alert, DEGRADED; MODERATE in the fixed policy. Default 70.
@@ -44,11 +46,11 @@ pub struct Thresholds {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdaptiveSettings {
     /// The arrivals that the law aims for, as a multiple of capacity, 1 to 2. A value above 1 keeps the gate busy at
-    /// the price of some rejects. Default 1.08.
+    /// the price of some rejects. Default 1.05.
     pub overcommit: f64,
     /// Gain on the difference between wanted and actual arrivals, 0 to 1. Default 0.1.
     pub arrival_gain: f64,
-    /// Gain on the queue at the gate, 0 to 1. Default 0.04.
+    /// Gain on the backlog: the queue at the gate less the idle slots, 0 to 1. Default 0.01.
     pub queue_gain: f64,
     /// The loop's delay that the gains are relative to, 10 ms to 10 s. Default 0.3 s.
     pub loop_delay: Duration,
@@ -87,18 +89,7 @@ impl Settings {
     ///
     /// Returns the first setting that is out of its range.
     pub fn check(&self) -> Result<(), InvalidSettings> {
-        let Thresholds { info_percent, warning_percent, critical_percent } = self.thresholds;
-        let percent = 0.0..=100.0;
-        for (key, value) in [
-            ("thresholds.info", info_percent),
-            ("thresholds.warning", warning_percent),
-            ("thresholds.critical", critical_percent),
-        ] {
-            ensure(percent.contains(&value), key, "a percentage from 0 to 100")?;
-        }
-        ensure(info_percent < warning_percent, "thresholds.warning", "above thresholds.info")?;
-        ensure(warning_percent < critical_percent, "thresholds.critical", "above thresholds.warning")?;
-
+        self.thresholds.check()?;
         let AdaptiveSettings { overcommit, arrival_gain, queue_gain, loop_delay, release_after } = self.adaptive;
         ensure((1.0..=2.0).contains(&overcommit), "adaptive.overcommit", "from 1 to 2")?;
         ensure((0.0..=1.0).contains(&arrival_gain), "adaptive.arrival_gain", "from 0 to 1")?;
@@ -115,6 +106,47 @@ impl Settings {
     }
 }
 
+impl Thresholds {
+    /// Checks that they rise, within their range.
+    ///
+    /// # Errors
+    ///
+    /// Returns the first threshold that is out of its range.
+    pub fn check(&self) -> Result<(), InvalidSettings> {
+        let Self { info_percent: info, warning_percent: warning, critical_percent: critical } = *self;
+        // Written so that NaN fails.
+        ensure(info > 0.0 && info <= 100.0, "thresholds.info", "above 0 and at most 100")?;
+        ensure(warning > info && warning <= 100.0, "thresholds.warning", "above thresholds.info and at most 100")?;
+        ensure(
+            critical > warning && critical <= 100.0,
+            "thresholds.critical",
+            "above thresholds.warning and at most 100",
+        )
+    }
+
+    pub(crate) const fn rising(self) -> [f64; 3] {
+        [self.info_percent, self.warning_percent, self.critical_percent]
+    }
+
+    /// The thresholds of health. CRITICAL begins above its threshold, not at it.
+    pub(crate) const fn of_health(self) -> [f64; 2] {
+        [self.info_percent, self.critical_percent.next_up()]
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            policy: Policy::default(),
+            observe_only: false,
+            narrows: true,
+            thresholds: Thresholds::default(),
+            adaptive: AdaptiveSettings::default(),
+            breaker: BreakerSettings::default(),
+        }
+    }
+}
+
 impl Default for Thresholds {
     fn default() -> Self {
         Self { info_percent: 70.0, warning_percent: 80.0, critical_percent: 90.0 }
@@ -124,9 +156,9 @@ impl Default for Thresholds {
 impl Default for AdaptiveSettings {
     fn default() -> Self {
         Self {
-            overcommit: 1.08,
+            overcommit: 1.05,
             arrival_gain: 0.1,
-            queue_gain: 0.04,
+            queue_gain: 0.01,
             loop_delay: Duration::from_millis(300),
             release_after: Duration::from_secs(2),
         }

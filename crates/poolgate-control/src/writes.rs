@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_has_met_for_a_minute_is_forgotten() {
+    fn a_failure_that_has_not_recurred_for_a_minute_is_forgotten() {
         let (mut writes, mut now) = (Writes::default(), 0);
         run(&mut writes, &mut now, 20, WorkSample { read_only: 1, ..IDLE });
         assert_eq!(run(&mut writes, &mut now, 590, IDLE), [Hindrance::ReadOnly]);

@@ -33,7 +33,7 @@ fn three_times_the_demand_is_served_at_capacity_with_few_rejects() {
 }
 
 #[test]
-fn at_eight_tenths_of_the_capacity_nobody_is_limited() {
+fn at_eight_tenths_of_the_capacity_no_client_is_limited() {
     for clients in [10, 1000] {
         let mut world = World::new(clients);
         let measured = world.run(60, 0.8);

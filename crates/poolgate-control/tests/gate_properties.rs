@@ -1,4 +1,4 @@
-//! Whatever happens at a gate, its account is right.
+//! A gate's account is right after any sequence of events.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -128,7 +128,7 @@ proptest! {
             let excess = account.waiting.values().filter(|(_, arrival)| arrival.excess).count();
             prop_assert_eq!(occupancy.excess as usize, excess);
             prop_assert!(occupancy.queued as usize <= max_queue);
-            prop_assert!(occupancy.queued == 0 || occupancy.in_flight >= permits, "a free permit and somebody who waits");
+            prop_assert!(occupancy.queued == 0 || occupancy.in_flight >= permits, "a permit is free while a request is queued");
             prop_assert!(gate.next_expiry().is_none_or(|expiry| expiry > now), "all whose wait is over are gone");
             prop_assert_eq!(gate.next_expiry().is_some(), occupancy.queued > 0);
         }

@@ -1,9 +1,10 @@
-//! Whatever is fed in, the config stays within its contract.
+//! The config stays within its contract for any samples.
 
 use std::time::Duration;
 
 use poolgate_control::{
-    Controller, GateSample, Policy, PoolSample, Probes, Reachability, Sample, Settings, WorkSample,
+    Controller, GateSample, MOST_ROUTES, Policy, PoolSample, Probes, Reachability, Sample, Settings, SourceSample,
+    WorkSample,
 };
 use poolgate_types::ThrottlingConfig;
 use proptest::prelude::*;
@@ -56,9 +57,15 @@ fn samples() -> impl Strategy<Value = Sample> {
                 waiting_for_locks: gauge.2,
             },
             probes: Probes { succeeded: rest.2, failed: rest.3 },
+            lag: Duration::ZERO,
             proxy_untrusted: rest.4 % 5 == 0,
             live_clients: gauge.5,
             streaming_clients: gauge.5,
+            source: (count.0 % 2 == 1 && rest.4 % 2 == 0).then(|| SourceSample {
+                is_fresh: rest.4 % 4 == 0,
+                transactions: (rest.4 % 3 > 0).then_some(count.2),
+                routes: [gauge.2; MOST_ROUTES],
+            }),
         })
 }
 

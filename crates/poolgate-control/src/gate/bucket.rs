@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The requests that a caller has sent and that its rate has not covered yet.
 ///
 /// The rate is an argument because it is the same for all callers and changes with every config. What a caller owes is
-/// counted in requests, not in time: a rate that was very low for a moment must not lock anybody out after it has
+/// counted in requests, not in time: a rate that was very low for a moment must not lock a caller out after it has
 /// risen.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Bucket {

@@ -12,11 +12,12 @@
 //!    too.
 //! 2. **Priority.** The highest goes first. Each priority gets at least a tenth of the permits that are handed on while
 //!    it is queued, and of the queue's places.
-//! 3. **Age.** A line is first come, first served. If it has not drained for half a second (an eighth of a second while
-//!    clients are limited), it only adds delay: every request in it has waited too long, and the newest is the most
-//!    likely to be still wanted. Such a line is *standing*. Its order turns to newest first (the adaptive LIFO of
-//!    Facebook's "Fail at Scale", 2015), and requests that have waited too long are rejected at once instead of at the
-//!    timeout. The controller can set how long is too long.
+//! 3. **Age.** A line is first come, first served. While clients are limited, the queue has places for 2.1 mean holds, of
+//!    which a caller that has its share of the permits may use a third while there are other callers. If a line has not
+//!    drained for half a second (0.4 s while clients are limited), it only adds delay: every request in it has waited too
+//!    long, and the newest is the most likely to be still wanted. Such a line is *standing*. Its order turns to newest
+//!    first (the adaptive LIFO of Facebook's "Fail at Scale", 2015), and requests that have waited too long are rejected
+//!    at once instead of at the timeout. The controller can set how long is too long.
 //! 4. **Use.** When a request must lose, it is one of the caller that was admitted most recently: a standing line
 //!    serves light callers first, and in a full queue a lighter newcomer takes a heavier caller's place. A difference
 //!    of less than 40 % does not count.
@@ -44,7 +45,9 @@ mod arrival;
 mod bucket;
 mod claims;
 mod classes;
+mod heard;
 mod lanes;
+mod lately;
 mod line;
 mod orders;
 mod quota;
@@ -112,6 +115,13 @@ impl<T> Gate<T> {
         }
     }
 
+    /// Changes how many requests may be queued from now on, and for how long. Those that are queued keep their place and
+    /// their time.
+    pub fn set_queue(&mut self, max_queue: usize, timeout: Duration) {
+        self.max_queue = max_queue;
+        self.rules.timeout = timeout;
+    }
+
     /// Asks for a permit; a newcomer never overtakes the queue. `waiter` is called only if the request is queued.
     ///
     /// Another request may be rejected to make room: see [`shed`](Self::shed).
@@ -133,7 +143,9 @@ impl<T> Gate<T> {
         let weight = caller.map_or(Weight::default(), |caller| self.usage.weight(caller, clients, now));
         let has_its_share = caller.is_some_and(|caller| self.shares.has_its_share(caller, self.permits));
         let lane = if excess || has_its_share { Lane::Beyond } else { Lane::Within };
-        if !self.has_room((priority, lane), weight, now) {
+        let crowds = lane == Lane::Beyond && caller.is_some_and(|caller| self.shares.has_others(caller));
+        let places = self.rules.places(self.permits, self.max_queue, crowds);
+        if !self.has_room((priority, lane), weight, places, now) {
             return Admission::Rejected(Reason::QueueFull);
         }
         let expires = now.saturating_add(self.rules.timeout).min(latest_start);
@@ -256,14 +268,14 @@ impl<T> Gate<T> {
     }
 
     /// Whether the queue has a place for the newcomer; another request may lose its own.
-    fn has_room(&mut self, newcomer: (Priority, Lane), weight: Weight, now: Duration) -> bool {
-        if self.queue.len() >= self.max_queue {
+    fn has_room(&mut self, newcomer: (Priority, Lane), weight: Weight, places: usize, now: Duration) -> bool {
+        if self.queue.len() >= places {
             self.expire(now);
         }
-        if self.queue.len() < self.max_queue {
+        if self.queue.len() < places {
             return true;
         }
-        let Some(displaced) = self.queue.make_room(newcomer, weight, self.max_queue) else { return false };
+        let Some(displaced) = self.queue.make_room(newcomer, weight, places) else { return false };
         let displaced = self.left(displaced);
         self.rejected.push_back((displaced, Reason::Displaced));
         true

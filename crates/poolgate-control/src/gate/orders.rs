@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use poolgate_types::CircuitState;
+use poolgate_types::{CircuitState, Level, ThrottlingConfig};
 
 /// Everything that the gate is told, decided once per tick and applied as a whole.
 ///
@@ -14,12 +14,13 @@ pub struct GateOrders {
     pub permits: Option<u32>,
     /// Mean time for which a permit is held; `None`, while it is unknown, leaves it as it is.
     ///
-    /// The queue of a priority is standing when its oldest request has waited for more than 0.7 of this time, at least
+    /// The queue of a priority is standing when its oldest request has waited for more than twice this time, at least
     /// 5 and at most 200 ms; requests that have waited for 2.25 times as long are then rejected. So is a request that
     /// has less than half of this time left before its deadline. Before the first order the queue is judged by 50 ms
     /// and deadlines by nothing.
     pub mean_hold: Option<Duration>,
-    /// Clients are limited. A queue is then standing after 125 ms, otherwise after 500 ms.
+    /// Clients are limited. The queue then has places for 2.1 mean holds (at least 20 ms, at most 400 ms, never more than
+    /// by the settings), and is standing after 400 ms, otherwise after 500 ms.
     pub limited: bool,
     /// Admitted requests wait for connections that are being opened. The queue drains once those are open, so until
     /// then none is standing.
@@ -32,6 +33,15 @@ pub struct GateOrders {
     pub retry_after_seconds: u32,
     /// Requests per second that each client may send; `None` while no such limit is in force.
     pub fair_rate_per_second: Option<f64>,
+}
+
+impl GateOrders {
+    /// Orders the limits that clients are told.
+    pub(crate) fn limit_by(&mut self, config: &ThrottlingConfig) {
+        // The fixed policy is always enforced, but its NORMAL row does not protect the database.
+        self.limited = config.enforced && config.throttling_level > Level::Normal;
+        self.fair_rate_per_second = config.fair_rate_per_second.filter(|_| config.enforced);
+    }
 }
 
 impl Default for GateOrders {

@@ -44,6 +44,11 @@ impl Shares {
         }
     }
 
+    /// Whether other callers have requests in flight or queued.
+    pub(super) fn has_others(&self, caller: u64) -> bool {
+        self.present.len() > usize::from(self.present.contains_key(&caller))
+    }
+
     /// Whether the caller has its share of all permits, counting its places in the queue. The share is in proportion to
     /// the clients that it stands for, and at least a tenth.
     pub(super) fn has_its_share(&self, caller: u64, permits: u32) -> bool {

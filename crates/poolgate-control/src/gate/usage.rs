@@ -64,7 +64,7 @@ mod tests {
     fn two_steps_are_twice_the_use() {
         let steps = [0, 1, 3, 7, 15].map(|times| used(times).weight(7, 1, NOW));
         assert_eq!(steps, [0, 2, 4, 6, 8].map(Weight));
-        assert_eq!(used(200).weight(8, 1, NOW), Weight(0), "somebody else");
+        assert_eq!(used(200).weight(8, 1, NOW), Weight(0), "another caller");
     }
 
     #[test]

@@ -31,7 +31,7 @@ mod tests {
     fn the_tightest_limit_counts() {
         assert_eq!(server_limit(&[], 20, 1), None);
         let server = ConnectionLimit { max: 97, used: 20 };
-        assert_eq!(server_limit(&[server], 20, 1), Some(87), "nobody else is there");
+        assert_eq!(server_limit(&[server], 20, 1), Some(87), "there is no other user");
         assert_eq!(server_limit(&[server], 20, 4), Some(21), "four of us");
         assert_eq!(server_limit(&[server, ConnectionLimit { max: 40, used: 20 }], 20, 1), Some(36), "the role's own");
         assert_eq!(server_limit(&[ConnectionLimit { max: 97, used: 80 }], 20, 1), Some(27), "others have 60");

@@ -2,10 +2,14 @@
 //!
 //! Usually a database does at least as much when it works on more requests at a time. A database that runs into locks,
 //! caches or processors does less: throughput falls while concurrency rises, and a gate as wide as the pool keeps it
-//! there as long as the overload lasts. A database that is slow for any other reason looks the same, so the limit is
-//! found by trial: while clients are limited, the gate is full and requests take clearly longer than otherwise, the
-//! gate admits a few less. If throughput rises, the lower limit stays and the next step is tried. If not, the limit
-//! goes back and the next trial comes much later. A lowered limit is also tried upwards.
+//! there as long as the overload lasts. A database that is slow for another reason can look the same, so the limit is
+//! found by trial. A trial needs evidence that more work makes less: within ten seconds after the gate has become full,
+//! requests take clearly longer than before, and less is done than was done with fewer requests at a time. Requests that
+//! become slow while the gate is full, or that are as slow as ever, are no such evidence: the machine is busy.
+//!
+//! In a trial the gate admits a few less. If throughput rises, the lower limit stays and the next step is tried. If not,
+//! the limit goes back, and the next trial comes so much later that the work lost is at most 0.5 % of the time between.
+//! A lowered limit is also tried upwards.
 //!
 //! Netflix's Vegas and Gradient limits judge by latency alone, and so mistake a slow database for a crowded one.
 
@@ -27,16 +31,27 @@ const CLEARLY_MORE: f64 = 1.25;
 const LONGEST_COUNT: Duration = Duration::from_secs(10);
 /// After this many hold times, requests that end were admitted after the step.
 const SETTLE_HOLDS: f64 = 3.0;
-/// Pause after a trial without gain; doubled each time up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_secs(30);
+/// Pause after a trial without gain; doubled each time up to the longest. A pause is never shorter than the time in which
+/// the work that the trial has cost is this share.
+const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+const LARGEST_COST: f64 = 0.005;
 /// Requests hold each other up when their hold time is this multiple of the uncrowded hold time, for this long.
 const CROWDED: f64 = 1.3;
 const CROWDED_FOR: Duration = Duration::from_secs(1);
+/// This must show within this time after the gate has become full, and throughput must be below this share of the best
+/// that was seen before.
+const EVIDENT_WITHIN: Duration = Duration::from_secs(10);
+const MADE_LESS: f64 = 0.95;
+/// A gate that is not full for a shorter time than this counts as full all the time.
+const BLINK: Duration = Duration::from_secs(2);
 /// The gate is full at this share of the limit.
 const FULL: f64 = 0.9;
-/// Time constant of the uncrowded hold time, which is learned while clients are not limited.
+/// Time constant of the uncrowded hold time, which is learned while clients are not limited, and of the throughput.
 const UNCROWDED_TIME_CONSTANT: Duration = Duration::from_secs(5);
+const THROUGHPUT_TIME_CONSTANT: Duration = Duration::from_secs(2);
+/// Time in which the best throughput is forgotten.
+const BEST_TIME_CONSTANT: Duration = Duration::from_secs(60);
 /// After this time without a full gate the limit is all slots again.
 const FORGET_AFTER: Duration = Duration::from_secs(60);
 
@@ -46,7 +61,13 @@ pub(crate) struct ConcurrencyLimit {
     limit: u32,
     phase: Phase,
     uncrowded_hold: Average,
+    /// Completed requests a second while the gate is not full, and the most of them.
+    throughput: Average,
+    best: f64,
     crowded_for: Duration,
+    /// More work has made less since the gate became full.
+    is_evident: bool,
+    full_since: Option<Duration>,
     full_at: Duration,
     pause: Duration,
     next_try: Duration,
@@ -69,6 +90,8 @@ enum Phase {
 struct Before {
     limit: u32,
     per_second: f64,
+    /// When the trial began.
+    at: Duration,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -83,7 +106,11 @@ impl ConcurrencyLimit {
             limit: u32::MAX,
             phase: Phase::Watching(Count::default()),
             uncrowded_hold: Average::new(UNCROWDED_TIME_CONSTANT),
+            throughput: Average::new(THROUGHPUT_TIME_CONSTANT),
+            best: 0.0,
             crowded_for: Duration::ZERO,
+            is_evident: false,
+            full_since: None,
             full_at: Duration::ZERO,
             pause: FIRST_PAUSE,
             next_try: Duration::ZERO,
@@ -103,18 +130,37 @@ impl ConcurrencyLimit {
     ) -> Option<u32> {
         let slots = sample.slots();
         let is_full = f64::from(sample.gate.in_flight) >= FULL * f64::from(self.limit.min(slots));
+        if is_full {
+            self.full_since.get_or_insert(now);
+        } else if now.saturating_sub(self.full_at) > BLINK {
+            self.full_since = None;
+        }
         if limited && is_full {
-            self.full_at = now;
-            let is_crowded = self.uncrowded_hold.value().is_none_or(|uncrowded| mean_hold > CROWDED * uncrowded);
+            let is_crowded = self.uncrowded_hold.value().is_some_and(|uncrowded| mean_hold > CROWDED * uncrowded);
             self.crowded_for = if is_crowded { self.crowded_for + elapsed } else { Duration::ZERO };
+            self.is_evident &= is_crowded;
             self.advance(sample.completed as f64, slots, mean_hold, now, elapsed);
-        } else if !limited && !is_full && sample.completed > 0 {
-            self.uncrowded_hold.update(mean_hold, elapsed);
+        } else if !limited && !is_full {
+            self.learn(sample.completed as f64, mean_hold, elapsed);
+        }
+        if is_full {
+            self.full_at = now;
         }
         if now.saturating_sub(self.full_at) >= FORGET_AFTER {
-            *self = Self { uncrowded_hold: self.uncrowded_hold, full_at: now, ..Self::new() };
+            let Self { uncrowded_hold, throughput, best, .. } = *self;
+            *self = Self { uncrowded_hold, throughput, best, full_at: now, ..Self::new() };
         }
         (self.limit < slots).then_some(self.limit)
+    }
+
+    /// Learns how the database works while it has little to do.
+    fn learn(&mut self, completed: f64, mean_hold: f64, elapsed: Duration) {
+        if completed > 0.0 {
+            self.uncrowded_hold.update(mean_hold, elapsed);
+        }
+        self.throughput.update(completed / elapsed.as_secs_f64().max(1e-3), elapsed);
+        let kept = (-elapsed.as_secs_f64() / BEST_TIME_CONSTANT.as_secs_f64()).exp();
+        self.best = (self.best * kept).max(self.throughput.value().unwrap_or_default());
     }
 
     /// The last confirmed limit. Clients follow it while a trial limit is measured.
@@ -157,17 +203,19 @@ impl ConcurrencyLimit {
     fn begin_try(&mut self, per_second: f64, slots: u32, mean_hold: f64, now: Duration) {
         let limit = self.limit.min(slots);
         let is_lowered = limit < slots;
-        if now < self.next_try || !(is_lowered || self.crowded_for >= CROWDED_FOR) {
+        let is_new = self.full_since.is_some_and(|since| now.saturating_sub(since) <= EVIDENT_WITHIN);
+        self.is_evident |= is_new && self.crowded_for >= CROWDED_FOR && per_second < MADE_LESS * self.best;
+        if now < self.next_try || !(is_lowered || self.is_evident) {
             return;
         }
         self.down |= !is_lowered;
         let step = f64::from(limit) * if self.down { STEP } else { STEP.recip() };
         let next = if self.down { (step.floor() as u32).max(1) } else { (step.ceil() as u32).min(slots) };
         if next == limit {
-            return self.postpone(now);
+            return self.postpone(Duration::ZERO, now);
         }
         // A limit of all slots is no limit, so that it does not bind when slots are added.
-        let before = Before { limit: self.limit, per_second };
+        let before = Before { limit: self.limit, per_second, at: now };
         self.limit = if next == slots { u32::MAX } else { next };
         let until = now.saturating_add(Duration::try_from_secs_f64(SETTLE_HOLDS * mean_hold).unwrap_or(LONGEST_COUNT));
         self.phase = Phase::Settling { before, until };
@@ -181,13 +229,14 @@ impl ConcurrencyLimit {
             (self.pause, self.next_try) = (FIRST_PAUSE, now);
         } else {
             self.limit = before.limit;
-            self.postpone(now);
+            let lost = now.saturating_sub(before.at).mul_f64((1.0 - gain).max(0.0));
+            self.postpone(lost.div_f64(LARGEST_COST), now);
         }
     }
 
-    fn postpone(&mut self, now: Duration) {
+    fn postpone(&mut self, at_least: Duration, now: Duration) {
         self.down = !self.down;
-        self.next_try = now.saturating_add(self.pause);
+        self.next_try = now.saturating_add(self.pause.max(at_least));
         self.pause = (2 * self.pause).min(LONGEST_PAUSE);
     }
 }
@@ -204,128 +253,4 @@ impl Count {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sample::{GateSample, PoolSample};
-
-    const TICK: Duration = Duration::from_millis(100);
-
-    /// A database of 20 slots and 50 ms that does best with `knee` requests at a time. Beyond, everything takes longer by
-    /// the square of the excess.
-    struct Overload {
-        limit: ConcurrencyLimit,
-        knee: f64,
-        slowdown: f64,
-        now: Duration,
-        in_force: u32,
-        done: f64,
-    }
-
-    impl Overload {
-        fn new(knee: u32) -> Self {
-            let mut world = Self {
-                limit: ConcurrencyLimit::new(),
-                knee: knee.into(),
-                slowdown: 1.0,
-                now: Duration::ZERO,
-                in_force: 20,
-                done: 0.0,
-            };
-            // What is learned while there is little to do.
-            (0..100).for_each(|_| world.tick(4, false));
-            world
-        }
-
-        fn tick(&mut self, wanted: u32, limited: bool) {
-            self.now += TICK;
-            let in_flight = wanted.min(self.in_force);
-            let crowd = (f64::from(in_flight) / self.knee).max(1.0);
-            let hold = 0.05 * self.slowdown * crowd * crowd;
-            let completed = f64::from(in_flight) / hold * TICK.as_secs_f64();
-            let sample = Sample {
-                pool: PoolSample { capacity: 30, ..PoolSample::default() },
-                gate: GateSample { permits: 20, in_flight, ..GateSample::default() },
-                completed: completed.round() as u64,
-                ..Sample::default()
-            };
-            self.done += completed;
-            self.in_force = self.limit.update(&sample, hold, limited, self.now, TICK).unwrap_or(20);
-        }
-
-        /// Requests done in `seconds` of overload, as a share of what is possible.
-        fn share(&mut self, seconds: u32) -> f64 {
-            self.done = 0.0;
-            (0..10 * seconds).for_each(|_| self.tick(100, true));
-            self.done / (self.knee.min(20.0) / 0.05 / self.slowdown * f64::from(seconds))
-        }
-    }
-
-    #[test]
-    fn a_database_that_does_less_the_more_it_works_on_gets_less_at_a_time() {
-        let mut world = Overload::new(10);
-        world.share(20);
-        assert!((8..=12).contains(&world.in_force), "{}", world.in_force);
-        assert!(world.share(60) > 0.9, "in force {}", world.in_force);
-    }
-
-    #[test]
-    fn one_that_does_more_keeps_all_slots() {
-        let mut world = Overload::new(100);
-        assert!(world.share(60) > 0.999);
-        assert_eq!(world.in_force, 20);
-    }
-
-    #[test]
-    fn one_that_is_slow_for_another_reason_keeps_them_but_for_a_short_try() {
-        let mut world = Overload::new(100);
-        world.slowdown = 4.0;
-        assert!(world.share(30) > 0.95);
-        assert_eq!(world.in_force, 20);
-        assert!(world.share(600) > 0.99, "tries become rare");
-    }
-
-    #[test]
-    fn the_slots_come_back_with_the_throughput() {
-        let mut world = Overload::new(10);
-        world.share(20);
-        world.knee = 100.0;
-        assert!(world.share(120) > 0.5);
-        assert_eq!(world.in_force, 20);
-    }
-
-    #[test]
-    fn and_when_there_is_nothing_to_do() {
-        let mut world = Overload::new(10);
-        world.share(20);
-        (0..700).for_each(|_| world.tick(2, false));
-        assert_eq!(world.in_force, 20);
-    }
-
-    #[test]
-    fn a_try_that_brought_nothing_limits_no_larger_pool() {
-        let mut world = Overload::new(100);
-        world.slowdown = 4.0;
-        world.share(30);
-        let sample = Sample {
-            pool: PoolSample { capacity: 60, ..PoolSample::default() },
-            gate: GateSample { permits: 40, in_flight: 40, ..GateSample::default() },
-            completed: 20,
-            ..Sample::default()
-        };
-        assert_eq!(world.limit.update(&sample, 0.2, true, world.now + TICK, TICK), None);
-    }
-
-    #[test]
-    fn one_slot_stays_one() {
-        let mut limit = ConcurrencyLimit::new();
-        let sample = Sample {
-            pool: PoolSample { capacity: 1, ..PoolSample::default() },
-            gate: GateSample { permits: 1, in_flight: 1, ..GateSample::default() },
-            completed: 500,
-            ..Sample::default()
-        };
-        for tick in 1..1000 {
-            assert_eq!(limit.update(&sample, 0.001, true, TICK * tick, TICK), None);
-        }
-    }
-}
+mod tests;

@@ -2,18 +2,19 @@
 //!
 //! It has the form of RCP, the rate control protocol of routers (Dukkipati and McKeown, 2006): a link tells all flows
 //! the same rate and corrects it by its arrivals and its queue, without knowing the number of flows. With `C` the
-//! capacity and `y` the arrivals (both in requests a second), `q` the queue at the gate, `η` the overcommitment, `d`
-//! the loop's delay and `T` the time since the previous tick:
+//! capacity and `y` the arrivals (both in requests a second), `b` the backlog (requests in the gate's queue less idle
+//! slots) and `Δb` its change since the previous tick, `η` the overcommitment, `d` the loop's delay and `T` the time
+//! since the previous tick:
 //!
 //! ```text
-//! rate ← rate · clamp(1 + (T/d) · (α (η C − y) − β min(q/d, C)) / C)
+//! rate ← rate · clamp(1 + (T/d) · (α (η C − y) − β b/d) / C) · (1 − p Δb / C)
 //! ```
 //!
-//! The factor is clamped to 0.75 … 1.06 per 100 ms, so the rate is cut fast and released slowly. It settles where
-//! requests wait for `d (η − 1) α / β` = 60 ms at the gate, so the gate never runs dry. A gate with a shorter queue
-//! rejects at most a share of `1 − 1/η` = 7 %. `docs/control-law.md` has the derivation and the measurements.
+//! The first factor is clamped to 0.75 … 1.06 per 100 ms, so the rate is cut fast and released slowly. The last one is
+//! what keeps slots from running idle and the queue from running over: each request that the queue gains, and each slot
+//! that becomes idle, is answered within the loop's delay. `docs/control-law.md` has the derivation and the measurements.
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use crate::{
     average::Average, capacity::Capacity, sample::Sample, settings::AdaptiveSettings, standing_queue::StandingQueue,
@@ -29,6 +30,10 @@ const STEP: Duration = Duration::from_millis(100);
 /// longer time.
 const MOST_STEPS: f64 = 5.0;
 
+/// The most that the law's clock advances in a tick. While the process or its machine stands still nothing is seen, so
+/// that time is no evidence: not of calm, and not of clients that have heard.
+const LONGEST_TICK: Duration = Duration::from_secs(1);
+
 /// Time constant of the average arrivals: 30 % of a step is absorbed after 100 ms.
 const ARRIVALS_TIME_CONSTANT: Duration = Duration::from_millis(280);
 
@@ -37,6 +42,17 @@ const ARRIVALS_TIME_CONSTANT: Duration = Duration::from_millis(280);
 const SIGNIFICANT: f64 = 3.0;
 /// Congestion begins when arrivals exceed the capacity by this many standard deviations of their average.
 const EXCESSIVE: f64 = 3.0;
+
+/// How fast the rate answers a change of the backlog, per second: a backlog that has grown by a hundredth of a second's
+/// work lowers the rate by a hundredth. Longer holds are noisier in this respect, so the answer is weaker, in proportion
+/// from the second value on and down to the third.
+const BACKLOG_ANSWER: f64 = 1.0;
+const SHORT_HOLD: f64 = 0.1;
+const WEAKEST_ANSWER: f64 = 0.5;
+/// The largest answer to one tick's change.
+const LARGEST_ANSWER: f64 = 0.1;
+/// The queue of a source that rejects no request has no bound, so its length counts this many times as much.
+const PATIENT: f64 = 4.0;
 
 /// When congestion begins, the rate starts at an equal share for each client, and rises because some clients need less.
 /// It starts anew in the same way when it must fall fast from this multiple of an equal share, which would otherwise
@@ -77,10 +93,13 @@ const STILL_GROWING: f64 = 1.25;
 #[derive(Clone, Debug)]
 pub(crate) struct FairRate {
     settings: AdaptiveSettings,
+    /// The time that was seen since the start.
+    clock: Duration,
     arrivals: Average,
     rejects: Window,
     standing: StandingQueue,
     rate: Option<f64>,
+    backlog: f64,
     calm: Option<Calm>,
     guess: Option<Guess>,
     /// Measured delay with which clients that have a stream hear of a new rate.
@@ -106,10 +125,12 @@ impl FairRate {
     pub(crate) fn new(settings: AdaptiveSettings) -> Self {
         Self {
             settings,
+            clock: Duration::ZERO,
             arrivals: Average::new(ARRIVALS_TIME_CONSTANT),
             rejects: Window::default(),
             standing: StandingQueue::default(),
             rate: None,
+            backlog: 0.0,
             calm: None,
             guess: None,
             hearing: settings.loop_delay,
@@ -127,6 +148,13 @@ impl FairRate {
         self.in_force()
     }
 
+    /// The clients obey this rate, which another server may have published.
+    pub(crate) fn follow(&mut self, rate: Option<f64>) {
+        if rate != self.rate {
+            (self.rate, self.calm, self.guess) = (rate, None, None);
+        }
+    }
+
     /// The rate in force.
     pub(crate) const fn in_force(&self) -> Option<f64> {
         self.rate
@@ -134,19 +162,17 @@ impl FairRate {
 
     /// Takes in what happened during `elapsed`, which must not be zero. Returns the rate in force: requests a second
     /// for each client, positive and finite.
-    pub(crate) fn update(
-        &mut self,
-        sample: &Sample,
-        capacity: &Capacity,
-        now: Duration,
-        elapsed: Duration,
-    ) -> Option<f64> {
+    pub(crate) fn update(&mut self, sample: &Sample, capacity: &Capacity, elapsed: Duration) -> Option<f64> {
         let gate = &sample.gate;
+        self.clock += elapsed.min(LONGEST_TICK);
+        let now = self.clock;
         self.arrivals.update(gate.arrivals as f64 / elapsed.as_secs_f64(), elapsed);
         self.rejects.add(gate.rejected as f64, gate.arrivals as f64, now);
         self.standing.update(sample, now);
 
-        let (growth, at_best) = (capacity.growth(), capacity.at_best());
+        let (growth, at_best, mean_hold) = (capacity.growth(), capacity.at_best(), capacity.mean_hold());
+        let backlog = capacity.backlog(gate.queued);
+        let change = backlog - mem::replace(&mut self.backlog, backlog);
         let doubt = self.arrivals.noise(at_best).hypot(capacity.noise());
         let (Some(arrivals), Some(capacity)) = (self.arrivals.value(), capacity.per_second()) else {
             return self.rate;
@@ -154,31 +180,41 @@ impl FairRate {
         let arrivals = arrivals + self.standing.excess(arrivals, capacity, now);
         let wanted = self.settings.overcommit * capacity;
         let equal_share = wanted / f64::from(sample.live_clients.max(1));
-        if self.is_unheard(arrivals, wanted, now) {
+        if self.is_unheard(arrivals, wanted, self.settings.loop_delay + sample.lag, now) {
             // Capacity and clients may be known better by now.
             self.rate = Some(equal_share);
             return self.rate;
         }
         let delay = self.loop_delay(sample);
-        self.rate = match self.rate {
+        let calm = self.rate.map_or(Duration::ZERO, |_| self.calm_for(arrivals, capacity, now));
+        let release_after = self.release_after(delay);
+        // If all clients together may send less than fits, that it fits is no news.
+        let is_informed = |rate: f64| rate * wanted / equal_share >= FITTING_ARRIVALS * capacity;
+        let in_force = self.rate;
+        self.rate = match in_force {
             None => {
                 let excess = arrivals / at_best - 1.0;
                 self.is_congested(sample, excess, doubt, now).then(|| self.guess(equal_share, arrivals, now))
             }
-            Some(rate) => (!self.fits(arrivals, capacity, delay, now)).then(|| {
+            Some(rate) if calm >= release_after && is_informed(rate) => None,
+            Some(rate) if calm >= release_after / 2 && !is_informed(rate) => Some(equal_share),
+            Some(rate) => {
                 // The change of the slots is exact, so the rate follows at once.
                 let rate = rate * growth;
-                let mut factor = self.factor(arrivals, f64::from(gate.queued), capacity, delay, elapsed);
+                let backlog = if gate.patient { PATIENT * backlog } else { backlog };
+                let mut factor = self.factor(arrivals, backlog, capacity, delay, elapsed);
                 let falls_fast = factor < FALLING_FAST || self.standing.stands(now);
                 if falls_fast && rate > FAR_ABOVE * equal_share {
-                    return self.guess(equal_share, arrivals, now);
+                    Some(self.guess(equal_share, arrivals, now))
+                } else {
+                    if rate < EQUAL_ENOUGH * equal_share {
+                        factor = factor.max(SLOWEST_CUT);
+                    }
+                    // A rate above the whole capacity limits no client; the bound lets it fall back quickly.
+                    let answer = self.answer(change / capacity, mean_hold, delay);
+                    Some((rate * factor * answer).clamp(LEAST_SHARE * equal_share, wanted))
                 }
-                if rate < EQUAL_ENOUGH * equal_share {
-                    factor = factor.max(SLOWEST_CUT);
-                }
-                // A rate above the whole capacity limits no client; the bound lets it fall back quickly.
-                (rate * factor).clamp(LEAST_SHARE * equal_share, wanted)
-            }),
+            }
         };
         self.rate
     }
@@ -191,15 +227,15 @@ impl FairRate {
     }
 
     /// Whether the clients have not heard of the guess yet.
-    fn is_unheard(&mut self, arrivals: f64, wanted: f64, now: Duration) -> bool {
+    fn is_unheard(&mut self, arrivals: f64, wanted: f64, least: Duration, now: Duration) -> bool {
         let Some(Guess { made_at, most }) = &mut self.guess else { return false };
         *most = most.max(arrivals);
         let passed = now.saturating_sub(*made_at);
         let is_clear = *most > CLEAR_EXCESS * wanted;
         let is_seen = is_clear && arrivals < f64::midpoint(*most, wanted);
-        let patience = if is_clear { LATEST_HEARING } else { self.settings.loop_delay };
+        let patience = if is_clear { LATEST_HEARING } else { least };
         if is_seen {
-            self.hearing = passed.max(self.settings.loop_delay);
+            self.hearing = passed.max(least);
         }
         if is_seen || passed >= patience {
             self.guess = None;
@@ -218,18 +254,25 @@ impl FairRate {
 
     /// Mean time until a new rate shows in the arrivals, over all clients, in seconds.
     fn loop_delay(&self, sample: &Sample) -> f64 {
-        let pushed = self.hearing.as_secs_f64();
+        let pushed = self.hearing.max(self.settings.loop_delay + sample.lag).as_secs_f64();
         let polled = pushed.max(POLL_DELAY.as_secs_f64());
         let clients = f64::from(sample.live_clients.max(1));
         let streaming = f64::from(sample.streaming_clients).min(clients) / clients;
         pushed * streaming + polled * (1.0 - streaming)
     }
 
-    fn factor(&self, arrivals: f64, queued: f64, capacity: f64, delay: f64, elapsed: Duration) -> f64 {
+    /// The factor that answers a change of the backlog, given in seconds of work.
+    fn answer(&self, change: f64, mean_hold: f64, delay: f64) -> f64 {
+        let strength = BACKLOG_ANSWER * (SHORT_HOLD / mean_hold).clamp(WEAKEST_ANSWER, 1.0);
+        let slower = self.settings.loop_delay.as_secs_f64() / delay;
+        1.0 - (strength * slower * change).clamp(-LARGEST_ANSWER, LARGEST_ANSWER)
+    }
+
+    fn factor(&self, arrivals: f64, backlog: f64, capacity: f64, delay: f64, elapsed: Duration) -> f64 {
         let AdaptiveSettings { overcommit, arrival_gain, queue_gain, .. } = self.settings;
         let missing = overcommit - arrivals / capacity;
         let urgency = 1.0 + (missing / (SIGNIFICANT * noise(capacity))).powi(2);
-        let draining = (queued / delay / capacity).min(1.0);
+        let draining = (backlog / delay / capacity).clamp(-1.0, 1.0);
         let correction = arrival_gain * urgency * missing - queue_gain * draining;
         let slower = self.settings.loop_delay.as_secs_f64() / delay;
         let per_step = 1.0 + STEP.as_secs_f64() / self.settings.loop_delay.as_secs_f64() * correction;
@@ -237,21 +280,25 @@ impl FairRate {
         per_step.clamp(FASTEST_CUT, FASTEST_RELEASE).powf(steps * slower)
     }
 
-    /// Whether demand has fit for long enough to release the rate. Arrivals below capacity are no proof, because the
-    /// rate may hold them there. But then they grow as the rate rises, and each growth restarts the wait.
-    fn fits(&mut self, arrivals: f64, capacity: f64, delay: f64, now: Duration) -> bool {
+    /// For how long demand has fit. Arrivals below capacity are no proof, because the rate may hold them there. But then
+    /// they grow as the rate rises, and each growth restarts the time.
+    fn calm_for(&mut self, arrivals: f64, capacity: f64, now: Duration) -> Duration {
         let rejects = self.rejects.ratio(now).unwrap_or_default();
         if arrivals > FITTING_ARRIVALS * capacity || rejects > FITTING_REJECTS {
             self.calm = None;
-            return false;
+            return Duration::ZERO;
         }
         let calm = self.calm.get_or_insert(Calm { since: now, arrivals });
         if arrivals > STILL_GROWING * calm.arrivals + 1.0 {
             *calm = Calm { since: now, arrivals };
         }
+        now.saturating_sub(calm.since)
+    }
+
+    /// The calm after which the limit is lifted. After half of it a rate below an equal share becomes one.
+    fn release_after(&self, delay: f64) -> Duration {
         let slower = delay / self.settings.loop_delay.as_secs_f64();
-        let release_after = self.settings.release_after.mul_f64(slower).min(LATEST_RELEASE);
-        now.saturating_sub(calm.since) >= release_after.max(self.settings.release_after)
+        self.settings.release_after.mul_f64(slower).min(LATEST_RELEASE).max(self.settings.release_after)
     }
 }
 
@@ -261,131 +308,4 @@ fn noise(per_second: f64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sample::{GateSample, PoolSample};
-
-    const TICK: Duration = Duration::from_millis(100);
-
-    /// 25 slots of 50 ms: 500 requests a second.
-    struct Gate {
-        law: FairRate,
-        capacity: Capacity,
-        permits: u32,
-        live_clients: u32,
-        patient: bool,
-        now: Duration,
-    }
-
-    impl Gate {
-        fn new() -> Self {
-            let law = FairRate::new(AdaptiveSettings::default());
-            Self { law, capacity: Capacity::new(), permits: 25, live_clients: 100, patient: false, now: Duration::ZERO }
-        }
-
-        fn tick(&mut self, arrivals: u64, rejected: u64, queued: u32) -> Option<f64> {
-            self.now += TICK;
-            let sample = Sample {
-                pool: PoolSample { capacity: 30, ..PoolSample::default() },
-                gate: GateSample {
-                    permits: self.permits,
-                    in_flight: self.permits,
-                    queued,
-                    arrivals,
-                    rejected,
-                    patient: self.patient,
-                    ..GateSample::default()
-                },
-                completed: 2 * u64::from(self.permits),
-                live_clients: self.live_clients,
-                streaming_clients: self.live_clients,
-                ..Sample::default()
-            };
-            self.capacity.update(&sample, u32::MAX, self.now, TICK);
-            self.law.update(&sample, &self.capacity, self.now, TICK)
-        }
-    }
-
-    #[test]
-    fn a_full_gate_without_excess_demand_limits_nobody() {
-        let mut gate = Gate::new();
-        for _ in 0..600 {
-            assert_eq!(gate.tick(50, 0, 10), None);
-        }
-    }
-
-    #[test]
-    fn congestion_begins_with_a_guess_from_the_live_clients() {
-        let mut gate = Gate::new();
-        for _ in 0..10 {
-            gate.tick(40, 0, 0);
-        }
-        let rate = (0..20).find_map(|_| gate.tick(400, 300, 20)).unwrap();
-        assert!((rate / (1.08 * 500.0 / 100.0) - 1.0).abs() < 0.05, "{rate}");
-    }
-
-    #[test]
-    fn the_rate_falls_while_too_much_arrives_but_not_below_the_least_share() {
-        let mut gate = Gate::new();
-        let mut rate = f64::INFINITY;
-        for _ in 0..1000 {
-            rate = gate.tick(500, 450, 20).unwrap_or(rate);
-        }
-        assert!((rate / (0.1 * 1.08 * 5.0) - 1.0).abs() < 0.01, "{rate}");
-    }
-
-    #[test]
-    fn a_queue_that_stands_is_congestion_although_no_more_arrives_than_is_served() {
-        let mut gate = Gate::new();
-        gate.patient = true;
-        assert_eq!((0..600).find_map(|_| gate.tick(50, 0, 20)), None, "less than a turn of the slots");
-        let rate = (0..20).find_map(|_| gate.tick(50, 0, 200)).unwrap();
-        assert!((rate / (1.08 * 500.0 / 100.0) - 1.0).abs() < 0.05, "{rate}");
-        let still = (0..100).map(|_| gate.tick(40, 0, 200)).last().unwrap();
-        assert!(still.is_some(), "what waits is demand, though little arrives");
-        let ticks = (1..100).find(|_| gate.tick(10, 0, 0).is_none()).unwrap();
-        assert!((20..=70).contains(&ticks), "released after {ticks} ticks");
-    }
-
-    #[test]
-    fn a_rate_from_before_the_crowd_came_is_cut_at_once() {
-        let mut gate = Gate::new();
-        gate.live_clients = 1;
-        while gate.tick(400, 300, 20).is_none() {}
-        gate.live_clients = 100;
-        // As soon as what arrives can be the answer to the first guess.
-        let rate = (0..10).map(|_| gate.tick(400, 300, 20).unwrap()).fold(f64::INFINITY, f64::min);
-        assert!(rate < 2.0 * 1.08 * 5.0, "{rate}");
-    }
-
-    #[test]
-    fn slots_that_are_new_are_given_away_at_once() {
-        let mut gate = Gate::new();
-        gate.permits = 5;
-        while gate.tick(80, 60, 5).is_none() {}
-        let before = (0..50).map(|_| gate.tick(11, 1, 0).unwrap()).last().unwrap();
-        gate.permits = 25;
-        let after = gate.tick(11, 0, 0).unwrap();
-        assert!((after / before / 5.0 - 1.0).abs() < 0.1, "{before}, {after}");
-    }
-
-    #[test]
-    fn a_rate_that_no_longer_binds_is_released() {
-        let mut gate = Gate::new();
-        while gate.tick(400, 300, 20).is_none() {}
-        let ticks = (1..100).find(|_| gate.tick(10, 0, 0).is_none()).unwrap();
-        assert!((20..=60).contains(&ticks), "released after {ticks} ticks");
-    }
-
-    #[test]
-    fn a_rate_that_holds_demand_back_is_raised_and_not_released() {
-        let mut gate = Gate::new();
-        let mut rate = std::iter::repeat_with(|| gate.tick(400, 300, 20)).flatten().next().unwrap();
-        // Only 10 of the 100 live clients are active and use all they may: arrivals follow the rate.
-        for _ in 0..600 {
-            let arrivals = (10.0 * rate * TICK.as_secs_f64()).round() as u64;
-            rate = gate.tick(arrivals, arrivals.saturating_sub(50), 0).expect("still in force");
-        }
-        assert!((rate * 10.0 / (1.08 * 500.0) - 1.0).abs() < 0.1, "{rate}");
-    }
-}
+mod tests;
