@@ -40,12 +40,16 @@ pub struct Second {
     pub refused: u32,
     /// Configs published.
     pub published: u32,
+    /// Sum over its ticks of the share of the connections that were idle.
+    pub idle: f32,
     /// Changes of the level.
     pub level_changes: u32,
     /// Fair rate at the end of the second.
     pub fair_rate: Option<f64>,
     /// Ticks at which a limit was in force.
     pub limited_ticks: u32,
+    /// Ticks at which the gate had fewer permits than the pool has connections.
+    pub narrowed_ticks: u32,
 }
 
 impl Meter {

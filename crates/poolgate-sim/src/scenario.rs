@@ -132,7 +132,7 @@ pub struct Network {
 pub struct Server {
     /// Processor time per request that arrives, rejected ones included, in microseconds.
     pub request_us: f64,
-    /// The most requests that wait in the gate. Default: twice the connections.
+    /// The most requests that wait in the gate. Default: four times the connections, as by the server's settings.
     pub max_queue: Option<u32>,
 }
 

@@ -10,7 +10,7 @@ macro_rules! built_in {
 
 /// Name and text of each file in `scenarios/`, from plain to strange.
 const BUILT_IN: &[(&str, &str)] = &built_in![
-    "healthy" "constant" "step" "pulse" "ramp" "heavy" "slow-down" "crowded" "outage" "restart" "cold-start" "stream-cut" "late" "retry-storm"
+    "healthy" "constant" "overload" "step" "pulse" "ramp" "heavy" "slow-down" "crowded" "outage" "restart" "cold-start" "stream-cut" "late" "retry-storm"
     "reload-storm" "sessions" "hidden" "rogues" "six-fields" "million"
 ];
 

@@ -70,7 +70,7 @@ fn harm(scenario: &Scenario, from: usize) -> Harm {
 }
 
 #[test]
-fn nobody_is_turned_away_or_limited_who_would_not_be_later() {
+fn a_start_rejects_and_limits_no_one_whom_the_steady_state_would_not() {
     // Seconds of demand. A hundredth is one request in some thousands: a warm pool loses as many by chance.
     for (connect_ms, load, most_lost) in [
         (50.0, 0.3, 0.01),

@@ -57,7 +57,7 @@ impl PoolgateGate {
         let permits = scenario.database.connections;
         let settings = GateSettings {
             permits,
-            max_queue: scenario.server.max_queue.map_or(permits as usize * 2, |most| most as usize),
+            max_queue: scenario.server.max_queue.map_or(permits as usize * 4, |most| most as usize),
             timeout: Duration::from_millis(500),
             ..GateSettings::default()
         };

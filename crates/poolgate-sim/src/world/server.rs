@@ -162,6 +162,7 @@ impl World<'_> {
         self.test_database();
         let occupancy = self.limiter.occupancy(self.now);
         let sample = self.take_sample(occupancy);
+        self.measure_slots(&occupancy);
         let mut tell = Tell::default();
         let orders = self.publisher.tick(&sample, &occupancy, self.now, &mut tell);
         self.limiter.obey(&orders);
@@ -172,6 +173,12 @@ impl World<'_> {
         self.meter.tick(self.publisher.level(), self.publisher.fair_rate(), self.now);
         self.add_heartbeat(&mut tell);
         self.broadcast(tell);
+    }
+
+    fn measure_slots(&mut self, occupancy: &Occupancy) {
+        let second = self.meter.second(self.now);
+        second.idle += 1.0 - (self.pool.in_use() as f32 / self.pool.capacity().max(1) as f32).min(1.0);
+        second.narrowed_ticks += u32::from(occupancy.permits < self.scenario.database.connections);
     }
 
     fn take_sample(&mut self, occupancy: Occupancy) -> Sample {
