@@ -117,6 +117,9 @@ impl Default for PoolConfig {
 }
 
 impl PoolConfig {
+    /// The largest [`capacity`](Self::capacity).
+    pub const MAX_CAPACITY: u32 = 10_000;
+
     /// The most connections that may exist at the same time: `size + max_overflow`.
     #[must_use]
     pub fn capacity(&self) -> u32 {
@@ -133,7 +136,7 @@ impl PoolConfig {
             check(value <= LONGEST, key, "must be at most 1 day")
         };
         check(self.capacity() > 0, "size", "or max_overflow must be at least 1")?;
-        check(self.capacity() <= 10_000, "size", "and max_overflow must be at most 10,000 together")?;
+        check(self.capacity() <= Self::MAX_CAPACITY, "size", "and max_overflow must be at most 10,000 together")?;
         check(self.max_connecting > 0, "max_connecting", "must be at least 1")?;
         check((1..=10_000).contains(&self.connect_rate), "connect_rate", "must be 1 to 10,000")?;
         check(self.max_lifetime.is_none_or(|age| !age.is_zero()), "max_lifetime", "must be longer than zero")?;

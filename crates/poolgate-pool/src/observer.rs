@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::error::AcquireError;
+use crate::purpose::Purpose;
 use crate::work::Work;
 
 /// Receives reports of what happens in a pool. Calls come from the task where it happens, outside the pool's lock. They
@@ -13,9 +14,9 @@ pub trait Observer: Send + Sync + 'static {
     fn acquired(&self, wait: Duration) {
         let _ = wait;
     }
-    /// A connection was returned after being in use this long.
-    fn released(&self, use_time: Duration) {
-        let _ = use_time;
+    /// A connection was returned after being in use this long, for this purpose if the caller's task had one.
+    fn released(&self, use_time: Duration, purpose: Option<&Purpose>) {
+        let _ = (use_time, purpose);
     }
     /// A connection was returned, and its user's statements ended like this.
     fn worked(&self, work: Work) {

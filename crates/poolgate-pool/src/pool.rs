@@ -85,8 +85,8 @@ impl<DB: Database> Pool<DB> {
 
     /// Opens all new connections with `options`, which may lead to another server, such as the new primary after a
     /// failover. Unlike sqlx's method of this name it also replaces the existing connections, as
-    /// [`dispose`](Self::dispose) does, and restarts connects in progress at once, whatever the result of earlier
-    /// attempts. Returns the number of idle connections it closes.
+    /// [`dispose`](Self::dispose) does, and restarts connects in progress at once, even if earlier attempts have
+    /// failed. Returns the number of idle connections it closes.
     ///
     /// The host name is looked up for each connection. If only the address behind it has changed, pass the same options.
     pub fn set_connect_options(&self, options: ConnectOptions<DB>) -> u32 {

@@ -15,6 +15,7 @@ use crate::database::reset::Repairs;
 use crate::error::AcquireError;
 use crate::hooks::Hooks;
 use crate::observer::Observers;
+use crate::purpose::Caller;
 use crate::state::{Issued, Placement, Pooled, State, Upkeep, Verdict};
 
 /// The answer to a waiting caller.
@@ -101,20 +102,20 @@ impl<DB: Database> Shared<DB> {
         }
     }
 
-    /// Ends a lease; the connection is to be placed as the state says.
+    /// Ends a lease; the connection is to be placed as the state says. Also returns who had it.
     pub(crate) fn end_lease(
         &self,
         lease: u64,
         pooled: Box<Pooled<DB::Connection>>,
         verdict: Verdict,
         now: Instant,
-    ) -> Placement<DB::Connection, Reply<DB>> {
+    ) -> (Placement<DB::Connection, Reply<DB>>, Option<Caller>) {
         let mut state = self.state();
-        let placement = state.check_in(lease, pooled, verdict, now);
+        let ended = state.check_in(lease, pooled, verdict, now);
         if self.revoked.load(Relaxed) != 0 {
             self.revoked.store(state.revoked(), Relaxed);
         }
-        placement
+        ended
     }
 
     pub(crate) fn revoke(&self, lease: u64) -> bool {

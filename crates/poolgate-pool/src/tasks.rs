@@ -12,6 +12,7 @@ use crate::connect::{self, Attempt, Established};
 use crate::database::reset::Restored;
 use crate::error::AcquireError;
 use crate::observer::CloseReason;
+use crate::purpose::Caller;
 use crate::random::random;
 use crate::restore::{self, Outcome};
 use crate::shared::{Reply, Shared};
@@ -34,16 +35,17 @@ pub(crate) fn connect_for_waiters<DB: Database>(shared: &Arc<Shared<DB>>) {
     }
 }
 
-/// Takes a connection back from its user.
+/// Takes a connection back from its user. Returns who that was.
 pub(crate) fn check_in<DB: Database>(
     shared: &Arc<Shared<DB>>,
     lease: u64,
     pooled: Box<Pooled<DB::Connection>>,
     verdict: Verdict,
     now: Instant,
-) {
-    let placement = shared.end_lease(lease, pooled, verdict, now);
+) -> Option<Caller> {
+    let (placement, caller) = shared.end_lease(lease, pooled, verdict, now);
     settle(shared, placement);
+    caller
 }
 
 /// Closes idle connections in the background; returns how many.
@@ -70,7 +72,7 @@ fn settle<DB: Database>(shared: &Arc<Shared<DB>>, mut placement: Placement<DB::C
             Placement::Serve(reply, issued) => {
                 // The caller may have just left; then the next one gets the connection.
                 let Err(Ok(unwanted)) = reply.send(Ok(issued)) else { return };
-                placement = shared.end_lease(unwanted.lease, unwanted.pooled, Verdict::Clean, Instant::now());
+                (placement, _) = shared.end_lease(unwanted.lease, unwanted.pooled, Verdict::Clean, Instant::now());
             }
         }
     }

@@ -15,6 +15,7 @@ use super::revoked::Revoked;
 use crate::config::Reset;
 use crate::hooks::ConnectionMetadata;
 use crate::observer::CloseReason;
+use crate::purpose::Caller;
 use crate::shared::Shared;
 use crate::state::{Issued, Pooled, Verdict};
 use crate::statement::{Effect, Leaves};
@@ -260,11 +261,12 @@ impl<DB: Database> Drop for Lease<DB> {
             Verdict::Clean if pooled.upkeep.is_due() || self.shared.hooks.after_release.is_some() => Verdict::Doubtful,
             verdict => verdict,
         };
-        tasks::check_in(&self.shared, self.id, pooled, verdict, now);
+        let caller = tasks::check_in(&self.shared, self.id, pooled, verdict, now);
         if self.accepted {
             let (use_time, work) = (now.saturating_duration_since(self.since), self.condition.work());
+            let purpose = caller.as_ref().and_then(Caller::purpose);
             self.shared.observers.tell(|observer| {
-                observer.released(use_time);
+                observer.released(use_time, purpose);
                 observer.worked(work);
             });
         }

@@ -81,7 +81,7 @@ mod tests {
                 self.state.check_out(&Caller::current(), self.now).expect("open").issued.expect("an idle one").0;
             let mut pooled = issued.pooled;
             pooled.upkeep = Upkeep { ask_role: true, ..Upkeep::default() };
-            let Placement::Verify(pooled) = self.state.check_in(issued.lease, pooled, Verdict::Doubtful, self.now)
+            let (Placement::Verify(pooled), _) = self.state.check_in(issued.lease, pooled, Verdict::Doubtful, self.now)
             else {
                 panic!("not verified");
             };

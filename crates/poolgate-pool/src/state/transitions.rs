@@ -146,23 +146,30 @@ impl<C, W> State<C, W> {
         told.map(|(_, waiter)| waiter.reply).into_iter().collect()
     }
 
-    /// A lease has ended.
+    /// A lease has ended. Returns where its connection goes, and who had it; `None` if the lease was reclaimed before.
     pub(crate) fn check_in(
         &mut self,
         lease: u64,
-        mut pooled: Box<Pooled<C>>,
+        pooled: Box<Pooled<C>>,
         verdict: Verdict,
         now: Instant,
-    ) -> Placement<C, W> {
+    ) -> (Placement<C, W>, Option<Caller>) {
         let held = self.held(lease).and_then(|at| self.leases.remove(at));
-        if held.as_ref().is_none_or(|held| held.revoked) {
-            debug_assert!(self.revoked > 0, "lease {lease} ended twice");
-            self.revoked = self.revoked.saturating_sub(1);
-            return match held {
-                Some(_) => self.close(pooled, CloseReason::Revoked),
-                None => Placement::Forget(pooled),
-            };
-        }
+        let placement = match &held {
+            Some(held) if !held.revoked => self.take_back(pooled, verdict, now),
+            held => {
+                debug_assert!(self.revoked > 0, "lease {lease} ended twice");
+                self.revoked = self.revoked.saturating_sub(1);
+                match held {
+                    Some(_) => self.close(pooled, CloseReason::Revoked),
+                    None => Placement::Forget(pooled),
+                }
+            }
+        };
+        (placement, held.map(|held| held.caller))
+    }
+
+    fn take_back(&mut self, mut pooled: Box<Pooled<C>>, verdict: Verdict, now: Instant) -> Placement<C, W> {
         pooled.last_used = now;
         match verdict {
             Verdict::Clean => self.place(pooled, now),

@@ -31,7 +31,7 @@ async fn what_was_cut_short_or_left_open_is_never_handed_on() -> Result {
     let mut lease = pool.acquire().await?;
     (*lease).execute("BEGIN").await?;
     drop(lease);
-    assert!(is_fresh(&mut pool.acquire().await?).await?, "a raw BEGIN that nobody saw");
+    assert!(is_fresh(&mut pool.acquire().await?).await?, "an unseen raw BEGIN");
 
     let mut lease = pool.acquire().await?;
     lease.begin().await?.execute("SELECT 1").await?;
@@ -132,7 +132,7 @@ async fn causes_no_warnings(server: &Server, pool: &Pool<Postgres>, with: impl s
     is_quiet("a raw BEGIN that had failed").await?;
 
     (*pool.acquire().await?).execute("BEGIN").await?;
-    is_quiet("a raw BEGIN that nobody saw").await?;
+    is_quiet("an unseen raw BEGIN").await?;
 
     let mut lease = pool.acquire().await?;
     assert!(lease.begin_with("SELECT 1").await.is_err());

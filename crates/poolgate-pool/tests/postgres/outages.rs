@@ -152,7 +152,7 @@ async fn sessions_that_an_administrator_ends_cost_one_query_each_at_most() -> Re
     let mut held = pool.acquire().await?;
     let ended = on_server(&SERVER, "terminated", "count(pg_terminate_backend(pid))")?;
     assert_eq!(ended, "4");
-    assert!(held.execute("SELECT 1").await.is_err(), "nobody can give this query back");
+    assert!(held.execute("SELECT 1").await.is_err(), "this query is lost");
     drop(held);
     // One has failed, so the others are pinged before they are handed out.
     for _ in 0..20 {

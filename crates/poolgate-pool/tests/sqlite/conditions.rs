@@ -84,7 +84,7 @@ async fn a_discarded_connection_is_closed_even_in_the_middle_of_a_query() -> Res
 }
 
 #[tokio::test]
-async fn rows_that_nobody_reads_make_a_lease_doubtful() -> Result {
+async fn unread_rows_make_a_lease_doubtful() -> Result {
     use futures_util::TryStreamExt;
     let database = Database::new()?;
     let pool = database.pool(1, 0)?;

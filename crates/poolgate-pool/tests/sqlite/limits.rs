@@ -173,7 +173,7 @@ async fn a_drained_pool_is_empty_and_closed() -> Result {
 }
 
 #[tokio::test]
-async fn a_pool_is_warm_before_anyone_asks_and_after_whatever_cooled_it() -> Result {
+async fn a_pool_is_warm_before_the_first_acquire_and_after_every_loss() -> Result {
     let database = Database::new()?;
     let pool = database.builder(PoolConfig { min_idle: u32::MAX, ..config(3, 2) }).build()?;
     settled(&pool, [0, 3, 0, 0, 0]).await;

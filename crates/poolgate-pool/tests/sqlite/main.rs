@@ -134,7 +134,7 @@ impl Observer for Watch {
     fn acquired(&self, _: Duration) {
         self.acquired.fetch_add(1, Relaxed);
     }
-    fn released(&self, _: Duration) {
+    fn released(&self, _: Duration, _: Option<&poolgate_pool::Purpose>) {
         self.released.fetch_add(1, Relaxed);
     }
     fn created(&self, _: Duration) {

@@ -81,7 +81,7 @@ impl World {
 
     fn give_back(&mut self, index: usize, verdict: Verdict) {
         if let Some((lease, pooled)) = self.leases.remove(index) {
-            let placement = self.state.check_in(lease, pooled, verdict, self.now);
+            let (placement, _) = self.state.check_in(lease, pooled, verdict, self.now);
             self.settle(placement);
         }
     }
@@ -104,8 +104,8 @@ impl World {
 
     fn come_back_late(&mut self) {
         if let Some((lease, pooled)) = self.reclaimed.pop_front() {
-            let placement = self.state.check_in(lease, pooled, Verdict::Clean, self.now);
-            assert!(matches!(placement, Placement::Forget(_)));
+            let ended = self.state.check_in(lease, pooled, Verdict::Clean, self.now);
+            assert!(matches!(ended, (Placement::Forget(_), None)));
         }
     }
 
@@ -198,10 +198,10 @@ impl World {
             && counts.connecting == 0
             && self.retries.is_empty()
             && !self.state.is_closed();
-        assert!(!late, "connections are lacking, there is room, and nobody connects: {counts:?}");
+        assert!(!late, "connections are lacking and there is room, but none is being opened: {counts:?}");
         let hopeless =
             counts.waiting > 0 && counts.connecting == 0 && self.retries.is_empty() && counts.open() < counts.capacity;
-        assert!(!hopeless, "someone waits, there is room, and nobody connects: {counts:?}");
+        assert!(!hopeless, "a caller waits and there is room, but no connection is being opened: {counts:?}");
     }
 
     fn check(&mut self) {

@@ -363,7 +363,7 @@ fn failures_with_outdated_options_do_not_count() {
     let before = world.state.options_generation();
     assert!(world.state.options_changed().is_empty());
     assert_eq!(world.state.counts(world.now).options_generation, before + 1);
-    assert!(world.state.connect_failed(&refused(), before, world.now, 0.0).is_empty(), "nobody is told");
+    assert!(world.state.connect_failed(&refused(), before, world.now, 0.0).is_empty(), "no caller is told");
     let start = world.state.start_connects(world.now);
     assert_eq!((start.connects, start.retry_at), (1, None), "and there is no pause");
 }

@@ -321,7 +321,7 @@ impl Pool {
     fn end_lease(self: &Arc<Self>, issued: Issued<i32>, verdict: Verdict) {
         let now = self.now();
         self.place(|state| {
-            let placement = state.check_in(issued.lease, issued.pooled, verdict, now);
+            let (placement, _) = state.check_in(issued.lease, issued.pooled, verdict, now);
             if self.revoked.load(SeqCst) != 0 {
                 self.revoked.store(state.revoked(), SeqCst);
             }
