@@ -250,7 +250,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_a_client_writes_what_the_proxy_adds_counts(written in "([ -~]|for=|[\"\\\\,;=]){0,40}") {
+        fn the_address_that_the_proxy_adds_counts_for_any_header_of_a_client(written in "([ -~]|for=|[\"\\\\,;=]){0,40}") {
             for (name, added) in [(&X_FORWARDED_FOR, "198.51.100.1"), (&header::FORWARDED, "for=198.51.100.1")] {
                 let on_one_line = [&*format!("{written}, {added}")];
                 let sender = sender_by(name, "10.0.0.1", &on_one_line, &["10.0.0.0/8"]);

@@ -60,6 +60,7 @@ mod clients;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod gate;
+mod history;
 mod http;
 mod jitter;
 mod latency;
@@ -76,14 +77,14 @@ mod watched;
 
 pub use self::{
     address::AddressKey,
-    http::{GATED_TAG, app, app_at, gateway_routes},
+    http::{GATED_TAG, Readers, app, app_at, gateway_routes},
     poolgate::{Builder, Poolgate},
     readiness::{Readiness, StartUpWork},
     settings::Settings,
     telemetry::MetricsRenderer,
     watched::{
-        BlindSpot, BoxError, DedicatedConnection, Figures, PgBouncer, PostgresServer, SupportedDatabase, Traffic,
-        Upkeep, Visibility, WatchedPool,
+        AppMetrics, BlindSpot, BoxError, DedicatedConnection, Figures, HaProxy, PgBouncer, PostgresServer,
+        SupportedDatabase, Traffic, Upkeep, Visibility, WatchedPool,
     },
 };
 

@@ -11,11 +11,11 @@ use std::{
 use arc_swap::ArcSwap;
 use metrics::{Histogram, counter, histogram};
 use poolgate_control::WorkSample;
-use poolgate_pool::{AcquireError, CloseReason, Observer, Work, WriteTrouble};
+use poolgate_pool::{AcquireError, CloseReason, Observer, Purpose, Work, WriteTrouble};
 use tokio::time;
 
 use crate::{
-    gate::RequestTrace,
+    gate::{RequestTrace, RouteFigures},
     latency::{Interval, Latency},
     telemetry::names,
 };
@@ -41,6 +41,7 @@ struct Seen {
     storage_full: AtomicU64,
     blocked: AtomicU64,
     histograms: ArcSwap<Histograms>,
+    routes: Arc<RouteFigures>,
 }
 
 /// The histograms that are used on each acquire. Looking them up each time would take longer than the acquire.
@@ -62,7 +63,8 @@ pub(crate) struct Times {
 }
 
 impl PoolObserver {
-    pub(crate) fn new() -> Self {
+    /// `routes` get the time with connections.
+    pub(crate) fn new(routes: Arc<RouteFigures>) -> Self {
         Self(Arc::new(Seen {
             acquire_waits: Latency::default(),
             wait_nanos: AtomicU64::new(0),
@@ -75,6 +77,7 @@ impl PoolObserver {
             storage_full: AtomicU64::new(0),
             blocked: AtomicU64::new(0),
             histograms: ArcSwap::from_pointee(Histograms { wait_time: Histogram::noop(), use_time: Histogram::noop() }),
+            routes,
         }))
     }
 
@@ -136,7 +139,8 @@ impl Observer for PoolObserver {
         seen.histograms.load().wait_time.record(wait);
     }
 
-    fn released(&self, use_time: Duration) {
+    fn released(&self, use_time: Duration, purpose: Option<&Purpose>) {
+        self.0.routes.connected(purpose.map(Purpose::route), use_time);
         self.0.use_nanos.fetch_add(nanos(use_time), Relaxed);
         self.0.histograms.load().use_time.record(use_time);
     }

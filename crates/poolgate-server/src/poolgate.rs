@@ -7,16 +7,21 @@ use std::{
 
 use axum::Router;
 use jiff::Timestamp;
-use poolgate_control::{self as control, Controller};
+use poolgate_control::{
+    self as control, Controller,
+    cluster::{Peers, SharedLaw},
+    gate::GateOrders,
+};
 use poolgate_pool::Drained;
 use poolgate_types::{Backend, ConfigVersion, Status, ThrottlingConfig};
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     clients::Registry,
     gate::{Core, Gate, Surroundings},
+    history::History,
     http,
     jitter::Jitter,
     monitor::{self, ConfigDocument, Parts, Published, StatusDocument, cleanup::Cleaner},
@@ -45,6 +50,7 @@ pub struct Builder {
     settings: Settings,
     backend: Option<Backend>,
     metrics: Option<Arc<dyn MetricsRenderer>>,
+    peers: Option<Arc<dyn Peers>>,
     openapi: Value,
 }
 
@@ -52,7 +58,8 @@ impl Poolgate {
     /// Begins to describe a Poolgate for this pool.
     pub fn builder(pool: impl WatchedPool) -> Builder {
         let backend = pool.backend();
-        Builder { pool: Arc::new(pool), settings: Settings::default(), backend, metrics: None, openapi: Value::Null }
+        let (pool, settings) = (Arc::new(pool), Settings::default());
+        Builder { pool, settings, backend, metrics: None, peers: None, openapi: Value::Null }
     }
 
     /// The gate, as a layer for the routes that use the database. All its clones share the same permits.
@@ -78,6 +85,24 @@ impl Poolgate {
     /// The settings it runs with.
     pub fn settings(&self) -> &Settings {
         &self.shared.settings
+    }
+
+    /// Takes over what can change while it runs: the gate's permits, queue and timeout, the thresholds, and the trusted
+    /// proxies. Returns the keys of those that differ from the settings in force and need a restart. The settings must have
+    /// been [checked](Settings::check).
+    pub fn reload(&self, settings: &Settings) -> Vec<String> {
+        let Shared { reloads, gate, proxies, .. } = &*self.shared;
+        let needs_restart = settings.needing_restart(&reloads.borrow());
+        gate.set_queue(&settings.gate);
+        proxies.trust(settings.server.trusted_proxies.clone());
+        reloads.send_replace(settings.clone());
+        names::reloaded(true);
+        needs_restart
+    }
+
+    /// Counts a reload whose settings were wrong.
+    pub fn reload_failed(&self) {
+        names::reloaded(false);
     }
 
     /// What `/readyz` answers; start-up work can hold it back.
@@ -132,6 +157,12 @@ impl Builder {
         self
     }
 
+    /// Serves one config with the other servers in front of the same database. Default: alone.
+    pub fn peers(mut self, peers: impl Peers) -> Self {
+        self.peers = Some(Arc::new(peers));
+        self
+    }
+
     /// Adds the `paths` and `components` of the app's own OpenAPI document to that of `/api/v1/openapi.json`. Operations with
     /// the tag [`GATED_TAG`](crate::GATED_TAG) get the gate's answers, and each operation the failures that
     /// [`app`](crate::app) answers.
@@ -146,7 +177,7 @@ impl Builder {
     /// # Panics
     /// Outside a Tokio runtime.
     pub fn start(self) -> Poolgate {
-        let Self { pool, settings, backend, metrics, openapi } = self;
+        let Self { pool, settings, backend, metrics, peers, openapi } = self;
         let (started, started_at) = (Instant::now(), Timestamp::now());
         let epoch = u64::try_from(started_at.as_millisecond()).unwrap_or(0);
         let closing = CancellationToken::new();
@@ -165,16 +196,23 @@ impl Builder {
         let gate = Core::new(&settings.gate, surroundings);
         let (visibility, figures) = (pool.visibility(), pool.figures());
         let occupancy = (visibility == Visibility::Gated).then(|| gate.occupancy());
-        let config = ThrottlingConfig::normal(ConfigVersion { epoch, version: 0 });
-        let status = StatusDocument::starting(&figures, backend, occupancy.as_ref(), started_at);
+        let config = match &peers {
+            Some(_) => monitor::unknown(),
+            None => ThrottlingConfig::normal(ConfigVersion { epoch, version: 0 }),
+        };
+        let status = StatusDocument::starting(&figures, backend, occupancy.as_ref(), &settings.thresholds, started_at);
+        let history = Arc::new(History::new(started_at));
         let published = Arc::new(Published::new(ConfigDocument::new(config), status));
 
-        let observer = PoolObserver::new();
+        let observer = PoolObserver::new(Arc::clone(gate.route_figures()));
         let is_observed = pool.observe(Arc::new(observer.clone()));
         if !is_observed && pool.upkeep().is_some() {
             tracing::warn!("Another Poolgate observes this pool: this one does not see how long callers wait");
         }
         names::register(is_observed, occupancy.is_some());
+        if peers.is_some() {
+            names::register_cluster();
+        }
         // A source elsewhere has not been read yet.
         let known = pool.refresh().is_none().then_some(figures);
         tracing::info!(
@@ -185,23 +223,35 @@ impl Builder {
             gate = occupancy.map(|occupancy| occupancy.permits),
             "Poolgate started"
         );
+        let reloads = watch::Sender::new(settings.clone());
+        let (law, seed) = (control_settings(&settings, visibility), jitter.bits());
+        let controller = match &peers {
+            Some(peers) => {
+                peers.begin(law.clone(), epoch, seed);
+                gate.obey(&monitor::unknown(), &GateOrders::default());
+                SharedLaw::alone(law, epoch, seed)
+            }
+            None => Controller::new(law, epoch, seed),
+        };
         let parts = Parts {
             pool: Arc::clone(&pool),
             backend,
             observer,
             is_observed,
             gate: Arc::clone(&gate),
+            peers,
             clients: clients.clone(),
             proxies: Arc::clone(&proxies),
             cleaner: Arc::clone(&cleaner),
             published: Arc::clone(&published),
+            history: Arc::clone(&history),
             readiness: readiness.clone(),
             metrics: metrics.clone(),
+            reloaded: reloads.subscribe(),
             closing: closing.clone(),
             started,
             started_at,
         };
-        let controller = Controller::new(control_settings(&settings, visibility), epoch, jitter.bits());
         monitor::start(parts, &settings, controller);
         let shared = Arc::new(Shared {
             connection_test: http::ConnectionTest::default(),
@@ -210,10 +260,12 @@ impl Builder {
             streams: Arc::new(Semaphore::new(settings.events.max_streams as usize)),
             pool,
             settings,
+            reloads,
             gate,
             proxies,
             clients,
             published,
+            history,
             cleaner,
             readiness,
             metrics,
@@ -239,8 +291,6 @@ fn control_settings(settings: &Settings, visibility: Visibility) -> control::Set
         (Policy::Fixed, _) => control::Policy::Fixed,
     };
     result.observe_only = !settings.control.clients;
-    result.thresholds.info_percent = settings.thresholds.info;
-    result.thresholds.warning_percent = settings.thresholds.warning;
-    result.thresholds.critical_percent = settings.thresholds.critical;
+    result.thresholds = (&settings.thresholds).into();
     result
 }

@@ -3,12 +3,13 @@
 use std::{
     net::IpAddr,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
 
+use arc_swap::ArcSwap;
 use http::{Extensions, HeaderMap};
 
 use crate::{address::Sender, settings::Network};
@@ -20,7 +21,7 @@ const MEMORY: Duration = Duration::from_secs(60);
 /// that say so too. All clients behind one of the others look like one sender.
 #[derive(Debug)]
 pub(crate) struct Proxies {
-    trusted: Vec<Network>,
+    trusted: ArcSwap<Vec<Network>>,
     origin: Instant,
     /// The second in which an untrusted proxy was last seen, counted from 1; 0: never.
     noticed: AtomicU64,
@@ -29,12 +30,22 @@ pub(crate) struct Proxies {
 
 impl Proxies {
     pub(crate) fn new(trusted: Vec<Network>) -> Self {
-        Self { trusted, origin: Instant::now(), noticed: AtomicU64::new(0), newest: Mutex::new(None) }
+        Self {
+            trusted: ArcSwap::from_pointee(trusted),
+            origin: Instant::now(),
+            noticed: AtomicU64::new(0),
+            newest: Mutex::new(None),
+        }
+    }
+
+    /// Trusts these from now on.
+    pub(crate) fn trust(&self, trusted: Vec<Network>) {
+        self.trusted.store(Arc::new(trusted));
     }
 
     /// The sender of a request, if the server passes on the peer's address.
     pub(crate) fn sender(&self, extensions: &Extensions, headers: &HeaderMap) -> Option<Sender> {
-        let sender = Sender::of(extensions, headers, &self.trusted)?;
+        let sender = Sender::of(extensions, headers, &self.trusted.load())?;
         if let Some(proxy) = sender.untrusted_proxy {
             self.notice(proxy);
         }

@@ -5,12 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     clients::Registry,
     gate::Core,
+    history::History,
     http::{ApiDocument, ConnectionTest, Guesses},
     jitter::Jitter,
     monitor::{Published, cleanup::Cleaner},
@@ -26,11 +27,15 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) pool: Arc<dyn WatchedPool>,
+    /// Those at the start.
     pub(crate) settings: Settings,
+    /// Those in force. What needs a restart is in them, too, but does not act.
+    pub(crate) reloads: watch::Sender<Settings>,
     pub(crate) gate: Arc<Core>,
     pub(crate) proxies: Arc<Proxies>,
     pub(crate) clients: Registry,
     pub(crate) published: Arc<Published>,
+    pub(crate) history: Arc<History>,
     pub(crate) cleaner: Arc<Cleaner>,
     pub(crate) connection_test: ConnectionTest,
     /// Wrong admin tokens.

@@ -4,25 +4,23 @@
 use std::{
     fmt,
     future::poll_fn,
-    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use axum::body::Body;
 use http::{HeaderMap, Request, Response, StatusCode};
-use tokio::time;
 
 use super::{
     arrival::PreflightPlace,
     core::Core,
+    entry::{Asked, Entry, Judged, Turn},
     hold::Hold,
     layer::Gate,
-    limiter::{Admission, Permit, Queued},
-    orders::{Orders, Passage},
+    limiter::Admission,
+    orders::Orders,
     reject::Reject,
-    request_body::Upload,
-    trace::purpose,
+    routes::OnRoute,
 };
 
 impl Gate {
@@ -35,66 +33,38 @@ impl Gate {
     pub async fn admit(&self, request: Request<Body>) -> Result<(Request<Body>, Admitted), Rejected> {
         let core = self.core();
         let mut orders = core.orders();
-        let (parts, body) = request.into_parts();
-        if let Some(place) = core.preflights.admit(&parts) {
-            let work = Work::Uncounted { _place: place };
-            return Ok((Request::from_parts(parts, body), Admitted::new(core, &orders, Instant::now(), work)));
-        }
-        let now = core.limiter.at(Instant::now());
-        let arrival = core.callers.arrival(&parts, self.hooks(), orders.gate.fair_rate_per_second, now);
-        let arrival = arrival.map_err(|over_quota| {
-            core.limiter.tally().over_quota();
-            Rejected::new(core, &orders, over_quota.into())
-        })?;
-        let mut request = Request::from_parts(parts, body);
-        let upload = Upload::of(&request);
-        if let Upload::First = upload {
-            let body = mem::take(request.body_mut());
-            *request.body_mut() = match core.uploads.read(body) {
-                Ok(mut reading) => {
-                    let read = poll_fn(|context| reading.poll(context)).await;
-                    read.map_err(|reject| Rejected::new(core, &orders, reject))?
-                }
-                Err(body) => body,
-            };
+        let judged = core.judge(request, self.hooks(), &orders);
+        let (request, judged) = judged.map_err(|reject| Rejected::new(core, &orders, reject))?;
+        let mut entry = match judged {
+            Judged::Preflight(place) => {
+                let work = Work::Uncounted { _place: place };
+                return Ok((request, Admitted::new(core, &orders, Instant::now(), work)));
+            }
+            Judged::Counted(arrival) => Entry::new(core, request, arrival),
+        };
+        if let Some(mut reading) = entry.read(core) {
+            let body = poll_fn(|context| reading.poll(context)).await;
+            entry.arrived(body.map_err(|reject| Rejected::new(core, &orders, reject))?);
             // The body may have taken long, and the breaker may have opened since.
             orders = core.orders();
         }
-        let (asked, tally, is_demand) = (Instant::now(), core.limiter.tally(), !arrival.excess);
-        tally.arrived(is_demand);
-        let passage = core.circuit.passage(&orders.gate, asked);
-        if passage == Passage::Shut {
-            tally.shut_out(is_demand);
-            let retry_after_seconds = orders.gate.retry_after_seconds;
-            return Err(Rejected::new(core, &orders, Reject::CircuitOpen { retry_after_seconds }));
-        }
-        let permit = match core.limiter.ask(arrival, asked) {
-            Admission::Granted(permit) => Ok(permit),
-            Admission::Queued(queued) => wait(queued).await.ok_or(Reject::Timeout),
-            Admission::Rejected(reason) => Err(reason.into()),
+        let now = Instant::now();
+        let Asked { turn, is_probe } = entry.ask(core, &orders, now);
+        let permit = match turn {
+            Ok(Turn::Now(permit)) => Ok(permit),
+            Ok(Turn::Later(queued)) => queued.await.ok_or_else(|| entry.miss(core)),
+            Err(reject) => Err(reject),
         };
-        let permit = permit.map_err(|reject| {
-            tally.rejected(is_demand);
-            Rejected::new(core, &orders, reject)
-        })?;
-        let hold = Hold::new(Arc::clone(&core.limiter), permit, arrival, purpose(&request));
-        let request = match upload {
-            Upload::Complete => request,
-            Upload::First | Upload::Pieces => request.map(|body| core.uploads.in_pieces(body, Arc::clone(&hold))),
-        };
-        let work = Work::Counted { hold, is_probe: passage == Passage::Probe };
-        Ok((request, Admitted::new(core, &orders, asked, work)))
+        let permit = permit.map_err(|reject| Rejected::new(core, &orders, reject))?;
+        let (request, hold) = entry.start(core, permit);
+        let route = core.routes.enter(request.uri().path());
+        Ok((request, Admitted::new(core, &orders, now, Work::Counted { hold, is_probe, route })))
     }
 
     /// Adds `Poolgate-Config`, and while a limit is enforced `RateLimit-Policy`, as on every response of the gate.
     pub fn stamp(&self, headers: &mut HeaderMap) {
         self.core().orders().stamp(headers);
     }
-}
-
-async fn wait(mut queued: Queued) -> Option<Permit> {
-    // A permit that came in time counts, even if the timeout has passed by now.
-    time::timeout(queued.patience, &mut queued.permit).await.ok()?.ok()
 }
 
 /// An admitted request. Its permit is held until [`complete`](Self::complete), or until this is dropped.
@@ -109,6 +79,7 @@ enum Work {
     Counted {
         hold: Arc<Hold>,
         is_probe: bool,
+        route: OnRoute,
     },
     /// A CORS preflight.
     Uncounted {
@@ -124,24 +95,21 @@ impl Admitted {
     /// The app has answered. That it did is what a probe of an open breaker wants to know: an app's own error is no sign of
     /// a database that is gone.
     pub fn answered(&self, status: StatusCode) {
-        let Work::Counted { is_probe, .. } = self.work else { return };
-        let tally = self.core.limiter.tally();
-        if status.is_server_error() {
-            tally.server_error();
-        }
-        if is_probe {
-            tally.probed(true);
+        let Work::Counted { hold, is_probe, route } = &self.work else { return };
+        route.answered(status);
+        hold.answered(status, self.asked.elapsed());
+        if *is_probe {
+            self.core.limiter.tally().probed(true);
         }
         self.core.responses.record(self.asked.elapsed());
     }
 
     /// The app has not answered, and will not.
     pub fn unanswered(&self) {
-        let Work::Counted { is_probe, .. } = self.work else { return };
-        let tally = self.core.limiter.tally();
-        tally.server_error();
-        if is_probe {
-            tally.probed(false);
+        let Work::Counted { hold, is_probe, .. } = &self.work else { return };
+        hold.answered(StatusCode::BAD_GATEWAY, self.asked.elapsed());
+        if *is_probe {
+            self.core.limiter.tally().probed(false);
         }
         self.core.responses.record(self.asked.elapsed());
     }

@@ -91,7 +91,7 @@ impl Callers {
     ) -> Result<Judged, OverQuota> {
         let covered = Judged { coverage: Coverage::Covered, clients: crowd.counted };
         let Some(rate) = fair_rate_per_second else { return Ok(covered) };
-        if !crowd.hears && !self.clients.anybody() {
+        if !crowd.hears && !self.clients.any_listens() {
             return Ok(covered);
         }
         let mut quota = self.quota.lock().unwrap_or_else(PoisonError::into_inner);

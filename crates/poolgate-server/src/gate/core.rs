@@ -16,6 +16,8 @@ use super::{
     limiter::Limiter,
     orders::{Circuit, Orders},
     request_body::Uploads,
+    route_figures::RouteFigures,
+    routes::Routes,
     tally::Totals,
 };
 use crate::{
@@ -38,6 +40,8 @@ pub(crate) struct Core {
     pub(super) slow_readers: Arc<SlowReaders>,
     pub(super) responses: Latency,
     pub(super) jitter: Arc<Jitter>,
+    pub(super) routes: Arc<Routes>,
+    pub(super) route_figures: Arc<RouteFigures>,
 }
 
 /// What a gate needs from the server around it.
@@ -79,6 +83,8 @@ impl Core {
             slow_readers: SlowReaders::new(Arc::clone(&limiter), settings.timeout),
             limiter,
             responses: Latency::default(),
+            routes: Arc::default(),
+            route_figures: Arc::default(),
             jitter,
         })
     }
@@ -88,6 +94,11 @@ impl Core {
     pub(crate) fn obey(&self, config: &ThrottlingConfig, orders: &GateOrders) {
         self.limiter.obey(orders);
         self.orders.store(Arc::new(Orders::new(config, *orders)));
+    }
+
+    /// Changes the bounds of the queue. The permits are an order of the control loop.
+    pub(crate) fn set_queue(&self, settings: &GateSettings) {
+        self.limiter.set_queue(settings);
     }
 
     /// The orders in force.
@@ -106,6 +117,16 @@ impl Core {
 
     pub(crate) fn totals(&self) -> Totals {
         self.limiter.tally().totals()
+    }
+
+    /// The requests in flight by route, as far as the gate was asked by hand.
+    pub(crate) fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
+    /// What the requests of each route met.
+    pub(crate) fn route_figures(&self) -> &Arc<RouteFigures> {
+        &self.route_figures
     }
 
     /// Times from arrival to the response's head.

@@ -1,7 +1,7 @@
 //! A gated request under way: its body is read, it is queued, it runs, or it is rejected.
 
 use std::{
-    fmt, mem,
+    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -11,20 +11,19 @@ use std::{
 use axum::body::{Body, Bytes};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use pin_project_lite::pin_project;
-use poolgate_control::gate::Arrival;
-use tokio::time::Sleep;
 use tower_service::Service;
 
 use super::{
     arrival::PreflightPlace,
     core::Core,
+    entry::{Asked, Entry, Turn},
     hold::Hold,
-    limiter::{Admission, Permit, Queued},
-    orders::{Orders, Passage},
+    limiter::{Permit, Queued},
+    orders::Orders,
     reject::Reject,
-    request_body::{Reading, Upload},
+    request_body::Reading,
     response_body::GateBody,
-    trace::{RequestTrace, Traced, purpose},
+    trace::{RequestTrace, Traced},
 };
 
 pin_project! {
@@ -52,23 +51,9 @@ pin_project! {
     {
         Rejected { reject: Reject },
         Passing { #[pin] response: S::Future, place: PreflightPlace },
-        Reading { reading: Reading, entry: Option<Entry<S>> },
-        Queued { queued: Queued, #[pin] timeout: Sleep, entry: Option<Entry<S>> },
+        Reading { reading: Reading, entry: Option<(Entry, S)> },
+        Queued { queued: Queued, entry: Option<(Entry, S)> },
         Running { #[pin] response: Traced<S::Future>, hold: Arc<Hold>, method: Method },
-    }
-}
-
-/// A request before its admission, and the service that will answer it.
-pub(super) struct Entry<S> {
-    inner: S,
-    request: Request<Body>,
-    upload: Upload,
-    arrival: Arrival,
-}
-
-impl<S> Entry<S> {
-    pub(super) fn new(inner: S, request: Request<Body>, arrival: Arrival) -> Self {
-        Self { inner, upload: Upload::of(&request), request, arrival }
     }
 }
 
@@ -89,57 +74,32 @@ impl<S: Service<Request<Body>>> ResponseFuture<S> {
     }
 
     /// Reads a small body; then asks for a permit.
-    pub(super) fn begin(core: Arc<Core>, orders: Arc<Orders>, mut entry: Entry<S>) -> Self {
+    pub(super) fn begin(core: Arc<Core>, orders: Arc<Orders>, inner: S, mut entry: Entry) -> Self {
         let arrival = Instant::now();
-        if let Upload::First = entry.upload {
-            let body = mem::take(entry.request.body_mut());
-            match core.uploads.read(body) {
-                Ok(reading) => {
-                    let state = State::Reading { reading, entry: Some(entry) };
-                    return Self { core, orders, arrival, probe: false, state };
-                }
-                Err(body) => *entry.request.body_mut() = body,
-            }
-        }
-        let (state, probe) = State::enter(&core, &orders, entry, arrival);
+        let (state, probe) = match entry.read(&core) {
+            Some(reading) => (State::Reading { reading, entry: Some((entry, inner)) }, false),
+            None => State::enter(&core, &orders, entry, inner, arrival),
+        };
         Self { core, orders, arrival, probe, state }
     }
 }
 
 impl<S: Service<Request<Body>>> State<S> {
     /// Asks for a permit. The second value is whether the request is a probe.
-    fn enter(core: &Arc<Core>, orders: &Orders, entry: Entry<S>, now: Instant) -> (Self, bool) {
-        let (tally, is_demand) = (core.limiter.tally(), !entry.arrival.excess);
-        tally.arrived(is_demand);
-        let passage = core.circuit.passage(&orders.gate, now);
-        if passage == Passage::Shut {
-            tally.shut_out(is_demand);
-            let retry_after_seconds = orders.gate.retry_after_seconds;
-            return (Self::Rejected { reject: Reject::CircuitOpen { retry_after_seconds } }, false);
-        }
-        let state = match core.limiter.ask(entry.arrival, now) {
-            Admission::Granted(permit) => Self::run(core, entry, permit, now),
-            Admission::Queued(queued) => {
-                let timeout = tokio::time::sleep(queued.patience);
-                Self::Queued { queued, timeout, entry: Some(entry) }
-            }
-            Admission::Rejected(reason) => {
-                tally.rejected(is_demand);
-                Self::Rejected { reject: reason.into() }
-            }
+    fn enter(core: &Arc<Core>, orders: &Orders, entry: Entry, inner: S, now: Instant) -> (Self, bool) {
+        let Asked { turn, is_probe } = entry.ask(core, orders, now);
+        let state = match turn {
+            Ok(Turn::Now(permit)) => Self::run(core, entry, inner, permit, now),
+            Ok(Turn::Later(queued)) => Self::Queued { queued, entry: Some((entry, inner)) },
+            Err(reject) => Self::Rejected { reject },
         };
-        (state, passage == Passage::Probe)
+        (state, is_probe)
     }
 
-    fn run(core: &Core, entry: Entry<S>, permit: Permit, now: Instant) -> Self {
-        let Entry { mut inner, request, upload, arrival } = entry;
-        let (purpose, method) = (purpose(&request), request.method().clone());
-        let hold = Hold::new(Arc::clone(&core.limiter), permit, arrival, purpose.clone());
-        let request = match upload {
-            Upload::Complete => request,
-            Upload::First | Upload::Pieces => request.map(|body| core.uploads.in_pieces(body, Arc::clone(&hold))),
-        };
-        let response = RequestTrace::new(now).follow(purpose, inner.call(request));
+    fn run(core: &Core, entry: Entry, mut inner: S, permit: Permit, now: Instant) -> Self {
+        let (request, hold) = entry.start(core, permit);
+        let method = request.method().clone();
+        let response = RequestTrace::new(now).follow(hold.purpose().clone(), inner.call(request));
         Self::Running { response, hold, method }
     }
 }
@@ -165,35 +125,26 @@ where
                     return Poll::Ready(answer.map(|response| response.map(GateBody::free)));
                 }
                 StateProjection::Reading { reading, entry } => match (ready!(reading.poll(context)), entry.take()) {
-                    (Ok(body), Some(mut entry)) => {
-                        *entry.request.body_mut() = body;
+                    (Ok(body), Some((mut entry, inner))) => {
+                        entry.arrived(body);
                         *this.arrival = Instant::now();
                         // The body may have taken long, and the breaker may have opened since.
                         *this.orders = this.core.orders();
-                        let (state, probe) = State::enter(this.core, this.orders, entry, *this.arrival);
+                        let (state, probe) = State::enter(this.core, this.orders, entry, inner, *this.arrival);
                         *this.probe = probe;
                         state
                     }
                     (Err(reject), _) => State::Rejected { reject },
                     (Ok(_), None) => State::Rejected { reject: Reject::BodyTimeout },
                 },
-                StateProjection::Queued { queued, timeout, entry } => {
-                    // A permit that came in time counts, even if the timeout has passed by now.
-                    let granted = match Pin::new(&mut queued.permit).poll(context) {
-                        Poll::Ready(granted) => granted.ok(),
-                        Poll::Pending => {
-                            ready!(timeout.poll(context));
-                            None
+                StateProjection::Queued { queued, entry } => {
+                    match (ready!(Pin::new(queued).poll(context)), entry.take()) {
+                        (Some(permit), Some((entry, inner))) => {
+                            State::run(this.core, entry, inner, permit, *this.arrival)
                         }
-                    };
-                    let entry = entry.take();
-                    let is_demand = entry.as_ref().is_none_or(|entry| !entry.arrival.excess);
-                    match (granted, entry) {
-                        (Some(permit), Some(entry)) => State::run(this.core, entry, permit, *this.arrival),
-                        _ => {
-                            this.core.limiter.tally().rejected(is_demand);
-                            State::Rejected { reject: Reject::Timeout }
-                        }
+                        (_, entry) => State::Rejected {
+                            reject: entry.map_or(Reject::Timeout, |(entry, _)| entry.miss(this.core)),
+                        },
                     }
                 }
                 StateProjection::Running { mut response, hold, method } => {
@@ -202,17 +153,15 @@ where
                     if acquired {
                         hold.connected();
                     }
-                    let tally = this.core.limiter.tally();
-                    let failed = answer.as_ref().is_ok_and(|response| response.status().is_server_error());
-                    if failed {
-                        tally.server_error();
-                    }
+                    let status = answer.as_ref().map_or(StatusCode::INTERNAL_SERVER_ERROR, Response::status);
+                    let waited = this.arrival.elapsed();
+                    hold.answered(status, waited);
                     // A request without a connection is no evidence: the pool may have answered it with the failure of
                     // an earlier attempt, and it reports connects by itself.
                     if *this.probe && acquired {
-                        tally.probed(!failed);
+                        this.core.limiter.tally().probed(!status.is_server_error());
                     }
-                    this.core.responses.record(this.arrival.elapsed());
+                    this.core.responses.record(waited);
                     match hold.failure() {
                         Some(reject) => State::Rejected { reject },
                         None => {
@@ -235,7 +184,7 @@ where
     }
 }
 
-/// Whether the response's body needs no permit: nobody reads it, or it is a connection of its own that stays open as
+/// Whether the response's body needs no permit: it has none, or it is a connection of its own that stays open as
 /// long as the client likes (an upgrade or an event stream), whose number is bounded elsewhere.
 fn is_free(method: &Method, status: StatusCode, headers: &HeaderMap) -> bool {
     let is_event_stream = |value: &HeaderValue| value.as_bytes().starts_with(b"text/event-stream");

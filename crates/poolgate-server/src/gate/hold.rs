@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use http::StatusCode;
 use poolgate_control::gate::{Arrival, Occupancy};
 use poolgate_pool::Purpose;
 use tokio::time;
@@ -20,6 +21,7 @@ use tokio::time;
 use super::{
     limiter::{Admission, Limiter, Permit},
     reject::Reject,
+    route_figures::Visit,
 };
 
 /// Time between two looks at the responses under way.
@@ -27,6 +29,8 @@ const LOOK: Duration = Duration::from_millis(25);
 /// A response that was not seen to use a connection keeps its permit for this long, while no request is queued. It is
 /// shorter than requests are queued, so that none is rejected because of it.
 const ALLOWANCE: Duration = Duration::from_millis(250);
+/// A client that leaves later than this has given up. One that leaves earlier has changed its mind.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An admitted request. However often its permit goes back and forth, it counts as completed once: when it needs the
 /// permit no more, at the latest when this is dropped.
@@ -34,6 +38,8 @@ pub(super) struct Hold {
     limiter: Arc<Limiter>,
     arrival: Arrival,
     purpose: Purpose,
+    visit: Visit,
+    begun: Instant,
     state: Mutex<State>,
 }
 
@@ -41,6 +47,7 @@ struct State {
     permit: Option<Permit>,
     /// It was seen to use a connection.
     connected: bool,
+    answered: bool,
     completed: bool,
     failure: Option<Reject>,
 }
@@ -57,10 +64,29 @@ pub(super) enum Need {
 }
 
 impl Hold {
-    pub(super) fn new(limiter: Arc<Limiter>, permit: Permit, arrival: Arrival, purpose: Purpose) -> Arc<Self> {
+    pub(super) fn new(
+        limiter: Arc<Limiter>,
+        permit: Permit,
+        arrival: Arrival,
+        purpose: Purpose,
+        visit: Visit,
+    ) -> Arc<Self> {
         limiter.tally().admitted();
-        let state = State { permit: Some(permit), connected: false, completed: false, failure: None };
-        Arc::new(Self { limiter, arrival, purpose, state: Mutex::new(state) })
+        let state = State { permit: Some(permit), connected: false, answered: false, completed: false, failure: None };
+        Arc::new(Self { limiter, arrival, purpose, visit, begun: Instant::now(), state: Mutex::new(state) })
+    }
+
+    /// The app has answered, `after` this time since the request arrived.
+    pub(super) fn answered(&self, status: StatusCode, after: Duration) {
+        self.state().answered = true;
+        let tally = self.limiter.tally();
+        if status.is_server_error() {
+            tally.server_error();
+            self.visit.failed();
+        } else {
+            tally.succeeded();
+        }
+        self.visit.answered(status.is_success() || status.is_redirection(), after);
     }
 
     /// What the request takes connections for.
@@ -116,7 +142,7 @@ impl Hold {
         self.admit(self.limiter.overdraw(self.arrival));
     }
 
-    /// The request will be answered with this, whatever the app answers.
+    /// The request will be answered with this instead of the app's answer.
     pub(super) fn fail(&self, reject: Reject) {
         self.state().failure.get_or_insert(reject);
     }
@@ -147,6 +173,10 @@ impl Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         self.complete();
+        if !self.state().answered && self.begun.elapsed() >= PATIENCE {
+            self.limiter.tally().given_up();
+            self.visit.failed();
+        }
     }
 }
 

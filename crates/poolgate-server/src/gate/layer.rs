@@ -4,7 +4,6 @@ use std::{
     fmt, mem,
     sync::Arc,
     task::{Context, Poll},
-    time::Instant,
 };
 
 use axum::{
@@ -19,7 +18,8 @@ use tower_service::Service;
 use super::{
     arrival::Hooks,
     core::{Core, Surroundings},
-    future::{Entry, ResponseFuture},
+    entry::{Entry, Judged},
+    future::ResponseFuture,
     response_body::GateBody,
 };
 use crate::settings::GateSettings;
@@ -110,7 +110,7 @@ impl<S> Layer<S> for Gate {
     }
 }
 
-/// The service behind it gets axum's [`Body`], whatever body the request came with.
+/// The service behind it gets axum's [`Body`] for requests with any body.
 impl<S, RequestBody, ResponseBody> Service<Request<RequestBody>> for GateService<S>
 where
     S: Service<Request<Body>, Response = Response<ResponseBody>> + Clone,
@@ -128,20 +128,16 @@ where
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         let (core, orders) = (Arc::clone(&self.core), self.core.orders());
-        let (parts, body) = request.into_parts();
-        if let Some(place) = core.preflights.admit(&parts) {
-            let request = Request::from_parts(parts, Body::new(body));
-            return ResponseFuture::passing(core, orders, take_ready(&mut self.inner), request, place);
-        }
-        let now = core.limiter.at(Instant::now());
-        match core.callers.arrival(&parts, &self.hooks, orders.gate.fair_rate_per_second, now) {
-            Ok(arrival) => {
-                let request = Request::from_parts(parts, Body::new(body));
-                ResponseFuture::begin(core, orders, Entry::new(take_ready(&mut self.inner), request, arrival))
-            }
-            Err(over_quota) => {
-                core.limiter.tally().over_quota();
-                ResponseFuture::rejected(core, orders, over_quota.into())
+        let (request, judged) = match core.judge(request.map(Body::new), &self.hooks, &orders) {
+            Ok(judged) => judged,
+            Err(reject) => return ResponseFuture::rejected(core, orders, reject),
+        };
+        let inner = take_ready(&mut self.inner);
+        match judged {
+            Judged::Preflight(place) => ResponseFuture::passing(core, orders, inner, request, place),
+            Judged::Counted(arrival) => {
+                let entry = Entry::new(&core, request, arrival);
+                ResponseFuture::begin(core, orders, inner, entry)
             }
         }
     }

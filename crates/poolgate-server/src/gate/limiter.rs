@@ -3,15 +3,20 @@
 
 use std::{
     fmt,
+    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use poolgate_control::gate::{self, Arrival, Gate, GateOrders, Occupancy, Order, Reason, Ticket};
-use tokio::sync::oneshot;
+use tokio::{
+    sync::oneshot,
+    time::{self, Sleep},
+};
 
 use super::tally::Tally;
 use crate::settings::{GateSettings, QueueOrder};
@@ -50,14 +55,15 @@ pub(super) enum Admission {
     Rejected(Reason),
 }
 
-/// A place in the queue. Dropping it leaves the queue.
+/// A place in the queue, and the wait for its permit: `None` if none comes in time. Dropping it leaves the queue.
 #[derive(Debug)]
 pub(super) struct Queued {
     limiter: Arc<Limiter>,
     ticket: Ticket,
-    /// The longest time that it waits.
-    pub(super) patience: Duration,
-    pub(super) permit: oneshot::Receiver<Permit>,
+    permit: oneshot::Receiver<Permit>,
+    deadline: time::Instant,
+    /// Made by the first poll, because a place may be dropped outside of a runtime.
+    timeout: Option<Pin<Box<Sleep>>>,
 }
 
 impl Limiter {
@@ -97,6 +103,11 @@ impl Limiter {
         }
     }
 
+    /// Changes the bounds of the queue.
+    pub(super) fn set_queue(&self, settings: &GateSettings) {
+        self.lock().set_queue(settings.max_queue as usize, settings.timeout);
+    }
+
     /// Takes a permit or a place in the queue; a newcomer never overtakes the queue.
     pub(super) fn ask(self: &Arc<Self>, arrival: Arrival, now: Instant) -> Admission {
         let now = self.at(now);
@@ -117,8 +128,8 @@ impl Limiter {
                 Admission::Granted(Permit::new(Arc::clone(self), arrival.caller))
             }
             (gate::Admission::Queued(ticket), Some(permit)) => {
-                let patience = ticket.expires().saturating_sub(now);
-                Admission::Queued(Queued { limiter: Arc::clone(self), ticket, patience, permit })
+                let deadline = time::Instant::now() + ticket.expires().saturating_sub(now);
+                Admission::Queued(Queued { limiter: Arc::clone(self), ticket, permit, deadline, timeout: None })
             }
             (gate::Admission::Rejected(reason), _) => Admission::Rejected(reason),
             // A queued request always has a place.
@@ -213,6 +224,20 @@ impl Drop for Permit {
 impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Permit").field("caller", &self.caller).finish_non_exhaustive()
+    }
+}
+
+impl Future for Queued {
+    type Output = Option<Permit>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Permit>> {
+        let this = self.get_mut();
+        // A permit that came in time counts, even if the timeout has passed by now.
+        if let Poll::Ready(granted) = Pin::new(&mut this.permit).poll(context) {
+            return Poll::Ready(granted.ok());
+        }
+        let timeout = this.timeout.get_or_insert_with(|| Box::pin(time::sleep_until(this.deadline)));
+        timeout.as_mut().poll(context).map(|()| None)
     }
 }
 

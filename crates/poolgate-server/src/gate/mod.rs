@@ -26,6 +26,7 @@
 mod admission;
 mod arrival;
 mod core;
+mod entry;
 mod future;
 mod hold;
 mod layer;
@@ -34,8 +35,11 @@ mod orders;
 mod reject;
 mod request_body;
 mod response_body;
+mod route_figures;
+mod routes;
 mod tally;
 mod trace;
+mod trace_parent;
 
 #[cfg(test)]
 mod tests;
@@ -50,6 +54,7 @@ pub use self::{
 };
 pub(crate) use self::{
     core::{Core, Surroundings},
+    route_figures::{PLACES, RouteFigures, RouteTotals},
     tally::Totals,
     trace::RequestTrace,
 };

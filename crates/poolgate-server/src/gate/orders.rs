@@ -9,6 +9,8 @@ use http::{HeaderMap, HeaderValue};
 use poolgate_control::gate::GateOrders;
 use poolgate_types::{CONFIG_HEADER, CircuitState, ConfigHeader, ConfigVersion, ThrottlingConfig};
 
+use crate::monitor::is_known;
+
 /// A probe that was not sent in its time may be made up for within this time.
 const PROBE_SLACK: Duration = Duration::from_millis(100);
 
@@ -17,8 +19,8 @@ const PROBE_SLACK: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub(crate) struct Orders {
     pub(super) gate: GateOrders,
-    /// `Poolgate-Config`, on every response.
-    config: HeaderValue,
+    /// `Poolgate-Config`, on every response; `None` while the config of other replicas is not known.
+    config: Option<HeaderValue>,
     /// `RateLimit-Policy`, while a limit is enforced.
     policy: Option<HeaderValue>,
 }
@@ -44,14 +46,16 @@ impl Orders {
     pub(crate) fn new(config: &ThrottlingConfig, gate: GateOrders) -> Self {
         Self {
             gate,
-            config: text(&ConfigHeader::from(config).to_string()),
+            config: is_known(config).then(|| text(&ConfigHeader::from(config).to_string())),
             policy: config.enforced.then(|| text(&policy(config))),
         }
     }
 
     /// Adds the headers that every gated response carries, also that of a rejected request.
     pub(super) fn stamp(&self, headers: &mut HeaderMap) {
-        headers.insert(CONFIG_HEADER, self.config.clone());
+        if let Some(config) = &self.config {
+            headers.insert(CONFIG_HEADER, config.clone());
+        }
         if let Some(policy) = &self.policy {
             headers.insert("ratelimit-policy", policy.clone());
         }
@@ -59,9 +63,11 @@ impl Orders {
 }
 
 impl Default for Orders {
-    /// Nothing is limited: the orders until the control loop has decided for the first time.
+    /// Nothing is limited, and clients are told so: the orders until the control loop has decided for the first time.
     fn default() -> Self {
-        Self::new(&ThrottlingConfig::normal(ConfigVersion::default()), GateOrders::default())
+        let config = ThrottlingConfig::normal(ConfigVersion::default());
+        let header = text(&ConfigHeader::from(&config).to_string());
+        Self { config: Some(header), ..Self::new(&config, GateOrders::default()) }
     }
 }
 
@@ -122,7 +128,7 @@ mod tests {
         let orders = Orders::new(&config, GateOrders::default());
         let policy = orders.policy.expect("enforced");
         assert_eq!(policy, r#""per-client";q=120;w=60, "in-flight";q=5;qu="concurrent-requests""#);
-        let header: ConfigHeader = orders.config.to_str().expect("ASCII").parse().expect("own header");
+        let header: ConfigHeader = orders.config.expect("known").to_str().expect("ASCII").parse().expect("own header");
         assert_eq!((header.at.epoch, header.at.version, header.interval_ms), (7, 3, Some(500)));
     }
 

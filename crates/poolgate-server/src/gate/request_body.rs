@@ -210,7 +210,7 @@ struct Pieces {
     /// The wait for the next piece, while it is missing.
     wait: Option<Wait>,
     /// A piece that has arrived, and the queued request for the permit that it needs.
-    held_up: Option<(Item, Queued, Pin<Box<Sleep>>)>,
+    held_up: Option<(Item, Queued)>,
 }
 
 /// The error that the app gets instead of the next piece. The client gets the gate's answer.
@@ -225,15 +225,9 @@ impl Pieces {
     }
 
     fn poll_permit(&mut self, context: &mut Context<'_>) -> Poll<Item> {
-        let Some((_, queued, timeout)) = &mut self.held_up else { return Poll::Ready(None) };
-        let granted = match Pin::new(&mut queued.permit).poll(context) {
-            Poll::Ready(granted) => granted.ok(),
-            Poll::Pending => {
-                ready!(timeout.as_mut().poll(context));
-                None
-            }
-        };
-        let item = self.held_up.take().and_then(|(item, ..)| item);
+        let Some((_, queued)) = &mut self.held_up else { return Poll::Ready(None) };
+        let granted = ready!(Pin::new(queued).poll(context));
+        let item = self.held_up.take().and_then(|(item, _)| item);
         match granted {
             Some(permit) => {
                 self.hold.admit(permit);
@@ -267,8 +261,7 @@ impl http_body::Body for Pieces {
                 Poll::Ready(item)
             }
             Some(Admission::Queued(queued)) => {
-                let timeout = Box::pin(time::sleep(queued.patience));
-                this.held_up = Some((item, queued, timeout));
+                this.held_up = Some((item, queued));
                 this.poll_permit(context)
             }
             Some(Admission::Rejected(reason)) => this.reject(reason.into()),
@@ -280,7 +273,7 @@ impl http_body::Body for Pieces {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let Some((Some(Ok(piece)), ..)) = &self.held_up else { return self.body.size_hint() };
+        let Some((Some(Ok(piece)), _)) = &self.held_up else { return self.body.size_hint() };
         longer(&self.body.size_hint(), length(piece.data_ref()))
     }
 }

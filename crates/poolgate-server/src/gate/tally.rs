@@ -13,7 +13,9 @@ pub(crate) struct Tally {
     shut_out: AtomicU64,
     over_quota: AtomicU64,
     completed: AtomicU64,
+    succeeded: AtomicU64,
     server_errors: AtomicU64,
+    given_up: AtomicU64,
     probes_succeeded: AtomicU64,
     probes_failed: AtomicU64,
 }
@@ -38,8 +40,12 @@ pub(crate) struct Totals {
     pub(crate) over_quota: u64,
     /// Admitted requests for which the database has nothing more to do.
     pub(crate) completed: u64,
+    /// Admitted requests that were answered, and not 5xx.
+    pub(crate) succeeded: u64,
     /// Admitted requests that were answered 5xx.
     pub(crate) server_errors: u64,
+    /// Admitted requests whose client gave up waiting for the answer.
+    pub(crate) given_up: u64,
     /// Probes that reached the database while the breaker was not closed.
     pub(crate) probes_succeeded: u64,
     /// Probes that did not reach it.
@@ -74,6 +80,14 @@ impl Tally {
         self.completed.fetch_add(1, Relaxed);
     }
 
+    pub(super) fn succeeded(&self) {
+        self.succeeded.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn given_up(&self) {
+        self.given_up.fetch_add(1, Relaxed);
+    }
+
     pub(super) fn server_error(&self) {
         self.server_errors.fetch_add(1, Relaxed);
     }
@@ -92,7 +106,9 @@ impl Tally {
             shut_out: self.shut_out.load(Relaxed),
             over_quota: self.over_quota.load(Relaxed),
             completed: self.completed.load(Relaxed),
+            succeeded: self.succeeded.load(Relaxed),
             server_errors: self.server_errors.load(Relaxed),
+            given_up: self.given_up.load(Relaxed),
             probes_succeeded: self.probes_succeeded.load(Relaxed),
             probes_failed: self.probes_failed.load(Relaxed),
         }
@@ -100,6 +116,11 @@ impl Tally {
 }
 
 impl Totals {
+    /// Admitted requests that got no proper answer.
+    pub(crate) const fn failed(&self) -> u64 {
+        self.server_errors + self.given_up
+    }
+
     /// The difference to an earlier reading.
     pub(crate) fn since(&self, earlier: &Self) -> Self {
         Self {
@@ -111,7 +132,9 @@ impl Totals {
             shut_out: self.shut_out.saturating_sub(earlier.shut_out),
             over_quota: self.over_quota.saturating_sub(earlier.over_quota),
             completed: self.completed.saturating_sub(earlier.completed),
+            succeeded: self.succeeded.saturating_sub(earlier.succeeded),
             server_errors: self.server_errors.saturating_sub(earlier.server_errors),
+            given_up: self.given_up.saturating_sub(earlier.given_up),
             probes_succeeded: self.probes_succeeded.saturating_sub(earlier.probes_succeeded),
             probes_failed: self.probes_failed.saturating_sub(earlier.probes_failed),
         }

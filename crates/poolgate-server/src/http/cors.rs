@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Router;
-use http::{HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use poolgate_types::CONFIG_HEADER;
 use tower_http::cors::{AllowCredentials, AllowHeaders, AllowOrigin, CorsLayer};
 
@@ -11,6 +11,10 @@ use crate::settings::ServerSettings;
 
 /// How long browsers cache a preflight.
 const REMEMBERED: Duration = Duration::from_secs(600);
+
+/// What a page may read of an answer of the gate.
+const REVEALED: &str =
+    "poolgate-config, poolgate-outcome, proxy-status, ratelimit, ratelimit-policy, retry-after, date";
 
 /// Lets pages of `server.allowed_origins` read the answers; does nothing if there are none.
 pub(super) fn layer(router: Router, server: &ServerSettings) -> Router {
@@ -38,6 +42,35 @@ pub(super) fn layer(router: Router, server: &ServerSettings) -> Router {
             .expose_headers(exposed)
             .max_age(REMEMBERED),
     )
+}
+
+/// Which other sites' pages may read answers, for answers that no layer passes.
+#[derive(Clone, Debug)]
+pub struct Readers {
+    origins: Vec<HeaderValue>,
+    credentials: bool,
+}
+
+impl Readers {
+    /// Those of `server.allowed_origins`.
+    pub fn new(server: &ServerSettings) -> Self {
+        let origins = server.allowed_origins.iter().filter_map(|origin| origin.parse().ok()).collect();
+        Self { origins, credentials: server.allow_credentials }
+    }
+
+    /// Lets a page of this origin read an answer, if it is one of them.
+    pub fn reveal(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
+        if self.origins.is_empty() {
+            return;
+        }
+        headers.append(header::VARY, HeaderValue::from_static("origin"));
+        let Some(origin) = origin.filter(|origin| self.origins.contains(origin)) else { return };
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(REVEALED));
+        if self.credentials {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        }
+    }
 }
 
 /// The headers that the client and apps need, and the configured ones.

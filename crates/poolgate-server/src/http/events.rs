@@ -180,7 +180,10 @@ impl Subscription {
             // For clients that rely on their `EventSource`, which adds no jitter.
             let spread = self.poolgate.shared().jitter.below(self.return_within_ms().into());
             let retry = u64::from(timing::milliseconds(timing::RETRY)) + spread;
-            return Some([format!("retry: {retry}\n").as_bytes(), &self.newest_config()].concat().into());
+            let retry = format!("retry: {retry}\n");
+            // A replica that has just started may not have heard the others yet.
+            let config = if self.is_known() { self.newest_config() } else { Bytes::from_static(b"\n") };
+            return Some([retry.as_bytes(), &config].concat().into());
         }
         let interval = if self.config.borrow().config.enforced { HEARTBEAT_ENFORCED } else { HEARTBEAT };
         let (heartbeat_due, status_due) = (self.beat + interval, self.status_due);
@@ -195,7 +198,7 @@ impl Subscription {
                 self.status_due = Instant::now() + STATUS_INTERVAL;
                 Some(status)
             }
-            () = time::sleep_until(heartbeat_due) => {
+            () = time::sleep_until(heartbeat_due), if self.is_known() => {
                 self.beat = Instant::now();
                 Some(self.heartbeat())
             }
@@ -206,6 +209,10 @@ impl Subscription {
     fn heartbeat(&self) -> Bytes {
         let at = self.config.borrow().config.at();
         event("heartbeat", &Heartbeat { at, return_within_ms: self.return_within_ms() })
+    }
+
+    fn is_known(&self) -> bool {
+        self.config.borrow().is_known()
     }
 
     fn return_within_ms(&self) -> u32 {

@@ -2,11 +2,12 @@
 
 use axum::{
     Json,
-    extract::State,
+    extract::{Query, State, rejection::QueryRejection},
     response::{IntoResponse, Response},
 };
 use http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
-use poolgate_types::{CleanupReport, Problem, codes};
+use poolgate_types::{CleanupReport, CleanupTrigger, Problem, codes};
+use serde::Deserialize;
 use subtle::ConstantTimeEq;
 
 use std::{sync::Arc, time::Duration};
@@ -19,6 +20,14 @@ use crate::{
     settings::Secret,
 };
 
+/// Query parameters.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Wishes {
+    /// `client` if a client asks on its own; the report then says so. Default: a person asks.
+    trigger: Option<String>,
+}
+
 /// Observes, closes surplus idle connections and names suspiciously old leases. With the admin token also revokes
 /// leases, cancels statements and ends sessions, if these steps are enabled. Runs once in 10 s without the token, and
 /// once with it. Ten wrong tokens a minute from one address get 401, further ones 429.
@@ -26,6 +35,7 @@ use crate::{
     post,
     path = poolgate_types::routes::FORCE_CLEANUP,
     tag = "health",
+    params(Wishes),
     security((), ("admin_token" = [])),
     responses(
         (status = 200, description = "The report", body = CleanupReport),
@@ -37,9 +47,13 @@ use crate::{
 )]
 pub(super) async fn force_cleanup(
     State(poolgate): State<Poolgate>,
+    wishes: Result<Query<Wishes>, QueryRejection>,
     extensions: Extensions,
     headers: HeaderMap,
 ) -> Response {
+    let by_client =
+        wishes.is_ok_and(|Query(wishes)| wishes.trigger.as_deref() == Some(CleanupTrigger::Client.as_str()));
+    let trigger = if by_client { CleanupTrigger::Client } else { CleanupTrigger::Manual };
     let shared = Arc::clone(poolgate.shared());
     let reach = reach(&headers, poolgate.settings().server.admin_token.as_ref());
     // After too many guesses every token gets this answer, so that a right guess stays unknown.
@@ -52,7 +66,7 @@ pub(super) async fn force_cleanup(
         }
     }
     let Ok(reach) = reach else { return unauthorized(false) };
-    let mut response = match shared.cleaner.admit_manual(reach) {
+    let mut response = match shared.cleaner.admit_requested(trigger, reach) {
         Ok(admitted) => {
             // In a task of its own, which continues when the caller disconnects.
             let run = tokio::spawn(async move { shared.cleaner.run(&*shared.pool, admitted).await });

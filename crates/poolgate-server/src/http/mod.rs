@@ -1,11 +1,13 @@
 //! The HTTP interface: the health routes for any app, and the router of a standalone server.
 
+mod activity;
 mod app;
 mod connection_test;
 mod cors;
 mod events;
 mod force_cleanup;
 mod guesses;
+mod history;
 mod metrics;
 mod openapi;
 mod ping;
@@ -22,6 +24,7 @@ use poolgate_types::routes as paths;
 
 pub use self::{
     app::{app, app_at, gateway_routes},
+    cors::Readers,
     openapi::GATED_TAG,
 };
 pub(crate) use self::{connection_test::ConnectionTest, guesses::Guesses, openapi::ApiDocument};
@@ -46,6 +49,8 @@ fn table() -> Vec<(&'static str, MethodRouter<Poolgate>)> {
         (paths::PING, get_only(get(ping::ping))),
         (paths::STATUS, get_only(get(status::status))),
         (paths::THROTTLING_CONFIG, get_only(get(throttling_config::throttling_config))),
+        (paths::ACTIVITY, get_only(get(activity::activity))),
+        (paths::HISTORY, get_only(get(history::history))),
         (paths::EVENTS, get_only(get(events::events))),
         (paths::CONNECTION_TEST, get_only(get(connection_test::connection_test))),
         (

@@ -30,6 +30,8 @@ pub const GATED_TAG: &str = "gated";
         super::readyz::readyz,
         super::status::status,
         super::throttling_config::throttling_config,
+        super::history::history,
+        super::activity::activity,
         super::events::events,
         super::connection_test::connection_test,
         super::force_cleanup::force_cleanup,

@@ -5,9 +5,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
-use poolgate_types::ThrottlingConfig;
+use poolgate_types::{Problem, ThrottlingConfig};
 
-use crate::Poolgate;
+use crate::{Poolgate, problem};
 
 /// Long enough for an edge cache to help, and short enough to do no harm; while the server fails an old config is
 /// better than none.
@@ -24,6 +24,7 @@ const VARY: HeaderValue = HeaderValue::from_static("Origin");
         (status = 200, description = "The current config", body = ThrottlingConfig,
             headers(("ETag" = String, description = "`\"<epoch>-<version>\"`"))),
         (status = 304, description = "The client's config is current"),
+        (status = 503, description = "A replica that has just started and has not heard the others", body = Problem),
     )
 )]
 pub(super) async fn throttling_config(
@@ -33,6 +34,12 @@ pub(super) async fn throttling_config(
 ) -> Response {
     let shared = poolgate.shared();
     let document = shared.published.config();
+    if !document.is_known() {
+        return problem::with_retry_after(
+            problem::unavailable("The config of the other replicas is not known yet."),
+            1,
+        );
+    }
     if let Some(sender) = shared.proxies.sender(&extensions, &headers) {
         shared.clients.polled(sender.address, document.config.version);
     }

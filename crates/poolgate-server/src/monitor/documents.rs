@@ -1,23 +1,29 @@
 //! The published documents: config and status, each encoded once for all readers.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use axum::body::Bytes;
 use http::HeaderValue;
 use jiff::Timestamp;
-use poolgate_control::gate::Occupancy;
-use poolgate_types::{Backend, CircuitState, Clients, GateStatus, Health, Level, PoolStatus, Status, ThrottlingConfig};
+use poolgate_control::{DatabaseUse, gate::Occupancy};
+use poolgate_types::{
+    Activity, Backend, CircuitState, Clients, GateStatus, Health, Level, PoolStatus, Status, ThrottlingConfig,
+    UsageThresholds,
+};
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::performance;
-use crate::{gate::Totals, watched::Figures};
+use super::{performance, shared_config::is_known};
+use crate::{gate::Totals, settings::ThresholdSettings, watched::Figures};
 
 /// The documents in force. The senders keep them for readers, and wake the streams.
 #[derive(Debug)]
 pub(crate) struct Published {
     pub(crate) config: watch::Sender<Arc<ConfigDocument>>,
     pub(crate) status: watch::Sender<Arc<StatusDocument>>,
+    /// As JSON.
+    activity: ArcSwap<Bytes>,
 }
 
 /// The config, ready to send.
@@ -48,7 +54,20 @@ pub(crate) struct StatusDocument {
 
 impl Published {
     pub(crate) fn new(config: ConfigDocument, status: StatusDocument) -> Self {
-        Self { config: watch::Sender::new(Arc::new(config)), status: watch::Sender::new(Arc::new(status)) }
+        Self {
+            config: watch::Sender::new(Arc::new(config)),
+            status: watch::Sender::new(Arc::new(status)),
+            activity: ArcSwap::from_pointee(encode(&Activity::default())),
+        }
+    }
+
+    /// The newest activity, as JSON.
+    pub(crate) fn activity(&self) -> Bytes {
+        Bytes::clone(&self.activity.load())
+    }
+
+    pub(super) fn set_activity(&self, activity: &Activity) {
+        self.activity.store(Arc::new(encode(activity)));
     }
 
     /// The config in force.
@@ -63,6 +82,11 @@ impl Published {
 }
 
 impl ConfigDocument {
+    /// Whether clients can be told: a server that shares its config with others may not have heard them yet.
+    pub(crate) fn is_known(&self) -> bool {
+        is_known(&self.config)
+    }
+
     pub(crate) fn new(config: ThrottlingConfig) -> Self {
         let json = encode(&config);
         Self {
@@ -85,22 +109,28 @@ impl StatusDocument {
         figures: &Figures,
         backend: Option<Backend>,
         gate: Option<&Occupancy>,
+        thresholds: &ThresholdSettings,
         at: Timestamp,
     ) -> Self {
         let status = Status {
             health: Health::Healthy,
             throttling_level: Level::Normal,
+            level_since: at.to_string(),
             emergency_mode_active: false,
             circuit_breaker: CircuitState::Closed,
             pool: pool_status(figures, backend.unwrap_or(Backend::Postgres)),
-            gate: gate.map(|occupancy| gate_status(occupancy, &Totals::default())),
-            performance: performance::nothing_yet(false, gate.is_some()),
+            gate: gate.map(|occupancy| gate_status(occupancy, &Totals::default(), None, DatabaseUse::default())),
+            performance: performance::nothing_yet(gate.is_some()),
             clients: Clients::default(),
             last_cleanup: None,
             alerts: Vec::new(),
             forecast: None,
+            cluster: None,
             fair_rate_per_second: None,
             config_version: 0,
+            thresholds: usage_thresholds(thresholds),
+            server_version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: at.to_string(),
             sampled_at: at.to_string(),
         };
         Self::new(status, None)
@@ -127,7 +157,12 @@ pub(super) fn pool_status(figures: &Figures, backend: Backend) -> PoolStatus {
 }
 
 /// The gate's part of a status.
-pub(super) fn gate_status(occupancy: &Occupancy, totals: &Totals) -> GateStatus {
+pub(super) fn gate_status(
+    occupancy: &Occupancy,
+    totals: &Totals,
+    unanswered: Option<Duration>,
+    database_use: DatabaseUse,
+) -> GateStatus {
     GateStatus {
         max_concurrent_requests: occupancy.permits,
         in_flight: occupancy.in_flight,
@@ -135,6 +170,20 @@ pub(super) fn gate_status(occupancy: &Occupancy, totals: &Totals) -> GateStatus 
         usage_percent: percent(occupancy.in_flight, occupancy.permits),
         admitted_total: totals.admitted,
         rejected_total: totals.rejected + totals.over_quota,
+        succeeded_total: totals.succeeded,
+        failed_total: totals.failed(),
+        unanswered_seconds: unanswered.map(|time| time.as_secs_f64()),
+        connections_per_request: database_use.connections_per_request,
+        transactions_per_request: database_use.transactions_per_request,
+        bypass_candidates: Vec::new(),
+    }
+}
+
+pub(super) fn usage_thresholds(settings: &ThresholdSettings) -> UsageThresholds {
+    UsageThresholds {
+        info_percent: settings.info,
+        warning_percent: settings.warning,
+        critical_percent: settings.critical,
     }
 }
 

@@ -5,6 +5,7 @@
 //! only ever read these. A second task [asks the database](database_watch) itself for a sign of life, and on PostgreSQL
 //! a third one asks for the [server's limits](server_limits). Nothing that a viewer does causes a query.
 
+mod activity;
 mod cause;
 pub(crate) mod cleanup;
 mod database_watch;
@@ -15,6 +16,7 @@ mod performance;
 mod report;
 mod sampler;
 mod server_limits;
+mod shared_config;
 mod sizing;
 mod status;
 mod tick;
@@ -23,15 +25,13 @@ mod warm_up;
 use std::{sync::Arc, time::Instant};
 
 use jiff::Timestamp;
-use poolgate_control::Controller;
-use poolgate_types::Backend;
+use poolgate_control::{Controller, cluster::Peers};
+use poolgate_types::{Backend, Level};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::{
-    cause::Failure,
-    documents::{ConfigDocument, Published, StatusDocument, event},
-};
 use self::{
+    activity::ActivityWindow,
     cleanup::Cleaner,
     database_watch::DatabaseWatch,
     outage::Outage,
@@ -39,14 +39,21 @@ use self::{
     report::Reporter,
     sampler::{Sampler, Sources},
     server_limits::ServerLimits,
+    shared_config::SharedConfig,
     sizing::Sizing,
     status::StatusWriter,
     tick::Monitor,
     warm_up::WarmUp,
 };
+pub(crate) use self::{
+    cause::Failure,
+    documents::{ConfigDocument, Published, StatusDocument, event},
+    shared_config::{is_known, unknown},
+};
 use crate::{
     clients::Registry,
     gate::Core,
+    history::History,
     observer::PoolObserver,
     proxies::Proxies,
     readiness::Readiness,
@@ -65,12 +72,17 @@ pub(crate) struct Parts {
     /// Whether the pool reports to the observer.
     pub(crate) is_observed: bool,
     pub(crate) gate: Arc<Core>,
+    /// The other servers in front of the same database.
+    pub(crate) peers: Option<Arc<dyn Peers>>,
     pub(crate) clients: Registry,
     pub(crate) proxies: Arc<Proxies>,
     pub(crate) cleaner: Arc<Cleaner>,
     pub(crate) published: Arc<Published>,
+    pub(crate) history: Arc<History>,
     pub(crate) readiness: Readiness,
     pub(crate) metrics: Option<Arc<dyn MetricsRenderer>>,
+    /// Settings that replace those at the start.
+    pub(crate) reloaded: watch::Receiver<Settings>,
     /// Cancelled when the shutdown begins.
     pub(crate) closing: CancellationToken,
     pub(crate) started: Instant,
@@ -84,23 +96,37 @@ pub(crate) fn start(parts: Parts, settings: &Settings, controller: Controller) {
     let server_limits = Arc::<ServerLimits>::default();
     let gated = pool.visibility() == Visibility::Gated;
     let performance = PerformanceWindow::new(parts.is_observed, gated);
+    let permits = settings.gate.max_concurrent_requests;
+    let floor = pool.figures().pool_size;
+    let whole = settings.cluster.is_on().then(|| settings.pool.size.saturating_add(settings.pool.max_overflow));
+    let shared = parts.peers.map(|peers| {
+        SharedConfig::new(peers, clients.clone(), parts.readiness.wait_for("the config of the other replicas"))
+    });
     let sources = Sources {
         pool: Arc::clone(&pool),
         gate: Arc::clone(&gate),
         observer: observer.clone(),
         database: Arc::clone(&database),
-        clients,
+        clients: clients.clone(),
         proxies,
     };
-    let permits = settings.gate.max_concurrent_requests;
-    let floor = pool.figures().pool_size;
     let monitor = Monitor {
         sampler: Sampler::new(sources, settings.control.tick),
         controller,
+        shared,
         reporter: Reporter::new(settings.monitor.interval, settings.thresholds.critical),
         performance,
-        sizing: Sizing::new(settings.sizing.clone(), floor, permits, Arc::clone(&server_limits)),
-        status: StatusWriter { pool: Arc::clone(&pool), cleaner: Arc::clone(&cleaner), started_at: parts.started_at },
+        activity: ActivityWindow::new(parts.is_observed),
+        clients,
+        sizing: Sizing::new(settings.sizing.clone(), floor, permits, whole, Arc::clone(&server_limits)),
+        status: StatusWriter {
+            pool: Arc::clone(&pool),
+            gate: Arc::clone(&gate),
+            cleaner: Arc::clone(&cleaner),
+            started_at: parts.started_at,
+            thresholds: documents::usage_thresholds(&settings.thresholds),
+            level: (Level::Normal, parts.started_at),
+        },
         warm_up: WarmUp::new(&parts.readiness),
         outage: Outage::new(parts.readiness, settings.monitor.unready_after),
         pool: Arc::clone(&pool),
@@ -108,7 +134,9 @@ pub(crate) fn start(parts: Parts, settings: &Settings, controller: Controller) {
         database: Arc::clone(&database),
         cleaner,
         published,
+        history: parts.history,
         metrics: parts.metrics,
+        reloaded: parts.reloaded,
         closing: parts.closing.clone(),
         started: parts.started,
     };

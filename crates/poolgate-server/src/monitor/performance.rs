@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use poolgate_types::{Percentiles, Performance};
+use poolgate_types::Performance;
 
 use super::sampler::Reading;
 use crate::{
@@ -22,7 +22,7 @@ const WINDOW: u32 = 60;
 #[derive(Debug)]
 pub(super) struct PerformanceWindow {
     /// The pool reports how long callers wait for connections and use them.
-    observed: bool,
+    pub(super) observed: bool,
     responses: Rolling,
     waits: Rolling,
     waits_of_second: Option<Interval>,
@@ -40,7 +40,7 @@ impl PerformanceWindow {
             waits_of_second: None,
             readings: VecDeque::from([(Totals::default(), Times::default())]),
             second_ends: Instant::now() + Duration::from_secs(1),
-            newest: nothing_yet(observed, gated),
+            newest: nothing_yet(gated),
         }
     }
 
@@ -71,7 +71,7 @@ impl PerformanceWindow {
         let (first, first_times) = self.readings.front().copied().unwrap_or_default();
         let since = totals.since(&first);
         let requests = since.arrivals + since.over_quota;
-        let errors = since.rejected + since.over_quota + since.server_errors;
+        let errors = since.rejected + since.over_quota + since.failed();
         let wait = times.wait.saturating_sub(first_times.wait).as_secs_f64();
         let in_use = times.in_use.saturating_sub(first_times.in_use).as_secs_f64();
         let gated = *visibility == Visibility::Gated;
@@ -79,23 +79,22 @@ impl PerformanceWindow {
             window_seconds: WINDOW,
             requests: visibility.is_known().then_some(requests),
             // Requests that are rejected in this window may have arrived just before it.
-            error_rate: gated.then(|| if requests == 0 { 0.0 } else { (errors as f64 / requests as f64).min(1.0) }),
-            response_time_ms: gated.then(|| self.responses.percentiles()),
-            acquire_wait_ms: self.observed.then(|| self.waits.percentiles()),
-            pool_efficiency: self.observed.then(|| if in_use + wait > 0.0 { in_use / (in_use + wait) } else { 1.0 }),
+            error_rate: (gated && requests > 0).then(|| (errors as f64 / requests as f64).min(1.0)),
+            response_time_ms: self.responses.percentiles().filter(|_| gated),
+            acquire_wait_ms: self.waits.percentiles().filter(|_| self.observed),
+            pool_efficiency: (self.observed && in_use + wait > 0.0).then(|| in_use / (in_use + wait)),
         };
     }
 }
 
 /// The figures before the first second has passed.
-pub(super) fn nothing_yet(observed: bool, gated: bool) -> Performance {
-    let none = Percentiles::default();
+pub(super) fn nothing_yet(gated: bool) -> Performance {
     Performance {
         window_seconds: WINDOW,
         requests: gated.then_some(0),
-        error_rate: gated.then_some(0.0),
-        response_time_ms: gated.then_some(none),
-        acquire_wait_ms: observed.then_some(none),
-        pool_efficiency: observed.then_some(1.0),
+        error_rate: None,
+        response_time_ms: None,
+        acquire_wait_ms: None,
+        pool_efficiency: None,
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge};
 use poolgate_control::{Decision, Event};
-use poolgate_types::{AlertKind, CircuitState, Level, Severity};
+use poolgate_types::{Alert, AlertKind, CircuitState, ClusterStatus, Level, Severity};
 use serde::Serialize;
 
 use super::sampler::Reading;
@@ -38,6 +38,10 @@ impl Reporter {
             last_tick: Instant::now(),
             ages_known: false,
         }
+    }
+
+    pub(super) fn set_critical(&mut self, percent: f64) {
+        self.critical_percent = percent;
     }
 
     pub(super) fn report(&mut self, decision: &Decision, reading: &Reading) {
@@ -115,6 +119,13 @@ impl Reporter {
             for (outcome, total) in names::OUTCOMES.into_iter().zip(ends) {
                 counter!(names::REQUESTS, "outcome" => outcome).absolute(total);
             }
+            counter!(names::FAILED_REQUESTS).absolute(totals.server_errors);
+        }
+        if let Some(connections) = decision.database_use.connections_per_request {
+            gauge!(names::CONNECTIONS_PER_REQUEST).set(connections);
+        }
+        if let Some(transactions) = decision.database_use.transactions_per_request {
+            gauge!(names::TRANSACTIONS_PER_REQUEST).set(transactions);
         }
         gauge!(names::CLIENTS).set(f64::from(sample.live_clients));
         gauge!(names::FAIR_RATE).set(decision.config.fair_rate_per_second.unwrap_or(0.0));
@@ -124,6 +135,28 @@ impl Reporter {
             CircuitState::Open => 2.0,
         });
         self.measure_level(decision.config.throttling_level);
+    }
+
+    /// Sets the severity of each kind of alert.
+    pub(super) fn alerts(active: &[Alert]) {
+        for kind in AlertKind::ALL {
+            let severity = active.iter().filter(|alert| alert.kind == kind).map(|alert| alert.severity).max();
+            gauge!(names::ALERT_SEVERITY, "kind" => kind.as_str()).set(match severity {
+                None => 0.0,
+                Some(Severity::Info) => 1.0,
+                Some(Severity::Warning) => 2.0,
+                Some(Severity::Critical) => 3.0,
+            });
+        }
+    }
+
+    /// Sets what is known of the other servers in front of the same database.
+    pub(super) fn cluster(status: &ClusterStatus) {
+        gauge!(names::CLUSTER_REPLICAS).set(status.members.len() as f64);
+        gauge!(names::CLUSTER_SHARE).set(f64::from(status.share));
+        gauge!(names::CLUSTER_STATIC).set(if status.is_static { 1.0 } else { 0.0 });
+        let publishes = status.members.iter().any(|member| member.publishes && member.replica == status.replica);
+        gauge!(names::CLUSTER_PUBLISHES).set(if publishes { 1.0 } else { 0.0 });
     }
 
     fn measure_level(&mut self, level: Level) {

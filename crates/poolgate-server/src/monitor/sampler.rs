@@ -6,7 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use poolgate_control::{GateSample, PoolSample, Probes, Reachability, Sample, WorkSample, gate::Occupancy};
+use poolgate_control::{
+    GateSample, PoolSample, Probes, Reachability, Sample, SourceSample, WorkSample, gate::Occupancy,
+};
 use poolgate_types::{Clients, ThrottlingConfig};
 
 use super::database_watch::{DatabaseState, DatabaseWatch};
@@ -41,8 +43,11 @@ pub(super) struct Sampler {
     sources: Sources,
     previous: Totals,
     shown: Traffic,
+    transactions: Option<u64>,
     waits: Rolling,
     moved: Instant,
+    /// When a request was last answered, or none was in flight.
+    answered: Instant,
     timeouts: u64,
 }
 
@@ -57,6 +62,8 @@ pub(super) struct Reading {
     pub(super) visibility: Visibility,
     pub(super) database: DatabaseState,
     pub(super) clients: Clients,
+    /// For how long requests have been in flight and none was answered.
+    pub(super) unanswered: Option<Duration>,
     /// Times of the pool since the start.
     pub(super) times: Times,
     /// Acquire waits since the previous reading.
@@ -74,8 +81,10 @@ impl Sampler {
             sources,
             previous: Totals::default(),
             shown: Traffic::default(),
+            transactions: None,
             waits: Rolling::new(usize::try_from(slots).unwrap_or(usize::MAX)),
             moved: Instant::now(),
+            answered: Instant::now(),
             timeouts: 0,
         }
     }
@@ -91,11 +100,22 @@ impl Sampler {
         let occupancy = gate.occupancy();
         let since = totals.since(&self.previous);
         self.previous = totals;
+        if since.succeeded + since.server_errors > 0 || occupancy.in_flight == 0 {
+            self.answered = Instant::now();
+        }
+        let unanswered = (occupancy.in_flight > 0).then(|| self.answered.elapsed());
         let acquire_waits = observer.take_acquire_waits();
         self.waits.push(acquire_waits.clone());
         let times = observer.times();
         let figures = pool.figures();
         gate.set_connections(figures.checked_out);
+        let transactions = figures.transactions.zip(mem::replace(&mut self.transactions, figures.transactions));
+        let transactions = transactions.and_then(|(now, before)| now.checked_sub(before));
+        let source = pool.is_behind_app().then_some(SourceSample {
+            is_fresh: database.reachability == Reachability::Answering && figures.capacity > 0,
+            transactions,
+            routes: gate.routes().in_flight(),
+        });
         let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let mut sample = Sample {
             pool: PoolSample {
@@ -130,13 +150,15 @@ impl Sampler {
             probes: Probes { succeeded: count(since.probes_succeeded), failed: count(since.probes_failed) },
             live_clients: live.live,
             streaming_clients: streaming,
+            lag: Duration::ZERO,
             proxy_untrusted: proxies.untrusted().is_some(),
+            source,
         };
         let (visibility, own_pool) = (pool.visibility(), pool.upkeep().is_some());
         if let Visibility::Shown(traffic) = visibility {
             self.show(&mut sample, traffic);
-            let Traffic { arrivals, completed, .. } = self.shown;
-            totals = Totals { arrivals, completed, ..Totals::default() };
+            let Traffic { arrivals, completed, rejected, .. } = self.shown;
+            totals = Totals { arrivals, completed, rejected, ..Totals::default() };
         }
         let doubt = database.reachability != Reachability::Answering
             || database.connects.is_lost()
@@ -149,6 +171,7 @@ impl Sampler {
             visibility,
             database,
             clients: live,
+            unanswered,
             times,
             acquire_waits,
             own_pool,
@@ -157,11 +180,11 @@ impl Sampler {
     }
 
     /// Replaces the gate's figures by those of the source: requests bypass this server's gate, and the pooler is the
-    /// gate, one that rejects no request.
+    /// gate, one whose queue is its own and that cannot be told its permits.
     fn show(&mut self, sample: &mut Sample, traffic: Option<Traffic>) {
         // Without a reading nothing is known to be in use or to wait.
-        let Traffic { arrivals, completed, .. } = self.shown;
-        let traffic = traffic.unwrap_or(Traffic { arrivals, completed, ..Traffic::default() });
+        let Traffic { arrivals, completed, rejected, .. } = self.shown;
+        let traffic = traffic.unwrap_or(Traffic { arrivals, completed, rejected, ..Traffic::default() });
         let before = mem::replace(&mut self.shown, traffic);
         sample.completed = traffic.completed.saturating_sub(before.completed);
         sample.gate = GateSample {
@@ -169,6 +192,7 @@ impl Sampler {
             in_flight: traffic.in_use,
             queued: traffic.waiting,
             arrivals: traffic.arrivals.saturating_sub(before.arrivals),
+            rejected: traffic.rejected.saturating_sub(before.rejected),
             patient: true,
             ..GateSample::default()
         };

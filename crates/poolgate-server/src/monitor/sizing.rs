@@ -29,6 +29,8 @@ pub(super) struct Sizing {
     configured_permits: u32,
     /// The gate's permits by the settings and by the growth of the pool.
     permits: u32,
+    /// The pool's capacity if it were alone, if it shares the database with other replicas.
+    whole: Option<u32>,
     server_limits: Arc<ServerLimits>,
     sizer: Sizer,
     previous: Passed,
@@ -46,8 +48,15 @@ struct Passed {
 }
 
 impl Sizing {
-    /// `floor` is the pool's size; `permits` are the gate's by the settings.
-    pub(super) fn new(settings: SizingSettings, floor: u32, permits: u32, server_limits: Arc<ServerLimits>) -> Self {
+    /// `floor` is the pool's size; `permits` are the gate's by the settings. `whole` is the pool's capacity if it were
+    /// alone, and `None` if it is.
+    pub(super) fn new(
+        settings: SizingSettings,
+        floor: u32,
+        permits: u32,
+        whole: Option<u32>,
+        server_limits: Arc<ServerLimits>,
+    ) -> Self {
         let ceiling = if settings.predictive { settings.ceiling } else { floor };
         let sizer = Sizer::new(sizing::SizingSettings { floor, ceiling, horizon: settings.horizon });
         Self {
@@ -55,6 +64,7 @@ impl Sizing {
             floor,
             configured_permits: permits,
             permits,
+            whole,
             server_limits,
             sizer,
             previous: Passed::default(),
@@ -64,9 +74,20 @@ impl Sizing {
         }
     }
 
-    /// Requests that may be in flight by the settings and by the growth of the pool.
-    pub(super) fn permits(&self) -> u32 {
-        self.permits
+    /// Requests that may be in flight by the settings and by the growth of the pool, or by its share: `capacity` is the
+    /// number of connections that it may have now.
+    pub(super) fn permits(&self, capacity: u32) -> u32 {
+        match self.whole {
+            Some(whole) => shared_permits(self.configured_permits, capacity, whole),
+            None => self.permits,
+        }
+    }
+
+    /// Changes the gate's permits by the settings; what the pool has grown by is kept.
+    pub(super) fn set_permits(&mut self, configured: u32) {
+        let growth = self.permits.saturating_sub(self.configured_permits);
+        self.configured_permits = configured;
+        self.permits = configured.saturating_add(growth).max(1);
     }
 
     /// Called with every tick; `now` is the time since the start.
@@ -162,5 +183,23 @@ impl Sizing {
                 Some(limit.saturating_sub(figures.max_overflow))
             }
         }
+    }
+}
+
+/// The gate shrinks with the pool, or requests would wait behind it, where they keep no order.
+fn shared_permits(configured: u32, capacity: u32, whole: u32) -> u32 {
+    let whole = u64::from(whole.max(1));
+    let permits = (u64::from(configured) * u64::from(capacity).min(whole)).div_ceil(whole);
+    u32::try_from(permits).unwrap_or(configured).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gate_shrinks_with_the_pools_share() {
+        let permits = [30, 15, 1, 0, 60].map(|capacity| shared_permits(25, capacity, 30));
+        assert_eq!(permits, [25, 13, 1, 1, 25]);
     }
 }

@@ -7,22 +7,30 @@ use std::{
 
 use poolgate_control::{Controller, Decision, Reachability};
 use poolgate_types::{CircuitState, ThrottlingConfig};
-use tokio::time::{self, MissedTickBehavior};
+use tokio::{
+    sync::watch,
+    time::{self, MissedTickBehavior},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    activity::ActivityWindow,
     cleanup::Cleaner,
     database_watch::DatabaseWatch,
-    documents::{ConfigDocument, Published, StatusDocument},
+    documents::{self, ConfigDocument, Published, StatusDocument},
     outage::Outage,
     performance::PerformanceWindow,
     report::Reporter,
     sampler::{Reading, Sampler},
+    shared_config::SharedConfig,
     sizing::Sizing,
     status::StatusWriter,
     warm_up::WarmUp,
 };
-use crate::{gate::Core, telemetry::MetricsRenderer, watched::WatchedPool};
+use crate::{
+    clients::Registry, gate::Core, history::History, settings::Settings, telemetry::MetricsRenderer,
+    watched::WatchedPool,
+};
 
 /// Time between two clean-ups of the metrics' memory.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -34,13 +42,19 @@ pub(super) struct Monitor {
     pub(super) database: Arc<DatabaseWatch>,
     pub(super) cleaner: Arc<Cleaner>,
     pub(super) published: Arc<Published>,
+    pub(super) history: Arc<History>,
     pub(super) metrics: Option<Arc<dyn MetricsRenderer>>,
+    pub(super) reloaded: watch::Receiver<Settings>,
     pub(super) closing: CancellationToken,
     pub(super) started: Instant,
     pub(super) sampler: Sampler,
     pub(super) controller: Controller,
+    /// What several servers say together.
+    pub(super) shared: Option<SharedConfig>,
     pub(super) reporter: Reporter,
     pub(super) performance: PerformanceWindow,
+    pub(super) activity: ActivityWindow,
+    pub(super) clients: Registry,
     pub(super) sizing: Sizing,
     pub(super) status: StatusWriter,
     pub(super) warm_up: WarmUp,
@@ -75,11 +89,37 @@ impl Monitor {
     }
 
     fn tick(&mut self) {
+        self.take_reloaded();
         let in_force = self.published.config();
-        let reading = self.sampler.read(&in_force.config, self.sizing.permits());
-        let decision = self.controller.tick(&reading.sample, self.started.elapsed());
+        let reading = self.sampler.read(&in_force.config, self.sizing.permits(self.pool.figures().capacity));
+        let decision = self.decide(&reading);
         self.carry_out(&decision, &reading);
         self.publish(&decision, &reading, &in_force.config);
+    }
+
+    /// Decides for this server. If several have one config, it is what all say.
+    fn decide(&mut self, reading: &Reading) -> Decision {
+        let now = self.started.elapsed();
+        let Some(shared) = &mut self.shared else { return self.controller.tick(&reading.sample, now) };
+        if let Some(heard) = shared.heard() {
+            self.controller.hear(heard);
+        }
+        shared.settle(self.controller.tick(&reading.sample, now), reading)
+    }
+
+    /// Takes over reloaded settings; everything that was learned stays.
+    fn take_reloaded(&mut self) {
+        if !self.reloaded.has_changed().unwrap_or(false) {
+            return;
+        }
+        let settings = self.reloaded.borrow_and_update();
+        self.sizing.set_permits(settings.gate.max_concurrent_requests);
+        self.controller.set_thresholds((&settings.thresholds).into());
+        if let Some(shared) = &self.shared {
+            shared.peers().set_thresholds((&settings.thresholds).into());
+        }
+        self.reporter.set_critical(settings.thresholds.critical);
+        self.status.thresholds = documents::usage_thresholds(&settings.thresholds);
     }
 
     fn carry_out(&mut self, decision: &Decision, reading: &Reading) {
@@ -97,12 +137,19 @@ impl Monitor {
         }
         self.reporter.report(decision, reading);
         let performance = self.performance.update(reading, self.gate.responses()).clone();
-        if let Some(efficiency) = performance.pool_efficiency {
-            Reporter::efficiency(efficiency);
+        if self.performance.observed {
+            // A gauge cannot say that nothing was measured.
+            Reporter::efficiency(performance.pool_efficiency.unwrap_or(1.0));
         }
         let backend = self.database.backend();
         let forecast = self.sizing.update(&*self.pool, backend, reading, self.started.elapsed());
-        let status = self.status.write(decision, reading, backend, performance, forecast);
+        let cluster = self.shared.as_mut().map(SharedConfig::status);
+        let status = self.status.write(decision, reading, backend, performance, forecast, cluster);
+        Reporter::alerts(&status.alerts);
+        self.history.record(self.started.elapsed(), &status, &reading.totals, decision.config.reason);
+        if let Some(activity) = self.activity.update(self.gate.route_figures(), &*self.pool, &self.clients) {
+            self.published.set_activity(&activity);
+        }
         let trouble = self.outage.update(&reading.database);
         self.published.status.send_replace(Arc::new(StatusDocument::new(status, trouble)));
     }

@@ -2,6 +2,10 @@
 
 use std::{fmt, net::IpAddr, ops::RangeInclusive, time::Duration};
 
+use poolgate_control::{InvalidSettings, Thresholds};
+use poolgate_pool::PoolConfig;
+use poolgate_types::Backend;
+
 use super::{Settings, UpstreamUrl, mask, origin};
 
 /// An invalid value.
@@ -26,6 +30,7 @@ impl Settings {
         self.check_pool()?;
         self.check_watch()?;
         self.check_upstream()?;
+        self.alerts.check()?;
         let Self { gate, monitor, control, events, cleanup, .. } = self;
         number("gate.max_concurrent_requests", gate.max_concurrent_requests, 1..=10_000)?;
         time("gate.timeout", gate.timeout, Duration::ZERO..=MINUTE)?;
@@ -40,6 +45,7 @@ impl Settings {
         time("cleanup.manual_cooldown", cleanup.manual_cooldown, SECOND..=HOUR)?;
         time("cleanup.leak_threshold", cleanup.leak_threshold, SECOND..=24 * HOUR)?;
         self.check_sizing()?;
+        self.check_cluster()?;
         time("cleanup.revoke_after", cleanup.revoke_after, SECOND..=24 * HOUR)?;
         time("cleanup.cancel_after", cleanup.cancel_after, SECOND..=24 * HOUR)?;
         time("cleanup.terminate_after", cleanup.terminate_after, SECOND..=24 * HOUR)?;
@@ -128,6 +134,34 @@ impl Settings {
         time("sizing.horizon", sizing.horizon, SECOND..=5 * MINUTE)
     }
 
+    fn check_cluster(&self) -> Result<(), InvalidValue> {
+        let Self { cluster, database, sizing, .. } = self;
+        number("cluster.max_replicas", cluster.max_replicas, 1..=64)?;
+        number("cluster.connections", cluster.connections, 0..=100_000)?;
+        if !cluster.is_on() {
+            return Ok(());
+        }
+        let is_postgres = database.url.as_ref().is_some_and(|url| url.backend() == Backend::Postgres);
+        let problem = if self.watch.url.is_some() || self.upstream.url.is_some() || !is_postgres {
+            ("cluster.store", "needs a pool of PostgreSQL connections: set database.url".to_owned())
+        } else if database.pgbouncer {
+            let advice = "does not work with database.pgbouncer: the pooler's max_db_connections is the limit for all";
+            ("cluster.store", advice.to_owned())
+        } else if sizing.predictive {
+            ("sizing.predictive", "does not work with cluster.store yet: turn one of them off".to_owned())
+        } else if cluster.pooled_connections() < cluster.max_replicas {
+            let least = 5 * cluster.max_replicas;
+            let advice = format!(
+                "must be at least {least}, five for each of cluster.max_replicas: set it to the connections that all \
+                 replicas together may have"
+            );
+            ("cluster.connections", advice)
+        } else {
+            return Ok(());
+        };
+        Err(InvalidValue { key: problem.0, problem: problem.1 })
+    }
+
     fn check_watch(&self) -> Result<(), InvalidValue> {
         let watch = &self.watch;
         if watch.url.is_some() && self.demo.enabled {
@@ -195,25 +229,13 @@ impl Settings {
     }
 
     fn check_thresholds(&self) -> Result<(), InvalidValue> {
-        let thresholds = &self.thresholds;
-        let mut below = 0.0;
-        for (key, value) in [
-            ("thresholds.info", thresholds.info),
-            ("thresholds.warning", thresholds.warning),
-            ("thresholds.critical", thresholds.critical),
-        ] {
-            // Written so that NaN fails.
-            if !(value > below && value <= 100.0) {
-                return Err(InvalidValue { key, problem: format!("{value} must be above {below} and at most 100") });
-            }
-            below = value;
-        }
-        Ok(())
+        let checked = Thresholds::from(&self.thresholds).check();
+        checked
+            .map_err(|InvalidSettings { key, expected }| InvalidValue { key, problem: format!("must be {expected}") })
     }
 }
 
-/// The sum of core size and overflow, with the limit of `PoolConfig::check`.
-const MOST_CONNECTIONS: u32 = 10_000;
+const MOST_CONNECTIONS: u32 = PoolConfig::MAX_CAPACITY;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -254,6 +276,7 @@ fn is_sendable(token: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::{ClusterStore, DatabaseUrl};
     use crate::settings::{Secret, WatchUrl};
 
     fn key_of(change: impl FnOnce(&mut Settings)) -> &'static str {
@@ -301,6 +324,23 @@ mod tests {
             (s.sizing.predictive, s.sizing.ceiling, s.pool.max_overflow) = (true, 9_990, 11);
         };
         assert_eq!(key_of(too_far), "sizing.ceiling");
+
+        let shared = |s: &mut Settings, url: &str| {
+            s.database.url = DatabaseUrl::new(url).ok();
+            (s.cluster.store, s.cluster.connections) = (ClusterStore::Postgres, 40);
+        };
+        assert_eq!(key_of(|s| shared(s, "sqlite://shop.db")), "cluster.store");
+        let with = |change: fn(&mut Settings)| {
+            let mut settings = Settings::default();
+            shared(&mut settings, "postgres://app@db/shop");
+            change(&mut settings);
+            settings.check().err().map(|error| error.key)
+        };
+        assert_eq!(with(|_| ()), None);
+        assert_eq!(with(|s| s.cluster.connections = 39), Some("cluster.connections"));
+        assert_eq!(with(|s| s.cluster.max_replicas = 0), Some("cluster.max_replicas"));
+        assert_eq!(with(|s| s.database.pgbouncer = true), Some("cluster.store"));
+        assert_eq!(with(|s| s.sizing.predictive = true), Some("sizing.predictive"));
         let behind = |s: &mut Settings, url| s.upstream.url = UpstreamUrl::new(url).ok();
         assert_eq!(key_of(|s| behind(s, "http://localhost:8000")), "upstream.url", "itself");
         let demo_behind = |s: &mut Settings| {

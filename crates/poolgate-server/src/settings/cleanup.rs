@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use documented::DocumentedFields;
 use serde::{Deserialize, Serialize};
 
 use super::duration;
@@ -9,7 +10,7 @@ use super::duration;
 /// `cleanup.*`: cleaning up the pool. Steps that take a connection from its holder are off by default. If enabled,
 /// automatic cleanups run them, and so do requested ones with `server.admin_token`: at most two leases, statements and
 /// sessions in total per cleanup, and only those of this process.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFields)]
 #[serde(default, deny_unknown_fields)]
 pub struct CleanupSettings {
     /// Whether a cleanup starts automatically when the pool's usage stays critical. Default: true.

@@ -2,13 +2,14 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
+use documented::DocumentedFields;
 use http::uri::{Authority, Uri};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::duration;
 
 /// `upstream.*`: the app that the gateway passes requests on to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFields)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct UpstreamSettings {
@@ -29,7 +30,8 @@ pub struct UpstreamSettings {
     /// 0 s: each request has its own. Default: 1500 ms.
     #[serde(with = "duration")]
     pub keep_alive: Duration,
-    /// What happens to a request whose client has left before the answer. Default: linger.
+    /// What happens to a request whose client has left before the answer: `linger`, its permit stays with it until the
+    /// app has answered; or `close`, for apps that stop working when their client leaves. Default: linger.
     pub on_abort: OnAbort,
     /// Bytes of a request's body. Default: none, any number.
     pub max_body_bytes: Option<u64>,
@@ -71,7 +73,7 @@ pub enum OnAbort {
 }
 
 /// `gateway.*`: what of the public address is Poolgate's own.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFields)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct GatewaySettings {

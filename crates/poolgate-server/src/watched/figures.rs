@@ -32,6 +32,9 @@ pub struct Figures {
     pub options_generation: u64,
     /// Age of the oldest checkout.
     pub oldest_checkout: Option<Duration>,
+    /// Transactions since an origin of the source's choice. A smaller number than before means that it began anew. `None`
+    /// if the source does not count them.
+    pub transactions: Option<u64>,
 }
 
 impl Figures {
@@ -67,6 +70,7 @@ impl From<Counts> for Figures {
             generation: counts.generation,
             options_generation: counts.options_generation,
             oldest_checkout: counts.oldest_checkout,
+            transactions: None,
         }
     }
 }

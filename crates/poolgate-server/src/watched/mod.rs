@@ -5,14 +5,19 @@
 //! | [`Pool`](poolgate_pool::Pool) | exact | exact | of each caller | passes the gate |
 //! | [`sqlx::Pool`] | in use includes connecting | unknown | unknown | passes the gate |
 //! | [`PgBouncer`] | exact, per pool | exact | of the oldest waiting client | shown: arriving and waiting requests |
+//! | [`HaProxy`] | requests in progress, servers' limits | exact, requests | their mean | shown: arriving and queued requests |
+//! | [`AppMetrics`] | as the app shows them | if the app shows them | unknown | unknown |
 //! | [`PostgresServer`] | busy and idle sessions | unknown | unknown | unknown |
 
 mod dedicated;
 mod figures;
+mod haproxy;
+mod metrics;
 mod own;
 mod pgbouncer;
 mod postgres;
 mod reader;
+mod record;
 mod sqlx_pool;
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
@@ -27,6 +32,8 @@ pub(crate) use self::reader::is_answer;
 pub use self::{
     dedicated::{DedicatedConnection, SupportedDatabase},
     figures::Figures,
+    haproxy::HaProxy,
+    metrics::AppMetrics,
     pgbouncer::PgBouncer,
     postgres::PostgresServer,
 };
@@ -48,10 +55,19 @@ pub trait WatchedPool: fmt::Debug + Send + Sync + 'static {
     fn figures(&self) -> Figures;
     /// How recent attempts to reach the database went.
     fn connect_history(&self) -> ConnectHistory;
-    /// Opens a connection outside the pool and its capacity, within `timeout`.
-    fn dedicated_connection(&self, timeout: Duration) -> BoxFuture<'_, Result<Box<dyn DedicatedConnection>, BoxError>>;
-    /// Closes the pool and waits until its connections are closed, for `timeout` at most.
-    fn drain(&self, timeout: Duration) -> BoxFuture<'_, Drained>;
+    /// Opens a connection outside the pool and its capacity, within `timeout`. By default an error: what is watched says
+    /// nothing of how its database is reached.
+    fn dedicated_connection(&self, timeout: Duration) -> BoxFuture<'_, Result<Box<dyn DedicatedConnection>, BoxError>> {
+        let _ = timeout;
+        Box::pin(async { Err("Poolgate does not connect to the database behind this source".into()) })
+    }
+
+    /// Closes the pool and waits until its connections are closed, for `timeout` at most. By default there is no pool to
+    /// close.
+    fn drain(&self, timeout: Duration) -> BoxFuture<'_, Drained> {
+        let _ = timeout;
+        Box::pin(async { Drained::default() })
+    }
 
     /// Reports waits, uses and connects to `observer` from now on. False if the pool cannot, or reports to another one
     /// already; then `observer` is not used.
@@ -70,6 +86,12 @@ pub trait WatchedPool: fmt::Debug + Send + Sync + 'static {
     /// Which requests for the pool can be seen, and so what the fair rate can be based on.
     fn visibility(&self) -> Visibility {
         Visibility::Gated
+    }
+
+    /// Whether an app stands between the gate and these connections, and decides which requests use one. The gate's permits
+    /// are then learned from the figures.
+    fn is_behind_app(&self) -> bool {
+        false
     }
 
     /// A figure that the source should show and does not, if any.
@@ -137,8 +159,11 @@ pub struct Traffic {
     pub oldest_wait: Duration,
     /// Requests that have arrived since watching began.
     pub arrivals: u64,
-    /// Requests served since watching began: arrivals minus the growth of requests in progress and waiting.
+    /// Requests served since watching began: arrivals minus those rejected and the growth of requests in progress and
+    /// waiting.
     pub completed: u64,
+    /// Requests rejected since watching began; 0 for a source that rejects none.
+    pub rejected: u64,
 }
 
 /// A figure that a source should show and does not.

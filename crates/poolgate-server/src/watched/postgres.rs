@@ -9,7 +9,8 @@ use sqlx::{PgConnection, Postgres, postgres::PgConnectOptions};
 
 use super::{
     BlindSpot, BoxError, Dedicated, DedicatedConnection, Figures, Visibility, WatchedPool,
-    reader::{SourceReader, Trouble, number},
+    reader::{SourceReader, number},
+    record::Trouble,
 };
 
 /// Time between two readings; each costs the server some work per session.
@@ -21,6 +22,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// A role without `pg_read_all_stats` sees sessions of other roles, but not their state.
 const SESSIONS: &str = "
     SELECT s.busy::text, s.idle::text, s.hidden::text, s.oldest::text,
+           (SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datid = d.oid)::text AS transactions,
            least(nullif(d.datconnlimit, -1),
                  current_setting('max_connections')::int
                    - current_setting('superuser_reserved_connections')::int
@@ -80,7 +82,7 @@ impl PostgresServer {
         let row = query.fetch_one(&mut connection).await?;
         let count = |column| number(&row, &[column]).and_then(|count| u32::try_from(count).ok());
         let hidden = count("hidden").unwrap_or_default();
-        self.reader.misses((hidden > 0).then(|| {
+        self.reader.record.misses((hidden > 0).then(|| {
             format!(
                 "the state of other roles' sessions is hidden, so those at work are not counted: GRANT pg_monitor TO \
                  \"{}\" (or track_activities is off)",
@@ -88,11 +90,13 @@ impl PostgresServer {
             )
         }));
         let capacity = self.capacity.or(count("slots")).unwrap_or_default();
-        self.reader.shows(Figures {
+        self.reader.record.shows(Figures {
             pool_size: capacity,
             capacity,
             checked_out: count("busy").unwrap_or_default(),
             idle: count("idle").unwrap_or_default(),
+            // The server counts a transaction with a delay of up to some seconds, and those of this reader too.
+            transactions: number(&row, &["transactions"]),
             oldest_checkout: number(&row, &["oldest"]).map(Duration::from_millis),
             ..Figures::default()
         });
@@ -106,11 +110,11 @@ impl WatchedPool for PostgresServer {
     }
 
     fn figures(&self) -> Figures {
-        self.reader.figures()
+        self.reader.record.figures()
     }
 
     fn connect_history(&self) -> ConnectHistory {
-        self.reader.contact()
+        self.reader.record.contact()
     }
 
     fn dedicated_connection(&self, timeout: Duration) -> BoxFuture<'_, Result<Box<dyn DedicatedConnection>, BoxError>> {
@@ -130,7 +134,7 @@ impl WatchedPool for PostgresServer {
     }
 
     fn blind_spot(&self) -> Option<BlindSpot> {
-        self.reader.blind_spot()
+        self.reader.record.blind_spot()
     }
 }
 

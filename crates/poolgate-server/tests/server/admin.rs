@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::harness::server;
 use http::StatusCode;
 use poolgate_server::settings::Secret;
+use poolgate_test_harness::server;
 use poolgate_types::routes;
 
 const TOKEN: &str = "a token of some length";

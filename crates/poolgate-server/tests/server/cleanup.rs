@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::{eventually, server};
+use poolgate_test_harness::{eventually, server};
 use poolgate_types::{AlertKind, CleanupTrigger, Health, Severity};
 
 #[tokio::test]

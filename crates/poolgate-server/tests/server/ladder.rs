@@ -2,7 +2,6 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use crate::harness::{Server, eventually};
 use axum::Router;
 use http::StatusCode;
 use poolgate_pool::{Lease, Pool, PoolConfig, PostgresSession, Revoked};
@@ -10,6 +9,7 @@ use poolgate_server::{
     Poolgate, Settings,
     settings::{CleanupSettings, Secret},
 };
+use poolgate_test_harness::{Server, eventually};
 use poolgate_test_postgres::Postgres as Database;
 use poolgate_types::{CleanupTrigger, routes};
 use serde_json::Value;

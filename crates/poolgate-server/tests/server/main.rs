@@ -1,11 +1,13 @@
 //! The server as its users meet it: over HTTP.
 
+mod activity;
 mod admin;
 mod cleanup;
-mod harness;
 mod health;
+mod history;
 mod ladder;
 mod observer;
+mod other_servers;
 mod other_sites;
 mod postgres;
 mod proxies;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::harness::{Answer, Server, eventually, server_with};
 use axum::{Router, body::Body, routing::get};
 use http::{Method, StatusCode};
 use poolgate_server::{Settings, settings::ServerSettings};
+use poolgate_test_harness::{Answer, Server, eventually, server_with};
 use poolgate_types::routes;
 use tower::ServiceExt;
 

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{PATIENCE, Server, eventually};
 use axum::{Router, routing::get};
 use http::StatusCode;
 use poolgate_pool::{AcquireError, Pool, PoolConfig};
 use poolgate_server::{Poolgate, Settings, WatchedPool};
+use poolgate_test_harness::{PATIENCE, Server, eventually};
 use poolgate_test_postgres::Postgres;
 use poolgate_types::{Backend, CircuitState, routes};
 use sqlx::{Any, Connection, PgConnection, postgres::PgConnectOptions};

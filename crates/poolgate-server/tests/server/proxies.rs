@@ -1,9 +1,9 @@
 //! The server behind reverse proxies, load balancers and orchestrators.
 
-use crate::harness::{Server, server};
 use axum::body::Body;
 use http::{Method, Request, StatusCode};
 use poolgate_server::Settings;
+use poolgate_test_harness::{Server, server};
 use poolgate_types::routes;
 use tower::ServiceExt;
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::harness::{Server, eventually};
 use axum::{Router, routing::get};
 use http::StatusCode;
 use poolgate_pool::{Pool, PoolConfig, sqlite_options};
 use poolgate_server::{Poolgate, Settings};
+use poolgate_test_harness::{Server, eventually};
 use poolgate_types::{Backend, CircuitState, Health, Level, routes};
 use sqlx::Sqlite;
 

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use crate::harness::{eventually, server, server_with};
 use axum::{Router, body::Body, routing::get};
 use http::{Method, StatusCode};
+use poolgate_test_harness::{eventually, server, server_with};
 use poolgate_types::{ConfigHeader, ConfigVersion, Status, ThrottlingConfig, routes};
 use tower::ServiceExt;
 

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Server, eventually, server};
 use axum::{Router, routing::get};
 use http::StatusCode;
 use poolgate_pool::{Pool, PoolConfig, PostgresSession, sqlite_options};
 use poolgate_server::{Poolgate, Settings, settings::SizingSettings};
+use poolgate_test_harness::{Server, eventually, server};
 use poolgate_test_postgres::Postgres as Database;
 use sqlx::{Executor, Postgres, Sqlite};
 use tokio::task::JoinSet;

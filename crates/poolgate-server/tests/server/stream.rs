@@ -1,8 +1,8 @@
 //! The event stream.
 
-use crate::harness::server;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
+use poolgate_test_harness::server;
 use poolgate_types::routes;
 use tower::ServiceExt;
 

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{ask, eventually, postgres};
+use crate::harness::ask;
 use axum::{Router, body::Body, extract::State, routing::get};
 use http::{Request, StatusCode};
 use poolgate_server::{Poolgate, Settings};
+use poolgate_test_harness::{eventually, sources::postgres};
 use poolgate_types::routes;
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use tower::ServiceExt;

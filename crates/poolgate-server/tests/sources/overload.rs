@@ -10,12 +10,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::harness::{eventually, options, pooler, postgres};
 use axum::{Router, extract::State, routing::get};
 use http::StatusCode;
 use poolgate_native::{Asked, Client, HttpClient, Request, Settings as ThrottleSettings};
 use poolgate_pool::{Pool, PoolConfig};
 use poolgate_server::{PgBouncer, Poolgate, Settings};
+use poolgate_test_harness::{
+    eventually,
+    sources::{options, pooler, postgres},
+};
 use sqlx::{Executor, Postgres, raw_sql};
 use tokio::{net::TcpListener, task::JoinSet, time};
 use tower::ServiceExt;

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use crate::harness::{ask, connect, eventually, options, pooler, postgres, run, trouble, watch};
+use crate::harness::{ask, run, trouble, watch};
 use poolgate_server::{PgBouncer, Visibility, WatchedPool};
+use poolgate_test_harness::{
+    eventually,
+    sources::{connect, options, pooler, postgres},
+};
 use poolgate_test_postgres::Postgres;
 use poolgate_types::{AlertKind, CircuitState, Health, Level, Reason, routes};
 use sqlx::{Executor, raw_sql};

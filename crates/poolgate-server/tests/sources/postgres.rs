@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use crate::harness::{ask, connect, eventually, options, postgres, run, trouble, watch};
+use crate::harness::{ask, run, trouble, watch};
 use poolgate_server::{PostgresServer, WatchedPool};
+use poolgate_test_harness::{
+    eventually,
+    sources::{connect, options, postgres},
+};
 use poolgate_types::{AlertKind, CircuitState, Level, Reason, routes};
 use sqlx::{Executor, raw_sql};
 

@@ -90,7 +90,7 @@ async fn a_small_body_is_there_before_a_permit_is_asked_for() {
     sender.send_data(Bytes::from_static(b"he")).await.expect("it reads");
     settle().await;
     assert_eq!((gate.in_flight(), seen.lock().expect("not poisoned").len()), (0, 0), "the app knows nothing of it");
-    assert_eq!(text(service.oneshot(super::request()).await).await, "", "somebody else is served meanwhile");
+    assert_eq!(text(service.oneshot(super::request()).await).await, "", "another request is served meanwhile");
     sender.send_data(Bytes::from_static(b"llo")).await.expect("it reads");
     assert_eq!(text(answer.await.expect("joined")).await, "hello");
     assert_eq!((gate.in_flight(), seen.lock().expect("not poisoned").clone()), (0, vec![1; 4]));
@@ -251,7 +251,7 @@ async fn a_whole_answer_holds_no_permit_and_keeps_its_length() {
     let gate = Gate::new(&settings(1, 0));
     let (service, _) = reader(&gate);
     let answer = service.oneshot(Request::new(Body::from("hello"))).await.expect("infallible");
-    assert_eq!(gate.in_flight(), 0, "before anybody has read it");
+    assert_eq!(gate.in_flight(), 0, "before its first read");
     let body = answer.into_body();
     assert_eq!(http_body::Body::size_hint(&body).exact(), Some(5));
     assert!(!http_body::Body::is_end_stream(&body));
@@ -263,7 +263,7 @@ async fn a_whole_answer_holds_no_permit_and_keeps_its_length() {
     }));
     for request in [Request::head("/"), Request::get("/")] {
         let _answer = pieces.clone().oneshot(request.body(Body::empty()).expect("a request")).await;
-        assert_eq!(gate.in_flight(), 0, "nobody takes the body");
+        assert_eq!(gate.in_flight(), 0, "the body has no reader");
     }
 }
 
@@ -277,7 +277,7 @@ fn streaming(gate: &Gate, bodies: Vec<Channel<Bytes, axum::Error>>) -> Held {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_in_pieces_gives_its_permit_back_soon_although_nobody_reads_it() {
+async fn an_answer_in_pieces_gives_its_permit_back_soon_without_a_reader() {
     let core = core(&settings(2, 10));
     let gate = Gate::with_core(Arc::clone(&core));
     let (senders, bodies): (Vec<Sent>, Vec<_>) = (0..2).map(|_| Channel::new(8)).unzip();

@@ -57,11 +57,11 @@ impl World {
 }
 
 #[tokio::test]
-async fn where_nobody_listens_nobody_is_told_to_slow_down() {
+async fn without_a_listening_client_no_caller_is_over_its_quota() {
     let world = World::new(&[]);
-    assert_eq!(world.turned_away("192.0.2.1", 200, None).await, 0, "nobody at all");
+    assert_eq!(world.turned_away("192.0.2.1", 200, None).await, 0, "no client listens anywhere");
     world.polls("192.0.2.9", 1);
-    assert_eq!(world.turned_away("192.0.2.1", 200, None).await, 0, "nobody there");
+    assert_eq!(world.turned_away("192.0.2.1", 200, None).await, 0, "no client listens at this address");
     assert!(world.turned_away("192.0.2.9", 200, None).await > 150, "it hears, and does not obey");
 }
 
@@ -106,7 +106,7 @@ async fn senders_behind_a_trusted_proxy_are_told_apart_in_every_spelling() {
 }
 
 #[tokio::test]
-async fn what_is_in_excess_is_no_demand_and_keeps_nobody_out() {
+async fn excess_is_no_demand_and_keeps_no_other_caller_out() {
     let world = World::new(&[]);
     world.polls("192.0.2.9", 1);
     world.turned_away("192.0.2.1", 50, None).await;
@@ -132,7 +132,7 @@ async fn what_is_in_excess_is_no_demand_and_keeps_nobody_out() {
     while world.core.totals().no_demand_rejected < before.no_demand_rejected + 2 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(world.core.occupancy().excess, 4, "one has given way to somebody else, another found no place");
+    assert_eq!(world.core.occupancy().excess, 4, "one has given way to another caller, one found no place");
     go.add_permits(99);
     while tasks.join_next().await.is_some() {}
 }

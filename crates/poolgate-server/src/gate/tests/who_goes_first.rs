@@ -94,7 +94,7 @@ async fn in_a_full_queue_a_light_caller_takes_the_place_of_a_heavy_one() {
     counter.tasks.spawn(counter.send("/light", &[("user", "light")]));
     // The place is taken at once; that the heavy one is told takes until its task runs.
     let rejected = loop {
-        match counter.tasks.join_next().await.expect("somebody").expect("no panic") {
+        match counter.tasks.join_next().await.expect("a task").expect("no panic") {
             StatusCode::OK => {}
             status => break status,
         }

@@ -60,12 +60,10 @@ impl Cleaner {
         Self { settings, origin: Instant::now(), state: Mutex::new(State { schedule, newest: None }) }
     }
 
-    /// Admits a requested cleanup.
-    pub(crate) fn admit_manual(&self, reach: Reach) -> Result<Admitted, CoolingDown> {
+    /// Admits a cleanup requested by a person or a client.
+    pub(crate) fn admit_requested(&self, trigger: CleanupTrigger, reach: Reach) -> Result<Admitted, CoolingDown> {
         let begun = self.state().schedule.begin_manual(reach, self.origin.elapsed());
-        begun
-            .map(|()| Admitted { trigger: CleanupTrigger::Manual, reach })
-            .map_err(|remaining| CoolingDown { remaining })
+        begun.map(|()| Admitted { trigger, reach }).map_err(|remaining| CoolingDown { remaining })
     }
 
     /// Admits an automatic cleanup if one is `due`. Called with every tick.

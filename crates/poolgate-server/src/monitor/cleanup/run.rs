@@ -149,7 +149,7 @@ impl CleanupRun<'_> {
         let before = outcome.ended.len();
         for lease in leases.iter().filter(|lease| lease.age >= after) {
             if outcome.ended.len() == MOST_ENDED {
-                return outcome.skip(step, "2 are ended at once, what else there may be is left for the next run");
+                return outcome.skip(step, "2 are ended at once, the others are left for the next run");
             }
             if let Err(why) = self.end(step, after, lease, server, outcome).await {
                 return outcome.skip(step, &why);

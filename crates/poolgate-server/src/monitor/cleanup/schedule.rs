@@ -110,7 +110,7 @@ impl Schedule {
             (self.ineffective, self.cooldown) = (0, self.base_cooldown);
             return false;
         }
-        if trigger == CleanupTrigger::Manual {
+        if trigger != CleanupTrigger::Automatic {
             return false;
         }
         self.ineffective += 1;

@@ -1,10 +1,14 @@
 //! Reads PgBouncer's console. Columns differ between versions, so each is read by its name.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use sqlx::{Executor, PgConnection, postgres::PgRow, raw_sql};
 
-use crate::watched::reader::{Trouble, number, text};
+use super::capacity::{DatabaseLimits, Limits, Room, UserLimits};
+use crate::watched::{
+    reader::{number, text},
+    record::Trouble,
+};
 
 /// The console's own database.
 const CONSOLE: &str = "pgbouncer";
@@ -36,8 +40,19 @@ pub(super) struct Reading {
     pub(super) databases: Vec<String>,
 }
 
-/// Reads the pools of `database`, or all of them.
-pub(super) async fn read(connection: &mut PgConnection, database: Option<&str>) -> Result<Reading, Trouble> {
+/// Reads the limits of the users. PgBouncer before 1.24 does not show them.
+pub(super) async fn read_users(connection: &mut PgConnection) -> sqlx::Result<HashMap<String, UserLimits>> {
+    let rows = show(connection, "SHOW USERS").await?;
+    let limited = rows.iter().filter_map(|row| Some((text(row, "name")?, user_limits(row))));
+    Ok(limited.filter(|(_, limits)| *limits != UserLimits::default()).collect())
+}
+
+/// Reads the pools of `database`, or all of them. `users` are the limits of the users.
+pub(super) async fn read(
+    connection: &mut PgConnection,
+    database: Option<&str>,
+    users: HashMap<String, UserLimits>,
+) -> Result<Reading, Trouble> {
     let pools = show(connection, "SHOW POOLS").await?;
     let totals = show(connection, "SHOW STATS_TOTALS").await?;
     let databases = show(connection, "SHOW DATABASES").await?;
@@ -61,14 +76,16 @@ pub(super) async fn read(connection: &mut PgConnection, database: Option<&str>) 
         reading.oldest_wait = reading.oldest_wait.max(servers.oldest_wait);
         reading.session_mode |= mode == "session";
         statements |= mode == "statement";
-        in_use.push(text(pool, "database"));
+        in_use.extend(text(pool, "database").map(|database| (database, text(pool, "user"))));
     }
     let watched = || databases.iter().filter(|row| is_watched(&text(row, "name")));
-    for database in watched() {
-        let users = in_use.iter().filter(|name| **name == text(database, "name")).count();
+    let limits = watched().filter_map(|row| Some((text(row, "name")?, database_limits(row))));
+    let limits = Limits { databases: limits.collect(), users };
+    if in_use.is_empty() {
         // Before the first client: as if one user had connected to each database.
-        reading.make_room(&Size::of(database), if in_use.is_empty() { 1 } else { users });
+        in_use.extend(limits.databases.keys().map(|database| (database.clone(), None)));
     }
+    Room { pool_size: reading.pool_size, capacity: reading.capacity } = limits.room(&in_use);
     let is_set = |row: &PgRow, column| number(row, &[column]) == Some(1);
     reading.disabled = watched().any(|row| is_set(row, "disabled"));
     reading.paused = watched().next().is_some() && watched().all(|row| is_set(row, "paused"));
@@ -88,14 +105,6 @@ impl Reading {
     /// Clients wait although no connection to the database is in use.
     pub(super) fn is_stuck(&self) -> bool {
         self.waiting > 0 && self.in_use == 0
-    }
-
-    /// Adds the connections that this number of users may open to a database.
-    fn make_room(&mut self, size: &Size, users: usize) {
-        let users = u32::try_from(users).unwrap_or(u32::MAX);
-        let most = size.most.unwrap_or(u32::MAX);
-        self.pool_size += size.pool.saturating_mul(users).min(most);
-        self.capacity += (size.pool + size.reserve).saturating_mul(users).min(most);
     }
 }
 
@@ -133,23 +142,22 @@ impl Servers {
     }
 }
 
-/// The limits of one database in `SHOW DATABASES`, for each of its users.
-struct Size {
-    pool: u32,
-    reserve: u32,
-    /// The limit of all users together (`max_db_connections`), if there is one.
-    most: Option<u32>,
+/// The limits of one database in `SHOW DATABASES`.
+fn database_limits(row: &PgRow) -> DatabaseLimits {
+    DatabaseLimits {
+        pool: count(row, "pool_size").unwrap_or_default(),
+        // Renamed in 1.24.
+        reserve: count(row, "reserve_pool_size").or_else(|| count(row, "reserve_pool")).unwrap_or_default(),
+        most: count(row, "max_connections").filter(|most| *most > 0),
+    }
 }
 
-impl Size {
-    fn of(row: &PgRow) -> Self {
-        let limit = |columns: &[&str]| number(row, columns).and_then(|limit| u32::try_from(limit).ok());
-        Self {
-            pool: limit(&["pool_size"]).unwrap_or_default(),
-            // Renamed in 1.24.
-            reserve: limit(&["reserve_pool_size", "reserve_pool"]).unwrap_or_default(),
-            most: limit(&["max_connections"]).filter(|most| *most > 0),
-        }
+/// The limits of one user in `SHOW USERS`; an empty size is the database's.
+fn user_limits(row: &PgRow) -> UserLimits {
+    UserLimits {
+        pool: count(row, "pool_size"),
+        reserve: count(row, "reserve_pool_size"),
+        most: count(row, "max_user_connections").filter(|most| *most > 0),
     }
 }
 
@@ -188,7 +196,7 @@ mod tests {
 
     /// Rows as other versions would send them; PostgreSQL plays the part of PgBouncer.
     #[tokio::test]
-    async fn columns_are_read_by_name_whatever_the_version_adds_renames_or_widens() {
+    async fn columns_are_read_by_name_in_every_version() {
         let postgres = Postgres::start().expect("PostgreSQL");
         let mut connection = PgConnection::connect(&postgres.url("postgres")).await.expect("connected");
         let mut row = async |select: &'static str| show(&mut connection, select).await.expect("a row").remove(0);
@@ -203,11 +211,20 @@ mod tests {
         assert_eq!((servers.clients, servers.waiting, servers.in_use, servers.busy), (10, 3, 2, 1));
         assert_eq!((servers.idle, servers.connecting, servers.oldest_wait), (4, 0, Duration::from_millis(2500)));
 
-        let size =
-            Size::of(&row("SELECT 20 AS pool_size, 5::bigint AS reserve_pool_size, 30 AS max_connections").await);
-        assert_eq!((size.pool, size.reserve, size.most), (20, 5, Some(30)));
-        let size = Size::of(&row("SELECT 20 AS pool_size, 4 AS reserve_pool, 0 AS max_connections").await);
-        assert_eq!((size.pool, size.reserve, size.most), (20, 4, None), "0 is no limit");
+        let limits = database_limits(
+            &row("SELECT 20 AS pool_size, 5::bigint AS reserve_pool_size, 30 AS max_connections").await,
+        );
+        assert_eq!((limits.pool, limits.reserve, limits.most), (20, 5, Some(30)));
+        let limits = database_limits(&row("SELECT 20 AS pool_size, 4 AS reserve_pool, 0 AS max_connections").await);
+        assert_eq!((limits.pool, limits.reserve, limits.most), (20, 4, None), "0 is no limit");
+
+        let limits = user_limits(
+            &row("SELECT 'app' AS name, '        7' AS pool_size, '' AS reserve_pool_size, 0 AS max_user_connections")
+                .await,
+        );
+        assert_eq!(limits, UserLimits { pool: Some(7), reserve: None, most: None }, "padded, empty, and no limit");
+        let limits = user_limits(&row("SELECT 'app' AS name, NULL AS pool_mode").await);
+        assert_eq!(limits, UserLimits::default(), "1.18 shows no limits");
 
         let strange = Servers::of(&row("SELECT 1 AS cl_active, 2 AS cl_waiting").await);
         assert!(strange.err().expect("not understood").to_string().contains("`sv_active`"));

@@ -1,8 +1,10 @@
 //! PgBouncer, watched on its admin console.
 
+mod capacity;
 mod console;
 
 use std::{
+    collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -12,14 +14,21 @@ use poolgate_pool::{ConnectHistory, Drained};
 use poolgate_types::Backend;
 use sqlx::{Connection, PgConnection, Row, postgres::PgConnectOptions, raw_sql};
 
-use self::console::Reading;
+use self::{capacity::UserLimits, console::Reading};
 use super::{
-    BlindSpot, BoxError, DedicatedConnection, Figures, Traffic, Visibility, WatchedPool,
-    reader::{SourceReader, Trouble},
+    BlindSpot, BoxError, DedicatedConnection, Figures, Traffic, Visibility, WatchedPool, reader::SourceReader,
+    record::Trouble,
 };
 
-/// If clients wait for this long, no server connection is in use and PgBouncer is not paused, its database is gone.
+/// If clients wait, and no server connection serves one of them for this long, the database behind PgBouncer is gone, unless
+/// it is paused. It is back when PgBouncer has a connection to it: that no client waits is no proof, because few come then.
 const STUCK: Duration = Duration::from_secs(2);
+/// After this time without a waiting client nothing is known: before the database counts as gone, and after it.
+const FORGOTTEN: Duration = Duration::from_secs(5);
+const GIVEN_UP: Duration = Duration::from_secs(60);
+
+/// Time between two looks at the limits of the users, of which there may be thousands.
+const USERS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Watches the pools of a PgBouncer on its console.
 ///
@@ -33,6 +42,14 @@ pub struct PgBouncer {
     capacity: Option<u32>,
     transactions_per_request: f64,
     seen: Mutex<Seen>,
+    users: Mutex<Users>,
+}
+
+/// The limits of the users that have any.
+#[derive(Clone, Debug, Default)]
+struct Users {
+    limits: HashMap<String, UserLimits>,
+    read: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -45,7 +62,15 @@ struct Seen {
     completed: u64,
     previous: Option<Reading>,
     paused: bool,
-    stuck_since: Option<Instant>,
+    stuck: Option<Stuck>,
+}
+
+/// Clients wait for a database that serves none of them.
+#[derive(Clone, Copy, Debug)]
+struct Stuck {
+    since: Instant,
+    /// When a client was last seen to wait.
+    newest: Instant,
 }
 
 impl PgBouncer {
@@ -61,11 +86,13 @@ impl PgBouncer {
             capacity: None,
             transactions_per_request: 1.0,
             seen: Mutex::default(),
+            users: Mutex::default(),
         }
     }
 
     /// The most server connections that can be busy at the same time. Default: as many as PgBouncer may open, which is the
-    /// pool size plus reserve of every user's pool in use, up to `max_db_connections`.
+    /// pool size plus reserve of every user's pool in use, up to `max_db_connections` and, from PgBouncer 1.24 on, the users' own
+    /// limits.
     #[must_use]
     pub fn capacity(mut self, connections: u32) -> Self {
         self.capacity = Some(connections);
@@ -81,20 +108,32 @@ impl PgBouncer {
     }
 
     async fn look(&self, mut connection: PgConnection) -> Result<PgConnection, Trouble> {
-        self.take(console::read(&mut connection, self.database.as_deref()).await?)?;
+        let users = self.user_limits(&mut connection).await?;
+        self.take(console::read(&mut connection, self.database.as_deref(), users).await?)?;
         Ok(connection)
+    }
+
+    async fn user_limits(&self, connection: &mut PgConnection) -> Result<HashMap<String, UserLimits>, Trouble> {
+        let known = self.users.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if known.read.is_some_and(|read| read.elapsed() < USERS_INTERVAL) {
+            return Ok(known.limits);
+        }
+        let limits = console::read_users(connection).await?;
+        let users = Users { limits: limits.clone(), read: Some(Instant::now()) };
+        *self.users.lock().unwrap_or_else(PoisonError::into_inner) = users;
+        Ok(limits)
     }
 
     /// Processes a reading; an error if it shows that the database is gone.
     fn take(&self, reading: Reading) -> Result<(), Trouble> {
-        self.reader.misses(self.missing(&reading));
+        self.reader.record.misses(self.missing(&reading));
         let mut seen = self.seen();
-        if self.reader.has_failed() {
+        if self.reader.record.has_failed() {
             // What came meanwhile did not come in this moment.
             seen.previous = None;
         }
         let capacity = self.capacity.unwrap_or(reading.capacity);
-        self.reader.shows(Figures {
+        self.reader.record.shows(Figures {
             pool_size: reading.pool_size.min(capacity),
             max_overflow: capacity.saturating_sub(reading.pool_size),
             capacity,
@@ -102,15 +141,14 @@ impl PgBouncer {
             idle: reading.idle,
             connecting: reading.connecting,
             waiting: Some(reading.waiting),
+            transactions: Some(reading.arrived),
             ..Figures::default()
         });
         seen.count(&reading, self.transactions_per_request);
-        let stuck = reading.is_stuck() && !reading.paused;
+        let is_lost = seen.is_lost(&reading, Instant::now());
         seen.paused = reading.paused;
         seen.previous = Some(reading);
-        if !stuck {
-            seen.stuck_since = None;
-        } else if seen.stuck_since.get_or_insert_with(Instant::now).elapsed() >= STUCK {
+        if is_lost {
             return Err(Trouble::Silent("clients wait, and PgBouncer has no connection to the database".to_owned()));
         }
         Ok(())
@@ -139,6 +177,22 @@ impl PgBouncer {
 }
 
 impl Seen {
+    /// Whether the database behind PgBouncer is gone.
+    fn is_lost(&mut self, reading: &Reading, now: Instant) -> bool {
+        let serves = reading.in_use > 0 || (reading.idle > 0 && reading.waiting == 0);
+        if serves || reading.paused {
+            self.stuck = None;
+            return false;
+        }
+        if reading.is_stuck() {
+            self.stuck.get_or_insert(Stuck { since: now, newest: now }).newest = now;
+        }
+        let is_lost = |stuck: &Stuck| stuck.newest.duration_since(stuck.since) >= STUCK;
+        let memory = |stuck: &Stuck| if is_lost(stuck) { GIVEN_UP } else { FORGOTTEN };
+        self.stuck = self.stuck.filter(|stuck| now.duration_since(stuck.newest) < memory(stuck));
+        self.stuck.as_ref().is_some_and(is_lost)
+    }
+
     /// Adds the traffic since the previous reading.
     fn count(&mut self, reading: &Reading, transactions_per_request: f64) {
         if reading.session_mode {
@@ -163,6 +217,7 @@ impl Seen {
             oldest_wait: reading.oldest_wait,
             completed: self.completed,
             arrivals: self.arrivals as u64,
+            rejected: 0,
         });
     }
 }
@@ -173,11 +228,11 @@ impl WatchedPool for PgBouncer {
     }
 
     fn figures(&self) -> Figures {
-        self.reader.figures()
+        self.reader.record.figures()
     }
 
     fn connect_history(&self) -> ConnectHistory {
-        self.reader.contact()
+        self.reader.record.contact()
     }
 
     fn dedicated_connection(&self, timeout: Duration) -> BoxFuture<'_, Result<Box<dyn DedicatedConnection>, BoxError>> {
@@ -196,15 +251,15 @@ impl WatchedPool for PgBouncer {
     }
 
     fn visibility(&self) -> Visibility {
-        Visibility::Shown(if self.reader.has_failed() { None } else { self.seen().traffic })
+        Visibility::Shown(if self.reader.record.has_failed() { None } else { self.seen().traffic })
     }
 
     fn blind_spot(&self) -> Option<BlindSpot> {
-        self.reader.blind_spot()
+        self.reader.record.blind_spot()
     }
 
     fn is_paused(&self) -> bool {
-        !self.reader.has_failed() && self.seen().paused
+        !self.reader.record.has_failed() && self.seen().paused
     }
 }
 
