@@ -25,7 +25,7 @@ export interface StatusSource extends EventTarget {
 export type StatusState = "normal" | "moderate" | "aggressive" | "emergency" | "unknown";
 
 export type StatusLabels = Record<
-  StatusState | "unreachable" | "waiting" | "wait" | "long" | "retry" | "recovered",
+  StatusState | "unreachable" | "waiting" | "wait" | "long" | "retry" | "checking" | "recovered",
   string
 >;
 
@@ -42,6 +42,6 @@ declare global {
     "poolgate-status": PoolgateStatus;
   }
   interface HTMLElementEventMap {
-    "poolgate-levelchange": CustomEvent<{ from: StatusState; to: StatusState }>;
+    "poolgate-levelchange": CustomEvent<{ from: StatusState; to: StatusState; unreachable: boolean }>;
   }
 }

@@ -12,29 +12,32 @@ import { adopt } from "./status/style.js";
 /** How long a worse state must last before it is shown, and a better one before it replaces a worse one. */
 const WORSE_AFTER_MS = 2000;
 const BETTER_AFTER_MS = 10_000;
+/** For how long the button says that it checks, at least. */
+const CHECK_MS = 1000;
 /** How long a request must wait before a banner mentions it. */
 const NOTICED_MS = 1000;
 /** How often the shown wait is refreshed, and how often it may grow: a user must not see it grow all the time. */
 const WAIT_REFRESH_MS = 1000;
 const WAIT_GROWTH_MS = 5000;
 /** A shown wait is rounded up to one of these numbers of seconds. */
-const STEPS = [1, 2, 3, 5, 10, 15, 20, 30, 45, 60];
+const STEPS = [2, 3, 5, 10, 15, 20, 30, 45, 60];
 
 const POLL_SECONDS = { default: 30, min: 5, max: 600 };
 const CLIENT_EVENTS = ["config", "levelchange", "breakerchange", "queuechange", "syncchange"];
 
 const ICONS = { normal: "\u25cf", moderate: "\u25d0", aggressive: "\u25b2", emergency: "\u25a0", unknown: "\u25cb" };
 const LABELS = {
-  normal: "Everything is working",
+  normal: "No delays",
   moderate: "Slightly slower than usual",
   aggressive: "We are busy; requests wait for their turn",
   emergency: "We are very busy; requests are delayed",
   unreachable: "The service is not responding; requests continue when it is back",
-  unknown: "Status unknown",
-  waiting: "{count} waiting",
-  wait: "about {range} s",
+  unknown: "The status cannot be checked",
+  waiting: "{count} of yours waiting",
+  wait: "about {range} seconds",
   long: "more than a minute",
-  retry: "Try now",
+  retry: "Check again",
+  checking: "Checking",
   recovered: "Back to normal",
 };
 
@@ -55,6 +58,9 @@ export class PoolgateStatus extends Base {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #settling;
   #settlesWorse = false;
+  /** The last known state was bad: then it is told that nothing is known. */
+  #wasBad = false;
+  #checking = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #polling;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -77,7 +83,7 @@ export class PoolgateStatus extends Base {
     this.#label = part("span", "label");
     this.#retry = /** @type {HTMLButtonElement} */ (part("button", "retry"));
     this.#retry.type = "button";
-    this.#retry.addEventListener("click", () => this.#source?.refresh?.().catch(() => {}));
+    this.#retry.addEventListener("click", () => this.#check());
     const slot = document.createElement("slot");
     slot.name = "actions";
     slot.append(this.#retry);
@@ -191,6 +197,17 @@ export class PoolgateStatus extends Base {
     return given > 0 ? Math.min(Math.max(given, POLL_SECONDS.min), POLL_SECONDS.max) : POLL_SECONDS.default;
   }
 
+  /** Asks for the config at once, and says so for a second at least. */
+  async #check() {
+    if (this.#checking) return;
+    this.#checking = true;
+    this.#render();
+    const seen = new Promise((over) => setTimeout(over, CHECK_MS));
+    await Promise.allSettled([this.#source?.refresh?.(), seen]);
+    this.#checking = false;
+    this.#render();
+  }
+
   /** @param {import("./status.js").Observation} seen */
   #observe(seen) {
     this.#seen = seen;
@@ -199,7 +216,7 @@ export class PoolgateStatus extends Base {
       this.#settle();
       return;
     }
-    const worse = ORDER.indexOf(seen.state) >= ORDER.indexOf(this.#shown.state);
+    const worse = seen.state === "unknown" || ORDER.indexOf(seen.state) >= ORDER.indexOf(this.#shown.state);
     if (this.#settling === undefined || this.#settlesWorse !== worse) {
       clearTimeout(this.#settling);
       this.#settlesWorse = worse;
@@ -211,17 +228,18 @@ export class PoolgateStatus extends Base {
   #settle() {
     clearTimeout(this.#settling);
     this.#settling = undefined;
-    const from = this.#shown.state;
+    const { state: from, unreachable: before } = this.#shown;
     this.#shown = this.#seen;
+    const { state: to, unreachable } = this.#shown;
+    const wasBad = this.#wasBad;
+    if (to !== "unknown") this.#wasBad = ORDER.indexOf(to) >= 2;
     this.#render();
-    const to = this.#shown.state;
-    if (from === to) return;
-    this.dispatchEvent(
-      new CustomEvent("poolgate-levelchange", { bubbles: true, composed: true, detail: { from, to } }),
-    );
+    if (from === to && before === unreachable) return;
+    const detail = { from, to, unreachable };
+    this.dispatchEvent(new CustomEvent("poolgate-levelchange", { bubbles: true, composed: true, detail }));
     if (this.getAttribute("announce") === "off") return;
-    if (ORDER.indexOf(to) >= 2) announce(this.#text());
-    else if (to === "normal" && ORDER.indexOf(from) >= 2) announce(this.#labels.recovered);
+    if (ORDER.indexOf(to) >= 2 || (to === "unknown" && wasBad)) announce(this.#text());
+    else if (to === "normal" && wasBad) announce(this.#labels.recovered);
   }
 
   #render() {
@@ -233,10 +251,17 @@ export class PoolgateStatus extends Base {
     this.#base.hidden = this.#isQuiet() && !this.hasAttribute("always");
     this.#icon.textContent = ICONS[state];
     this.#label.textContent = text;
-    this.#retry.textContent = String(this.#labels.retry);
-    this.#retry.hidden = variant !== "banner" || !(unreachable || state === "emergency") || !this.#source?.refresh;
-    if (variant === "dot") this.#base.title = text;
-    else this.#base.removeAttribute("title");
+    // A page in another language must not have English read as its own.
+    if (this.#labels === LABELS) this.#label.lang = "en";
+    else this.#label.removeAttribute("lang");
+    this.#retry.textContent = String(this.#checking ? this.#labels.checking : this.#labels.retry);
+    // Disabled for real, it would lose the focus.
+    this.#retry.setAttribute("aria-disabled", String(this.#checking));
+    const isBad = unreachable || state === "emergency" || state === "unknown";
+    this.#retry.hidden = variant !== "banner" || !isBad || !this.#source?.refresh;
+    // A dot has its words for those who point at it, tap it or come by keyboard.
+    if (variant === "dot") this.#base.tabIndex = 0;
+    else this.#base.removeAttribute("tabindex");
   }
 
   /** Whether there is nothing to show. Badge and dot are hidden in the normal state; a banner unless it concerns this user. */
@@ -244,6 +269,7 @@ export class PoolgateStatus extends Base {
     const { state, queued, oldestWaitMs } = this.#shown;
     if (this.getAttribute("variant") !== "banner") return state === "normal";
     if (state === "aggressive" && this.#source) return queued === 0 || oldestWaitMs < NOTICED_MS;
+    if (state === "unknown") return !this.#wasBad;
     return !["aggressive", "emergency"].includes(state);
   }
 

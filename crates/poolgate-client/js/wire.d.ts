@@ -59,7 +59,7 @@ export interface ThrottlingConfig {
 }
 
 /** What triggered a cleanup. */
-export type CleanupTrigger = "manual" | "automatic";
+export type CleanupTrigger = "manual" | "client" | "automatic";
 
 /** Report of one cleanup. */
 export interface CleanupReport {

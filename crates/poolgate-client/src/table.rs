@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries_are_found_whatever_the_order() {
+    fn entries_are_found_in_any_order() {
         let mut table = Table::new();
         for id in [3, 1, 2, 5] {
             table.insert(id, id * 10);

@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use poolgate_throttle::{Configured, News, Rejection, Request, Settings, State as ThrottleState, Submitted, Throttle};
+use poolgate_throttle::{
+    Backoff, Configured, InvalidConfig, News, Rejection, Request, Savings, Settings, State as ThrottleState, Submitted,
+    Throttle,
+};
 
 use crate::{Head, Ticket, Waiting, state::State};
 
@@ -54,15 +57,42 @@ impl Front {
 
     /// Takes in news about the config. A config that is out of range is ignored, and the last good one stays in force.
     pub fn hear(&self, news: &News) {
-        self.act(|state, now| hear(state, news, now));
+        // The front itself asks for a config that the client has missed.
+        let _ = self.learn(news);
     }
 
-    /// Pauses the client if `body`, which was read after [`Ticket::finish`], shows that the gate rejected the request. Not
-    /// needed where `finish` had the body.
-    pub fn heed(&self, head: &Head, body: &[u8]) {
-        if head.is_rejection(body) {
-            self.act(|state, now| state.throttle.turned_away(head.retry_after(), head.epoch(), now));
-        }
+    /// The same, for a client that wants to know what became of the news.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] if a field is out of range; nothing has changed.
+    pub fn learn(&self, news: &News) -> Result<Configured, InvalidConfig> {
+        self.act(|state, now| learn(state, news, now))
+    }
+
+    /// Continues the budget that an earlier front of this client [saved](Self::savings) `age` ago. Call it before the
+    /// first news. Numbers that no front can have saved change nothing.
+    pub fn restore(&self, savings: &Savings, age: Duration) {
+        self.act(|state, now| state.throttle.restore(savings, age, now));
+    }
+
+    /// What to store for the client's next front, at most once a second and at the end. `None`: a new client has the
+    /// same budget, so delete what is stored.
+    pub fn savings(&self) -> Option<Savings> {
+        let now = self.now();
+        self.lock().throttle.savings(now)
+    }
+
+    /// Asks to repeat a request that had no contact or was rejected. `backoff` belongs to that request, `retry_after` is
+    /// what its answer [asked for](Head::retry_after). Gives the time to wait before [asking](Self::ask) again; `None`:
+    /// report the failure to the app. Only a request that is idempotent and has no body may be repeated.
+    pub fn retry(&self, backoff: &mut Backoff, retry_after: Option<Duration>) -> Option<Duration> {
+        self.act(|state, now| state.throttle.retry(backoff, retry_after, now))
+    }
+
+    /// Pauses the client: a body that was read after [`Ticket::finish`] shows that the gate rejected the request.
+    pub fn heed(&self, head: &Head) {
+        self.act(|state, now| state.throttle.turned_away(head.retry_after(), head.epoch(), now));
     }
 
     /// Does what is due by now: starts and rejects requests that wait.
@@ -82,10 +112,32 @@ impl Front {
         poll_fn(|context| self.lock().poll_changed(context)).await;
     }
 
+    /// Has [`changed`](Self::changed) complete: something that the driver watches besides the front has changed.
+    pub fn notify(&self) {
+        self.act(|state, _| state.tell_driver());
+    }
+
     /// Whether the config must be fetched now: the server has a newer one, or requests fail without contact. Reading it
     /// clears it. Tell [`hear`](Self::hear) what came of the fetch.
     pub fn config_is_due(&self) -> bool {
         std::mem::take(&mut self.lock().config_is_due)
+    }
+
+    /// Whether a header has brought newer limits than the last document. A client without an event stream fetches the
+    /// document soon, which says more. Reading it clears it.
+    pub fn document_is_due(&self) -> bool {
+        std::mem::take(&mut self.lock().document_is_due)
+    }
+
+    /// How many requests wait. From the first call on, [`changed`](Self::changed) also completes when their number has
+    /// changed.
+    pub fn queued(&self) -> usize {
+        self.lock().tell_queued()
+    }
+
+    /// How often level, breaker or staleness have changed. Each time [`changed`](Self::changed) completes too.
+    pub fn changes(&self) -> u64 {
+        self.lock().changes
     }
 
     /// What is in force now.
@@ -119,11 +171,16 @@ impl Front {
     }
 }
 
-/// As [`Front::hear`], under the lock.
-pub(crate) fn hear(state: &mut State, news: &News, now: Duration) {
-    if let Ok(Configured::Missed) = state.throttle.configure(news, now) {
-        state.want_config();
+/// As [`Front::learn`], under the lock.
+pub(crate) fn learn(state: &mut State, news: &News, now: Duration) -> Result<Configured, InvalidConfig> {
+    let learned = state.throttle.configure(news, now)?;
+    match (learned, news) {
+        (Configured::Missed, _) => state.want_config(),
+        (Configured::Applied, News::Header(_)) => state.want_document(),
+        (Configured::Applied, _) => state.tell_driver(),
+        _ => {}
     }
+    Ok(learned)
 }
 
 impl fmt::Debug for Front {

@@ -6,6 +6,8 @@ use poolgate_throttle::{News, Outcome};
 use poolgate_types::{CONFIG_HEADER, ConfigHeader, Problem, codes};
 use serde_json::Value;
 
+use crate::{Calendar, retry_after};
+
 /// An answer's head, as far as a client learns from it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Head {
@@ -26,21 +28,32 @@ enum Config {
 }
 
 impl Head {
-    /// Reads a head. `header` looks a header up by its name, which is in lower case.
-    pub fn read<T: AsRef<str>>(status: u16, header: impl Fn(&str) -> Option<T>) -> Self {
+    /// Reads a head. `header` looks a header up by its name, which is in lower case. `calendar` is asked only if
+    /// `Retry-After` is a date.
+    pub fn read<T: AsRef<str>>(status: u16, header: impl Fn(&str) -> Option<T>, calendar: &impl Calendar) -> Self {
+        // Most answers are no errors, and looking a header up costs something.
+        let of_error = |name| if status < 400 { None } else { header(name) };
         Self {
             status,
             config: match header(CONFIG_HEADER) {
                 None => Config::Absent,
                 Some(text) => text.as_ref().parse().map_or(Config::Malformed, Config::Read),
             },
-            retry_after: header("retry-after").and_then(|text| seconds(text.as_ref())),
+            retry_after: of_error("retry-after").and_then(|text| {
+                let date = header("date");
+                retry_after::read(text.as_ref(), date.as_ref().map(AsRef::as_ref), calendar)
+            }),
             is_cached: header("age").is_some_and(|age| age.as_ref().trim() != "0"),
-            is_problem: header("content-type").is_some_and(|kind| kind.as_ref().starts_with(Problem::CONTENT_TYPE)),
+            is_problem: of_error("content-type").is_some_and(|kind| kind.as_ref().starts_with(Problem::CONTENT_TYPE)),
         }
     }
 
-    /// When the server wants to be asked again, where it says so in seconds.
+    /// The status code.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// When the server wants to be asked again, if it says so in an error.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
@@ -54,26 +67,24 @@ impl Head {
         }
     }
 
-    /// Whether the gate may have rejected the request. If so, the body tells.
+    /// Whether the gate may have rejected the request. If so, the [body](Self::is_rejection) tells.
     pub fn may_be_rejection(&self) -> bool {
         matches!(self.status, 429 | 503) && self.config != Config::Absent && !self.is_cached && self.is_problem
     }
 
+    /// Whether the gate rejected the request. A handler behind the gate or a proxy may answer the same status.
+    pub fn is_rejection(&self, body: &[u8]) -> bool {
+        self.may_be_rejection() && is_the_gates_document(body)
+    }
+
     /// What became of the request.
-    pub fn outcome(&self, body: &[u8]) -> Outcome {
-        if self.is_rejection(body) {
-            return Outcome::Rejected { retry_after: self.retry_after };
-        }
+    pub fn outcome(&self, is_rejected: bool) -> Outcome {
         match self.status {
+            _ if is_rejected => Outcome::Rejected { retry_after: self.retry_after },
             // A gateway in front of the server did not reach it.
             502 | 504 if self.config == Config::Absent => Outcome::Failure,
             _ => Outcome::Success,
         }
-    }
-
-    /// Whether the gate rejected the request. A handler behind the gate or a proxy may answer the same status.
-    pub(crate) fn is_rejection(&self, body: &[u8]) -> bool {
-        self.may_be_rejection() && is_the_gates(body)
     }
 
     /// The epoch of the config that it names.
@@ -85,26 +96,18 @@ impl Head {
     }
 }
 
-/// Whether a problem document has one of the gate's codes, or where it has no code one of the gate's types.
-fn is_the_gates(document: &[u8]) -> bool {
-    let Ok(problem) = serde_json::from_slice::<Value>(document) else { return false };
-    let text = |member| problem.get(member).and_then(Value::as_str);
-    match text("code") {
-        Some(code) => [codes::DATABASE_UNAVAILABLE, codes::QUOTA_EXCEEDED].contains(&code),
-        None => text("type")
-            .is_some_and(|kind| [Problem::TEMPORARY_REDUCED_CAPACITY, Problem::QUOTA_EXCEEDED].contains(&kind)),
+/// Whether a problem document is one of the gate's, by its members `code` and `type` as far as they are texts. Where it has
+/// no code, its type counts.
+pub fn is_the_gates(code: Option<&str>, kind: Option<&str>) -> bool {
+    match (code, kind) {
+        (Some(code), _) => [codes::DATABASE_UNAVAILABLE, codes::QUOTA_EXCEEDED].contains(&code),
+        (None, Some(kind)) => [Problem::TEMPORARY_REDUCED_CAPACITY, Problem::QUOTA_EXCEEDED].contains(&kind),
+        (None, None) => false,
     }
 }
 
-/// `Retry-After` in seconds, whole or in fractions; of several that proxies have put together, the first. Dates are not
-/// read: the gate sends none.
-fn seconds(text: &str) -> Option<Duration> {
-    let first = text.split(',').next()?.trim();
-    let (whole, fraction) = first.split_once('.').unwrap_or((first, "0"));
-    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    if !is_number(whole) || !is_number(fraction) {
-        return None;
-    }
-    // What is too large for a duration is as long as can be.
-    first.parse().ok().map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+fn is_the_gates_document(document: &[u8]) -> bool {
+    let Ok(problem) = serde_json::from_slice::<Value>(document) else { return false };
+    let text = |member| problem.get(member).and_then(Value::as_str);
+    is_the_gates(text("code"), text("type"))
 }

@@ -14,6 +14,8 @@
 //! 5. Run one driver beside the requests. It sleeps until [`Front::next_wakeup`] and then calls [`Front::poll`]; after each
 //!    [`Front::changed`] it asks for the wake-up again, and fetches the config if [`Front::config_is_due`].
 //!
+//! A client whose config arrives over an event stream or by polling may let a [`transport::Plan`] decide which, and when.
+//!
 //! ```
 //! use std::{
 //!     future::Future,
@@ -26,7 +28,7 @@
 //!     time::Duration,
 //! };
 //!
-//! use poolgate_front::{Asked, Front, Head};
+//! use poolgate_front::{Asked, Calendar, Front, Head};
 //! use poolgate_throttle::{News, Request, Settings};
 //! use poolgate_types::{ConfigVersion, ThrottlingConfig};
 //!
@@ -53,17 +55,25 @@
 //!
 //! // The answer to the first: 200, with no word about the config.
 //! millis.store(2000, Relaxed);
-//! first.finish(&Head::read(200, |_| None::<&str>), b"");
+//! # struct Never;
+//! # impl Calendar for Never {
+//! #     fn today(&self) -> Duration { Duration::ZERO }
+//! #     fn read(&self, _date: &str) -> Option<Duration> { None }
+//! # }
+//! first.finish(&Head::read(200, |_| None::<&str>, &Never), false);
 //! assert!(matches!(second.poll(&mut context), Poll::Ready(Ok(_ticket))));
 //! ```
 
 mod front;
 mod head;
+mod retry_after;
 mod state;
 mod ticket;
+pub mod transport;
 
 pub use self::{
     front::{Asked, Front},
-    head::Head,
+    head::{Head, is_the_gates},
+    retry_after::Calendar,
     ticket::{Ticket, Waiting},
 };

@@ -8,7 +8,7 @@ use std::{
 
 use poolgate_throttle::{Outcome, Permit, Rejection, RequestId};
 
-use crate::{Front, Head, front::hear};
+use crate::{Front, Head, front::learn};
 
 /// The right to send one request. Dropping it completes it as [aborted](Outcome::Aborted).
 #[derive(Debug)]
@@ -32,17 +32,18 @@ impl Ticket {
         Self { front, permit: Some(permit) }
     }
 
-    /// The server answered. The client learns what `head` says about the config, and from the `body` whether the gate
-    /// rejected the request. A client that has not read the body yet passes an empty one, and later calls
-    /// [`Front::heed`] if [`Head::may_be_rejection`].
-    pub fn finish(mut self, head: &Head, body: &[u8]) {
+    /// The server answered. The client learns what `head` says about the config. `is_rejected`: the gate rejected the
+    /// request, as [`Head::is_rejection`] tells. A client that has not read the body yet passes `false`, and calls
+    /// [`Front::heed`] later if the body shows a rejection.
+    pub fn finish(mut self, head: &Head, is_rejected: bool) {
         let Some(permit) = self.permit.take() else { return };
         self.front.act(|state, now| {
             // Before the outcome: of several servers, the one that was heard last rejected the request.
             if let Some(news) = head.news() {
-                hear(state, &news, now);
+                // A header that is out of range is ignored.
+                let _ = learn(state, &news, now);
             }
-            state.throttle.complete(permit, head.outcome(body), now);
+            state.throttle.complete(permit, head.outcome(is_rejected), now);
         });
     }
 

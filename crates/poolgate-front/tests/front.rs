@@ -16,8 +16,8 @@ use std::{
     time::Duration,
 };
 
-use poolgate_front::{Asked, Front, Head, Ticket, Waiting};
-use poolgate_throttle::{News, Outcome, RejectReason, Request, Settings};
+use poolgate_front::{Asked, Calendar, Front, Head, Ticket, Waiting};
+use poolgate_throttle::{Backoff, News, Outcome, RejectReason, Request, Settings};
 use poolgate_types::{ConfigVersion, Level, ThrottlingConfig};
 
 /// A front, and the time that it sees.
@@ -101,12 +101,25 @@ impl World {
     }
 }
 
+/// No test here has a date.
+struct Never;
+
+impl Calendar for Never {
+    fn today(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn read(&self, _date: &str) -> Option<Duration> {
+        None
+    }
+}
+
 fn poll<F: Future>(future: Pin<&mut F>, woken: &Arc<Woken>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(&Waker::from(Arc::clone(woken))))
 }
 
 fn answer(status: u16) -> Head {
-    Head::read(status, |_| None::<&str>)
+    Head::read(status, |_| None::<&str>, &Never)
 }
 
 #[test]
@@ -127,7 +140,7 @@ fn a_request_waits_for_the_one_before_it_and_its_task_is_woken() {
     assert!(poll(second.as_mut(), &woken).is_pending());
     assert_eq!((world.load(), woken.times()), ((1, 1), 0));
     world.pass(1000);
-    first.finish(&answer(200), b"");
+    first.finish(&answer(200), false);
     assert_eq!(woken.times(), 1);
     let Poll::Ready(Ok(ticket)) = poll(second.as_mut(), &woken) else { panic!("its turn") };
     assert_eq!(world.load(), (1, 0));
@@ -215,12 +228,13 @@ fn the_driver_hears_of_another_wakeup_and_of_a_config_to_fetch() {
 #[test]
 fn the_gates_rejection_pauses_and_a_foreign_one_does_not() {
     const CONFIG: &str = "e=1, v=1, level=NORMAL, concurrency=10, open=?0";
-    let head = Head::read(503, |name| match name {
+    let header = |name: &str| match name {
         "poolgate-config" => Some(CONFIG),
         "content-type" => Some("application/problem+json"),
         "retry-after" => Some("5"),
         _ => None,
-    });
+    };
+    let head = Head::read(503, header, &Never);
     let (gates, foreign) = (br#"{"code":"database_unavailable"}"#, br#"{"code":"maintenance"}"#);
     let fresh = || {
         let world = World::new();
@@ -228,21 +242,80 @@ fn the_gates_rejection_pauses_and_a_foreign_one_does_not() {
         world
     };
     let world = fresh();
-    world.start().finish(&head, foreign);
+    world.start().finish(&head, head.is_rejection(foreign));
     drop(world.start());
 
     let world = fresh();
-    world.start().finish(&head, gates);
+    world.start().finish(&head, head.is_rejection(gates));
     drop(world.queue());
     world.pass(10_000);
     drop(world.start());
 
     // The body comes after the head.
     let world = fresh();
-    world.start().finish(&head, b"");
+    world.start().finish(&head, false);
     drop(world.start());
-    world.front.heed(&head, foreign);
-    drop(world.start());
-    world.front.heed(&head, gates);
+    world.front.heed(&head);
     drop(world.queue());
+}
+
+#[test]
+fn a_driver_that_has_asked_hears_of_every_change_of_the_queue() {
+    let world = World::one_at_a_time();
+    let woken = Arc::<Woken>::default();
+    let _first = world.start();
+    let second = world.queue();
+    let settle = || {
+        while poll(Box::pin(world.front.changed()).as_mut(), &woken).is_ready() {
+            world.front.next_wakeup();
+            world.front.queued();
+        }
+    };
+    settle();
+    // The next wake-up is the second's, so the third changes nothing else.
+    let third = world.queue();
+    assert_eq!((woken.times(), world.front.queued()), (1, 2));
+    settle();
+    drop(third);
+    assert_eq!((woken.times(), world.front.queued()), (2, 1));
+    settle();
+    drop(second);
+    assert_eq!((woken.times(), world.front.queued()), (3, 0));
+}
+
+#[test]
+fn a_header_with_newer_limits_asks_for_the_document_once() {
+    let world = World::one_at_a_time();
+    let finish = |text: &'static str| {
+        let head = Head::read(200, |name| (name == "poolgate-config").then_some(text), &Never);
+        world.start().finish(&head, false);
+        world.pass(1000);
+    };
+    finish("e=1, v=1, level=MODERATE, interval=10, concurrency=1, open=?0");
+    assert!(!world.front.document_is_due(), "it is known");
+    finish("e=1, v=2, level=NORMAL, concurrency=10, open=?0");
+    assert!(world.front.document_is_due() && !world.front.document_is_due(), "once");
+    assert!(!world.front.config_is_due(), "the limits are in force already");
+    assert_eq!(world.front.state().rate_per_second, None);
+}
+
+#[test]
+fn the_next_front_continues_the_budget() {
+    let world = World::one_at_a_time();
+    world.start().finish(&answer(200), false);
+    let savings = world.front.savings().expect("a token is missing");
+    let next = World::new();
+    next.front.restore(&savings, Duration::ZERO);
+    assert_eq!(next.front.savings(), Some(savings));
+    assert_eq!(World::new().front.savings(), None, "a new client has nothing to save");
+}
+
+#[test]
+fn retries_are_granted_and_limited() {
+    let world = World::new();
+    world.hear(1, |_| {});
+    let mut backoff = Backoff::default();
+    let wait = world.front.retry(&mut backoff, Some(Duration::from_secs(2))).expect("the first is lent");
+    assert!(wait >= Duration::from_secs(2), "{wait:?}");
+    assert_eq!(world.front.retry(&mut backoff, None), None, "the next needs ten requests");
 }

@@ -95,7 +95,7 @@ impl Client {
 async fn learn(ticket: Ticket, exchange: impl Future<Output = Result<Answer, NoAnswer>>) -> Result<Answer, NoAnswer> {
     let answer = exchange.await;
     match &answer {
-        Ok(answer) => ticket.finish(&answer.head, &answer.body),
+        Ok(answer) => ticket.finish(&answer.head, answer.head.is_rejection(&answer.body)),
         Err(NoAnswer::Late) => ticket.complete(Outcome::Aborted),
         Err(NoAnswer::NoContact) => ticket.complete(Outcome::Failure),
     }

@@ -2,7 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use http::{HeaderMap, Request, StatusCode, Uri, header};
@@ -12,7 +12,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use poolgate_front::Head;
+use poolgate_front::{Calendar, Head};
 use poolgate_types::{ThrottlingConfig, routes};
 
 /// The longest body that is read, in bytes.
@@ -95,7 +95,7 @@ impl HttpClient {
             let body = Limited::new(body, MAX_BODY_BYTES).collect().await.map_err(|_| NoAnswer::NoContact)?;
             Ok(Answer {
                 status: head.status,
-                head: Head::read(head.status.as_u16(), |name| header_text(&head.headers, name)),
+                head: Head::read(head.status.as_u16(), |name| header_text(&head.headers, name), &SystemCalendar),
                 body: body.to_bytes(),
             })
         };
@@ -117,6 +117,18 @@ impl HttpClient {
     fn uri(&self, path: &str) -> Result<Uri, NoAnswer> {
         let uri = Uri::builder().scheme("http").authority(self.authority.as_str()).path_and_query(path);
         uri.build().map_err(|_| NoAnswer::NoContact)
+    }
+}
+
+struct SystemCalendar;
+
+impl Calendar for SystemCalendar {
+    fn today(&self) -> Duration {
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+    }
+
+    fn read(&self, date: &str) -> Option<Duration> {
+        httpdate::parse_http_date(date).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()
     }
 }
 

@@ -13,6 +13,8 @@ const PATIENCE_MS = 30_000;
 /** One browser asks at most this often. The wait doubles with each request that changed nothing, up to `LONGEST_MS`. */
 const SPACING_MS = 300_000;
 const LONGEST_MS = 3_600_000;
+/** The server's report then says that no person asked. */
+const BY_CLIENT = "?trigger=client";
 
 /** @typedef {import("../client/options.js").Options} Options */
 
@@ -73,7 +75,7 @@ export class AutoCleanup {
     this.#schedule(spacing * (1 + 0.2 * Math.random()), now);
     if (!this.#claim()) return;
     this.#asked += 1;
-    const refused = statusOf(await ask(this.#options).catch(() => undefined));
+    const refused = statusOf(await ask(this.#options, BY_CLIENT).catch(() => undefined));
     // The server refuses this page; 429 alone means "later".
     if (refused >= 400 && refused < 500 && refused !== 429) this.end();
   }
@@ -114,5 +116,5 @@ export async function cleanUp(options) {
   throw errorOf(code, `the server refused the cleanup with status ${status}`, retryAfterOf(answer));
 }
 
-/** @param {Options} options */
-const ask = (options) => send(options, FORCE_CLEANUP, { method: "POST" });
+/** @param {Options} options @param {string} [query] */
+const ask = (options, query = "") => send(options, FORCE_CLEANUP + query, { method: "POST" });

@@ -15,22 +15,27 @@ const STYLE = `
   .base[data-state="emergency"] { --color: var(--poolgate-color-emergency, light-dark(#8b1a4f, #ff9ac8)); }
   .icon { inline-size: 1em; text-align: center; }
   .base[data-variant="badge"] {
-    padding: 0.125em 0.75em; border: 1px solid currentColor; border-radius: var(--poolgate-radius, 1em);
+    padding: 0.125em 0.75em; border: 1px solid currentColor; border-radius: var(--poolgate-radius, 0.8em);
     background: var(--poolgate-bg, Canvas);
   }
-  .base[data-variant="dot"] .label {
-    position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap;
+  :host([variant="dot"]) { contain: none; position: relative; }
+  .base[data-variant="dot"] .label { position: absolute; inset-block-end: 100%; inset-inline-start: 0; white-space: nowrap; }
+  .base[data-variant="dot"]:not(:hover, :focus) .label { inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); }
+  .base[data-variant="dot"]:is(:hover, :focus) .label {
+    padding: 0.25em 0.5em; border: 1px solid currentColor; border-radius: 0.25em; background: var(--poolgate-bg, Canvas);
   }
+  .base:focus-visible { outline: 2px solid currentColor; outline-offset: 2px; }
   .base[data-variant="banner"] {
-    display: flex; padding: 0.75em 1em; border-inline-start: 0.375em solid currentColor;
+    display: flex; flex-wrap: wrap; padding: 0.75em 1em; border-inline-start: 0.375em solid currentColor;
     background: var(--poolgate-bg, Canvas); border-radius: var(--poolgate-radius, 0);
   }
   .base[data-variant="banner"][hidden] { display: none; }
-  .base[data-variant="banner"] .label { color: var(--poolgate-text, CanvasText); }
+  .base[data-variant="banner"] .label { flex: 1 1 14em; color: var(--poolgate-text, CanvasText); }
   button {
     font: inherit; color: inherit; min-block-size: 1.75rem; padding: 0 0.75em; margin-inline-start: auto; cursor: pointer;
     background: transparent; border: 1px solid currentColor; border-radius: 0.25em;
   }
+  button[aria-disabled="true"] { opacity: 0.7; cursor: default; }
   button[hidden] { display: none; }
   button:focus-visible { outline: 2px solid currentColor; outline-offset: 2px; }
   @media (forced-colors: active) { .base { color: CanvasText; } }

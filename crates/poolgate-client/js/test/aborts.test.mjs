@@ -35,7 +35,7 @@ test("while it waits: at once", async (t) => {
   assert.equal(calls.length, 1, "none of them was sent");
 });
 
-test("on its way: the reason comes before whatever the host says", async (t) => {
+test("on its way: the reason comes before the answer of the host", async (t) => {
   const { ask, calls, load, client } = await world(t, config("normal"));
   for (let i = 0; i < 10; i += 1) {
     const controller = new AbortController();

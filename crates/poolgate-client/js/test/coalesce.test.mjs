@@ -72,7 +72,7 @@ test("what differs is not shared", async (t) => {
   await Promise.all(same);
 });
 
-test("who gives up takes nobody along, and the last one ends the request", async (t) => {
+test("a caller that gives up leaves the others alone, and the last one ends the request", async (t) => {
   const { client, server, arrived, answer, gone, url } = await pair(t);
   const controllers = Array.from({ length: 3 }, () => new AbortController());
   const calls = controllers.map(({ signal }) => client.fetch(url, { signal }));
@@ -94,10 +94,10 @@ test("who gives up takes nobody along, and the last one ends the request", async
   await arrived(3);
   answer();
   await next;
-  assert.equal(server.seen.app.length, 3, "nobody joins what was given up");
+  assert.equal(server.seen.app.length, 3, "a request that was given up takes no more callers");
 });
 
-test("a body that nobody wants any more ends", async (t) => {
+test("a body without a reader ends", async (t) => {
   const { client, arrived, answer, gone, server } = await pair(t);
   const url = `${server.url}/parts`;
   const controllers = [new AbortController(), new AbortController()];

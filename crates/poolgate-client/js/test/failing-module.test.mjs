@@ -1,4 +1,4 @@
-// The module fails for real: its code traps. Whatever it was asked, requests pass, and it is said once.
+// The module fails for real: its code traps. In every function requests pass, and the error is told once.
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
@@ -180,7 +180,7 @@ test("it fails before there is a client", async () => {
 });
 
 test("the console hears of it once for all clients", async () => {
-  // From a copy of its own: in this one somebody has complained already.
+  // From a copy of its own: in this one an error has been told already.
   const { entry } = await load("client/client.js", "?console");
   const { createClient } = entry(async () => assert.fail("the module is there"));
   const options = { baseUrl: "http://app.test", fetch: async () => new Response(null, { status: 404 }) };

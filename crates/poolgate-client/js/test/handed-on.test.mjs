@@ -126,12 +126,12 @@ test("a stream of a call that is turned away is the app's again", async (t) => {
   void ask("/first");
   const body = new ReadableStream();
   const late = ask("/second", { method: "POST", body, duplex: "half" });
-  assert.ok(body.locked, "nobody else may read it while the call waits");
+  assert.ok(body.locked, "the app may not read it while the call waits");
   await assert.rejects(late, { code: "queue_timeout" });
   assert.equal(body.locked, false);
 });
 
-test("the app chooses what counts, and its mistakes are told and harm nobody", async (t) => {
+test("the app chooses what counts, and its mistakes are told and stop no request", async (t) => {
   const warn = t.mock.method(console, "warn", () => {});
   const { client, ask, calls } = await world(t, config("open"), {
     throttles: ({ pathname }) => (pathname === "/throws" ? throwing() : pathname === "/counts"),

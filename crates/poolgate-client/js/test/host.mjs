@@ -43,7 +43,7 @@ export async function world(t, document, options = {}) {
     events,
     /** The paths that the host was asked for, in order. */
     paths: () => calls.map(({ input }) => new URL(input).pathname),
-    /** A call of the app's; one that nobody waits for may end as it likes. */
+    /** A call of the app; it may be rejected without a handler. */
     ask(path, init) {
       const promise = client.fetch(`${ORIGIN}${path}`, init);
       promise.catch(() => {});

@@ -6,7 +6,7 @@ import { test } from "node:test";
 
 import { backend, config, load, packageUrl, until } from "./support.mjs";
 
-test("init loads the module once, whoever calls it and how often", async (t) => {
+test("init loads the module once for any number of callers", async (t) => {
   const { init, createClient } = await load();
   await assert.rejects(init(new Uint8Array([1, 2, 3])), WebAssembly.CompileError);
   const instantiate = t.mock.method(WebAssembly, "instantiate");

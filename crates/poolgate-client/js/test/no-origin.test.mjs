@@ -1,5 +1,5 @@
-// Where there is no page, or one without an origin, and nobody says where the server is: a server that renders pages, a sandboxed
-// frame, a file. An app that imports its client there must load.
+// Where there is no page, or one without an origin, and the app does not say where the server is: a server that renders
+// pages, a sandboxed frame, a file. An app that imports its client there must load.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -21,7 +21,7 @@ for (const [where, location] of PLACES) {
     t.after(() => Reflect.deleteProperty(globalThis, "location"));
     // Of a copy of its own: another one may have complained already.
     const { entry } = await load("client/client.js", `?${encodeURIComponent(where)}`);
-    const { createClient, createThrottledFetch } = entry(async () => assert.fail("nobody needs the module"));
+    const { createClient, createThrottledFetch } = entry(async () => assert.fail("the module is not needed"));
     const client = await createClient();
     const event = new Promise((heard) => client.addEventListener("syncchange", heard, { once: true }));
     assert.equal((await client.fetch(server.url)).status, 200);

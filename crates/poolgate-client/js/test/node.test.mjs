@@ -191,7 +191,7 @@ for (const status of [404, 501]) {
   });
 }
 
-test("nobody there: requests pass, and fail as they do natively", async (t) => {
+test("without a server requests pass, and fail as they do natively", async (t) => {
   const { server, client } = await pair(t);
   await until(() => client.state.config, "a config");
   await server.stop();

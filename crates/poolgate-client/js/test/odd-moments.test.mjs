@@ -40,7 +40,7 @@ test("a call that its own arguments abort does not wait", async (t) => {
   assert.deepEqual(load(), { queued: 0, inFlight: 1 });
 });
 
-test("every listener hears of the queue in order, whatever another one does", async (t) => {
+test("every listener hears of the queue in order, even if another one sends a request", async (t) => {
   const { client, ask } = await world(t, config("moderate", ONE_AT_A_TIME));
   client.addEventListener("queuechange", ({ detail }) => detail.queued === 1 && void ask("/from-a-listener"));
   /** @type {number[]} */

@@ -1,4 +1,4 @@
-// The page's own fetch: whoever patches it after the client was made is asked too, and a client that is installed in its place
+// The page's own fetch: a patch made after the client is called too, and a client that is installed in its place
 // does not call itself.
 
 import assert from "node:assert/strict";
@@ -26,7 +26,7 @@ async function pair(t) {
   return { server, client };
 }
 
-test("whoever patches fetch later is asked, by every call and until it is gone", async (t) => {
+test("a later patch of fetch is called by every request until it is removed", async (t) => {
   const { server, client } = await pair(t);
   let asked = 0;
   globalThis.fetch = (...args) => {
@@ -47,7 +47,7 @@ test("where the app names a fetch, that one is called", async (t) => {
   t.after(() => server.stop());
   const client = await createClient({ baseUrl: server.url, fetch: native });
   t.after(() => client.close());
-  globalThis.fetch = () => assert.fail("nobody asked for it");
+  globalThis.fetch = () => assert.fail("it must not be called");
   assert.equal((await client.fetch(server.url)).status, 200);
 });
 

@@ -25,7 +25,7 @@ async function pair(t, options, { document = () => config("normal"), fail } = {}
   return { client, server, answers, url: `${server.url}/a` };
 }
 
-/** Enough requests for so many retries. */
+/** Enough requests to pay for this number of retries. */
 async function earn(client, server, answers, retries) {
   answers.fail = false;
   await Promise.all(Array.from({ length: 10 * retries + 11 }, () => client.fetch(`${server.url}/earn`)));

@@ -10,13 +10,13 @@ const { divide } = await load("tabs/slots.js");
 const front = (want) => ({ want, front: true });
 const behind = (want) => ({ want, front: false });
 
-test("nobody gets more than it wants, and what is left stays", () => {
+test("no tab gets more than it wants, and the rest stays free", () => {
   assert.deepEqual(divide(5, [front(1), front(2)], 0), [1, 2]);
   assert.deepEqual(divide(5, [], 0), []);
   assert.deepEqual(divide(0, [front(1)], 0), [0]);
 });
 
-test("those who want more than there is get the same, whatever they want", () => {
+test("tabs that want more than is free get equal shares", () => {
   assert.deepEqual(divide(6, [front(100), front(3), front(1)], 0), [3, 2, 1]);
 });
 
@@ -34,7 +34,7 @@ test("where there are too few, everybody has a turn", () => {
   assert.deepEqual(sums, [2, 2, 2]);
 });
 
-test("whatever the numbers: never more than there are, and none idle that somebody wants", () => {
+test("any numbers: never more slots than exist, and none free while a tab wants one", () => {
   for (let slots = 0; slots <= 10; slots += 1) {
     for (let round = 0; round < 200; round += 1) {
       const members = Array.from({ length: round % 7 }, (_, index) => ({

@@ -7,7 +7,7 @@ import { backend, load } from "./support.mjs";
 
 const { createClient, createThrottledFetch } = await load();
 
-test("a module that does not arrive holds nobody up", { timeout: 9000 }, async (t) => {
+test("a module that does not arrive delays no request", { timeout: 9000 }, async (t) => {
   const server = await backend();
   t.after(() => server.stop());
   const never = new Promise(() => {});

@@ -31,7 +31,7 @@ export function config(name, changes = {}) {
 }
 
 /**
- * A server with the config route and whatever app routes the test has.
+ * A server with the config route and the app routes of the test.
  * @param {{ config?: () => object | string | number, app?: import("node:http").RequestListener }} routes `config` gives
  *   a document, a text or a status; an empty text: no answer
  */

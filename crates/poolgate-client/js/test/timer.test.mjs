@@ -21,7 +21,7 @@ afterEach(() => {
   mock.timers.reset();
 });
 
-/** A timer, and how often it has woken somebody. */
+/** A timer, and how often it has fired. */
 function counting() {
   const woken = { times: 0 };
   return { timer: new Timer(() => (woken.times += 1)), woken };
@@ -57,10 +57,10 @@ test("an earlier time replaces a later one; a later one costs nothing, and wakes
   mock.timers.tick(100);
   assert.equal(woken.times, 1);
   mock.timers.tick(HOUR);
-  assert.equal(woken.times, 1, "whoever was woken sets it again");
+  assert.equal(woken.times, 1, "the callback sets it again");
 });
 
-test("whoever is woken may set it again at once", () => {
+test("the callback may set it again at once", () => {
   let times = 0;
   const timer = new Timer(() => {
     times += 1;
@@ -80,7 +80,7 @@ test("a wait that the host cannot count is cut into hours", () => {
   assert.equal(woken.times, 1);
 });
 
-test("what is forgotten wakes nobody, and any time is new again", () => {
+test("a cleared timer does not fire and accepts any time", () => {
   const { timer, woken } = counting();
   timer.set(100, 0);
   timer.clear();

@@ -79,7 +79,7 @@ test("a full queue and a long wait reject", async (t) => {
   assert.equal(calls.length, 1);
 });
 
-test("closing rejects what waits, lets the rest pass, and asks nobody any more", async (t) => {
+test("closing rejects queued requests, lets the rest pass, and sends no more of its own", async (t) => {
   const { client, host, ask, calls, load } = await world(t, config("moderate", ONE_AT_A_TIME), { pollIntervalMs: 1000 });
   const first = ask("/");
   const waiting = [ask("/"), ask("/"), ask("/")];

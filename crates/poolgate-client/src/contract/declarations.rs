@@ -2,8 +2,10 @@
 
 use poolgate::demo::load::{LoadReport, LoadRequest, LoadState};
 use poolgate_types::{
-    Alert, CircuitState, CleanupReport, CleanupTrigger, Clients, Forecast, GateStatus, Health, Level, Percentiles,
-    Performance, PoolStatus, Problem, Severity, Status, ThrottlingConfig,
+    Activity, Alert, CircuitState, CleanupReport, CleanupTrigger, ClientActivity, Clients, ClusterMember,
+    ClusterStatus, ConfigSource, Forecast, GateStatus, Health, History, HistoryEvent, HistorySample, LeaseActivity,
+    Level, MemberState, Percentiles, Performance, PoolStatus, Problem, RouteActivity, Severity, Status,
+    ThrottlingConfig, UsageThresholds,
 };
 use utoipa::{
     ToSchema,
@@ -40,7 +42,19 @@ pub(super) fn page() -> String {
         declare::<Clients>(),
         declare::<Alert>(),
         declare::<Forecast>(),
+        declare::<ConfigSource>(),
+        declare::<MemberState>(),
+        declare::<ClusterMember>(),
+        declare::<ClusterStatus>(),
+        declare::<UsageThresholds>(),
         declare::<Status>(),
+        declare::<RouteActivity>(),
+        declare::<LeaseActivity>(),
+        declare::<ClientActivity>(),
+        declare::<Activity>(),
+        declare::<HistorySample>(),
+        declare::<HistoryEvent>(),
+        declare::<History>(),
         declare::<LoadRequest>(),
         declare::<LoadState>(),
         declare::<LoadReport>(),
@@ -110,7 +124,7 @@ const fn primitive(kind: &Type) -> &'static str {
 fn type_name(name: &str) -> String {
     match name {
         "Level" => "ThrottlingLevel",
-        "Reason" | "AlertKind" => "string",
+        "Reason" | "AlertKind" | "HistoryEventKind" => "string",
         other => other,
     }
     .to_owned()

@@ -74,6 +74,8 @@ pub(super) fn page() -> String {
         &[
             ("STATUS", routes::STATUS),
             ("THROTTLING_CONFIG", routes::THROTTLING_CONFIG),
+            ("HISTORY", routes::HISTORY),
+            ("ACTIVITY", routes::ACTIVITY),
             ("EVENTS", routes::EVENTS),
             ("FORCE_CLEANUP", routes::FORCE_CLEANUP),
             ("LAB_LOAD", demo::LAB_LOAD),

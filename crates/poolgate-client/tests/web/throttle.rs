@@ -123,7 +123,7 @@ fn an_aborted_request_is_gone_and_closing_rejects_the_rest() {
     throttle.learn(CLOSED, 1002.0);
     let events = drain(&throttle, 1002.0);
     assert_eq!(events.iter().filter(|(event, _)| *event < 3.0).collect::<Vec<_>>(), [&(2.0, left)]);
-    assert_eq!((throttle.reason(), throttle.retry_after()), (3.0, f64::INFINITY), "nobody knows when");
+    assert_eq!((throttle.reason(), throttle.retry_after()), (3.0, f64::INFINITY), "the time is unknown");
 }
 
 #[wasm_bindgen_test]
