@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -12,9 +12,9 @@ use std::{
 use axum::body::Body;
 use futures_core::future::BoxFuture;
 use http::{HeaderValue, Request, header};
-use poolgate_pool::{ConnectHistory, Drained};
+use poolgate_pool::ConnectHistory;
 use poolgate_server::{
-    BoxError, DedicatedConnection, Figures, Settings, WatchedPool,
+    Figures, Settings, WatchedPool,
     gate::Gate,
     settings::{UpstreamSettings, UpstreamUrl},
 };
@@ -35,7 +35,7 @@ pub struct App(Arc<State>);
 
 struct State {
     url: UpstreamUrl,
-    permits: u32,
+    permits: AtomicU32,
     health_path: Option<String>,
     connections: Arc<Connections>,
     gate: OnceLock<Gate>,
@@ -50,7 +50,7 @@ struct Known {
     failed: Option<Instant>,
     failures: u32,
     error: Option<Arc<str>>,
-    /// The newest answer to anybody's request.
+    /// The newest answer to any request.
     served: Option<Instant>,
 }
 
@@ -63,7 +63,7 @@ impl App {
         Some(Self(Arc::new(State {
             connections: Connections::new(url.clone(), &settings.upstream, permits as usize),
             url,
-            permits,
+            permits: AtomicU32::new(permits),
             health_path: health_path.clone(),
             gate: OnceLock::new(),
             known: Mutex::default(),
@@ -83,6 +83,12 @@ impl App {
     pub(crate) fn stands_behind(&self, gate: Gate) {
         // A second gateway to the same app passes the same gate.
         let _ = self.0.gate.set(gate);
+    }
+
+    /// Takes over what can change while it runs.
+    pub(crate) fn reload(&self, settings: &Settings) {
+        self.0.permits.store(settings.gate.max_concurrent_requests, Relaxed);
+        self.0.connections.reload(&settings.upstream);
     }
 
     /// The app has answered a request; with what does not matter here.
@@ -169,7 +175,8 @@ impl WatchedPool for App {
 
     fn figures(&self) -> Figures {
         let mut figures = Figures::default();
-        (figures.pool_size, figures.capacity) = (self.0.permits, self.0.permits);
+        let permits = self.0.permits.load(Relaxed);
+        (figures.pool_size, figures.capacity) = (permits, permits);
         figures.checked_out = self.0.gate.get().map_or(0, Gate::in_flight);
         figures
     }
@@ -182,17 +189,6 @@ impl WatchedPool for App {
         history.consecutive_failures = known.failures;
         history.error.clone_from(&known.error);
         history
-    }
-
-    fn dedicated_connection(
-        &self,
-        _timeout: Duration,
-    ) -> BoxFuture<'_, Result<Box<dyn DedicatedConnection>, BoxError>> {
-        Box::pin(async { Err("the database is behind the app: the gateway does not connect to it".into()) })
-    }
-
-    fn drain(&self, _timeout: Duration) -> BoxFuture<'_, Drained> {
-        Box::pin(async { Drained::default() })
     }
 
     fn refresh(&self) -> Option<BoxFuture<'_, ()>> {

@@ -49,6 +49,11 @@ struct Piece {
 pub(crate) struct ReaderGone;
 
 impl Memory {
+    /// Bytes that wait for their readers.
+    pub(crate) fn in_use(&self) -> usize {
+        ALL.saturating_sub(self.0.available_permits())
+    }
+
     /// The two ends of a body.
     pub(crate) fn body(&self) -> (Writer, Body) {
         let (sender, receiver) = mpsc::unbounded_channel();
@@ -83,7 +88,7 @@ impl Writer {
 
     /// Ends the body before its time: the client must not take it for complete.
     pub(crate) fn fail(&self, error: impl Into<BoxError>) {
-        // Nobody is left to hear it.
+        // The receiver is gone.
         let _ = self.send(Piece { frame: Err(error.into()), _room: None, _memory: None });
     }
 

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use arc_swap::ArcSwap;
 use axum::body::Body;
 use http::{HeaderMap, HeaderValue};
 use hyper::client::conn::http1::{self, SendRequest};
@@ -29,10 +30,21 @@ const SETTLE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Connections {
     url: UpstreamUrl,
-    connect_timeout: Duration,
-    keep_alive: Duration,
+    timeouts: ArcSwap<Timeouts>,
     most_idle: usize,
     idle: Mutex<Idle>,
+}
+
+#[derive(Debug)]
+struct Timeouts {
+    connect: Duration,
+    keep_alive: Duration,
+}
+
+impl From<&UpstreamSettings> for Timeouts {
+    fn from(settings: &UpstreamSettings) -> Self {
+        Self { connect: settings.connect_timeout, keep_alive: settings.keep_alive }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -61,8 +73,13 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 impl Connections {
     pub(crate) fn new(url: UpstreamUrl, settings: &UpstreamSettings, most_idle: usize) -> Arc<Self> {
-        let UpstreamSettings { connect_timeout, keep_alive, .. } = *settings;
-        Arc::new(Self { url, connect_timeout, keep_alive, most_idle, idle: Mutex::default() })
+        let timeouts = ArcSwap::from_pointee(Timeouts::from(settings));
+        Arc::new(Self { url, timeouts, most_idle, idle: Mutex::default() })
+    }
+
+    /// Takes over these timeouts for what begins from now on.
+    pub(crate) fn reload(&self, settings: &UpstreamSettings) {
+        self.timeouts.store(Arc::new(settings.into()));
     }
 
     /// The connection that was used last, if any is kept.
@@ -79,7 +96,7 @@ impl Connections {
 
     /// A new connection.
     pub(crate) async fn open(&self) -> Result<Connection, Failure> {
-        let stream = time::timeout(self.connect_timeout, self.connect());
+        let stream = time::timeout(self.timeouts.load().connect, self.connect());
         let stream = stream.await.map_err(|_| Failure::ConnectTimeout)?.map_err(Failure::Unreachable)?;
         let handshake = http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream)).await;
         let (sender, connection) = handshake.map_err(|error| Failure::of(&error))?;
@@ -107,7 +124,8 @@ impl Connections {
 
     /// Keeps a connection whose answer has been read, once it is ready for another request.
     pub(crate) async fn keep(self: Arc<Self>, mut connection: Connection, keep_alive: Option<Duration>) {
-        let keep_alive = keep_alive.map_or(self.keep_alive, |theirs| self.keep_alive.min(theirs));
+        let ours = self.timeouts.load().keep_alive;
+        let keep_alive = keep_alive.map_or(ours, |theirs| ours.min(theirs));
         if keep_alive.is_zero() || !matches!(time::timeout(SETTLE, connection.sender.ready()).await, Ok(Ok(()))) {
             return;
         }
@@ -124,7 +142,8 @@ impl Connections {
     /// Closes idle connections as they age, until none is left.
     async fn sweep(self: Arc<Self>) {
         loop {
-            time::sleep(self.keep_alive).await;
+            let keep_alive = self.timeouts.load().keep_alive;
+            time::sleep(keep_alive).await;
             let now = Instant::now();
             let mut idle = self.idle();
             idle.connections.retain(|kept| kept.until > now && !kept.sender.is_closed());

@@ -20,7 +20,7 @@ use crate::{
     connections::{Connection, announced_keep_alive},
     failure::Failure,
     forward,
-    gateway::Parts,
+    gateway::{Live, Parts},
     retries::Spare,
     streams::StreamPlace,
     tunnel::{ConnectionGuard, Tunnel},
@@ -37,6 +37,7 @@ const MOST_LINGERING: u64 = 256 << 10;
 /// A request that goes to the app.
 pub(crate) struct Exchange {
     pub(crate) parts: Arc<Parts>,
+    pub(crate) settings: Arc<Live>,
     /// Nothing where the gate was not asked.
     pub(crate) admitted: Option<Admitted>,
     /// The client's side, if it asks for a WebSocket.
@@ -56,16 +57,26 @@ impl Exchange {
     /// Sends the request, and hands the answer on until the app's last byte has been read.
     pub(crate) async fn run(mut self, request: Request<Body>) {
         let progress = Progress::default();
-        let most = self.parts.settings.max_body_bytes;
+        let most = self.settings.upstream.max_body_bytes;
         let request = if request.body().is_end_stream() {
             request
         } else {
             request.map(|body| Body::new(Upload::new(body, most, progress.clone())))
         };
         let parts = Arc::clone(&self.parts);
-        let sent = parts.send(request, &progress);
-        let answered = match parts.settings.on_abort {
-            OnAbort::Linger => sent.await,
+        let settings = Arc::clone(&self.settings);
+        let sent = parts.send(request, &progress, settings.upstream.response_timeout);
+        let answered = match settings.upstream.on_abort {
+            OnAbort::Linger => {
+                let mut sent = pin!(sent);
+                tokio::select! {
+                    answered = &mut sent => answered,
+                    () = self.answer.closed() => {
+                        let _lingers = parts.lingering.begin();
+                        sent.await
+                    }
+                }
+            }
             OnAbort::Close => tokio::select! {
                 answered = sent => answered,
                 () = self.answer.closed() => return,
@@ -117,7 +128,7 @@ impl Exchange {
         let app = upgrade::on(&mut response);
         let (mut head, _) = response.into_parts();
         forward::to_client(head.status, &mut head.headers);
-        let tunnel = Tunnel { client, app, idle_timeout: self.parts.settings.idle_timeout, place, guard };
+        let tunnel = Tunnel { client, app, idle_timeout: self.settings.upstream.idle_timeout, place, guard };
         if self.answer.send(Answer::App(Response::from_parts(head, Body::empty()))).is_ok() {
             self.parts.tunnels.spawn(tunnel.run(self.parts.cut_off.clone()));
         }
@@ -144,8 +155,8 @@ impl Exchange {
 
     /// Whether the answer was read to its end.
     async fn hand_on_body(&mut self, head: response::Parts, body: Incoming, stream: Option<StreamPlace>) -> bool {
-        let lingers = stream.is_none() && self.parts.settings.on_abort == OnAbort::Linger;
-        let settings = &self.parts.settings;
+        let settings = &self.settings.upstream;
+        let lingers = stream.is_none() && settings.on_abort == OnAbort::Linger;
         let patience = if stream.is_some() { settings.idle_timeout } else { settings.response_timeout };
         let mut source = Source { body, patience };
         let first = if stream.is_some() {
@@ -173,8 +184,8 @@ impl Exchange {
 
     /// Where the answer goes, once.
     fn take_answer(&mut self) -> oneshot::Sender<Answer> {
-        let (nobody, _) = oneshot::channel();
-        std::mem::replace(&mut self.answer, nobody)
+        let (unheard, _) = oneshot::channel();
+        std::mem::replace(&mut self.answer, unheard)
     }
 
     async fn copy(
@@ -186,7 +197,11 @@ impl Exchange {
         lingers: bool,
     ) -> bool {
         let mut lingering = 0;
+        let mut place = None;
         loop {
+            if is_gone {
+                place.get_or_insert_with(|| self.parts.lingering.begin());
+            }
             if is_gone && !lingers || lingering > MOST_LINGERING {
                 return false;
             }
@@ -217,7 +232,7 @@ impl Exchange {
         }
     }
 
-    /// A reader who takes his time takes nobody's place.
+    /// A slow reader takes no permit from others.
     async fn write(&self, writer: &Writer, frame: Frame<Bytes>) -> Result<(), ReaderGone> {
         let mut write = pin!(writer.write(frame));
         tokio::select! {
@@ -259,6 +274,7 @@ impl Parts {
         &self,
         mut request: Request<Body>,
         progress: &Progress,
+        response_timeout: Duration,
     ) -> Result<(Response<Incoming>, Connection), Failure> {
         self.retries.earn();
         let mut reuse = true;
@@ -271,7 +287,7 @@ impl Parts {
             let spare = if connection.is_reused { Spare::of(&request) } else { None };
             let answered = tokio::select! {
                 answered = connection.sender.try_send_request(request) => answered,
-                () = self.late(progress) => return Err(Failure::ResponseTimeout),
+                () = late(progress, response_timeout) => return Err(Failure::ResponseTimeout),
             };
             let mut error = match answered {
                 Ok(response) => return Ok((response, connection)),
@@ -291,15 +307,15 @@ impl Parts {
             };
         }
     }
+}
 
-    /// Ends when the app has neither taken more of the request nor answered for too long.
-    async fn late(&self, progress: &Progress) {
-        loop {
-            let before = progress.pieces();
-            time::sleep(self.settings.response_timeout).await;
-            if progress.pieces() == before {
-                return;
-            }
+/// Ends when the app has neither taken more of the request nor answered for too long.
+async fn late(progress: &Progress, response_timeout: Duration) {
+    loop {
+        let before = progress.pieces();
+        time::sleep(response_timeout).await;
+        if progress.pieces() == before {
+            return;
         }
     }
 }

@@ -25,7 +25,7 @@ pub(crate) enum Failure {
     /// Its answer is not HTTP.
     #[error("the app's answer is not HTTP/1")]
     NotHttp,
-    /// It switched protocols, and nobody had asked for that.
+    /// It switched protocols without having been asked to.
     #[error("the app switched protocols without being asked to")]
     UnaskedUpgrade,
     /// It takes too long for the head of its answer.
@@ -83,6 +83,12 @@ impl Failure {
                 (StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", "rejected", "connection_limit_reached")
             }
         }
+    }
+
+    /// What happened to the request, in a word, and how the app failed if it did.
+    pub(crate) fn outcome(&self) -> (&'static str, Option<&'static str>) {
+        let (.., outcome, kind) = self.parts();
+        (outcome, self.is_of_the_app().then_some(kind))
     }
 
     pub(crate) fn into_response(self) -> Response {

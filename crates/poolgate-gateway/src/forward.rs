@@ -65,7 +65,7 @@ fn wants_trailers(headers: &HeaderMap) -> bool {
     lines.flat_map(|line| line.split(',')).any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
 }
 
-/// Adds the peer to what a trusted proxy said about the sender. What anybody else said is replaced.
+/// Adds the peer to what a trusted proxy said about the sender. What any other peer said is replaced.
 fn name_the_sender(headers: &mut HeaderMap, peer: Option<IpAddr>, trusted: &[Network]) {
     let Some(peer) = peer.map(|peer| peer.to_canonical()) else { return };
     let host = headers.get(header::HOST).cloned().unwrap_or(HeaderValue::from_static(""));

@@ -37,6 +37,10 @@ impl<S: WatchedPool> WatchedPool for Gated<S> {
         self.0.refresh()
     }
 
+    fn is_behind_app(&self) -> bool {
+        true
+    }
+
     fn blind_spot(&self) -> Option<BlindSpot> {
         self.0.blind_spot()
     }

@@ -9,12 +9,13 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use axum::{Router, body::Body, response::Response};
 use http::{HeaderValue, Request, Uri, header, uri::PathAndQuery};
 use http_body::Body as _;
 use hyper::upgrade;
 use poolgate_server::{
-    Poolgate,
+    Poolgate, Readers, Settings,
     gate::{Gate, Rejected},
     gateway_routes,
     settings::{Network, UpstreamSettings, UpstreamUrl},
@@ -31,6 +32,7 @@ use crate::{
     exchange::{Answer, Exchange},
     failure::{Failure, OUTCOME},
     forward,
+    measures::{self, Lingering, OF_THE_APP, REFUSED},
     refuse::refusal,
     retries::RetryBudget,
     streams::Streams,
@@ -51,23 +53,44 @@ pub(crate) struct Parts {
     gate: Gate,
     own: Router,
     prefix: String,
-    bypass: Vec<String>,
-    trusted_proxies: Vec<Network>,
     /// For requests that name none.
     host: HeaderValue,
     pub(crate) app: App,
-    pub(crate) settings: UpstreamSettings,
+    settings: ArcSwap<Live>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) retries: RetryBudget,
     pub(crate) streams: Streams,
     pub(crate) memory: Memory,
+    pub(crate) lingering: Lingering,
+    readers: Readers,
     pub(crate) tunnels: TaskTracker,
     /// Cancelled when tunnels must end.
     pub(crate) cut_off: CancellationToken,
 }
 
+/// Settings that can change while it runs.
+#[derive(Debug)]
+pub(crate) struct Live {
+    bypass: Vec<String>,
+    trusted_proxies: Vec<Network>,
+    pub(crate) upstream: UpstreamSettings,
+}
+
+impl From<&Settings> for Live {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            bypass: settings.gate.bypass.clone(),
+            trusted_proxies: settings.server.trusted_proxies.clone(),
+            upstream: settings.upstream.clone(),
+        }
+    }
+}
+
 impl Gateway {
     /// A gateway to `app`, with the gate and the routes of `poolgate`.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
     pub fn new(poolgate: &Poolgate, app: &App) -> Self {
         let settings = poolgate.settings();
         let host = match app.url() {
@@ -76,24 +99,37 @@ impl Gateway {
         };
         let gate = poolgate.gate();
         app.stands_behind(gate.clone());
-        Self {
+        let gateway = Self {
             parts: Arc::new(Parts {
                 gate,
                 own: gateway_routes(poolgate),
                 prefix: settings.gateway.prefix.clone(),
-                bypass: settings.gate.bypass.clone(),
-                trusted_proxies: settings.server.trusted_proxies.clone(),
                 host: host.unwrap_or(HeaderValue::from_static("localhost")),
                 app: app.clone(),
                 connections: app.connections(),
                 retries: RetryBudget::default(),
                 streams: Streams::new(settings.upstream.max_streams),
                 memory: Memory::default(),
+                lingering: Lingering::default(),
+                readers: Readers::new(&settings.server),
                 tunnels: TaskTracker::new(),
                 cut_off: CancellationToken::new(),
-                settings: settings.upstream.clone(),
+                settings: ArcSwap::from_pointee(settings.into()),
             }),
-        }
+        };
+        tokio::spawn(measures::look(Arc::downgrade(&gateway.parts)));
+        gateway
+    }
+
+    /// Takes over what can change while it runs: the paths that bypass the gate, the trusted proxies, and the timeouts of
+    /// `upstream`. Requests that are in keep those that they began with.
+    pub fn reload(&self, settings: &Settings) {
+        let before = self.parts.settings.load();
+        let mut upstream = before.upstream.clone();
+        upstream.response_timeout = settings.upstream.response_timeout;
+        upstream.idle_timeout = settings.upstream.idle_timeout;
+        self.parts.settings.store(Arc::new(Live { upstream, ..Live::from(settings) }));
+        self.parts.app.reload(settings);
     }
 
     /// Waits for WebSockets to end, and cuts them off at the deadline. Event streams end with their connections.
@@ -112,12 +148,32 @@ impl Gateway {
             return parts.own.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
         }
         if let Some(refusal) = refusal(&request) {
+            measures::answered(REFUSED);
             return refusal;
         }
+        // Of pages from elsewhere only the app knows whether they may read its answers, but these are not the app's.
+        let origin = request.headers().get(header::ORIGIN).cloned();
+        let reveal = |mut response: Response| {
+            parts.readers.reveal(origin.as_ref(), response.headers_mut());
+            response
+        };
         let mut response = match parts.forward(request).await {
-            Answer::App(response) => response,
-            Answer::Failed(failure) => failure.into_response(),
-            Answer::Rejected(rejected) => turned_away(rejected),
+            Answer::App(response) => {
+                measures::answered(OF_THE_APP);
+                response
+            }
+            Answer::Failed(failure) => {
+                let (outcome, kind) = failure.outcome();
+                measures::answered(outcome);
+                if let Some(kind) = kind {
+                    measures::failed(kind);
+                }
+                reveal(failure.into_response())
+            }
+            Answer::Rejected(rejected) => {
+                measures::answered(rejected.outcome());
+                reveal(turned_away(rejected))
+            }
         };
         parts.gate.stamp(response.headers_mut());
         response
@@ -133,7 +189,8 @@ impl Parts {
     }
 
     async fn forward(self: &Arc<Self>, mut request: Request<Body>) -> Answer {
-        let most = self.settings.max_body_bytes.unwrap_or(u64::MAX);
+        let settings = self.live();
+        let most = settings.upstream.max_body_bytes.unwrap_or(u64::MAX);
         if request.body().size_hint().lower() > most {
             return Answer::Failed(Failure::LargeUpload);
         }
@@ -141,7 +198,7 @@ impl Parts {
             let guard = request.extensions_mut().remove::<ConnectionGuard>();
             (upgrade::on(&mut request), guard)
         });
-        let (mut request, admitted) = if self.bypasses(request.uri().path()) {
+        let (mut request, admitted) = if settings.bypasses(request.uri().path()) {
             (request, None)
         } else {
             match self.gate.admit(request).await {
@@ -149,13 +206,20 @@ impl Parts {
                 Err(rejected) => return Answer::Rejected(rejected),
             }
         };
-        forward::to_app(&mut request, &self.host, &self.trusted_proxies);
+        forward::to_app(&mut request, &self.host, &settings.trusted_proxies);
         let (answer, answered) = oneshot::channel();
-        let exchange = Exchange { parts: Arc::clone(self), admitted, upgrade, answer };
+        let exchange = Exchange { parts: Arc::clone(self), settings, admitted, upgrade, answer };
         tokio::spawn(exchange.run(request));
         answered.await.unwrap_or(Answer::Failed(Failure::Terminated))
     }
 
+    /// The settings in force.
+    pub(crate) fn live(&self) -> Arc<Live> {
+        self.settings.load_full()
+    }
+}
+
+impl Live {
     fn bypasses(&self, path: &str) -> bool {
         self.bypass.iter().any(|prefix| path.starts_with(prefix))
     }

@@ -21,6 +21,7 @@ mod failure;
 mod forward;
 mod gated;
 mod gateway;
+mod measures;
 mod refuse;
 mod retries;
 mod streams;

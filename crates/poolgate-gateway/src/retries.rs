@@ -7,7 +7,7 @@ use http_body::Body as _;
 
 use axum::body::Body;
 
-/// One of so many requests may be repeated.
+/// One of this many requests may be repeated.
 const PRICE: u32 = 5;
 /// What is there at the start, three repeats, and the most that is saved up.
 const FIRST: u32 = 3 * PRICE;
