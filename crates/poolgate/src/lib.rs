@@ -8,6 +8,7 @@
 //! It is a library so that tests and benchmarks can run parts of it. Apps embed [`poolgate_server`] instead.
 
 mod address;
+mod alerts;
 mod cli;
 pub mod demo;
 pub mod page;

@@ -23,6 +23,12 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wa
      img-src 'self' data:; connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'";
 
+const PAGE_MISSING: &str = "<!doctype html><html lang=\"en\"><title>Poolgate</title><h1>Poolgate is running</h1>\
+     <p>This binary was built without the operations page. <code>cargo xtask page</code> builds it; \
+     <code>--www DIR</code> serves it.</p>\
+     <p>The same figures: <a href=\"/api/v1/health/database/status\">status</a>, \
+     <a href=\"/api/v1/health/database/activity\">activity</a>, \
+     <a href=\"/api/v1/health/database/history\">history</a>, <a href=\"/metrics\">metrics</a>.</p></html>";
 const INDEX: &str = "index.html";
 const REVALIDATE: &str = "no-cache";
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
@@ -53,6 +59,7 @@ struct Embedded;
 struct Asset {
     bytes: Cow<'static, [u8]>,
     etag: String,
+    is_gzip: bool,
 }
 
 async fn respond(State(source): State<Source>, request: Request) -> Response {
@@ -63,9 +70,13 @@ async fn respond(State(source): State<Source>, request: Request) -> Response {
     let Some(path) = asset_path(request.uri().path()) else {
         return problem::not_found(request.uri().path());
     };
-    match source.load(path).await {
+    let asset = match source.load_compressed(path, request.headers()).await {
+        Some(compressed) => Some(compressed),
+        None => source.load(path).await,
+    };
+    match asset {
         Some(asset) => asset.into_response(path, request.headers(), head),
-        None if path == INDEX => page_missing(),
+        None if path == INDEX => page_missing(request.headers()),
         None => problem::not_found(request.uri().path()),
     }
 }
@@ -85,20 +96,26 @@ fn asset_path(path: &str) -> Option<&str> {
 }
 
 impl Source {
+    /// The `.gz` that a release build has put beside the file, for a browser that reads it.
+    async fn load_compressed(&self, path: &str, request: &HeaderMap) -> Option<Asset> {
+        let asset = if reads_gzip(request) { self.load(&format!("{path}.gz")).await? } else { return None };
+        Some(Asset { is_gzip: true, ..asset })
+    }
+
     async fn load(&self, path: &str) -> Option<Asset> {
         match self {
             Self::Folder(folder) => {
                 let bytes = read(folder.clone(), path.to_owned()).await?;
                 let mut hasher = DefaultHasher::new();
                 bytes.hash(&mut hasher);
-                Some(Asset { bytes: bytes.into(), etag: format!("\"{:016x}\"", hasher.finish()) })
+                Some(Asset { bytes: bytes.into(), etag: format!("\"{:016x}\"", hasher.finish()), is_gzip: false })
             }
             Self::Embedded => {
                 let file = Embedded::get(path)?;
                 let hash = file.metadata.sha256_hash();
                 let etag =
                     format!("\"{}\"", hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>());
-                Some(Asset { bytes: file.data, etag })
+                Some(Asset { bytes: file.data, etag, is_gzip: false })
             }
         }
     }
@@ -124,17 +141,31 @@ impl Asset {
         headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
         if let Ok(etag) = HeaderValue::from_str(&self.etag) {
             headers.insert(header::ETAG, etag);
         }
         if is_current(request, &self.etag) {
             return (StatusCode::NOT_MODIFIED, headers).into_response();
         }
+        if self.is_gzip {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(path)));
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(self.bytes.len()));
         let body = if head { Body::empty() } else { Body::from(self.bytes.into_owned()) };
         (headers, body).into_response()
     }
+}
+
+/// Whether the browser names gzip, and not with `q=0`.
+fn reads_gzip(request: &HeaderMap) -> bool {
+    let values = request.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|coding| {
+        let (name, quality) = coding.split_once(';').unwrap_or((coding, "q=1"));
+        let quality = quality.trim().strip_prefix("q=").and_then(|quality| quality.parse::<f32>().ok());
+        name.trim().eq_ignore_ascii_case("gzip") && quality.is_some_and(|quality| quality > 0.0)
+    })
 }
 
 /// Whether the browser's copy is current (`If-None-Match`, weak comparison as in RFC 9110).
@@ -174,7 +205,16 @@ fn content_type(path: &str) -> &'static str {
     }
 }
 
-fn page_missing() -> Response {
+/// A person gets words, a program a problem document.
+fn page_missing(request: &HeaderMap) -> Response {
+    let wants_page = |value: &HeaderValue| value.to_str().is_ok_and(|accept| accept.contains("text/html"));
+    if request.get_all(header::ACCEPT).iter().any(wants_page) {
+        let headers = [
+            (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+            (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY)),
+        ];
+        return (StatusCode::NOT_FOUND, headers, PAGE_MISSING).into_response();
+    }
     problem::response(
         StatusCode::NOT_FOUND,
         "page_missing",
@@ -205,6 +245,7 @@ mod tests {
             write("main-5d2f0c9a7be41386.js", "export {}");
             write("pkg/client_bg.wasm", "\0asm");
             write("app.css", "body {}");
+            write("app.css.gz", "compressed");
             write("icon.svg", "<svg/>");
             write(".hidden", "classified");
             write("../outside.txt", "classified");
@@ -265,6 +306,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_compressed_file_goes_to_those_who_read_it() {
+        let site = Site::new();
+        let accepts = |encoding: &'static str| {
+            let request = Request::get("/app.css").header(header::ACCEPT_ENCODING, encoding);
+            let request = request.body(Body::empty()).expect("a request");
+            site.router.clone().oneshot(request)
+        };
+        for (encoding, expected) in
+            [("gzip, br", Some("gzip")), ("GZIP;q=0.5", Some("gzip")), ("gzip;q=0", None), ("br", None), ("", None)]
+        {
+            let response = accepts(encoding).await.expect("an answer");
+            let found = response.headers().get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
+            assert_eq!(found, expected, "{encoding}");
+            assert_eq!(response.headers()["content-type"], "text/css; charset=utf-8");
+            assert_eq!(response.headers()["vary"], "accept-encoding");
+            let bytes = response.into_body().collect().await.expect("a body").to_bytes();
+            assert_eq!(&bytes[..], if expected.is_some() { &b"compressed"[..] } else { &b"body {}"[..] });
+        }
+    }
+
+    #[tokio::test]
     async fn head_has_only_the_headers() {
         let (status, headers, body) = Site::new().send(Method::HEAD, "/app.css", None).await;
         assert_eq!((status, &body[..]), (StatusCode::OK, ""));
@@ -312,5 +374,12 @@ mod tests {
         assert_eq!(response.status(), StatusCode::NOT_FOUND);
         let bytes = response.into_body().collect().await.expect("a body").to_bytes();
         assert!(String::from_utf8_lossy(&bytes).contains("cargo xtask page"));
+
+        let request = Request::get("/").header(header::ACCEPT, "text/html,*/*;q=0.8").body(Body::empty());
+        let response =
+            router(Some(folder.path().to_owned())).oneshot(request.expect("a request")).await.expect("an answer");
+        assert_eq!(response.headers()["content-type"], "text/html; charset=utf-8");
+        let bytes = response.into_body().collect().await.expect("a body").to_bytes();
+        assert!(String::from_utf8_lossy(&bytes).starts_with("<!doctype html>"), "a person gets words");
     }
 }

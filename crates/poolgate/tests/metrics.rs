@@ -73,6 +73,8 @@ async fn metrics_have_their_names_from_the_start() {
         "poolgate_requests_total{outcome=\"admitted\"} 0",
         "poolgate_requests_total{outcome=\"rejected\"} 0",
         "poolgate_requests_total{outcome=\"quota\"} 0",
+        "poolgate_failed_requests_total 0",
+        "poolgate_alert_severity{kind=\"database_silent\"} 0",
         "poolgate_clients 0",
         "poolgate_cleanup_runs_total{trigger=\"manual\",outcome=\"nothing\"} 0",
         "poolgate_cleanup_runs_total{trigger=\"automatic\",outcome=\"idle_closed\"} 0",

@@ -61,7 +61,8 @@ impl Watched {
                 sleep(Duration::from_millis(20)).await;
             }
         };
-        let app = Router::new().route("/work", get(work)).layer(poolgate.gate());
+        let fails = get(async || StatusCode::INTERNAL_SERVER_ERROR);
+        let app = Router::new().route("/work", get(work)).route("/fails", fails).layer(poolgate.gate());
         let app = poolgate_server::app(&poolgate, app);
         Self { database, pool, poolgate, app }
     }
@@ -201,6 +202,8 @@ async fn every_metric_says_what_was_done() {
     }
     let (passed, turned_away) = tokio::join!(request(), request());
     assert_eq!((passed.0, turned_away.0), (StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE));
+    assert_eq!(send(watched.app.clone(), Request::get("/fails")).await.0, StatusCode::INTERNAL_SERVER_ERROR);
+    watched.eventually("failed", |metrics| metrics.of("poolgate_failed_requests_total") == 1.0).await;
     watched
         .eventually("a forecast", |metrics| {
             let forecast = watched.poolgate.status().forecast.map_or(0.0, |forecast| forecast.arrivals_per_second);
@@ -261,6 +264,6 @@ async fn every_metric_says_what_was_done() {
         assert_eq!(metrics.ended(what), 1.0, "{what}");
     }
     assert_eq!(metrics.of("poolgate_cleanup_runs_total{trigger=\"manual\",outcome=\"freed\"}"), 2.0);
-    assert_eq!(metrics.of("poolgate_requests_total{outcome=\"admitted\"}"), 11.0);
+    assert_eq!(metrics.of("poolgate_requests_total{outcome=\"admitted\"}"), 12.0);
     assert_eq!(metrics.of("poolgate_requests_total{outcome=\"rejected\"}"), 1.0);
 }

@@ -1,8 +1,13 @@
 //! The `poolgate` command.
 
+mod cluster;
 mod healthcheck;
+mod instance;
+mod reload;
 mod run;
 mod shutdown;
+#[cfg(unix)]
+mod systemd;
 #[cfg(feature = "gateway")]
 mod upstream;
 
@@ -18,6 +23,7 @@ use poolgate_server::{
     settings::{DatabaseUrl, mask},
 };
 
+use self::reload::ReadAgain;
 use crate::settings::{self, Flag, Overrides, Profile};
 
 /// Where the demo keeps its data unless a database is named.
@@ -37,6 +43,12 @@ pub struct Cli {
 enum Command {
     /// Run the server (the default)
     Serve(Serve),
+    /// Run the server with the sample app and data of its own
+    Demo(Demo),
+    /// Check the settings, report wrong and unwise values, and exit
+    CheckConfig(Sources),
+    /// Print the settings, secrets hidden, and exit
+    PrintConfig(PrintConfig),
     /// Ask a running server whether it is ready; for container health checks
     Healthcheck(Healthcheck),
 }
@@ -44,12 +56,50 @@ enum Command {
 #[derive(Debug, Args)]
 struct Serve {
     #[command(flatten)]
+    sources: Sources,
+    /// Like `poolgate print-config`
+    #[arg(long)]
+    print_config: bool,
+    /// Like `poolgate check-config`
+    #[arg(long, conflicts_with = "print_config")]
+    check_config: bool,
+}
+
+#[derive(Debug, Args)]
+struct Demo {
+    #[command(flatten)]
+    place: Place,
+    /// The database: postgres://… or sqlite://…; without one the demo makes a file
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+    /// Apply a preset
+    #[arg(long)]
+    profile: Option<Profile>,
+    /// Serve the operations page from this folder instead of the embedded one
+    #[arg(long, value_name = "DIR")]
+    www: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct PrintConfig {
+    #[command(flatten)]
+    sources: Sources,
+    /// Explain each setting, and comment those out that have their default: a settings file to begin with
+    #[arg(long)]
+    explain: bool,
+}
+
+/// Where the settings come from.
+#[derive(Clone, Debug, Args)]
+struct Sources {
+    #[command(flatten)]
     place: Place,
     /// The database: postgres://… or sqlite://…; DATABASE_URL is read too, and keeps a password out of the process list
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
-    /// Watch the database of apps in any language instead of having a pool: pgbouncer://user@host:6432/DATABASE or
-    /// postgres://user@host/DATABASE; POOLGATE_WATCH__URL keeps a password out of the process list
+    /// Watch the database of apps in any language instead of having a pool: pgbouncer://user@host:6432/DATABASE,
+    /// postgres://user@host/DATABASE, haproxy:///admin.sock?backend=NAME or metrics+http://host:port/metrics;
+    /// POOLGATE_WATCH__URL keeps a password out of the process list
     #[arg(long, value_name = "URL", conflicts_with_all = ["database_url", "demo"])]
     watch: Option<String>,
     /// Stand in front of an app in any language instead of having a pool: http://host:port or unix:/path. With --watch
@@ -65,12 +115,6 @@ struct Serve {
     /// Serve the operations page from this folder instead of the embedded one
     #[arg(long, value_name = "DIR")]
     www: Option<PathBuf>,
-    /// Print the settings, secrets hidden, and exit
-    #[arg(long)]
-    print_config: bool,
-    /// Validate the settings and exit
-    #[arg(long, conflicts_with = "print_config")]
-    check_config: bool,
 }
 
 #[derive(Debug, Args)]
@@ -80,7 +124,7 @@ struct Healthcheck {
 }
 
 /// Where the settings are, and where the server listens.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 struct Place {
     /// Settings file (TOML)
     #[arg(long, value_name = "FILE", env = "POOLGATE_CONFIG_FILE", hide_env_values = true)]
@@ -112,6 +156,9 @@ impl Cli {
         match self.command {
             None => self.serve.run().await,
             Some(Command::Serve(serve)) => serve.run().await,
+            Some(Command::Demo(demo)) => demo.sources().serve().await,
+            Some(Command::CheckConfig(sources)) => sources.check(),
+            Some(Command::PrintConfig(PrintConfig { sources, explain })) => sources.print(explain),
             Some(Command::Healthcheck(Healthcheck { place })) => {
                 let overrides = Overrides { profile: None, flags: place.flags() };
                 let Settings { server, upstream, .. } = load(place.config.as_deref(), &overrides)?;
@@ -124,23 +171,44 @@ impl Cli {
 
 impl Serve {
     async fn run(self) -> anyhow::Result<()> {
-        let settings = self.settings()?;
         if self.print_config {
-            print!("{}", settings::to_toml(&settings));
-            return Ok(());
+            return self.sources.print(false);
         }
         if self.check_config {
-            let advice = settings::advice(&settings);
-            println!(
-                "{}",
-                if advice.is_empty() { "The settings are fine." } else { "The settings are possible, but:" }
-            );
-            for advice in advice {
-                println!("- {advice}");
-            }
-            return Ok(());
+            return self.sources.check();
         }
-        run::serve(settings).await
+        self.sources.serve().await
+    }
+}
+
+impl Demo {
+    fn sources(self) -> Sources {
+        let Self { place, database_url, profile, www } = self;
+        Sources { place, database_url, profile, www, demo: true, watch: None, upstream: None }
+    }
+}
+
+impl Sources {
+    async fn serve(self) -> anyhow::Result<()> {
+        let settings = self.settings()?;
+        // Without a file there is nothing that could have changed.
+        let again = self.place.config.is_some().then(|| -> ReadAgain { Box::new(move || self.settings()) });
+        run::serve(settings, again).await
+    }
+
+    fn print(&self, explain: bool) -> anyhow::Result<()> {
+        let settings = self.settings()?;
+        print!("{}", if explain { settings::explained(&settings) } else { settings::to_toml(&settings) });
+        Ok(())
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let advice = settings::advice(&self.settings()?);
+        println!("{}", if advice.is_empty() { "The settings are fine." } else { "The settings are possible, but:" });
+        for advice in advice {
+            println!("- {advice}");
+        }
+        Ok(())
     }
 
     fn settings(&self) -> anyhow::Result<Settings> {
@@ -226,9 +294,9 @@ mod tests {
             let serve = match cli.command {
                 None => cli.serve,
                 Some(Command::Serve(serve)) => serve,
-                Some(Command::Healthcheck(_)) => panic!("{line}"),
+                Some(_) => panic!("{line}"),
             };
-            assert!(serve.demo && serve.place.port == Some(0), "{line}");
+            assert!(serve.sources.demo && serve.sources.place.port == Some(0), "{line}");
         }
     }
 
@@ -238,11 +306,23 @@ mod tests {
             "poolgate healthcheck --demo",
             "poolgate healthcheck --database-url sqlite::memory:",
             "poolgate healthcheck --print-config",
+            "poolgate demo --watch postgres://h/d",
+            "poolgate demo --demo",
+            "poolgate check-config --explain",
+            "poolgate print-config --check-config",
         ] {
             assert_eq!(parse(line).expect_err(line).kind(), ErrorKind::UnknownArgument, "{line}");
         }
         assert_eq!(parse("poolgate --demo healthcheck").expect_err("mixed").kind(), ErrorKind::ArgumentConflict);
-        for line in ["poolgate healthcheck", "poolgate healthcheck --port 8000", "poolgate serve --print-config"] {
+        for line in [
+            "poolgate healthcheck",
+            "poolgate healthcheck --port 8000",
+            "poolgate serve --print-config",
+            "poolgate --check-config",
+            "poolgate demo --port 0",
+            "poolgate check-config --watch postgres://h/d",
+            "poolgate print-config --explain --demo",
+        ] {
             assert!(parse(line).is_ok(), "{line}");
         }
     }

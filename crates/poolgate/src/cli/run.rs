@@ -1,25 +1,30 @@
 //! The server's life: pool, Poolgate, routes, listening, shutdown.
 
 use std::{
-    hash::{BuildHasher, RandomState},
     io::{self, Write},
     net::SocketAddr,
-    process,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
+use listenfd::ListenFd;
 use poolgate_pool::{Order, Pool, PoolConfig, PostgresSession, Reset, any_options, sqlite_defaults};
 use poolgate_server::{
-    Builder, PgBouncer, Poolgate, PostgresServer, Settings, app,
-    settings::{DatabaseSettings, DatabaseUrl, PoolOrder, PoolReset, PoolSettings, WatchUrl, WatchedKind},
+    AppMetrics, Builder, HaProxy, PgBouncer, Poolgate, PostgresServer, Settings, WatchedPool, app,
+    settings::{DatabaseSettings, DatabaseUrl, PoolOrder, PoolReset, WatchTarget, WatchUrl},
 };
 use poolgate_types::Backend;
 use sqlx::Any;
 use tokio::net::TcpListener;
 
-use super::shutdown;
+use super::{
+    cluster,
+    instance::Instance,
+    reload::{ReadAgain, Reload},
+    shutdown,
+};
 use crate::{
+    alerts,
     demo::{self, Demo},
     page,
     serve::{Served, serve as serve_connections},
@@ -31,26 +36,36 @@ use crate::{
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Runs the server until a signal stops it.
-pub(super) async fn serve(settings: Settings) -> anyhow::Result<()> {
+pub(super) async fn serve(settings: Settings, again: Option<ReadAgain>) -> anyhow::Result<()> {
     for advice in advice(&settings) {
         tracing::warn!("{advice}");
     }
     descriptors::raise_limit(descriptors_needed(&settings));
     let metrics = Prometheus::install().context("the metrics recorder cannot be installed")?;
     // Before the pool: a port that is in use is the most common mistake.
-    let (listener, address) = listen(settings.server.bind, "server.bind").await?;
+    let mut handed_over = ListenFd::from_env();
+    let (listener, address) = listen(&mut handed_over, Address::Public, &settings).await?;
     if let Some(url) = &settings.upstream.url {
         tracing::info!(%url, "Poolgate stands in front of an app; it has no pool of its own");
         #[cfg(feature = "gateway")]
-        return super::upstream::serve(listener, address, settings.clone(), metrics).await;
+        return {
+            let (admin_listener, admin_address) = listen(&mut handed_over, Address::Admin, &settings).await?;
+            let (public, admin) = ((listener, address), (admin_listener, admin_address));
+            super::upstream::serve(public, admin, settings.clone(), metrics, again).await
+        };
         #[cfg(not(feature = "gateway"))]
         bail!("upstream.url: this program was built without the feature `gateway`");
     }
+    let instance = Instance::new();
     let (builder, pool) = match &settings.watch.url {
-        Some(url) => (watch(url, &settings, Poolgate::builder, Poolgate::builder)?, None),
-        None => open_pool(&settings).map(|(builder, pool)| (builder, Some(pool)))?,
+        Some(url) => (watch(url, &settings, &InPlace)?, None),
+        None => open_pool(&settings, instance).map(|(builder, pool)| (builder, Some(pool)))?,
     };
+    let cluster = pool.as_ref().map(|pool| cluster::join(&settings, instance, pool)).transpose()?.flatten();
     let mut builder = builder.settings(settings.clone()).metrics(metrics);
+    if let Some(cluster) = &cluster {
+        builder = cluster.join(builder);
+    }
     if settings.demo.enabled {
         builder = builder.openapi(demo::openapi());
     }
@@ -61,11 +76,21 @@ pub(super) async fn serve(settings: Settings) -> anyhow::Result<()> {
     }
     let app = app(&poolgate, own);
     announce(address)?;
-    shutdown::on_signal(poolgate.clone())?;
+    let reload = again.map(|again| Reload::new(again, poolgate.clone(), |_| {}));
+    shutdown::on_signal(poolgate.clone(), reload)?;
+    if let Some(cluster) = &cluster {
+        cluster.drain_with(poolgate.closing().clone());
+    }
+    alerts::start(&poolgate, address)?;
+    #[cfg(unix)]
+    super::systemd::follow(&poolgate);
     let closing = poolgate.closing();
     let (served, left) =
         tokio::join!(serve_connections(listener, app, &settings.server, closing), time_left(&poolgate));
     let drained = poolgate.shutdown(left().max(LAST_WORDS)).await;
+    if let Some(cluster) = cluster {
+        cluster.leave().await;
+    }
     say_goodbye(served, drained.connections_left);
     Ok(())
 }
@@ -97,8 +122,43 @@ fn descriptors_needed(settings: &Settings) -> u64 {
     u64::from(settings.server.max_connections) + upstream + 64
 }
 
-pub(super) async fn listen(bind: SocketAddr, key: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(bind).await.map_err(|error| match error.kind() {
+/// Where the server listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Address {
+    Public,
+    #[cfg_attr(not(feature = "gateway"), expect(dead_code, reason = "only a gateway has a second address"))]
+    Admin,
+}
+
+/// Listens, on a socket that was handed over if there is one: the first is the public one, the second the operators'.
+/// Such a socket stays open while the program restarts, and those who connect meanwhile wait in it.
+async fn listen(
+    handed_over: &mut ListenFd,
+    which: Address,
+    settings: &Settings,
+) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let server = &settings.server;
+    let (place, key, bind) = match which {
+        Address::Public => (0, "server.bind", server.bind),
+        Address::Admin => (1, "server.admin_bind", server.admin_bind),
+    };
+    let listener = handed_over
+        .take_tcp_listener(place)
+        .with_context(|| format!("socket {} of LISTEN_FDS, for {key}, is not a TCP socket that listens", place + 1))?;
+    let listener = match listener {
+        Some(listener) => {
+            listener.set_nonblocking(true)?;
+            tracing::info!("The socket was handed over (LISTEN_FDS): {key} is not used");
+            TcpListener::from_std(listener)?
+        }
+        None => bound(bind, key).await?,
+    };
+    let address = listener.local_addr().context("the listening address is unknown")?;
+    Ok((listener, address))
+}
+
+async fn bound(bind: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(bind).await.map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => anyhow::anyhow!(
             "port {} is in use: another program, perhaps another Poolgate, listens on {bind}. Stop it or choose another \
              port{} (0 lets the system choose)",
@@ -109,46 +169,67 @@ pub(super) async fn listen(bind: SocketAddr, key: &str) -> anyhow::Result<(TcpLi
             "no permission to listen on {bind}: ports below 1024 need a privilege. Choose another port with --port N"
         ),
         _ => anyhow::anyhow!("cannot listen on {bind} ({key}): {error}"),
-    })?;
-    let address = listener.local_addr().context("the listening address is unknown")?;
-    Ok((listener, address))
+    })
 }
 
-/// The source that is watched, in the hands of those who make a Poolgate of it.
-pub(super) fn watch(
-    url: &WatchUrl,
-    settings: &Settings,
-    pgbouncer: impl FnOnce(PgBouncer) -> Builder,
-    postgres: impl FnOnce(PostgresServer) -> Builder,
-) -> anyhow::Result<Builder> {
+/// Makes a Poolgate of a source.
+pub(super) trait Watcher {
+    fn builder(&self, source: impl WatchedPool) -> Builder;
+}
+
+/// Requests reach the source without passing this server.
+struct InPlace;
+
+impl Watcher for InPlace {
+    fn builder(&self, source: impl WatchedPool) -> Builder {
+        Poolgate::builder(source)
+    }
+}
+
+/// A Poolgate of the source that is watched.
+pub(super) fn watch(url: &WatchUrl, settings: &Settings, watcher: &impl Watcher) -> anyhow::Result<Builder> {
     let watch = &settings.watch;
-    let (kind, options) = url.parse().context("watch.url")?;
+    let target = url.parse().context("watch.url")?;
     if settings.database.url.is_some() {
         tracing::warn!("database.url is ignored: with watch.url the server has no pool of its own");
     }
     tracing::info!(%url, "Poolgate watches a source and has no pool of its own");
-    Ok(match kind {
-        WatchedKind::PgBouncer => {
-            let mut source = PgBouncer::new(options).transactions_per_request(watch.transactions_per_request);
+    Ok(match target {
+        WatchTarget::PgBouncer(options) => {
+            let mut source = PgBouncer::new(*options).transactions_per_request(watch.transactions_per_request);
             if let Some(connections) = watch.capacity {
                 source = source.capacity(connections);
             }
-            pgbouncer(source)
+            watcher.builder(source)
         }
-        WatchedKind::Postgres => {
-            let mut source = PostgresServer::new(options);
+        WatchTarget::Postgres(options) => {
+            let mut source = PostgresServer::new(*options);
             if let Some(application) = &watch.application {
                 source = source.application(application);
             }
             if let Some(sessions) = watch.capacity {
                 source = source.capacity(sessions);
             }
-            postgres(source)
+            watcher.builder(source)
+        }
+        WatchTarget::HaProxy(address) => {
+            let mut source = HaProxy::new(address);
+            if let Some(requests) = watch.capacity {
+                source = source.capacity(requests);
+            }
+            watcher.builder(source)
+        }
+        WatchTarget::Metrics(address) => {
+            let mut source = AppMetrics::new(address).names(watch.metrics.clone());
+            if let Some(connections) = watch.capacity {
+                source = source.capacity(connections);
+            }
+            watcher.builder(source)
         }
     })
 }
 
-fn open_pool(settings: &Settings) -> anyhow::Result<(Builder, Pool<Any>)> {
+fn open_pool(settings: &Settings, instance: Instance) -> anyhow::Result<(Builder, Pool<Any>)> {
     let Some(url) = &settings.database.url else {
         bail!(
             "database.url is not set: name the database with --database-url, DATABASE_URL or in the settings file, or \
@@ -158,9 +239,9 @@ fn open_pool(settings: &Settings) -> anyhow::Result<(Builder, Pool<Any>)> {
     sqlx::any::install_default_drivers();
     let options = any_options(&connect_url(url, settings.demo.enabled)).context("database.url")?;
     let pool = Pool::<Any>::builder(options)
-        .config(pool_config(&settings.pool))
+        .config(pool_config(settings))
         .after_connect(sqlite_defaults)
-        .postgres(session(&settings.database))
+        .postgres(session(&settings.database, instance))
         .build()?;
     Ok((Poolgate::builder(pool.clone()).backend(url.backend()), pool))
 }
@@ -174,11 +255,10 @@ fn connect_url(url: &DatabaseUrl, demo: bool) -> String {
 
 /// Connection options for PostgreSQL. The application name is unique to this process: cleanups end only sessions with
 /// this name.
-fn session(settings: &DatabaseSettings) -> PostgresSession {
-    let instance = RandomState::new().hash_one(process::id()) as u32;
+fn session(settings: &DatabaseSettings, instance: Instance) -> PostgresSession {
     let limit = |time: Duration| (!time.is_zero()).then_some(time);
     PostgresSession {
-        application_name: Some(format!("{}:{instance:08x}", settings.application_name)),
+        application_name: Some(format!("{}:{instance}", settings.application_name)),
         statement_timeout: limit(settings.statement_timeout),
         lock_timeout: limit(settings.lock_timeout),
         idle_in_transaction_timeout: limit(settings.idle_in_transaction_timeout),
@@ -187,10 +267,14 @@ fn session(settings: &DatabaseSettings) -> PostgresSession {
     }
 }
 
-fn pool_config(settings: &PoolSettings) -> PoolConfig {
+fn pool_config(settings: &Settings) -> PoolConfig {
+    // One that shares the database begins with a single connection, until it knows its share.
+    let is_alone = !settings.cluster.is_on();
+    let settings = &settings.pool;
+    let (size, max_overflow) = if is_alone { (settings.size, settings.max_overflow) } else { (1, 0) };
     PoolConfig {
-        size: settings.size,
-        max_overflow: settings.max_overflow,
+        size,
+        max_overflow,
         acquire_timeout: settings.timeout,
         connect_timeout: settings.connect_timeout,
         // Defaults to the pool's size, even when that changes.

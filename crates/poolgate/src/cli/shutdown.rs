@@ -1,16 +1,20 @@
-//! SIGTERM, SIGINT and SIGHUP: the first one begins the shutdown, the second one ends the process. SIGUSR1 and SIGUSR2,
-//! which other servers use, do nothing.
+//! SIGTERM and SIGINT: the first one begins the shutdown, the second one ends the process. SIGHUP does the same if the
+//! terminal was closed or there is no settings file; otherwise the file is read again. SIGUSR1 and SIGUSR2, which other
+//! servers use, do nothing.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use poolgate_server::Poolgate;
+
+use super::reload::Reload;
 
 /// Exit status after a second signal.
 const IMPATIENT: i32 = 130;
 
-/// Announces the shutdown of `poolgate` at the first signal, and closes it `server.drain_delay` later.
-pub(super) fn on_signal(poolgate: Poolgate) -> io::Result<()> {
-    let mut signals = Signals::new()?;
+/// Announces the shutdown of `poolgate` at the first signal, and closes it `server.drain_delay` later. Calls `reload` for
+/// each signal that asks for that.
+pub(super) fn on_signal(poolgate: Poolgate, reload: Option<Reload>) -> io::Result<()> {
+    let mut signals = Stops { signals: Signals::new()?, reload, has_terminal: io::stdin().is_terminal() };
     tokio::spawn(async move {
         signals.next().await;
         let delay = poolgate.settings().server.drain_delay;
@@ -32,6 +36,32 @@ pub(super) fn on_signal(poolgate: Poolgate) -> io::Result<()> {
         stop_at_once();
     });
     Ok(())
+}
+
+/// The signals that stop the server.
+struct Stops {
+    signals: Signals,
+    reload: Option<Reload>,
+    /// The process was started in a terminal.
+    has_terminal: bool,
+}
+
+impl Stops {
+    async fn next(&mut self) {
+        while let (Signal::HangUp, Some(reload)) = (self.signals.next().await, &self.reload) {
+            if self.has_terminal && !io::stdin().is_terminal() {
+                return;
+            }
+            reload.run();
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signal {
+    Stop,
+    #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix has it"))]
+    HangUp,
 }
 
 fn stop_at_once() -> ! {
@@ -60,7 +90,7 @@ impl Signals {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())?, hang_up })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Signal {
         let hang_up = async {
             match &mut self.hang_up {
                 Some(signal) => signal.recv().await,
@@ -68,9 +98,9 @@ impl Signals {
             }
         };
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-            _ = hang_up => {}
+            _ = self.terminate.recv() => Signal::Stop,
+            _ = self.interrupt.recv() => Signal::Stop,
+            _ = hang_up => Signal::HangUp,
         }
     }
 }
@@ -93,10 +123,11 @@ impl Signals {
         Ok(Self)
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Signal {
         // Fails only if the handler cannot be installed; then wait for ever.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
+        Signal::Stop
     }
 }

@@ -4,28 +4,36 @@ use std::net::SocketAddr;
 
 use anyhow::Context;
 use poolgate_gateway::{App, Gated, Gateway};
-use poolgate_server::{Poolgate, Settings, app_at};
+use poolgate_server::{Builder, Poolgate, Settings, WatchedPool, app_at};
 use tokio::net::TcpListener;
 
 use super::{
-    run::{announce, listen, say_goodbye, time_left, watch},
+    reload::{ReadAgain, Reload},
+    run::{Watcher, announce, say_goodbye, time_left, watch},
     shutdown,
 };
-use crate::{page, serve::serve as serve_connections, telemetry::Prometheus};
+use crate::{alerts, page, serve::serve as serve_connections, telemetry::Prometheus};
+
+/// The requests for the source pass the gate.
+struct BehindGate;
+
+impl Watcher for BehindGate {
+    fn builder(&self, source: impl WatchedPool) -> Builder {
+        Poolgate::builder(Gated(source))
+    }
+}
 
 /// Passes requests on to the app until a signal ends the process. What is for operators is served apart.
 pub(super) async fn serve(
-    listener: TcpListener,
-    address: SocketAddr,
+    (listener, address): (TcpListener, SocketAddr),
+    (admin_listener, admin_address): (TcpListener, SocketAddr),
     settings: Settings,
     metrics: Prometheus,
+    again: Option<ReadAgain>,
 ) -> anyhow::Result<()> {
-    let (admin_listener, admin_address) = listen(settings.server.admin_bind, "server.admin_bind").await?;
     let app = App::new(&settings).context("upstream.url is not set")?;
     let builder = match &settings.watch.url {
-        Some(url) => {
-            watch(url, &settings, |source| Poolgate::builder(Gated(source)), |source| Poolgate::builder(Gated(source)))?
-        }
+        Some(url) => watch(url, &settings, &BehindGate)?,
         None => Poolgate::builder(app.clone()),
     };
     let poolgate = builder.settings(settings.clone()).metrics(metrics).start();
@@ -33,7 +41,12 @@ pub(super) async fn serve(
     let admin = app_at(&poolgate, page::router(settings.server.www.clone()), admin_address);
     announce(address)?;
     tracing::info!("Poolgate for operators: http://{admin_address} (server.admin_bind)");
-    shutdown::on_signal(poolgate.clone())?;
+    let reloaded = gateway.clone();
+    let reload = again.map(|again| Reload::new(again, poolgate.clone(), move |settings| reloaded.reload(settings)));
+    shutdown::on_signal(poolgate.clone(), reload)?;
+    alerts::start(&poolgate, address)?;
+    #[cfg(unix)]
+    super::systemd::follow(&poolgate);
     let closing = poolgate.closing();
     let (served, _, left) = tokio::join!(
         serve_connections(listener, gateway.clone(), &settings.server, closing),

@@ -129,7 +129,7 @@ where
     stream.set_write_timeout(Some(write_timeout));
     let turn = Turn::default();
     let stream = TurnStream::new(Box::pin(stream), turn.clone(), turns, stop.clone());
-    let evicted = place.evicted();
+    let (evicted, begun) = (place.evicted(), turn.clone());
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         let (app, turn, in_progress) = (app.clone(), turn.take(), place.request());
@@ -148,8 +148,19 @@ where
     let ended = tokio::select! {
         ended = evicted.run_until_cancelled(connection.as_mut()) => ended,
         () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            evicted.run_until_cancelled(connection).await
+            // hyper would close a connection that has brought no byte yet, but its client is about to send its request.
+            // `TurnStream` ends it if nothing comes.
+            let ended = tokio::select! {
+                ended = evicted.run_until_cancelled(connection.as_mut()) => Some(ended),
+                () = begun.first() => None,
+            };
+            match ended {
+                Some(ended) => ended,
+                None => {
+                    connection.as_mut().graceful_shutdown();
+                    evicted.run_until_cancelled(connection).await
+                }
+            }
         }
     };
     // Broken connections and malformed requests are normal.

@@ -27,6 +27,9 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 /// How long a stopping server waits for the rest of a head.
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How often a stopping server looks whether a new connection has brought its first request.
+const FIRST_REQUEST_LOOK: Duration = Duration::from_millis(5);
+
 /// Time limits for the client's turn.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TurnLimits {
@@ -46,6 +49,13 @@ impl Turn {
     pub(crate) fn take(&self) -> Arc<ServersTurn> {
         self.0.fetch_add(1, Relaxed);
         Arc::new(ServersTurn(self.clone()))
+    }
+
+    /// Resolves soon after the first request has come.
+    pub(crate) async fn first(&self) {
+        while self.number() == 0 {
+            sleep(FIRST_REQUEST_LOOK).await;
+        }
     }
 
     fn number(&self) -> u32 {

@@ -13,5 +13,5 @@ mod value;
 pub use self::{
     advice::advice,
     load::{Flag, Overrides, Profile, SettingsError, load},
-    print::to_toml,
+    print::{explained, to_toml},
 };

@@ -8,7 +8,8 @@ use tracing_subscriber::{EnvFilter, fmt};
 /// nothing.
 pub fn init() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
-    let builder = fmt().with_env_filter(filter).with_writer(io::stderr);
+    // When the reader of stderr is gone, a message about that on stderr would be a panic.
+    let builder = fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
     // Fails only if the embedding process has installed its own subscriber, which then stays.
     let _ = if io::stdout().is_terminal() {
         builder.with_ansi(io::stderr().is_terminal()).try_init()

@@ -173,7 +173,7 @@ async fn connect_and_trace_are_refused() {
 
 /// T9.
 #[tokio::test]
-async fn a_switch_of_protocols_that_nobody_asked_for_is_a_failure() {
+async fn an_unrequested_switch_of_protocols_is_a_failure() {
     let app = RawApp::answering(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nHTTP/1.1 200 OK\r\n\
          Content-Length: 4\r\n\r\nevil",
@@ -308,7 +308,7 @@ async fn trailers_pass_for_those_who_take_them() {
 
 /// A body of a GET reaches the app, with the length or the chunks that it came with.
 #[tokio::test]
-async fn bodies_have_one_framing_whatever_the_method() {
+async fn bodies_have_one_framing_for_every_method() {
     let app = RawApp::answering(ok("fine")).await;
     let front = front(app.address).await;
     for (request, expected) in [

@@ -1,9 +1,6 @@
 //! A gateway in front of an app.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::net::SocketAddr;
 
 use axum::Router;
 use poolgate::serve;
@@ -11,7 +8,7 @@ use poolgate_gateway::{App, Gateway};
 use poolgate_server::{Poolgate, Settings, settings::UpstreamUrl};
 use tokio::net::TcpListener;
 
-use crate::client::PATIENCE;
+pub(crate) use poolgate_test_harness::eventually;
 
 pub(crate) struct Front {
     pub(crate) address: SocketAddr,
@@ -57,14 +54,5 @@ pub(crate) async fn axum_app(router: Router) -> SocketAddr {
 impl Front {
     pub(crate) fn in_flight(&self) -> u32 {
         self.poolgate.gate().in_flight()
-    }
-}
-
-/// Waits until `condition` holds.
-pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !condition() {
-        assert!(begun.elapsed() < PATIENCE, "not {what} within {PATIENCE:?}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

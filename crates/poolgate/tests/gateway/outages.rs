@@ -3,15 +3,17 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     time::{Duration, Instant},
 };
 
+use futures_util::future::join_all;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
+    time,
 };
 
 use crate::{
@@ -20,14 +22,14 @@ use crate::{
     raw_app::{RawApp, Then, ok},
 };
 
-/// A port that nobody listens on.
-async fn nobody() -> SocketAddr {
+/// A port without a listener.
+async fn unused() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address")
 }
 
 #[tokio::test]
 async fn an_app_that_is_down_is_named_and_served_once_it_is_there() {
-    let address = nobody().await;
+    let address = unused().await;
     let front = front_with(address, |settings| settings.gate.timeout = Duration::from_millis(50)).await;
     let answer = get(front.address, "/").await;
     assert_eq!((answer.status, answer.field("poolgate-outcome")), (502, Some("upstream_unreachable")), "{answer:?}");
@@ -139,6 +141,60 @@ async fn a_kept_connection_that_closes_costs_a_get_nothing_and_a_post_is_never_s
     let sent = executed.load(SeqCst) - before;
     assert_eq!(sent, 1, "{answer:?}");
     assert!(answer.status == 502 || answer.status == 200);
+}
+
+/// An app that closes connections after this silence, and names each request that it executes.
+async fn closes_silent_connections(silence: Duration, executed: Arc<Mutex<Vec<String>>>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let executed = Arc::clone(&executed);
+            tokio::spawn(async move {
+                let mut request = vec![0; 4096];
+                while let Ok(Ok(length @ 1..)) = time::timeout(silence, stream.read(&mut request)).await {
+                    let head = String::from_utf8_lossy(&request[..length]);
+                    let name = head.split(" HTTP/1.1").next().unwrap_or_default().to_owned();
+                    executed.lock().expect("not poisoned").push(name);
+                    if stream.write_all(&ok("fine")).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+/// T18: requests that come just when the app closes the connection, which the gateway is told to keep for longer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_that_meet_a_closing_connection_are_answered_and_no_post_is_executed_twice() {
+    const SILENCE: Duration = Duration::from_millis(300);
+    let executed = Arc::default();
+    let app = closes_silent_connections(SILENCE, Arc::clone(&executed)).await;
+    let front = front_with(app, |settings| settings.upstream.keep_alive = Duration::from_secs(10)).await;
+    for round in 0..16_u64 {
+        // From 4 ms before the app closes to 4 ms after.
+        time::sleep(SILENCE - Duration::from_millis(4) + Duration::from_micros(round * 500)).await;
+        let one_by_one = (0..8).map(|number| {
+            let (get_path, post_path) = (format!("/get-{round}-{number}"), format!("/post-{round}-{number}"));
+            async move {
+                let answer = get(front.address, &get_path).await;
+                assert_eq!(answer.status, 200, "{get_path}: {answer:?}");
+                let head = format!("POST {post_path} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
+                let answer = ask(front.address, &head).await;
+                assert!(matches!(answer.status, 200 | 502), "{post_path}: {answer:?}");
+            }
+        });
+        join_all(one_by_one).await;
+    }
+    let mut posts = executed.lock().expect("not poisoned").clone();
+    posts.retain(|name| name.starts_with("POST "));
+    let all = posts.len();
+    posts.sort_unstable();
+    posts.dedup();
+    assert_eq!(posts.len(), all, "one was executed twice");
+    assert!(all > 16 * 7, "{all}");
 }
 
 /// T19.

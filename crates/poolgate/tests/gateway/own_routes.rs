@@ -55,6 +55,28 @@ async fn preflights_and_requests_of_other_sites_reach_the_app() {
     assert_eq!(app.requests().len(), 2);
 }
 
+#[tokio::test]
+async fn pages_of_allowed_origins_read_why_the_gateway_itself_says_no() {
+    let front = front_of("http://127.0.0.1:1", |settings| {
+        settings.server.allowed_origins = vec!["https://shop.example".to_owned()];
+    })
+    .await;
+    let from = async |origin: &str| {
+        let request = format!("GET /orders HTTP/1.1\r\nHost: api.example\r\nOrigin: {origin}\r\n\r\n");
+        let answer = ask(front.address, request.as_str()).await;
+        assert_eq!(answer.status, 502, "{answer:?}");
+        let revealed = answer.field("access-control-expose-headers").is_some_and(|names| names.contains("retry-after"));
+        (
+            answer.field("access-control-allow-origin").map(str::to_owned),
+            revealed,
+            answer.field("vary").map(str::to_owned),
+        )
+    };
+    let vary = Some("origin".to_owned());
+    assert_eq!(from("https://shop.example").await, (Some("https://shop.example".to_owned()), true, vary.clone()));
+    assert_eq!(from("https://other.example").await, (None, false, vary));
+}
+
 /// T27.
 #[tokio::test]
 async fn the_apps_own_pages_pass_as_they_are() {

@@ -2,10 +2,28 @@
 
 #[cfg(unix)]
 mod cli;
+#[cfg(all(unix, feature = "cluster"))]
+mod cluster;
+#[cfg(all(unix, feature = "cluster"))]
+mod cluster_config;
 #[cfg(feature = "gateway")]
 mod gateway;
-mod harness;
 mod log;
+mod process;
+#[cfg(all(unix, feature = "gateway"))]
+mod reload;
+#[cfg(all(unix, feature = "gateway"))]
+mod restart;
+#[cfg(unix)]
+mod running;
+#[cfg(all(unix, feature = "gateway"))]
+mod running_gateway;
 #[cfg(unix)]
 mod secrets;
+#[cfg(unix)]
+mod shutdown;
+#[cfg(all(unix, feature = "gateway"))]
+mod sources_behind_the_gate;
+#[cfg(unix)]
+mod systemd;
 mod watch;

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
-    process::{Command, Stdio},
+    process::Stdio,
     time::Duration,
 };
 
@@ -12,6 +12,8 @@ use proptest::{
     strategy::ValueTree,
     test_runner::{Config, TestRunner},
 };
+
+use crate::process::poolgate;
 
 /// A shorter part is meaningless and would be found by chance.
 const SHORTEST_PART: usize = 4;
@@ -139,9 +141,7 @@ proptest! {
 /// All output of the program until it ends, or for half a second after it listens.
 fn run(arguments: &[&str], environment: &[(&str, &str)]) -> String {
     let log = tempfile::NamedTempFile::new().expect("a file");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_poolgate"))
-        .args(arguments)
-        .env_remove("DATABASE_URL")
+    let mut child = poolgate(arguments)
         .env("RUST_LOG", "trace")
         .envs(environment.iter().copied())
         .stdout(Stdio::piped())

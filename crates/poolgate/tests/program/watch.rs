@@ -1,48 +1,18 @@
 //! `poolgate serve --watch` as operators use it.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
-    process::{Child, Command, Stdio},
+    io::{BufRead, BufReader},
+    process::Stdio,
     time::Duration,
 };
 
-use crate::harness::{connect, eventually, pooler, postgres};
+use poolgate_test_harness::{
+    eventually,
+    sources::{connect, pooler, postgres},
+};
 use sqlx::{Executor, raw_sql};
 
-fn poolgate(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_poolgate"));
-    command.args(arguments).env_remove("DATABASE_URL").env("RUST_LOG", "info");
-    command
-}
-
-struct Running(Child, String);
-
-impl Running {
-    fn start(arguments: &[&str]) -> Self {
-        let mut child = poolgate(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("started");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-        let address = line.trim().strip_prefix("Poolgate listening on http://").expect("the ready line").to_owned();
-        Self(child, address)
-    }
-
-    fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(&self.1).expect("it listens");
-        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.1).expect("sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        answer
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use crate::process::{Running, poolgate};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_program_watches_a_pooler_and_publishes_its_figures() {
@@ -108,10 +78,9 @@ async fn without_visible_arrivals_there_is_no_forecast() {
 async fn the_log_has_figures_once_the_source_has_been_read() {
     let pooler = pooler(postgres().await, "postgres", &["pool_mode=transaction", "default_pool_size=7"]).await;
     let url = format!("pgbouncer://stats@127.0.0.1:{}/postgres", pooler.port());
-    let mut command = poolgate(&["serve", "--port", "0", "--watch", &url]);
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("started");
-    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines().map(|line| line.expect("text"));
-    let _running = Running(child, String::new());
+    let mut running = Running::spawn(poolgate(&["serve", "--port", "0", "--watch", &url]).stderr(Stdio::piped()));
+    let log = running.child.stderr.take().expect("piped");
+    let mut lines = BufReader::new(log).lines().map(|line| line.expect("text"));
     let mut line = |message: &str| lines.find(|line| line.contains(message)).expect("logged");
     let started = line("Poolgate started");
     assert!(!started.contains("capacity") && !started.contains("gate\":"), "unknown yet: {started}");

@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use crate::harness::{PATIENCE, Server, eventually, server};
 use poolgate::serve;
 use poolgate_server::Settings;
+use poolgate_test_harness::{PATIENCE, Server, eventually, server};
 use poolgate_types::routes;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

@@ -1,7 +1,6 @@
 //! Serving within bounds, over real connections.
 
 mod crowds;
-mod harness;
 mod malformed;
 mod slow;
 mod stream;

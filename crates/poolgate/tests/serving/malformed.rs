@@ -11,8 +11,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{PATIENCE, server_with};
 use Outcome::{Closed, OneAnswer, Refused};
+use poolgate_test_harness::{PATIENCE, server_with};
 
 /// The expected end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,6 @@
 
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
-use crate::harness::{PATIENCE, Server, eventually, server_with};
 use axum::{
     Router,
     body::{Body, Bytes},
@@ -15,6 +14,7 @@ use http::StatusCode;
 use poolgate::serve;
 use poolgate_pool::Pool;
 use poolgate_server::Poolgate;
+use poolgate_test_harness::{PATIENCE, Server, eventually, server_with};
 use sqlx::Sqlite;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

@@ -5,11 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::harness::{Server, eventually, server, server_with};
 use axum::{Router, body::Body, routing::get};
 use futures_util::{StreamExt, stream};
 use http::StatusCode;
 use poolgate::{Served, serve};
+use poolgate_test_harness::{Server, eventually, server, server_with};
 use poolgate_types::{ThrottlingConfig, routes};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -39,7 +39,7 @@ async fn read_until(stream: &mut TcpStream, text: &str) -> String {
     let mut seen = String::new();
     let mut buffer = [0; 4096];
     while !seen.contains(text) {
-        let read = tokio::time::timeout(crate::harness::PATIENCE, stream.read(&mut buffer)).await;
+        let read = tokio::time::timeout(poolgate_test_harness::PATIENCE, stream.read(&mut buffer)).await;
         let length = read.unwrap_or_else(|_| panic!("no `{text}` in {seen}")).expect("readable");
         assert_ne!(length, 0, "ended without `{text}`: {seen}");
         seen.push_str(&String::from_utf8_lossy(&buffer[..length]));
@@ -84,9 +84,9 @@ async fn a_client_that_disconnects_is_no_longer_counted() {
     read_until(&mut two, "event: config").await;
     eventually("counted", || server.poolgate.status().clients.live == 2).await;
     let refused = server.get(routes::EVENTS).await;
-    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE, "two are open, as many as may be");
-    assert_eq!(refused.headers()["content-type"], "application/problem+json");
-    let retry_after = refused.headers()["retry-after"].to_str().expect("text").parse::<u32>();
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "two are open, as many as may be");
+    assert_eq!(refused.header("content-type"), "application/problem+json");
+    let retry_after = refused.header("retry-after").parse::<u32>();
     assert!(retry_after.is_ok_and(|seconds| seconds >= 10));
     drop((one, two));
     eventually("gone", || server.poolgate.status().clients.live == 0).await;
@@ -142,6 +142,6 @@ async fn a_storm_of_vanishing_clients_leaves_no_permit_behind() {
     futures_util::future::join_all(clients).await;
     eventually("empty", || (gate.in_flight(), gate.queued()) == (0, 0)).await;
     eventually("returned", || server.pool.counts().checked_out == 0).await;
-    let status = server.get("/slow").await.status();
+    let status = server.get("/slow").await.status;
     assert_eq!(status, StatusCode::OK);
 }
