@@ -7,7 +7,7 @@ use crate::chromium::Chromium;
 use crate::instructions;
 use crate::node::Node;
 use crate::project::Project;
-use crate::{client_package, page, postgres, process, server};
+use crate::{client_package, example, page, postgres, process, proxies, server, tools};
 
 /// `cargo xtask bench`.
 #[derive(Args)]
@@ -24,6 +24,13 @@ enum Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// The gateway beside HAProxy and nginx, with FastAPI and PostgreSQL: overload, cost of the hop, memory; about ten
+    /// minutes, five with --quick; `--only hop`, `--document docs/benchmarks.md`
+    Gateway {
+        /// Passed on; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Cost of a rejected request: CPU time and, if valgrind is installed, instructions
     Gate,
     /// Instructions of acquire and release of a hot pool connection; fails if they grow by 5 %
@@ -33,6 +40,12 @@ enum Bench {
     /// Cost of the npm package in Chromium compared with similar libraries; `--quick`, `--only overhead`, `--document
     /// docs/client.md`
     Client {
+        /// Passed on
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// What poolgate-web adds to a page in Rust: time per call in Chromium, bytes, code by crate; `--quick`, `--only overhead`
+    Web {
         /// Passed on
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
@@ -61,8 +74,10 @@ enum Bench {
 pub(crate) fn run(project: &Project, options: &Options) -> Result<()> {
     match &options.bench {
         Bench::BeforeAfter { arguments } => before_after(project, arguments),
+        Bench::Gateway { arguments } => gateway(project, arguments),
         Bench::Gate => bench(project, "poolgate", "gate"),
         Bench::Client { arguments } => client(project, arguments),
+        Bench::Web { arguments } => web(project, arguments),
         Bench::Pool { arguments } => pool(project, arguments),
         Bench::Instructions => pool_instructions(project),
         Bench::Throttle => bench(project, "poolgate-throttle", "engine"),
@@ -110,6 +125,18 @@ fn streams(project: &Project, arguments: &[String]) -> Result<()> {
     process::run(bench.args(arguments).env("TEST_POOLGATE_BIN", server))
 }
 
+/// Release builds beside Debian's.
+fn gateway(project: &Project, arguments: &[String]) -> Result<()> {
+    postgres::find_or_install()?;
+    proxies::find_or_install()?;
+    let mut build = project.cargo();
+    process::run(build.args(["build", "--release", "--package", "poolgate", "--package", "poolgate-bench-lab"]))?;
+    let release = |name: &str| project.target.join("release").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    let mut bench = project.command(release("poolgate-bench-lab"));
+    bench.arg("gateway").args(arguments).env("TEST_POOLGATE_BIN", release("poolgate"));
+    process::run(bench.env("TEST_FASTAPI_PYTHON", tools::python_for_app(project, "fastapi")?))
+}
+
 /// The package as it is released.
 fn client(project: &Project, arguments: &[String]) -> Result<()> {
     let node = Node::find_or_install(project)?;
@@ -118,6 +145,16 @@ fn client(project: &Project, arguments: &[String]) -> Result<()> {
     let package = client_package::build_small(project)?;
     let mut bench = node.node(project)?;
     bench.arg("tests/packaging/bench/main.js").args(arguments).env("POOLGATE_PACKAGE", package);
+    process::run(bench.env("CHROMIUM", Chromium::find_or_install()?.browser))
+}
+
+/// Two pages that differ in the client alone.
+fn web(project: &Project, arguments: &[String]) -> Result<()> {
+    let node = Node::find_or_install(project)?;
+    let tools = node.tools(project)?;
+    let pages = example::build_pages(project, &["bare", "poolgate"])?;
+    let mut bench = node.node(project)?;
+    bench.arg("tests/examples/bench.js").args(arguments).env("POOLGATE_TOOLS", tools).env("EXAMPLE_PAGES", pages);
     process::run(bench.env("CHROMIUM", Chromium::find_or_install()?.browser))
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
+use crate::example;
 use crate::http;
 use crate::page;
 use crate::process::{find, run as run_command};
@@ -39,7 +40,7 @@ pub(crate) struct Options {
 /// Builds what is outdated, then becomes the server.
 pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
     let www = page::from_disk(project)?;
-    let binary = server::build(project)?;
+    let binary = server::build_without_gateway(project)?;
     let mut server = project.command(binary);
     server.args(["--demo", "--port", &options.port.to_string(), "--www"]).arg(www);
     if let Some(url) = &options.database_url {
@@ -52,6 +53,9 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
         println!("Starting Poolgate on a free port (Ctrl-C stops it)");
     } else {
         println!("Starting Poolgate: http://127.0.0.1:{} (Ctrl-C stops it)", options.port);
+        for path in example::built(project) {
+            println!("  an example: http://127.0.0.1:{}/{path}", options.port);
+        }
         if !options.no_open && browser_opener().is_some() {
             let mut opener = Command::new(env::current_exe()?);
             opener.args(["open-browser", &options.port.to_string()]).stdin(Stdio::null()).spawn()?;

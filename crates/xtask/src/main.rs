@@ -11,16 +11,19 @@ mod client_package;
 mod contract;
 mod demo;
 mod dev;
+mod example;
 mod fuzz;
 mod http;
 mod instructions;
 mod node;
 mod openapi;
+mod operations;
 mod package;
 mod page;
 mod postgres;
 mod process;
 mod project;
+mod proxies;
 mod server;
 mod setup;
 mod sim;
@@ -70,6 +73,8 @@ enum Command {
     Contract,
     /// Serve the page with reload on change (Trunk); needs a running demo
     Dev,
+    /// Build an example of a front end, and start the demo with it: `leptos-shop`
+    Example(example::Options),
     /// Wait for the demo and open the browser
     #[command(hide = true)]
     OpenBrowser(demo::OpenBrowser),
@@ -104,7 +109,18 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Openapi => openapi::run(&project)?,
         Command::Contract => contract::run(&project)?,
         Command::Dev => dev::run(&project)?,
+        Command::Example(options) => return example::run(&project, &options),
         Command::OpenBrowser(options) => options.run()?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_and_their_options_fit_together() {
+        Cli::command().debug_assert();
+    }
 }

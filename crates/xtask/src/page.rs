@@ -6,10 +6,14 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::client_package::{self, mirror};
+use crate::node::Node;
 use crate::process;
 use crate::project::Project;
 use crate::step::step;
 use crate::tools;
+
+/// Puts a `.gz` beside each text of a folder.
+const COMPRESS: &str = include_str!("compress-page.js");
 
 /// `cargo xtask page`.
 #[derive(Args)]
@@ -43,5 +47,8 @@ pub(crate) fn dist(project: &Project) -> Result<PathBuf> {
         let mut build = project.command(trunk);
         process::run(build.args(["build", "--release", "--quiet"]).env("NO_COLOR", "true"))
     })?;
-    Ok(project.www().join("dist"))
+    let dist = project.www().join("dist");
+    let mut compress = Node::find_or_install(project)?.node(project)?;
+    process::run(compress.args(["-e", COMPRESS, "--"]).arg(&dist))?;
+    Ok(dist)
 }

@@ -24,8 +24,17 @@ const STOP: Duration = Duration::from_secs(20);
 
 /// Builds the binary in the development profile, which the tests use too.
 pub(crate) fn build(project: &Project) -> Result<PathBuf> {
+    build_with(project, &[])
+}
+
+/// The same for the demo, which has no app to stand in front of.
+pub(crate) fn build_without_gateway(project: &Project) -> Result<PathBuf> {
+    build_with(project, &["--no-default-features"])
+}
+
+fn build_with(project: &Project, features: &[&str]) -> Result<PathBuf> {
     step("Building the server", || {
-        process::run(project.cargo().args(["build", "--package", "poolgate", "--bin", "poolgate"]))?;
+        process::run(project.cargo().args(["build", "--package", "poolgate", "--bin", "poolgate"]).args(features))?;
         Ok(binary(project))
     })
 }

@@ -5,6 +5,7 @@ use anyhow::Result;
 use crate::chromium::Chromium;
 use crate::instructions;
 use crate::node::Node;
+use crate::operations::Programs;
 use crate::postgres;
 use crate::project::Project;
 use crate::tools;
@@ -17,6 +18,7 @@ pub(crate) fn run(project: &Project) -> Result<()> {
     postgres::find_or_install_pooler()?;
     Chromium::find_or_install()?;
     Node::find_or_install(project)?.tools(project)?;
+    Programs::find_or_install(project)?;
     for tool in [&tools::CARGO_DENY, &tools::WASM_PACK, &tools::WASM_BINDGEN, &tools::TRUNK, &tools::GUNGRAUN_RUNNER] {
         tool.folder(project)?;
     }

@@ -1,8 +1,8 @@
 //! Checks which crate may depend on which (ARCHITECTURE.md), by `cargo metadata` without dev-dependencies.
 //!
 //! The arrows point to the left: `types` ← `control`, `throttle`; the pool depends on none of them. The server depends on
-//! types, control and pool; the gateway on types, pool and server; front, native and client on types and throttle; the
-//! simulator on the pure crates; the program on server, gateway and native.
+//! types, control and pool; the gateway on types, pool and server; front and client on types and throttle, native and web on
+//! front; the simulator on the pure crates; the program on control, server, gateway and native.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -10,16 +10,29 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate of ours and which others of ours it may depend on.
-const OURS: [(&str, &[&str]); 11] = [
+const OURS: [(&str, &[&str]); 13] = [
     ("poolgate-types", &[]),
     ("poolgate-control", &["poolgate-types"]),
     ("poolgate-throttle", &["poolgate-types"]),
     ("poolgate-pool", &[]),
+    ("poolgate-cluster", &["poolgate-types", "poolgate-control", "poolgate-pool"]),
     ("poolgate-server", &["poolgate-types", "poolgate-control", "poolgate-pool"]),
     ("poolgate-gateway", &["poolgate-types", "poolgate-pool", "poolgate-server"]),
     ("poolgate-front", &["poolgate-types", "poolgate-throttle"]),
     ("poolgate-native", &["poolgate-types", "poolgate-throttle", "poolgate-front"]),
-    ("poolgate", &["poolgate-types", "poolgate-pool", "poolgate-server", "poolgate-gateway", "poolgate-native"]),
+    ("poolgate-web", &["poolgate-types", "poolgate-throttle", "poolgate-front"]),
+    (
+        "poolgate",
+        &[
+            "poolgate-types",
+            "poolgate-control",
+            "poolgate-pool",
+            "poolgate-cluster",
+            "poolgate-server",
+            "poolgate-gateway",
+            "poolgate-native",
+        ],
+    ),
     ("poolgate-client", &["poolgate-types", "poolgate-throttle"]),
     ("poolgate-sim", &["poolgate-types", "poolgate-control", "poolgate-throttle"]),
 ];
@@ -33,13 +46,15 @@ const PURE: [(&str, &[&str]); 4] = [
 ];
 
 /// What apps that embed the library do not compile.
-const OF_THE_PROGRAM: [&str; 10] = [
+const OF_THE_PROGRAM: [&str; 12] = [
     "anyhow",
     "clap",
     "config",
+    "hyper-rustls",
     "metrics-exporter-prometheus",
     "rust-embed",
     "rustix",
+    "sd-notify",
     "socket2",
     "tokio-io-timeout",
     "toml",
@@ -48,12 +63,12 @@ const OF_THE_PROGRAM: [&str; 10] = [
 
 /// Libraries that only certain crates may use, with those crates.
 const RESERVED: [(&str, &[&str]); 7] = [
-    ("sqlx", &["poolgate-pool", "poolgate-server", "poolgate"]),
+    ("sqlx", &["poolgate-pool", "poolgate-cluster", "poolgate-server", "poolgate"]),
     ("axum", &["poolgate-server", "poolgate-gateway", "poolgate"]),
-    ("wasm-bindgen", &["poolgate-client"]),
-    ("wasm-bindgen-futures", &["poolgate-client"]),
-    ("js-sys", &["poolgate-client"]),
-    ("web-sys", &["poolgate-client"]),
+    ("wasm-bindgen", &["poolgate-client", "poolgate-web"]),
+    ("wasm-bindgen-futures", &["poolgate-web"]),
+    ("js-sys", &["poolgate-web"]),
+    ("web-sys", &["poolgate-web"]),
     ("wasm-bindgen-cli-support", &["xtask"]),
 ];
 

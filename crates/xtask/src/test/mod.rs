@@ -3,6 +3,7 @@
 //! A step's output goes to a file and is shown if the step fails; later steps still run. A step that is one command
 //! counts as one test; a step with a test runner counts that runner's tests.
 
+mod binaries;
 mod count;
 mod purity;
 mod setting;
@@ -20,7 +21,7 @@ use crate::project::Project;
 use crate::step::Took;
 use count::Count;
 use setting::Setting;
-use steps::{STEPS, Step};
+use steps::{EXAMPLES, STEPS, Step};
 use transcript::Transcript;
 
 /// `cargo xtask test`.
@@ -42,7 +43,8 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
         fs::remove_dir_all(&reports)?;
     }
     fs::create_dir_all(&reports)?;
-    let chosen: Vec<&Step> = STEPS.iter().filter(|step| options.wants(step)).collect();
+    let asked_for = options.only.iter().any(|name| EXAMPLES.name.contains(name.as_str())).then_some(&EXAMPLES);
+    let chosen: Vec<&Step> = STEPS.iter().filter(|step| options.wants(step)).chain(asked_for).collect();
     let setting = Setting::new(project);
     let mut total = Count::default();
     let mut times = Vec::new();
@@ -67,6 +69,9 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
     summarize(&times, start.elapsed());
     let not_chosen = STEPS.iter().filter(|step| !options.wants(step));
     left_out.extend(not_chosen.map(|step| step.name.to_owned()));
+    if asked_for.is_none() {
+        left_out.push(format!("{} (`--only {0}` runs it)", EXAMPLES.name));
+    }
     if !left_out.is_empty() {
         println!("Left out: {}.", left_out.join("; "));
     }

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::chromium::Chromium;
 use crate::node::Node;
+use crate::operations::Programs;
 use crate::project::Project;
 use crate::{client_package, page, server};
 
@@ -51,13 +52,30 @@ impl<'a> Setting<'a> {
         Ok(package)
     }
 
-    /// `node --test` over test files, so many at a time.
+    /// `node --test` over test files, with this many at a time and with the npm package.
     pub(super) fn node_tests(&self, files: &[PathBuf], at_a_time: u32) -> Result<Command> {
+        let mut command = self.bare_node_tests(files, at_a_time)?;
+        command.env("POOLGATE_PACKAGE", self.package()?);
+        Ok(command)
+    }
+
+    /// The same without it.
+    fn bare_node_tests(&self, files: &[PathBuf], at_a_time: u32) -> Result<Command> {
         let mut command = self.node()?.node(self.project)?;
         command.args(["--test", "--test-reporter=tap", &format!("--test-concurrency={at_a_time}")]).args(files);
         command.env("TEST_POOLGATE_BIN", server::binary(self.project));
-        command.env("POOLGATE_PACKAGE", self.package()?);
         command.env("POOLGATE_TOOLS", self.node()?.tools(self.project)?);
+        Ok(command)
+    }
+
+    /// Rules, dashboard, unit and settings of `ops/`, with the programs that they are for.
+    pub(super) fn operations_tests(&self) -> Result<Command> {
+        let programs = Programs::find_or_install(self.project)?;
+        let mut command = self.bare_node_tests(&self.test_files("tests/operations", "")?, 2)?;
+        command.env("PROMTOOL", programs.promtool).env("ALERTMANAGER", programs.alertmanager);
+        if let Some(program) = programs.systemd_analyze {
+            command.env("SYSTEMD_ANALYZE", program);
+        }
         Ok(command)
     }
 

@@ -4,12 +4,13 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
+use super::binaries::Binary;
 use super::count::Counts;
 use super::purity;
 use super::setting::{Setting, with_flags};
 use super::transcript::Transcript;
 use crate::process::path_with;
-use crate::{fuzz, page, postgres, tools};
+use crate::{example, fuzz, page, postgres, proxies, tools};
 
 /// One step of the test run.
 pub(super) struct Step {
@@ -39,8 +40,15 @@ pub(super) const STEPS: &[Step] = &[
     Step { name: "wasm in Chromium", slow: true, counts: Counts::RustTests, work: wasm_tests },
     Step { name: "browser, page from disk", slow: true, counts: Counts::NodeTests, work: browser_from_disk },
     Step { name: "browser, release page", slow: true, counts: Counts::NodeTests, work: browser_release },
+    Step { name: "operations", slow: false, counts: Counts::NodeTests, work: operations },
     Step { name: "packaging", slow: true, counts: Counts::NodeTests, work: packaging },
 ];
+
+/// Test binaries that run at the same time. Each runs as many tests at once as there are cores; most of them wait.
+const AT_ONCE: usize = 2;
+
+/// Runs only if `--only` names it: it compiles a web framework, which takes minutes.
+pub(super) const EXAMPLES: Step = Step { name: "examples", slow: true, counts: Counts::NodeTests, work: examples };
 
 fn format(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     tools::lint_components(setting.project)?;
@@ -78,23 +86,37 @@ fn clippy(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
 fn clippy_wasm(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     tools::wasm_target(setting.project)?;
     let mut clippy = setting.project.cargo();
-    clippy.args(["clippy", "--locked", "--package", "poolgate-client", "--target", "wasm32-unknown-unknown"]);
-    transcript.run(clippy.args(["--all-targets", "--", "-D", "warnings"]))
+    clippy.args(["clippy", "--locked", "--target", "wasm32-unknown-unknown", "--all-targets"]);
+    clippy.args(["--package", "poolgate-client", "--package", "poolgate-web"]);
+    transcript.run(clippy.args(["--", "-D", "warnings"]))
 }
 
-/// Unit, property, integration and documentation tests, on SQLite and PostgreSQL. Also builds the server's binary. The
-/// pool's one-minute test runs beside the others; it is not selected by its package, which would rebuild it.
+/// Unit, property, integration and documentation tests, on SQLite and PostgreSQL, and the pool's one-minute test. Also
+/// builds the server's binary.
 fn rust_tests(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     postgres::find_or_install()?;
     postgres::find_or_install_pooler()?;
+    proxies::find_or_install()?;
     let mut build = setting.project.cargo();
     transcript.run(build.args(["build", "--locked", "--workspace", "--all-targets"]))?;
-    let mut test = setting.project.cargo();
-    test.args(["test", "--locked", "--workspace", "--no-fail-fast"]);
-    test.env("TEST_POOLGATE_BIN", crate::server::binary(setting.project));
-    let mut long = setting.project.cargo();
-    long.args(["test", "--locked", "--workspace", "--test", "postgres", "--", "--ignored", "crowds", "--nocapture"]);
-    transcript.run_together(&mut [test, long])
+    let binaries = Binary::all(setting.project)?;
+    let pool = binaries.iter().find(|binary| binary.is("poolgate-pool", "postgres"));
+    let pool = pool.context("the pool has no tests on PostgreSQL")?;
+    let mut long = pool.command(setting.project);
+    long.args(["--ignored", "crowds", "--nocapture"]);
+    let mut in_docs = setting.project.cargo();
+    in_docs.args(["test", "--locked", "--workspace", "--doc", "--no-fail-fast"]);
+    let commands = |measures| {
+        let chosen = binaries.iter().filter(move |binary| binary.measures() == measures);
+        chosen.map(|binary| {
+            let mut command = binary.command(setting.project);
+            command.env("TEST_POOLGATE_BIN", crate::server::binary(setting.project));
+            command
+        })
+    };
+    let waited = transcript.run_together(commands(false).chain([long, in_docs]).collect(), AT_ONCE);
+    let measured = transcript.run_together(commands(true).collect(), 1);
+    waited.and(measured)
 }
 
 /// Runs alone, because it measures the share of requests served. It is not selected by its package, which would rebuild
@@ -115,15 +137,18 @@ fn fuzz_targets(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     transcript.run(&mut fuzz::build_targets(setting.project)?)?;
     let runs: Result<Vec<_>> =
         TARGETS.into_iter().map(|target| fuzz::run_target(setting.project, target, SECONDS)).collect();
-    transcript.run_together(&mut runs?)
+    transcript.run_together(runs?, TARGETS.len())
 }
 
-/// By itself, for the same reason: apps in other languages, alone and behind the gateway.
+/// By themselves and one by one, for the same reason: the guides with apps in other languages, alone and behind the gateway.
 fn apps(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     postgres::find_or_install()?;
+    postgres::find_or_install_pooler()?;
+    proxies::find_or_install()?;
     let mut test = setting.project.cargo();
-    test.args(["test", "--locked", "--workspace", "--test", "incident", "--", "--ignored", "--nocapture"]);
-    test.env("TEST_APPS_PYTHON", tools::python_for_app(setting.project, "fastapi")?);
+    test.args(["test", "--locked", "--workspace", "--test", "guides", "--test", "leavers", "--"]);
+    test.env("TEST_FLASK_PYTHON", tools::python_for_app(setting.project, "flask")?);
+    test.args(["--ignored", "--nocapture", "--test-threads=1"]).env("PATH", setting.node()?.path()?);
     transcript.run(test.env("TEST_POOLGATE_BIN", crate::server::binary(setting.project)))
 }
 
@@ -137,7 +162,7 @@ fn documentation(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
 fn types(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     setting.package()?;
     setting.node()?.company(setting.project)?;
-    for project in ["www", "tests/packaging/client.tsconfig.json", "tests/packaging", "bench/lab"] {
+    for project in ["www", "tests/packaging/client.tsconfig.json", "tests/packaging", "tests/operations", "bench/lab"] {
         let mut tsc = setting.node()?.tool(setting.project, "tsc")?;
         transcript.run(tsc.args(["--pretty", "false", "--project", project]))?;
     }
@@ -151,12 +176,15 @@ fn javascript_tests(setting: &Setting, transcript: &mut Transcript) -> Result<()
 
 fn wasm_tests(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     let chromium = setting.chromium()?;
-    let mut wasm_pack = setting.project.command(tools::WASM_PACK.program(setting.project)?);
-    wasm_pack.args(["test", "--headless", "--chrome", "--chromedriver"]).arg(&chromium.driver);
-    wasm_pack.args(["crates/poolgate-client", "--locked"]);
-    // wasm-pack takes the test runner from PATH if its version matches, and downloads it otherwise.
-    wasm_pack.env("PATH", path_with(&[tools::WASM_BINDGEN.folder(setting.project)?])?);
-    transcript.run(wasm_pack.env("WASM_BINDGEN_TEST_TIMEOUT", "120"))
+    for package in ["crates/poolgate-client", "crates/poolgate-web"] {
+        let mut wasm_pack = setting.project.command(tools::WASM_PACK.program(setting.project)?);
+        wasm_pack.args(["test", "--headless", "--chrome", "--chromedriver"]).arg(&chromium.driver);
+        wasm_pack.args([package, "--locked"]);
+        // wasm-pack takes the test runner from PATH if its version matches, and downloads it otherwise.
+        wasm_pack.env("PATH", path_with(&[tools::WASM_BINDGEN.folder(setting.project)?])?);
+        transcript.run(wasm_pack.env("WASM_BINDGEN_TEST_TIMEOUT", "120"))?;
+    }
+    Ok(())
 }
 
 /// Tests with a real server measure what it serves, and run one by one. The others mostly wait, and run two at a time.
@@ -180,6 +208,18 @@ fn browser_release(setting: &Setting, transcript: &mut Transcript) -> Result<()>
     transcript.run(&mut tests).context("the page as Trunk makes it")
 }
 
+fn operations(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
+    transcript.run(&mut setting.operations_tests()?)
+}
+
 fn packaging(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     transcript.run(&mut setting.packaging_tests()?)
+}
+
+/// Front ends in other frameworks, in Chromium on the real server.
+fn examples(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
+    let pages = example::build_all(setting.project)?;
+    let files = setting.test_files("tests/examples", "")?;
+    let mut tests = setting.browser_tests(&files, 1, &setting.project.www())?;
+    transcript.run(tests.env("EXAMPLE_PAGES", pages))
 }

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::fs;
 use std::io::Write;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -47,7 +49,7 @@ impl Transcript {
     }
 
     /// Runs a command with its output in the file; an error if it fails.
-    pub(super) fn run(&mut self, command: &mut Command) -> Result<()> {
+    pub(super) fn run(&self, command: &mut Command) -> Result<()> {
         // Commands are marked in the file; colours would only disturb.
         self.note(&format!("$ {command:?}"))?;
         command.env("CARGO_TERM_COLOR", "never").env("NO_COLOR", "true").env_remove("FORCE_COLOR");
@@ -60,15 +62,18 @@ impl Transcript {
         Ok(())
     }
 
-    /// Runs commands at the same time; in the file their outputs follow each other.
-    pub(super) fn run_together(&mut self, commands: &mut [Command]) -> Result<()> {
+    /// Runs commands, this many at a time, in their order; in the file their outputs follow each other. All run, even
+    /// if one fails.
+    pub(super) fn run_together(&mut self, commands: Vec<Command>, at_once: usize) -> Result<()> {
         let aside = |number: usize| Self { path: self.path.with_extension(format!("{number}.log")), skipped: None };
-        let mut transcripts: Vec<Self> = (0..commands.len()).map(aside).collect();
+        let transcripts: Vec<Self> = (0..commands.len()).map(aside).collect();
+        let waiting = Mutex::new(transcripts.iter().zip(commands));
+        let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let work = || iter::from_fn(next).map(|(aside, mut command)| aside.run(&mut command)).collect();
         let results: Vec<Result<()>> = thread::scope(|scope| {
-            let pairs = transcripts.iter_mut().zip(commands);
-            let running: Vec<_> = pairs.map(|(aside, command)| scope.spawn(|| aside.run(command))).collect();
-            let panicked = |_| Err(anyhow!("the thread that ran it panicked"));
-            running.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect()
+            let workers: Vec<_> = (0..at_once).map(|_| scope.spawn(work)).collect();
+            let panicked = |_| vec![Err(anyhow!("the thread that ran it panicked"))];
+            workers.into_iter().flat_map(|worker| worker.join().unwrap_or_else(panicked)).collect()
         });
         for aside in transcripts {
             self.note(&aside.text()?)?;
@@ -83,7 +88,7 @@ impl Transcript {
     }
 
     /// Adds a line to the file.
-    pub(super) fn note(&mut self, line: &str) -> Result<()> {
+    pub(super) fn note(&self, line: &str) -> Result<()> {
         let mut file = fs::File::options().append(true).create(true).open(&self.path)?;
         Ok(writeln!(file, "{line}")?)
     }
@@ -175,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_failure_in_the_middle_is_shown() {
-        let mut transcript = transcript("middle");
+        let transcript = transcript("middle");
         for number in 0..500 {
             transcript.note(&format!("line {number}")).unwrap();
             if number == 200 {
@@ -199,18 +204,19 @@ mod tests {
     }
 
     #[test]
-    fn both_commands_of_a_pair_count() {
-        let mut transcript = transcript("both");
+    fn all_commands_that_run_together_count() {
+        let mut transcript = transcript("together");
         let says = |text: &str, code: u8| {
             let mut command = Command::new("sh");
             command.args(["-c", &format!("echo 'test result: {text};'; exit {code}")]);
             command
         };
-        let mut commands = [says("ok. 3 passed; 0 failed", 0), says("FAILED. 1 passed; 1 failed", 101)];
-        let result = transcript.run_together(&mut commands);
+        let failing = says("FAILED. 1 passed; 1 failed", 101);
+        let commands = vec![says("ok. 3 passed; 0 failed", 0), failing, says("ok. 5 passed; 0 failed", 0)];
+        let result = transcript.run_together(commands, 2);
         assert!(result.is_err());
         let outcome = transcript.outcome(Counts::RustTests, result).unwrap();
-        assert_eq!(outcome.count, Count { passed: 4, failed: 1 });
+        assert_eq!(outcome.count, Count { passed: 9, failed: 1 });
     }
 
     #[test]
