@@ -1,96 +1,56 @@
-// The active alerts, and the last cleanup with a button that starts one.
+// The active alerts, each with what to do about it.
 
-import { forceCleanup } from "./api.js";
-import { byId, create, definitionList, setText } from "./dom.js";
+import { byId, create, setText } from "./dom.js";
 import * as format from "./format.js";
+import * as words from "./words.js";
 
-/** @import { Alert, CleanupReport } from "../types/wire.js" */
+/** @import { Alert, Status } from "../types/wire.js" */
 /** @import { State } from "./state.js" */
 
-const FACTS = [
-  { key: "when", name: "When", title: "When it began, and what triggered it" },
-  { key: "found", name: "Outcome", title: "The report in one sentence" },
-  { key: "busy", name: "Busy before, after", title: "Connections in use" },
-  {
-    key: "closed",
-    name: "Idle closed",
-    title: "Idle connections that were closed; connections in use are not affected",
-  },
-  {
-    key: "flagged",
-    name: "Held too long",
-    title: "Connections in use for longer than the leak threshold; the log names where each was acquired",
-  },
-  { key: "skipped", name: "Skipped", title: "Steps that were skipped, and why" },
-];
+const SEVERITIES = ["critical", "warning", "info"];
 
 /** @returns {(state: State) => void} */
 export function alertList() {
+  const panel = byId("alerts-panel", HTMLElement);
   const list = byId("alerts", HTMLElement);
+  const count = byId("alerts-count", HTMLElement);
   let shown = "unset";
   return ({ status }) => {
     if (status === null) return;
-    const key = JSON.stringify(status.alerts);
+    const rank = (/** @type {Alert} */ { severity }) => SEVERITIES.indexOf(severity);
+    const alerts = status.alerts.toSorted((one, other) => rank(one) - rank(other)).map((alert) => told(alert, status));
+    const key = JSON.stringify(alerts);
     if (key === shown) return;
     shown = key;
+    setText(count, alerts.length > 1 ? `(${alerts.length})` : "");
+    panel.dataset["worst"] = alerts[0]?.severity ?? "none";
     list.replaceChildren(
-      ...(status.alerts.length === 0
-        ? [create("li", "none", "No alert is active.")]
-        : status.alerts.map(item)),
+      ...(alerts.length === 0 ? [create("li", "none", "No alert is active.")] : alerts.map(item)),
     );
   };
 }
 
 /**
- * @param {(report: CleanupReport) => void} onReport a cleanup started on this page
- * @returns {(state: State) => void}
+ * An alert as it is shown.
+ * @param {Alert} alert
+ * @param {Status} status
  */
-export function cleanupPanel(onReport) {
-  const show = definitionList(byId("cleanup", HTMLElement), FACTS);
-  const answer = byId("cleanup-answer", HTMLElement);
-  const button = byId("cleanup-force", HTMLButtonElement);
-  button.addEventListener("click", async () => {
-    button.disabled = true;
-    setText(answer, "Cleaning up …");
-    try {
-      const report = await forceCleanup();
-      setText(answer, `${report.summary}.`);
-      show(facts(report));
-      onReport(report);
-    } catch (error) {
-      setText(answer, error instanceof Error ? `Not done: ${error.message}` : "Not done.");
-    } finally {
-      button.disabled = false;
-    }
-  });
-  const panel = byId("cleanup-panel", HTMLElement);
-  return ({ status }) => {
-    // A server that only watches cannot close the connections.
-    panel.hidden = status?.gate === null;
-    if (status?.last_cleanup) show(facts(status.last_cleanup));
-  };
+function told(alert, status) {
+  const { severity, since } = alert;
+  if (alert.kind !== "pool_usage") return { severity, since, message: alert.message, todo: words.todo(alert.kind) };
+  const { pool } = status;
+  // The message has the usage at which it was raised.
+  const message = `The pool is ${format.share(pool.usage_percent / 100)} full (raised at ${/[\d.]+/.exec(alert.message)?.[0] ?? "more"}%).`;
+  return { severity, since, message, todo: words.todo(alert.kind) };
 }
 
-/** @param {CleanupReport} report */
-function facts(report) {
-  return {
-    when: `${format.clock(report.started_at)}, ${report.trigger}, ${format.milliseconds(report.duration_ms)}`,
-    found: report.summary,
-    busy: `${report.checked_out_before}, ${report.checked_out_after}`,
-    closed: format.count(report.idle_closed),
-    flagged: format.count(report.leases_flagged),
-    skipped: report.skipped.length === 0 ? "none" : report.skipped.join("; "),
-  };
-}
-
-/** @param {Alert} alert */
-function item(alert) {
-  const badge = create("span", `severity ${alert.severity}`, alert.severity);
+/** @param {ReturnType<typeof told>} alert */
+function item({ severity, since, message, todo }) {
   return create(
     "li",
     "",
-    badge,
-    ` ${alert.message} `,
-    create("span", "note", `since ${format.clock(alert.since)}`),
+    create("span", `severity ${severity}`, severity),
+    ` ${message} `,
+    create("span", "note", `Since ${format.clock(since)}. ${todo}`.trim()),
   );
 }

@@ -1,9 +1,9 @@
 // The routes that the page itself calls. Requests of the panel "This browser" (generator.js) go through the package's
 // client instead.
 
-/** @import { CleanupReport, LoadReport, LoadRequest, Problem, Status, ThrottlingConfig } from "../types/wire.js" */
+/** @import { Activity, CleanupReport, History, LoadReport, LoadRequest, Problem, Status, ThrottlingConfig } from "../types/wire.js" */
 
-import { ANSWER_TIMEOUT_MS, FORCE_CLEANUP, LAB_LOAD, STATUS, THROTTLING_CONFIG } from "./contract.js";
+import { ACTIVITY, ANSWER_TIMEOUT_MS, FORCE_CLEANUP, HISTORY, LAB_LOAD, STATUS, THROTTLING_CONFIG } from "./contract.js";
 
 /** A call that was answered with a problem, or with an answer that cannot be read. */
 export class ApiError extends Error {
@@ -31,14 +31,45 @@ export async function fetchStatus() {
   throw problemOf(response, body);
 }
 
+/**
+ * @param {number} [seconds] how far back; from 900 on in steps of half a minute. Default: a quarter of an hour
+ * @returns {Promise<History>}
+ */
+export function fetchHistory(seconds) {
+  return call(seconds === undefined ? HISTORY : `${HISTORY}?seconds=${seconds}`);
+}
+
 /** @returns {Promise<ThrottlingConfig>} */
 export function fetchConfig() {
   return call(THROTTLING_CONFIG);
 }
 
-/** @returns {Promise<CleanupReport>} */
-export function forceCleanup() {
-  return call(FORCE_CLEANUP, { method: "POST" });
+/** @returns {Promise<Activity>} */
+export function fetchActivity() {
+  return call(ACTIVITY);
+}
+
+/**
+ * @param {string} token the admin token; empty for the steps that need none
+ * @returns {Promise<CleanupReport>}
+ */
+export function forceCleanup(token) {
+  const headers = token === "" ? undefined : { authorization: `Bearer ${token}` };
+  return call(FORCE_CLEANUP, { method: "POST", ...(headers && { headers }) });
+}
+
+/**
+ * Why a call failed, for people.
+ * @param {unknown} error
+ */
+export function inWords(error) {
+  if (error instanceof ApiError) {
+    if (error.status === 401) return "Sign-in required: the server, or a proxy in front of it, answers 401.";
+    if (error.status === 403) return "Access refused: the server, or a proxy in front of it, answers 403.";
+    return error.problem === null ? `The server answers ${error.status}.` : error.message;
+  }
+  const isLate = error instanceof DOMException && error.name === "TimeoutError";
+  return isLate ? "The server does not answer in time." : "The server cannot be reached.";
 }
 
 /** @returns {Promise<LoadReport>} */

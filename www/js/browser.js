@@ -9,10 +9,10 @@ import { Generator } from "./generator.js";
 /** @import { Loaded } from "./client.js" */
 
 const TALLY = [
-  { key: "wanted", name: "Wanted", title: "Requests that this page tried to send since Start" },
+  { key: "wanted", name: "Attempted", title: "Requests that this page tried to send since Start" },
   { key: "succeeded", name: "Succeeded", title: "Answered 2xx" },
   { key: "rejected", name: "Rejected", title: "Answered 503 or 429" },
-  { key: "givenUp", name: "Given up", title: "Rejected by the client before they were sent" },
+  { key: "givenUp", name: "Dropped", title: "Rejected by the client before they were sent" },
   { key: "failed", name: "Failed", title: "No answer within 10 s, or another answer" },
   { key: "queued", name: "Queued", title: "Waiting in the client's queue now" },
   { key: "flight", name: "In flight", title: "Sent, not yet answered" },
@@ -126,15 +126,15 @@ export class BrowserPanel {
   #clientLine() {
     if (this.#loaded === null) return "The client is loading.";
     if (this.#loaded.client === null) {
-      return `The WebAssembly client did not load (${this.#loaded.problem}). Requests are sent without it.`;
+      return `The WebAssembly client did not load (${this.#loaded.problem}). Requests are sent unthrottled.`;
     }
     const { level, enforced, ratePerSecond, transport, stale, config } = this.#loaded.client.state;
     const limit = !enforced
-      ? "nothing limited"
+      ? "not limited"
       : ratePerSecond == null
         ? "limited"
         : `${format.rate(ratePerSecond)} requests/s`;
-    const version = config == null ? "no config yet" : `config ${config.version}`;
+    const version = config == null ? "no config yet" : `config v${config.version}`;
     return `Client: ${level}, ${limit}, ${version} by ${transport}${stale ? ", stale" : ""}.`;
   }
 }

@@ -21,7 +21,8 @@ import * as format from "./format.js";
  * @property {readonly Line[]} lines
  */
 
-const HEIGHT = 136;
+/** A wall display has room for more. */
+const height = () => (innerWidth >= 1900 ? 220 : 136);
 const AXIS_WIDTH = 52;
 const TABLE_ROWS = 12;
 
@@ -42,6 +43,9 @@ export class Chart {
   #data;
   /** @type {readonly Band[]} */
   #bands = [];
+  /** @type {readonly (number | null)[]} */
+  #now = [];
+  #span = "";
 
   /**
    * @param {HTMLElement} parent
@@ -62,13 +66,26 @@ export class Chart {
    * Shows new data.
    * @param {(number | null)[][]} data seconds first, then one column per line
    * @param {readonly Band[]} bands drawn behind the lines
+   * @param {readonly (number | null)[]} now the newest values, one per line
+   * @param {string} span the time that is shown, in words
    */
-  show(data, bands) {
+  show(data, bands, now, span) {
     this.#data = data;
     this.#bands = bands;
+    this.#now = now;
+    this.#span = span;
     this.#plot.setData(/** @type {uPlot.AlignedData} */ (data));
     this.#label();
     if (this.#details.open) this.#fillTable();
+  }
+
+  /**
+   * Shows new values in the legend only.
+   * @param {readonly (number | null)[]} now
+   */
+  update(now) {
+    this.#now = now;
+    if (this.#plot.cursor.idx == null) this.#legend(null);
   }
 
   /** Redraws with the current colors. */
@@ -98,26 +115,17 @@ export class Chart {
   }
 
   #label() {
-    const last = this.#newestSlot();
-    const values = this.#options.lines.map((line, index) =>
-      line.text(last === null ? null : this.#data[index + 1]?.[last]),
-    );
-    const words = this.#options.lines.map((line, index) => `${line.name} ${values[index]}`).join(", ");
-    this.#box.setAttribute("aria-label", `${this.#options.title}, last 15 minutes. Now: ${words}.`);
-    if (this.#plot.cursor.idx == null) this.#legend(last);
+    const words = this.#options.lines.map((line, index) => `${line.name} ${line.text(this.#now[index])}`).join(", ");
+    this.#box.setAttribute("aria-label", `${this.#options.title}, last ${this.#span}. Now: ${words}.`);
+    if (this.#plot.cursor.idx == null) this.#legend(null);
   }
 
-  #newestSlot() {
-    const length = this.#data[0]?.length ?? 0;
-    return length === 0 ? null : length - 1;
-  }
-
-  /** @param {number | null} slot the slot whose values the legend shows */
+  /** @param {number | null} slot whose values the legend shows; null for the newest ones, as in the key figures */
   #legend(slot) {
     this.#options.lines.forEach((line, index) => {
       const value = this.#values[index];
-      if (value !== undefined)
-        setText(value, line.text(slot === null ? null : this.#data[index + 1]?.[slot]));
+      const shown = slot === null ? this.#now[index] : this.#data[index + 1]?.[slot];
+      if (value !== undefined) setText(value, line.text(shown));
     });
   }
 
@@ -135,7 +143,7 @@ export class Chart {
 
   #fit() {
     const width = this.#box.clientWidth;
-    if (width > 0 && width !== this.#plot.width) this.#plot.setSize({ width, height: HEIGHT });
+    if (width > 0 && width !== this.#plot.width) this.#plot.setSize({ width, height: height() });
   }
 
   /** @returns {uPlot.Options} */
@@ -148,7 +156,7 @@ export class Chart {
     const axis = { font, stroke: muted, grid: { stroke: grid, width: 1 }, ticks: { show: false }, gap: 6 };
     return {
       width: Math.max(this.#box.clientWidth, 200),
-      height: HEIGHT,
+      height: height(),
       padding: [8, 0, 0, 0],
       legend: { show: false },
       cursor: { sync: { key: "poolgate" }, drag: { x: false, y: false }, points: { size: 5 } },
@@ -182,7 +190,7 @@ export class Chart {
       series: [{}, ...lines.map((line, index) => this.#series(line, index))],
       hooks: {
         drawClear: [(plot) => this.#drawBands(plot)],
-        setCursor: [(plot) => this.#legend(plot.cursor.idx ?? this.#newestSlot())],
+        setCursor: [(plot) => this.#legend(plot.cursor.idx ?? null)],
       },
     };
   }

@@ -4,23 +4,25 @@ import { Chart } from "./chart.js";
 import { byId } from "./dom.js";
 import * as format from "./format.js";
 import { SPAN_SECONDS } from "./history.js";
+import { pastHours } from "./past.js";
 import { LEVELS } from "./words.js";
 
-/** @import { State } from "./state.js" */
+/** @import { Band } from "./chart.js" */
+/** @import { History } from "./history.js" */
+/** @import { View } from "./past.js" */
+/** @import { Column, State } from "./state.js" */
 /** @import { Options } from "./chart.js" */
-
-/** @typedef {Parameters<State["history"]["column"]>[0]} Column */
 
 /** @type {readonly (Options & { columns: readonly Column[] })[]} */
 const CHARTS = [
   {
-    title: "Connections",
+    title: "Requests per second",
     unit: "",
-    columns: ["open", "busy", "capacity"],
+    columns: ["succeeded", "rejected", "failed"],
     lines: [
-      { key: "open", name: "open", text: format.count, area: true },
-      { key: "busy", name: "busy", text: format.count, area: true },
-      { key: "limit", name: "capacity", text: format.count, dashed: true },
+      { key: "admitted", name: "goodput", text: format.rate, area: true },
+      { key: "rejected", name: "rejected", text: format.rate },
+      { key: "failed", name: "failed", text: format.rate, dashed: true },
     ],
   },
   {
@@ -35,12 +37,13 @@ const CHARTS = [
     ],
   },
   {
-    title: "Requests per second",
+    title: "Connections",
     unit: "",
-    columns: ["admitted", "rejected"],
+    columns: ["open", "busy", "capacity"],
     lines: [
-      { key: "admitted", name: "admitted", text: format.rate, area: true },
-      { key: "rejected", name: "rejected", text: format.rate },
+      { key: "open", name: "open", text: format.count, area: true },
+      { key: "busy", name: "busy", text: format.count, area: true },
+      { key: "limit", name: "capacity", text: format.count, dashed: true },
     ],
   },
 ];
@@ -52,38 +55,61 @@ const LEAST_SECONDS = 60;
 export function charts() {
   const parent = byId("charts", HTMLElement);
   const drawn = CHARTS.map((options) => ({ chart: new Chart(parent, options), columns: options.columns }));
-  /** @type {number | null} */
+  /** What is shown: a second, or a document. @type {number | View | null} */
   let shown = null;
   const span = spanChoice(() => (shown = null));
+  const past = pastHours();
   return {
-    show({ history }) {
-      // One slot per second: values of the current second are drawn with the next.
-      const { newest } = history;
-      if (newest === null || newest === shown) return;
-      shown = newest;
-      // A young page shows only the time that it has seen.
-      const seen =
-        SPAN_SECONDS -
-        Math.max(
-          0,
-          history.column("busy").findIndex((value) => value !== null),
-        );
-      const from = SPAN_SECONDS - Math.max(LEAST_SECONDS, Math.min(seen, span()));
-      const seconds = history.seconds().slice(from);
-      const levels = history
-        .runs("level")
-        .filter(({ value, end }) => value !== null && value > 0 && end > from);
-      const bands = levels.map(({ value, begin, end }) => ({
-        level: LEVELS[value ?? 0] ?? "EMERGENCY",
-        begin: newest - SPAN_SECONDS + begin,
-        end: newest - SPAN_SECONDS + end,
-      }));
-      for (const { chart, columns } of drawn) {
-        chart.show([seconds, ...columns.map((column) => history.column(column).slice(from))], bands);
+    show({ history, now }) {
+      const hours = span() > SPAN_SECONDS ? past(span()) : null;
+      const newest = hours ?? history.newest;
+      if (newest === null) return;
+      const values = (/** @type {readonly Column[]} */ columns) => columns.map((column) => known(now?.[column]));
+      if (newest === shown) {
+        for (const { chart, columns } of drawn) chart.update(values(columns));
+        return;
       }
+      shown = newest;
+      const { seconds, column, bands } = hours === null ? minutes(history, span()) : table(hours);
+      const seen = format.duration((seconds.at(-1) ?? 0) - (seconds[0] ?? 0) + 1);
+      for (const { chart, columns } of drawn) chart.show([seconds, ...columns.map(column)], bands, values(columns), seen);
     },
     recolor: () => drawn.forEach(({ chart }) => chart.recolor()),
   };
+}
+
+/** @typedef {{ seconds: number[], column: (name: Column) => (number | null)[], bands: readonly Band[] }} Table */
+
+/**
+ * The last minutes, which this page has seen itself or filled in. The current second is not over yet, so it is left
+ * out. A young page shows only the time that it has seen.
+ * @param {History<Column>} history
+ * @param {number} span in seconds
+ * @returns {Table}
+ */
+function minutes(history, span) {
+  const end = SPAN_SECONDS - 1;
+  const first = history.column("busy").findIndex((value) => value !== null);
+  const from = end - Math.max(LEAST_SECONDS, Math.min(end - Math.max(0, first), span));
+  const begin = (history.newest ?? 0) - SPAN_SECONDS;
+  const levels = history.runs("level").filter(({ value, end }) => value !== null && value > 0 && end > from);
+  return {
+    seconds: history.seconds().slice(from, end),
+    column: (name) => history.column(name).slice(from, end),
+    bands: levels.map((run) => ({
+      level: LEVELS[run.value ?? 0] ?? "EMERGENCY",
+      begin: begin + run.begin,
+      end: begin + run.end,
+    })),
+  };
+}
+
+/**
+ * @param {View} view
+ * @returns {Table}
+ */
+function table({ seconds, values, bands }) {
+  return { seconds, column: (name) => values.map((sample) => known(sample[name])), bands };
 }
 
 /**
@@ -94,4 +120,9 @@ function spanChoice(onChange) {
   const select = byId("span", HTMLSelectElement);
   select.addEventListener("change", onChange);
   return () => Number(select.value);
+}
+
+/** @param {number | undefined} value */
+function known(value) {
+  return value === undefined || Number.isNaN(value) ? null : value;
 }

@@ -19,11 +19,11 @@ const ROWS = [
     name: "Latency p99",
     title: "Successes of the last 5 s, from the user's attempt to send",
   },
-  { key: "queued", name: "Waiting", title: "Requests waiting in the users' own queues" },
+  { key: "queued", name: "Queued", title: "Requests waiting in the users' own queues" },
   { key: "rejected", name: "Rejected", title: "Answered 503 or 429, whole run" },
   {
     key: "givenUp",
-    name: "Given up",
+    name: "Dropped",
     title: "Rejected by the user's own throttle before they were sent, whole run",
   },
   { key: "failed", name: "Failed", title: "Late answers, other statuses, no connection; whole run" },
@@ -77,6 +77,15 @@ export function comparison(parent) {
   const kept = {};
   /** @param {LoadReport} report */
   const show = (report) => {
+    const running = report.state === "running" ? modeOf(report) : null;
+    for (const mode of /** @type {const} */ (["without", "with"])) {
+      const last = kept[mode];
+      // Another load has taken its place, or the server knows of none: it was restarted.
+      if (last?.state === "running" && mode !== running && (report.state !== "ended" || mode !== modeOf(report))) {
+        kept[mode] = { ...last, state: "ended" };
+        columns[mode].show(kept[mode]);
+      }
+    }
     if (report.request === null || report.state === "idle") return;
     const mode = modeOf(report);
     kept[mode] = report;

@@ -5,6 +5,8 @@
 // Paths of the server.
 export const STATUS = "/api/v1/health/database/status";
 export const THROTTLING_CONFIG = "/api/v1/health/database/throttling-config";
+export const HISTORY = "/api/v1/health/database/history";
+export const ACTIVITY = "/api/v1/health/database/activity";
 export const EVENTS = "/api/v1/health/database/events";
 export const FORCE_CLEANUP = "/api/v1/health/database/force-cleanup";
 export const LAB_LOAD = "/api/v1/lab/load";

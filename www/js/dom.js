@@ -39,17 +39,28 @@ export function create(name, className = "", ...children) {
 /**
  * A definition list that is built once; later only its values change.
  * @param {HTMLElement} list a `dl`
- * @param {readonly { name: string, title?: string, key: string }[]} rows
+ * @param {readonly { name: string, title?: string, key: string, period?: string }[]} rows
  * @returns {(values: Record<string, string>) => void}
  */
 export function definitionList(list, rows) {
-  const cells = rows.map(({ name, title = "", key }) => {
+  const cells = rows.map(({ name, title = "", key, period }) => {
     const value = create("dd", "", "–");
     value.dataset["key"] = `${list.id}-${key}`;
-    const group = create("div", "", create("dt", "", name), value);
+    const head = create("dt", "", name);
+    if (period !== undefined) head.append(" ", create("small", "", period));
+    const group = create("div", "", head, value);
     group.title = title;
     list.append(group);
     return { key, value };
   });
   return (values) => cells.forEach(({ key, value }) => setText(value, values[key] ?? "–"));
+}
+
+/**
+ * What figures mean, for those who cannot hover.
+ * @param {HTMLElement} list a `dl`
+ * @param {readonly { name: string, title?: string }[]} rows
+ */
+export function explain(list, rows) {
+  list.append(...rows.map(({ name, title = "" }) => create("div", "", create("dt", "", name), create("dd", "", `${title}.`))));
 }

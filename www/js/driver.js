@@ -1,6 +1,6 @@
 // The load driver's panel: starts, switches and stops native users on the server's machine.
 
-import { ApiError, fetchLoad, startLoad, stopLoad } from "./api.js";
+import { ApiError, fetchLoad, inWords, startLoad, stopLoad } from "./api.js";
 import { comparison, modeOf } from "./comparison.js";
 import { byId, setText } from "./dom.js";
 import * as format from "./format.js";
@@ -30,6 +30,7 @@ export class Driver {
   #turn = 0;
   /** Settled when the last action has ended. */
   #asked = Promise.resolve();
+  #hasContact = true;
 
   /** @param {(event: LogEvent) => void} log */
   constructor(log) {
@@ -93,12 +94,12 @@ export class Driver {
     const way = request.poolgate ? "with Poolgate" : "without Poolgate";
     await this.#ask(async () => {
       this.#show(await stopLoad()); // The last figures of the other mode, if one was running.
-      return startLoad(request);
-    });
-    if (this.#report?.state === "running")
+      const report = await startLoad(request);
       this.#note(
         `Load of ${request.users} users ${way}, ${format.rate(request.requests_per_second)} requests/s`,
       );
+      return report;
+    });
   }
 
   async #end() {
@@ -123,9 +124,9 @@ export class Driver {
     try {
       this.#show(await action());
     } catch (error) {
-      setText(this.#problem, error instanceof Error ? error.message : String(error));
+      setText(this.#problem, `Nothing was changed. ${inWords(error)}`);
     } finally {
-      this.#start.disabled = false;
+      this.#start.disabled = !this.#hasContact;
       this.#pollIn(RUNNING_POLL_MS);
     }
   }
@@ -140,7 +141,10 @@ export class Driver {
     const turn = this.#turn;
     try {
       const report = await fetchLoad();
-      if (turn === this.#turn) this.#show(report);
+      if (turn === this.#turn) {
+        this.#followOther(report);
+        this.#show(report);
+      }
     } catch {
       // No contact: the header shows it, and the next poll follows.
     }
@@ -152,11 +156,38 @@ export class Driver {
     const ended = this.#report?.state === "running" && report.state === "ended";
     this.#report = report;
     const running = report.state === "running";
-    this.#stop.disabled = !running;
+    this.#stop.disabled = !running || !this.#hasContact;
     setText(this.#start, running ? "Restart load" : "Start load");
     setText(this.#line, stateLine(report));
     this.#results.show(report);
     if (ended) this.#note(`Load ended after ${format.duration(report.elapsed_seconds)}`);
+  }
+
+  /**
+   * The server is reached, or not: without it nothing can be started.
+   * @param {boolean} hasContact
+   */
+  setContact(hasContact) {
+    if (hasContact === this.#hasContact) return;
+    this.#hasContact = hasContact;
+    this.#start.disabled = !hasContact;
+    this.#stop.disabled = !hasContact || this.#report?.state !== "running";
+    if (hasContact) setText(this.#problem, "");
+    else if (this.#report?.state === "running") setText(this.#line, "No contact: whether the load still runs is unknown.");
+  }
+
+  /**
+   * The form follows a load that was started elsewhere, so that the switch always says what runs.
+   * @param {LoadReport} report
+   */
+  #followOther(report) {
+    if (report.state !== "running" || report.request === null) return;
+    const known = this.#report?.state === "running" ? this.#report : null;
+    const isNew = JSON.stringify(known?.request) !== JSON.stringify(report.request);
+    if (!isNew && report.elapsed_seconds >= (known?.elapsed_seconds ?? 0)) return;
+    this.#select(report);
+    this.#describeDemand();
+    this.#note("A load was started elsewhere: another page, or the API");
   }
 
   /**

@@ -1,12 +1,15 @@
 // Live documents: one event stream, and polling while there is none.
 
-import { fetchConfig, fetchStatus, isConfig, isStatus } from "./api.js";
+import { fetchConfig, fetchStatus, inWords, isConfig, isStatus } from "./api.js";
 import { EVENTS, LONGEST_RETRY_MS, RETRY_MS, SILENCE_ENFORCED_MS } from "./contract.js";
 
 /** @import { Status, ThrottlingConfig } from "../types/wire.js" */
 
 /** Poll interval without a stream. */
 const POLL_MS = 2_000;
+/** Figures older than this, in seconds, are stale: a stream has an event every half second, and a poll comes late at times. */
+const STREAM_PATIENCE = 4;
+const POLL_PATIENCE = 6;
 /** Polling while the page is hidden: it leaves its connection, one of the browser's six, to other pages. */
 const HIDDEN_POLL_MS = 5_000;
 const HIDDEN_AFTER_MS = 30_000;
@@ -16,6 +19,7 @@ const HIDDEN_AFTER_MS = 30_000;
  * @property {(status: Status) => void} onStatus
  * @property {(config: ThrottlingConfig) => void} onConfig
  * @property {() => void} onContact the server has sent something
+ * @property {(why: string) => void} onTrouble a poll has failed
  */
 
 export class Feed {
@@ -41,6 +45,12 @@ export class Feed {
   /** `stream` or `poll`. */
   get transport() {
     return this.#streaming ? "stream" : "poll";
+  }
+
+  /** For how many seconds the newest figures count; a hidden page has its timers late, and is judged when it is seen. */
+  get patience() {
+    if (document.hidden) return Infinity;
+    return this.#streaming ? STREAM_PATIENCE : POLL_PATIENCE;
   }
 
   start() {
@@ -128,8 +138,9 @@ export class Feed {
       this.#listener.onContact();
       if (isConfig(config)) this.#listener.onConfig(config);
       this.#listener.onStatus(status);
-    } catch {
-      // No contact: the page shows for how long, and the next poll follows anyway.
+    } catch (error) {
+      // The next poll follows anyway.
+      if (!this.#streaming) this.#listener.onTrouble(inWords(error));
     }
   }
 

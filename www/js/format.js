@@ -25,6 +25,18 @@ export function rate(value) {
 }
 
 /**
+ * A rate per second or per minute, whichever gives a readable figure.
+ * @param {number} perSecond
+ * @param {string} second what follows a rate per second
+ * @param {string} minute what follows a rate per minute
+ */
+export function perTime(perSecond, second, minute) {
+  if (perSecond >= 0.95) return rate(perSecond) + second;
+  const perMinute = perSecond * 60;
+  return (perMinute >= 10 ? perMinute.toFixed(0) : perMinute.toFixed(1)) + minute;
+}
+
+/**
  * Milliseconds in the most readable unit.
  * @param {number | null | undefined} value
  */
@@ -37,15 +49,15 @@ export function milliseconds(value) {
 }
 
 /**
- * A share from 0 to 1 in percent. Only all shows as 100 %, and only nothing as 0 %.
+ * A share from 0 to 1 in percent. Only all shows as 100%, and only nothing as 0%.
  * @param {number | null | undefined} value
  */
 export function share(value) {
   if (!isKnown(value)) return UNKNOWN;
   const percent = value * 100;
-  if (percent >= 99.95 && value < 1) return "99.9 %";
-  if (percent > 0 && percent < 0.1) return "0.1 %";
-  return `${percent >= 99.95 || percent === 0 ? percent.toFixed(0) : percent.toFixed(1)} %`;
+  if (percent >= 99.95 && value < 1) return "99.9%";
+  if (percent > 0 && percent < 0.1) return "0.1%";
+  return `${percent >= 99.95 || percent === 0 ? percent.toFixed(0) : percent.toFixed(1)}%`;
 }
 
 /**
@@ -57,6 +69,17 @@ export function duration(seconds) {
   if (left < 60) return `${left} s`;
   if (left < 3_600) return `${Math.floor(left / 60)} min ${left % 60} s`;
   return `${Math.floor(left / 3_600)} h ${Math.floor((left % 3_600) / 60)} min`;
+}
+
+/**
+ * A long duration, without seconds after the first minute.
+ * @param {number} seconds
+ */
+export function minutes(seconds) {
+  if (seconds < 60) return duration(seconds);
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 172_800) return `${Math.floor(seconds / 3_600)} h`;
+  return `${Math.floor(seconds / 86_400)} days`;
 }
 
 /**

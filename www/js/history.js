@@ -44,6 +44,35 @@ export class History {
     }
   }
 
+  /**
+   * Fills the slots of a past second where nothing was recorded; what this page has seen itself stays.
+   * @param {number} unixSeconds
+   * @param {Partial<Record<Name, number>>} values
+   */
+  backfill(unixSeconds, values) {
+    const second = Math.floor(unixSeconds);
+    if (!Number.isFinite(second)) return;
+    if (this.#newest === null || second > this.#newest) return this.record(second, values);
+    if (second <= this.#newest - SPAN_SECONDS) return;
+    for (const name of this.#names()) {
+      const column = this.#columns[name];
+      const slot = second % SPAN_SECONDS;
+      if (Number.isNaN(column[slot])) column[slot] = values[name] ?? NaN;
+    }
+  }
+
+  /**
+   * Fills the seconds since the newest one with its values: nothing newer was told, and the next document comes now.
+   * @param {number} unixSeconds the second of that document, which is left out
+   */
+  hold(unixSeconds) {
+    const last = this.#newest;
+    if (last === null) return;
+    const held = Object.fromEntries(this.#names().map((name) => [name, this.#columns[name][last % SPAN_SECONDS]]));
+    for (let second = last + 1; second < Math.floor(unixSeconds); second += 1)
+      this.record(second, /** @type {Record<Name, number>} */ (held));
+  }
+
   /** The seconds of all slots, oldest first. */
   seconds() {
     const newest = this.#newest ?? 0;

@@ -2,7 +2,7 @@
 
 import * as format from "./format.js";
 
-/** @import { CircuitState, PoolStatus, Status, ThrottlingConfig, ThrottlingLevel } from "../types/wire.js" */
+/** @import { CircuitState, Status, ThrottlingConfig, ThrottlingLevel } from "../types/wire.js" */
 
 /**
  * The levels from calm to worst; a level's index is its figure in the history.
@@ -10,30 +10,92 @@ import * as format from "./format.js";
  */
 export const LEVELS = ["NORMAL", "MODERATE", "AGGRESSIVE", "EMERGENCY"];
 
-/** @type {Record<string, string>} */
+/**
+ * @typedef {object} Cause
+ * @property {"Database" | "Load" | "Clients" | null} side where to look
+ * @property {string} text
+ * @property {string} todo what to do about it; empty for nothing
+ */
+
+const BY_ITSELF = "Nothing needs to be done: traffic is restored step by step.";
+
+/** @type {Record<string, Cause>} */
 const REASONS = {
-  healthy: "Demand is below capacity; nothing is limited.",
-  demand_above_capacity: "Demand exceeds what the database can serve.",
-  wait_high: "A fair rate is in force; waits are still long.",
-  rejects_high: "A fair rate is in force; many requests are still rejected.",
-  clients_disobey: "Most requests are rejected: clients exceed their rate.",
-  pool_usage: "The limits follow the pool's usage.",
-  database_unreachable: "The database does not answer.",
-  login_refused: "The database refuses the server's login.",
-  server_full: "The database server has no free connection.",
-  database_paused: "The database is paused: requests wait until it is resumed.",
-  read_only: "The database is read-only: writes fail, reads work.",
-  storage_full: "The database's disk is full: writes fail, reads work.",
-  writes_blocked: "Another session holds a lock: writes fail, reads work.",
-  probing: "The database seems to answer again; a few clients probe it.",
-  recovering: "The probes succeeded; clients are admitted step by step.",
+  healthy: { side: null, text: "Demand is below capacity.", todo: "" },
+  demand_above_capacity: {
+    side: "Load",
+    text: "More requests are arriving than the database can handle.",
+    todo: "If it lasts, look under Routes for the one that uses most of the pool, or give the database more room.",
+  },
+  wait_high: {
+    side: "Load",
+    text: "Clients are rate-limited, but waits for a connection are still long.",
+    todo: "Look under Routes for the one that uses most of the pool.",
+  },
+  rejects_high: {
+    side: "Load",
+    text: "Clients are rate-limited, but many requests are still rejected.",
+    todo: "Look under Clients for those without the newest config, and for senders without the client.",
+  },
+  clients_disobey: {
+    side: "Clients",
+    text: "Clients are ignoring their rate limit.",
+    todo: "Find the senders that are answered 429 in the access log; update their client or block them.",
+  },
+  pool_usage: { side: "Load", text: "The limits follow how full the pool is.", todo: "" },
+  database_unreachable: {
+    side: "Database",
+    text: "The database is not responding.",
+    todo: "Check that it runs and that this server can reach it. Requests pass again by themselves once it responds.",
+  },
+  login_refused: {
+    side: "Database",
+    text: "The database refuses this server's login.",
+    todo: "Check the user, the password and the database's name in database.url.",
+  },
+  server_full: {
+    side: "Database",
+    text: "The database server has no free connection.",
+    todo: "Close sessions of other programs on it, or raise its max_connections.",
+  },
+  database_paused: {
+    side: "Database",
+    text: "The database is paused in PgBouncer: requests wait until it is resumed.",
+    todo: "RESUME on PgBouncer's console ends the pause.",
+  },
+  read_only: {
+    side: "Database",
+    text: "The database is read-only: writes fail, reads work.",
+    todo: "Check which server is the primary, and that database.url leads there.",
+  },
+  storage_full: {
+    side: "Database",
+    text: "The database's disk is full: writes fail, reads work.",
+    todo: "Free space on the database's disk.",
+  },
+  writes_blocked: {
+    side: "Database",
+    text: "Another session holds a lock: writes fail, reads work.",
+    todo: "Find the session that holds the lock (PostgreSQL: pg_blocking_pids) and end it.",
+  },
+  probing: { side: "Database", text: "The database is responding again; a few requests test it.", todo: BY_ITSELF },
+  recovering: { side: "Database", text: "Test requests succeeded; traffic is being restored.", todo: BY_ITSELF },
+};
+
+/** What to do about an alert whose kind is no reason. @type {Record<string, string>} */
+const TODO = {
+  gate_full: "Requests hold permits without a connection: look for slow calls to other services, or widen the gate.",
+  proxy_untrusted: "Name the proxy's address in server.trusted_proxies.",
+  cleanup_ineffective: "Look under Connections in use for the code that keeps connections.",
+  partial_view: "The alert says which figure is missing, and what to do.",
+  pool_usage: "Look under Routes for the one that uses most of the pool.",
 };
 
 /** @type {Record<CircuitState, string>} */
 const BREAKER = {
-  closed: "Circuit breaker closed: requests flow.",
-  open: "Circuit breaker open: no request passes until the database answers.",
-  half_open: "Circuit breaker half-open: a few requests probe the database.",
+  closed: "Circuit breaker closed: requests pass.",
+  open: "Circuit breaker open: all requests are refused until the database responds.",
+  half_open: "Circuit breaker half-open: a few requests test the database, all others are refused.",
 };
 
 /**
@@ -46,36 +108,6 @@ export function level(word) {
 }
 
 /**
- * The state in one sentence.
- * @param {Status} status
- * @param {{ at: number, seenBegin: boolean }} since when the level was first seen, and whether its beginning was seen
- */
-export function verdict(status, since) {
-  const { pool, performance } = status;
-  const begin = since.seenBegin
-    ? `since ${format.clock(since.at)}`
-    : `since ${format.clock(since.at)} or earlier`;
-  const requests = waiting(status);
-  return [
-    `${level(status.throttling_level)} ${begin} — ${connections(pool)}`,
-    requests === 0 ? "nothing waiting" : requests && `${format.plural(requests, "request")} waiting`,
-    performance.acquire_wait_ms && `p99 wait ${format.milliseconds(performance.acquire_wait_ms.p99)}`,
-  ]
-    .filter(Boolean)
-    .join(", ");
-}
-
-/**
- * A capacity of zero means that the pool has not been read yet.
- * @param {PoolStatus} pool
- */
-function connections({ checked_out, capacity }) {
-  return capacity === 0
-    ? "the watched source has not been read yet"
-    : `${checked_out} of ${capacity} connections busy`;
-}
-
-/**
  * Requests that wait at the gate or for a connection; null where the watched source does not report them.
  * @param {Status} status
  */
@@ -84,20 +116,20 @@ export function waiting({ gate, pool }) {
 }
 
 /**
- * The cause, and what each client may send.
- * @param {ThrottlingConfig | null} config
+ * A reason from the wire; an unknown one is told as it is.
+ * @param {string} reason
+ * @returns {Cause}
  */
-export function reason(config) {
-  return config === null ? "" : `${cause(config)} ${allowance(config)}`.trim();
+export function cause(reason) {
+  return REASONS[reason] ?? { side: null, text: `Reason: ${reason}.`, todo: "" };
 }
 
 /**
- * The cause only.
- * @param {ThrottlingConfig | null} config
+ * What to do about an alert; empty where the alert says all.
+ * @param {string} kind
  */
-export function cause(config) {
-  if (config?.reason === "healthy" && config.enforced) return "Demand is below capacity.";
-  return config === null ? "" : (REASONS[config.reason] ?? `Reason: ${config.reason}.`);
+export function todo(kind) {
+  return TODO[kind] ?? REASONS[kind === "database_silent" ? "database_unreachable" : kind]?.todo ?? "";
 }
 
 /** @param {CircuitState} state */
@@ -105,24 +137,18 @@ export function breaker(state) {
   return BREAKER[state] ?? `Circuit breaker: ${state}.`;
 }
 
-/** @param {ThrottlingConfig} config */
-function allowance(config) {
-  if (!config.enforced) return "";
+/**
+ * What each client may send; nothing passes an open breaker.
+ * @param {ThrottlingConfig | null} config
+ */
+export function allowance(config) {
+  if (config === null || config.circuit_breaker_open) return "";
+  if (!config.enforced) return "Clients are not limited.";
   const rate = config.fair_rate_per_second;
   if (rate !== null)
-    return `Each client may send ${perTime(rate)}, ${config.max_concurrent_requests} at a time.`;
+    return `Each client may send ${format.perTime(rate, " a second", " a minute")}, ${config.max_concurrent_requests} at a time.`;
   return (
     `Each client may send ${config.max_requests_per_minute} a minute, ${config.max_concurrent_requests} at a time, ` +
-    `${config.request_delay_ms} ms apart.`
+    `${format.milliseconds(config.request_delay_ms)} apart.`
   );
-}
-
-/**
- * A rate per second or per minute, whichever gives a readable figure.
- * @param {number} perSecond
- */
-export function perTime(perSecond) {
-  if (perSecond >= 0.95) return `${format.rate(perSecond)} a second`;
-  const perMinute = perSecond * 60;
-  return `${perMinute >= 10 ? perMinute.toFixed(0) : perMinute.toFixed(1)} a minute`;
 }

@@ -7,7 +7,7 @@ export type { CircuitState, CleanupReport, Health, ThrottlingConfig, ThrottlingL
 /** How urgent an alert is. */
 export type Severity = "info" | "warning" | "critical";
 
-/** Percentiles in milliseconds; 0 when nothing was measured. */
+/** Percentiles in milliseconds. */
 export interface Percentiles {
   /** Median. */
   p50: number;
@@ -64,6 +64,24 @@ export interface GateStatus {
   admitted_total: number;
   /** Requests rejected since the start. */
   rejected_total: number;
+  /** Admitted requests since the start that were answered, and not with 5xx. */
+  succeeded_total: number;
+  /**
+   * Admitted requests since the start that were answered with 5xx, or given up by their client after 5 s without an
+   * answer.
+   */
+  failed_total: number;
+  /**
+   * For how long requests have been in flight without any of them being answered, in seconds; null while none is in
+   * flight.
+   */
+  unanswered_seconds: number | null;
+  /** Connections in use or waited for, per request in flight; absent unless a source behind the app shows them. */
+  connections_per_request: number | null;
+  /** Database transactions per completed request; absent unless a source behind the app counts them. */
+  transactions_per_request: number | null;
+  /** Beginnings of paths whose requests seem to use no connection, for `gate.bypass`; absent while there are none. */
+  bypass_candidates: string[];
 }
 
 /** Requests and waits of the last `window_seconds`. */
@@ -72,11 +90,17 @@ export interface Performance {
   window_seconds: number;
   /** Requests that arrived, including rejected ones; null where the watched source does not report them. */
   requests: number | null;
-  /** Share of the requests, 0 to 1, that were rejected or answered with 5xx; null without a gate. */
+  /**
+   * Share of the requests, 0 to 1, that were rejected, answered with 5xx, or given up by their client after 5 s
+   * without an answer; null without requests or without a gate.
+   */
   error_rate: number | null;
   response_time_ms: Percentiles | null;
   acquire_wait_ms: Percentiles | null;
-  /** Use time / (use time + wait time) of connections, 0 to 1; 1 without requests, null where it is not measured. */
+  /**
+   * Use time / (use time + wait time) of connections, 0 to 1; null while none was in use, or where it is not
+   * measured.
+   */
   pool_efficiency: number | null;
 }
 
@@ -108,12 +132,64 @@ export interface Forecast {
   arrivals_per_second: number;
 }
 
+/** Whose config a replica serves. */
+export type ConfigSource = "none" | "shared" | "own";
+
+/** What a replica is doing. */
+export type MemberState = "joining" | "serving" | "draining";
+
+/** One replica. */
+export interface ClusterMember {
+  /** Eight hexadecimal digits, new at each start. */
+  replica: string;
+  /** What it is doing. */
+  state: MemberState;
+  /** Connections granted to its pool; null for none yet. */
+  share: number | null;
+  /** Connections that its pool has. */
+  connections: number;
+  /** Whether it reaches the database. */
+  reaches_database: boolean;
+  /** Whether it publishes the config for all. */
+  publishes: boolean;
+  /** Time since it was last heard, in seconds. */
+  silent_seconds: number;
+}
+
+/** The replicas that share a database, as the one that is asked knows them. */
+export interface ClusterStatus {
+  /** The replica that is asked: eight hexadecimal digits, new at each start. */
+  replica: string;
+  /** Whose config it serves. */
+  config: ConfigSource;
+  /** Connections that its pool may have now. */
+  share: number;
+  /** `true`: the share is not agreed with the others, because the store cannot be used or has no place. */
+  is_static: boolean;
+  /** Why the store cannot be used; null while it can. */
+  store_trouble: string | null;
+  /** All replicas that are heard, the one that is asked included, by id. */
+  members: ClusterMember[];
+}
+
+/** The pool usage from which alerts are raised, in percent. */
+export interface UsageThresholds {
+  /** From here an alert of severity `info`. */
+  info_percent: number;
+  /** From here an alert of severity `warning`. */
+  warning_percent: number;
+  /** From here an alert of severity `critical`. */
+  critical_percent: number;
+}
+
 /** One snapshot of pool, gate and limits. */
 export interface Status {
   /** How full the pool is, and whether the database works without restriction. */
   health: Health;
   /** How strongly clients are limited. */
   throttling_level: ThrottlingLevel;
+  /** Since when the level has been this one, RFC 3339 in UTC. */
+  level_since: string;
   /** `true`: the level is EMERGENCY. */
   emergency_mode_active: boolean;
   /** State of the circuit breaker. */
@@ -129,12 +205,138 @@ export interface Status {
   /** The alerts that are active now. */
   alerts: Alert[];
   forecast: Forecast | null;
+  cluster: ClusterStatus | null;
   /** The fair rate in force, in requests per second per client. */
   fair_rate_per_second: number | null;
   /** Version of the config in force. */
   config_version: number;
+  /** The pool usage from which alerts are raised. */
+  thresholds: UsageThresholds;
+  /** Version of the server. */
+  server_version: string;
+  /**
+   * When the server was started, RFC 3339 in UTC. Another value than before means another process: all totals begin
+   * anew.
+   */
+  started_at: string;
   /** When the snapshot was taken, RFC 3339 in UTC. */
   sampled_at: string;
+}
+
+/** What the requests of a route met in the window. */
+export interface RouteActivity {
+  /** Method and route (`GET /orders/{id}`), or the first part of the path where the route is unknown. */
+  route: string;
+  /** Requests that arrived, including rejected ones. */
+  requests: number;
+  /**
+   * Share of the requests, 0 to 1, that were rejected, answered with 5xx, or given up by their client after 5 s
+   * without an answer; null without requests.
+   */
+  error_rate: number | null;
+  response_time_ms: Percentiles | null;
+  /** Time with a connection, of all its requests together, in seconds; null where it is not measured. */
+  connection_seconds: number | null;
+  /** The same as a share of the whole pool, 0 to 1. */
+  pool_share: number | null;
+}
+
+/** A connection in use. */
+export interface LeaseActivity {
+  /** For how long it has been in use, in seconds. */
+  age_seconds: number;
+  /** The route that it was acquired for; null outside a gated request. */
+  route: string | null;
+  /** The file and line that acquired it. */
+  location: string;
+  /** The distributed trace that it belongs to. */
+  trace_id: string | null;
+}
+
+/** A client that receives the config. */
+export interface ClientActivity {
+  /** The beginning of its random id; null for one that sends none, and for an address that polls. */
+  id: string | null;
+  /** Since when its stream has been open, or when the address polled last, RFC 3339 in UTC. */
+  since: string;
+  /** Whether it polls instead of keeping a stream open. */
+  polls: boolean;
+  /** Version of the config that it was sent last; null before the first. */
+  version: number | null;
+  /** For how long a newer version has existed that it has not been sent, in seconds; 0 for one that has the newest. */
+  lag_seconds: number;
+}
+
+/** Routes, connections in use and clients, each list with the worst first. It is made once a second. */
+export interface Activity {
+  /** Length of the window of the routes' figures in seconds. */
+  window_seconds: number;
+  /**
+   * The routes that were asked for in the window, those first that used the pool most; at most 32. `everything else`
+   * stands for routes without a place of their own, and for work outside of requests.
+   */
+  routes: RouteActivity[];
+  /** The connections in use, the oldest first; at most 20. Empty where the pool is not Poolgate's own. */
+  leases: LeaseActivity[];
+  /** The clients that receive the config, those first that have been without the newest for the longest; at most 20. */
+  clients: ClientActivity[];
+}
+
+/** One step: the worst moment in it of levels, gauges and waits, and the mean of rates. */
+export interface HistorySample {
+  /** The beginning of the step, RFC 3339 in UTC. */
+  at: string;
+  /** How strongly clients were limited. */
+  throttling_level: ThrottlingLevel;
+  /** State of the circuit breaker. */
+  circuit_breaker: CircuitState;
+  /** Connections in use. */
+  checked_out: number;
+  /** Open connections, in use or not. */
+  open: number;
+  /** Connections that may exist. */
+  capacity: number;
+  /** Requests that wait for a permit or a connection; null where the source does not report them. */
+  waiting: number | null;
+  /** 95th percentile of the wait for a connection over the minute before, in milliseconds; null where it is not measured. */
+  acquire_wait_p95_ms: number | null;
+  /** 99th percentile of the same. */
+  acquire_wait_p99_ms: number | null;
+  /** Requests per second that the gate admitted; null without a gate, as for the next three. */
+  admitted_per_second: number | null;
+  /** Requests per second that the gate rejected, those over a quota included. */
+  rejected_per_second: number | null;
+  /** Admitted requests per second that were answered, and not with 5xx. */
+  succeeded_per_second: number | null;
+  /**
+   * Admitted requests per second that were answered with 5xx, or given up by their client after 5 s without an
+   * answer.
+   */
+  failed_per_second: number | null;
+}
+
+/** Something that happened. */
+export interface HistoryEvent {
+  /** When, RFC 3339 in UTC. */
+  at: string;
+  /** What it was. */
+  kind: string;
+  /** What was before, and what is after it (`NORMAL`, `open`, `warning`); null where nothing has the word. */
+  from: string | null;
+  /** As `from`, after it. */
+  to: string | null;
+  /** The reason, or what happened, in words. */
+  text: string;
+}
+
+/** The last minutes or hours, oldest first. */
+export interface History {
+  /** Seconds from one sample to the next. Where the server could not sample, samples are missing. */
+  step_seconds: number;
+  /** The samples. */
+  samples: HistorySample[];
+  /** What happened in the same time. */
+  events: HistoryEvent[];
 }
 
 /** Starts native users that call the gated `lab/hold` route. */
