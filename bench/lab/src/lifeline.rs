@@ -9,7 +9,7 @@ use std::{
 pub(crate) fn hold() {
     thread::spawn(|| {
         let mut rest = Vec::new();
-        // Whatever comes is ignored, and an error is an end too.
+        // All input is ignored, and an error is an end too.
         drop(io::stdin().lock().read_to_end(&mut rest));
         process::exit(0);
     });

@@ -1,4 +1,5 @@
 //! The lab: how Poolgate and its rivals fare under overload, on the real thing. `cargo xtask bench overload` runs it.
+//! [`gateway`] does the same for the gateway, with apps and proxies that other people made.
 //!
 //! Three kinds of process take part. [`mod@bench`] plans the runs, starts a private PostgreSQL and measures. For each run it
 //! starts a [`server`] (an axum app with one route, which holds one of 20 PostgreSQL connections for an exponentially
@@ -8,9 +9,13 @@
 
 mod bench;
 mod cpu;
+mod document;
+mod gateway;
 mod lifeline;
 mod load;
+mod machine;
 mod server;
+mod table;
 mod wire;
 
 use anyhow::Result;
@@ -28,6 +33,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Role {
+    /// The gateway beside HAProxy and nginx
+    Gateway(gateway::Options),
+    /// A handler behind it
+    #[command(hide = true)]
+    Handler(gateway::HandlerOptions),
     /// The server under test
     #[command(hide = true)]
     Server(server::Options),
@@ -40,6 +50,8 @@ fn main() -> Result<()> {
     let cli = Cli::parse();
     match cli.role {
         Some(Role::Server(options)) => server::run(&options),
+        Some(Role::Gateway(options)) => gateway::run(&options),
+        Some(Role::Handler(options)) => gateway::run_handler(&options),
         Some(Role::Load(options)) => load::run(&options),
         None => bench::run(&cli.bench),
     }

@@ -66,12 +66,16 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LoadPlan {
     pub(crate) target: SocketAddr,
+    /// What the users ask for.
+    pub(crate) path: String,
     pub(crate) seed: u64,
     pub(crate) users: u32,
     pub(crate) kind: Kind,
+    /// Attempts after the first.
+    pub(crate) retries: u32,
     /// Users who want five times as much as the others, 0 to 1.
     pub(crate) heavy_share: f64,
-    /// Users who send at once whatever their kind, 0 to 1.
+    /// The share of users of every kind who send at once, 0 to 1.
     pub(crate) rogue_share: f64,
     pub(crate) demand: Demand,
     /// Seconds since the start of the load in which users are counted, `from..to`.
@@ -82,13 +86,13 @@ pub(crate) struct LoadPlan {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Demand {
-    /// Each sends its next request when the last one was answered, for so many seconds.
+    /// Each sends its next request when the last one was answered, for this many seconds.
     Closed { seconds: u32 },
     /// Poisson processes: all users together want `rate` times the step's multiple requests a second.
     Open { rate: f64, steps: Vec<Step> },
 }
 
-/// So many seconds at this multiple of the rate.
+/// Seconds, and the multiple of the rate at which they are spent.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Step {
     pub(crate) seconds: u32,
@@ -137,6 +141,12 @@ pub(crate) struct LoadSecond {
     pub(crate) failed: u32,
     /// Attempts that the user's own throttle did not let out.
     pub(crate) held_back: u32,
+    /// Attempts answered 503 or 429.
+    pub(crate) rejected: u32,
+    /// Attempts answered with another 5xx.
+    pub(crate) errors: u32,
+    /// Attempts without an answer in time.
+    pub(crate) unanswered: u32,
 }
 
 /// What one user met in the window.

@@ -76,7 +76,7 @@ async fn one_round(pool: &impl Contender, tasks: u32, round: Duration) -> Result
                     pool.turn(Duration::ZERO).await?;
                 }
                 turns += u64::from(BATCH);
-                // Nothing waits on a hot path, so somebody else must be let in now and then.
+                // Nothing waits on a hot path, so other tasks must be let in now and then.
                 tokio::task::yield_now().await;
             }
             Ok::<_, anyhow::Error>(turns)

@@ -1,7 +1,7 @@
 //! Connection pools side by side, in one run on one machine: `cargo xtask bench pool`.
 //!
 //! Ours, `sqlx::Pool` (as it comes, and without its test on acquire), deadpool and bb8, over the same sqlx connections to
-//! a private PostgreSQL and to a SQLite file. Rounds alternate between the pools, so that what else the machine does
+//! a private PostgreSQL and to a SQLite file. Rounds alternate between the pools, so that other work of the machine
 //! meets all of them; the median round counts.
 
 mod contender;

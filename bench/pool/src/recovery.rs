@@ -29,7 +29,7 @@ pub(crate) async fn measure(server: &Postgres) -> Result<()> {
     // All at the same time: most of it is waiting.
     let faults = [
         ("killed and started again", "1 s and a connect", tokio::spawn(killed())),
-        ("restart that nobody noticed", "a ping and a connect", tokio::spawn(restarted())),
+        ("unnoticed restart", "a ping and a connect", tokio::spawn(restarted())),
         ("sessions ended by an administrator", "a ping and a connect", tokio::spawn(terminated(url.clone()))),
         ("server full", "5 s and a connect", tokio::spawn(full())),
         ("network silent, connections in use", "`connect_timeout`, 1 s and a connect", tokio::spawn(silent(port))),

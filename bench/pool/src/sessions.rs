@@ -1,5 +1,5 @@
-//! What it costs that each user gets a clean session: turns on one connection, so that whatever is done between two users is
-//! waited for.
+//! What it costs that each user gets a clean session: turns on one connection, so that each user waits for the reset after
+//! the one before.
 
 use std::time::{Duration, Instant};
 

@@ -40,7 +40,7 @@ async fn ours(server: &Postgres) -> Result<Vec<usize>> {
     }
     proxy.silence();
     for lease in &mut leases {
-        // Somebody's request that is given up.
+        // A request that is given up.
         let _ = timeout(Duration::from_millis(20), sqlx::query("SELECT 1").execute(lease)).await;
     }
     drop(leases);

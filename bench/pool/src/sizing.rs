@@ -43,7 +43,7 @@ impl Observer for Seen {
         }
     }
 
-    fn released(&self, use_time: Duration) {
+    fn released(&self, use_time: Duration, _purpose: Option<&poolgate_pool::Purpose>) {
         self.in_use_micros.fetch_add(use_time.as_micros() as u64, Relaxed);
         self.ended.fetch_add(1, Relaxed);
     }
@@ -54,7 +54,7 @@ impl Observer for Seen {
 }
 
 pub(crate) async fn measure(server: &Postgres) -> Result<()> {
-    // At the same time, so that what else the machine does meets all of them.
+    // At the same time, so that other work of the machine meets all of them.
     let (small, large, predictive) = tokio::try_join!(
         wave(server, SMALL, None),
         wave(server, LARGE, None),

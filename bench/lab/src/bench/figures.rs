@@ -221,7 +221,7 @@ fn level_changes(all: &[Reading], span: &Range<u32>) -> f64 {
     levels.clone().zip(levels.skip(1)).filter(|(before, after)| before != after).count() as f64
 }
 
-/// What each user was served as a share of its fair share: what was served in all is split so that nobody gets more than
+/// What each user was served as a share of its fair share: what was served in all is split so that no user gets more than
 /// it wanted and those who want more get the same (max-min fairness). Users who wanted nothing are left out.
 fn fair_shares(users: &[UserFigures]) -> Vec<f64> {
     let mut wanted: Vec<f64> = users.iter().filter(|user| user.wanted > 0).map(|user| f64::from(user.wanted)).collect();

@@ -2,12 +2,8 @@
 
 use std::{
     env,
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    sync::mpsc,
-    thread,
     time::Duration,
 };
 
@@ -20,13 +16,14 @@ use super::{
 };
 use crate::{
     cpu, load,
+    machine::{self, Machine, Process},
     wire::{self, LoadFigures, LoadPlan, ServerFigures, TabFigures, TabsPlan},
 };
 
 /// How long the server may take until it listens; it opens all connections first.
 const START: Duration = Duration::from_secs(20);
-/// How long the load may take beyond its own duration: users who appear, and a machine that is busy.
-const LATE: Duration = Duration::from_secs(30);
+/// A user's attempts after the first.
+const RETRIES: u32 = 2;
 /// How long the server may take to answer with its figures, behind what still waits in it.
 const FIGURES: Duration = Duration::from_secs(20);
 
@@ -44,32 +41,23 @@ pub(super) struct Fleet {
     _postgres: Postgres,
     database_url: String,
     version: String,
-    program: PathBuf,
-    server_cpus: Vec<usize>,
-    load_cpus: Vec<usize>,
+    machine: Machine,
 }
 
 impl Fleet {
     /// Starts PostgreSQL on the server's core.
     pub(super) fn start() -> Result<Self> {
-        let cpus = cpu::available()?;
-        let (server_cpu, others) = cpus.split_first().context("no processor may be used")?;
-        let server_cpus = vec![*server_cpu];
-        // With a single one they share it, and the figures say so.
-        let load_cpus = if others.is_empty() { server_cpus.clone() } else { others.to_vec() };
-        cpu::pin(&server_cpus)?;
-        let postgres = Postgres::start()?;
+        let machine = Machine::new()?;
+        let postgres = cpu::pinned(&machine.server_cpus, Postgres::start)??;
         let database_url = postgres.create_database("lab")?;
         let version = postgres.sql("lab", "SHOW server_version")?;
-        cpu::pin(&load_cpus)?;
-        let program = env::current_exe()?;
-        Ok(Self { _postgres: postgres, database_url, version, program, server_cpus, load_cpus })
+        Ok(Self { _postgres: postgres, database_url, version, machine })
     }
 
     pub(super) fn describe(&self) -> String {
         format!(
             "PostgreSQL {} and the server on processor {:?}, the users on {:?}",
-            self.version, self.server_cpus, self.load_cpus
+            self.version, self.machine.server_cpus, self.machine.load_cpus
         )
     }
 
@@ -83,23 +71,25 @@ impl Fleet {
         let server = self.start_server(run)?;
         let plan = LoadPlan {
             target: server.address,
+            path: wire::WORK.to_owned(),
             seed: run.seed,
             users: run.users,
             kind: run.contender.kind,
+            retries: RETRIES,
             heavy_share: run.heavy_share(),
             rogue_share: run.rogue_share(),
             demand: run.demand(peak),
             window: run.window(),
         };
         let tabs = self.open_tabs(run, &plan, peak)?;
-        let load = self.run_load(&plan)?;
+        let load = self.machine.load(&plan)?;
         let tabs = tabs.map_or_else(|| Ok(Vec::new()), Tabs::figures)?;
         Ok(Measured { load, server: server.figures()?, tabs })
     }
 
     fn start_server(&self, run: &Run) -> Result<Server> {
         let limiter = serde_json::to_value(run.contender.limiter)?;
-        let mut command = Command::new(&self.program);
+        let mut command = self.machine.command();
         command.args(["server", "--limiter", limiter.as_str().context("a limiter's name")?]).args([
             "--database-url",
             &self.database_url,
@@ -109,12 +99,10 @@ impl Fleet {
         if run.tabs() > 0 {
             command.arg("--www").arg(env::var_os("POOLGATE_WWW").context("POOLGATE_WWW names no folder")?);
         }
-        let (child, lines) = self.spawn(&mut command, &self.server_cpus)?;
-        let mut server = Server { child, address: ([127, 0, 0, 1], 0).into() };
+        let (process, lines) = machine::spawn(&mut command, &self.machine.server_cpus)?;
         let line = lines.recv_timeout(START).context("the server does not say where it listens")?;
         let address = line.strip_prefix(wire::LISTENING).with_context(|| format!("the server says {line:?}"))?;
-        server.address = address.parse()?;
-        Ok(server)
+        Ok(Server { _process: process, address: address.parse()? })
     }
 
     /// Tabs that begin with the load, about as soon as its users have appeared.
@@ -131,44 +119,14 @@ impl Fleet {
             seconds: appearing + f64::from(to),
             window: (appearing + f64::from(from), appearing + f64::from(to)),
         };
-        cpu::pin(&self.load_cpus)?;
+        cpu::pin(&self.machine.load_cpus)?;
         Tabs::open(&plan).map(Some)
-    }
-
-    fn run_load(&self, plan: &LoadPlan) -> Result<LoadFigures> {
-        let mut command = Command::new(&self.program);
-        command.args(["load", &serde_json::to_string(plan)?]);
-        let (mut child, lines) = self.spawn(&mut command, &self.load_cpus)?;
-        let patience = Duration::from_secs(plan.demand.seconds().into()) + LATE;
-        let line = lines.recv_timeout(patience);
-        // It has ended by itself, or it is late.
-        child.kill().ok();
-        child.wait()?;
-        let line = line.with_context(|| format!("the load has no figures after {patience:?}"))?;
-        serde_json::from_str(&line).context("the load's figures")
-    }
-
-    /// A child on these processors, and the lines that it prints. What it complains about goes where ours goes.
-    fn spawn(&self, command: &mut Command, cpus: &[usize]) -> Result<(Child, mpsc::Receiver<String>)> {
-        cpu::pin(cpus)?;
-        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        cpu::pin(&self.load_cpus)?;
-        let mut child = child.with_context(|| format!("cannot start {}", self.program.display()))?;
-        let stdout = child.stdout.take().context("standard output is piped")?;
-        let (send, lines) = mpsc::channel();
-        thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                // Nobody listens after the first line; the pipe must be read all the same.
-                send.send(line).ok();
-            }
-        });
-        Ok((child, lines))
     }
 }
 
 /// A running server. It is ended when this is dropped.
 struct Server {
-    child: Child,
+    _process: Process,
     address: SocketAddr,
 }
 
@@ -182,13 +140,5 @@ impl Server {
         ensure!(answer.starts_with("HTTP/1.0 200"), "the server's figures: {}", answer.lines().next().unwrap_or("?"));
         let (_, body) = answer.split_once("\r\n\r\n").context("the answer has no body")?;
         serde_json::from_str(body).context("the server's figures")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended already.
-        self.child.kill().ok();
-        self.child.wait().ok();
     }
 }

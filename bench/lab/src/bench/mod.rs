@@ -38,7 +38,7 @@ pub(crate) struct Options {
     /// How often each run is done, each time with other users and hold times [default: 5, with --quick 1]
     #[arg(long)]
     seeds: Option<u64>,
-    /// Instead of all that, one run in which so many of 200 users are tabs of a real browser
+    /// Instead of all that, one run in which this many of 200 users are tabs of a real browser
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=50))]
     tabs: Option<u32>,
     /// Say what would be done, and how long it would take

@@ -53,7 +53,7 @@ pub(super) enum Scenario {
     Heavy,
     /// Three times the peak; 30 % of the users ignore what they are told and send at once.
     Rogues,
-    /// Three times the peak; so many of the users are tabs of a real browser.
+    /// Three times the peak; this many of the users are tabs of a real browser.
     Tabs(u32),
 }
 

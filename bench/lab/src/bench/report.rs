@@ -9,10 +9,10 @@ use super::{
     plots,
     results::{Results, Row},
 };
+use crate::document;
 
-/// Between these lines a document holds what was measured.
-const BEGIN: &str = "<!-- overload: begin -->";
-const END: &str = "<!-- overload: end -->";
+/// Names the marks between which a document holds what was measured.
+const MARK: &str = "overload";
 
 /// Prints the tables, writes them and the plots into `folder`, and into the document where there is one.
 pub(super) fn write(results: &Results, folder: &Path, document: Option<&Path>) -> Result<()> {
@@ -24,8 +24,7 @@ pub(super) fn write(results: &Results, folder: &Path, document: Option<&Path>) -
         let plots = document.parent().context("a document is in a folder")?.join("plots");
         fs::create_dir_all(&plots)?;
         plots::draw(results.rows(), &plots)?;
-        let text = fs::read_to_string(document).with_context(|| format!("{}", document.display()))?;
-        fs::write(document, replace(&text, &tables).with_context(|| format!("{}", document.display()))?)?;
+        document::put(document, MARK, &tables)?;
     }
     Ok(())
 }
@@ -186,12 +185,6 @@ fn show(Spread { least, median, greatest }: Spread, digits: usize) -> String {
     if least == greatest { median } else { format!("{median} ({least}-{greatest})") }
 }
 
-fn replace(document: &str, tables: &str) -> Result<String> {
-    let (before, rest) = document.split_once(BEGIN).with_context(|| format!("there is no {BEGIN}"))?;
-    let (_, after) = rest.split_once(END).with_context(|| format!("there is no {END}"))?;
-    Ok(format!("{before}{BEGIN}\n\n{tables}\n{END}{after}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,14 +196,5 @@ mod tests {
         assert_eq!(show(spread, 0), "3 (1-9)");
         assert_eq!(show(Spread { least: 1.01, median: 1.02, greatest: 1.03 }, 1), "1.0");
         assert_eq!(Spread::of(std::iter::empty()), None);
-    }
-
-    #[test]
-    fn a_document_keeps_what_is_around_the_marks() {
-        let document = format!("before\n{BEGIN}\nold\n{END}\nafter\n");
-        let replaced = replace(&document, "new\n").expect("marks");
-        assert_eq!(replaced, format!("before\n{BEGIN}\n\nnew\n\n{END}\nafter\n"));
-        assert_eq!(replace(&replaced, "new\n").expect("marks"), replaced);
-        assert!(replace("no marks", "new").is_err());
     }
 }

@@ -123,7 +123,7 @@ impl Results {
         // The seconds first: a run that is in runs.csv is complete.
         let mut seconds = String::new();
         for (index, second) in figures.seconds.iter().enumerate() {
-            let LoadSecond { wanted, sent, served, failed, held_back } = second;
+            let LoadSecond { wanted, sent, served, failed, held_back, .. } = second;
             seconds += &format!("{},{index},{wanted},{sent},{served},{failed},{held_back}\n", key(&row));
         }
         append(&self.folder.join(SECONDS), &seconds)?;
@@ -159,6 +159,7 @@ fn read(runs: &str, seconds: &str) -> Result<Vec<Row>> {
             served: served.parse()?,
             failed: failed.parse()?,
             held_back: held_back.parse()?,
+            ..LoadSecond::default()
         };
         seconds_of.entry(format!("{run},{seed},{quick}")).or_default().push(second);
     }
@@ -190,7 +191,8 @@ mod tests {
         let runs = plan::runs(2, true);
         for run in runs.iter().take(3) {
             let mut figures = Figures { goodput: 391.5, jain: 0.25, ..Figures::default() };
-            figures.seconds = vec![LoadSecond { wanted: 3, sent: 4, served: 2, failed: 1, held_back: 5 }; 2];
+            figures.seconds =
+                vec![LoadSecond { wanted: 3, sent: 4, served: 2, failed: 1, held_back: 5, ..LoadSecond::default() }; 2];
             results.add(run, &figures).expect("written");
         }
         let again = Results::open(&folder, true).expect("read");

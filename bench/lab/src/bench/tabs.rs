@@ -42,7 +42,7 @@ impl Tabs {
         let (send, lines) = mpsc::channel();
         thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                // Nobody listens after the figures.
+                // Only the figures count.
                 send.send(line).ok();
             }
         });

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
 use poolgate::demo::Random;
 use poolgate_bench_rivals::{aws::AdaptiveRetry, sre::ClientThrottle};
 use poolgate_native::{Answer, Asked, Client, HttpClient, NoAnswer, Request, Settings};
 use tokio::time;
 
 use super::{law::Law, tally::Tally};
-use crate::wire::{Kind, WORK};
+use crate::wire::Kind;
 
 /// A request in the client's own queue is rejected this long before its deadline: sent later it would hardly be answered
 /// in time.
@@ -16,7 +17,13 @@ const LATEST_START: Duration = Duration::from_millis(300);
 
 /// One user's way to the server.
 #[derive(Debug)]
-pub(super) enum Caller {
+pub(super) struct Caller {
+    way: Way,
+    path: String,
+}
+
+#[derive(Debug)]
+enum Way {
     Plain(HttpClient),
     Poolgate(Client),
     Sre(HttpClient, Law<ClientThrottle>),
@@ -35,11 +42,11 @@ pub(super) enum Attempt {
 
 impl Caller {
     /// A client that follows the config starts to do so after `appears_after`.
-    pub(super) fn new(kind: Kind, http: HttpClient, appears_after: Duration, random: &mut Random) -> Self {
-        match kind {
-            Kind::Plain => Self::Plain(http),
-            Kind::Sre => Self::Sre(http, Law::default()),
-            Kind::Aws => Self::Aws(http, Law::default()),
+    pub(super) fn new(kind: Kind, http: HttpClient, path: &str, appears_after: Duration, random: &mut Random) -> Self {
+        let way = match kind {
+            Kind::Plain => Way::Plain(http),
+            Kind::Sre => Way::Sre(http, Law::default()),
+            Kind::Aws => Way::Aws(http, Law::default()),
             Kind::Poolgate => {
                 let client = Client::new(http, Settings::default(), random.next_u64());
                 let running = client.clone();
@@ -47,30 +54,31 @@ impl Caller {
                     time::sleep(appears_after).await;
                     running.run().await;
                 });
-                Self::Poolgate(client)
+                Way::Poolgate(client)
             }
-        }
+        };
+        Self { way, path: path.to_owned() }
     }
 
     /// Sends one request, at any moment before the deadline or never.
     pub(super) async fn attempt(&self, deadline: Instant, tally: &Tally, random: &mut Random) -> Attempt {
-        match self {
-            Self::Plain(http) => judge(&send(http, deadline, tally).await),
-            Self::Poolgate(client) => attempt_with_poolgate(client, deadline, tally).await,
-            Self::Sre(http, throttle) => {
+        let path = self.path.as_str();
+        match &self.way {
+            Way::Plain(http) => send(http, path, deadline, tally).await,
+            Way::Poolgate(client) => attempt_with_poolgate(client, path, deadline, tally).await,
+            Way::Sre(http, throttle) => {
                 let chance = random.unit();
                 if !throttle.now(|throttle, now| throttle.lets_out(now, chance)) {
                     tally.held_back();
                     return Attempt::Failed;
                 }
-                let answer = send(http, deadline, tally).await;
-                let attempt = judge(&answer);
+                let attempt = send(http, path, deadline, tally).await;
                 if attempt == Attempt::Served {
                     throttle.now(ClientThrottle::accept);
                 }
                 attempt
             }
-            Self::Aws(http, retry) => {
+            Way::Aws(http, retry) => {
                 let wait = retry.now(AdaptiveRetry::reserve);
                 if Instant::now() + wait >= deadline {
                     time::sleep_until(deadline.into()).await;
@@ -78,8 +86,7 @@ impl Caller {
                     return Attempt::GivenUp;
                 }
                 time::sleep(wait).await;
-                let answer = send(http, deadline, tally).await;
-                let attempt = judge(&answer);
+                let attempt = send(http, path, deadline, tally).await;
                 retry.now(|retry, now| retry.answered(attempt != Attempt::Served, now));
                 attempt
             }
@@ -87,7 +94,7 @@ impl Caller {
     }
 }
 
-async fn attempt_with_poolgate(client: &Client, deadline: Instant, tally: &Tally) -> Attempt {
+async fn attempt_with_poolgate(client: &Client, path: &str, deadline: Instant, tally: &Tally) -> Attempt {
     let queue_timeout = deadline.saturating_duration_since(Instant::now()).saturating_sub(LATEST_START);
     let ticket = match client.ask(Request { queue_timeout: Some(queue_timeout), ..Request::default() }) {
         Asked::Start(ticket) => Some(ticket),
@@ -99,17 +106,26 @@ async fn attempt_with_poolgate(client: &Client, deadline: Instant, tally: &Tally
         return Attempt::GivenUp;
     };
     tally.sent();
-    judge(&client.get(ticket, WORK, deadline).await)
+    judge(&client.get(ticket, path, deadline).await, tally)
 }
 
-async fn send(http: &HttpClient, deadline: Instant, tally: &Tally) -> Result<Answer, NoAnswer> {
+async fn send(http: &HttpClient, path: &str, deadline: Instant, tally: &Tally) -> Attempt {
     tally.sent();
-    http.get(WORK, deadline).await
+    judge(&http.get(path, deadline).await, tally)
 }
 
-fn judge(answer: &Result<Answer, NoAnswer>) -> Attempt {
-    match answer {
-        Ok(answer) if answer.status.is_success() => Attempt::Served,
-        Ok(_) | Err(_) => Attempt::Failed,
+fn judge(answer: &Result<Answer, NoAnswer>, tally: &Tally) -> Attempt {
+    let Ok(answer) = answer else {
+        tally.unanswered();
+        return Attempt::Failed;
+    };
+    if answer.status.is_success() {
+        return Attempt::Served;
     }
+    if matches!(answer.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+        tally.rejected();
+    } else if answer.status.is_server_error() {
+        tally.error();
+    }
+    Attempt::Failed
 }

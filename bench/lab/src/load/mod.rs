@@ -68,8 +68,8 @@ async fn drive(plan: &LoadPlan) -> LoadFigures {
             let rogue = roles.is_rogue(index);
             let kind = if rogue { Kind::Plain } else { plan.kind };
             let http = HttpClient::from_address(Some(own_address(index)), plan.target);
-            let caller = Caller::new(kind, http, appearing.mul_f64(random.unit()), &mut random);
-            Arc::new(User::new(caller, Arc::clone(&tally), rogue, roles.is_heavy(index)))
+            let caller = Caller::new(kind, http, &plan.path, appearing.mul_f64(random.unit()), &mut random);
+            Arc::new(User::new(caller, Arc::clone(&tally), plan.retries, rogue, roles.is_heavy(index)))
         })
         .collect();
     time::sleep_until(started.into()).await;
@@ -142,9 +142,11 @@ mod tests {
     fn what_the_users_want_adds_up() {
         let plan = LoadPlan {
             target: ([127, 0, 0, 1], 1).into(),
+            path: "/".to_owned(),
             seed: 1,
             users: 200,
             kind: Kind::Plain,
+            retries: 0,
             heavy_share: 0.1,
             rogue_share: 0.3,
             demand: Demand::Closed { seconds: 1 },

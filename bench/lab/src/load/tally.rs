@@ -75,6 +75,18 @@ impl Tally {
         self.count(Instant::now(), |_, second| second.held_back += 1);
     }
 
+    pub(super) fn rejected(&self) {
+        self.count(Instant::now(), |_, second| second.rejected += 1);
+    }
+
+    pub(super) fn error(&self) {
+        self.count(Instant::now(), |_, second| second.errors += 1);
+    }
+
+    pub(super) fn unanswered(&self) {
+        self.count(Instant::now(), |_, second| second.unanswered += 1);
+    }
+
     pub(super) fn failed(&self) {
         self.count(Instant::now(), |_, second| second.failed += 1);
     }

@@ -20,8 +20,6 @@ use crate::wire::UserFigures;
 
 /// When a user loses interest, from the moment it wanted something.
 pub(super) const DEADLINE: Duration = Duration::from_secs(2);
-/// Attempts after the first.
-const RETRIES: u32 = 2;
 /// Before the first retry, half to one and a half times as long; before the second twice that.
 const BACK_OFF: Duration = Duration::from_millis(100);
 /// Wishes of one user that may be open.
@@ -31,6 +29,7 @@ const MAX_OPEN: u32 = 512;
 pub(super) struct User {
     caller: Caller,
     tally: Arc<Tally>,
+    retries: u32,
     rogue: bool,
     heavy: bool,
     open: AtomicU32,
@@ -40,9 +39,10 @@ pub(super) struct User {
 }
 
 impl User {
-    pub(super) fn new(caller: Caller, tally: Arc<Tally>, rogue: bool, heavy: bool) -> Self {
+    /// A user that tries each task again up to `retries` times.
+    pub(super) fn new(caller: Caller, tally: Arc<Tally>, retries: u32, rogue: bool, heavy: bool) -> Self {
         let [open, wanted, served] = [const { AtomicU32::new(0) }; 3];
-        Self { caller, tally, rogue, heavy, open, wanted, served }
+        Self { caller, tally, retries, rogue, heavy, open, wanted, served }
     }
 
     pub(super) fn figures(&self) -> UserFigures {
@@ -59,7 +59,7 @@ impl User {
 
     async fn pursue(&self, wanted: Instant, mut random: Random) {
         let deadline = wanted + DEADLINE;
-        for attempt in 0..=RETRIES {
+        for attempt in 0..=self.retries {
             if attempt > 0 {
                 let pause = BACK_OFF.mul_f64(f64::from(attempt) * (0.5 + random.unit()));
                 if Instant::now() + pause >= deadline {

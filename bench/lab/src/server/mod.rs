@@ -121,7 +121,7 @@ impl App {
     }
 }
 
-/// A pool of so many connections, all of them open.
+/// A pool of this size with every connection open.
 async fn open_pool(options: &Options) -> Result<Pool<Postgres>> {
     let config = PoolConfig { size: wire::CONNECTIONS, max_overflow: 0, ..PoolConfig::default() };
     let connect = PgConnectOptions::from_str(&options.database_url)?;
