@@ -1,4 +1,4 @@
-//! Whatever a client writes into the headers that name the sender of a request, what the trusted proxy adds counts.
+//! The sender of a request is the one that the trusted proxy names, for any headers that a client sends.
 
 #![no_main]
 

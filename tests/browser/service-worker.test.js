@@ -58,6 +58,18 @@ test("an unchanged app is throttled across its tabs", { timeout: 60_000 }, async
   assert.equal(await navigated.evaluate("window.ready"), true, "nor does a page");
 });
 
+test("a worker that is told to take POST throttles server functions", { timeout: 60_000 }, async () => {
+  const worker = `import { throttleApp } from "/pkg/service-worker.js"; throttleApp({ methods: ["GET", "POST"] });`;
+  origin.limit({ fair_rate_per_second: 200, max_concurrent_requests: 1 });
+  const page = await openApp("/app.html", worker);
+  await warmUp(page);
+  origin.reset();
+  const statuses = await page.evaluate(`Promise.all(Array.from({ length: 10 }, (_, index) =>
+    fetch("/app/function?" + index, { method: "POST", body: "{}" }).then(({ status }) => status)))`);
+  assert.deepEqual(statuses, Array(10).fill(200));
+  assert.equal(origin.seen.most, 1);
+});
+
 test("a stopped worker starts again and throttles again", { timeout: 60_000 }, async (t) => {
   const page = await openApp();
   await page.call("ServiceWorker.enable");

@@ -36,14 +36,14 @@ test(
         async () => /^No contact with the server for \d+ s/.test(await shown(page)),
         () => shown(page),
       );
-      assert.match(await page.locator("#contact").innerText(), /^stale \d+ s$/);
+      assert.match(await page.locator("#contact").innerText(), /^No data for \d+ s$/);
       assert.equal(await level(page), "UNKNOWN");
       assert.equal(
         (await text(page, "stats-busy")).split(" / ")[1],
         busy.split(" / ")[1],
         "the last figures stay",
       );
-      assert.match(await page.locator("#log").innerText(), /Contact with the server lost/);
+      assert.match(await page.locator("#log").innerText(), /Lost contact with the server/);
 
       server = await startServer({ port: server.port });
       await until(
@@ -52,7 +52,7 @@ test(
         async () => (await level(page)) === "NORMAL",
         () => shown(page),
       );
-      assert.match(await page.locator("#log").innerText(), /Contact with the server restored/);
+      assert.match(await page.locator("#log").innerText(), /Reconnected to the server/);
     } finally {
       await server.stop();
     }
@@ -100,7 +100,7 @@ test(
       await ready(page);
       assert.match(
         await clientLine(page),
-        /^The WebAssembly client did not load \(.+\)\. Requests are sent without it\.$/,
+        /^The WebAssembly client did not load \(.+\)\. Requests are sent unthrottled\.$/,
       );
       await page.click("#browser-start");
       await until(

@@ -104,14 +104,14 @@ for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
 test("it shows the expected wait as a stable range", { timeout: 60_000 }, async () => {
   const page = await open();
   await page.evaluate(([changes]) => void /** @type {any} */ (globalThis).show({}, changes), [STATES.aggressive]);
-  assert.match(await text(page), /^▲We are busy; .* \(3 waiting, about 5–10 s\)/);
+  assert.match(await text(page), /^▲We are busy; .* \(3 of yours waiting, about 5–10 seconds\)/);
   await set(page, { etaMs: { earliest: 1500, latest: 1900 } });
-  assert.match(await text(page), /3 waiting, about 2 s/);
+  assert.match(await text(page), /3 of yours waiting, about 2 s/);
   await set(page, { etaMs: { earliest: 1500, latest: 25_000 } });
-  assert.match(await text(page), /3 waiting, about 2 s/, "it may grow once in five seconds");
+  assert.match(await text(page), /3 of yours waiting, about 2 s/, "it may grow once in five seconds");
   await until("it may grow now", 7000, async () => /about 2–30 s/.test(await text(page)));
   await set(page, { etaMs: null });
-  assert.match(await text(page), /\(3 waiting\)/, "the wait is unknown");
+  assert.match(await text(page), /\(3 of yours waiting\)/, "the wait is unknown");
   await set(page, { queued: 0 });
   assert.doesNotMatch(await text(page), /waiting/);
 });
@@ -125,10 +125,56 @@ test("a banner appears when a request of this user waits, with a retry button in
   assert.equal(await banner.isVisible(), false, "it may be over before it is announced");
   await page.evaluate("last.source.state.oldestWaitMs = 1500");
   await banner.waitFor({ state: "visible", timeout: 3000 });
-  assert.equal(await page.getByRole("button", { name: "Try now" }).count(), 0);
+  assert.equal(await page.getByRole("button", { name: "Check again" }).count(), 0);
   await set(page, { level: "EMERGENCY", breaker: "open" });
-  await page.getByRole("button", { name: "Try now" }).click({ timeout: 5000 });
+  await page.getByRole("button", { name: "Check again" }).click({ timeout: 5000 });
   assert.equal(await page.evaluate("last.source.refreshed"), 1);
+});
+
+test("its button says that it checks, and asks once", { timeout: 60_000 }, async () => {
+  const page = await open();
+  await page.evaluate(() => void /** @type {any} */ (globalThis).show({ variant: "banner" }, { level: "EMERGENCY" }));
+  const button = page.locator("poolgate-status button");
+  await button.click({ timeout: 5000 });
+  await button.dispatchEvent("click");
+  assert.equal(await button.textContent(), "Checking");
+  assert.equal(await button.getAttribute("aria-disabled"), "true");
+  await until("it has checked", 4000, async () => (await button.textContent()) === "Check again");
+  assert.equal(await page.evaluate("last.source.refreshed"), 1);
+});
+
+test("a banner stays and says so when the server is gone", { timeout: 60_000 }, async () => {
+  const page = await open();
+  await page.evaluate(() => void /** @type {any} */ (globalThis).show({ variant: "banner" }, { level: "EMERGENCY" }));
+  const base = page.locator("poolgate-status .base");
+  await base.waitFor({ state: "visible" });
+  await set(page, { stale: true });
+  await until("nothing is known", 4000, async () => (await base.getAttribute("data-state")) === "unknown");
+  assert.equal(await base.isVisible(), true);
+  assert.match(await text(page), /The status cannot be checked/);
+  await set(page, { stale: false, level: "NORMAL" });
+  await until("it is over", 1000, async () => (await base.getAttribute("data-state")) === "normal");
+  assert.equal(await base.isVisible(), false);
+});
+
+test("a database that stops responding in an emergency is announced, too", { timeout: 60_000 }, async () => {
+  const page = await open();
+  await page.evaluate(() => {
+    const element = /** @type {any} */ (globalThis).show({}, { level: "EMERGENCY" });
+    element.addEventListener("poolgate-levelchange", (/** @type {CustomEvent} */ { detail }) => Reflect.set(window, "change", detail));
+  });
+  await set(page, { breaker: "open" });
+  await until("there is an event", 4000, async () => (await page.evaluate("window.change?.unreachable")) === true);
+});
+
+test("a dot has its words for keyboard and touch", { timeout: 60_000 }, async () => {
+  const page = await open();
+  await page.evaluate(() => void /** @type {any} */ (globalThis).show({ variant: "dot" }, { level: "AGGRESSIVE" }));
+  const label = page.locator("poolgate-status .label");
+  const width = async () => (await label.boundingBox())?.width ?? 0;
+  assert.ok((await width()) < 5, "hidden from the eye");
+  await page.keyboard.press("Tab");
+  assert.ok((await width()) > 100, "shown");
 });
 
 test("the live region exists before its first announcement, and the end is announced too", { timeout: 60_000 }, async () => {
@@ -154,7 +200,7 @@ test("a lasting level is shown by icon and words beside its color", { timeout: 6
   await set(page, { level: "AGGRESSIVE", queued: 3 });
   assert.equal(await base.getAttribute("data-state"), "normal", "it may pass");
   await until("it has lasted long enough", 4000, async () => (await base.getAttribute("data-state")) === "aggressive");
-  assert.match(await text(page), /^\u25b2.*3 waiting/);
+  assert.match(await text(page), /^\u25b2.*3 of yours waiting/);
   assert.equal(await base.evaluate((element) => getComputedStyle(element).color), "rgb(184, 79, 0)");
 });
 
@@ -174,8 +220,8 @@ test("without a client it polls the server, and understands each answer", { time
     [await golden("moderate"), "moderate", /Slightly slower/],
     [await golden("open"), "emergency", /not responding/],
     [await golden("malformed"), "normal", /^/],
-    ["not json", "unknown", /Status unknown/],
-    ["null", "unknown", /Status unknown/],
+    ["not json", "unknown", /status cannot be checked/],
+    ["null", "unknown", /status cannot be checked/],
   ]);
   for (const [answer, state, words] of answers) {
     origin.files["/answer"] = (_, response) => response.writeHead(200, { "content-type": "application/json" }).end(answer);
@@ -218,7 +264,7 @@ test("with a real client it shows the server's state", { timeout: 60_000 }, asyn
     Object.assign(element, { source: await createClient({ shareAcrossTabs: false }) });
     document.querySelector("main")?.append(element);
   });
-  await until("all is well", 5000, async () => /Everything is working/.test(await text(page)));
+  await until("all is well", 5000, async () => /No delays/.test(await text(page)));
   origin.limit({ throttling_level: "AGGRESSIVE" });
   await until("it is busy", 6000, async () => /We are busy/.test(await text(page)));
 });

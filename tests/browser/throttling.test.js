@@ -41,7 +41,7 @@ test(
       await until(
         "all clients know that a limit is in force",
         30_000,
-        () => every(async ({ page }) => !/nothing limited/.test(await clientLine(page))),
+        () => every(async ({ page }) => !/not limited/.test(await clientLine(page))),
         lines,
       );
     });
@@ -100,9 +100,9 @@ test(
         tallies,
       );
       await until(
-        "nothing is limited",
+        "no client is limited",
         30_000,
-        () => every(async ({ page }) => /nothing limited/.test(await clientLine(page))),
+        () => every(async ({ page }) => /not limited/.test(await clientLine(page))),
         lines,
       );
       const before = await Promise.all(visitors.map(measure));

@@ -54,7 +54,8 @@ test("both files set only environment variables that the server knows", async ()
 
 test("the app waits for a healthy database and is published only on loopback", () => {
   const { app, db } = compose.services;
-  assert.deepEqual(Object.keys(compose.services), ["app", "db"]);
+  const always = Object.keys(compose.services).filter((name) => !compose.services[name].profiles);
+  assert.deepEqual(always, ["app", "db"]);
   assert.equal(app.depends_on.db.condition, "service_healthy");
   assert.match(db.healthcheck.test.join(" "), /pg_isready/);
   assert.match(db.image, /^postgres:\d+/);
@@ -64,7 +65,7 @@ test("the app waits for a healthy database and is published only on loopback", (
   assert.equal(app.read_only, true);
   assert.ok(existsSync(join(root, "ops", app.build.context, app.build.dockerfile)));
   const volumes = db.volumes.map((/** @type {string} */ volume) => volume.split(":")[0]);
-  assert.deepEqual(Object.keys(compose.volumes), volumes);
+  assert.deepEqual(Object.keys(compose.volumes), [...volumes, "metrics"]);
 });
 
 test("the app uses the database that the compose file starts", () => {

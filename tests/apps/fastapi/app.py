@@ -1,11 +1,13 @@
 """A shop on FastAPI and SQLAlchemy: each request holds a connection of the pool while its query runs.
 
-POOL_SIZE, MAX_OVERFLOW, POOL_TIMEOUT (seconds) and QUERY_MS can be set. Nothing here knows of Poolgate.
+POOL_SIZE, MAX_OVERFLOW, POOL_TIMEOUT (seconds) and QUERY_MS can be set. With PERMITS the app limits itself: this many requests
+at a time, the others wait for half a second at most. Nothing here knows of Poolgate.
 """
 
+import asyncio
 import os
 
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, HTTPException
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
@@ -18,6 +20,9 @@ engine = create_engine(
 QUERY = text("SELECT pg_sleep(:seconds)")
 SECONDS = float(os.environ.get("QUERY_MS", "50")) / 1000
 
+PERMITS = int(os.environ.get("PERMITS", "0"))
+permits = asyncio.Semaphore(PERMITS)
+
 app = FastAPI()
 
 
@@ -26,7 +31,21 @@ def session():
         yield session
 
 
-@app.get("/orders")
+async def permit():
+    if not PERMITS:
+        yield
+        return
+    try:
+        await asyncio.wait_for(permits.acquire(), timeout=0.5)
+    except asyncio.TimeoutError:
+        raise HTTPException(status_code=503, detail="busy") from None
+    try:
+        yield
+    finally:
+        permits.release()
+
+
+@app.get("/orders", dependencies=[Depends(permit)])
 def orders(session: Session = Depends(session)):
     session.execute(QUERY, {"seconds": SECONDS})
     return {"orders": []}

@@ -1,7 +1,7 @@
-//! Apps in other languages, started as their own guides have it, and plain users who press on whatever happens.
+//! Apps in other languages, started as their own guides have it, and plain users who never slow down.
 
 mod load;
-mod uvicorn;
+mod python;
 
 pub use load::{Outcome, load};
-pub use uvicorn::Uvicorn;
+pub use python::PythonApp;

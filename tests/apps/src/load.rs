@@ -1,6 +1,7 @@
-//! Users who come at a steady pace, whatever becomes of those before them.
+//! Users who come at a steady pace, also while earlier ones wait or fail.
 
 use std::{
+    fmt,
     net::SocketAddr,
     time::{Duration, Instant},
 };
@@ -32,6 +33,15 @@ pub struct Outcome {
     pub times: Vec<Duration>,
 }
 
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sent, succeeded, turned_away, failed, late, .. } = self;
+        let [half, most] = [0.5, 0.99].map(|share| self.quantile(share).as_millis());
+        write!(f, "{sent} sent: {succeeded} served (p50 {half} ms, p99 {most} ms), {turned_away} turned away, ")?;
+        write!(f, "{failed} failed, {late} late")
+    }
+}
+
 enum Answer {
     Success(Duration),
     TurnedAway,
@@ -47,11 +57,6 @@ impl Outcome {
         self.times.get(index.min(self.times.len().saturating_sub(1))).copied().unwrap_or_default()
     }
 
-    /// Successes of all requests.
-    pub fn success(&self) -> f64 {
-        f64::from(self.succeeded) / f64::from(self.sent.max(1))
-    }
-
     fn note(&mut self, answer: &Answer) {
         match answer {
             Answer::Success(time) => {
@@ -65,7 +70,7 @@ impl Outcome {
     }
 }
 
-/// Sends so many requests a second for this path, each on a connection of its own.
+/// Sends this many requests a second for this path, each on a connection of its own.
 pub async fn load(address: SocketAddr, path: &str, per_second: f64, lasting: Duration) -> Outcome {
     let interval = Duration::from_secs_f64(1.0 / per_second);
     let request = format!("GET {path} HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n");

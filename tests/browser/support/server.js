@@ -8,6 +8,8 @@ import path from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
+import { until } from "./until.js";
+
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const BINARY = process.env.TEST_POOLGATE_BIN ?? path.join(ROOT, "target/debug/poolgate");
 
@@ -33,7 +35,7 @@ export async function startServer({ www = WWW, demo = true, port = 0, env = {} }
   const log = keepTail(server.stderr);
   const exit = once(server, "exit");
   const url = await Promise.race([
-    readAddress(server.stdout),
+    readAddress(server.stdout).then(becomeReady),
     // After "close" its log is complete.
     once(server, "close").then(([code]) => fail(`the server ended with ${code} before it was ready`, log)),
     once(server, "error").then(([error]) => fail(`${BINARY} did not start: ${error.message}`, log)),
@@ -101,6 +103,15 @@ function readAddress(stdout) {
       if (address !== undefined) resolve(address);
     });
   });
+}
+
+/**
+ * Until its data exists, the demo's requests fail at once.
+ * @param {string} url
+ */
+async function becomeReady(url) {
+  await until("the server is ready", READY_WITHIN_MS, async () => (await fetch(new URL("/readyz", url))).ok);
+  return url;
 }
 
 /** @param {import("node:stream").Readable} stream */

@@ -116,6 +116,9 @@ async fn flood(server: SocketAddr, request: String) -> Result<()> {
     }
 }
 
+/// Connections of the flood. In the queue of the gate there is room for most of them.
+const FLOOD: u32 = 60;
+
 /// Honest users keep their share while another client sends all it can and claims to be many clients or a proxy.
 #[tokio::test]
 async fn a_flood_from_another_address_leaves_honest_users_their_share() -> Result<()> {
@@ -128,7 +131,7 @@ async fn a_flood_from_another_address_leaves_honest_users_their_share() -> Resul
     ] {
         let server = Server::builder().demo().start()?;
         server.ready().await?;
-        let request = LoadRequest { users: 100, requests_per_second: 200.0, hold_ms: 200, poolgate: true, seconds: 30 };
+        let request = LoadRequest { users: 100, requests_per_second: 200.0, hold_ms: 200, poolgate: true, seconds: 60 };
         let load = Load::start(server.address(), request, 7, &CancellationToken::new())?;
         time::sleep(Duration::from_secs(10)).await;
         let before = load.report().goodput_per_second;
@@ -138,14 +141,15 @@ async fn a_flood_from_another_address_leaves_honest_users_their_share() -> Resul
             fake.push(send_from(2, server.address(), &stream).await?);
         }
         let mut attack = JoinSet::new();
-        for _ in 0..60 {
+        for _ in 0..FLOOD {
             attack.spawn(flood(server.address(), format!("{hold}{header}\r\n")));
         }
-        time::sleep(Duration::from_secs(12)).await;
+        // It is found out within ten seconds or so; the last five are measured.
+        time::sleep(Duration::from_secs(18)).await;
         let during = load.report().goodput_per_second;
         eprintln!("{what}: {before:.0} before, {during:.0} during");
-        // Without the check of claims a quarter is left. On a machine with two idle cores 68 to 78 % are left.
-        assert!(during > 0.6 * before, "{what}: {before} before, {during} during");
+        // Without the check of claims a quarter is left. On a machine with two idle cores 79 to 91 % are.
+        assert!(during > 0.7 * before, "{what}: {before} before, {during} during");
     }
     Ok(())
 }
