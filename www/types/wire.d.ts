@@ -172,6 +172,35 @@ export interface ClusterStatus {
   members: ClusterMember[];
 }
 
+/** A request that the app failed to answer. */
+export interface UpstreamFailure {
+  /** How it failed: an error of `Proxy-Status` (RFC 9209), such as `connection_refused`. */
+  kind: string;
+  /** Time since then, in seconds. */
+  seconds_ago: number;
+}
+
+/** The app behind a gateway, and what goes through to it. */
+export interface GatewayStatus {
+  /** Where the app listens: `http://host:port` or `unix:/path`. */
+  upstream: string;
+  /** Why the app cannot be used; null while it can. */
+  trouble: string | null;
+  /** Requests since the start that the app has answered, with any status. */
+  answered_total: number;
+  /** Requests since the start that the app failed to answer: their clients got 502 or 504. */
+  failed_total: number;
+  last_failure: UpstreamFailure | null;
+  /** Open event streams and WebSockets. */
+  streams: number;
+  /** How many of them may be open. */
+  max_streams: number;
+  /** Bytes of answers that were taken from the app and wait for their readers. */
+  buffered_bytes: number;
+  /** Permits that stay with the app's work for clients that have left. */
+  lingering_permits: number;
+}
+
 /** The pool usage from which alerts are raised, in percent. */
 export interface UsageThresholds {
   /** From here an alert of severity `info`. */
@@ -206,6 +235,7 @@ export interface Status {
   alerts: Alert[];
   forecast: Forecast | null;
   cluster: ClusterStatus | null;
+  gateway: GatewayStatus | null;
   /** The fair rate in force, in requests per second per client. */
   fair_rate_per_second: number | null;
   /** Version of the config in force. */

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Backend, CircuitState, CleanupReport, ClusterStatus, Health, Level, Severity};
+use crate::{Backend, CircuitState, CleanupReport, ClusterStatus, GatewayStatus, Health, Level, Severity};
 
 /// Answer of the ping route.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,6 +49,9 @@ pub struct Status {
     /// The replicas that share the database; absent for a server that is alone.
     #[serde(default)]
     pub cluster: Option<ClusterStatus>,
+    /// The app behind this server; absent unless it is a gateway.
+    #[serde(default)]
+    pub gateway: Option<GatewayStatus>,
     /// The fair rate in force, in requests per second per client.
     pub fair_rate_per_second: Option<f64>,
     /// Version of the config in force.

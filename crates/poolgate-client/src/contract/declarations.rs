@@ -3,9 +3,9 @@
 use poolgate::demo::load::{LoadReport, LoadRequest, LoadState};
 use poolgate_types::{
     Activity, Alert, CircuitState, CleanupReport, CleanupTrigger, ClientActivity, Clients, ClusterMember,
-    ClusterStatus, ConfigSource, Forecast, GateStatus, Health, History, HistoryEvent, HistorySample, LeaseActivity,
-    Level, MemberState, Percentiles, Performance, PoolStatus, Problem, RouteActivity, Severity, Status,
-    ThrottlingConfig, UsageThresholds,
+    ClusterStatus, ConfigSource, Forecast, GateStatus, GatewayStatus, Health, History, HistoryEvent, HistorySample,
+    LeaseActivity, Level, MemberState, Percentiles, Performance, PoolStatus, Problem, RouteActivity, Severity, Status,
+    ThrottlingConfig, UpstreamFailure, UsageThresholds,
 };
 use utoipa::{
     ToSchema,
@@ -46,6 +46,8 @@ pub(super) fn page() -> String {
         declare::<MemberState>(),
         declare::<ClusterMember>(),
         declare::<ClusterStatus>(),
+        declare::<UpstreamFailure>(),
+        declare::<GatewayStatus>(),
         declare::<UsageThresholds>(),
         declare::<Status>(),
         declare::<RouteActivity>(),
