@@ -73,6 +73,7 @@ mod readiness;
 pub mod settings;
 mod shared;
 mod telemetry;
+mod upstream;
 mod watched;
 
 pub use self::{
@@ -82,6 +83,7 @@ pub use self::{
     readiness::{Readiness, StartUpWork},
     settings::Settings,
     telemetry::MetricsRenderer,
+    upstream::Upstream,
     watched::{
         AppMetrics, BlindSpot, BoxError, DedicatedConnection, Figures, HaProxy, PgBouncer, PostgresServer,
         SupportedDatabase, Traffic, Upkeep, Visibility, WatchedPool,

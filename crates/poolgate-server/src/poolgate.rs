@@ -1,10 +1,12 @@
 //! The handle that ties pool, gate, monitor and routes together.
 
 use std::{
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use ::http::{Extensions, HeaderMap};
 use axum::Router;
 use jiff::Timestamp;
 use poolgate_control::{
@@ -31,6 +33,7 @@ use crate::{
     settings::{Policy, Settings},
     shared::Shared,
     telemetry::{MetricsRenderer, names},
+    upstream::Upstream,
     watched::{Visibility, WatchedPool},
 };
 
@@ -51,6 +54,7 @@ pub struct Builder {
     backend: Option<Backend>,
     metrics: Option<Arc<dyn MetricsRenderer>>,
     peers: Option<Arc<dyn Peers>>,
+    upstream: Option<Arc<dyn Upstream>>,
     openapi: Value,
 }
 
@@ -59,7 +63,7 @@ impl Poolgate {
     pub fn builder(pool: impl WatchedPool) -> Builder {
         let backend = pool.backend();
         let (pool, settings) = (Arc::new(pool), Settings::default());
-        Builder { pool, settings, backend, metrics: None, peers: None, openapi: Value::Null }
+        Builder { pool, settings, backend, metrics: None, peers: None, upstream: None, openapi: Value::Null }
     }
 
     /// The gate, as a layer for the routes that use the database. All its clones share the same permits.
@@ -108,6 +112,12 @@ impl Poolgate {
     /// What `/readyz` answers; start-up work can hold it back.
     pub fn readiness(&self) -> &Readiness {
         &self.shared.readiness
+    }
+
+    /// The address of a request's sender, as far as `server.trusted_proxies` may say so. `None`: the server does not pass on
+    /// the peer's address.
+    pub fn sender(&self, extensions: &Extensions, headers: &HeaderMap) -> Option<IpAddr> {
+        self.shared.proxies.sender_address(extensions, headers)
     }
 
     /// Cancelled when the shutdown begins: what runs beside the requests (streams, load) must end then.
@@ -163,6 +173,12 @@ impl Builder {
         self
     }
 
+    /// Shows the app behind this gateway in the status. Default: there is none.
+    pub fn upstream(mut self, upstream: impl Upstream) -> Self {
+        self.upstream = Some(Arc::new(upstream));
+        self
+    }
+
     /// Adds the `paths` and `components` of the app's own OpenAPI document to that of `/api/v1/openapi.json`. Operations with
     /// the tag [`GATED_TAG`](crate::GATED_TAG) get the gate's answers, and each operation the failures that
     /// [`app`](crate::app) answers.
@@ -177,7 +193,7 @@ impl Builder {
     /// # Panics
     /// Outside a Tokio runtime.
     pub fn start(self) -> Poolgate {
-        let Self { pool, settings, backend, metrics, peers, openapi } = self;
+        let Self { pool, settings, backend, metrics, peers, upstream, openapi } = self;
         let (started, started_at) = (Instant::now(), Timestamp::now());
         let epoch = u64::try_from(started_at.as_millisecond()).unwrap_or(0);
         let closing = CancellationToken::new();
@@ -240,6 +256,7 @@ impl Builder {
             is_observed,
             gate: Arc::clone(&gate),
             peers,
+            upstream,
             clients: clients.clone(),
             proxies: Arc::clone(&proxies),
             cleaner: Arc::clone(&cleaner),

@@ -1,7 +1,7 @@
 //! Who sent a request, given the proxies that may say so.
 
 use std::{
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -10,9 +10,13 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use axum::extract::ConnectInfo;
 use http::{Extensions, HeaderMap};
 
-use crate::{address::Sender, settings::Network};
+use crate::{
+    address::{Sender, sender},
+    settings::Network,
+};
 
 /// A proxy that is not trusted is remembered for this long.
 const MEMORY: Duration = Duration::from_secs(60);
@@ -50,6 +54,12 @@ impl Proxies {
             self.notice(proxy);
         }
         Some(sender)
+    }
+
+    /// The address of a request's sender, if the server passes on the peer's.
+    pub(crate) fn sender_address(&self, extensions: &Extensions, headers: &HeaderMap) -> Option<IpAddr> {
+        let ConnectInfo(peer) = extensions.get::<ConnectInfo<SocketAddr>>()?;
+        Some(sender(peer.ip(), headers, &self.trusted.load()))
     }
 
     /// An untrusted proxy that was seen within the last minute.

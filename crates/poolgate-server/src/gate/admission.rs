@@ -20,6 +20,7 @@ use super::{
     limiter::Admission,
     orders::Orders,
     reject::Reject,
+    report::GateReport,
     routes::OnRoute,
 };
 
@@ -55,7 +56,8 @@ impl Gate {
             Ok(Turn::Later(queued)) => queued.await.ok_or_else(|| entry.miss(core)),
             Err(reject) => Err(reject),
         };
-        let permit = permit.map_err(|reject| Rejected::new(core, &orders, reject))?;
+        let permit =
+            permit.map_err(|reject| Rejected { waited: now.elapsed(), ..Rejected::new(core, &orders, reject) })?;
         let (request, hold) = entry.start(core, permit);
         let route = core.routes.enter(request.uri().path());
         Ok((request, Admitted::new(core, &orders, now, Work::Counted { hold, is_probe, route })))
@@ -72,6 +74,8 @@ pub struct Admitted {
     core: Arc<Core>,
     orders: Arc<Orders>,
     asked: Instant,
+    /// Time in the queue.
+    waited: Duration,
     work: Work,
 }
 
@@ -89,7 +93,7 @@ enum Work {
 
 impl Admitted {
     fn new(core: &Arc<Core>, orders: &Arc<Orders>, asked: Instant, work: Work) -> Self {
-        Self { core: Arc::clone(core), orders: Arc::clone(orders), asked, work }
+        Self { core: Arc::clone(core), orders: Arc::clone(orders), asked, waited: asked.elapsed(), work }
     }
 
     /// The app has answered. That it did is what a probe of an open breaker wants to know: an app's own error is no sign of
@@ -143,6 +147,11 @@ impl Admitted {
         }
     }
 
+    /// What the gate did with the request.
+    pub fn report(&self) -> GateReport {
+        GateReport { outcome: GateReport::ADMITTED, waited: self.waited, acquire_wait: None }
+    }
+
     /// For how long the request has been in, waiting for the permit included.
     pub fn elapsed(&self) -> Duration {
         self.asked.elapsed()
@@ -160,20 +169,23 @@ pub struct Rejected {
     core: Arc<Core>,
     orders: Arc<Orders>,
     reject: Reject,
+    /// Time in the queue.
+    waited: Duration,
 }
 
 impl Rejected {
     fn new(core: &Arc<Core>, orders: &Arc<Orders>, reject: Reject) -> Self {
-        Self { core: Arc::clone(core), orders: Arc::clone(orders), reject }
+        Self { core: Arc::clone(core), orders: Arc::clone(orders), reject, waited: Duration::ZERO }
     }
 
     /// Why, in one word: `quota` (the client sent more than its share), `open` (the breaker is open) or `rejected`.
     pub fn outcome(&self) -> &'static str {
-        match self.reject {
-            Reject::OverQuota { .. } => "quota",
-            Reject::CircuitOpen { .. } => "open",
-            Reject::QueueFull | Reject::Timeout | Reject::BodyTimeout | Reject::ShuttingDown => "rejected",
-        }
+        self.reject.outcome()
+    }
+
+    /// What the gate did with the request.
+    pub fn report(&self) -> GateReport {
+        GateReport { outcome: self.outcome(), waited: self.waited, acquire_wait: None }
     }
 
     /// What its client is answered, with the headers of the gate.

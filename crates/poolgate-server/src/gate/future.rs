@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use axum::body::{Body, Bytes};
@@ -21,6 +21,7 @@ use super::{
     limiter::{Permit, Queued},
     orders::Orders,
     reject::Reject,
+    report::GateReport,
     request_body::Reading,
     response_body::GateBody,
     trace::{RequestTrace, Traced},
@@ -38,6 +39,7 @@ pin_project! {
         // When it asked for a permit.
         arrival: Instant,
         probe: bool,
+        wants_report: bool,
         #[pin]
         state: State<S>,
     }
@@ -53,13 +55,20 @@ pin_project! {
         Passing { #[pin] response: S::Future, place: PreflightPlace },
         Reading { reading: Reading, entry: Option<(Entry, S)> },
         Queued { queued: Queued, entry: Option<(Entry, S)> },
-        Running { #[pin] response: Traced<S::Future>, hold: Arc<Hold>, method: Method },
+        Running { #[pin] response: Traced<S::Future>, hold: Arc<Hold>, method: Method, queued: Duration },
     }
 }
 
 impl<S: Service<Request<Body>>> ResponseFuture<S> {
     pub(super) fn rejected(core: Arc<Core>, orders: Arc<Orders>, reject: Reject) -> Self {
-        Self { core, orders, arrival: Instant::now(), probe: false, state: State::Rejected { reject } }
+        Self {
+            core,
+            orders,
+            arrival: Instant::now(),
+            probe: false,
+            wants_report: false,
+            state: State::Rejected { reject },
+        }
     }
 
     pub(super) fn passing(
@@ -70,7 +79,7 @@ impl<S: Service<Request<Body>>> ResponseFuture<S> {
         place: PreflightPlace,
     ) -> Self {
         let state = State::Passing { response: inner.call(request), place };
-        Self { core, orders, arrival: Instant::now(), probe: false, state }
+        Self { core, orders, arrival: Instant::now(), probe: false, wants_report: false, state }
     }
 
     /// Reads a small body; then asks for a permit.
@@ -80,7 +89,12 @@ impl<S: Service<Request<Body>>> ResponseFuture<S> {
             Some(reading) => (State::Reading { reading, entry: Some((entry, inner)) }, false),
             None => State::enter(&core, &orders, entry, inner, arrival),
         };
-        Self { core, orders, arrival, probe, state }
+        Self { core, orders, arrival, probe, wants_report: false, state }
+    }
+
+    /// The response carries a [`GateReport`] if its request asks for one.
+    pub(super) fn reporting(self, wants_report: bool) -> Self {
+        Self { wants_report, ..self }
     }
 }
 
@@ -89,18 +103,18 @@ impl<S: Service<Request<Body>>> State<S> {
     fn enter(core: &Arc<Core>, orders: &Orders, entry: Entry, inner: S, now: Instant) -> (Self, bool) {
         let Asked { turn, is_probe } = entry.ask(core, orders, now);
         let state = match turn {
-            Ok(Turn::Now(permit)) => Self::run(core, entry, inner, permit, now),
+            Ok(Turn::Now(permit)) => Self::run(core, entry, inner, permit, now, Duration::ZERO),
             Ok(Turn::Later(queued)) => Self::Queued { queued, entry: Some((entry, inner)) },
             Err(reject) => Self::Rejected { reject },
         };
         (state, is_probe)
     }
 
-    fn run(core: &Core, entry: Entry, mut inner: S, permit: Permit, now: Instant) -> Self {
+    fn run(core: &Core, entry: Entry, mut inner: S, permit: Permit, now: Instant, queued: Duration) -> Self {
         let (request, hold) = entry.start(core, permit);
         let method = request.method().clone();
         let response = RequestTrace::new(now).follow(hold.purpose().clone(), inner.call(request));
-        Self::Running { response, hold, method }
+        Self::Running { response, hold, method, queued }
     }
 }
 
@@ -117,6 +131,10 @@ where
             let next = match this.state.as_mut().project() {
                 StateProjection::Rejected { reject } => {
                     let mut response = reject.response(&this.core.jitter, || this.core.occupancy());
+                    if *this.wants_report {
+                        let (outcome, waited) = (reject.outcome(), this.arrival.elapsed());
+                        response.extensions_mut().insert(GateReport { outcome, waited, acquire_wait: None });
+                    }
                     this.orders.stamp(response.headers_mut());
                     return Poll::Ready(Ok(response.map(GateBody::full)));
                 }
@@ -140,17 +158,17 @@ where
                 StateProjection::Queued { queued, entry } => {
                     match (ready!(Pin::new(queued).poll(context)), entry.take()) {
                         (Some(permit), Some((entry, inner))) => {
-                            State::run(this.core, entry, inner, permit, *this.arrival)
+                            State::run(this.core, entry, inner, permit, *this.arrival, this.arrival.elapsed())
                         }
                         (_, entry) => State::Rejected {
                             reject: entry.map_or(Reject::Timeout, |(entry, _)| entry.miss(this.core)),
                         },
                     }
                 }
-                StateProjection::Running { mut response, hold, method } => {
+                StateProjection::Running { mut response, hold, method, queued } => {
                     let answer = ready!(response.as_mut().poll(context));
-                    let acquired = response.take_value().is_some_and(|trace| trace.acquired());
-                    if acquired {
+                    let acquire_wait = response.take_value().and_then(|trace| trace.acquired());
+                    if acquire_wait.is_some() {
                         hold.connected();
                     }
                     let status = answer.as_ref().map_or(StatusCode::INTERNAL_SERVER_ERROR, Response::status);
@@ -158,7 +176,7 @@ where
                     hold.answered(status, waited);
                     // A request without a connection is no evidence: the pool may have answered it with the failure of
                     // an earlier attempt, and it reports connects by itself.
-                    if *this.probe && acquired {
+                    if *this.probe && acquire_wait.is_some() {
                         this.core.limiter.tally().probed(!status.is_server_error());
                     }
                     this.core.responses.record(waited);
@@ -167,6 +185,10 @@ where
                         None => {
                             let (mut parts, body) = answer?.into_parts();
                             this.orders.stamp(&mut parts.headers);
+                            if *this.wants_report {
+                                let outcome = GateReport::ADMITTED;
+                                parts.extensions.insert(GateReport { outcome, waited: *queued, acquire_wait });
+                            }
                             let body = if is_free(method, parts.status, &parts.headers) || body.is_end_stream() {
                                 hold.complete();
                                 GateBody::free(body)

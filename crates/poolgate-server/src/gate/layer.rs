@@ -20,6 +20,7 @@ use super::{
     core::{Core, Surroundings},
     entry::{Entry, Judged},
     future::ResponseFuture,
+    report::ReportWanted,
     response_body::GateBody,
 };
 use crate::settings::GateSettings;
@@ -128,18 +129,20 @@ where
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         let (core, orders) = (Arc::clone(&self.core), self.core.orders());
+        let wants_report = request.extensions().get::<ReportWanted>().is_some();
         let (request, judged) = match core.judge(request.map(Body::new), &self.hooks, &orders) {
             Ok(judged) => judged,
-            Err(reject) => return ResponseFuture::rejected(core, orders, reject),
+            Err(reject) => return ResponseFuture::rejected(core, orders, reject).reporting(wants_report),
         };
         let inner = take_ready(&mut self.inner);
-        match judged {
+        let response = match judged {
             Judged::Preflight(place) => ResponseFuture::passing(core, orders, inner, request, place),
             Judged::Counted(arrival) => {
                 let entry = Entry::new(&core, request, arrival);
                 ResponseFuture::begin(core, orders, inner, entry)
             }
-        }
+        };
+        response.reporting(wants_report)
     }
 }
 

@@ -33,6 +33,7 @@ mod layer;
 mod limiter;
 mod orders;
 mod reject;
+mod report;
 mod request_body;
 mod response_body;
 mod route_figures;
@@ -46,10 +47,12 @@ mod tests;
 
 pub use poolgate_types::Priority;
 
+pub use self::trace_parent::trace_id;
 pub use self::{
     admission::{Admitted, Rejected},
     future::ResponseFuture,
     layer::{Gate, GateService},
+    report::{GateReport, ReportWanted},
     response_body::GateBody,
 };
 pub(crate) use self::{

@@ -26,6 +26,15 @@ pub(super) enum Reject {
 }
 
 impl Reject {
+    /// In one word: `quota` (the client sent more than its share), `open` (the breaker is open) or `rejected`.
+    pub(super) fn outcome(self) -> &'static str {
+        match self {
+            Self::OverQuota { .. } => "quota",
+            Self::CircuitOpen { .. } => "open",
+            Self::QueueFull | Self::Timeout | Self::BodyTimeout | Self::ShuttingDown => "rejected",
+        }
+    }
+
     /// The answer. `occupancy` reads the gate's figures, for a request that is rejected because the gate is full.
     pub(super) fn response(self, jitter: &Jitter, occupancy: impl FnOnce() -> Occupancy) -> Response<Bytes> {
         let (status, body) = match self {

@@ -20,7 +20,8 @@ tokio::task_local! {
 #[derive(Debug)]
 pub(crate) struct RequestTrace {
     arrival: Instant,
-    acquired: Cell<bool>,
+    /// The acquire wait of its first connection.
+    acquired: Cell<Option<Duration>>,
 }
 
 /// A future with a trace in its task, whose leases know their purpose.
@@ -28,15 +29,15 @@ pub(super) type Traced<F> = TaskLocalFuture<RequestTrace, TaskLocalFuture<Purpos
 
 impl RequestTrace {
     pub(super) fn new(arrival: Instant) -> Self {
-        Self { arrival, acquired: Cell::new(false) }
+        Self { arrival, acquired: Cell::new(None) }
     }
 
     pub(super) fn follow<F: Future>(self, purpose: Purpose, future: F) -> Traced<F> {
         TRACE.scope(self, purpose.scope(future))
     }
 
-    /// Whether the request got a connection.
-    pub(super) fn acquired(&self) -> bool {
+    /// From the arrival until the request got its first connection, if it got one.
+    pub(super) fn acquired(&self) -> Option<Duration> {
         self.acquired.get()
     }
 
@@ -45,7 +46,14 @@ impl RequestTrace {
     /// because the time between the two was work.
     pub(crate) fn connection_in_hand(pool_wait: Duration) -> Duration {
         TRACE
-            .try_with(|trace| if trace.acquired.replace(true) { pool_wait } else { trace.arrival.elapsed() })
+            .try_with(|trace| {
+                if trace.acquired.get().is_some() {
+                    return pool_wait;
+                }
+                let waited = trace.arrival.elapsed();
+                trace.acquired.set(Some(waited));
+                waited
+            })
             .unwrap_or(pool_wait)
     }
 }

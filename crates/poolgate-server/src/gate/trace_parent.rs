@@ -6,7 +6,7 @@ const HEADER: HeaderName = HeaderName::from_static("traceparent");
 
 /// The trace id of a request: 32 lower-case hexadecimal digits, not all of them 0. `None` if the header is missing, is
 /// there twice, or is not what the standard allows: then it counts as missing.
-pub(super) fn trace_id(headers: &HeaderMap) -> Option<&str> {
+pub fn trace_id(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(HEADER).iter();
     let (value, None) = (values.next()?, values.next()) else { return None };
     parse(value.to_str().ok()?)

@@ -126,6 +126,7 @@ impl StatusDocument {
             alerts: Vec::new(),
             forecast: None,
             cluster: None,
+            gateway: None,
             fair_rate_per_second: None,
             config_version: 0,
             thresholds: usage_thresholds(thresholds),

@@ -59,6 +59,7 @@ use crate::{
     readiness::Readiness,
     settings::Settings,
     telemetry::MetricsRenderer,
+    upstream::Upstream,
     watched::{Visibility, WatchedPool},
 };
 
@@ -74,6 +75,8 @@ pub(crate) struct Parts {
     pub(crate) gate: Arc<Core>,
     /// The other servers in front of the same database.
     pub(crate) peers: Option<Arc<dyn Peers>>,
+    /// The app behind this gateway.
+    pub(crate) upstream: Option<Arc<dyn Upstream>>,
     pub(crate) clients: Registry,
     pub(crate) proxies: Arc<Proxies>,
     pub(crate) cleaner: Arc<Cleaner>,
@@ -123,6 +126,7 @@ pub(crate) fn start(parts: Parts, settings: &Settings, controller: Controller) {
             pool: Arc::clone(&pool),
             gate: Arc::clone(&gate),
             cleaner: Arc::clone(&cleaner),
+            upstream: parts.upstream,
             started_at: parts.started_at,
             thresholds: documents::usage_thresholds(&settings.thresholds),
             level: (Level::Normal, parts.started_at),

@@ -15,6 +15,7 @@ use super::{
     shared_config::Cluster,
 };
 use crate::gate::Core;
+use crate::upstream::Upstream;
 use crate::watched::{BlindSpot, Visibility, WatchedPool};
 
 /// Writes the status.
@@ -23,6 +24,7 @@ pub(super) struct StatusWriter {
     pub(super) pool: Arc<dyn WatchedPool>,
     pub(super) gate: Arc<Core>,
     pub(super) cleaner: Arc<Cleaner>,
+    pub(super) upstream: Option<Arc<dyn Upstream>>,
     pub(super) started_at: Timestamp,
     pub(super) thresholds: UsageThresholds,
     /// The level of the last status, and since when.
@@ -62,6 +64,7 @@ impl StatusWriter {
             alerts: self.alerts(decision, cluster.as_ref()),
             forecast,
             cluster: cluster.map(|cluster| cluster.status),
+            gateway: self.upstream.as_ref().map(|upstream| upstream.status()),
             fair_rate_per_second: config.fair_rate_per_second,
             config_version: config.version,
             thresholds: self.thresholds,

@@ -49,7 +49,7 @@ pub use self::{
     network::{InvalidNetwork, Network},
     pool::{PoolOrder, PoolReset, PoolSettings},
     secret::{DatabaseUrl, Secret},
-    server::ServerSettings,
+    server::{AccessLog, ServerSettings},
     sizing::SizingSettings,
     upstream::{GatewaySettings, InvalidUpstreamUrl, OnAbort, UpstreamSettings, UpstreamUrl},
     watch::{

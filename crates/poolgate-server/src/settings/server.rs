@@ -40,6 +40,10 @@ pub struct ServerSettings {
     pub trusted_proxies: Vec<Network>,
     /// Token for the enabled cleanup steps; at least 16 characters. Default: none, which disables them for requests.
     pub admin_token: Option<Secret>,
+    /// Writes a line about each request to stdout when its answer has been sent: `json` (with the waits for the gate and for a
+    /// connection, and an id that the app and the client get as `X-Request-Id`), `combined` (Apache's format) or `off`.
+    /// Probes, `/metrics` and a gateway's `server.admin_bind` are left out. Default: off.
+    pub access_log: AccessLog,
     /// Folder of an operations page to serve instead of the embedded one. Default: none.
     pub www: Option<PathBuf>,
     /// Maximum number of open connections, streams included, 1 to 1,000,000. Default: 25,000.
@@ -83,6 +87,19 @@ pub struct ServerSettings {
     pub drain_timeout: Duration,
 }
 
+/// Which lines `server.access_log` writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccessLog {
+    /// None.
+    #[default]
+    Off,
+    /// An object for each request.
+    Json,
+    /// Apache's combined format.
+    Combined,
+}
+
 impl Default for ServerSettings {
     fn default() -> Self {
         Self {
@@ -94,6 +111,7 @@ impl Default for ServerSettings {
             allowed_headers: TRACING_HEADERS.map(str::to_owned).to_vec(),
             trusted_proxies: Vec::new(),
             admin_token: None,
+            access_log: AccessLog::default(),
             www: None,
             max_connections: 25_000,
             max_connections_per_address: 4_000,
