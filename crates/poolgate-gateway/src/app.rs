@@ -14,14 +14,14 @@ use futures_core::future::BoxFuture;
 use http::{HeaderValue, Request, header};
 use poolgate_pool::ConnectHistory;
 use poolgate_server::{
-    Figures, Settings, WatchedPool,
+    Figures, Settings, Upstream, WatchedPool,
     gate::Gate,
     settings::{UpstreamSettings, UpstreamUrl},
 };
-use poolgate_types::Backend;
+use poolgate_types::{Backend, GatewayStatus};
 use tokio::time;
 
-use crate::{connections::Connections, failure::Failure};
+use crate::{connections::Connections, exchanges::Exchanges, failure::Failure};
 
 /// How long the app has for a sign of life.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -38,6 +38,7 @@ struct State {
     permits: AtomicU32,
     health_path: Option<String>,
     connections: Arc<Connections>,
+    exchanges: Arc<Exchanges>,
     gate: OnceLock<Gate>,
     known: Mutex<Known>,
     is_asked: AtomicBool,
@@ -64,6 +65,7 @@ impl App {
             connections: Connections::new(url.clone(), &settings.upstream, permits as usize),
             url,
             permits: AtomicU32::new(permits),
+            exchanges: Arc::new(Exchanges::new(settings.upstream.max_streams)),
             health_path: health_path.clone(),
             gate: OnceLock::new(),
             known: Mutex::default(),
@@ -77,6 +79,10 @@ impl App {
 
     pub(crate) fn connections(&self) -> Arc<Connections> {
         Arc::clone(&self.0.connections)
+    }
+
+    pub(crate) fn exchanges(&self) -> Arc<Exchanges> {
+        Arc::clone(&self.0.exchanges)
     }
 
     /// Its requests pass this gate.
@@ -194,6 +200,13 @@ impl WatchedPool for App {
     fn refresh(&self) -> Option<BoxFuture<'_, ()>> {
         self.ask_when_due();
         Some(Box::pin(async {}))
+    }
+}
+
+impl Upstream for App {
+    fn status(&self) -> GatewayStatus {
+        let trouble = self.0.known().error.as_ref().map(ToString::to_string);
+        self.0.exchanges.status(self.0.url.to_string(), trouble)
     }
 }
 

@@ -72,7 +72,7 @@ impl Exchange {
                 tokio::select! {
                     answered = &mut sent => answered,
                     () = self.answer.closed() => {
-                        let _lingers = parts.lingering.begin();
+                        let _lingers = parts.exchanges.lingering.begin();
                         sent.await
                     }
                 }
@@ -119,7 +119,7 @@ impl Exchange {
     fn switch(mut self, mut response: Response<Incoming>) {
         let upgrade = self.upgrade.take().filter(|_| forward::is_websocket(response.headers()));
         let Some((client, guard)) = upgrade else { return self.fail(Failure::UnaskedUpgrade) };
-        let place = match self.parts.streams.open() {
+        let place = match self.parts.exchanges.streams.open() {
             Ok(place) => place,
             Err(failure) => return self.fail(failure),
         };
@@ -137,7 +137,8 @@ impl Exchange {
     async fn hand_on(mut self, response: Response<Incoming>, connection: Connection) {
         let (mut head, body) = response.into_parts();
         let keep_alive = announced_keep_alive(&head.headers);
-        let stream = match forward::is_event_stream(&head.headers).then(|| self.parts.streams.open()).transpose() {
+        let is_stream = forward::is_event_stream(&head.headers);
+        let stream = match is_stream.then(|| self.parts.exchanges.streams.open()).transpose() {
             Ok(stream) => stream,
             Err(failure) => return self.fail(failure),
         };
@@ -175,7 +176,7 @@ impl Exchange {
             }
             first => first,
         };
-        let (writer, handed_on) = self.parts.memory.body();
+        let (writer, handed_on) = self.parts.exchanges.memory.body();
         let is_gone = self.take_answer().send(Answer::App(Response::from_parts(head, handed_on))).is_err();
         let is_whole = self.copy(source, first, &writer, is_gone, lingers).await;
         self.complete();
@@ -200,7 +201,7 @@ impl Exchange {
         let mut place = None;
         loop {
             if is_gone {
-                place.get_or_insert_with(|| self.parts.lingering.begin());
+                place.get_or_insert_with(|| self.parts.exchanges.lingering.begin());
             }
             if is_gone && !lingers || lingering > MOST_LINGERING {
                 return false;

@@ -16,7 +16,7 @@ use http_body::Body as _;
 use hyper::upgrade;
 use poolgate_server::{
     Poolgate, Readers, Settings,
-    gate::{Gate, Rejected},
+    gate::{Admitted, Gate, GateReport, Rejected, ReportWanted},
     gateway_routes,
     settings::{Network, UpstreamSettings, UpstreamUrl},
 };
@@ -27,15 +27,13 @@ use tower_service::Service;
 
 use crate::{
     app::App,
-    buffer::Memory,
     connections::Connections,
     exchange::{Answer, Exchange},
+    exchanges::{self, Exchanges},
     failure::{Failure, OUTCOME},
     forward,
-    measures::{self, Lingering, OF_THE_APP, REFUSED},
     refuse::refusal,
     retries::RetryBudget,
-    streams::Streams,
     tunnel::ConnectionGuard,
 };
 
@@ -59,9 +57,7 @@ pub(crate) struct Parts {
     settings: ArcSwap<Live>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) retries: RetryBudget,
-    pub(crate) streams: Streams,
-    pub(crate) memory: Memory,
-    pub(crate) lingering: Lingering,
+    pub(crate) exchanges: Arc<Exchanges>,
     readers: Readers,
     pub(crate) tunnels: TaskTracker,
     /// Cancelled when tunnels must end.
@@ -108,16 +104,14 @@ impl Gateway {
                 app: app.clone(),
                 connections: app.connections(),
                 retries: RetryBudget::default(),
-                streams: Streams::new(settings.upstream.max_streams),
-                memory: Memory::default(),
-                lingering: Lingering::default(),
+                exchanges: app.exchanges(),
                 readers: Readers::new(&settings.server),
                 tunnels: TaskTracker::new(),
                 cut_off: CancellationToken::new(),
                 settings: ArcSwap::from_pointee(settings.into()),
             }),
         };
-        tokio::spawn(measures::look(Arc::downgrade(&gateway.parts)));
+        tokio::spawn(exchanges::look(Arc::downgrade(&gateway.parts.exchanges)));
         gateway
     }
 
@@ -148,7 +142,7 @@ impl Gateway {
             return parts.own.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
         }
         if let Some(refusal) = refusal(&request) {
-            measures::answered(REFUSED);
+            parts.exchanges.refused();
             return refusal;
         }
         // Of pages from elsewhere only the app knows whether they may read its answers, but these are not the app's.
@@ -157,25 +151,27 @@ impl Gateway {
             parts.readers.reveal(origin.as_ref(), response.headers_mut());
             response
         };
-        let mut response = match parts.forward(request).await {
+        let wants_report = request.extensions().get::<ReportWanted>().is_some();
+        let (answer, report) = parts.forward(request).await;
+        let mut response = match answer {
             Answer::App(response) => {
-                measures::answered(OF_THE_APP);
+                parts.exchanges.answered();
                 response
             }
             Answer::Failed(failure) => {
                 let (outcome, kind) = failure.outcome();
-                measures::answered(outcome);
-                if let Some(kind) = kind {
-                    measures::failed(kind);
-                }
+                parts.exchanges.unanswered(outcome, kind);
                 reveal(failure.into_response())
             }
             Answer::Rejected(rejected) => {
-                measures::answered(rejected.outcome());
+                parts.exchanges.unanswered(rejected.outcome(), None);
                 reveal(turned_away(rejected))
             }
         };
         parts.gate.stamp(response.headers_mut());
+        if let Some(report) = report.filter(|_| wants_report) {
+            response.extensions_mut().insert(report);
+        }
         response
     }
 }
@@ -188,11 +184,12 @@ impl Parts {
         PathAndQuery::try_from(format!("{OWN_ROUTES}{rest}{query}")).ok().map(Uri::from)
     }
 
-    async fn forward(self: &Arc<Self>, mut request: Request<Body>) -> Answer {
+    /// The answer, and what the gate did, if it was asked.
+    async fn forward(self: &Arc<Self>, mut request: Request<Body>) -> (Answer, Option<GateReport>) {
         let settings = self.live();
         let most = settings.upstream.max_body_bytes.unwrap_or(u64::MAX);
         if request.body().size_hint().lower() > most {
-            return Answer::Failed(Failure::LargeUpload);
+            return (Answer::Failed(Failure::LargeUpload), None);
         }
         let upgrade = forward::asks_for_websocket(&request).then(|| {
             let guard = request.extensions_mut().remove::<ConnectionGuard>();
@@ -203,14 +200,18 @@ impl Parts {
         } else {
             match self.gate.admit(request).await {
                 Ok((request, admitted)) => (request, Some(admitted)),
-                Err(rejected) => return Answer::Rejected(rejected),
+                Err(rejected) => {
+                    let report = rejected.report();
+                    return (Answer::Rejected(rejected), Some(report));
+                }
             }
         };
+        let report = admitted.as_ref().map(Admitted::report);
         forward::to_app(&mut request, &self.host, &settings.trusted_proxies);
         let (answer, answered) = oneshot::channel();
         let exchange = Exchange { parts: Arc::clone(self), settings, admitted, upgrade, answer };
         tokio::spawn(exchange.run(request));
-        answered.await.unwrap_or(Answer::Failed(Failure::Terminated))
+        (answered.await.unwrap_or(Answer::Failed(Failure::Terminated)), report)
     }
 
     /// The settings in force.

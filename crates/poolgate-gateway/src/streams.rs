@@ -25,6 +25,11 @@ impl Streams {
         Arc::clone(&self.places).try_acquire_owned().map_err(|_| Failure::NoStream)
     }
 
+    /// How many may be open.
+    pub(crate) fn most(&self) -> u32 {
+        self.most
+    }
+
     /// How many are open.
     pub(crate) fn open_now(&self) -> u32 {
         self.most.saturating_sub(u32::try_from(self.places.available_permits()).unwrap_or(u32::MAX))
