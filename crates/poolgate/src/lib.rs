@@ -7,6 +7,7 @@
 //!
 //! It is a library so that tests and benchmarks can run parts of it. Apps embed [`poolgate_server`] instead.
 
+mod access_log;
 mod address;
 mod alerts;
 mod cli;

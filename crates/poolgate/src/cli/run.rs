@@ -16,6 +16,7 @@ use poolgate_server::{
 use poolgate_types::Backend;
 use sqlx::Any;
 use tokio::net::TcpListener;
+use tower::{Layer, util::option_layer};
 
 use super::{
     cluster,
@@ -24,6 +25,7 @@ use super::{
     shutdown,
 };
 use crate::{
+    access_log::AccessLog,
     alerts,
     demo::{self, Demo},
     page,
@@ -32,8 +34,11 @@ use crate::{
     telemetry::{Prometheus, descriptors},
 };
 
-/// Time for the farewell to the database if requests have used up `server.drain_timeout`.
+/// Time for the last lines of the access log, and for the farewell to the database if requests have used up `server.drain_timeout`.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// What machines ask again and again; the access log leaves it out.
+const PROBES: [&str; 4] = ["/livez", "/readyz", "/metrics", "/api/v1/health/ping"];
 
 /// Runs the server until a signal stops it.
 pub(super) async fn serve(settings: Settings, again: Option<ReadAgain>) -> anyhow::Result<()> {
@@ -85,13 +90,15 @@ pub(super) async fn serve(settings: Settings, again: Option<ReadAgain>) -> anyho
     #[cfg(unix)]
     super::systemd::follow(&poolgate);
     let closing = poolgate.closing();
+    let access_log = AccessLog::new(&poolgate, &PROBES);
+    let app = option_layer(access_log.clone()).layer(app);
     let (served, left) =
         tokio::join!(serve_connections(listener, app, &settings.server, closing), time_left(&poolgate));
     let drained = poolgate.shutdown(left().max(LAST_WORDS)).await;
     if let Some(cluster) = cluster {
         cluster.leave().await;
     }
-    say_goodbye(served, drained.connections_left);
+    say_goodbye(access_log, served, drained.connections_left).await;
     Ok(())
 }
 
@@ -102,7 +109,10 @@ pub(super) async fn time_left(poolgate: &Poolgate) -> impl Fn() -> Duration {
     move || timeout.saturating_sub(begun.elapsed())
 }
 
-pub(super) fn say_goodbye(served: Served, connections_left: u32) {
+pub(super) async fn say_goodbye(access_log: Option<AccessLog>, served: Served, connections_left: u32) {
+    if let Some(access_log) = access_log {
+        access_log.flush(LAST_WORDS).await;
+    }
     match served {
         Served::Drained => tracing::info!(connections_left, "Poolgate stopped"),
         Served::CutOff => {

@@ -6,13 +6,14 @@ use anyhow::Context;
 use poolgate_gateway::{App, Gated, Gateway};
 use poolgate_server::{Builder, Poolgate, Settings, WatchedPool, app_at};
 use tokio::net::TcpListener;
+use tower::{Layer, util::option_layer};
 
 use super::{
     reload::{ReadAgain, Reload},
     run::{Watcher, announce, say_goodbye, time_left, watch},
     shutdown,
 };
-use crate::{alerts, page, serve::serve as serve_connections, telemetry::Prometheus};
+use crate::{access_log::AccessLog, alerts, page, serve::serve as serve_connections, telemetry::Prometheus};
 
 /// The requests for the source pass the gate.
 struct BehindGate;
@@ -36,7 +37,7 @@ pub(super) async fn serve(
         Some(url) => watch(url, &settings, &BehindGate)?,
         None => Poolgate::builder(app.clone()),
     };
-    let poolgate = builder.settings(settings.clone()).metrics(metrics).start();
+    let poolgate = builder.upstream(app.clone()).settings(settings.clone()).metrics(metrics).start();
     let gateway = Gateway::new(&poolgate, &app);
     let admin = app_at(&poolgate, page::router(settings.server.www.clone()), admin_address);
     announce(address)?;
@@ -48,13 +49,16 @@ pub(super) async fn serve(
     #[cfg(unix)]
     super::systemd::follow(&poolgate);
     let closing = poolgate.closing();
+    // The app's own probes are requests as any other.
+    let access_log = AccessLog::new(&poolgate, &[]);
+    let public = option_layer(access_log.clone()).layer(gateway.clone());
     let (served, _, left) = tokio::join!(
-        serve_connections(listener, gateway.clone(), &settings.server, closing),
+        serve_connections(listener, public, &settings.server, closing),
         serve_connections(admin_listener, admin, &settings.server, closing),
         time_left(&poolgate),
     );
     gateway.drain(left()).await;
     poolgate.shutdown(left()).await;
-    say_goodbye(served, 0);
+    say_goodbye(access_log, served, 0).await;
     Ok(())
 }

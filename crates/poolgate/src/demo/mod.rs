@@ -10,6 +10,7 @@ pub mod load;
 mod random;
 pub mod routes;
 mod shop;
+mod whole;
 
 use std::{
     net::SocketAddr,

@@ -32,7 +32,7 @@ pub(crate) async fn front_of(url: &str, change: impl FnOnce(&mut Settings)) -> F
     change(&mut settings);
     settings.check().expect("possible settings");
     let app = App::new(&settings).expect("an app");
-    let poolgate = Poolgate::builder(app.clone()).settings(settings).start();
+    let poolgate = Poolgate::builder(app.clone()).upstream(app.clone()).settings(settings).start();
     let gateway = Gateway::new(&poolgate, &app);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");

@@ -49,6 +49,33 @@ async fn an_app_that_is_down_is_named_and_served_once_it_is_there() {
 }
 
 #[tokio::test]
+async fn the_status_says_how_the_app_is_and_what_goes_through_to_it() {
+    let address = unused().await;
+    let front = front(address).await;
+    eventually("the first status", || front.poolgate.status().gateway.is_some()).await;
+    let gateway = || front.poolgate.status().gateway.expect("the status of a gateway");
+    assert_eq!(get(front.address, "/").await.status, 502);
+    eventually("named", || gateway().trouble.is_some() && gateway().failed_total == 1).await;
+    assert_eq!((gateway().upstream, gateway().answered_total), (format!("http://{address}"), 0));
+    let failure = gateway().last_failure.expect("the failure");
+    assert_eq!(failure.kind, "connection_refused");
+    assert!((0.0..30.0).contains(&failure.seconds_ago), "{failure:?}");
+
+    let listener = TcpListener::bind(address).await.expect("the same port");
+    RawApp::at(listener, |_| {
+        (b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n".to_vec(), Then::Keep)
+    });
+    eventually("used again", || gateway().trouble.is_none() && !front.poolgate.config().circuit_breaker_open).await;
+    let mut client = Client::connect(front.address).await;
+    client.send("GET /events HTTP/1.1\r\nHost: shop.example\r\n\r\n").await;
+    client.until(b"data: 1\n\n").await.expect("the first event");
+    eventually("a stream", || (gateway().streams, gateway().answered_total) == (1, 1)).await;
+    assert_eq!(gateway().max_streams, 10_000);
+    drop(client);
+    eventually("none", || gateway().streams == 0).await;
+}
+
+#[tokio::test]
 async fn an_app_that_hangs_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");

@@ -31,7 +31,11 @@ pub(crate) enum Then {
 impl RawApp {
     /// Answers each request with what `script` makes of it.
     pub(crate) async fn start(script: impl Fn(&str) -> (Vec<u8>, Then) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        Self::at(TcpListener::bind("127.0.0.1:0").await.expect("a port"), script)
+    }
+
+    /// The same on this listener.
+    pub(crate) fn at(listener: TcpListener, script: impl Fn(&str) -> (Vec<u8>, Then) + Send + Sync + 'static) -> Self {
         let app = Self {
             address: listener.local_addr().expect("an address"),
             requests: Arc::default(),

@@ -1,6 +1,8 @@
 //! The program as operators meet it: a process, its command line, its settings, its log.
 
 #[cfg(unix)]
+mod access_log;
+#[cfg(unix)]
 mod cli;
 #[cfg(all(unix, feature = "cluster"))]
 mod cluster;

@@ -4,6 +4,8 @@ use poolgate_types::Percentiles;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::demo::whole::number;
+
 /// Starts native users that call the gated `lab/hold` route.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({ "users": 1, "requests_per_second": 1.0, "hold_ms": 10, "poolgate": true, "seconds": 1 }))]
@@ -11,17 +13,20 @@ use utoipa::ToSchema;
 pub struct LoadRequest {
     /// How many users, 1 to 2,000.
     #[schema(minimum = 1, maximum = 2000)]
+    #[serde(deserialize_with = "number")]
     pub users: u32,
     /// What all of them together want to send, requests a second, 0.1 to 10,000.
     #[schema(minimum = 0.1, maximum = 10000)]
     pub requests_per_second: f64,
     /// How long each request holds a connection, 0 to 10,000 ms.
     #[schema(maximum = 10000)]
+    #[serde(deserialize_with = "number")]
     pub hold_ms: u32,
     /// `true`: each user runs the throttle engine. `false`: each user sends without limits.
     pub poolgate: bool,
     /// How long the load runs, 1 to 600 seconds.
     #[schema(minimum = 1, maximum = 600)]
+    #[serde(deserialize_with = "number")]
     pub seconds: u32,
 }
 

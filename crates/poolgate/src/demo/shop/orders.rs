@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::Any;
 
 use super::rfc3339;
-use crate::demo::{Demo, data, failure::Failure, routes};
+use crate::demo::{Demo, data, failure::Failure, routes, whole::number};
 
 const MOST_LINES: usize = 20;
 const MOST_UNITS: i64 = 100;
@@ -22,6 +22,7 @@ const MOST_UNITS: i64 = 100;
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "customer_id": 1, "lines": [{ "product_id": 1, "quantity": 2 }] }))]
 pub(in crate::demo) struct NewOrder {
+    #[serde(deserialize_with = "number")]
     customer_id: i64,
     #[schema(min_items = 1, max_items = 20)]
     lines: Vec<NewLine>,
@@ -30,8 +31,10 @@ pub(in crate::demo) struct NewOrder {
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewLine {
+    #[serde(deserialize_with = "number")]
     product_id: i64,
     #[schema(minimum = 1, maximum = 100)]
+    #[serde(deserialize_with = "number")]
     quantity: i64,
 }
 
