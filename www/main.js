@@ -7,12 +7,14 @@ import { BrowserPanel, showWidget } from "./js/browser.js";
 import { charts } from "./js/charts.js";
 import { cleanupPanel } from "./js/cleanup.js";
 import { loadClient, loadStatusElement } from "./js/client.js";
+import { clusterPanel } from "./js/cluster.js";
 import { contactLine, freshness } from "./js/contact.js";
 import { byId, setText } from "./js/dom.js";
 import { Driver } from "./js/driver.js";
 import { Feed } from "./js/feed.js";
 import { gauges, origin, statRow } from "./js/figures.js";
 import { changes, eventLog, restart } from "./js/log.js";
+import { gatewayPanel } from "./js/gateway.js";
 import { keepWhileReloading } from "./js/memory.js";
 import { State } from "./js/state.js";
 import { levelStrip } from "./js/strip.js";
@@ -33,7 +35,7 @@ const plots = charts();
 const cleanup = cleanupPanel();
 const showContact = contactLine();
 const showVerdict = verdictPanel();
-const panels = [statRow(), gauges(), levelStrip(), alertList(), activityPanels(), cleanup.show];
+const panels = [statRow(), gauges(), levelStrip(), alertList(), clusterPanel(), gatewayPanel(), activityPanels(), cleanup.show];
 
 /** When the page was paused (`performance.now()`). @type {number | null} */
 let pausedAt = null;

@@ -1,79 +1,13 @@
 // The page says what is the matter, and nothing that is not so. The server answers what the test says (support/scripted.js).
 
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { after, afterEach, before, test } from "node:test";
+import { test } from "node:test";
 
-import { launch } from "./support/browser.js";
 import { text } from "./support/page.js";
-import { startScripted } from "./support/scripted.js";
+import { LOAD_REPORT, broken, headline, log, says, scriptedPages, tone, verdict } from "./support/scripted-page.js";
 import { until } from "./support/until.js";
 
-const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
-
-/** @typedef {import("playwright-core").Page} Page */
-
-/** @type {import("playwright-core").Browser} */
-let browser;
-/** @type {(() => Promise<unknown>)[]} */
-let endings = [];
-
-before(async () => {
-  browser = await launch();
-});
-
-after(() => browser?.close());
-
-afterEach(async () => {
-  for (const end of endings.toReversed()) await end();
-  endings = [];
-});
-
-/**
- * A scripted server, and a page that has read it.
- * @param {Parameters<typeof startScripted>[0] & { context?: import("playwright-core").BrowserContextOptions, prepare?: (server: Awaited<ReturnType<typeof startScripted>>, page: Page) => unknown, unread?: boolean }} [options]
- */
-async function open({ context: wishes, prepare, unread, ...options } = {}) {
-  const server = await startScripted(options);
-  endings.push(server.stop);
-  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...wishes });
-  endings.push(() => context.close());
-  const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
-  await prepare?.(server, page);
-  await page.goto(server.url);
-  if (!unread) await until("the page is live", 10_000, async () => !/^(Loading|No contact)/.test(await headline(page)), () => headline(page));
-  return { server, page, script: server.script };
-}
-
-/** @param {Page} page */
-const headline = (page) => page.locator("#verdict-headline").innerText();
-/** @param {Page} page */
-const verdict = (page) => page.locator("#verdict").innerText();
-/** @param {Page} page */
-const tone = (page) => page.locator("#verdict").getAttribute("data-tone");
-/** @param {Page} page */
-const log = (page) => page.locator("#log").innerText();
-
-/**
- * Waits until the verdict fits.
- * @param {Page} page
- * @param {RegExp} words
- */
-function says(page, words) {
-  return until(`the verdict says ${words}`, 20_000, async () => words.test(await verdict(page)), () => verdict(page));
-}
-
-/** The names of rules that axe finds broken. @param {Page} page @param {string[]} [rules] */
-async function broken(page, rules) {
-  await page.addScriptTag({ content: await readFile(AXE, "utf8") });
-  return page.evaluate(async (rules) => {
-    const options = rules ? { runOnly: { type: "rule", values: rules } } : { runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"] };
-    const { violations } = await Reflect.get(window, "axe").run(document, options);
-    return violations.map((/** @type {any} */ { id, nodes }) => `${id}: ${nodes.map((/** @type {any} */ { target, failureSummary }) => `${target} ${failureSummary}`).slice(0, 3)}`);
-  }, rules);
-}
+const open = scriptedPages();
 
 test("while users fail the page never says that all is well, at any level", { timeout: 60_000 }, async () => {
   const { page, script } = await open({ prepare: ({ script }) => (script.history.samples = calmMinute()) });
@@ -309,107 +243,6 @@ test("a cleanup says what it will do, asks, takes a token, and keeps the focus",
   assert.match(await page.locator("#cleanup").innerText(), /by a person/);
 });
 
-test("the last six hours are the server's, and a gap in them is a gap", { timeout: 30_000 }, async () => {
-  const { page, script } = await open();
-  const at = (/** @type {number} */ minutesAgo) => new Date(Date.now() - minutesAgo * 60_000).toISOString();
-  const sample = (/** @type {number} */ minutesAgo, /** @type {number} */ succeeded_per_second) => ({
-    at: at(minutesAgo), throttling_level: "AGGRESSIVE", circuit_breaker: "closed", checked_out: 25, open: 28, capacity: 30,
-    waiting: 7, acquire_wait_p95_ms: 40, acquire_wait_p99_ms: 90, admitted_per_second: 125, rejected_per_second: 3,
-    succeeded_per_second, failed_per_second: 0,
-  });
-  script.hours.samples = [sample(300, 111), sample(299.5, 112), sample(200, 113), sample(0.5, 114)];
-  await page.selectOption("#span", "21600");
-  const chart = page.locator("#charts figure").first();
-  await chart.locator("summary").click();
-  const goodput = () => chart.locator("tbody td:nth-of-type(1)").allInnerTexts();
-  await until("the table shows them", 10_000, async () => (await goodput()).includes("111"), goodput);
-  assert.deepEqual(await goodput(), ["114", "–", "113", "–", "112", "111"]);
-  assert.match((await chart.locator(".chart-box").getAttribute("aria-label")) ?? "", /last 4 h 59 min/);
-  await page.selectOption("#span", "180");
-  await until("back", 5_000, async () => !(await goodput()).includes("111"), goodput);
-});
-
-test("routes, connections and clients show the worst first, and say when there is none", { timeout: 30_000 }, async () => {
-  const { page, script } = await open();
-  for (const [id, words] of /** @type {const} */ ([["routes", /No request/], ["leases", /No connection/], ["clients", /No client/]])) {
-    const shown = () => page.locator(`#${id}`).innerText();
-    await until(`${id} say that there is none`, 5_000, async () => words.test(await shown()), shown);
-  }
-  script.status.clients.live = 9;
-  script.activity.routes = [{ route: "GET /orders/{id}", requests: 1200, error_rate: 0.125, response_time_ms: { p50: 12, p95: 80, p99: 950 }, connection_seconds: 90, pool_share: 0.05 }];
-  script.activity.leases = [{ age_seconds: 31.5, route: null, location: "jobs/night.rs:7", trace_id: "4bf92f3577b34da6a3ce929d0e0e4736" }];
-  script.activity.clients = [{ id: "0123abcd", since: new Date().toISOString(), polls: false, version: 41, lag_seconds: 42 }];
-  await until("they show", 10_000, async () => /GET \/orders/.test(await page.locator("#routes").innerText()));
-  const cells = (/** @type {string} */ id) => page.locator(`#${id} tbody td`).allInnerTexts();
-  assert.deepEqual(await cells("routes"), ["GET /orders/{id}", "1,200", "12.5%", "12 ms", "80 ms", "950 ms", "90 s", "5.0%"]);
-  assert.deepEqual(await cells("leases"), ["32 s", "outside a request", "jobs/night.rs:7", "4bf92f35"]);
-  assert.deepEqual((await cells("clients")).filter((_, at) => at !== 1), ["0123abcd", "v41", "42 s", "and 8 more"]);
-});
-
-test("events can be filtered, and an empty list cannot be saved", { timeout: 30_000 }, async () => {
-  const { page, script } = await open();
-  assert.ok(await page.locator("#log-save").isDisabled());
-  script.status.gate.max_concurrent_requests = 18;
-  await until("an event", 5_000, async () => /Gate resized/.test(await log(page)));
-  await page.selectOption("#log-filter", "alert");
-  assert.match(await log(page), /No event of this kind/);
-  await page.selectOption("#log-filter", "gate");
-  assert.match(await log(page), /Gate resized/);
-  assert.ok(await page.locator("#log-save").isEnabled());
-});
-
-for (const width of [1440, 360]) {
-  for (const demo of [false, true]) {
-    test(`nothing moves while the page loads (${width} px, ${demo ? "demo" : "no demo"})`, { timeout: 30_000 }, async () => {
-      const { page } = await open({
-        context: { viewport: { width, height: 900 } },
-        prepare: async ({ script }, page) => {
-          if (demo) script.load = { ...LOAD_REPORT };
-          await page.addInitScript(watchShifts);
-          // As over a slow line.
-          await page.route("**/api/**", async (route) => {
-            await new Promise((later) => setTimeout(later, 300));
-            await route.continue();
-          });
-        },
-      });
-      await page.waitForFunction(() => document.documentElement.dataset["demo"] !== undefined);
-      await until("the charts are drawn", 10_000, async () => /goodput/.test((await page.locator(".chart-box").first().getAttribute("aria-label")) ?? ""));
-      const { sum, shifts } = await page.evaluate(() => Reflect.get(window, "shifts"));
-      assert.ok(sum <= 0.05, `${sum}: ${JSON.stringify(shifts)}`);
-    });
-  }
-}
-
-test("with forced colors the chosen mode and the series can be told apart", { timeout: 30_000 }, async () => {
-  const { page } = await open({ context: { forcedColors: "active" }, prepare: ({ script }) => (script.load = { ...LOAD_REPORT }) });
-  await page.locator("#driver-start").waitFor();
-  const style = (/** @type {string} */ selector, /** @type {string} */ name) =>
-    page.locator(selector).first().evaluate((element, name) => getComputedStyle(element).getPropertyValue(name), name);
-  assert.equal(await style(".switch :checked + span", "outline-style"), "solid");
-  assert.notEqual(await style(".switch :not(:checked) + span", "outline-style"), "solid");
-  assert.notEqual(await style(".line.rejected", "background-color"), await style(".line.admitted", "background-color"));
-});
-
-test("axe finds nothing while users fail, in both themes, at 360 px", { timeout: 60_000 }, async () => {
-  const { page, script } = await open({
-    context: { viewport: { width: 360, height: 800 } },
-    prepare: ({ script }) => {
-      script.load = { ...LOAD_REPORT };
-      Object.assign(script.rates, { failed: 40 });
-      script.status.alerts = [{ kind: "login_refused", severity: "critical", message: "the login is refused", since: new Date().toISOString() }];
-      script.activity.routes = [{ route: "GET /orders/{id}", requests: 12, error_rate: 0.5, response_time_ms: null, connection_seconds: 90, pool_share: 0.05 }];
-    },
-  });
-  await says(page, /of requests fail/);
-  assert.equal(script.refuse, null);
-  for (const theme of ["light", "dark"]) {
-    await page.selectOption("#theme", theme);
-    assert.deepEqual(await broken(page), [], theme);
-    assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0, "nothing sticks out");
-  }
-});
-
 /** What the server remembers of a minute in which all went well. */
 function calmMinute() {
   const now = Date.now();
@@ -428,32 +261,4 @@ function calmMinute() {
     rejected_per_second: 0,
     failed_per_second: 0,
   }));
-}
-
-const LOAD_REPORT = {
-  state: "running",
-  request: { users: 200, requests_per_second: 400, hold_ms: 200, poolgate: false, seconds: 180 },
-  elapsed_seconds: 20,
-  wanted: 8000,
-  sent: 8000,
-  succeeded: 2400,
-  rejected: 5600,
-  given_up: 0,
-  failed: 0,
-  queued: 0,
-  success_rate: 0.3,
-  goodput_per_second: 120,
-  latency_ms: { p50: 210, p95: 300, p99: 420 },
-};
-
-/** Sums up layout shifts without user input (the browser's own measure). Runs in the page. */
-function watchShifts() {
-  const seen = { sum: 0, shifts: /** @type {unknown[]} */ ([]) };
-  Reflect.set(window, "shifts", seen);
-  new PerformanceObserver((list) => {
-    for (const entry of /** @type {any[]} */ (list.getEntries())) {
-      seen.sum += entry.value;
-      seen.shifts.push([entry.value, entry.sources.map((/** @type {any} */ { node }) => node?.id || node?.className || node?.nodeName)]);
-    }
-  }).observe({ type: "layout-shift", buffered: true });
 }

@@ -1,11 +1,12 @@
 // Who and what uses the pool: routes, connections in use and clients, the worst first.
 
 import { fetchActivity } from "./api.js";
-import { byId, create } from "./dom.js";
 import * as format from "./format.js";
+import { table } from "./table.js";
 
 /** @import { Activity, ClientActivity, LeaseActivity, RouteActivity } from "../types/wire.js" */
 /** @import { State } from "./state.js" */
+/** @import { Column } from "./table.js" */
 
 /** The server makes the document once a second. */
 const POLL_MS = 2_000;
@@ -13,15 +14,6 @@ const POLL_MS = 2_000;
 const MOST_LEASES = 8;
 /** Clients that are up to date need no row each. */
 const FEWEST_CLIENTS = 5;
-
-/**
- * @template Row
- * @typedef {object} Column
- * @property {string} name
- * @property {string} title
- * @property {(row: Row) => string} text
- * @property {(row: Row) => boolean} [isBad] shown in the color of a problem
- */
 
 /** @type {readonly Column<RouteActivity>[]} */
 const ROUTES = [
@@ -127,39 +119,5 @@ function time(name) {
     name,
     title: `Time from arrival at the gate to the response's head: ${name.slice(1)} of 100 requests take no longer`,
     text: ({ response_time_ms: times }) => format.milliseconds(times?.[name]),
-  };
-}
-
-/**
- * @template Row
- * @param {string} id
- * @param {readonly Column<Row>[]} columns
- * @param {string} empty
- * @returns {(rows: readonly Row[], none?: string, rest?: string) => void} `none` is shown instead of rows, `rest` below them
- */
-function table(id, columns, empty) {
-  const body = create("tbody");
-  const heads = columns.map(({ name, title }) => {
-    const head = create("th", "", name);
-    head.scope = "col";
-    head.title = title;
-    return head;
-  });
-  byId(id, HTMLTableElement).append(create("thead", "", create("tr", "", ...heads)), body);
-  let shown = "";
-  const wide = (/** @type {string} */ text) => {
-    const cell = create("td", "none", text);
-    cell.colSpan = columns.length;
-    return create("tr", "", cell);
-  };
-  return (rows, none = empty, rest = "") => {
-    const texts = rows.map((row) => columns.map(({ text, isBad }) => ({ text: text(row), bad: isBad?.(row) ?? false })));
-    const key = JSON.stringify([texts, none, rest]);
-    if (key === shown) return;
-    shown = key;
-    if (texts.length === 0) return body.replaceChildren(wide(none));
-    const cell = (/** @type {(typeof texts)[0][0]} */ { text, bad }) => create("td", bad ? "bad" : "", text);
-    const lines = texts.map((cells) => create("tr", "", ...cells.map(cell)));
-    body.replaceChildren(...lines, ...(rest === "" ? [] : [wide(rest)]));
   };
 }

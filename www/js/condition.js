@@ -73,12 +73,21 @@ function withoutContact({ status, trouble }, { seconds, known }) {
 }
 
 /**
- * The database cannot be used, and the server refuses requests.
+ * The database or the app cannot be used, and the server refuses requests.
  * @param {State} state
  * @param {Status} status
  */
-function down(state, { circuit_breaker: breaker, level_since: since }) {
+function down(state, { circuit_breaker: breaker, level_since: since, gateway }) {
   if (breaker === "closed") return null;
+  if (breaker === "open" && gateway !== null && gateway.trouble !== null)
+    return {
+      tone: /** @type {Tone} */ ("down"),
+      short: "app down",
+      headline: `App down since ${format.clock(since)}: all requests are refused`,
+      cause: `${gateway.trouble.charAt(0).toUpperCase()}${gateway.trouble.slice(1)}.`,
+      todo: `Check that it runs and listens at ${gateway.upstream}. Requests pass again by themselves once it answers.`,
+      mode: "",
+    };
   const known = words.cause(state.config?.reason ?? "");
   const usual = breaker === "open" ? "database_unreachable" : "probing";
   const { text, todo } = known.side === "Database" ? known : words.cause(usual);

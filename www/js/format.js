@@ -61,6 +61,15 @@ export function share(value) {
 }
 
 /**
+ * Bytes in the most readable unit.
+ * @param {number} value
+ */
+export function bytes(value) {
+  if (value < 1024) return `${value} bytes`;
+  return value < 1_048_576 ? `${(value / 1024).toFixed(1)} KiB` : `${(value / 1_048_576).toFixed(1)} MiB`;
+}
+
+/**
  * A duration in short words.
  * @param {number} seconds
  */

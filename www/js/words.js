@@ -87,6 +87,7 @@ const TODO = {
   gate_full: "Requests hold permits without a connection: look for slow calls to other services, or widen the gate.",
   proxy_untrusted: "Name the proxy's address in server.trusted_proxies.",
   cleanup_ineffective: "Look under Connections in use for the code that keeps connections.",
+  cluster_static: "Check that this server reaches the cluster's store, and that cluster.max_replicas has a place for it.",
   partial_view: "The alert says which figure is missing, and what to do.",
   pool_usage: "Look under Routes for the one that uses most of the pool.",
 };

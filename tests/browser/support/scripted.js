@@ -31,6 +31,8 @@ export async function startScripted({ streams = true } = {}) {
       health: "HEALTHY",
       alerts: /** @type {any[]} */ ([]),
       last_cleanup: /** @type {any} */ (null),
+      cluster: /** @type {any} */ (null),
+      gateway: /** @type {any} */ (null),
       fair_rate_per_second: null,
       pool: { ...status.pool, checked_out: 6, idle: 14, connecting: 0, waiting: 0, usage_percent: 20, oldest_checkout_seconds: 0.1 },
       gate: { ...status.gate, in_flight: 6, waiting: 0, usage_percent: 24, unanswered_seconds: 0.02 },
