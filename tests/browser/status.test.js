@@ -255,6 +255,27 @@ test("it never throws, not even with invalid input", { timeout: 60_000 }, async 
   assert.deepEqual(errors, []);
 });
 
+test("texts can be an attribute, with a form for each plural of the page's language", { timeout: 30_000 }, async () => {
+  const page = await open();
+  const show = (/** @type {object | string} */ labels, /** @type {number} */ queued, lang = "pl") =>
+    page.evaluate(
+      ([labels, queued, lang]) => {
+        document.documentElement.lang = /** @type {string} */ (lang);
+        const { show } = /** @type {any} */ (window);
+        return show({ labels }, { level: "AGGRESSIVE", queued }).shadowRoot.querySelector(".label").textContent;
+      },
+      /** @type {const} */ ([typeof labels === "string" ? labels : JSON.stringify(labels), queued, lang]),
+    );
+  const labels = { aggressive: "Duży ruch", waiting: { one: "{count} żądanie", few: "{count} żądania", many: "{count} żądań", other: "{count} żądania" } };
+  assert.match(await show(labels, 1), /^Duży ruch \(1 żądanie/);
+  assert.match(await show(labels, 3), /\(3 żądania/);
+  assert.match(await show(labels, 12), /\(12 żądań/);
+  assert.match(await show(labels, 12, "not a language"), /\(12 /);
+  const warned = page.waitForEvent("console", { predicate: (message) => /must be an object in JSON/.test(message.text()) });
+  assert.match(await show("{", 1), /^We are busy.* \(1 of yours waiting/);
+  await warned;
+});
+
 test("with a real client it shows the server's state", { timeout: 60_000 }, async () => {
   const page = await open();
   await page.evaluate(async () => {

@@ -4,7 +4,7 @@ import type { ClientState } from "./index.js";
 export class PoolgateStatus extends HTMLElement {
   /** The client to share, instead of asking `src`. */
   source: StatusSource | null;
-  /** Texts by state, merged into the English ones. */
+  /** Texts by state, merged into the English ones. The attribute `labels` takes the same as JSON. */
   get labels(): StatusLabels;
   set labels(labels: Partial<StatusLabels>);
 }
@@ -25,9 +25,12 @@ export interface StatusSource extends EventTarget {
 export type StatusState = "normal" | "moderate" | "aggressive" | "emergency" | "unknown";
 
 export type StatusLabels = Record<
-  StatusState | "unreachable" | "waiting" | "wait" | "long" | "retry" | "checking" | "recovered",
+  StatusState | "unreachable" | "wait" | "long" | "retry" | "checking" | "recovered",
   string
->;
+> & {
+  /** With `{count}`; an object has a form for each plural category of the page's language, such as `one` and `other`. */
+  waiting: string | Partial<Record<Intl.LDMLPluralRule, string>>;
+};
 
 export interface Observation {
   state: StatusState;

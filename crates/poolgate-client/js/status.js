@@ -31,7 +31,7 @@ const LABELS = {
   moderate: "Slightly slower than usual",
   aggressive: "We are busy; requests wait for their turn",
   emergency: "We are very busy; requests are delayed",
-  unreachable: "The service is not responding; requests continue when it is back",
+  unreachable: "The service is not responding; please try again later",
   unknown: "The status cannot be checked",
   waiting: "{count} of yours waiting",
   wait: "about {range} seconds",
@@ -45,7 +45,7 @@ const LABELS = {
 const Base = globalThis.HTMLElement ?? /** @type {typeof HTMLElement} */ (class {});
 
 export class PoolgateStatus extends Base {
-  static observedAttributes = ["src", "variant", "poll", "always"];
+  static observedAttributes = ["src", "variant", "poll", "always", "labels"];
 
   /** @type {import("./status.js").StatusSource | null} */
   #source = null;
@@ -116,6 +116,7 @@ export class PoolgateStatus extends Base {
    */
   attributeChangedCallback(name, before, after) {
     if (before === after) return;
+    if (name === "labels") this.labels = parsed(after);
     if (this.isConnected && (name === "src" || name === "poll")) this.#restart();
     this.#render();
   }
@@ -138,7 +139,7 @@ export class PoolgateStatus extends Base {
   }
 
   set labels(labels) {
-    this.#labels = { ...LABELS, ...labels };
+    this.#labels = Object.keys(labels ?? {}).length === 0 ? LABELS : { ...LABELS, ...labels };
     this.#render();
   }
 
@@ -280,8 +281,19 @@ export class PoolgateStatus extends Base {
       this.#wait = { latest: 0, at: -WAIT_GROWTH_MS };
       return text;
     }
-    const waiting = String(this.#labels.waiting).replace("{count}", String(queued));
+    const waiting = this.#plural(this.#labels.waiting, queued).replace("{count}", String(queued));
     return `${text} (${[waiting, ...this.#range(eta)].join(", ")})`;
+  }
+
+  /**
+   * The form of a text for a number, in the language of the page around the element.
+   * @param {string | Partial<Record<Intl.LDMLPluralRule, string>>} text
+   * @param {number} number
+   */
+  #plural(text, number) {
+    if (typeof text !== "object" || text === null) return String(text);
+    const language = this.#labels === LABELS ? "en" : /** @type {HTMLElement | null} */ (this.closest("[lang]"))?.lang;
+    return String(text[rules(language).select(number)] ?? text.other);
   }
 
   /**
@@ -311,6 +323,28 @@ export function define(name = "poolgate-status") {
 }
 
 define();
+
+/**
+ * The texts in the attribute `labels`; none if it is not an object in JSON.
+ * @param {string | null} labels
+ */
+function parsed(labels) {
+  try {
+    return JSON.parse(labels ?? "{}");
+  } catch {
+    console.warn("<poolgate-status>: the attribute labels must be an object in JSON");
+    return {};
+  }
+}
+
+/** @param {string | undefined} language */
+function rules(language) {
+  try {
+    return new Intl.PluralRules(language || undefined);
+  } catch {
+    return new Intl.PluralRules(); // A page may name a language that is none.
+  }
+}
 
 /**
  * @param {string} tag
