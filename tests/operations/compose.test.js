@@ -2,13 +2,13 @@
 
 import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { request } from "node:http";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 
 import { root, run, startServer } from "../packaging/process.js";
+import { statusAs } from "./status-as.js";
 
 const { parse } = createRequire(join(process.env.POOLGATE_TOOLS ?? "", "package.json"))("yaml");
 const binary = process.env.TEST_POOLGATE_BIN ?? "";
@@ -87,20 +87,3 @@ test("everything is published on loopback only", () => {
     for (const published of ports) assert.match(published, /^127\.0\.0\.1:/);
   }
 });
-
-/**
- * The status of an answer to a request with another Host.
- * @param {string} url
- * @param {string} host
- * @returns {Promise<number | undefined>}
- */
-function statusAs(url, host) {
-  return new Promise((resolve, reject) => {
-    const sent = request(url, { headers: { host } }, (answer) => {
-      answer.resume();
-      resolve(answer.statusCode);
-    });
-    sent.on("error", reject);
-    sent.end();
-  });
-}
