@@ -1,5 +1,6 @@
 //! The lab: how Poolgate and its rivals fare under overload, on the real thing. `cargo xtask bench overload` runs it.
-//! [`gateway`] does the same for the gateway, with apps and proxies that other people made.
+//! [`gateway`] does the same for the gateway, with apps and proxies that other people made, and [`routes`] measures what
+//! Poolgate costs an app that is not overloaded.
 //!
 //! Three kinds of process take part. [`mod@bench`] plans the runs, starts a private PostgreSQL and measures. For each run it
 //! starts a [`server`] (an axum app with one route, which holds one of 20 PostgreSQL connections for an exponentially
@@ -14,6 +15,7 @@ mod gateway;
 mod lifeline;
 mod load;
 mod machine;
+mod routes;
 mod server;
 mod table;
 mod wire;
@@ -38,6 +40,11 @@ enum Role {
     /// A handler behind it
     #[command(hide = true)]
     Handler(gateway::HandlerOptions),
+    /// Poolgate's routes and its gate beside bare handlers
+    Routes(routes::Options),
+    /// An app with both
+    #[command(hide = true)]
+    RoutesApp(routes::AppOptions),
     /// The server under test
     #[command(hide = true)]
     Server(server::Options),
@@ -52,6 +59,8 @@ fn main() -> Result<()> {
         Some(Role::Server(options)) => server::run(&options),
         Some(Role::Gateway(options)) => gateway::run(&options),
         Some(Role::Handler(options)) => gateway::run_handler(&options),
+        Some(Role::Routes(options)) => routes::run(&options),
+        Some(Role::RoutesApp(options)) => routes::run_app(&options),
         Some(Role::Load(options)) => load::run(&options),
         None => bench::run(&cli.bench),
     }
