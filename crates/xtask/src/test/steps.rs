@@ -147,7 +147,7 @@ fn apps(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     proxies::find_or_install()?;
     let mut test = setting.project.cargo();
     test.args(["test", "--locked", "--workspace", "--test", "guides", "--test", "leavers", "--"]);
-    test.env("TEST_FLASK_PYTHON", tools::python_for_app(setting.project, "flask")?);
+    test.env("TEST_FLASK_PYTHON", tools::python_for(setting.project, "tests/apps/flask")?);
     test.args(["--ignored", "--nocapture", "--test-threads=1"]).env("PATH", setting.node()?.path()?);
     transcript.run(test.env("TEST_POOLGATE_BIN", crate::server::binary(setting.project)))
 }
