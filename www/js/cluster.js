@@ -54,7 +54,7 @@ export function clusterPanel() {
 export function sentences({ replica, config, share, is_static, store_trouble, members }) {
   const trouble = store_trouble === null ? "" : `Replica ${replica} cannot use the store: ${store_trouble.replace(/\.$/, "")}.`;
   const connections = is_static
-    ? `Its share is not agreed with the others: it keeps to ${format.plural(share, "connection")}, which are safe whatever the others do.`
+    ? `Its share is not agreed with the others: it keeps to ${format.plural(share, "connection")}, which are safe in any case.`
     : `${trouble === "" ? `Replica ${replica}` : "It"} may have ${format.plural(share, "connection")}.`;
   const publisher = members.find(({ publishes }) => publishes)?.replica;
   const document = {
