@@ -116,7 +116,7 @@ export class PoolgateStatus extends Base {
    */
   attributeChangedCallback(name, before, after) {
     if (before === after) return;
-    if (name === "labels") this.labels = parsed(after);
+    if (name === "labels") this.labels = parsed(this.getAttribute("labels"));
     if (this.isConnected && (name === "src" || name === "poll")) this.#restart();
     this.#render();
   }

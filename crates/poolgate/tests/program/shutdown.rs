@@ -150,6 +150,9 @@ fn a_closed_terminal_stops_it_and_user_signals_do_not() {
     running.signal("USR2");
     assert_eq!(running.status("/livez"), Some(200));
     let mut stream = running.open("/api/v1/health/database/events");
+    // One that has not begun at the signal is refused.
+    let mut begin = [0; 20];
+    stream.read_exact(&mut begin).expect("the stream has begun");
     running.signal("HUP");
     let mut events = String::new();
     stream.read_to_string(&mut events).expect("until the end");
