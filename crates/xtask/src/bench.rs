@@ -1,5 +1,7 @@
 //! Measurements. Each is a program of its own; these commands build it, install what it needs and run it.
 
+use std::process::Command;
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
@@ -133,25 +135,26 @@ fn streams(project: &Project, arguments: &[String]) -> Result<()> {
     process::run(bench.args(arguments).env("TEST_POOLGATE_BIN", server))
 }
 
-/// Release builds beside Debian's.
+/// Beside Debian's programs.
 fn gateway(project: &Project, arguments: &[String]) -> Result<()> {
     postgres::find_or_install()?;
     proxies::find_or_install()?;
-    let mut build = project.cargo();
-    process::run(build.args(["build", "--release", "--package", "poolgate", "--package", "poolgate-bench-lab"]))?;
-    let release = |name: &str| project.target.join("release").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    let mut bench = project.command(release("poolgate-bench-lab"));
-    bench.arg("gateway").args(arguments).env("TEST_POOLGATE_BIN", release("poolgate"));
+    let mut bench = lab_with_program(project, "gateway", arguments)?;
     process::run(bench.env("TEST_FASTAPI_PYTHON", tools::python_for(project, "tests/apps/fastapi")?))
 }
 
-/// As they are shipped.
 fn server_costs(project: &Project, arguments: &[String]) -> Result<()> {
+    process::run(&mut lab_with_program(project, "routes", arguments)?)
+}
+
+/// A part of the lab, and the program that it measures: both as they are shipped.
+fn lab_with_program(project: &Project, part: &str, arguments: &[String]) -> Result<Command> {
     let mut build = project.cargo();
     process::run(build.args(["build", "--release", "--package", "poolgate", "--package", "poolgate-bench-lab"]))?;
     let release = |name: &str| project.target.join("release").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     let mut bench = project.command(release("poolgate-bench-lab"));
-    process::run(bench.arg("routes").args(arguments).env("TEST_POOLGATE_BIN", release("poolgate")))
+    bench.arg(part).args(arguments).env("TEST_POOLGATE_BIN", release("poolgate"));
+    Ok(bench)
 }
 
 /// The package as it is released.

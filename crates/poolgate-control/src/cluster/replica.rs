@@ -27,8 +27,8 @@ const TURN: u32 = 5;
 pub struct Exchange {
     /// Its own row.
     pub row: Row,
-    /// A ledger to write if the store's revision is still one lower. The first may only be written if there is none,
-    /// whatever its revision.
+    /// A ledger to write if the store's revision is still one lower. The first ledger of all may be
+    /// written only if there is none; its revision does not matter then.
     pub ledger: Option<Ledger>,
     /// A config to write if the store's is older.
     pub config: Option<ThrottlingConfig>,

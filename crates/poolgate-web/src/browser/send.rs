@@ -126,7 +126,7 @@ fn is_repeatable(request: &Request) -> bool {
     IDEMPOTENT.contains(&method.as_str()) && (matches!(method.as_str(), "GET" | "HEAD") || has_no_body())
 }
 
-/// How long to wait before another attempt; `None`: the app gets what there is.
+/// How long to wait before another attempt; `None`: no other attempt, the app gets this outcome.
 fn retry(core: &Core, ended: &Result<Response, Failure>, backoff: &mut Backoff) -> Option<Duration> {
     if core.is_closed() || core.front.queued() >= core.options.settings.max_queue {
         return None;
