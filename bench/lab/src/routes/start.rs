@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Result, ensure};
 use poolgate_e2e::Server;
+use tempfile::TempDir;
 use tokio::runtime;
 
 use super::spread;
@@ -21,8 +22,10 @@ pub(super) fn measure(machine: &Machine, rounds: u32) -> Result<Table> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut listens, mut answers, mut held) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
+        let folder = TempDir::new()?;
+        let database = format!("sqlite://{}?mode=rwc", folder.path().join("app.db").display());
         let begun = Instant::now();
-        let server = cpu::pinned(&machine.server_cpus, || Server::builder().start())??;
+        let server = cpu::pinned(&machine.server_cpus, || Server::builder().database(&database).start())??;
         listens.push(begun.elapsed().as_secs_f64() * 1e3);
         runtime.block_on(server.config())?;
         answers.push(begun.elapsed().as_secs_f64() * 1e3);
