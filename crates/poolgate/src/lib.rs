@@ -12,6 +12,7 @@ mod address;
 mod alerts;
 mod cli;
 pub mod demo;
+mod haproxy_agent;
 pub mod page;
 mod serve;
 pub mod settings;

@@ -1,7 +1,9 @@
 //! What tests of several crates share: a [`Server`] over SQLite, called in process; one PostgreSQL for all tests of a
-//! process, with poolers ([`sources`]); and [`eventually`]. Every function panics when something fails, because then
+//! process, with poolers ([`sources`]); an HAProxy; and [`eventually`]. Every function panics when something fails, because then
 //! the test has failed.
 
+#[cfg(unix)]
+pub mod haproxy;
 mod server;
 pub mod sources;
 

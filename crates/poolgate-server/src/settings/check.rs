@@ -6,7 +6,7 @@ use poolgate_control::{InvalidSettings, Thresholds};
 use poolgate_pool::PoolConfig;
 use poolgate_types::Backend;
 
-use super::{Settings, UpstreamUrl, mask, origin};
+use super::{Settings, UpstreamUrl, WatchTarget, mask, origin};
 
 /// An invalid value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +30,7 @@ impl Settings {
         self.check_pool()?;
         self.check_watch()?;
         self.check_upstream()?;
+        self.check_haproxy_agent()?;
         self.alerts.check()?;
         let Self { gate, monitor, control, events, cleanup, .. } = self;
         number("gate.max_concurrent_requests", gate.max_concurrent_requests, 1..=10_000)?;
@@ -228,6 +229,17 @@ impl Settings {
         }
     }
 
+    fn check_haproxy_agent(&self) -> Result<(), InvalidValue> {
+        let Self { haproxy_agent, watch, .. } = self;
+        number("haproxy_agent.servers", haproxy_agent.servers, 1..=1000)?;
+        let watches_haproxy = watch.url.as_ref().is_some_and(|url| matches!(url.parse(), Ok(WatchTarget::HaProxy(_))));
+        if haproxy_agent.bind.is_some() && watches_haproxy && watch.capacity.is_none() {
+            let problem = "needs watch.capacity: the capacity would be read from the limits that the agent sets";
+            return Err(InvalidValue { key: "haproxy_agent.bind", problem: problem.to_owned() });
+        }
+        Ok(())
+    }
+
     fn check_thresholds(&self) -> Result<(), InvalidValue> {
         let checked = Thresholds::from(&self.thresholds).check();
         checked
@@ -318,6 +330,12 @@ mod tests {
         assert_eq!(key_of_watching(|s| s.cleanup.revoke = true), "cleanup.revoke");
         assert_eq!(key_of_watching(|s| s.cleanup.cancel = true), "cleanup.cancel");
         assert_eq!(key_of_watching(|s| s.cleanup.terminate = true), "cleanup.terminate");
+        let circular = |s: &mut Settings| {
+            s.watch.url = WatchUrl::new("haproxy:///admin.sock?backend=shop").ok();
+            s.haproxy_agent.bind = Some(s.server.bind);
+        };
+        assert_eq!(key_of(circular), "haproxy_agent.bind");
+        assert_eq!(key_of(|s| s.haproxy_agent.servers = 0), "haproxy_agent.servers");
         assert_eq!(key_of(|s| s.pool.min_idle = Some(21)), "pool.min_idle", "more than the size");
         assert_eq!(key_of(|s| s.pool.max_overflow = 9_999), "pool.max_overflow", "with the size more than 10,000");
         let too_far = |s: &mut Settings| {

@@ -4,8 +4,8 @@ use documented::DocumentedFields;
 
 use super::{
     AlertSettings, CleanupSettings, ClusterSettings, ControlSettings, DatabaseSettings, DemoSettings, EventSettings,
-    GateSettings, GatewaySettings, MetricNames, MonitorSettings, PoolSettings, ServerSettings, Settings,
-    SizingSettings, ThresholdSettings, UpstreamSettings, WatchSettings,
+    GateSettings, GatewaySettings, HaProxyAgentSettings, MetricNames, MonitorSettings, PoolSettings, ServerSettings,
+    Settings, SizingSettings, ThresholdSettings, UpstreamSettings, WatchSettings,
 };
 
 /// A section of the settings file.
@@ -39,7 +39,7 @@ impl Section {
 
 /// All sections of the settings file. The names of the sections are among the settings of the first one, which has none
 /// itself.
-pub const fn sections() -> [Section; 18] {
+pub const fn sections() -> [Section; 19] {
     [
         Section::of::<Settings>(""),
         Section::of::<ServerSettings>("server"),
@@ -50,6 +50,7 @@ pub const fn sections() -> [Section; 18] {
         Section::of::<MetricNames>("watch.metrics"),
         Section::of::<UpstreamSettings>("upstream"),
         Section::of::<GatewaySettings>("gateway"),
+        Section::of::<HaProxyAgentSettings>("haproxy_agent"),
         Section::of::<ControlSettings>("control"),
         Section::of::<MonitorSettings>("monitor"),
         Section::of::<ThresholdSettings>("thresholds"),

@@ -13,6 +13,7 @@ mod duration;
 mod events;
 mod explanation;
 mod gate;
+mod haproxy_agent;
 mod host;
 mod list;
 pub mod mask;
@@ -43,6 +44,7 @@ pub use self::{
     events::EventSettings,
     explanation::{Section, sections},
     gate::{GateSettings, QueueOrder},
+    haproxy_agent::HaProxyAgentSettings,
     host::{HostPattern, InvalidHostPattern},
     metric::{InvalidMetricSelector, MetricSelector},
     monitor::MonitorSettings,
@@ -84,6 +86,8 @@ pub struct Settings {
     pub upstream: UpstreamSettings,
     /// What of the public address is Poolgate's own.
     pub gateway: GatewaySettings,
+    /// Telling HAProxy how many requests its servers may have in progress.
+    pub haproxy_agent: HaProxyAgentSettings,
     /// The connection pool.
     pub pool: PoolSettings,
     /// The gate in front of the pool.

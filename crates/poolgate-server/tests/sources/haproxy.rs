@@ -1,18 +1,14 @@
 //! HAProxy, watched on its runtime API: the real program in front of a small app.
 
-use std::{
-    fs,
-    net::{SocketAddr, TcpListener as StdListener, TcpStream},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use axum::{Router, routing::get};
 use poolgate_server::{HaProxy, settings::WatchTarget};
-use poolgate_test_harness::eventually;
+use poolgate_test_harness::{
+    eventually,
+    haproxy::{HaProxyProcess, free_port},
+};
 use poolgate_types::{AlertKind, CircuitState};
-use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -23,69 +19,27 @@ use crate::harness::watch;
 
 /// HAProxy with one backend `shop`: one server, five requests at a time, a queue of 300 ms.
 struct Running {
-    process: Child,
-    folder: TempDir,
+    haproxy: HaProxyProcess,
     port: u16,
     admin_port: u16,
 }
 
 impl Running {
     fn start(app: SocketAddr) -> Self {
-        let folder = tempfile::Builder::new().prefix("poolgate-haproxy-").tempdir().expect("a folder");
         let (port, admin_port) = (free_port(), free_port());
-        let settings = format!(
-            "global\n  maxconn 200\n  stats socket {socket} mode 600 level operator\n  \
-             stats socket ipv4@127.0.0.1:{admin_port} level operator\n\
+        let haproxy = HaProxyProcess::start(&format!(
+            "global\n  maxconn 200\n  stats socket ipv4@127.0.0.1:{admin_port} level operator\n\
              defaults\n  mode http\n  timeout connect 1s\n  timeout client 5s\n  timeout server 5s\n  \
              timeout queue 300ms\n\
              frontend web\n  bind 127.0.0.1:{port}\n  default_backend shop\n\
              backend shop\n  server app1 {app} maxconn 5 check inter 200ms fall 2 rise 1\n",
-            socket = folder.path().join("admin.sock").display(),
-        );
-        let file = folder.path().join("haproxy.cfg");
-        fs::write(&file, settings).expect("written");
-        let process = Command::new(program())
-            .args(["-db", "-f"])
-            .arg(&file)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("started");
-        let running = Self { process, folder, port, admin_port };
-        let begun = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(begun.elapsed() < Duration::from_secs(10), "HAProxy does not listen");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        running
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.folder.path().join("admin.sock")
+        ));
+        Self { haproxy, port, admin_port }
     }
 
     fn source(&self) -> HaProxy {
-        source(&format!("haproxy://{}?backend=shop", self.socket().display()))
+        source(&format!("haproxy://{}?backend=shop", self.haproxy.socket().display()))
     }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// On PATH, or in Debian's folder for administrators.
-fn program() -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut places = std::env::split_paths(&path).chain(["/usr/sbin".into()]).map(|folder| folder.join("haproxy"));
-    places.find(|place| place.is_file()).expect("haproxy is installed: cargo xtask test installs it")
-}
-
-fn free_port() -> u16 {
-    StdListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port()
 }
 
 fn source(url: &str) -> HaProxy {
@@ -163,7 +117,7 @@ async fn servers_that_are_all_down_open_the_breaker_until_one_is_back() {
 async fn what_cannot_be_read_is_named_and_limits_no_client() {
     let (address, _app) = app().await;
     let haproxy = Running::start(address);
-    let poolgate = watch(source(&format!("haproxy://{}?backend=shoop", haproxy.socket().display())));
+    let poolgate = watch(source(&format!("haproxy://{}?backend=shoop", haproxy.haproxy.socket().display())));
     let alert = || poolgate.status().alerts.into_iter().find(|alert| alert.kind == AlertKind::PartialView);
     eventually("an alert", || alert().is_some()).await;
     assert!(alert().is_some_and(|alert| alert.message.contains("`shoop`")), "{:?}", alert());

@@ -28,7 +28,7 @@ use crate::{
     access_log::AccessLog,
     alerts,
     demo::{self, Demo},
-    page,
+    haproxy_agent, page,
     serve::{Served, serve as serve_connections},
     settings::advice,
     telemetry::{Prometheus, descriptors},
@@ -87,6 +87,7 @@ pub(super) async fn serve(settings: Settings, again: Option<ReadAgain>) -> anyho
         cluster.drain_with(poolgate.closing().clone());
     }
     alerts::start(&poolgate, address)?;
+    answer_haproxy(&poolgate).await?;
     #[cfg(unix)]
     super::systemd::follow(&poolgate);
     let closing = poolgate.closing();
@@ -180,6 +181,15 @@ async fn bound(bind: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
         ),
         _ => anyhow::anyhow!("cannot listen on {bind} ({key}): {error}"),
     })
+}
+
+/// Answers HAProxy's agent checks, if `haproxy_agent.bind` says where.
+pub(super) async fn answer_haproxy(poolgate: &Poolgate) -> anyhow::Result<()> {
+    let Some(bind) = poolgate.settings().haproxy_agent.bind else { return Ok(()) };
+    let listener = bound(bind, "haproxy_agent.bind").await?;
+    tracing::info!("HAProxy's agent checks are answered at {}", listener.local_addr()?);
+    haproxy_agent::start(poolgate.clone(), listener);
+    Ok(())
 }
 
 /// Makes a Poolgate of a source.

@@ -10,7 +10,7 @@ use tower::{Layer, util::option_layer};
 
 use super::{
     reload::{ReadAgain, Reload},
-    run::{Watcher, announce, say_goodbye, time_left, watch},
+    run::{Watcher, announce, answer_haproxy, say_goodbye, time_left, watch},
     shutdown,
 };
 use crate::{access_log::AccessLog, alerts, page, serve::serve as serve_connections, telemetry::Prometheus};
@@ -46,6 +46,7 @@ pub(super) async fn serve(
     let reload = again.map(|again| Reload::new(again, poolgate.clone(), move |settings| reloaded.reload(settings)));
     shutdown::on_signal(poolgate.clone(), reload)?;
     alerts::start(&poolgate, address)?;
+    answer_haproxy(&poolgate).await?;
     #[cfg(unix)]
     super::systemd::follow(&poolgate);
     let closing = poolgate.closing();

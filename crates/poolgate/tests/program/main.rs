@@ -10,6 +10,8 @@ mod cluster;
 mod cluster_config;
 #[cfg(feature = "gateway")]
 mod gateway;
+#[cfg(all(unix, feature = "gateway"))]
+mod haproxy_agent;
 mod log;
 mod process;
 #[cfg(all(unix, feature = "gateway"))]
