@@ -1,8 +1,7 @@
 //! A socket that is handed over (LISTEN_FDS): the program restarts under load, and no connection is refused.
 
 use std::{
-    env,
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, Read, Seek, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     os::fd::OwnedFd,
     process::{Child, Command, Stdio},
@@ -16,11 +15,11 @@ use std::{
 
 use crate::gateway::app;
 
-/// Restarts of the test; 100 if `POOLGATE_RESTARTS` says so.
-const RESTARTS: u32 = 10;
+const RESTARTS: u32 = 100;
 
 /// Starts the program with the socket as descriptor 3, as systemd does.
 fn start(socket: &TcpListener, app: SocketAddr) -> Child {
+    let mut log = tempfile::tempfile().expect("a file");
     const HAND_OVER: &str = r#"exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@""#;
     let socket: OwnedFd = socket.try_clone().expect("another handle").into();
     let mut child = Command::new("/bin/sh")
@@ -29,12 +28,16 @@ fn start(socket: &TcpListener, app: SocketAddr) -> Child {
         .env("POOLGATE_SERVER__ADMIN_BIND", "127.0.0.1:0")
         .stdin(socket)
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(log.try_clone().expect("another handle"))
         .spawn()
         .expect("started");
     let mut line = String::new();
     BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-    assert!(line.contains("Poolgate listening on http://"), "{line}");
+    if !line.contains("Poolgate listening on http://") {
+        let mut said = String::new();
+        log.rewind().and_then(|()| log.read_to_string(&mut said)).expect("text");
+        panic!("{:?}: {said}", child.wait());
+    }
     child
 }
 
@@ -53,14 +56,23 @@ fn ask(address: SocketAddr) -> std::io::Result<()> {
     if answer.ends_with("the app") { Ok(()) } else { Err(std::io::Error::other(format!("answered {answer:?}"))) }
 }
 
+struct SetWhenDropped<'a>(&'a AtomicBool);
+
+impl Drop for SetWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 #[test]
 fn no_connection_is_refused_while_it_restarts_under_load() {
-    let restarts = env::var("POOLGATE_RESTARTS").ok().and_then(|number| number.parse().ok()).unwrap_or(RESTARTS);
     let (app, socket) = (app(), TcpListener::bind("127.0.0.1:0").expect("a port"));
     let address = socket.local_addr().expect("an address");
     let (served, done, failures) = (AtomicU64::new(0), AtomicBool::new(false), Mutex::new(Vec::new()));
     let begun = Instant::now();
     thread::scope(|scope| {
+        // Also if a start fails.
+        let is_over = SetWhenDropped(&done);
         for _ in 0..6 {
             scope.spawn(|| {
                 while !done.load(Relaxed) {
@@ -74,7 +86,7 @@ fn no_connection_is_refused_while_it_restarts_under_load() {
                 }
             });
         }
-        for _ in 0..restarts {
+        for _ in 0..RESTARTS {
             let child = start(&socket, app);
             let before = served.load(Relaxed);
             let started = Instant::now();
@@ -85,12 +97,12 @@ fn no_connection_is_refused_while_it_restarts_under_load() {
         }
         // Those that wait now are served by the last one.
         let last = start(&socket, app);
-        done.store(true, Relaxed);
+        drop(is_over);
         thread::sleep(Duration::from_millis(500));
         stop(last);
     });
     let (served, failures) = (served.load(Relaxed), failures.into_inner().expect("whole"));
-    println!("{restarts} restarts, {served} requests, {} failures in {:?}", failures.len(), begun.elapsed());
-    assert!(served >= u64::from(restarts) * 100, "{served}");
+    println!("{RESTARTS} restarts, {served} requests, {} failures in {:?}", failures.len(), begun.elapsed());
+    assert!(served >= u64::from(RESTARTS) * 100, "{served}");
     assert!(failures.is_empty(), "{} of {served}: {:?}", failures.len(), &failures[..failures.len().min(5)]);
 }
