@@ -34,6 +34,28 @@ impl AppSignal {
         if self.signal.aborted() { Err(Failure::Aborted(self.signal.reason())) } else { Ok(()) }
     }
 
+    /// Sends the app's request, past the throttle.
+    pub(super) fn send(&self, request: &Request) -> Result<Exchange, JsValue> {
+        self.send_by(request, |init| host::fetch(request, init))
+    }
+
+    /// Sends it with another function like `fetch`. This signal ends it too, and later its body.
+    pub(super) fn send_by(
+        &self,
+        request: &Request,
+        fetch: impl FnOnce(&RequestInit) -> Result<Promise, JsValue>,
+    ) -> Result<Exchange, JsValue> {
+        let controller = AbortController::new()?;
+        let init = RequestInit::new();
+        // Browsers from before 2024 do not have it: there dropping does not abort.
+        if let Ok(either) = any(&Array::of2(&self.signal, &controller.signal())) {
+            init.set_signal(Some(&either));
+        }
+        keep_referrer(request, &init);
+        let promise = JsFuture::from(fetch(&init)?);
+        Ok(Exchange { promise, controller: Some(controller) })
+    }
+
     /// Waits for a future unless the app aborts before.
     pub(super) async fn unless_aborted<F: Future>(&self, future: F) -> Result<F::Output, Failure> {
         let mut future = pin!(future);
@@ -70,28 +92,6 @@ pub(super) struct Exchange {
     promise: JsFuture,
     /// `None` once there is an answer, whose body must go on.
     controller: Option<AbortController>,
-}
-
-impl Exchange {
-    pub(super) fn begin(request: &Request) -> Result<Self, JsValue> {
-        Self::begin_with(request, |init| host::fetch(request, init))
-    }
-
-    /// Sends it with another function like `fetch`. The app's signal ends it too, and later its body.
-    pub(super) fn begin_with(
-        request: &Request,
-        fetch: impl FnOnce(&RequestInit) -> Result<Promise, JsValue>,
-    ) -> Result<Self, JsValue> {
-        let controller = AbortController::new()?;
-        let init = RequestInit::new();
-        // Browsers from before 2024 do not have it: there dropping does not abort.
-        if let Ok(either) = any(&Array::of2(&request.signal(), &controller.signal())) {
-            init.set_signal(Some(&either));
-        }
-        keep_referrer(request, &init);
-        let promise = JsFuture::from(fetch(&init)?);
-        Ok(Self { promise, controller: Some(controller) })
-    }
 }
 
 impl Future for Exchange {

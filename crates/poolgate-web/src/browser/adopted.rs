@@ -16,10 +16,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{EventTarget, Request, Response};
 
-use super::{
-    abort::{AppSignal, Exchange},
-    listener::Listener,
-};
+use super::{abort::AppSignal, listener::Listener};
 use crate::{
     Ask, Error, NotAClient, State,
     foreign::{Foreign, Work},
@@ -97,13 +94,14 @@ impl Foreign for Adopted {
         Box::pin(async move {
             let script = self.script().ok_or(Error::Closed)?;
             let failed = |value| error_of(&value);
-            let exchange = Exchange::begin_with(request, |init| {
+            let signal = AppSignal::of(request);
+            let exchange = signal.send_by(request, |init| {
                 Reflect::set(init, &"poolgate".into(), options_of(ask)?.as_ref())?;
                 script.fetch(request, init)
             });
             let ended = exchange.map_err(failed)?.await;
             if ended.is_err() {
-                AppSignal::of(request).check()?;
+                signal.check()?;
             }
             Ok(ended.map_err(failed)?.unchecked_into::<Response>().into())
         })

@@ -16,12 +16,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{Request, RequestInit, Response};
 
-use super::{
-    abort::{AppSignal, Exchange},
-    document,
-    failure::Failure,
-    own_request::document_of,
-};
+use super::{abort::AppSignal, document, failure::Failure, own_request::document_of};
 use crate::{Ask, Error, core::Core, host};
 
 /// Idempotent methods (RFC 9110, 9.2.2).
@@ -39,17 +34,14 @@ pub(super) async fn send(core: &Arc<Core>, request: &Request, ask: Ask) -> Resul
     let ask = is_covered.then_some(ask);
     let signal = AppSignal::of(request);
     signal.check()?;
-    let retries = ask.map_or(0, |ask| ask.retries.unwrap_or(core.options.retries));
-    let mut left = if retries > 0 && is_repeatable(request) { retries } else { 0 };
+    let mut left = ask.map_or(0, |ask| ask.retries.unwrap_or(core.options.retries));
     let mut backoff = Backoff::default();
     loop {
-        // A request can be sent once. What cannot be copied is not repeated.
-        let copy = if left > 0 { request.clone().ok() } else { None };
-        let ended = attempt(core, copy.as_ref().unwrap_or(request), ask, &signal).await;
-        if copy.is_none() {
+        let ended = attempt(core, request, ask, &signal).await;
+        if left == 0 {
             return ended;
         }
-        let Some(wait) = retry(core, &ended, &mut backoff) else { return ended };
+        let Some(wait) = retry(core, request, &ended, &mut backoff) else { return ended };
         left -= 1;
         if let Some(body) = ended.ok().and_then(|answer| answer.body()) {
             // This answer will not be read: its connection is free for others.
@@ -75,7 +67,7 @@ async fn attempt(
     };
     core.save_if_due();
     // From here on the ticket counts as aborted if this future is dropped.
-    let exchange = Exchange::begin(request).map_err(Failure::Thrown)?;
+    let exchange = signal.send(request).map_err(Failure::Thrown)?;
     match exchange.await {
         Ok(answer) => {
             let answer: Response = answer.unchecked_into();
@@ -119,7 +111,7 @@ fn heed(core: &Core, head: &Head, answer: &Response) {
 }
 
 /// Whether it can be sent again: the method is idempotent, and there is no body that the first attempt has used up. Some
-/// browsers do not say whether a request has a body.
+/// browsers do not say whether a request has a body. A request without one can be sent as often as one likes.
 fn is_repeatable(request: &Request) -> bool {
     let method = request.method();
     let has_no_body = || js_sys::Reflect::get(request, &"body".into()).is_ok_and(|body| body.is_null());
@@ -127,7 +119,7 @@ fn is_repeatable(request: &Request) -> bool {
 }
 
 /// How long to wait before another attempt; `None`: no other attempt, the app gets this outcome.
-fn retry(core: &Core, ended: &Result<Response, Failure>, backoff: &mut Backoff) -> Option<Duration> {
+fn retry(core: &Core, request: &Request, ended: &Result<Response, Failure>, backoff: &mut Backoff) -> Option<Duration> {
     if core.is_closed() || core.front.queued() >= core.options.settings.max_queue {
         return None;
     }
@@ -136,6 +128,9 @@ fn retry(core: &Core, ended: &Result<Response, Failure>, backoff: &mut Backoff) 
         Err(Failure::Thrown(_)) => None,
         Ok(_) | Err(_) => return None,
     };
+    if !is_repeatable(request) {
+        return None;
+    }
     core.front.retry(backoff, retry_after)
 }
 
