@@ -11,6 +11,7 @@
 mod bench;
 mod cpu;
 mod document;
+mod front;
 mod gateway;
 mod lifeline;
 mod load;

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) const WORK: &str = "/work";
 /// The route that answers with [`ServerFigures`]; nothing limits it.
 pub(crate) const FIGURES: &str = "/figures";
+/// How long users wait for what takes one request.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 /// Connections to the database.
 pub(crate) const CONNECTIONS: u32 = 20;
 /// The first line on the server's standard output says where it listens, after this.
@@ -24,6 +26,8 @@ pub(crate) const LISTENING: &str = "lab server on ";
 pub(crate) enum Limiter {
     /// Nothing: all wait for the pool.
     None,
+    /// HAProxy in front of the server: `maxconn` 20, `timeout queue` 0.5 s.
+    Haproxy,
     /// 20 permits, first come, first served, 0.5 s.
     FifoGate,
     /// Poolgate's gate alone: clients are told nothing.
@@ -73,6 +77,10 @@ pub(crate) struct LoadPlan {
     pub(crate) kind: Kind,
     /// Attempts after the first.
     pub(crate) retries: u32,
+    /// What a user wants takes this many requests, one after the other.
+    pub(crate) requests: u32,
+    /// When a user loses interest, from the moment it wanted something.
+    pub(crate) patience: Duration,
     /// Users who want five times as much as the others, 0 to 1.
     pub(crate) heavy_share: f64,
     /// The share of users of every kind who send at once, 0 to 1.
@@ -88,7 +96,7 @@ pub(crate) struct LoadPlan {
 pub(crate) enum Demand {
     /// Each sends its next request when the last one was answered, for this many seconds.
     Closed { seconds: u32 },
-    /// Poisson processes: all users together want `rate` times the step's multiple requests a second.
+    /// Poisson processes: what all users together want takes `rate` times the step's multiple requests a second.
     Open { rate: f64, steps: Vec<Step> },
 }
 
@@ -156,6 +164,8 @@ pub(crate) struct UserFigures {
     pub(crate) heavy: bool,
     pub(crate) wanted: u32,
     pub(crate) served: u32,
+    /// Wishes given up.
+    pub(crate) failed: u32,
 }
 
 /// What browsers are to do: each tab wants `rate` things a second.

@@ -71,7 +71,7 @@ enum Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Poolgate and its rivals under overload, on axum and PostgreSQL; about twenty minutes, five with --quick
+    /// Poolgate and its rivals under overload, on axum and PostgreSQL; about an hour, fewer with `--seeds`, or `--only`
     Overload {
         /// Passed on; `--help` lists them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -181,6 +181,7 @@ fn web(project: &Project, arguments: &[String]) -> Result<()> {
 /// A release build, because the cost of a rejection is one of the figures.
 fn overload(project: &Project, arguments: &[String]) -> Result<()> {
     postgres::find_or_install()?;
+    proxies::find_or_install()?;
     let mut bench = project.cargo();
     bench.args(["run", "--release", "--package", "poolgate-bench-lab", "--"]).args(arguments);
     if arguments.iter().any(|argument| argument.starts_with("--tabs")) {

@@ -6,7 +6,9 @@ use super::{
     fleet::Measured,
     plan::{Pulse, Run},
 };
-use crate::wire::{LoadSecond, Quantiles, Reading, SLOT_MS, ServerFigures, ServerSlot, TabFigures, UserFigures};
+use crate::wire::{
+    Limiter, LoadSecond, Quantiles, Reading, SLOT_MS, ServerFigures, ServerSlot, TabFigures, UserFigures,
+};
 
 /// After a pulse, this many seconds in a row must be served as before it for the first of them to count as recovered.
 const RECOVERED_SECONDS: usize = 3;
@@ -27,6 +29,8 @@ pub(super) struct Figures {
     pub(super) offered_of_peak: f64,
     /// Of the wishes whose deadline lay in the window, how many were served.
     pub(super) served_of_wanted: f64,
+    /// Of the users who wanted something in the window, how many gave something up.
+    pub(super) users_who_gave_up: f64,
     /// Requests that came to the server a second, as a share of the peak.
     pub(super) arrivals_of_peak: f64,
     /// Of those, how many were turned away.
@@ -80,14 +84,20 @@ impl Figures {
         let window = seconds.get(from as usize..seconds.len().min(to as usize)).unwrap_or_default();
         let sum = |count: fn(&LoadSecond) -> u32| window.iter().map(count).map(f64::from).sum::<f64>();
         let tab_sum = |count: fn(&TabFigures) -> u32| tabs.iter().map(count).map(f64::from).sum::<f64>();
-        let goodput = (sum(|second| second.served) + tab_sum(|tab| tab.served)) / length;
-        let wanted = (sum(|second| second.wanted) + tab_sum(|tab| tab.wanted)) / length;
+        let requests = f64::from(run.requests());
+        let goodput = requests * (sum(|second| second.served) + tab_sum(|tab| tab.served)) / length;
+        let wanted = requests * (sum(|second| second.wanted) + tab_sum(|tab| tab.wanted)) / length;
         let peak = peak.unwrap_or(goodput);
 
         let start_ms = load.started.since(server.started);
         let span = start_ms + from * 1000..start_ms + to * 1000;
         let seen = slots(server, &span);
         let cpu_seconds = cpu_used(&server.readings, &span);
+        // What HAProxy turns away does not come to the server.
+        let (arrived, rejected) = match run.contender.limiter {
+            Limiter::Haproxy => (sum(|second| second.sent), sum(|second| second.rejected)),
+            _ => (f64::from(seen.arrived), f64::from(seen.rejected)),
+        };
         let share = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
         let in_tabs =
             tabs.iter().map(|tab| UserFigures { wanted: tab.wanted, served: tab.served, ..Default::default() });
@@ -99,8 +109,9 @@ impl Figures {
             goodput_of_peak: share(goodput, peak),
             offered_of_peak: share(wanted, peak),
             served_of_wanted: share(load.served_in_time as f64, load.wanted_in_time as f64),
-            arrivals_of_peak: share(f64::from(seen.arrived) / length, peak),
-            rejected_of_arrivals: share(seen.rejected.into(), seen.arrived.into()),
+            arrivals_of_peak: share(arrived / length, peak),
+            rejected_of_arrivals: share(rejected, arrived),
+            users_who_gave_up: users_who_gave_up(&load.users),
             acquire_wait_ms: acquire_waits(server, &span),
             latency_ms: load.latency_ms,
             jain: jain(&shares),
@@ -280,6 +291,12 @@ fn tab_advantage(tabs: &[TabFigures], native: &[UserFigures]) -> f64 {
     if of_native > 0.0 { of_tabs / of_native } else { 0.0 }
 }
 
+fn users_who_gave_up(users: &[UserFigures]) -> f64 {
+    let wanting = users.iter().filter(|user| user.wanted > 0).count();
+    let gave_up = users.iter().filter(|user| user.wanted > 0 && user.failed > 0).count();
+    gave_up as f64 / wanting.max(1) as f64
+}
+
 fn variation(window: &[LoadSecond]) -> f64 {
     let count = window.len() as f64;
     let mean = window.iter().map(|second| f64::from(second.served)).sum::<f64>() / count;
@@ -313,6 +330,13 @@ mod tests {
         assert!((jain(&[1.0, 0.0, 0.0, 0.0]) - 0.25).abs() < 1e-12);
         assert_eq!(jain(&[0.0]), 0.0);
         assert!((jain_of_chance(&[user(20, 9), user(20, 9)]) - 0.9).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_user_with_an_error_counts_once() {
+        let failed = |wanted, failed| UserFigures { wanted, failed, ..UserFigures::default() };
+        assert_eq!(users_who_gave_up(&[failed(3, 2), failed(3, 0), failed(1, 1), failed(2, 0), failed(0, 0)]), 0.5);
+        assert_eq!(users_who_gave_up(&[]), 0.0);
     }
 
     #[test]

@@ -15,9 +15,11 @@ use super::{
     tabs::Tabs,
 };
 use crate::{
-    cpu, load,
+    cpu,
+    front::{self, Front},
+    load,
     machine::{self, Machine, Process},
-    wire::{self, LoadFigures, LoadPlan, ServerFigures, TabFigures, TabsPlan},
+    wire::{self, Limiter, LoadFigures, LoadPlan, ServerFigures, TabFigures, TabsPlan},
 };
 
 /// How long the server may take until it listens; it opens all connections first.
@@ -69,13 +71,16 @@ impl Fleet {
             (_, None) => bail!("the peak of seed {} has not been measured", run.seed),
         };
         let server = self.start_server(run)?;
+        let front = self.start_front(run, server.address)?;
         let plan = LoadPlan {
-            target: server.address,
+            target: front.as_ref().map_or(server.address, Front::address),
             path: wire::WORK.to_owned(),
             seed: run.seed,
             users: run.users,
             kind: run.contender.kind,
             retries: RETRIES,
+            requests: run.requests(),
+            patience: run.patience(),
             heavy_share: run.heavy_share(),
             rogue_share: run.rogue_share(),
             demand: run.demand(peak),
@@ -96,6 +101,9 @@ impl Fleet {
             "--seed",
             &run.seed.to_string(),
         ]);
+        if matches!(run.scenario, Scenario::Dear(_)) {
+            command.arg("--checks-tokens");
+        }
         if run.tabs() > 0 {
             command.arg("--www").arg(env::var_os("POOLGATE_WWW").context("POOLGATE_WWW names no folder")?);
         }
@@ -103,6 +111,13 @@ impl Fleet {
         let line = lines.recv_timeout(START).context("the server does not say where it listens")?;
         let address = line.strip_prefix(wire::LISTENING).with_context(|| format!("the server says {line:?}"))?;
         Ok(Server { _process: process, address: address.parse()? })
+    }
+
+    /// On the server's processor: a gate within the app has no other either.
+    fn start_front(&self, run: &Run, server: SocketAddr) -> Result<Option<Front>> {
+        let is_haproxy = run.contender.limiter == Limiter::Haproxy;
+        let start = || Front::start(front::Kind::Haproxy, server, wire::CONNECTIONS, &self.machine.server_cpus);
+        is_haproxy.then(start).transpose()
     }
 
     /// Tabs that begin with the load, about as soon as its users have appeared.

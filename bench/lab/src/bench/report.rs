@@ -81,6 +81,15 @@ const LOAD: [Cell; 11] = [
     ("Level changes a minute", |figures| figures.level_changes_per_minute, 0),
 ];
 
+const TASKS: [Cell; 6] = [
+    ("Goodput, % of peak", |figures| figures.goodput_of_peak * 100.0, 1),
+    ("Tasks finished within 10 s, %", |figures| figures.served_of_wanted * 100.0, 1),
+    ("Users who gave one up, %", |figures| figures.users_who_gave_up * 100.0, 1),
+    ("Arrivals, x peak", |figures| figures.arrivals_of_peak, 2),
+    ("Time of a task p50, ms", |figures| figures.latency_ms.p50, 0),
+    ("p99, ms", |figures| figures.latency_ms.p99, 0),
+];
+
 const FAIRNESS: [Cell; 6] = [
     ("Goodput, % of peak", |figures| figures.goodput_of_peak * 100.0, 1),
     ("Arrivals, x peak", |figures| figures.arrivals_of_peak, 2),
@@ -130,10 +139,13 @@ fn tables(rows: &[Row]) -> String {
     }
     let all = names(rows);
     let with = |part: &str| -> Vec<&str> { all.iter().filter(|name| name.starts_with(part)).copied().collect() };
+    let is_constant = |name: &&&str| name.starts_with(|first: char| first.is_ascii_digit());
     let constant: Vec<&str> =
-        all.iter().filter(|name| name.ends_with("/poolgate") || name.starts_with("0.8x/")).copied().collect();
-    let constant: Vec<&str> = constant.into_iter().filter(|name| name.contains("x/") || name.contains("x-")).collect();
+        all.iter().filter(is_constant).filter(|name| !name.starts_with("10x/")).copied().collect();
     text += &table("At constant load", &constant, rows, &LOAD);
+    text += &table("From the first second on", &with("cold-"), rows, &LOAD);
+    text += &table("With a token to check before the gate", &with("dear-"), rows, &LOAD);
+    text += &table("Tasks of three requests", &with("tasks-"), rows, &TASKS);
     text += &table("Ten times the demand, Poolgate and its rivals", &with("10x/"), rows, &LOAD);
     text += &table("What it costs, at ten times the demand", &with("10x/"), rows, &COST);
     text += &rejections(rows, &with("10x/"));

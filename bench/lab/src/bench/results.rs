@@ -54,6 +54,7 @@ const COLUMNS: &[Column] = columns! {
     "goodput_of_peak": goodput_of_peak,
     "offered_of_peak": offered_of_peak,
     "served_of_wanted": served_of_wanted,
+    "users_who_gave_up": users_who_gave_up,
     "arrivals_of_peak": arrivals_of_peak,
     "rejected_of_arrivals": rejected_of_arrivals,
     "acquire_wait_p50_ms": acquire_wait_ms.p50,

@@ -2,15 +2,13 @@
 
 use anyhow::Result;
 
-use super::{
-    front::{Front, Kind},
-    handler::{self, Handler},
-};
+use super::handler::{self, Handler};
 use crate::{
     cpu,
+    front::{Front, Kind},
     machine::Machine,
     table::Table,
-    wire::{Demand, Kind as Users, LoadFigures, LoadPlan},
+    wire::{self, Demand, Kind as Users, LoadFigures, LoadPlan},
 };
 
 /// High enough that no gateway limits anything.
@@ -88,6 +86,8 @@ fn load(machine: &Machine, front: &Front, path: &str, users: u32, seconds: u32) 
         users,
         kind: Users::Plain,
         retries: 0,
+        requests: 1,
+        patience: wire::PATIENCE,
         heavy_share: 0.0,
         rogue_share: 0.0,
         demand: Demand::Closed { seconds },

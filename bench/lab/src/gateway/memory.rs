@@ -9,11 +9,13 @@ use tokio::{
     runtime, time,
 };
 
-use super::{
+use super::handler::{EVENTS, Handler, KEY, SOCKET};
+use crate::{
+    cpu,
     front::{Front, Kind},
-    handler::{EVENTS, Handler, KEY, SOCKET},
+    machine::Machine,
+    table::Table,
 };
-use crate::{cpu, machine::Machine, table::Table};
 
 const CONNECTIONS: u32 = 1_000;
 const AT_A_TIME: u32 = 25;

@@ -1,7 +1,6 @@
 //! The gateway beside HAProxy and nginx: an app whose pool overflows, what the hop costs, what open connections cost.
 //! `cargo xtask bench gateway` runs it.
 
-mod front;
 mod handler;
 mod hop;
 mod memory;

@@ -2,14 +2,12 @@
 
 use anyhow::Result;
 
-use super::{
-    front::{self, Front},
-    shop::{PATH, Shops, Version},
-};
+use super::shop::{PATH, Shops, Version};
 use crate::{
+    front::{self, Front},
     machine::Machine,
     table::Table,
-    wire::{Demand, Kind, LoadFigures, LoadPlan, LoadSecond, Step},
+    wire::{self, Demand, Kind, LoadFigures, LoadPlan, LoadSecond, Step},
 };
 
 /// Requests that the "after" app does at a time, and that a gateway lets through to it.
@@ -99,6 +97,8 @@ fn run(
         users: if is_open { USERS } else { CLOSED_USERS },
         kind: contender.users,
         retries: 0,
+        requests: 1,
+        patience: wire::PATIENCE,
         heavy_share: 0.0,
         rogue_share: 0.0,
         demand,

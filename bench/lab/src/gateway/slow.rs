@@ -13,11 +13,13 @@ use tokio::{
     runtime, time,
 };
 
-use super::{
+use super::handler::{AT_ONCE, Handler, LARGE, UPLOAD};
+use crate::{
+    cpu,
     front::{Front, Kind},
-    handler::{AT_ONCE, Handler, LARGE, UPLOAD},
+    machine::Machine,
+    table::Table,
 };
-use crate::{cpu, machine::Machine, table::Table};
 
 const READERS: usize = 2_000;
 const SENDERS: usize = 500;

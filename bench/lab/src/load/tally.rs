@@ -8,7 +8,6 @@ use std::{
 use hdrhistogram::Histogram;
 use tokio::time;
 
-use super::user::DEADLINE;
 use crate::{
     cpu,
     wire::{LoadFigures, LoadSecond, Moment, Quantiles, UserFigures},
@@ -21,6 +20,7 @@ const LONGEST_MICROS: u64 = 10_000_000;
 pub(super) struct Tally {
     started: Instant,
     window: (Instant, Instant),
+    patience: Duration,
     counts: Mutex<Counts>,
 }
 
@@ -35,9 +35,9 @@ struct Counts {
 }
 
 impl Tally {
-    /// Of a load that starts at `started`, with a window in seconds since then.
+    /// Of a load that starts at `started`, with a window in seconds since then; users lose interest after `patience`.
     #[expect(clippy::expect_used, reason = "the histogram's bounds are constants")]
-    pub(super) fn new(started: Instant, (from, to): (u32, u32)) -> Self {
+    pub(super) fn new(started: Instant, (from, to): (u32, u32), patience: Duration) -> Self {
         let latency = Histogram::new_with_bounds(1, LONGEST_MICROS, 3).expect("possible bounds");
         let counts = Counts {
             seconds: Vec::new(),
@@ -48,7 +48,7 @@ impl Tally {
             cpu_wait_seconds: 0.0,
         };
         let after = |seconds: u32| started + Duration::from_secs(seconds.into());
-        Self { started, window: (after(from), after(to)), counts: Mutex::new(counts) }
+        Self { started, window: (after(from), after(to)), patience, counts: Mutex::new(counts) }
     }
 
     pub(super) fn started(&self) -> Instant {
@@ -132,7 +132,7 @@ impl Tally {
 
     /// In the window, and with its deadline in it.
     fn is_in_time(&self, wanted: Instant) -> bool {
-        self.is_in_window(wanted) && wanted + DEADLINE < self.window.1
+        self.is_in_window(wanted) && wanted + self.patience < self.window.1
     }
 
     fn count(&self, at: Instant, count: impl FnOnce(&mut Counts, &mut LoadSecond)) {

@@ -18,8 +18,6 @@ use super::{
 };
 use crate::wire::UserFigures;
 
-/// When a user loses interest, from the moment it wanted something.
-pub(super) const DEADLINE: Duration = Duration::from_secs(2);
 /// Before the first retry, half to one and a half times as long; before the second twice that.
 const BACK_OFF: Duration = Duration::from_millis(100);
 /// Wishes of one user that may be open.
@@ -29,25 +27,40 @@ const MAX_OPEN: u32 = 512;
 pub(super) struct User {
     caller: Caller,
     tally: Arc<Tally>,
-    retries: u32,
+    habits: Habits,
     rogue: bool,
     heavy: bool,
     open: AtomicU32,
     /// In the window.
     wanted: AtomicU32,
     served: AtomicU32,
+    failed: AtomicU32,
+}
+
+/// What all users have in common.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Habits {
+    /// Attempts after a request's first.
+    pub(super) retries: u32,
+    /// Requests of a wish, one after the other.
+    pub(super) requests: u32,
+    pub(super) patience: Duration,
 }
 
 impl User {
-    /// A user that tries each task again up to `retries` times.
-    pub(super) fn new(caller: Caller, tally: Arc<Tally>, retries: u32, rogue: bool, heavy: bool) -> Self {
-        let [open, wanted, served] = [const { AtomicU32::new(0) }; 3];
-        Self { caller, tally, retries, rogue, heavy, open, wanted, served }
+    pub(super) fn new(caller: Caller, tally: Arc<Tally>, habits: Habits, rogue: bool, heavy: bool) -> Self {
+        let [open, wanted, served, failed] = [const { AtomicU32::new(0) }; 4];
+        Self { caller, tally, habits, rogue, heavy, open, wanted, served, failed }
     }
 
     pub(super) fn figures(&self) -> UserFigures {
-        let (wanted, served) = (self.wanted.load(Relaxed), self.served.load(Relaxed));
-        UserFigures { rogue: self.rogue, heavy: self.heavy, wanted, served }
+        let [wanted, served, failed] = [&self.wanted, &self.served, &self.failed].map(|count| count.load(Relaxed));
+        UserFigures { rogue: self.rogue, heavy: self.heavy, wanted, served, failed }
+    }
+
+    /// A user begins nothing else before a task is done.
+    fn is_occupied(&self) -> bool {
+        self.habits.requests > 1 && self.open.load(Relaxed) > 0
     }
 
     fn want(&self, wanted: Instant) {
@@ -58,8 +71,28 @@ impl User {
     }
 
     async fn pursue(&self, wanted: Instant, mut random: Random) {
-        let deadline = wanted + DEADLINE;
-        for attempt in 0..=self.retries {
+        let deadline = wanted + self.habits.patience;
+        for _ in 0..self.habits.requests {
+            if !self.is_served(deadline, &mut random).await {
+                return self.give_up();
+            }
+        }
+        self.tally.served(wanted);
+        if self.tally.is_in_window(Instant::now()) {
+            self.served.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn give_up(&self) {
+        self.tally.failed();
+        if self.tally.is_in_window(Instant::now()) {
+            self.failed.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Sends one request until it is served, or no attempt is left.
+    async fn is_served(&self, deadline: Instant, random: &mut Random) -> bool {
+        for attempt in 0..=self.habits.retries {
             if attempt > 0 {
                 let pause = BACK_OFF.mul_f64(f64::from(attempt) * (0.5 + random.unit()));
                 if Instant::now() + pause >= deadline {
@@ -67,32 +100,29 @@ impl User {
                 }
                 time::sleep(pause).await;
             }
-            match self.caller.attempt(deadline, &self.tally, &mut random).await {
+            match self.caller.attempt(deadline, &self.tally, random).await {
                 // An answer may win against a deadline that has passed already when this process is busy.
-                Attempt::Served if Instant::now() <= deadline => {
-                    self.tally.served(wanted);
-                    if self.tally.is_in_window(Instant::now()) {
-                        self.served.fetch_add(1, Relaxed);
-                    }
-                    return;
-                }
+                Attempt::Served if Instant::now() <= deadline => return true,
                 Attempt::Failed => {}
                 Attempt::Served | Attempt::GivenUp => break,
             }
         }
-        self.tally.failed();
+        false
     }
 }
 
-/// Wants things as the schedule says, however many of them are open.
+/// Wants things as the schedule says, however many of them are open, unless they are tasks.
 pub(super) async fn live(user: Arc<User>, mut schedule: Schedule, mut random: Random) {
     while let Some(at) = schedule.next(&mut random) {
         let wanted = user.tally.started() + at;
         time::sleep_until(wanted.into()).await;
+        if user.is_occupied() {
+            continue;
+        }
         user.want(wanted);
         if user.open.fetch_add(1, Relaxed) >= MAX_OPEN {
             user.open.fetch_sub(1, Relaxed);
-            user.tally.failed();
+            user.give_up();
             continue;
         }
         let (user, random) = (Arc::clone(&user), Random::new(random.next_u64()));

@@ -16,7 +16,7 @@ use crate::{
     cpu, document,
     machine::Machine,
     table::{self, Table},
-    wire::{Demand, Kind, LoadPlan},
+    wire::{self, Demand, Kind, LoadPlan},
 };
 
 /// Users without a pause: enough to keep the app's processor busy.
@@ -93,6 +93,8 @@ fn cost(machine: &Machine, app: &App, path: &str, seconds: u32) -> Result<Cost> 
         users: USERS,
         kind: Kind::Plain,
         retries: 0,
+        requests: 1,
+        patience: wire::PATIENCE,
         heavy_share: 0.0,
         rogue_share: 0.0,
         demand: Demand::Closed { seconds },

@@ -54,7 +54,7 @@ pub(super) fn poolgate_settings(limiter: Limiter) -> Option<Settings> {
 /// The route behind its limiter.
 pub(super) fn limit(work: MethodRouter<App>, limiter: Limiter, poolgate: Option<&Poolgate>) -> MethodRouter<App> {
     match limiter {
-        Limiter::None => work,
+        Limiter::None | Limiter::Haproxy => work,
         Limiter::FifoGate | Limiter::PoolgateGate | Limiter::PoolgateFixed | Limiter::Poolgate => match poolgate {
             Some(poolgate) => work.layer(poolgate.gate()),
             None => work,

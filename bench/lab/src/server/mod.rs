@@ -2,6 +2,7 @@
 
 mod limiters;
 mod recorder;
+mod token;
 
 use std::{
     io::{self, Write},
@@ -48,6 +49,9 @@ pub(crate) struct Options {
     /// Equal seeds hold for the same times in the same order.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Whether a signed token is checked before the limiter sees a request.
+    #[arg(long)]
+    checks_tokens: bool,
     /// Folder from which browsers get the client's package.
     #[arg(long)]
     www: Option<PathBuf>,
@@ -78,6 +82,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     tokio::spawn(Arc::clone(&app.recorder).watch(poolgate.clone()));
 
     let work = limiters::limit(get(work), options.limiter, poolgate.as_ref());
+    let work = if options.checks_tokens { token::checked(work)? } else { work };
     let mut router = router(&app, work, poolgate.as_ref());
     if options.www.is_some() {
         router = router.merge(page::router(options.www.clone()));

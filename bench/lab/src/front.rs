@@ -21,7 +21,7 @@ const CONNECTIONS: u32 = 8_000;
 
 /// Which of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Nothing,
     Haproxy,
     Nginx,
@@ -29,9 +29,9 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 4] = [Self::Nothing, Self::Haproxy, Self::Nginx, Self::Poolgate];
+    pub(crate) const ALL: [Self; 4] = [Self::Nothing, Self::Haproxy, Self::Nginx, Self::Poolgate];
 
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Nothing => "nothing between",
             Self::Haproxy => "HAProxy",
@@ -42,7 +42,7 @@ impl Kind {
 }
 
 /// A running one; ended when dropped.
-pub(super) struct Front {
+pub(crate) struct Front {
     address: SocketAddr,
     running: Running,
 }
@@ -55,7 +55,7 @@ enum Running {
 
 impl Front {
     /// Starts one on these processors. It lets at most `at_a_time` requests through to the app at a time.
-    pub(super) fn start(kind: Kind, app: SocketAddr, at_a_time: u32, cpus: &[usize]) -> Result<Self> {
+    pub(crate) fn start(kind: Kind, app: SocketAddr, at_a_time: u32, cpus: &[usize]) -> Result<Self> {
         cpu::pinned(cpus, || match kind {
             Kind::Nothing => Ok(Self { address: app, running: Running::Nothing }),
             Kind::Poolgate => {
@@ -71,12 +71,12 @@ impl Front {
         })?
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Its process, where there is one.
-    pub(super) fn process_id(&self) -> Option<u32> {
+    pub(crate) fn process_id(&self) -> Option<u32> {
         match &self.running {
             Running::Nothing => None,
             Running::Poolgate(server) => Some(server.process_id()),
@@ -101,7 +101,9 @@ fn other(program: &str, arguments: &[&str], settings: impl FnOnce(SocketAddr, &P
         .stdout(Stdio::null())
         .stderr(File::create(&log)?)
         .spawn()
-        .with_context(|| format!("cannot start {program}: `cargo xtask bench gateway` installs it"))?;
+        .with_context(|| {
+            format!("cannot start {program}: `cargo xtask bench gateway` and `bench overload` install it")
+        })?;
     let mut process = Process(child);
     let begun = Instant::now();
     while TcpStream::connect(address).is_err() {
