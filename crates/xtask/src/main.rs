@@ -9,6 +9,7 @@ mod bench;
 mod chromium;
 mod client_package;
 mod contract;
+mod deb;
 mod demo;
 mod dev;
 mod example;
@@ -59,6 +60,8 @@ enum Command {
     Page(page::Options),
     /// Pack @poolgate/client for npm; the last line is the tarball's path
     Package,
+    /// Pack the program for Debian and its kin; the last line is the package's path
+    Deb,
     /// Measure: `overload` compares Poolgate with its rivals; also `before-after`, `pool`, `client` and single parts
     Bench(bench::Options),
     /// Simulate overload in virtual time: `run SCENARIO`; `list` shows scenarios and schemes
@@ -102,6 +105,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Test(options) => return test::run(&project, &options),
         Command::Page(options) => page::run(&project, &options)?,
         Command::Package => package::run(&project)?,
+        Command::Deb => deb::run(&project)?,
         Command::Bench(options) => bench::run(&project, &options)?,
         Command::Sim(options) => return sim::run(&project, &options),
         Command::Soak(options) => return soak::run(&project, &options),

@@ -1,5 +1,5 @@
-//! The programs that check and receive what `ops/` is for (promtool, Alertmanager, systemd-analyze, and Helm as a library of
-//! Python), and mdBook for docs/.
+//! The programs that check and receive what `ops/` is for (promtool, Alertmanager, systemd-analyze, cargo-deb, and Helm as a
+//! library of Python), and mdBook for docs/.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::apt;
 use crate::process::find;
 use crate::project::Project;
-use crate::tools::{MDBOOK, SCHEMATHESIS, install_once, python_for};
+use crate::tools::{CARGO_DEB, MDBOOK, SCHEMATHESIS, install_once, python_for};
 
 /// The package of promtool, which is unpacked into the tool cache: it needs nothing beside it, and so no service is installed.
 const PROMETHEUS: &str = "prometheus";
@@ -27,6 +27,8 @@ pub(crate) struct Programs {
     pub(crate) helm_python: PathBuf,
     /// A Python with Schemathesis.
     pub(crate) schemathesis: PathBuf,
+    /// Packs the program; `None` on a system without Debian's tools.
+    pub(crate) cargo_deb: Option<PathBuf>,
     /// Makes the book, always in the pinned version.
     pub(crate) mdbook: PathBuf,
 }
@@ -40,6 +42,7 @@ impl Programs {
             systemd_analyze: systemd_analyze(),
             helm_python: python_for(project, "tests/operations/helm")?,
             schemathesis: SCHEMATHESIS.python(project)?,
+            cargo_deb: find("dpkg-deb").map(|_| CARGO_DEB.program(project)).transpose()?,
             mdbook: MDBOOK.folder(project)?.join("bin/mdbook"),
         })
     }

@@ -64,6 +64,15 @@ pub(crate) const CARGO_FUZZ: CargoTool = CargoTool {
     takes: "1-2 min",
 };
 
+/// Packs the program for Debian and its kin.
+pub(crate) const CARGO_DEB: CargoTool = CargoTool {
+    name: "cargo-deb",
+    version: "3.8.0",
+    binary: "cargo-deb",
+    arguments: &["--locked", "--no-default-features"],
+    takes: "1-2 min",
+};
+
 /// Asks the demo questions that its OpenAPI document allows and forbids.
 pub(crate) const SCHEMATHESIS: PythonTool = PythonTool { name: "schemathesis", version: "4.32.5" };
 

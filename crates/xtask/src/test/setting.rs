@@ -75,6 +75,9 @@ impl<'a> Setting<'a> {
         command.env("PROMTOOL", programs.promtool).env("ALERTMANAGER", programs.alertmanager);
         command.env("TEST_HELM_PYTHON", programs.helm_python).env("TEST_SCHEMATHESIS_PYTHON", programs.schemathesis);
         command.env("TEST_MDBOOK", programs.mdbook);
+        if let Some(program) = programs.cargo_deb {
+            command.env("TEST_CARGO_DEB", program);
+        }
         if let Some(program) = programs.systemd_analyze {
             command.env("SYSTEMD_ANALYZE", program);
         }
