@@ -54,6 +54,16 @@ for (const demo of [false, true]) {
     }
   });
 
+  test(`a phone shows verdict and alert first, and the rarely needed folded (360 px, ${kind})`, { timeout: 30_000 }, async () => {
+    const { page } = await busy({ width: 360, height: 800 }, demo);
+    assert.ok((await bottom(page, "#alerts li")) <= 800);
+    const length = await pageLength(page);
+    assert.ok(length <= 2500, `${length} px`);
+    assert.equal(await page.locator("#leases").isVisible(), false);
+    await page.getByText("Connections in use, oldest first").click();
+    assert.ok(await page.locator("#leases").isVisible());
+  });
+
   for (const [width, height] of /** @type {const} */ ([[1120, 800], [1440, 1000], [2560, 1440]])) {
     test(`no column stands mostly empty (${width} px, ${kind})`, { timeout: 30_000 }, async () => {
       const { page } = await busy({ width, height }, demo);
