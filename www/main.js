@@ -12,6 +12,7 @@ import { contactLine, freshness } from "./js/contact.js";
 import { byId, setText } from "./js/dom.js";
 import { Driver } from "./js/driver.js";
 import { Feed } from "./js/feed.js";
+import { foldOnPhones } from "./js/fold.js";
 import { gauges, origin, statRow } from "./js/figures.js";
 import { changes, eventLog, restart } from "./js/log.js";
 import { gatewayPanel } from "./js/gateway.js";
@@ -74,6 +75,7 @@ const feed = new Feed({
   },
 });
 
+foldOnPhones();
 followTheme(() => plots.recolor());
 keepWhileReloading({ history: state.history, log, driver });
 pauseButton();

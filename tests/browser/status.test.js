@@ -276,6 +276,45 @@ test("texts can be an attribute, with a form for each plural of the page's langu
   await warned;
 });
 
+test("without a request in line it shows how long a new one would wait", { timeout: 30_000 }, async () => {
+  const page = await open();
+  const etaMs = { earliest: 4100, latest: 9400 };
+  await page.evaluate(([etaMs]) => void /** @type {any} */ (globalThis).show({}, { level: "EMERGENCY", etaMs }), [etaMs]);
+  assert.match(await label(page), /requests are delayed \(about 5–10 seconds\)$/);
+  await page.evaluate("last.source.state.etaMs = { earliest: 3100, latest: 4900 }");
+  await until("it gets shorter without an event", 3000, async () => /\(about 5 seconds\)$/.test(await label(page)), () => label(page));
+  await set(page, { etaMs: { earliest: 0, latest: 300 } });
+  assert.match(await label(page), /requests are delayed$/, "nobody notices such a wait");
+  await set(page, { etaMs, breaker: "open" });
+  await until("the breaker is open", 4000, async () => /not responding/.test(await label(page)));
+  assert.doesNotMatch(await label(page), /about/, "nothing passes, whatever the limits say");
+});
+
+test("while it matters it says how old its news is", { timeout: 30_000 }, async () => {
+  const page = await open();
+  await page.evaluate(() => void /** @type {any} */ (globalThis).show({}, { level: "EMERGENCY" }));
+  const age = () => page.locator("poolgate-status .age").innerText();
+  assert.equal(await age(), "up to date");
+  await set(page, { stale: true });
+  await until("nothing is known", 5000, async () => /^updated [235] seconds ago$/.test(await age()), age);
+  await set(page, { stale: false, level: "NORMAL" });
+  await until("all is well", 3000, async () => (await label(page)) === "No delays");
+  await page.evaluate("last.setAttribute('always', '')");
+  assert.equal(await age(), "", "good news needs no date");
+});
+
+test("without a client its news gets old between two answers", { timeout: 30_000 }, async () => {
+  const page = await open();
+  origin.files["/answer"] = async (_, response) => void response.writeHead(200, { "content-type": "application/json" }).end(await golden("moderate"));
+  await page.evaluate(() => {
+    const element = document.createElement("poolgate-status");
+    element.setAttribute("src", "/answer");
+    document.querySelector("main")?.append(element);
+  });
+  const age = () => page.locator("poolgate-status .age").innerText();
+  for (const words of ["up to date", "updated 5 seconds ago", "updated 10 seconds ago"]) await until(words, 12_000, async () => (await age()) === words, age);
+});
+
 test("with a real client it shows the server's state", { timeout: 60_000 }, async () => {
   const page = await open();
   await page.evaluate(async () => {
@@ -307,6 +346,11 @@ async function open(options = {}) {
 /** @param {import("playwright-core").Page} page */
 function text(page) {
   return /** @type {Promise<string>} */ (page.evaluate("document.querySelector('poolgate-status').shadowRoot.querySelector('.base').textContent"));
+}
+
+/** @param {import("playwright-core").Page} page */
+function label(page) {
+  return page.locator("poolgate-status .label").innerText();
 }
 
 /**

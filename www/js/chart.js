@@ -21,8 +21,6 @@ import * as format from "./format.js";
  * @property {readonly Line[]} lines
  */
 
-/** A wall display has room for more. */
-const height = () => (innerWidth >= 1900 ? 220 : 136);
 const AXIS_WIDTH = 52;
 const TABLE_ROWS = 12;
 
@@ -142,8 +140,8 @@ export class Chart {
   }
 
   #fit() {
-    const width = this.#box.clientWidth;
-    if (width > 0 && width !== this.#plot.width) this.#plot.setSize({ width, height: height() });
+    const { clientWidth: width, clientHeight: height } = this.#box;
+    if (width > 0 && (width !== this.#plot.width || height !== this.#plot.height)) this.#plot.setSize({ width, height });
   }
 
   /** @returns {uPlot.Options} */
@@ -156,7 +154,7 @@ export class Chart {
     const axis = { font, stroke: muted, grid: { stroke: grid, width: 1 }, ticks: { show: false }, gap: 6 };
     return {
       width: Math.max(this.#box.clientWidth, 200),
-      height: height(),
+      height: this.#box.clientHeight, // The style sheet decides.
       padding: [8, 0, 0, 0],
       legend: { show: false },
       cursor: { sync: { key: "poolgate" }, drag: { x: false, y: false }, points: { size: 5 } },

@@ -25,7 +25,7 @@ export interface StatusSource extends EventTarget {
 export type StatusState = "normal" | "moderate" | "aggressive" | "emergency" | "unknown";
 
 export type StatusLabels = Record<
-  StatusState | "unreachable" | "wait" | "long" | "retry" | "checking" | "recovered",
+  StatusState | "unreachable" | "wait" | "long" | "retry" | "checking" | "recovered" | "current" | "updated" | "outdated",
   string
 > & {
   /** With `{count}`; an object has a form for each plural category of the page's language, such as `one` and `other`. */

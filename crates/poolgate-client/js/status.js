@@ -2,6 +2,7 @@
 // <poolgate-status>: tells users how busy the service is. It needs no WebAssembly, because it matters most when all is slow.
 //
 // It asks the server itself (`src`), or shares a client (`.source`) and then also shows how many of the user's requests wait.
+// While all is not well it says how old its news is, so that users see that it works.
 // It shows a worse state after two seconds and a better one after ten, so that it does not flicker.
 
 import { THROTTLING_CONFIG } from "./contract.js";
@@ -14,13 +15,17 @@ const WORSE_AFTER_MS = 2000;
 const BETTER_AFTER_MS = 10_000;
 /** For how long the button says that it checks, at least. */
 const CHECK_MS = 1000;
-/** How long a request must wait before a banner mentions it. */
+/** How long a request must wait before it is mentioned. */
 const NOTICED_MS = 1000;
-/** How often the shown wait is refreshed, and how often it may grow: a user must not see it grow all the time. */
-const WAIT_REFRESH_MS = 1000;
+/** How often the shown wait and age are refreshed. */
+const REFRESH_MS = 1000;
+/** How often the shown wait may grow: a user must not see it grow all the time. */
 const WAIT_GROWTH_MS = 5000;
-/** A shown wait is rounded up to one of these numbers of seconds. */
+/** A shown wait is rounded up to one of these numbers of seconds, and an age down. */
 const STEPS = [2, 3, 5, 10, 15, 20, 30, 45, 60];
+
+/** News of the last seconds is up to date. */
+const CURRENT_SECONDS = 5;
 
 const POLL_SECONDS = { default: 30, min: 5, max: 600 };
 const CLIENT_EVENTS = ["config", "levelchange", "breakerchange", "queuechange", "syncchange"];
@@ -39,6 +44,9 @@ const LABELS = {
   retry: "Check again",
   checking: "Checking",
   recovered: "Back to normal",
+  current: "up to date",
+  updated: "updated {seconds} seconds ago",
+  outdated: "updated more than a minute ago",
 };
 
 // On a server that renders pages, importing must not fail.
@@ -65,12 +73,15 @@ export class PoolgateStatus extends Base {
   #polling;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #refreshing;
+  /** When a state was known last (`performance.now()`). @type {number | null} */
+  #heard = null;
   #failures = 0;
   /** Counts polls and restarts, to recognize an answer that comes too late. */
   #round = 0;
   #base;
   #icon;
   #label;
+  #age;
   #retry;
 
   constructor() {
@@ -81,13 +92,14 @@ export class PoolgateStatus extends Base {
     this.#icon = part("span", "icon");
     this.#icon.setAttribute("aria-hidden", "true");
     this.#label = part("span", "label");
+    this.#age = part("span", "age");
     this.#retry = /** @type {HTMLButtonElement} */ (part("button", "retry"));
     this.#retry.type = "button";
     this.#retry.addEventListener("click", () => this.#check());
     const slot = document.createElement("slot");
     slot.name = "actions";
     slot.append(this.#retry);
-    this.#base.append(this.#icon, this.#label, slot);
+    this.#base.append(this.#icon, this.#label, this.#age, slot);
     root.append(this.#base);
     this.#render();
   }
@@ -157,6 +169,7 @@ export class PoolgateStatus extends Base {
   #stop() {
     this.#round += 1;
     this.#failures = 0;
+    this.#heard = null;
     clearTimeout(this.#polling);
     clearTimeout(this.#refreshing);
     clearTimeout(this.#settling);
@@ -166,13 +179,20 @@ export class PoolgateStatus extends Base {
   }
 
   #read = () => {
-    clearTimeout(this.#refreshing);
     const state = this.#source?.state;
-    if (!state) return;
-    this.#observe(fromClient(state));
-    // The wait gets shorter without an event.
-    if (state.queued > 0) this.#refreshing = setTimeout(this.#read, WAIT_REFRESH_MS);
+    if (state) this.#observe(fromClient(state));
   };
+
+  /** The wait gets shorter and the news older without an event. */
+  #refreshSoon() {
+    clearTimeout(this.#refreshing);
+    if (this.#heard === null || (this.#seen.state === "normal" && this.#seen.queued === 0)) return;
+    this.#refreshing = setTimeout(() => {
+      if (this.#source) return this.#read();
+      this.#render();
+      this.#refreshSoon();
+    }, REFRESH_MS);
+  }
 
   #look = () => {
     if (document.visibilityState !== "hidden") {
@@ -211,7 +231,11 @@ export class PoolgateStatus extends Base {
 
   /** @param {import("./status.js").Observation} seen */
   #observe(seen) {
+    // A client that has lost its contact knew the state until now.
+    const wasKnown = this.#source !== null && this.#seen.state !== "unknown";
+    if (wasKnown || seen.state !== "unknown") this.#heard = performance.now();
     this.#seen = seen;
+    this.#refreshSoon();
     const same = seen.state === this.#shown.state && seen.unreachable === this.#shown.unreachable;
     if (same || this.#shown.state === "unknown") {
       this.#settle();
@@ -252,9 +276,12 @@ export class PoolgateStatus extends Base {
     this.#base.hidden = this.#isQuiet() && !this.hasAttribute("always");
     this.#icon.textContent = ICONS[state];
     this.#label.textContent = text;
-    // A page in another language must not have English read as its own.
-    if (this.#labels === LABELS) this.#label.lang = "en";
-    else this.#label.removeAttribute("lang");
+    this.#age.textContent = this.#ageText();
+    for (const words of [this.#label, this.#age]) {
+      // A page in another language must not have English read as its own.
+      if (this.#labels === LABELS) words.lang = "en";
+      else words.removeAttribute("lang");
+    }
     this.#retry.textContent = String(this.#checking ? this.#labels.checking : this.#labels.retry);
     // Disabled for real, it would lose the focus.
     this.#retry.setAttribute("aria-disabled", String(this.#checking));
@@ -277,12 +304,23 @@ export class PoolgateStatus extends Base {
   #text() {
     const { state, unreachable, queued, eta } = this.#shown;
     const text = String(this.#labels[unreachable ? "unreachable" : state]);
-    if (queued === 0) {
-      this.#wait = { latest: 0, at: -WAIT_GROWTH_MS };
-      return text;
-    }
-    const waiting = this.#plural(this.#labels.waiting, queued).replace("{count}", String(queued));
-    return `${text} (${[waiting, ...this.#range(eta)].join(", ")})`;
+    const more = [];
+    if (queued > 0) more.push(this.#plural(this.#labels.waiting, queued).replace("{count}", String(queued)));
+    // Without a request in line it is the wait of the next one.
+    const isLimited = !unreachable && ORDER.indexOf(state) > 0;
+    if (queued > 0 || (isLimited && eta && eta.latest >= NOTICED_MS)) more.push(...this.#range(eta));
+    else this.#wait = { latest: 0, at: -WAIT_GROWTH_MS };
+    return more.length > 0 ? `${text} (${more.join(", ")})` : text;
+  }
+
+  #ageText() {
+    const { state } = this.#shown;
+    if (this.#heard === null || state === "normal") return "";
+    const seconds = (performance.now() - this.#heard) / 1000;
+    if (seconds < CURRENT_SECONDS && state !== "unknown") return String(this.#labels.current);
+    if (seconds >= 60) return String(this.#labels.outdated);
+    const step = STEPS.filter((step) => step <= seconds).at(-1) ?? 2;
+    return String(this.#labels.updated).replace("{seconds}", String(step));
   }
 
   /**

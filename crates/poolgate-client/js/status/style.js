@@ -24,6 +24,9 @@ const STYLE = `
   .base[data-variant="dot"]:is(:hover, :focus) .label {
     padding: 0.25em 0.5em; border: 1px solid currentColor; border-radius: 0.25em; background: var(--poolgate-bg, Canvas);
   }
+  .age { font-size: 0.857em; white-space: nowrap; }
+  .base[data-variant="dot"] .age, .age:empty { display: none; }
+  .base[data-variant="banner"] .age { color: var(--poolgate-text, CanvasText); }
   .base:focus-visible { outline: 2px solid currentColor; outline-offset: 2px; }
   .base[data-variant="banner"] {
     display: flex; flex-wrap: wrap; padding: 0.75em 1em; border-inline-start: 0.375em solid currentColor;
