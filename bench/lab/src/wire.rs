@@ -13,8 +13,6 @@ use serde::{Deserialize, Serialize};
 pub(crate) const WORK: &str = "/work";
 /// The route that answers with [`ServerFigures`]; nothing limits it.
 pub(crate) const FIGURES: &str = "/figures";
-/// How long users wait for what takes one request.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 /// Connections to the database.
 pub(crate) const CONNECTIONS: u32 = 20;
 /// The first line on the server's standard output says where it listens, after this.
@@ -75,12 +73,7 @@ pub(crate) struct LoadPlan {
     pub(crate) seed: u64,
     pub(crate) users: u32,
     pub(crate) kind: Kind,
-    /// Attempts after the first.
-    pub(crate) retries: u32,
-    /// What a user wants takes this many requests, one after the other.
-    pub(crate) requests: u32,
-    /// When a user loses interest, from the moment it wanted something.
-    pub(crate) patience: Duration,
+    pub(crate) habits: Habits,
     /// Users who want five times as much as the others, 0 to 1.
     pub(crate) heavy_share: f64,
     /// The share of users of every kind who send at once, 0 to 1.
@@ -88,6 +81,22 @@ pub(crate) struct LoadPlan {
     pub(crate) demand: Demand,
     /// Seconds since the start of the load in which users are counted, `from..to`.
     pub(crate) window: (u32, u32),
+}
+
+/// How users go about what they want.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Habits {
+    /// Attempts after a request's first.
+    pub(crate) retries: u32,
+    /// What a user wants takes this many requests, one after the other.
+    pub(crate) requests: u32,
+    /// When a user loses interest, from the moment it wanted something.
+    pub(crate) patience: Duration,
+}
+
+impl Habits {
+    /// One request, sent once, for which a user waits 2 s.
+    pub(crate) const ONE_REQUEST: Self = Self { retries: 0, requests: 1, patience: Duration::from_secs(2) };
 }
 
 /// How much the users want.

@@ -38,7 +38,8 @@ fn users_who_obey_are_counted_and_served() {
     let (_server, mut said) = Process::start(&["server", "--limiter", "poolgate", "--database-url", &url]);
     let address = line(&mut said).strip_prefix("lab server on ").expect("an address").to_owned();
     let plan = json!({
-        "target": address, "path": "/work", "retries": 2, "requests": 1, "patience": { "secs": 2, "nanos": 0 }, "seed": 1,
+        "target": address, "path": "/work", "seed": 1,
+        "habits": { "retries": 2, "requests": 1, "patience": { "secs": 2, "nanos": 0 } },
         "users": USERS, "kind": "poolgate", "heavy_share": 0.0, "rogue_share": 0.0,
         "demand": { "open": { "rate": 50.0, "steps": [{ "seconds": 3, "multiple": 1.0 }] } }, "window": [0, 3],
     });
@@ -65,7 +66,8 @@ fn users_who_obey_are_counted_and_served() {
 #[test]
 fn no_process_outlives_its_parent() {
     let plan = json!({
-        "target": "127.0.0.1:1", "path": "/work", "retries": 2, "requests": 1, "patience": { "secs": 2, "nanos": 0 }, "seed": 1,
+        "target": "127.0.0.1:1", "path": "/work", "seed": 1,
+        "habits": { "retries": 2, "requests": 1, "patience": { "secs": 2, "nanos": 0 } },
         "users": 1, "kind": "plain", "heavy_share": 0.0, "rogue_share": 0.0,
         "demand": { "closed": { "seconds": 600 } }, "window": [0, 1],
     });

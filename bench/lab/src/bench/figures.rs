@@ -84,7 +84,7 @@ impl Figures {
         let window = seconds.get(from as usize..seconds.len().min(to as usize)).unwrap_or_default();
         let sum = |count: fn(&LoadSecond) -> u32| window.iter().map(count).map(f64::from).sum::<f64>();
         let tab_sum = |count: fn(&TabFigures) -> u32| tabs.iter().map(count).map(f64::from).sum::<f64>();
-        let requests = f64::from(run.requests());
+        let requests = f64::from(run.habits().requests);
         let goodput = requests * (sum(|second| second.served) + tab_sum(|tab| tab.served)) / length;
         let wanted = requests * (sum(|second| second.wanted) + tab_sum(|tab| tab.wanted)) / length;
         let peak = peak.unwrap_or(goodput);

@@ -24,8 +24,6 @@ use crate::{
 
 /// How long the server may take until it listens; it opens all connections first.
 const START: Duration = Duration::from_secs(20);
-/// A user's attempts after the first.
-const RETRIES: u32 = 2;
 /// How long the server may take to answer with its figures, behind what still waits in it.
 const FIGURES: Duration = Duration::from_secs(20);
 
@@ -78,9 +76,7 @@ impl Fleet {
             seed: run.seed,
             users: run.users,
             kind: run.contender.kind,
-            retries: RETRIES,
-            requests: run.requests(),
-            patience: run.patience(),
+            habits: run.habits(),
             heavy_share: run.heavy_share(),
             rogue_share: run.rogue_share(),
             demand: run.demand(peak),

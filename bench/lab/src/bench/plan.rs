@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::wire::{self, Demand, Kind, Limiter, Step};
+use crate::wire::{Demand, Habits, Kind, Limiter, Step};
 
 /// A limiter with the users it is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +84,8 @@ pub(super) struct Run {
     pub(super) quick: bool,
 }
 
+/// A user's attempts after the first.
+const RETRIES: u32 = 2;
 /// Users, unless the scenario says otherwise.
 const USERS: u32 = 1_000;
 /// Users who keep 20 connections busy although each has only one request at a time.
@@ -237,14 +239,12 @@ impl Run {
         if let Scenario::Tabs(tabs) = self.scenario { tabs } else { 0 }
     }
 
-    /// Requests that a user's wish takes.
-    pub(super) fn requests(&self) -> u32 {
-        if matches!(self.scenario, Scenario::Tasks(_)) { 3 } else { 1 }
-    }
-
-    /// How long a user waits for what it wants.
-    pub(super) fn patience(&self) -> Duration {
-        if matches!(self.scenario, Scenario::Tasks(_)) { Duration::from_secs(10) } else { wire::PATIENCE }
+    pub(super) fn habits(&self) -> Habits {
+        let one = Habits { retries: RETRIES, ..Habits::ONE_REQUEST };
+        match self.scenario {
+            Scenario::Tasks(_) => Habits { requests: 3, patience: Duration::from_secs(10), ..one },
+            _ => one,
+        }
     }
 
     pub(super) fn heavy_share(&self) -> f64 {

@@ -8,7 +8,7 @@ use crate::{
     front::{Front, Kind},
     machine::Machine,
     table::Table,
-    wire::{self, Demand, Kind as Users, LoadFigures, LoadPlan},
+    wire::{Demand, Habits, Kind as Users, LoadFigures, LoadPlan},
 };
 
 /// High enough that no gateway limits anything.
@@ -85,9 +85,7 @@ fn load(machine: &Machine, front: &Front, path: &str, users: u32, seconds: u32) 
         seed: 1,
         users,
         kind: Users::Plain,
-        retries: 0,
-        requests: 1,
-        patience: wire::PATIENCE,
+        habits: Habits::ONE_REQUEST,
         heavy_share: 0.0,
         rogue_share: 0.0,
         demand: Demand::Closed { seconds },

@@ -7,7 +7,7 @@ use crate::{
     front::{self, Front},
     machine::Machine,
     table::Table,
-    wire::{self, Demand, Kind, LoadFigures, LoadPlan, LoadSecond, Step},
+    wire::{Demand, Habits, Kind, LoadFigures, LoadPlan, LoadSecond, Step},
 };
 
 /// Requests that the "after" app does at a time, and that a gateway lets through to it.
@@ -96,9 +96,7 @@ fn run(
         seed: 1,
         users: if is_open { USERS } else { CLOSED_USERS },
         kind: contender.users,
-        retries: 0,
-        requests: 1,
-        patience: wire::PATIENCE,
+        habits: Habits::ONE_REQUEST,
         heavy_share: 0.0,
         rogue_share: 0.0,
         demand,

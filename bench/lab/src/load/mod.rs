@@ -19,12 +19,7 @@ use poolgate::demo::Random;
 use poolgate_native::HttpClient;
 use tokio::time;
 
-use self::{
-    caller::Caller,
-    demand::Schedule,
-    tally::Tally,
-    user::{Habits, User},
-};
+use self::{caller::Caller, demand::Schedule, tally::Tally, user::User};
 use crate::{
     lifeline,
     wire::{Demand, Kind, LoadFigures, LoadPlan, Moment},
@@ -66,16 +61,15 @@ async fn drive(plan: &LoadPlan) -> LoadFigures {
     let mut random = Random::new(plan.seed);
     let appearing = appearing(plan);
     let started = Instant::now() + appearing + REST;
-    let tally = Arc::new(Tally::new(started, plan.window, plan.patience));
+    let tally = Arc::new(Tally::new(started, plan.window, plan.habits.patience));
     let roles = Roles::of(plan);
-    let habits = Habits { retries: plan.retries, requests: plan.requests, patience: plan.patience };
     let users: Vec<Arc<User>> = (0..plan.users)
         .map(|index| {
             let rogue = roles.is_rogue(index);
             let kind = if rogue { Kind::Plain } else { plan.kind };
             let http = HttpClient::from_address(Some(own_address(index)), plan.target);
             let caller = Caller::new(kind, http, &plan.path, appearing.mul_f64(random.unit()), &mut random);
-            Arc::new(User::new(caller, Arc::clone(&tally), habits, rogue, roles.is_heavy(index)))
+            Arc::new(User::new(caller, Arc::clone(&tally), plan.habits, rogue, roles.is_heavy(index)))
         })
         .collect();
     time::sleep_until(started.into()).await;
@@ -85,7 +79,7 @@ async fn drive(plan: &LoadPlan) -> LoadFigures {
         match &plan.demand {
             Demand::Closed { .. } => tokio::spawn(user::repeat(Arc::clone(user))),
             Demand::Open { rate, steps } => {
-                let rate = rate * roles.share(index) / f64::from(plan.requests.max(1));
+                let rate = rate * roles.share(index) / f64::from(plan.habits.requests.max(1));
                 tokio::spawn(user::live(Arc::clone(user), Schedule::new(rate, steps), own))
             }
         };
@@ -136,6 +130,7 @@ impl Roles {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Habits;
 
     #[test]
     fn each_user_has_an_address_of_its_own() {
@@ -152,9 +147,7 @@ mod tests {
             seed: 1,
             users: 200,
             kind: Kind::Plain,
-            retries: 0,
-            requests: 1,
-            patience: Duration::from_secs(2),
+            habits: Habits::ONE_REQUEST,
             heavy_share: 0.1,
             rogue_share: 0.3,
             demand: Demand::Closed { seconds: 1 },

@@ -16,7 +16,7 @@ use super::{
     demand::Schedule,
     tally::Tally,
 };
-use crate::wire::UserFigures;
+use crate::wire::{Habits, UserFigures};
 
 /// Before the first retry, half to one and a half times as long; before the second twice that.
 const BACK_OFF: Duration = Duration::from_millis(100);
@@ -35,16 +35,6 @@ pub(super) struct User {
     wanted: AtomicU32,
     served: AtomicU32,
     failed: AtomicU32,
-}
-
-/// What all users have in common.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Habits {
-    /// Attempts after a request's first.
-    pub(super) retries: u32,
-    /// Requests of a wish, one after the other.
-    pub(super) requests: u32,
-    pub(super) patience: Duration,
 }
 
 impl User {

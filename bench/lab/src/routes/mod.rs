@@ -16,7 +16,7 @@ use crate::{
     cpu, document,
     machine::Machine,
     table::{self, Table},
-    wire::{self, Demand, Kind, LoadPlan},
+    wire::{Demand, Habits, Kind, LoadPlan},
 };
 
 /// Users without a pause: enough to keep the app's processor busy.
@@ -92,9 +92,7 @@ fn cost(machine: &Machine, app: &App, path: &str, seconds: u32) -> Result<Cost> 
         seed: 1,
         users: USERS,
         kind: Kind::Plain,
-        retries: 0,
-        requests: 1,
-        patience: wire::PATIENCE,
+        habits: Habits::ONE_REQUEST,
         heavy_share: 0.0,
         rogue_share: 0.0,
         demand: Demand::Closed { seconds },
