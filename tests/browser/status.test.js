@@ -284,7 +284,7 @@ test("without a request in line it shows how long a new one would wait", { timeo
   await page.evaluate("last.source.state.etaMs = { earliest: 3100, latest: 4900 }");
   await until("it gets shorter without an event", 3000, async () => /\(about 5 seconds\)$/.test(await label(page)), () => label(page));
   await set(page, { etaMs: { earliest: 0, latest: 300 } });
-  assert.match(await label(page), /requests are delayed$/, "nobody notices such a wait");
+  assert.match(await label(page), /requests are delayed$/, "such a wait is not noticed");
   await set(page, { etaMs, breaker: "open" });
   await until("the breaker is open", 4000, async () => /not responding/.test(await label(page)));
   assert.doesNotMatch(await label(page), /about/, "nothing passes, whatever the limits say");
