@@ -95,8 +95,9 @@
 //!   the new one. Each request waits at most its [`Request::queue_timeout`]. Order: [`Priority`], then arrival, or the
 //!   newest first under overload ([`Settings::order`]). Lower priorities still get a share ([`Request::priority`]).
 //!   [`State::eta`] predicts the wait where it is predictable.
-//! - **Pause**: the gate's `Retry-After` holds all requests back for that time plus up to half of it, at most 60 s. A
-//!   shorter pause does not shorten a longer one. It does not act while a fresh config has a fair rate in force and the
+//! - **Pause**: the gate's `Retry-After` holds all requests back for that time plus up to half of it, at most 60 s, times the
+//!   share of the answers of about the last two seconds that were rejections. A shorter pause does not shorten a longer one. It
+//!   does not act while a fresh config has a fair rate in force and the
 //!   breaker is closed, because the rate already tells the client how fast to send. [`RouteLimits`] handle the limiters
 //!   of single routes.
 //! - **Retries**: [`Throttle::retry`] grants a failed request another attempt. All retries together are at most a tenth

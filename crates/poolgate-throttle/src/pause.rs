@@ -1,6 +1,10 @@
 //! The pause after a `Retry-After` of the gate: no request starts before it ends.
+//!
+//! It is as long as the gate asked, times the share of the client's recent answers that were rejections. A client that has had
+//! one answer stops for the whole time. A client with forty answers of which one was a rejection has little reason to: ten such
+//! clients that all stopped would leave the database idle.
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use poolgate_types::rng::Rng;
 
@@ -12,6 +16,8 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(60);
 const UNSPOKEN: Duration = Duration::from_secs(1);
 /// Maximum spread of the end; at most half the pause.
 const WIDEST_SPREAD: Duration = Duration::from_secs(10);
+/// Answers count for about this long.
+const LATELY: Duration = Duration::from_secs(2);
 
 /// Holds back all starts of this client until a moment.
 #[derive(Debug, Default)]
@@ -19,18 +25,39 @@ pub(crate) struct Pause {
     until: Duration,
     /// The epoch of the server that asked for the pause; `None`: unknown, or several.
     by: Option<u64>,
+    /// Answers and rejections lately, and when they were counted last.
+    answers: f64,
+    rejections: f64,
+    counted_at: Duration,
 }
 
 impl Pause {
-    /// Pauses for `retry_after` plus up to half of it, so that clients rejected together do not return together. A
-    /// pause never exceeds a minute and never shortens the current one.
+    /// A request was answered, be it by a rejection.
+    pub(crate) fn answered(&mut self, now: Duration) {
+        self.forget(now);
+        self.answers += 1.0;
+    }
+
+    /// Pauses after a rejection for `retry_after` plus up to half of it, so that clients rejected together do not return
+    /// together; for a part of it if other requests were answered. A pause never exceeds a minute and never shortens the
+    /// current one.
     pub(crate) fn extend(&mut self, retry_after: Option<Duration>, by: Option<u64>, now: Duration, rng: &mut Rng) {
+        self.forget(now);
+        self.rejections += 1.0;
         self.by = if self.until <= now || self.by == by { by } else { None };
         let asked = retry_after.unwrap_or(UNSPOKEN).min(LONGEST);
         let spread = (asked / 2).min(WIDEST_SPREAD);
         // Near the maximum the spread reduces the pause instead of exceeding the maximum.
         let length = asked.min(LONGEST - spread) + scaled(spread, rng.unit());
-        self.until = self.until.max(now.saturating_add(length));
+        let share = (self.rejections / self.answers.max(self.rejections)).min(1.0);
+        self.until = self.until.max(now.saturating_add(scaled(length, share)));
+    }
+
+    fn forget(&mut self, now: Duration) {
+        let passed = now.saturating_sub(mem::replace(&mut self.counted_at, now));
+        let kept = (-passed.as_secs_f64() / LATELY.as_secs_f64()).exp();
+        self.answers *= kept;
+        self.rejections *= kept;
     }
 
     /// Whether a pause can have been saved with this many seconds left.
@@ -95,6 +122,33 @@ mod tests {
             pause.extend(Some(asked), None, secs(5), &mut rng);
             assert!(pause.until() >= secs(55) && pause.until() <= secs(65), "{asked:?}: {:?}", pause.until());
         }
+    }
+
+    #[test]
+    fn a_rejection_among_many_answers_pauses_for_its_share() {
+        let mut rng = Rng::new(1);
+        let mut pause = Pause::default();
+        for _ in 0..40 {
+            pause.answered(secs(5));
+        }
+        pause.extend(Some(secs(2)), None, secs(5), &mut rng);
+        let length = pause.until() - secs(5);
+        assert!(length >= Duration::from_millis(50) && length <= Duration::from_millis(75), "{length:?}");
+        for _ in 0..39 {
+            pause.extend(Some(secs(2)), None, secs(5), &mut rng);
+        }
+        assert!(pause.until() >= secs(7), "all forty were rejections: {:?}", pause.until());
+    }
+
+    #[test]
+    fn old_answers_do_not_count() {
+        let mut pause = Pause::default();
+        for _ in 0..40 {
+            pause.answered(secs(0));
+        }
+        pause.answered(secs(20));
+        pause.extend(Some(secs(2)), None, secs(20), &mut Rng::new(1));
+        assert!(pause.until() >= Duration::from_millis(21_990), "{:?}", pause.until());
     }
 
     #[test]

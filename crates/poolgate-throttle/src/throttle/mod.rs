@@ -189,6 +189,9 @@ impl Throttle {
         if self.passes_through() {
             return;
         }
+        if permit.kind != PermitKind::Bypass {
+            self.pause.answered(now);
+        }
         if let Outcome::Rejected { retry_after } = outcome {
             let by = self.config.servers().and_then(Servers::last_heard);
             self.turned_away(retry_after, by, now);
