@@ -63,6 +63,9 @@ pub const TRIALS: &[Trial] = &[
     Trial { slow: true, ..overload("1.5 times the capacity", |scenario| scenario.load[0].times = 1.5) },
     overload("3 times the capacity", |scenario| scenario.load[0].times = 3.0),
     overload("10 times the capacity", |scenario| scenario.load[0].times = 10.0),
+    beginning("the first twelve seconds of 1.05 times the capacity", |scenario| begin(scenario, 1000, 1.05)),
+    beginning("the first twelve seconds of 1.2 times the capacity", |scenario| begin(scenario, 1000, 1.2)),
+    beginning("the same with 10 clients, 1.05 times the capacity", |scenario| begin(scenario, 10, 1.05)),
     Trial {
         goals: DEAR,
         ..trial("rejections that cost 0.3 ms, 3 times the capacity", "constant", |scenario| dear(scenario, 3.0))
@@ -316,6 +319,20 @@ const fn overload(title: &'static str, change: fn(&mut Scenario)) -> Trial {
     ];
     // Three minutes: in one minute the holds alone are half a percent shorter or longer than their mean, by chance.
     Trial { goals: GOALS, ..trial(title, "overload", change) }
+}
+
+/// The best plain gate, first come, first served, serves 96.8 to 98.8 % in these seconds.
+const fn beginning(title: &'static str, change: fn(&mut Scenario)) -> Trial {
+    const GOALS: &[Goal] = &[
+        at_least("goodput, of peak", 0.965, |run| run.report.goodput),
+        at_most("rejected, of arrivals", 0.09, |run| run.report.rejected),
+    ];
+    Trial { goals: GOALS, ..trial(title, "overload", change) }
+}
+
+fn begin(scenario: &mut Scenario, clients: u32, times: f64) {
+    (scenario.clients, scenario.seconds, scenario.warm_up_seconds) = (clients, 12, 0);
+    scenario.load[0].times = times;
 }
 
 const fn healthy(title: &'static str, change: fn(&mut Scenario)) -> Trial {

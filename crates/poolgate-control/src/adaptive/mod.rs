@@ -54,9 +54,12 @@ const LARGEST_ANSWER: f64 = 0.1;
 /// The queue of a source that rejects no request has no bound, so its length counts this many times as much.
 const PATIENT: f64 = 4.0;
 
-/// When congestion begins, the rate starts at an equal share for each client, and rises because some clients need less.
-/// It starts anew in the same way when it must fall fast from this multiple of an equal share, which would otherwise
-/// take about twenty ticks.
+/// A client's request may wait for about this long at home before the client has no use for it any more. Used for the
+/// first rate only.
+const WAIT_AT_HOME: Duration = Duration::from_secs(1);
+
+/// When congestion begins, the rate starts at a guess. It starts anew in the same way when it must fall fast from this
+/// multiple of the guess, which would otherwise take about twenty ticks.
 const FAR_ABOVE: f64 = 2.0;
 const FALLING_FAST: f64 = 0.95;
 
@@ -179,10 +182,12 @@ impl FairRate {
         };
         let arrivals = arrivals + self.standing.excess(arrivals, capacity, now);
         let wanted = self.settings.overcommit * capacity;
-        let equal_share = wanted / f64::from(sample.live_clients.max(1));
-        if self.is_unheard(arrivals, wanted, self.settings.loop_delay + sample.lag, now) {
-            // Capacity and clients may be known better by now.
-            self.rate = Some(equal_share);
+        let clients = f64::from(sample.live_clients.max(1));
+        let equal_share = wanted / clients;
+        let first_rate = |demand: f64| first_rate(equal_share, demand / clients).min(wanted);
+        if let Some(demand) = self.unheard(arrivals, wanted, self.settings.loop_delay + sample.lag, now) {
+            // Capacity, clients and demand may be known better by now.
+            self.rate = Some(first_rate(demand));
             return self.rate;
         }
         let delay = self.loop_delay(sample);
@@ -194,7 +199,10 @@ impl FairRate {
         self.rate = match in_force {
             None => {
                 let excess = arrivals / at_best - 1.0;
-                self.is_congested(sample, excess, doubt, now).then(|| self.guess(equal_share, arrivals, now))
+                self.is_congested(sample, excess, doubt, now).then(|| {
+                    self.guess(arrivals, now);
+                    first_rate(arrivals)
+                })
             }
             Some(rate) if calm >= release_after && is_informed(rate) => None,
             Some(rate) if calm >= release_after / 2 && !is_informed(rate) => Some(equal_share),
@@ -204,8 +212,9 @@ impl FairRate {
                 let backlog = if gate.patient { PATIENT * backlog } else { backlog };
                 let mut factor = self.factor(arrivals, backlog, capacity, delay, elapsed);
                 let falls_fast = factor < FALLING_FAST || self.standing.stands(now);
-                if falls_fast && rate > FAR_ABOVE * equal_share {
-                    Some(self.guess(equal_share, arrivals, now))
+                if falls_fast && rate > FAR_ABOVE * first_rate(arrivals) {
+                    self.guess(arrivals, now);
+                    Some(first_rate(arrivals))
                 } else {
                     if rate < EQUAL_ENOUGH * equal_share {
                         factor = factor.max(SLOWEST_CUT);
@@ -219,20 +228,20 @@ impl FairRate {
         self.rate
     }
 
-    /// Starts at an equal share for each live client, and gives the clients time to hear of it.
-    fn guess(&mut self, equal_share: f64, arrivals: f64, now: Duration) -> f64 {
+    /// Gives the clients time to hear of the first rate.
+    fn guess(&mut self, arrivals: f64, now: Duration) {
         self.calm = None;
         self.guess = Some(Guess { made_at: now, most: arrivals });
-        equal_share
     }
 
-    /// Whether the clients have not heard of the guess yet.
-    fn is_unheard(&mut self, arrivals: f64, wanted: f64, least: Duration, now: Duration) -> bool {
-        let Some(Guess { made_at, most }) = &mut self.guess else { return false };
+    /// What the clients want while they have not heard of the first rate, in requests a second.
+    fn unheard(&mut self, arrivals: f64, wanted: f64, least: Duration, now: Duration) -> Option<f64> {
+        let Guess { made_at, most } = self.guess.as_mut()?;
         *most = most.max(arrivals);
         let passed = now.saturating_sub(*made_at);
-        let is_clear = *most > CLEAR_EXCESS * wanted;
-        let is_seen = is_clear && arrivals < f64::midpoint(*most, wanted);
+        let demand = *most;
+        let is_clear = demand > CLEAR_EXCESS * wanted;
+        let is_seen = is_clear && arrivals < f64::midpoint(demand, wanted);
         let patience = if is_clear { LATEST_HEARING } else { least };
         if is_seen {
             self.hearing = passed.max(least);
@@ -242,7 +251,7 @@ impl FairRate {
             // The average contains requests sent before the guess. Only the next tick counts.
             self.arrivals = Average::new(ARRIVALS_TIME_CONSTANT);
         }
-        true
+        Some(demand)
     }
 
     /// Whether more arrives than can be served, shown by a queue or rejects at the gate, or by a standing queue if the
@@ -300,6 +309,17 @@ impl FairRate {
         let slower = delay / self.settings.loop_delay.as_secs_f64();
         self.settings.release_after.mul_f64(slower).min(LATEST_RELEASE).max(self.settings.release_after)
     }
+}
+
+/// The rate at which clients that want `demand` requests a second each send `equal_share` each.
+///
+/// A client whose wishes come at random may send again 1/rate after it has sent, and does so then if a wish has come in the last
+/// [`WAIT_AT_HOME`], or else with its next wish, after 1/demand on average. So it sends once in 1/rate + e^(-demand · wait) / demand.
+/// Clients that want one request now and then need a rate far above an equal share, because they save nothing up.
+fn first_rate(equal_share: f64, demand: f64) -> f64 {
+    let idle = (-demand * WAIT_AT_HOME.as_secs_f64()).exp() / demand;
+    let pause = 1.0 / equal_share - idle;
+    if pause > 0.0 { pause.recip() } else { f64::INFINITY }
 }
 
 /// Relative standard deviation of the average of random arrivals at this rate.
