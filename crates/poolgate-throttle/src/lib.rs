@@ -96,7 +96,7 @@
 //!   newest first under overload ([`Settings::order`]). Lower priorities still get a share ([`Request::priority`]).
 //!   [`State::eta`] predicts the wait where it is predictable.
 //! - **Pause**: the gate's `Retry-After` holds all requests back for that time plus up to half of it, at most 60 s, times the
-//!   share of the answers of about the last two seconds that were rejections. A shorter pause does not shorten a longer one. It
+//!   share of the answers of about the last second that were rejections. A shorter pause does not shorten a longer one. It
 //!   does not act while a fresh config has a fair rate in force and the
 //!   breaker is closed, because the rate already tells the client how fast to send. [`RouteLimits`] handle the limiters
 //!   of single routes.

@@ -17,7 +17,7 @@ const UNSPOKEN: Duration = Duration::from_secs(1);
 /// Maximum spread of the end; at most half the pause.
 const WIDEST_SPREAD: Duration = Duration::from_secs(10);
 /// Answers count for about this long.
-const LATELY: Duration = Duration::from_secs(2);
+const LATELY: Duration = Duration::from_secs(1);
 
 /// Holds back all starts of this client until a moment.
 #[derive(Debug, Default)]

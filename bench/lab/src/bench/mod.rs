@@ -35,7 +35,7 @@ pub(crate) struct Options {
     /// Only runs whose name (`scenario/contender`) contains this; may be given several times
     #[arg(long, value_name = "TEXT")]
     only: Vec<String>,
-    /// How often each run is done, each time with other users and hold times [default: 5, with --quick 1]
+    /// How often each run is done, each time with other users and hold times [default: 3, with --quick 1]
     #[arg(long)]
     seeds: Option<u64>,
     /// Instead of all that, one run in which this many of 200 users are tabs of a real browser
@@ -57,7 +57,7 @@ pub(crate) struct Options {
 
 /// Does what the options ask for.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let seeds = options.seeds.unwrap_or(if options.quick { 1 } else { 5 });
+    let seeds = options.seeds.unwrap_or(if options.quick { 1 } else { 3 });
     let all = match options.tabs {
         Some(tabs) => plan::runs_with_tabs(tabs, seeds, options.quick),
         None => plan::runs(seeds, options.quick),

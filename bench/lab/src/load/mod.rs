@@ -59,6 +59,8 @@ pub(crate) fn appearing(plan: &LoadPlan) -> Duration {
 
 async fn drive(plan: &LoadPlan) -> LoadFigures {
     let mut random = Random::new(plan.seed);
+    // Drawn before all else: the users of a seed want the same at the same moments with every client.
+    let wishes: Vec<Random> = (0..plan.users).map(|_| Random::new(random.next_u64())).collect();
     let appearing = appearing(plan);
     let started = Instant::now() + appearing + REST;
     let tally = Arc::new(Tally::new(started, plan.window, plan.habits.patience));
@@ -74,8 +76,7 @@ async fn drive(plan: &LoadPlan) -> LoadFigures {
         .collect();
     time::sleep_until(started.into()).await;
     let started_at = Moment::now();
-    for (index, user) in users.iter().enumerate() {
-        let own = Random::new(random.next_u64());
+    for (index, (user, own)) in users.iter().zip(wishes).enumerate() {
         match &plan.demand {
             Demand::Closed { .. } => tokio::spawn(user::repeat(Arc::clone(user))),
             Demand::Open { rate, steps } => {

@@ -105,6 +105,8 @@ impl User {
 pub(super) async fn live(user: Arc<User>, mut schedule: Schedule, mut random: Random) {
     while let Some(at) = schedule.next(&mut random) {
         let wanted = user.tally.started() + at;
+        // Before the user is found occupied or not: the later wishes are the same.
+        let random = Random::new(random.next_u64());
         time::sleep_until(wanted.into()).await;
         if user.is_occupied() {
             continue;
@@ -115,7 +117,7 @@ pub(super) async fn live(user: Arc<User>, mut schedule: Schedule, mut random: Ra
             user.give_up();
             continue;
         }
-        let (user, random) = (Arc::clone(&user), Random::new(random.next_u64()));
+        let user = Arc::clone(&user);
         tokio::spawn(async move {
             user.pursue(wanted, random).await;
             user.open.fetch_sub(1, Relaxed);
