@@ -7,12 +7,12 @@ use std::{
 };
 
 use axum::{
-    Json, Router,
+    Json,
     extract::{
         Query, State,
         rejection::{JsonRejection, QueryRejection},
     },
-    routing::get,
+    routing::{MethodRouter, get},
 };
 use http::StatusCode;
 use poolgate_pool::Lease;
@@ -42,14 +42,14 @@ pub(super) struct Lab {
     load: Arc<Mutex<Option<Load>>>,
 }
 
-/// The routes that use the database.
-pub(super) fn gated_routes() -> Router<Demo> {
-    Router::new().route(routes::LAB_HOLD, get(hold))
+/// The route that uses the database.
+pub(super) fn gated_route() -> (&'static str, MethodRouter<Demo>) {
+    (routes::LAB_HOLD, get(hold))
 }
 
-/// The routes that do not.
-pub(super) fn open_routes() -> Router<Demo> {
-    Router::new().route(routes::LAB_LOAD, get(report).post(start).delete(stop))
+/// The route that does not.
+pub(super) fn open_route() -> (&'static str, MethodRouter<Demo>) {
+    (routes::LAB_LOAD, get(report).post(start).delete(stop))
 }
 
 impl Lab {

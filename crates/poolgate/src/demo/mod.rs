@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
+use axum::{Router, routing::MethodRouter};
 use poolgate_pool::{Lease, Pool};
 use poolgate_server::Poolgate;
 use sqlx::Any;
@@ -105,11 +105,11 @@ impl Demo {
 
     /// The shop's and the lab's routes; those that use the database are behind `poolgate`'s gate.
     pub fn router(&self, poolgate: &Poolgate) -> Router {
-        let gated = Router::new()
-            .nest(routes::SHOP_PREFIX, shop::routes())
-            .merge(lab::gated_routes())
-            .route_layer(poolgate.gate());
-        gated.merge(lab::open_routes()).with_state(self.clone())
+        let router = |table: Vec<(String, MethodRouter<Self>)>| {
+            table.into_iter().fold(Router::new(), |router, (path, methods)| router.route(&path, methods))
+        };
+        let gated = router(gated_routes()).route_layer(poolgate.gate());
+        gated.merge(router(open_routes())).with_state(self.clone())
     }
 
     /// A connection for one request.
@@ -121,6 +121,19 @@ impl Demo {
     }
 }
 
+/// The routes that use the database, with their methods.
+fn gated_routes() -> Vec<(String, MethodRouter<Demo>)> {
+    let shop = shop::routes().into_iter().map(|(path, methods)| (format!("{}{path}", routes::SHOP_PREFIX), methods));
+    let (path, methods) = lab::gated_route();
+    shop.chain([(path.to_owned(), methods)]).collect()
+}
+
+/// The routes that do not.
+fn open_routes() -> Vec<(String, MethodRouter<Demo>)> {
+    let (path, methods) = lab::open_route();
+    vec![(path.to_owned(), methods)]
+}
+
 impl std::fmt::Debug for Demo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Demo").field("prepared", &self.is_prepared()).field("lab", &self.lab).finish_non_exhaustive()
@@ -129,6 +142,8 @@ impl std::fmt::Debug for Demo {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use axum::body::Body;
     use http::Request;
     use http_body_util::BodyExt;
@@ -139,6 +154,14 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
+
+    #[test]
+    fn the_openapi_document_describes_exactly_these_routes() {
+        let document = openapi();
+        let described: BTreeSet<&String> = document["paths"].as_object().expect("paths").keys().collect();
+        let routed: Vec<String> = gated_routes().into_iter().chain(open_routes()).map(|(path, _)| path).collect();
+        assert_eq!(described, routed.iter().collect());
+    }
 
     #[tokio::test]
     async fn failures_are_described_as_they_are_sent() {

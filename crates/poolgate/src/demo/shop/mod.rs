@@ -4,20 +4,18 @@ pub(super) mod orders;
 pub(super) mod products;
 pub(super) mod reports;
 
-use axum::{
-    Router,
-    routing::{get, post},
-};
+use axum::routing::{MethodRouter, get, post};
 
 use super::{Demo, failure::Failure};
 
 /// The shop's routes below `/api/v1/shop`.
-pub(super) fn routes() -> Router<Demo> {
-    Router::new()
-        .route("/products", get(products::search))
-        .route("/products/{id}", get(products::page))
-        .route("/orders", post(orders::place))
-        .route("/reports/sales", get(reports::sales))
+pub(super) fn routes() -> [(&'static str, MethodRouter<Demo>); 4] {
+    [
+        ("/products", get(products::search)),
+        ("/products/{id}", get(products::page)),
+        ("/orders", post(orders::place)),
+        ("/reports/sales", get(reports::sales)),
+    ]
 }
 
 /// Unix seconds in RFC 3339.
