@@ -13,7 +13,8 @@ pub enum Health {
     Healthy,
     /// From 70 to 90 %; or the database works with restrictions: writes fail, or it is paused.
     Degraded,
-    /// Above 90 %; or the database does not answer or refuses the login.
+    /// Above 90 %; or the database does not answer or refuses the login. Unknown words are read as this health.
+    #[serde(other)]
     Critical,
 }
 

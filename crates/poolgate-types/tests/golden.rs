@@ -4,7 +4,9 @@
 
 use std::{fs, path::Path};
 
-use poolgate_types::{AlertKind, CleanupReport, ConfigHeader, Level, Problem, Reason, Status, ThrottlingConfig};
+use poolgate_types::{
+    AlertKind, CleanupReport, ConfigHeader, Health, Level, Problem, Reason, Status, ThrottlingConfig,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -63,6 +65,7 @@ fn the_problem_of_an_unreachable_database_carries_the_status() {
 fn unknown_words_are_read_with_caution() {
     let config: ThrottlingConfig = read("config-unknown-words");
     assert_eq!((config.throttling_level, config.reason), (Level::Emergency, Reason::Other));
+    assert_eq!(config.health, Health::Critical);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 // @ts-check
 // Reads the server's config documents and headers. Malformed ones are ignored here; the module checks the ranges.
 
-import { HEALTHS, LEVELS } from "../contract.js";
 import { isObject } from "../host/classes.js";
 
 const MAX_U32 = 0xffff_ffff;
@@ -29,8 +28,8 @@ export function isConfig(raw) {
   const config = /** @type {Config} */ (raw);
   return (
     isText(config.throttling_level) &&
+    isText(config.health) &&
     isText(config.reason) &&
-    HEALTHS.includes(config.health) &&
     [config.circuit_breaker_open, config.emergency_mode_active, config.enforced].every(isFlag) &&
     [config.max_concurrent_requests, config.max_requests_per_minute, config.request_delay_ms].every(isSmall) &&
     [config.poll_after_seconds, config.ttl_seconds, config.retry_after_seconds ?? 0].every(isSmall) &&
@@ -45,10 +44,14 @@ export function isConfig(raw) {
  */
 export const returnWithin = (raw) => (isSmall(raw?.return_within_ms) ? raw.return_within_ms : undefined);
 
-/** The code of a level; an unknown word counts as the most severe level. @param {string} word */
-export function levelOf(word) {
-  const code = LEVELS.indexOf(/** @type {any} */ (word));
-  return code < 0 ? LEVELS.length - 1 : code;
+/**
+ * The code of a word of the contract; a word of a newer version counts as the most severe one.
+ * @param {readonly string[]} words from the least severe to the most severe
+ * @param {string} word
+ */
+export function codeIn(words, word) {
+  const code = words.indexOf(word);
+  return code < 0 ? words.length - 1 : code;
 }
 
 /**

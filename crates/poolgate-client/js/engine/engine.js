@@ -6,7 +6,7 @@
 import { Throttle } from "../poolgate_client.js";
 import { CIRCUITS, Detail, HEALTHS, LEVELS, Learned, News } from "../contract.js";
 import { Timer } from "../host/timer.js";
-import { isConfig, isVersion, levelOf, readHeader } from "./config.js";
+import { codeIn, isConfig, isVersion, readHeader } from "./config.js";
 
 /**
  * @typedef {object} Driver carries out what the throttle decides
@@ -254,8 +254,8 @@ export class Engine {
     const learned = this.#throttle.learn_config(
       document.epoch,
       document.version,
-      levelOf(document.throttling_level),
-      HEALTHS.indexOf(document.health),
+      codeIn(LEVELS, document.throttling_level),
+      codeIn(HEALTHS, document.health),
       document.enforced,
       document.circuit_breaker_open,
       document.emergency_mode_active,
@@ -282,7 +282,7 @@ export class Engine {
     const { header } = this.#last;
     if (!header) return Learned.invalid;
     const { epoch, version, level, interval, concurrency, open } = header;
-    return this.#throttle.learn_header(epoch, version, levelOf(level), interval ?? NaN, concurrency, open, now);
+    return this.#throttle.learn_header(epoch, version, codeIn(LEVELS, level), interval ?? NaN, concurrency, open, now);
   }
 
   /** @param {number} count */

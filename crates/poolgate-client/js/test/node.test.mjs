@@ -168,6 +168,7 @@ test("a malformed config is ignored and the last good one kept", async (t) => {
   document = config("unknown-words");
   assert.equal((await client.refresh()).version, 46);
   assert.equal(client.state.level, "EMERGENCY", "an unknown level");
+  assert.equal(client.state.health, "CRITICAL", "an unknown health");
   assert.equal(client.state.config.reason, "solar_flare", "what is not known is handed on");
 });
 

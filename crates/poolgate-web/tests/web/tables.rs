@@ -28,7 +28,7 @@ const WRONG: [&str; 14] = [
     r#"{ "epoch": -1 }"#,
     r#"{ "epoch": true }"#,
     r#"{ "version": "7" }"#,
-    r#"{ "health": "GOOD" }"#,
+    r#"{ "health": 3 }"#,
     r#"{ "fair_rate_per_second": "8" }"#,
     r#"{ "poll_after_seconds": {} }"#,
     r#"{ "reason": null }"#,
