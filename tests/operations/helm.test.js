@@ -8,20 +8,15 @@ import { join } from "node:path";
 import { test } from "node:test";
 
 import { plainEnvironment, root, run, startServer } from "../packaging/process.js";
+import { ask, chart, containerOf, helm, named, one, pathsOf, podOf, render } from "./helm/chart.js";
+import { keysOfExample, keysOfSchema, seconds } from "./helm/settings.js";
 import { statusAs } from "./status-as.js";
 
 const { parse } = createRequire(join(process.env.POOLGATE_TOOLS ?? "", "package.json"))("yaml");
-const python = process.env.TEST_HELM_PYTHON ?? "python3";
 const binary = process.env.TEST_POOLGATE_BIN ?? "";
-const chart = join(root, "ops/helm/poolgate");
-const script = join(root, "tests/operations/helm/render.py");
-const example = readFileSync(join(root, "config.example.toml"), "utf8");
 
-/** @typedef {Record<string, any>} Values */
-/** @typedef {{ manifests: any[], notes: string }} Rendered */
-
-/** @type {Map<string, string>} What Helm has answered to an order. */
-const answers = new Map();
+/** @typedef {import("./helm/chart.js").Rendered} Rendered */
+/** @typedef {import("./helm/chart.js").Values} Values */
 
 const PASSWORD = "hunter2";
 /** What stands in the Secrets that the values name. */
@@ -93,7 +88,7 @@ const USES = /** @type {Record<string, Values>} */ ({
 });
 
 test("Helm finds nothing to complain about", async () => {
-  const findings = JSON.parse(await run(python, [script, "lint", chart]));
+  const findings = JSON.parse(await helm("lint", chart));
   // The project has no picture yet.
   assert.deepEqual(findings.map((/** @type {any} */ finding) => finding.error), ["icon is recommended"]);
   const { appVersion, version } = parse(readFileSync(join(chart, "Chart.yaml"), "utf8"));
@@ -371,65 +366,6 @@ test("names stay within what Kubernetes allows", async () => {
 });
 
 /**
- * What Helm makes of the values, or why it refuses them.
- * @param {Values} values
- * @param {string} [name]
- * @returns {Promise<any>}
- */
-async function ask(values, name = "shop") {
-  const order = JSON.stringify({ values, name, namespace: "prod" });
-  const answer = answers.get(order) ?? (await run(python, [script, "render", chart, order]));
-  answers.set(order, answer);
-  return JSON.parse(answer);
-}
-
-/**
- * The manifests, which Kubernetes' schemas allow, and the notes.
- * @param {Values} values
- * @param {string} [name]
- * @returns {Promise<Rendered>}
- */
-async function render(values, name) {
-  const answer = await ask(values, name);
-  assert.equal(answer.refused, undefined);
-  return answer;
-}
-
-/**
- * @param {any[]} manifests
- * @param {string} kind
- */
-function one(manifests, kind) {
-  const found = manifests.filter((manifest) => manifest.kind === kind);
-  assert.equal(found.length, 1, kind);
-  return found[0];
-}
-
-/** @param {any[]} manifests */
-function podOf(manifests) {
-  return one(manifests, "Deployment").spec.template.spec;
-}
-
-/** @param {any[]} manifests */
-function containerOf(manifests) {
-  return podOf(manifests).containers[0];
-}
-
-/** @param {any[]} manifests */
-function pathsOf(manifests) {
-  const [rule] = one(manifests, "Ingress").spec.rules;
-  return rule.http.paths.map((/** @type {any} */ { path }) => path);
-}
-
-/**
- * @param {any[]} list
- * @param {string} name
- */
-function named(list, name) {
-  return list.find((entry) => entry.name === name);
-}
-
-/**
  * The variables of a container, as its pod gets them.
  * @param {any} container
  * @param {string} address
@@ -454,53 +390,4 @@ function settingsFile(t, manifests) {
   const file = join(folder, "poolgate.toml");
   writeFileSync(file, one(manifests, "ConfigMap").data["poolgate.toml"]);
   return file;
-}
-
-/**
- * The default of a time in seconds.
- * @param {string} name
- */
-function seconds(name) {
-  return Number(new RegExp(`^#${name} = "(\\d+)s"$`, "m").exec(example)?.[1]);
-}
-
-/** Each setting of config.example.toml and the type of its default, as far as it has one. */
-function keysOfExample() {
-  let section = "";
-  /** @type {Record<string, string>} */
-  const keys = {};
-  for (const line of example.split("\n")) {
-    section = /^\[(.+)\]$/.exec(line)?.[1] ?? section;
-    const [, name, value] = /^#([a-z_]+) =(.*)$/.exec(line) ?? [];
-    if (name) keys[section ? `${section}.${name}` : name] = typeOf(value.trim());
-  }
-  return keys;
-}
-
-/** @param {string} value */
-function typeOf(value) {
-  if (value === "") return "any";
-  if (/^".*"$/.test(value)) return /^"\d+m?s"$/.test(value) ? "duration" : "string";
-  if (/^\[/.test(value)) return "array";
-  if (/^\d+$/.test(value)) return "count";
-  return /^\d/.test(value) ? "number" : "boolean";
-}
-
-/**
- * The same of the schema. A setting without a default has any type.
- * @param {any} schema
- * @param {string} [path]
- * @returns {Record<string, string>}
- */
-function keysOfSchema(schema, path = "") {
-  const withDefault = keysOfExample();
-  /** @type {Record<string, string>} */
-  const keys = {};
-  for (const [name, property] of Object.entries(schema.properties)) {
-    const key = path + name;
-    if (property.properties) Object.assign(keys, keysOfSchema(property, `${key}.`));
-    else if (withDefault[key] === "any") keys[key] = "any";
-    else keys[key] = property.type ?? property.$ref?.split("/").at(-1) ?? typeof property.enum[0];
-  }
-  return keys;
 }
