@@ -107,7 +107,7 @@ impl Entry {
         self.id.stamp_answer(response.headers_mut());
         self.answer = Some(Answer {
             status: response.status(),
-            gate: response.extensions().get().copied(),
+            gate: response.extensions().get().cloned(),
             outcome: text(response.headers(), OUTCOME),
         });
         // Nothing more is sent.
@@ -116,7 +116,7 @@ impl Entry {
 
     fn json(&self) -> String {
         let answer = self.answer.as_ref();
-        let gate = answer.and_then(|answer| answer.gate);
+        let gate = answer.and_then(|answer| answer.gate.as_ref());
         let line = Line {
             time: format!("{:.3}", self.time),
             request_id: self.id.as_str(),
@@ -129,7 +129,7 @@ impl Entry {
             duration_ms: milliseconds(self.begun.elapsed()),
             gate: gate.map(|gate| gate.outcome),
             gate_wait_ms: gate.map(|gate| milliseconds(gate.waited)),
-            acquire_wait_ms: gate.and_then(|gate| gate.acquire_wait).map(milliseconds),
+            acquire_wait_ms: gate.and_then(|gate| gate.acquired).map(|acquired| milliseconds(acquired.acquire_wait)),
             outcome: answer.and_then(|answer| answer.outcome.as_deref()),
             complete: self.is_complete,
             user_agent: self.user_agent.as_deref(),
