@@ -17,6 +17,7 @@ pub mod page;
 mod serve;
 pub mod settings;
 pub mod telemetry;
+mod web_client;
 
 pub use self::{
     cli::Cli,
