@@ -1,7 +1,7 @@
 // Prometheus, Alertmanager and Grafana of the compose file find each other, and the program lets Prometheus in.
 
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ import { test } from "node:test";
 import { root, run, startServer } from "../packaging/process.js";
 import { statusAs } from "./status-as.js";
 
-const { parse } = createRequire(join(process.env.POOLGATE_TOOLS ?? "", "package.json"))("yaml");
+const { parse, stringify } = createRequire(join(process.env.POOLGATE_TOOLS ?? "", "package.json"))("yaml");
 const binary = process.env.TEST_POOLGATE_BIN ?? "";
 const ops = join(root, "ops");
 /** @type {(name: string) => any} */
@@ -62,6 +62,22 @@ test("the app answers Prometheus under the name that the network gives it", asyn
   const [target] = scrapes.scrape_configs[0].static_configs[0].targets;
   assert.equal(await statusAs(`${url}/metrics`, target), 200);
   assert.equal(await statusAs(`${url}/metrics`, "another.example:8000"), 403);
+});
+
+// The collector itself is not among the tools; its receiver reads Prometheus' own settings.
+test("an OpenTelemetry collector scrapes the same app, and each of its pipelines is whole", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "poolgate-collector-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const { receivers, service, ...parts } = yaml("opentelemetry/collector.yaml");
+  const { config } = receivers.prometheus;
+  writeFileSync(join(folder, "scrapes.yaml"), stringify(config));
+  await run(process.env.PROMTOOL ?? "promtool", ["check", "config", join(folder, "scrapes.yaml")]);
+  assert.deepEqual(config.scrape_configs[0].static_configs, scrapes.scrape_configs[0].static_configs);
+  for (const pipeline of [service.pipelines.traces, service.pipelines.metrics]) {
+    for (const [kind, names] of Object.entries(pipeline)) {
+      for (const name of names) assert.ok(name in { receivers, ...parts }[kind], `${kind}: ${name}`);
+    }
+  }
 });
 
 test("Alertmanager accepts its settings, and Prometheus sends to it", async () => {

@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
@@ -16,7 +16,7 @@ use http_body::Body as _;
 use hyper::upgrade;
 use poolgate_server::{
     Poolgate, Readers, Settings,
-    gate::{Admitted, Gate, GateReport, Rejected, ReportWanted},
+    gate::{Admitted, Gate, GateReport, Rejected, ReportWanted, add_server_timing},
     gateway_routes,
     settings::{Network, UpstreamSettings, UpstreamUrl},
 };
@@ -59,6 +59,8 @@ pub(crate) struct Parts {
     pub(crate) retries: RetryBudget,
     pub(crate) exchanges: Arc<Exchanges>,
     readers: Readers,
+    /// Whether answers say how long they took.
+    server_timing: bool,
     pub(crate) tunnels: TaskTracker,
     /// Cancelled when tunnels must end.
     pub(crate) cut_off: CancellationToken,
@@ -80,6 +82,15 @@ impl From<&Settings> for Live {
             upstream: settings.upstream.clone(),
         }
     }
+}
+
+/// What came of a request that is no route of Poolgate's own.
+struct Forwarded {
+    answer: Answer,
+    /// What the gate did, if it was asked.
+    report: Option<GateReport>,
+    /// Time until the app's head was there or failed to come, if the app was asked.
+    upstream: Option<Duration>,
 }
 
 impl Gateway {
@@ -106,6 +117,7 @@ impl Gateway {
                 retries: RetryBudget::default(),
                 exchanges: app.exchanges(),
                 readers: Readers::new(&settings.server),
+                server_timing: settings.gate.server_timing,
                 tunnels: TaskTracker::new(),
                 cut_off: CancellationToken::new(),
                 settings: ArcSwap::from_pointee(settings.into()),
@@ -152,7 +164,7 @@ impl Gateway {
             response
         };
         let wants_report = request.extensions().get::<ReportWanted>().is_some();
-        let (answer, report) = parts.forward(request).await;
+        let Forwarded { answer, report, upstream } = parts.forward(request).await;
         let mut response = match answer {
             Answer::App(response) => {
                 parts.exchanges.answered();
@@ -169,6 +181,11 @@ impl Gateway {
             }
         };
         parts.gate.stamp(response.headers_mut());
+        if parts.server_timing {
+            let gate = report.as_ref().map(|report| ("gate", report.waited));
+            let upstream = upstream.map(|time| ("upstream", time));
+            add_server_timing(response.headers_mut(), gate.into_iter().chain(upstream));
+        }
         if let Some(report) = report.filter(|_| wants_report) {
             response.extensions_mut().insert(report);
         }
@@ -184,12 +201,11 @@ impl Parts {
         PathAndQuery::try_from(format!("{OWN_ROUTES}{rest}{query}")).ok().map(Uri::from)
     }
 
-    /// The answer, and what the gate did, if it was asked.
-    async fn forward(self: &Arc<Self>, mut request: Request<Body>) -> (Answer, Option<GateReport>) {
+    async fn forward(self: &Arc<Self>, mut request: Request<Body>) -> Forwarded {
         let settings = self.live();
         let most = settings.upstream.max_body_bytes.unwrap_or(u64::MAX);
         if request.body().size_hint().lower() > most {
-            return (Answer::Failed(Failure::LargeUpload), None);
+            return Forwarded { answer: Answer::Failed(Failure::LargeUpload), report: None, upstream: None };
         }
         let upgrade = forward::asks_for_websocket(&request).then(|| {
             let guard = request.extensions_mut().remove::<ConnectionGuard>();
@@ -201,8 +217,8 @@ impl Parts {
             match self.gate.admit(request).await {
                 Ok((request, admitted)) => (request, Some(admitted)),
                 Err(rejected) => {
-                    let report = rejected.report();
-                    return (Answer::Rejected(rejected), Some(report));
+                    let report = Some(rejected.report());
+                    return Forwarded { answer: Answer::Rejected(rejected), report, upstream: None };
                 }
             }
         };
@@ -210,8 +226,10 @@ impl Parts {
         forward::to_app(&mut request, &self.host, &settings.trusted_proxies);
         let (answer, answered) = oneshot::channel();
         let exchange = Exchange { parts: Arc::clone(self), settings, admitted, upgrade, answer };
+        let sent = Instant::now();
         tokio::spawn(exchange.run(request));
-        (answered.await.unwrap_or(Answer::Failed(Failure::Terminated)), report)
+        let answer = answered.await.unwrap_or(Answer::Failed(Failure::Terminated));
+        Forwarded { answer, report, upstream: Some(sent.elapsed()) }
     }
 
     /// The settings in force.

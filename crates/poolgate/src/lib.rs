@@ -7,16 +7,18 @@
 //!
 //! It is a library so that tests and benchmarks can run parts of it. Apps embed [`poolgate_server`] instead.
 
-mod access_log;
 mod address;
 mod alerts;
 mod cli;
 pub mod demo;
 mod haproxy_agent;
 pub mod page;
+mod records;
 mod serve;
 pub mod settings;
 pub mod telemetry;
+mod traces;
+mod web_client;
 
 pub use self::{
     cli::Cli,

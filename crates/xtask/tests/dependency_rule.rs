@@ -46,12 +46,13 @@ const PURE: [(&str, &[&str]); 4] = [
 ];
 
 /// What apps that embed the library do not compile.
-const OF_THE_PROGRAM: [&str; 12] = [
+const OF_THE_PROGRAM: [&str; 13] = [
     "anyhow",
     "clap",
     "config",
     "hyper-rustls",
     "metrics-exporter-prometheus",
+    "opentelemetry",
     "rust-embed",
     "rustix",
     "sd-notify",

@@ -56,8 +56,10 @@ impl Gate {
             Ok(Turn::Later(queued)) => queued.await.ok_or_else(|| entry.miss(core)),
             Err(reject) => Err(reject),
         };
-        let permit =
-            permit.map_err(|reject| Rejected { waited: now.elapsed(), ..Rejected::new(core, &orders, reject) })?;
+        let permit = permit.map_err(|reject| {
+            let waited = now.elapsed();
+            Rejected { asked: now, waited, ..Rejected::new(core, &orders, reject) }
+        })?;
         let (request, hold) = entry.start(core, permit);
         let route = core.routes.enter(request.uri().path());
         Ok((request, Admitted::new(core, &orders, now, Work::Counted { hold, is_probe, route })))
@@ -149,7 +151,8 @@ impl Admitted {
 
     /// What the gate did with the request.
     pub fn report(&self) -> GateReport {
-        GateReport { outcome: GateReport::ADMITTED, waited: self.waited, acquire_wait: None }
+        let Self { asked, waited, .. } = *self;
+        GateReport { outcome: GateReport::ADMITTED, asked, waited, acquired: None, route: None }
     }
 
     /// For how long the request has been in, waiting for the permit included.
@@ -169,13 +172,15 @@ pub struct Rejected {
     core: Arc<Core>,
     orders: Arc<Orders>,
     reject: Reject,
+    asked: Instant,
     /// Time in the queue.
     waited: Duration,
 }
 
 impl Rejected {
     fn new(core: &Arc<Core>, orders: &Arc<Orders>, reject: Reject) -> Self {
-        Self { core: Arc::clone(core), orders: Arc::clone(orders), reject, waited: Duration::ZERO }
+        let (asked, waited) = (Instant::now(), Duration::ZERO);
+        Self { core: Arc::clone(core), orders: Arc::clone(orders), reject, asked, waited }
     }
 
     /// Why, in one word: `quota` (the client sent more than its share), `open` (the breaker is open) or `rejected`.
@@ -185,7 +190,8 @@ impl Rejected {
 
     /// What the gate did with the request.
     pub fn report(&self) -> GateReport {
-        GateReport { outcome: self.outcome(), waited: self.waited, acquire_wait: None }
+        let Self { asked, waited, .. } = *self;
+        GateReport { outcome: self.outcome(), asked, waited, acquired: None, route: None }
     }
 
     /// What its client is answered, with the headers of the gate.

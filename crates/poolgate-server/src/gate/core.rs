@@ -42,6 +42,8 @@ pub(crate) struct Core {
     pub(super) jitter: Arc<Jitter>,
     pub(super) routes: Arc<Routes>,
     pub(super) route_figures: Arc<RouteFigures>,
+    /// Whether answers say how long they waited.
+    pub(super) server_timing: bool,
 }
 
 /// What a gate needs from the server around it.
@@ -85,6 +87,7 @@ impl Core {
             responses: Latency::default(),
             routes: Arc::default(),
             route_figures: Arc::default(),
+            server_timing: settings.server_timing,
             jitter,
         })
     }

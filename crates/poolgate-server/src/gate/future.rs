@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::body::{Body, Bytes};
+use axum::{
+    body::{Body, Bytes},
+    extract::MatchedPath,
+};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -21,9 +24,10 @@ use super::{
     limiter::{Permit, Queued},
     orders::Orders,
     reject::Reject,
-    report::GateReport,
+    report::{Acquired, GateReport},
     request_body::Reading,
     response_body::GateBody,
+    server_timing::add_server_timing,
     trace::{RequestTrace, Traced},
 };
 
@@ -40,6 +44,7 @@ pin_project! {
         arrival: Instant,
         probe: bool,
         wants_report: bool,
+        route: Option<MatchedPath>,
         #[pin]
         state: State<S>,
     }
@@ -67,6 +72,7 @@ impl<S: Service<Request<Body>>> ResponseFuture<S> {
             arrival: Instant::now(),
             probe: false,
             wants_report: false,
+            route: None,
             state: State::Rejected { reject },
         }
     }
@@ -79,7 +85,7 @@ impl<S: Service<Request<Body>>> ResponseFuture<S> {
         place: PreflightPlace,
     ) -> Self {
         let state = State::Passing { response: inner.call(request), place };
-        Self { core, orders, arrival: Instant::now(), probe: false, wants_report: false, state }
+        Self { core, orders, arrival: Instant::now(), probe: false, wants_report: false, route: None, state }
     }
 
     /// Reads a small body; then asks for a permit.
@@ -89,12 +95,12 @@ impl<S: Service<Request<Body>>> ResponseFuture<S> {
             Some(reading) => (State::Reading { reading, entry: Some((entry, inner)) }, false),
             None => State::enter(&core, &orders, entry, inner, arrival),
         };
-        Self { core, orders, arrival, probe, wants_report: false, state }
+        Self { core, orders, arrival, probe, wants_report: false, route: None, state }
     }
 
-    /// The response carries a [`GateReport`] if its request asks for one.
-    pub(super) fn reporting(self, wants_report: bool) -> Self {
-        Self { wants_report, ..self }
+    /// The response carries a [`GateReport`] that names the route.
+    pub(super) fn reporting(self, route: Option<MatchedPath>) -> Self {
+        Self { wants_report: true, route, ..self }
     }
 }
 
@@ -131,9 +137,18 @@ where
             let next = match this.state.as_mut().project() {
                 StateProjection::Rejected { reject } => {
                     let mut response = reject.response(&this.core.jitter, || this.core.occupancy());
+                    let waited = this.arrival.elapsed();
+                    if this.core.server_timing {
+                        add_server_timing(response.headers_mut(), [("gate", waited)]);
+                    }
                     if *this.wants_report {
-                        let (outcome, waited) = (reject.outcome(), this.arrival.elapsed());
-                        response.extensions_mut().insert(GateReport { outcome, waited, acquire_wait: None });
+                        response.extensions_mut().insert(GateReport {
+                            outcome: reject.outcome(),
+                            asked: *this.arrival,
+                            waited,
+                            acquired: None,
+                            route: this.route.take(),
+                        });
                     }
                     this.orders.stamp(response.headers_mut());
                     return Poll::Ready(Ok(response.map(GateBody::full)));
@@ -167,8 +182,8 @@ where
                 }
                 StateProjection::Running { mut response, hold, method, queued } => {
                     let answer = ready!(response.as_mut().poll(context));
-                    let acquire_wait = response.take_value().and_then(|trace| trace.acquired());
-                    if acquire_wait.is_some() {
+                    let acquired = response.take_value().and_then(|trace| trace.acquired());
+                    if acquired.is_some() {
                         hold.connected();
                     }
                     let status = answer.as_ref().map_or(StatusCode::INTERNAL_SERVER_ERROR, Response::status);
@@ -176,7 +191,7 @@ where
                     hold.answered(status, waited);
                     // A request without a connection is no evidence: the pool may have answered it with the failure of
                     // an earlier attempt, and it reports connects by itself.
-                    if *this.probe && acquire_wait.is_some() {
+                    if *this.probe && acquired.is_some() {
                         this.core.limiter.tally().probed(!status.is_server_error());
                     }
                     this.core.responses.record(waited);
@@ -185,9 +200,18 @@ where
                         None => {
                             let (mut parts, body) = answer?.into_parts();
                             this.orders.stamp(&mut parts.headers);
+                            if this.core.server_timing {
+                                let pool = acquired.map(|Acquired { pool_wait, .. }| ("pool", pool_wait));
+                                add_server_timing(&mut parts.headers, [("gate", *queued)].into_iter().chain(pool));
+                            }
                             if *this.wants_report {
-                                let outcome = GateReport::ADMITTED;
-                                parts.extensions.insert(GateReport { outcome, waited: *queued, acquire_wait });
+                                parts.extensions.insert(GateReport {
+                                    outcome: GateReport::ADMITTED,
+                                    asked: *this.arrival,
+                                    waited: *queued,
+                                    acquired,
+                                    route: this.route.take(),
+                                });
                             }
                             let body = if is_free(method, parts.status, &parts.headers) || body.is_end_stream() {
                                 hold.complete();

@@ -9,6 +9,7 @@ use std::{
 use axum::{
     BoxError,
     body::{Body, Bytes},
+    extract::MatchedPath,
 };
 use http::{Request, Response, request::Parts};
 use poolgate_types::Priority;
@@ -129,10 +130,15 @@ where
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         let (core, orders) = (Arc::clone(&self.core), self.core.orders());
-        let wants_report = request.extensions().get::<ReportWanted>().is_some();
+        let extensions = request.extensions();
+        let wanted = extensions.get::<ReportWanted>().map(|_| extensions.get::<MatchedPath>().cloned());
+        let report = |response: ResponseFuture<S>| match wanted {
+            Some(route) => response.reporting(route),
+            None => response,
+        };
         let (request, judged) = match core.judge(request.map(Body::new), &self.hooks, &orders) {
             Ok(judged) => judged,
-            Err(reject) => return ResponseFuture::rejected(core, orders, reject).reporting(wants_report),
+            Err(reject) => return report(ResponseFuture::rejected(core, orders, reject)),
         };
         let inner = take_ready(&mut self.inner);
         let response = match judged {
@@ -142,7 +148,7 @@ where
                 ResponseFuture::begin(core, orders, inner, entry)
             }
         };
-        response.reporting(wants_report)
+        report(response)
     }
 }
 

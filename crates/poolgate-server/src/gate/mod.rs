@@ -38,6 +38,7 @@ mod request_body;
 mod response_body;
 mod route_figures;
 mod routes;
+mod server_timing;
 mod tally;
 mod trace;
 mod trace_parent;
@@ -47,13 +48,14 @@ mod tests;
 
 pub use poolgate_types::Priority;
 
-pub use self::trace_parent::trace_id;
 pub use self::{
     admission::{Admitted, Rejected},
     future::ResponseFuture,
     layer::{Gate, GateService},
-    report::{GateReport, ReportWanted},
+    report::{Acquired, GateReport, ReportWanted},
     response_body::GateBody,
+    server_timing::add_server_timing,
+    trace_parent::{TraceParent, trace_id},
 };
 pub(crate) use self::{
     core::{Core, Surroundings},

@@ -3,6 +3,7 @@
 mod bodies;
 mod orders;
 mod queue;
+mod server_timing;
 mod who_counts;
 mod who_goes_first;
 

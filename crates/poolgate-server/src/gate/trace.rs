@@ -10,7 +10,7 @@ use http::Request;
 use poolgate_pool::Purpose;
 use tokio::task::futures::TaskLocalFuture;
 
-use super::trace_parent::trace_id;
+use super::{report::Acquired, trace_parent::trace_id};
 
 tokio::task_local! {
     static TRACE: RequestTrace;
@@ -20,8 +20,8 @@ tokio::task_local! {
 #[derive(Debug)]
 pub(crate) struct RequestTrace {
     arrival: Instant,
-    /// The acquire wait of its first connection.
-    acquired: Cell<Option<Duration>>,
+    /// Its first connection.
+    acquired: Cell<Option<Acquired>>,
 }
 
 /// A future with a trace in its task, whose leases know their purpose.
@@ -36,8 +36,8 @@ impl RequestTrace {
         TRACE.scope(self, purpose.scope(future))
     }
 
-    /// From the arrival until the request got its first connection, if it got one.
-    pub(super) fn acquired(&self) -> Option<Duration> {
+    /// The waits for the request's first connection, if it got one.
+    pub(super) fn acquired(&self) -> Option<Acquired> {
         self.acquired.get()
     }
 
@@ -50,9 +50,9 @@ impl RequestTrace {
                 if trace.acquired.get().is_some() {
                     return pool_wait;
                 }
-                let waited = trace.arrival.elapsed();
-                trace.acquired.set(Some(waited));
-                waited
+                let acquire_wait = trace.arrival.elapsed();
+                trace.acquired.set(Some(Acquired { acquire_wait, pool_wait }));
+                acquire_wait
             })
             .unwrap_or(pool_wait)
     }

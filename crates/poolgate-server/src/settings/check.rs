@@ -32,6 +32,7 @@ impl Settings {
         self.check_upstream()?;
         self.check_haproxy_agent()?;
         self.alerts.check()?;
+        self.otlp.check()?;
         let Self { gate, monitor, control, events, cleanup, .. } = self;
         number("gate.max_concurrent_requests", gate.max_concurrent_requests, 1..=10_000)?;
         time("gate.timeout", gate.timeout, Duration::ZERO..=MINUTE)?;

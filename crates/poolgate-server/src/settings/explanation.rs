@@ -4,8 +4,8 @@ use documented::DocumentedFields;
 
 use super::{
     AlertSettings, CleanupSettings, ClusterSettings, ControlSettings, DatabaseSettings, DemoSettings, EventSettings,
-    GateSettings, GatewaySettings, HaProxyAgentSettings, MetricNames, MonitorSettings, PoolSettings, ServerSettings,
-    Settings, SizingSettings, ThresholdSettings, UpstreamSettings, WatchSettings,
+    GateSettings, GatewaySettings, HaProxyAgentSettings, MetricNames, MonitorSettings, OtlpSettings, PoolSettings,
+    ServerSettings, Settings, SizingSettings, ThresholdSettings, UpstreamSettings, WatchSettings,
 };
 
 /// A section of the settings file.
@@ -39,7 +39,7 @@ impl Section {
 
 /// All sections of the settings file. The names of the sections are among the settings of the first one, which has none
 /// itself.
-pub const fn sections() -> [Section; 19] {
+pub const fn sections() -> [Section; 20] {
     [
         Section::of::<Settings>(""),
         Section::of::<ServerSettings>("server"),
@@ -59,6 +59,7 @@ pub const fn sections() -> [Section; 19] {
         Section::of::<CleanupSettings>("cleanup"),
         Section::of::<SizingSettings>("sizing"),
         Section::of::<ClusterSettings>("cluster"),
+        Section::of::<OtlpSettings>("otlp"),
         Section::of::<DemoSettings>("demo"),
     ]
 }

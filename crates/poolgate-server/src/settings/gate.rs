@@ -29,6 +29,10 @@ pub struct GateSettings {
     /// Default: none.
     #[serde(deserialize_with = "list::deserialize")]
     pub bypass: Vec<String>,
+    /// Whether answers say in `Server-Timing` how long they waited at the gate and for a connection (`gate`, `pool`), behind
+    /// a gateway also how long the app took (`upstream`). The developer tools of browsers show it, and every client can
+    /// read it. Default: false.
+    pub server_timing: bool,
 }
 
 /// The order in which queued requests of one priority are admitted.
@@ -54,6 +58,7 @@ impl Default for GateSettings {
             order: QueueOrder::default(),
             max_clients_per_address: 16,
             bypass: Vec::new(),
+            server_timing: false,
         }
     }
 }

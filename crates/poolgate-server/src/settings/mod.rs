@@ -21,6 +21,7 @@ mod metric;
 mod monitor;
 mod network;
 mod origin;
+mod otlp;
 mod pool;
 mod reload;
 mod scheme;
@@ -49,6 +50,7 @@ pub use self::{
     metric::{InvalidMetricSelector, MetricSelector},
     monitor::MonitorSettings,
     network::{InvalidNetwork, Network},
+    otlp::OtlpSettings,
     pool::{PoolOrder, PoolReset, PoolSettings},
     secret::{DatabaseUrl, Secret},
     server::{AccessLog, ServerSettings},
@@ -108,6 +110,8 @@ pub struct Settings {
     pub sizing: SizingSettings,
     /// Sharing the database with other replicas.
     pub cluster: ClusterSettings,
+    /// Traces of requests for an OpenTelemetry collector.
+    pub otlp: OtlpSettings,
     /// The sample app.
     pub demo: DemoSettings,
 }

@@ -9,16 +9,12 @@ use anyhow::{Context, bail};
 use axum::body::Bytes;
 use http::{Request, Uri, header, uri::PathAndQuery};
 use http_body_util::Full;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
 use jiff::Timestamp;
 use poolgate_control::Notice;
 use poolgate_server::settings::{AlertFormat, AlertSettings};
 
 use super::signature::sign;
+use crate::web_client::{WebClient, web_client};
 
 /// Time limit for the head of the answer, connecting included.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -28,7 +24,7 @@ const ALERTS: &str = "/api/v2/alerts";
 /// A receiver.
 #[derive(Debug)]
 pub(super) struct Sender {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: WebClient,
     address: Uri,
     key: Option<Vec<u8>>,
     /// Begins the ids of this process's notices.
@@ -43,13 +39,7 @@ impl Sender {
             AlertFormat::Alertmanager => below(&address, ALERTS).context("alerts.url")?,
             AlertFormat::Webhook | AlertFormat::Slack => address,
         };
-        let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_native_roots(rustls::crypto::ring::default_provider())
-            .context("the system's certificates cannot be read")?
-            .https_or_http()
-            .enable_http1()
-            .build();
-        let client = Client::builder(TokioExecutor::new()).build(connector);
+        let client = web_client()?;
         let prefix = format!("msg_{:016x}", RandomState::new().hash_one(0));
         Ok(Some(Self { client, address, key: settings.key(), prefix }))
     }

@@ -13,7 +13,7 @@ use poolgate_server::{
     AppMetrics, Builder, HaProxy, PgBouncer, Poolgate, PostgresServer, Settings, WatchedPool, app,
     settings::{DatabaseSettings, DatabaseUrl, PoolOrder, PoolReset, WatchTarget, WatchUrl},
 };
-use poolgate_types::Backend;
+use poolgate_types::{Backend, routes::HEALTH_PREFIX};
 use sqlx::Any;
 use tokio::net::TcpListener;
 use tower::{Layer, util::option_layer};
@@ -25,19 +25,20 @@ use super::{
     shutdown,
 };
 use crate::{
-    access_log::AccessLog,
     alerts,
     demo::{self, Demo},
     haproxy_agent, page,
+    records::{Paths, Records},
     serve::{Served, serve as serve_connections},
     settings::advice,
     telemetry::{Prometheus, descriptors},
+    traces::Traces,
 };
 
-/// Time for the last lines of the access log, and for the farewell to the database if requests have used up `server.drain_timeout`.
+/// Time for the last records of requests, and for the farewell to the database if requests have used up `server.drain_timeout`.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// What machines ask again and again; the access log leaves it out.
+/// What machines ask again and again; it is not recorded.
 const PROBES: [&str; 4] = ["/livez", "/readyz", "/metrics", "/api/v1/health/ping"];
 
 /// Runs the server until a signal stops it.
@@ -50,18 +51,19 @@ pub(super) async fn serve(settings: Settings, again: Option<ReadAgain>) -> anyho
     // Before the pool: a port that is in use is the most common mistake.
     let mut handed_over = ListenFd::from_env();
     let (listener, address) = listen(&mut handed_over, Address::Public, &settings).await?;
+    let instance = Instance::new();
+    let traces = Traces::start(&settings.otlp, instance)?;
     if let Some(url) = &settings.upstream.url {
         tracing::info!(%url, "Poolgate stands in front of an app; it has no pool of its own");
         #[cfg(feature = "gateway")]
         return {
             let (admin_listener, admin_address) = listen(&mut handed_over, Address::Admin, &settings).await?;
             let (public, admin) = ((listener, address), (admin_listener, admin_address));
-            super::upstream::serve(public, admin, settings.clone(), metrics, again).await
+            super::upstream::serve(public, admin, settings.clone(), (metrics, traces), again).await
         };
         #[cfg(not(feature = "gateway"))]
         bail!("upstream.url: this program was built without the feature `gateway`");
     }
-    let instance = Instance::new();
     let (builder, pool) = match &settings.watch.url {
         Some(url) => (watch(url, &settings, &InPlace)?, None),
         None => open_pool(&settings, instance).map(|(builder, pool)| (builder, Some(pool)))?,
@@ -91,15 +93,15 @@ pub(super) async fn serve(settings: Settings, again: Option<ReadAgain>) -> anyho
     #[cfg(unix)]
     super::systemd::follow(&poolgate);
     let closing = poolgate.closing();
-    let access_log = AccessLog::new(&poolgate, &PROBES);
-    let app = option_layer(access_log.clone()).layer(app);
+    let records = Records::new(&poolgate, traces, Paths { left_out: &PROBES, own: HEALTH_PREFIX.to_owned() });
+    let app = option_layer(records.clone()).layer(app);
     let (served, left) =
         tokio::join!(serve_connections(listener, app, &settings.server, closing), time_left(&poolgate));
     let drained = poolgate.shutdown(left().max(LAST_WORDS)).await;
     if let Some(cluster) = cluster {
         cluster.leave().await;
     }
-    say_goodbye(access_log, served, drained.connections_left).await;
+    say_goodbye(records, served, drained.connections_left).await;
     Ok(())
 }
 
@@ -110,9 +112,9 @@ pub(super) async fn time_left(poolgate: &Poolgate) -> impl Fn() -> Duration {
     move || timeout.saturating_sub(begun.elapsed())
 }
 
-pub(super) async fn say_goodbye(access_log: Option<AccessLog>, served: Served, connections_left: u32) {
-    if let Some(access_log) = access_log {
-        access_log.flush(LAST_WORDS).await;
+pub(super) async fn say_goodbye(records: Option<Records>, served: Served, connections_left: u32) {
+    if let Some(records) = records {
+        records.flush(LAST_WORDS).await;
     }
     match served {
         Served::Drained => tracing::info!(connections_left, "Poolgate stopped"),

@@ -13,7 +13,13 @@ use super::{
     run::{Watcher, announce, answer_haproxy, say_goodbye, time_left, watch},
     shutdown,
 };
-use crate::{access_log::AccessLog, alerts, page, serve::serve as serve_connections, telemetry::Prometheus};
+use crate::{
+    alerts, page,
+    records::{Paths, Records},
+    serve::serve as serve_connections,
+    telemetry::Prometheus,
+    traces::Traces,
+};
 
 /// The requests for the source pass the gate.
 struct BehindGate;
@@ -29,7 +35,7 @@ pub(super) async fn serve(
     (listener, address): (TcpListener, SocketAddr),
     (admin_listener, admin_address): (TcpListener, SocketAddr),
     settings: Settings,
-    metrics: Prometheus,
+    (metrics, traces): (Prometheus, Option<Traces>),
     again: Option<ReadAgain>,
 ) -> anyhow::Result<()> {
     let app = App::new(&settings).context("upstream.url is not set")?;
@@ -51,8 +57,9 @@ pub(super) async fn serve(
     super::systemd::follow(&poolgate);
     let closing = poolgate.closing();
     // The app's own probes are requests as any other.
-    let access_log = AccessLog::new(&poolgate, &[]);
-    let public = option_layer(access_log.clone()).layer(gateway.clone());
+    let own = settings.gateway.prefix.clone();
+    let records = Records::new(&poolgate, traces, Paths { left_out: &[], own });
+    let public = option_layer(records.clone()).layer(gateway.clone());
     let (served, _, left) = tokio::join!(
         serve_connections(listener, public, &settings.server, closing),
         serve_connections(admin_listener, admin, &settings.server, closing),
@@ -60,6 +67,6 @@ pub(super) async fn serve(
     );
     gateway.drain(left()).await;
     poolgate.shutdown(left()).await;
-    say_goodbye(access_log, served, 0).await;
+    say_goodbye(records, served, 0).await;
     Ok(())
 }

@@ -10,4 +10,5 @@ mod own_routes;
 mod permits;
 mod raw_app;
 mod senders;
+mod traces;
 mod websockets;

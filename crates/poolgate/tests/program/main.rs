@@ -8,11 +8,15 @@ mod cli;
 mod cluster;
 #[cfg(all(unix, feature = "cluster"))]
 mod cluster_config;
+#[cfg(all(unix, feature = "otlp"))]
+mod collector;
 #[cfg(feature = "gateway")]
 mod gateway;
 #[cfg(all(unix, feature = "gateway"))]
 mod haproxy_agent;
 mod log;
+#[cfg(all(unix, feature = "otlp"))]
+mod otlp;
 mod process;
 #[cfg(all(unix, feature = "gateway"))]
 mod reload;

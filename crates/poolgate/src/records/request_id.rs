@@ -16,7 +16,7 @@ const LONGEST: usize = 128;
 
 /// A request's id.
 #[derive(Clone, Debug)]
-pub(super) struct RequestId(HeaderValue);
+pub(crate) struct RequestId(HeaderValue);
 
 impl RequestId {
     /// The id that the request brings, if it is one that a log can keep; otherwise a new one.
@@ -46,7 +46,7 @@ impl RequestId {
         headers.entry(HEADER).or_insert_with(|| self.0.clone());
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
     }
 }
