@@ -7,6 +7,7 @@
 //!
 //! `docs/cluster.md` says what is built and what is not.
 
+mod database;
 mod membership;
 mod postgres;
 mod share;
