@@ -183,8 +183,7 @@ fn find() -> Result<PathBuf> {
     )
 }
 
-/// It is told the id of each server that is started. A server that has been waited for is told of no more, so that its id
-/// may be reused only after the next start; therefore only the last one is killed, and only if it is a nats-server.
+/// Reads the id of each server that is started, and kills the last one, unless it has ended and something else has its id.
 fn undertaker(folder: &Path) -> Result<Child> {
     const SCRIPT: &str = r#"
         while read -r line; do last=$line; done
