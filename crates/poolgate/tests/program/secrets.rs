@@ -51,12 +51,12 @@ const SHAPES: [&str; 34] = [
     "jdbc:postgresql://127.0.0.1:1/shop?password=PW",
     "sqlite://app:PW@127.0.0.1/shop",
     "sqlite:nowhere/shop.db?key=PW",
+    "PW",
+    " postgres://app:PW@127.0.0.1:1/shop\n",
     "nats://app:PW@127.0.0.1:1",
     "nats://PW@127.0.0.1:1",
     "nats://127.0.0.1:1,tls://app:PW@127.0.0.1:1",
     "nats:app:PW@127.0.0.1:1",
-    "PW",
-    " postgres://app:PW@127.0.0.1:1/shop\n",
 ];
 
 /// The parts of the password that must not be shown, plain and URL-encoded.
