@@ -36,6 +36,7 @@ const CLUSTER = { replicas: 3, settings: { cluster: { store: "postgres", connect
 const USES = /** @type {Record<string, Values>} */ ({
   "a database": {},
   "a cluster": CLUSTER,
+  "a cluster in NATS": { ...CLUSTER, settings: { cluster: { ...CLUSTER.settings.cluster, store: "nats://nats:4222" } } },
   "a PgBouncer in between": { replicas: 2, settings: { database: { pgbouncer: true } } },
   "the demo on SQLite": { database: { existingSecret: "" }, settings: { demo: { enabled: true } } },
   "a gateway": GATEWAY,
@@ -141,6 +142,16 @@ const REFUSED = [
     "a cluster with too few connections",
     { settings: { cluster: { ...CLUSTER.settings.cluster, connections: 39 } } },
     /connections is 39, but must be at least 40/,
+  ],
+  [
+    "a cluster's password in a ConfigMap",
+    { ...CLUSTER, settings: { cluster: { ...CLUSTER.settings.cluster, store: "nats://app:secret@nats:4222" } } },
+    /POOLGATE_CLUSTER__STORE from a Secret/,
+  ],
+  [
+    "a store of an unknown kind",
+    { ...CLUSTER, settings: { cluster: { ...CLUSTER.settings.cluster, store: "redis://cache" } } },
+    /'\/settings\/cluster\/store'/,
   ],
   ["a cluster of gateways", { settings: { ...CLUSTER.settings, ...GATEWAY.settings } }, /cluster\.store needs a pool/],
   [

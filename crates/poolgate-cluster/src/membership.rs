@@ -270,7 +270,7 @@ impl Shared {
         }
     }
 
-    async fn run(self: Arc<Self>, mut store: impl Store) {
+    async fn run<S: Store>(self: Arc<Self>, mut store: S) {
         let (seed, ttl) = {
             let replica = lock(&self.replica);
             (u64::from(replica.id().0), replica.settings().ttl)
@@ -280,7 +280,7 @@ impl Shared {
         while !self.leaving.is_cancelled() {
             let is_answered = self.exchange(&mut store, PATIENCE).await;
             // A silent server gets no second connect.
-            if is_answered && looked.is_none_or(|at| at.elapsed() >= ttl / LOOKS) {
+            if (is_answered || !S::IN_DATABASE) && looked.is_none_or(|at| at.elapsed() >= ttl / LOOKS) {
                 looked = Some(Instant::now());
                 self.look(&mut store).await;
             }

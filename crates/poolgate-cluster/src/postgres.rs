@@ -1,17 +1,17 @@
 //! The store in a PostgreSQL database: one small table, one statement for each exchange.
 //!
 //! Rows stay small and are updated in place (HOT): only the primary key is indexed, and the fill factor leaves room on
-//! each page. Only the database's own `now()` is written or compared. Statements go by the simple protocol, so a
-//! PgBouncer in transaction mode may be in between.
-
-use std::collections::BTreeMap;
+//! each page. Only the database's own `now()` is written or compared.
 
 use poolgate_control::cluster::{Census, Exchange, Ledger, ReplicaId, Row, Seen};
 use poolgate_types::ThrottlingConfig;
 use serde::Deserialize;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row as _, postgres::PgConnectOptions};
+use sqlx::postgres::PgConnectOptions;
 
-use crate::store::{Store, StoreError};
+use crate::{
+    database::{Database, quoted},
+    store::{Store, StoreError},
+};
 
 /// A row that was not written for this long is deleted. Its owner, if it still lives, writes it again.
 const FORGOTTEN: &str = "10 minutes";
@@ -24,9 +24,7 @@ const CREATE: &str = "CREATE TABLE IF NOT EXISTS poolgate_cluster (
 /// The cluster's rows in the table `poolgate_cluster` of a PostgreSQL database, and one connection to it.
 #[derive(Debug)]
 pub struct PostgresStore {
-    options: PgConnectOptions,
-    prefix: String,
-    connection: Option<PgConnection>,
+    database: Database,
     is_created: bool,
 }
 
@@ -44,46 +42,25 @@ impl PostgresStore {
     /// `prefix` is the first part of the `application_name` of all connections of all replicas, pools included; the
     /// second part, after a colon, is the replica's id. Letters, digits, `-`, `_` and `.`.
     pub fn new(options: PgConnectOptions, prefix: &str, id: ReplicaId) -> Self {
-        let options = options
-            .application_name(&format!("{prefix}:{id}"))
-            .extra_float_digits(None)
-            .statement_cache_capacity(0)
-            .disable_statement_logging();
-        Self { options, prefix: prefix.to_owned(), connection: None, is_created: false }
+        Self { database: Database::new(options, prefix, id), is_created: false }
     }
 
-    /// Runs a statement that returns one text. The connection is kept if the server answers. If the future is dropped, the
-    /// state of the connection is unknown, and it is closed.
     async fn ask(&mut self, statement: String) -> Result<String, StoreError> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.options.connect().await?,
-        };
         if !self.is_created {
-            self.create(&mut connection).await?;
+            let present = "SELECT (to_regclass('poolgate_cluster') IS NOT NULL)::text";
+            if self.database.ask(present.to_owned()).await? == "false" {
+                // Two replicas may do so at the same time, and then one of them fails and tries again.
+                self.database.run(CREATE).await?;
+            }
             self.is_created = true;
         }
-        let answer = sqlx::raw_sql(AssertSqlSafe(statement)).fetch_one(&mut connection).await;
-        if answer.as_ref().err().is_none_or(leaves_the_session) {
-            self.connection = Some(connection);
-        }
-        Ok(answer?.try_get(0)?)
-    }
-
-    async fn create(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
-        let present: bool = sqlx::raw_sql("SELECT to_regclass('poolgate_cluster') IS NOT NULL")
-            .fetch_one(&mut *connection)
-            .await?
-            .try_get(0)?;
-        if !present {
-            // Two replicas may do so at the same time, and then one of them fails and tries again.
-            sqlx::raw_sql(CREATE).execute(connection).await?;
-        }
-        Ok(())
+        self.database.ask(statement).await
     }
 }
 
 impl Store for PostgresStore {
+    const IN_DATABASE: bool = true;
+
     async fn exchange(&mut self, write: &Exchange) -> Result<Seen, StoreError> {
         let answer = self.ask(statement(write)?).await;
         if answer.is_err() {
@@ -95,29 +72,12 @@ impl Store for PostgresStore {
     }
 
     async fn census(&mut self) -> Result<Census, StoreError> {
-        let statement = format!(
-            "SELECT coalesce(json_object_agg(application_name, connections), '{{}}')::text FROM (
-                 SELECT application_name, count(*) AS connections FROM pg_stat_activity
-                 WHERE backend_type = 'client backend' AND application_name LIKE {} GROUP BY 1) AS named",
-            quoted(&format!("{}:%", self.prefix.replace('_', "\\_")))
-        );
-        let named: BTreeMap<String, u32> = serde_json::from_str(&self.ask(statement).await?)?;
-        let id = |name: &str| name.get(self.prefix.len() + 1..)?.parse::<ReplicaId>().ok();
-        Ok(named.into_iter().filter_map(|(name, connections)| Some((id(&name)?, connections))).collect())
+        self.database.census().await
     }
 
     async fn close(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            // It is not needed any more, so an error does not matter.
-            let _ = connection.close().await;
-        }
+        self.database.close().await;
     }
-}
-
-/// Whether the session goes on after this error: the server has refused the statement, and is not shutting down.
-fn leaves_the_session(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| !["08", "53", "57"].iter().any(|class| code.starts_with(class)))
 }
 
 /// One statement that writes the row, the ledger if its predecessor is still there, and the config if it is newer, and
@@ -176,15 +136,8 @@ fn upsert(name: &str, key: &str, epoch: u64, seq: u64, body: &str) -> String {
     )
 }
 
-/// A text as an SQL literal, for every value of `standard_conforming_strings`.
-fn quoted(text: &str) -> String {
-    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn every_rate_is_read_as_it_was_written() {
         let mut rng = poolgate_types::rng::Rng::new(7);
@@ -193,10 +146,5 @@ mod tests {
             let text = serde_json::to_string(&rate).expect("a number");
             assert_eq!(serde_json::from_str::<f64>(&text).ok(), Some(rate), "{text}");
         }
-    }
-
-    #[test]
-    fn a_literal_ends_where_it_should() {
-        assert_eq!(quoted(r"a'b\'c"), r"E'a''b\\''c'");
     }
 }

@@ -14,6 +14,10 @@ use poolgate_control::cluster::{Census, Exchange, Seen};
 ///
 /// Each call is given up after a time limit by dropping its future; the next one must work regardless.
 pub trait Store: Send + 'static {
+    /// Whether it is kept by the database that is asked for the [census](Self::census): then one that does not answer an
+    /// exchange is not asked for the census either.
+    const IN_DATABASE: bool;
+
     /// Writes and reads, in one step or in this order or its reverse. What arrives late must not be sent any more.
     fn exchange(&mut self, write: &Exchange) -> impl Future<Output = Result<Seen, StoreError>> + Send;
 

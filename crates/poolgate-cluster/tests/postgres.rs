@@ -1,60 +1,26 @@
 //! Replicas that meet in a real PostgreSQL.
 
+mod common;
+
 use std::{
-    sync::{
-        Arc, LazyLock,
-        atomic::{AtomicU32, Ordering::Relaxed},
-    },
+    sync::LazyLock,
     time::{Duration, Instant},
 };
 
 use anyhow::Result;
-use poolgate_cluster::{Membership, PostgresStore, Share, Store};
-use poolgate_control::cluster::{Mode, Replica, ReplicaId, Seen, Settings, State};
+use poolgate_cluster::{PostgresStore, Store};
+use poolgate_control::cluster::{Mode, Replica, ReplicaId, State};
 use poolgate_test_postgres::{PgBouncer, Postgres, Proxy};
-use poolgate_types::{ConfigVersion, ThrottlingConfig};
 
-/// Longer than anything that is waited for takes.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// Short, so that the tests are. Five exchanges.
-const SETTINGS: Settings = Settings { budget: 40, max_replicas: 4, ttl: Duration::from_secs(5) };
+use common::{Member, PATIENCE, SETTINGS, config, eventually, revision, with_ledger};
 
 /// Renewals of one row.
 const RENEWALS: u32 = 3000;
 
 static POSTGRES: LazyLock<Postgres> = LazyLock::new(|| Postgres::start().expect("PostgreSQL"));
 
-/// A pool that opens what it may at once.
-#[derive(Clone, Default)]
-struct Greedy(Arc<AtomicU32>);
-
-impl Share for Greedy {
-    fn allow(&self, connections: u32) -> u32 {
-        self.0.store(connections, Relaxed);
-        connections
-    }
-
-    fn wants(&self) -> u32 {
-        100
-    }
-}
-
-struct Member {
-    membership: Membership,
-    share: Greedy,
-}
-
-impl Member {
-    fn start(url: &str, id: u32) -> Self {
-        let (id, share) = (ReplicaId(id), Greedy::default());
-        let store = PostgresStore::new(url.parse().expect("a URL"), "shop", id);
-        let membership = Membership::start(store, share.clone(), |now| Replica::new(id, SETTINGS, now));
-        Self { membership, share }
-    }
-
-    fn has(&self) -> u32 {
-        self.share.0.load(Relaxed)
-    }
+fn start(url: &str, id: u32) -> Member {
+    Member::start(PostgresStore::new(url.parse().expect("a URL"), "shop", ReplicaId(id)), id, SETTINGS)
 }
 
 async fn database(name: &'static str) -> String {
@@ -65,32 +31,20 @@ async fn sql(database: &'static str, statements: &'static str) -> String {
     tokio::task::spawn_blocking(move || POSTGRES.sql(database, statements)).await.expect("joined").expect("answered")
 }
 
-async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !condition() {
-        assert!(begun.elapsed() < PATIENCE, "not {what} within {PATIENCE:?}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-fn config(version: u64) -> ThrottlingConfig {
-    ThrottlingConfig::normal(ConfigVersion { epoch: 7, version })
-}
-
 #[tokio::test]
 async fn two_replicas_divide_the_budget_and_who_leaves_gives_its_share_back() -> Result<()> {
     let url = database("division").await;
-    let one = Member::start(&url, 1);
+    let one = start(&url, 1);
     // 40 without the three that may still come.
     eventually("alone", || one.has() == 37).await;
-    let two = Member::start(&url, 2);
+    let two = start(&url, 2);
     eventually("shared", || one.has() == 19 && two.has() == 19).await;
     let situation = two.membership.situation();
     assert_eq!(situation.view.mode, Mode::Shared);
     let members: Vec<_> = situation.members.iter().map(|member| (member.row.id.0, member.grant)).collect();
     assert_eq!(members, [(1, Some(19)), (2, Some(19))]);
 
-    two.share.0.store(0, Relaxed);
+    two.share.hold(0);
     two.membership.leave().await;
     let begun = Instant::now();
     // This pool never gives anything back, so its connections count until the database shows none.
@@ -104,8 +58,8 @@ async fn two_replicas_divide_the_budget_and_who_leaves_gives_its_share_back() ->
 async fn an_emptied_table_and_a_lost_connection_make_the_share_static_and_never_larger() -> Result<()> {
     let url = database("emptied").await;
     let proxy = Proxy::to(POSTGRES.port()).await?;
-    let one = Member::start(&url, 1);
-    let two = Member::start(&proxy.url("emptied"), 2);
+    let one = start(&url, 1);
+    let two = start(&proxy.url("emptied"), 2);
     eventually("shared", || one.has() == 19 && two.has() == 19).await;
 
     sql("emptied", "TRUNCATE poolgate_cluster").await;
@@ -125,7 +79,7 @@ async fn an_emptied_table_and_a_lost_connection_make_the_share_static_and_never_
 #[tokio::test]
 async fn a_dropped_table_is_made_again() -> Result<()> {
     let url = database("dropped").await;
-    let one = Member::start(&url, 1);
+    let one = start(&url, 1);
     eventually("alone", || one.has() == 37).await;
     sql("dropped", "DROP TABLE poolgate_cluster").await;
     eventually("static", || one.has() == 10).await;
@@ -138,13 +92,7 @@ async fn only_one_of_two_ledgers_with_one_revision_is_written() -> Result<()> {
     let url = database("revisions").await;
     let mut stores = [1, 2].map(|id| PostgresStore::new(url.parse().expect("a URL"), "shop", ReplicaId(id)));
     let mut replicas = [1, 2].map(|id| Replica::new(ReplicaId(id), SETTINGS, Duration::ZERO));
-    let mut write = |replica: usize, revision, is_first| {
-        let mut write = replicas[replica].begin(Duration::ZERO);
-        write.ledger = Some(poolgate_control::cluster::Ledger { revision, ..Default::default() });
-        write.is_first = is_first;
-        write
-    };
-    let revision = |seen: &Seen| seen.ledger.as_ref().map(|ledger| ledger.revision);
+    let mut write = |replica: usize, revision, is_first| with_ledger(&mut replicas[replica], revision, is_first);
 
     assert_eq!(revision(&stores[0].exchange(&write(0, 5, true)).await?), None);
     stores[1].exchange(&write(1, 9, true)).await?;

@@ -16,6 +16,7 @@ mod example;
 mod fuzz;
 mod http;
 mod instructions;
+mod nats;
 mod node;
 mod openapi;
 mod operations;

@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use crate::chromium::Chromium;
 use crate::instructions;
+use crate::nats;
 use crate::node::Node;
 use crate::operations::Programs;
 use crate::postgres;
@@ -16,6 +17,7 @@ pub(crate) fn run(project: &Project) -> Result<()> {
     tools::lint_components(project)?;
     postgres::find_or_install()?;
     postgres::find_or_install_pooler()?;
+    nats::find_or_unpack(project)?;
     Chromium::find_or_install()?;
     Node::find_or_install(project)?.tools(project)?;
     Programs::find_or_install(project)?;

@@ -63,7 +63,8 @@ const OF_THE_PROGRAM: [&str; 13] = [
 ];
 
 /// Libraries that only certain crates may use, with those crates.
-const RESERVED: [(&str, &[&str]); 7] = [
+const RESERVED: [(&str, &[&str]); 8] = [
+    ("async-nats", &["poolgate-cluster"]),
     ("sqlx", &["poolgate-pool", "poolgate-cluster", "poolgate-server", "poolgate"]),
     ("axum", &["poolgate-server", "poolgate-gateway", "poolgate"]),
     ("wasm-bindgen", &["poolgate-client", "poolgate-web"]),

@@ -20,11 +20,12 @@
 //! static POSTGRES: LazyLock<Postgres> = LazyLock::new(|| Postgres::start().expect("PostgreSQL"));
 //! ```
 //!
-//! A [`PgBouncer`] can stand in front of it, and a [`Proxy`] can fall silent.
+//! A [`PgBouncer`] can stand in front of it, a [`Proxy`] can fall silent, and a [`NatsServer`] can stand beside it.
 
 mod account;
 mod binaries;
 mod freeze;
+mod nats;
 mod pgbouncer;
 mod proxy;
 
@@ -42,6 +43,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::account::Account;
 
 pub use crate::freeze::Frozen;
+pub use crate::nats::NatsServer;
 pub use crate::pgbouncer::PgBouncer;
 pub use crate::proxy::Proxy;
 

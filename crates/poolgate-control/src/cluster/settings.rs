@@ -10,7 +10,7 @@ pub struct Settings {
     /// Processes that may live at the same time, those of a rolling deploy included; 1 to `budget`.
     pub max_replicas: u32,
     /// Time after which a silent replica is out. Longer than the store takes to elect a leader. At least
-    /// five times the time between two exchanges. PostgreSQL: 10 s.
+    /// five times the time between two exchanges. PostgreSQL: 10 s. NATS: 20 s.
     pub ttl: Duration,
 }
 

@@ -3,6 +3,8 @@
 use documented::DocumentedFields;
 use serde::{Deserialize, Serialize};
 
+use super::ClusterStore;
+
 /// Connections that each replica may open outside its pool: its own to the store, one to watch the database, one for a
 /// connection test and one for a cleanup.
 const OUTSIDE_THE_POOL: u32 = 4;
@@ -11,8 +13,9 @@ const OUTSIDE_THE_POOL: u32 = 4;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFields)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClusterSettings {
-    /// Where the replicas meet: `postgres` for a table in the database itself, or nothing for a server that does not
-    /// know of others. Default: nothing.
+    /// Where the replicas meet: `postgres` for a table in the database itself; `nats://user:password@host:4222` or
+    /// `tls://…` for a bucket in NATS JetStream, with several servers separated by commas; or nothing for a server that
+    /// does not know of others. Default: nothing.
     pub store: ClusterStore,
     /// Connections that all replicas together may have: `max_connections` of the server without what it reserves and
     /// what others use. At least five for each of `max_replicas`, because each replica may open four outside its pool.
@@ -20,18 +23,6 @@ pub struct ClusterSettings {
     pub connections: u32,
     /// Maximum number of replicas at the same time, 1 to 64; those of a rolling deploy count twice. Default: 8.
     pub max_replicas: u32,
-}
-
-/// Where replicas meet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ClusterStore {
-    /// Nowhere: the server does not know of others.
-    #[default]
-    #[serde(rename = "")]
-    None,
-    /// In a table of the database itself.
-    #[serde(rename = "postgres")]
-    Postgres,
 }
 
 impl Default for ClusterSettings {

@@ -34,6 +34,25 @@ pub(super) fn url(url: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
 }
 
+/// One NATS server as it may be shown: `nats://user:********@host:4222`. `None` if it is not certainly one.
+pub(super) fn nats_server(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://").filter(|(scheme, _)| ["nats", "tls"].contains(scheme))?;
+    let (account, place) = rest.rsplit_once('@').map_or((None, rest), |(account, place)| (Some(account), place));
+    let is_escaped = |text: &str| {
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"/?#@:[]".contains(&byte))
+    };
+    let is_certain = !place.is_empty() && !place.starts_with(':') && !place.contains('/') && is_place(place);
+    let shown = match account.map(|account| account.split_once(':')) {
+        None => format!("{scheme}://{place}"),
+        // A user without a password is a token.
+        Some(None) => account.filter(|token| is_escaped(token)).map(|_| format!("{scheme}://{HIDDEN}@{place}"))?,
+        Some(Some((user, password))) => {
+            (is_plain(user) && is_escaped(password)).then(|| format!("{scheme}://{user}:{HIDDEN}@{place}"))?
+        }
+    };
+    is_certain.then_some(shown)
+}
+
 /// The user, if a password follows, and `host:port/database`.
 fn place(rest: &str) -> Option<(Option<&str>, &str)> {
     let (before, after) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));

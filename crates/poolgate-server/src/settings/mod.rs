@@ -7,6 +7,7 @@ mod alerts;
 mod check;
 mod cleanup;
 mod cluster;
+mod cluster_store;
 mod control;
 mod database;
 mod duration;
@@ -39,7 +40,8 @@ pub use self::{
     alerts::{AlertFormat, AlertSettings},
     check::InvalidValue,
     cleanup::CleanupSettings,
-    cluster::{ClusterSettings, ClusterStore},
+    cluster::ClusterSettings,
+    cluster_store::{ClusterStore, InvalidClusterStore, NatsUrl},
     control::{ControlSettings, Policy, ThresholdSettings},
     database::DatabaseSettings,
     events::EventSettings,

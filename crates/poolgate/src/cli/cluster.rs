@@ -11,10 +11,10 @@ mod with {
     use std::time::Duration;
 
     use anyhow::Context;
-    use poolgate_cluster::{Membership, PoolShare, PostgresStore};
+    use poolgate_cluster::{Membership, NatsStore, PoolShare, PostgresStore};
     use poolgate_control::cluster::{self, Replica, ReplicaId};
     use poolgate_pool::Pool;
-    use poolgate_server::{Builder, Settings};
+    use poolgate_server::{Builder, Settings, settings::ClusterStore};
     use sqlx::{Any, postgres::PgConnectOptions};
     use tokio_util::sync::CancellationToken;
 
@@ -22,6 +22,8 @@ mod with {
 
     /// Time after which a silent replica is out.
     const TTL: Duration = Duration::from_secs(10);
+    /// The same for a store in NATS, whose servers take up to ten seconds to elect a leader: grants outlive that.
+    const TTL_OVER_ELECTIONS: Duration = Duration::from_secs(20);
 
     /// The part of this process in its cluster.
     #[derive(Debug)]
@@ -33,18 +35,20 @@ mod with {
         instance: Instance,
         pool: &Pool<Any>,
     ) -> anyhow::Result<Option<Cluster>> {
-        if !settings.cluster.is_on() {
+        let store = &settings.cluster.store;
+        if *store == ClusterStore::None {
             return Ok(None);
         }
         let url = settings.database.url.as_ref().context("database.url is not set")?;
         let options: PgConnectOptions = url.expose().parse().context("database.url")?;
         let id = ReplicaId(instance.0);
-        let store = PostgresStore::new(options, &settings.database.application_name, id);
+        let name = &settings.database.application_name;
         let share = PoolShare::new(pool.clone(), settings.pool.size, settings.pool.max_overflow);
+        let ttl = if matches!(store, ClusterStore::Nats(_)) { TTL_OVER_ELECTIONS } else { TTL };
         let rules = cluster::Settings {
             budget: settings.cluster.pooled_connections(),
             max_replicas: settings.cluster.max_replicas,
-            ttl: TTL,
+            ttl,
         };
         tracing::info!(
             replica = %id,
@@ -52,7 +56,16 @@ mod with {
             safe_share = rules.safe_share(),
             "Poolgate shares the database with other replicas"
         );
-        Ok(Some(Cluster(Membership::start(store, share, |now| Replica::new(id, rules, now)))))
+        let make = |now| Replica::new(id, rules, now);
+        let membership = match store {
+            ClusterStore::None => return Ok(None),
+            ClusterStore::Postgres => Membership::start(PostgresStore::new(options, name, id), share, make),
+            ClusterStore::Nats(servers) => {
+                let store = NatsStore::new(servers.expose(), options, name, id).context("cluster.store")?;
+                Membership::start(store, share, make)
+            }
+        };
+        Ok(Some(Cluster(membership)))
     }
 
     impl Cluster {

@@ -12,7 +12,7 @@ use std::{
 };
 
 use poolgate_native::{Asked, Client, HttpClient, Request, Settings};
-use poolgate_test_postgres::Postgres;
+use poolgate_test_postgres::{NatsServer, Postgres};
 use poolgate_types::{ConfigVersion, Status, ThrottlingConfig, routes};
 use tokio::{
     io,
@@ -28,11 +28,11 @@ const PATH: &str = "/api/v1/lab/hold?hold_ms=200";
 const CLIENTS: u64 = 40;
 const DEMAND: Duration = Duration::from_millis(150);
 
-fn start(postgres: &Postgres) -> Running {
+fn start(postgres: &Postgres, store: &str) -> Running {
     let url = postgres.url("postgres");
     let mut command = poolgate(&["--demo", "--port", "0", "--database-url", &url]);
     let command = command
-        .env("POOLGATE_CLUSTER__STORE", "postgres")
+        .env("POOLGATE_CLUSTER__STORE", store)
         .env("POOLGATE_CLUSTER__CONNECTIONS", "30")
         .env("POOLGATE_CLUSTER__MAX_REPLICAS", "3")
         .env("RUST_LOG", "warn,poolgate_cluster=info");
@@ -155,6 +155,19 @@ impl Watch {
         }
     }
 
+    async fn look_until_ready(&mut self, servers: &[Running]) {
+        for server in servers {
+            let address = server.address.clone();
+            let ready =
+                move || matches!(crate::process::get(&address, "/readyz"), Some(answer) if answer.contains(" 200 "));
+            let begun = Instant::now();
+            while !tokio::task::spawn_blocking(ready.clone()).await.expect("joined") {
+                assert!(begun.elapsed() < PATIENCE, "not ready");
+                self.look().await;
+            }
+        }
+    }
+
     fn common(&self) -> Option<ThrottlingConfig> {
         let running = self.newest.iter().zip(&self.running).filter(|(_, running)| **running);
         let all: BTreeSet<_> = running.map(|(newest, _)| *newest).collect();
@@ -175,18 +188,9 @@ fn soon() -> Instant {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_processes_serve_one_config_and_another_one_goes_on() {
     let postgres = Arc::new(Postgres::start().expect("PostgreSQL"));
-    let mut servers: Vec<_> = (0..3).map(|_| start(&postgres)).collect();
+    let mut servers: Vec<_> = (0..3).map(|_| start(&postgres, "postgres")).collect();
     let mut watch = Watch::new(&servers);
-    for server in &servers {
-        let address = server.address.clone();
-        let ready =
-            move || matches!(crate::process::get(&address, "/readyz"), Some(answer) if answer.contains(" 200 "));
-        let begun = Instant::now();
-        while !tokio::task::spawn_blocking(ready.clone()).await.expect("joined") {
-            assert!(begun.elapsed() < PATIENCE, "not ready");
-            watch.look().await;
-        }
-    }
+    watch.look_until_ready(&servers).await;
     let begun = Instant::now();
     let shared = |status: &Status| {
         let cluster = status.cluster.as_ref().expect("a cluster");
@@ -236,4 +240,50 @@ async fn three_processes_serve_one_config_and_another_one_goes_on() {
     assert_eq!((steady.get(&429), after.get(&429)), (None, None), "no client that obeys is over its quota");
     assert!(steady.get(&200).is_some_and(|served| *served > 300), "{steady:?}");
     servers.clear();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_that_meet_in_nats_serve_one_config() {
+    let postgres = Postgres::start().expect("PostgreSQL");
+    let nats = NatsServer::start_for("app", "hunter2").expect("nats-server");
+    let store = format!("nats://app:hunter2@127.0.0.1:{}", nats.port());
+    let servers: Vec<_> = (0..2).map(|_| start(&postgres, &store)).collect();
+    let mut watch = Watch::new(&servers);
+    watch.look_until_ready(&servers).await;
+    let is_shared = |status: &Status| {
+        let cluster = status.cluster.as_ref().expect("a cluster");
+        cluster.members.len() == 2 && cluster.members.iter().all(|member| member.share.is_some_and(|share| share > 1))
+    };
+    let begun = Instant::now();
+    while !is_shared(&watch.status(0).await) {
+        assert!(begun.elapsed() < PATIENCE, "not shared: {:?}", watch.status(0).await.cluster);
+        watch.look_for(Duration::from_millis(100)).await;
+    }
+    watch.look_until("the same", |watch| watch.common().is_some()).await;
+
+    let balancer = balance(servers.iter().map(|server| server.address.clone()).collect()).await;
+    let answers = Answers::default();
+    for seed in 0..CLIENTS {
+        tokio::spawn(use_it(balancer, seed, answers.clone()));
+    }
+    watch
+        .look_until("limited", |watch| watch.common().is_some_and(|config| config.fair_rate_per_second.is_some()))
+        .await;
+    watch.look_for(Duration::from_secs(5)).await;
+    let epochs: BTreeSet<_> = watch.documents.keys().map(|at| at.epoch).collect();
+    assert_eq!(epochs.len(), 1, "one epoch: {epochs:?}");
+    let cluster = watch.status(0).await.cluster.expect("a cluster");
+    assert!(cluster.members.len() == 2 && !cluster.is_static && cluster.store_trouble.is_none(), "{cluster:?}");
+
+    // What operators see says nothing of the password.
+    drop(nats);
+    let begun = Instant::now();
+    let trouble = loop {
+        if let Some(trouble) = watch.status(0).await.cluster.and_then(|cluster| cluster.store_trouble) {
+            break trouble;
+        }
+        assert!(begun.elapsed() < PATIENCE, "the store is gone");
+        time::sleep(Duration::from_millis(100)).await;
+    };
+    assert!(!trouble.contains("hunter2"), "{trouble}");
 }

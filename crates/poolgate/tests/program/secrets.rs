@@ -22,7 +22,7 @@ const SHORTEST_PART: usize = 4;
 const PASSWORD: &str = "[QXZJKVWqxzjkvw?#@/%:;&=+ !$'(),.~|\\\\^\\[\\]{}<>`-]{8,24}";
 
 /// All known spellings of URLs, valid and invalid; `PW` is the password.
-const SHAPES: [&str; 30] = [
+const SHAPES: [&str; 34] = [
     "postgres://app:PW@127.0.0.1:1/shop",
     "postgresql://app:PW@127.0.0.1:1/shop?sslmode=disable",
     "POSTGRES://app:PW@127.0.0.1:1/shop",
@@ -53,6 +53,10 @@ const SHAPES: [&str; 30] = [
     "sqlite:nowhere/shop.db?key=PW",
     "PW",
     " postgres://app:PW@127.0.0.1:1/shop\n",
+    "nats://app:PW@127.0.0.1:1",
+    "nats://PW@127.0.0.1:1",
+    "nats://127.0.0.1:1,tls://app:PW@127.0.0.1:1",
+    "nats:app:PW@127.0.0.1:1",
 ];
 
 /// The parts of the password that must not be shown, plain and URL-encoded.
@@ -91,6 +95,7 @@ fn everything_printed(url: &str) -> String {
     for variable in [
         "POOLGATE_DATABASE__URL",
         "POOLGATE_WATCH__URL",
+        "POOLGATE_CLUSTER__STORE",
         "POOLGATE_DATABASE_URL",
         "POOLGATE_SERVER__BIND",
         "POOLGATE_SERVER__TRUSTED_PROXIES",
@@ -169,13 +174,22 @@ fn the_program_prints_no_part_of_a_password() {
         let password = strategy.new_tree(&mut runner).expect("a password").current();
         let url = shape.replace("PW", &password);
         let serve = ["serve", "--port", "0"];
-        let variable = if shape.starts_with("pgbouncer") { "POOLGATE_WATCH__URL" } else { "DATABASE_URL" };
+        let variable = match shape {
+            _ if shape.starts_with("pgbouncer") => "POOLGATE_WATCH__URL",
+            _ if shape.starts_with("nats") => "POOLGATE_CLUSTER__STORE",
+            _ => "DATABASE_URL",
+        };
+        let mut environment = vec![(variable, &*url)];
+        if variable == "POOLGATE_CLUSTER__STORE" {
+            environment
+                .extend([("DATABASE_URL", "postgres://app@127.0.0.1:1/shop"), ("POOLGATE_CLUSTER__CONNECTIONS", "40")]);
+        }
         let printed = match number % 3 {
             // Each URL in its proper setting, where most output comes from.
             0 => run(&["--print-config"], &[(variable, &url)]) + &run(&[&url], &[]),
             1 => run(&["--check-config", "--watch", &url], &[]) + &run(&["serve", &format!("--url={url}")], &[]),
             _ => run(&["--config", &url], &[]) + &run(&["--port", &url], &[]) + &run(&["--profile", &url], &[]),
-        } + &run(&serve, &[(variable, &url)]);
+        } + &run(&serve, &environment);
         assert_eq!(leak(&password, &printed), None, "{url}\n{printed}");
     }
 }

@@ -10,7 +10,7 @@ use super::purity;
 use super::setting::{Setting, with_flags};
 use super::transcript::Transcript;
 use crate::process::path_with;
-use crate::{example, fuzz, page, postgres, proxies, tools};
+use crate::{example, fuzz, nats, page, postgres, proxies, tools};
 
 /// One step of the test run.
 pub(super) struct Step {
@@ -97,6 +97,7 @@ fn rust_tests(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
     postgres::find_or_install()?;
     postgres::find_or_install_pooler()?;
     proxies::find_or_install()?;
+    let nats_server = nats::find_or_unpack(setting.project)?;
     let mut build = setting.project.cargo();
     transcript.run(build.args(["build", "--locked", "--workspace", "--all-targets"]))?;
     let binaries = Binary::all(setting.project)?;
@@ -110,7 +111,9 @@ fn rust_tests(setting: &Setting, transcript: &mut Transcript) -> Result<()> {
         let chosen = binaries.iter().filter(move |binary| binary.measures() == measures);
         chosen.map(|binary| {
             let mut command = binary.command(setting.project);
-            command.env("TEST_POOLGATE_BIN", crate::server::binary(setting.project));
+            command
+                .env("TEST_POOLGATE_BIN", crate::server::binary(setting.project))
+                .env("TEST_NATS_SERVER", &nats_server);
             command
         })
     };

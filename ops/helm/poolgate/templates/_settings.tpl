@@ -75,7 +75,11 @@ changes the dictionary that it gets.
 {{- end -}}
 
 {{- $replicas := int .Values.replicas -}}
-{{- $isCluster := eq (dig "cluster" "store" "" $settings) "postgres" -}}
+{{- $store := dig "cluster" "store" "" $settings -}}
+{{- $isCluster := ne $store "" -}}
+{{- if contains "@" $store -}}
+{{- fail "settings.cluster.store has a password or a token: leave it out, because a ConfigMap is no place for a password, and set POOLGATE_CLUSTER__STORE from a Secret in extraEnv" -}}
+{{- end -}}
 {{- if and $isCluster (ne $mode "pool") -}}
 {{- fail "settings.cluster.store needs a pool of its own, and a server with upstream.url or watch.url has none: remove settings.cluster" -}}
 {{- end -}}
@@ -89,7 +93,7 @@ changes the dictionary that it gets.
 {{- fail (printf "settings.cluster.connections is %d, but must be at least %d, five for each of settings.cluster.max_replicas: set it to the connections that all replicas together may have" $connections (mul 5 $most)) -}}
 {{- end -}}
 {{- else if and (gt $replicas 1) (eq $mode "pool") (not (dig "database" "pgbouncer" false $settings)) -}}
-{{- fail (printf "%d replicas would open %d times the connections of one: set settings.cluster.store to postgres and settings.cluster.connections to what all may have together, with settings.cluster.max_replicas at least %d, or set replicas to 1 (docs/cluster.md)" $replicas $replicas (mul 2 $replicas)) -}}
+{{- fail (printf "%d replicas would open %d times the connections of one: set settings.cluster.store to postgres or a NATS server and settings.cluster.connections to what all may have together, with settings.cluster.max_replicas at least %d, or set replicas to 1 (docs/cluster.md)" $replicas $replicas (mul 2 $replicas)) -}}
 {{- end -}}
 {{- if and (gt $replicas 1) (eq $mode "gateway") (not (dig "gate" "max_concurrent_requests" 0 $settings)) -}}
 {{- fail (printf "each of %d gateways lets requests through on its own: set settings.gate.max_concurrent_requests to the size of the app's pool, divided by %d" $replicas $replicas) -}}

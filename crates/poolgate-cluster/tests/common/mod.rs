@@ -1,0 +1,83 @@
+//! What the tests of all stores share: a member of a cluster, and waiting.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use poolgate_cluster::{Membership, Share, Store};
+use poolgate_control::cluster::{Exchange, Ledger, Replica, ReplicaId, Seen, Settings};
+use poolgate_types::{ConfigVersion, ThrottlingConfig};
+
+/// Longer than anything that is waited for takes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+/// Short, so that the tests are. Five exchanges.
+pub(crate) const SETTINGS: Settings = Settings { budget: 40, max_replicas: 4, ttl: Duration::from_secs(5) };
+
+/// A pool that opens what it may at once.
+#[derive(Clone, Default)]
+pub(crate) struct Greedy(Arc<AtomicU32>);
+
+impl Greedy {
+    /// Says that it has this many, until it is told its share again.
+    pub(crate) fn hold(&self, connections: u32) {
+        self.0.store(connections, Relaxed);
+    }
+}
+
+impl Share for Greedy {
+    fn allow(&self, connections: u32) -> u32 {
+        self.hold(connections);
+        connections
+    }
+
+    fn wants(&self) -> u32 {
+        100
+    }
+}
+
+/// A replica of which only the membership is there.
+pub(crate) struct Member {
+    pub(crate) membership: Membership,
+    pub(crate) share: Greedy,
+}
+
+impl Member {
+    pub(crate) fn start(store: impl Store, id: u32, settings: Settings) -> Self {
+        let (id, share) = (ReplicaId(id), Greedy::default());
+        let membership = Membership::start(store, share.clone(), |now| Replica::new(id, settings, now));
+        Self { membership, share }
+    }
+
+    /// Connections that it may have.
+    pub(crate) fn has(&self) -> u32 {
+        self.share.0.load(Relaxed)
+    }
+}
+
+/// Waits until `condition` holds. Returns the time that it took.
+pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) -> Duration {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < PATIENCE, "not {what} within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    begun.elapsed()
+}
+
+pub(crate) fn config(version: u64) -> ThrottlingConfig {
+    ThrottlingConfig::normal(ConfigVersion { epoch: 7, version })
+}
+
+/// The next exchange of this replica, with a ledger.
+pub(crate) fn with_ledger(replica: &mut Replica, revision: u64, is_first: bool) -> Exchange {
+    let ledger = Some(Ledger { revision, ..Default::default() });
+    Exchange { ledger, is_first, ..replica.begin(Duration::ZERO) }
+}
+
+pub(crate) fn revision(seen: &Seen) -> Option<u64> {
+    seen.ledger.as_ref().map(|ledger| ledger.revision)
+}
