@@ -14,7 +14,9 @@ pub(crate) struct Browser {
     pub(crate) control: Box<dyn Client>,
     /// Rises when the page is reloaded or another user takes over: earlier requests are abandoned.
     pub(crate) session: u32,
-    /// Number of broadcast messages that it has heard or skipped.
+    /// The server with its event stream, or the one that it has polled last.
+    pub(crate) server: u32,
+    /// Number of broadcast messages of that server that it has heard or skipped.
     pub(crate) heard: usize,
     /// Its event stream is open.
     pub(crate) listens: bool,
@@ -45,6 +47,7 @@ impl Browser {
         Self {
             control,
             session: 0,
+            server: 0,
             heard: 0,
             listens: true,
             polled_at: None,

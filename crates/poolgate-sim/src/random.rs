@@ -16,6 +16,8 @@ pub enum Stream {
     Clients,
     /// Decisions of the server.
     Server,
+    /// Which server gets a request.
+    Balancer,
 }
 
 /// A stream of random numbers; equal seeds give equal numbers.

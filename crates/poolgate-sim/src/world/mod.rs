@@ -1,26 +1,27 @@
-//! One run: moves requests and messages between users, browsers, server and database, in virtual time.
+//! One run: moves requests and messages between users, browsers, servers and database, in virtual time.
 
+mod balancer;
 mod faults;
 mod news;
 mod server;
+mod ticks;
 mod users;
+mod work;
 
 use std::time::Duration;
 
-use poolgate_control::{Reachability, Sample};
 use poolgate_types::timing;
 
+use self::server::Server;
 use crate::{
     browser::Browser,
     database::Database,
     demand::Demand,
     meter::Meter,
-    pool::Pool,
     random::{Random, Stream, seconds},
     scenario::Scenario,
     schedule::{Alarm, Schedule},
-    scheme::{Limiter, Message, Outcome, Publisher, Scheme, Transport},
-    waits::RecentWaits,
+    scheme::{Message, Outcome, Scheme, Transport},
 };
 
 /// The controller's tick.
@@ -48,23 +49,13 @@ pub(crate) struct World<'a> {
     browsers: Vec<Browser>,
     requests: Vec<Request>,
     database: Database,
-    pool: Pool,
-    limiter: Box<dyn Limiter>,
     finish: Alarm,
-    expiry: Alarm,
-    publisher: Box<dyn Publisher>,
-    /// Broadcast messages, and when they were sent.
-    told: Vec<(Duration, Message)>,
+    /// All that have ever been up; a number stays that of its server.
+    servers: Vec<Server>,
+    balancer: Random,
     /// Messages to single clients.
     whispered: Vec<Message>,
-    up: bool,
     streams: bool,
-    incarnation: u32,
-    sample: Sample,
-    waits: RecentWaits,
-    tested_at: Duration,
-    reachability: Reachability,
-    heartbeat_at: Duration,
     meter: Meter,
 }
 
@@ -73,13 +64,15 @@ pub(crate) struct World<'a> {
 struct Request {
     client: u32,
     session: u32,
+    /// The server at which it has arrived, and the start of that server.
+    server: u32,
     incarnation: u32,
     attempts: u32,
     wished_at: Duration,
     deadline: Duration,
     arrived_at: Duration,
     started_at: Duration,
-    /// Number of broadcast messages sent before it was answered.
+    /// Number of broadcast messages that its server had sent when it was answered.
     stamp: u32,
     /// The message to this client alone that the answer carries.
     carries: Option<u32>,
@@ -102,10 +95,10 @@ enum Event {
     Retry(u32),
     Arrive(u32),
     Handle(u32),
-    /// A connection is open; the number is the server's incarnation that opened it.
-    Connected(u32),
+    /// A connection of this server is open, which it began to open after this start.
+    Connected(u32, u32),
     Finish,
-    Expire,
+    Expire(u32),
     Answer(u32, Outcome),
     Wake(u32),
     Hear(u32),
@@ -113,7 +106,7 @@ enum Event {
     Poll(u32),
     Reconnect(u32),
     Leave(u32),
-    Tick,
+    Tick(u32),
     Fault(usize, bool),
 }
 
@@ -134,21 +127,11 @@ impl<'a> World<'a> {
             browsers,
             requests: Vec::new(),
             database: Database::new(scenario.database.clone(), Random::new(seed, Stream::Service)),
-            pool: Pool::new(&scenario.database),
-            limiter: scheme.limiter(scenario),
             finish: Alarm::default(),
-            expiry: Alarm::default(),
-            publisher: scheme.publisher(scenario, 1),
-            told: Vec::new(),
+            servers: vec![Server::new(scenario, scheme)],
+            balancer: Random::new(seed, Stream::Balancer),
             whispered: Vec::new(),
-            up: true,
             streams: true,
-            incarnation: 0,
-            sample: Sample::default(),
-            waits: RecentWaits::default(),
-            tested_at: Duration::ZERO,
-            reachability: Reachability::Answering,
-            heartbeat_at: Duration::ZERO,
             meter: Meter::new(scenario.seconds, count, warm_up),
             scenario,
             scheme,
@@ -171,7 +154,7 @@ impl<'a> World<'a> {
     /// Plans the events that do not depend on the scheme.
     fn plan_the_outside(&mut self) {
         self.plan_next_wish();
-        self.schedule.at(TICK, Event::Tick);
+        self.schedule.at(TICK, Event::Tick(0));
         for (number, fault) in self.scenario.faults.iter().enumerate() {
             self.schedule.at(seconds(fault.at), Event::Fault(number, true));
             self.schedule.at(seconds(fault.at + fault.seconds), Event::Fault(number, false));
@@ -196,11 +179,11 @@ impl<'a> World<'a> {
             Event::Retry(request) => self.submit(request),
             Event::Arrive(request) => self.arrive(request),
             Event::Handle(request) => self.admit(request),
-            Event::Connected(incarnation) => self.connected(incarnation),
+            Event::Connected(server, incarnation) => self.connected(server, incarnation),
             Event::Finish if self.finish.rings(self.now) => self.complete(),
-            Event::Expire if self.expiry.rings(self.now) => self.shed(),
+            Event::Expire(server) if self.servers[server as usize].expiry.rings(self.now) => self.shed(server),
             // An earlier one was planned.
-            Event::Finish | Event::Expire => {}
+            Event::Finish | Event::Expire(_) => {}
             Event::Answer(request, outcome) => self.answer(request, outcome),
             Event::Wake(client) => self.wake(client),
             Event::Hear(client) => {
@@ -211,9 +194,13 @@ impl<'a> World<'a> {
             Event::Poll(client) => self.poll(client),
             Event::Reconnect(client) => self.reconnect(client),
             Event::Leave(client) => self.leave(client),
-            Event::Tick => self.tick(),
+            Event::Tick(server) => self.tick(server),
             Event::Fault(number, begins) => self.fault(number, begins),
         }
+    }
+
+    fn server(&mut self, number: u32) -> &mut Server {
+        &mut self.servers[number as usize]
     }
 
     fn one_way(&mut self) -> Duration {
