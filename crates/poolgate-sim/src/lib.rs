@@ -99,6 +99,7 @@
 //! `bench/rivals` lists; [`schemes`] has the parts that they share.
 
 mod browser;
+mod cluster;
 mod database;
 mod demand;
 pub mod goals;

@@ -18,6 +18,8 @@ pub enum Stream {
     Server,
     /// Which server gets a request.
     Balancer,
+    /// The servers' exchanges with each other.
+    Cluster,
 }
 
 /// A stream of random numbers; equal seeds give equal numbers.

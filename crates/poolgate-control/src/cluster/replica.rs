@@ -315,8 +315,7 @@ impl Replica {
         }
     }
 
-    /// Adds the others' figures of the last `elapsed` to this replica's own, which `is_idle` if no request has come to it
-    /// lately.
+    /// Adds the others' figures of the last `elapsed` to this replica's own; `is_idle`: it has had no request lately.
     pub fn add_others(&mut self, sample: &mut Sample, is_idle: bool, elapsed: Duration) {
         self.sums.add_to(sample, &self.audience.pollers, is_idle, elapsed);
     }

@@ -32,6 +32,13 @@ impl World<'_> {
                     self.connect(server);
                 }
             }
+            (FaultKind::Deploy, true) => self.deploy(&fault),
+            (FaultKind::Kill, true) => self.kill_some(&fault),
+            (FaultKind::Join, true) => (0..fault.replicas).for_each(|_| self.start_replica(true)),
+            (FaultKind::Deploy | FaultKind::Kill | FaultKind::Join, false) => {}
+            (FaultKind::Partition, begins) => self.set_partition(&fault, begins),
+            (FaultKind::StoreLost, begins) => self.set_store_lost(begins),
+            (FaultKind::Pause, begins) => self.set_paused(&fault, begins),
             (FaultKind::StreamCut, true) => self.cut_streams(),
             (FaultKind::StreamCut, false) => {
                 self.streams = true;

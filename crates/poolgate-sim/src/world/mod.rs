@@ -1,8 +1,10 @@
 //! One run: moves requests and messages between users, browsers, servers and database, in virtual time.
 
 mod balancer;
+mod exchanges;
 mod faults;
 mod news;
+mod replicas;
 mod server;
 mod ticks;
 mod users;
@@ -10,9 +12,10 @@ mod work;
 
 use std::time::Duration;
 
+use poolgate_control::cluster::{Census, Exchange, Seen};
 use poolgate_types::timing;
 
-use self::server::Server;
+use self::{exchanges::Cluster, server::Server};
 use crate::{
     browser::Browser,
     database::Database,
@@ -34,6 +37,8 @@ const FALLBACK_POLL: Duration = timing::POLL_ENFORCED;
 const TTL: Duration = timing::TTL_ENFORCED;
 /// Clients whose stream was cut come back within this time.
 const RECONNECT: Duration = timing::LEAST_RETURN.saturating_add(timing::RETURN_WITHIN);
+/// How long the balancer needs to notice that a server does not answer any more, or answers again.
+const HEALTH_CHECK: Duration = Duration::from_secs(2);
 /// First pause of an app before it tries again; doubled each time.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -53,6 +58,8 @@ pub(crate) struct World<'a> {
     /// All that have ever been up; a number stays that of its server.
     servers: Vec<Server>,
     balancer: Random,
+    /// What several servers share besides the database; `None` for a single one.
+    cluster: Option<Cluster>,
     /// Messages to single clients.
     whispered: Vec<Message>,
     streams: bool,
@@ -88,7 +95,7 @@ enum Stage {
     Over,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Event {
     Wish,
     GiveUp(u32),
@@ -108,6 +115,19 @@ enum Event {
     Leave(u32),
     Tick(u32),
     Fault(usize, bool),
+    /// A request of a server that was stopped meanwhile has left the database, which has answered or not.
+    Ended(u32, bool),
+    /// Another replica starts, or this one begins to leave.
+    Start,
+    Drain(u32),
+    CheckHealth(u32),
+    /// A replica begins this step of its exchanges.
+    Meet(u32, u64),
+    Write(u32, u64, Box<Exchange>),
+    Read(u32, u64, Option<Box<Seen>>),
+    /// The list of connections, and when the database was asked for it.
+    Listed(u32, u64, Box<Census>, Duration),
+    Silence(u32, u64),
 }
 
 impl<'a> World<'a> {
@@ -128,14 +148,16 @@ impl<'a> World<'a> {
             requests: Vec::new(),
             database: Database::new(scenario.database.clone(), Random::new(seed, Stream::Service)),
             finish: Alarm::default(),
-            servers: vec![Server::new(scenario, scheme)],
+            servers: Vec::new(),
             balancer: Random::new(seed, Stream::Balancer),
+            cluster: scenario.cluster.as_ref().map(|cluster| Cluster::new(cluster, Random::new(seed, Stream::Cluster))),
             whispered: Vec::new(),
             streams: true,
             meter: Meter::new(scenario.seconds, count, warm_up),
             scenario,
             scheme,
         };
+        world.start_servers_at_first();
         world.plan_the_outside();
         world
     }
@@ -151,10 +173,18 @@ impl<'a> World<'a> {
         self.meter
     }
 
+    fn start_servers_at_first(&mut self) {
+        if let Some(cluster) = self.scenario.cluster {
+            (0..cluster.replicas).for_each(|_| self.start_replica(false));
+        } else {
+            self.servers.push(Server::new(self.scenario, self.scheme));
+            self.schedule.at(TICK, Event::Tick(0));
+        }
+    }
+
     /// Plans the events that do not depend on the scheme.
     fn plan_the_outside(&mut self) {
         self.plan_next_wish();
-        self.schedule.at(TICK, Event::Tick(0));
         for (number, fault) in self.scenario.faults.iter().enumerate() {
             self.schedule.at(seconds(fault.at), Event::Fault(number, true));
             self.schedule.at(seconds(fault.at + fault.seconds), Event::Fault(number, false));
@@ -173,6 +203,10 @@ impl<'a> World<'a> {
     }
 
     fn handle(&mut self, event: Event) {
+        if let Some(server) = self.addressee(&event).map(|number| self.server(number)).filter(|server| server.is_paused)
+        {
+            return server.put_off.push(event);
+        }
         match event {
             Event::Wish => self.wish(),
             Event::GiveUp(request) => self.give_up(request),
@@ -196,6 +230,31 @@ impl<'a> World<'a> {
             Event::Leave(client) => self.leave(client),
             Event::Tick(server) => self.tick(server),
             Event::Fault(number, begins) => self.fault(number, begins),
+            Event::Ended(request, answered) => self.ended(request, answered),
+            Event::Start => self.start_replica(false),
+            Event::Drain(server) => self.drain(server),
+            Event::CheckHealth(server) => self.check_health(server),
+            Event::Meet(server, step) => self.meet(server, step),
+            Event::Write(server, step, write) => self.write(server, step, *write),
+            Event::Read(server, step, seen) => self.read(server, step, seen.map(|seen| *seen)),
+            Event::Listed(server, step, census, asked) => self.listed(server, step, *census, asked),
+            Event::Silence(server, step) => self.silence(server, step),
+        }
+    }
+
+    /// The server that would act on an event, which waits while that server is stopped.
+    fn addressee(&self, event: &Event) -> Option<u32> {
+        match event {
+            Event::Handle(request) | Event::Ended(request, _) => Some(self.requests[*request as usize].server),
+            Event::Connected(server, _)
+            | Event::Expire(server)
+            | Event::Tick(server)
+            | Event::Drain(server)
+            | Event::Meet(server, _)
+            | Event::Read(server, ..)
+            | Event::Listed(server, ..)
+            | Event::Silence(server, _) => Some(*server),
+            _ => None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! When clients hear which message.
 
-use super::{Event, FALLBACK_POLL, World};
+use super::{Event, FALLBACK_POLL, RECONNECT, World};
 use crate::{
     random::seconds,
     scheme::{Message, Transport},
@@ -20,8 +20,9 @@ impl World<'_> {
             if heard_at > self.now {
                 break;
             }
+            let is_older = browser.hear(message, heard_at);
             browser.heard += 1;
-            browser.control.hear(message, heard_at);
+            self.meter.second(self.now).older_configs += u32::from(is_older);
         }
     }
 
@@ -40,10 +41,9 @@ impl World<'_> {
     }
 
     pub(super) fn tell(&mut self, client: u32, message: u32) {
-        let message = &self.whispered[message as usize];
-        let browser = &mut self.browsers[client as usize];
-        if browser.listens {
-            browser.control.hear(message, self.now);
+        if self.browsers[client as usize].listens {
+            let message = self.whispered[message as usize].clone();
+            self.hear(client, &message);
         }
         self.settle(client);
     }
@@ -68,7 +68,7 @@ impl World<'_> {
             Some(Message::NoContact)
         };
         if let Some(message) = message {
-            self.browsers[client as usize].control.hear(&message, now);
+            self.hear(client, &message);
             self.settle(client);
         }
     }
@@ -77,13 +77,27 @@ impl World<'_> {
         if !self.streams {
             return;
         }
-        let Some(number) = self.choose_server() else { return };
+        let Some(number) = self.choose_server() else { return self.try_again(client) };
         let server = &mut self.servers[number as usize];
         let browser = &mut self.browsers[client as usize];
         (browser.server, browser.listens, browser.heard) = (number, true, server.told.len());
         if let Some(message) = server.publisher.current(client) {
-            browser.control.hear(&message, self.now);
+            self.hear(client, &message);
         }
         self.settle(client);
+    }
+
+    /// No server of a cluster takes the stream. A single server calls its clients back when it has started again.
+    fn try_again(&mut self, client: u32) {
+        if self.cluster.is_some() {
+            self.browsers[client as usize].listens = false;
+            let after = RECONNECT.mul_f64(self.clients.unit());
+            self.schedule.at(self.now + after, Event::Reconnect(client));
+        }
+    }
+
+    pub(super) fn hear(&mut self, client: u32, message: &Message) {
+        let is_older = self.browsers[client as usize].hear(message, self.now);
+        self.meter.second(self.now).older_configs += u32::from(is_older);
     }
 }

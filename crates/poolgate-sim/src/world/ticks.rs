@@ -1,6 +1,9 @@
 //! The servers' ticks: each measures, decides and tells its clients.
 
-use super::{Event, HEARTBEAT, TICK, TTL, World, server::Audience};
+use super::{
+    Event, HEARTBEAT, TICK, TTL, World,
+    server::{Audience, Server},
+};
 use crate::{
     random::seconds,
     scheme::{Message, Occupancy, Tell, Transport},
@@ -9,27 +12,30 @@ use crate::{
 impl World<'_> {
     pub(super) fn tick(&mut self, number: u32) {
         let now = self.now;
+        if !self.server(number).up && self.cluster.is_some() {
+            return;
+        }
         self.schedule.at(now + TICK, Event::Tick(number));
         if !self.server(number).up {
             return;
         }
-        let (audience, permits) = (self.audience(number), self.scenario.database.connections);
+        self.take_share(number);
+        let audience = self.audience(number);
         let server = &mut self.servers[number as usize];
         server.test_database(&self.database, now);
         let occupancy = server.limiter.occupancy(now);
+        let permits = server.permits(self.scenario);
         let sample = server.take_sample(&occupancy, audience, permits, now);
-        let mut tell = Tell::default();
-        let orders = server.publisher.tick(&sample, &occupancy, now, &mut tell);
+        let (orders, mut tell) = server.decide(&sample, &occupancy, now);
         server.limiter.obey(&orders);
-        self.measure_slots(number, &occupancy);
+        self.measure(number, permits, &occupancy);
         while let Some(next) = self.server(number).limiter.grant(now) {
             self.start(next);
         }
         self.shed(number);
-        let publisher = &self.servers[number as usize].publisher;
-        self.meter.tick(publisher.level(), publisher.fair_rate(), now);
         self.add_heartbeat(number, &mut tell);
         self.broadcast(number, tell);
+        self.end_tick(number, &sample);
     }
 
     /// The clients that a server counts.
@@ -41,11 +47,27 @@ impl World<'_> {
         }
     }
 
-    fn measure_slots(&mut self, number: u32, occupancy: &Occupancy) {
-        let pool = &self.servers[number as usize].pool;
+    /// The first server that runs stands for all where their figures are the same.
+    fn speaks_for_all(&self, number: u32) -> bool {
+        self.servers.iter().position(Server::runs) == Some(number as usize)
+    }
+
+    fn measure(&mut self, number: u32, permits: u32, occupancy: &Occupancy) {
+        let server = &self.servers[number as usize];
+        let running = self.servers.iter().filter(|server| server.runs());
+        let count = running.clone().count();
+        let shared = running.filter(|server| !server.is_spare).map(|server| server.pool.capacity()).sum();
+        let idle = 1.0 - (server.pool.in_use() as f32 / server.pool.capacity().max(1) as f32).min(1.0);
         let second = self.meter.second(self.now);
-        second.idle += 1.0 - (pool.in_use() as f32 / pool.capacity().max(1) as f32).min(1.0);
-        second.narrowed_ticks += u32::from(occupancy.permits < self.scenario.database.connections);
+        second.idle += idle / count as f32;
+        if !self.speaks_for_all(number) {
+            return;
+        }
+        let (level, fair_rate) = (server.publisher.level(), server.publisher.fair_rate());
+        let second = self.meter.second(self.now);
+        second.narrowed_ticks += u32::from(occupancy.permits < permits);
+        second.shared = shared;
+        self.meter.tick(level, fair_rate, self.now);
     }
 
     fn add_heartbeat(&mut self, number: u32, tell: &mut Tell) {
@@ -63,7 +85,8 @@ impl World<'_> {
     /// Sends what a server says to the clients with a stream to it.
     pub(super) fn broadcast(&mut self, number: u32, tell: Tell) {
         for message in tell.all {
-            self.meter.second(self.now).published += u32::from(!matches!(message, Message::Heartbeat(_)));
+            let is_config = !matches!(message, Message::Heartbeat(_)) && self.speaks_for_all(number);
+            self.meter.second(self.now).published += u32::from(is_config);
             if matches!(self.scheme.transport(), Transport::Poll { .. }) {
                 continue;
             }

@@ -107,11 +107,10 @@ impl World<'_> {
             return;
         }
         let stamp = self.stamp_of(&request, outcome);
-        let browser = &mut self.browsers[request.client as usize];
         if let Some(message) = stamp {
-            browser.control.hear(&message, self.now);
+            self.hear(request.client, &message);
         }
-        browser.control.complete(number, outcome, self.now);
+        self.browsers[request.client as usize].control.complete(number, outcome, self.now);
         if outcome == Outcome::Served {
             self.requests[number as usize].stage = Stage::Over;
             self.meter.answer(request.client, request.wished_at, request.deadline, self.now);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use poolgate_control::Reachability;
 
-use super::{Event, World};
+use super::{Event, World, server::Server};
 use crate::{
     random::seconds,
     scheme::{Admission, Arrival, Outcome, Reply, Tell},
@@ -82,9 +82,16 @@ impl World<'_> {
 
     pub(super) fn connect(&mut self, number: u32) {
         let server = &mut self.servers[number as usize];
+        if server.is_paused {
+            return;
+        }
         for _ in 0..server.pool.connects() {
             let at = self.now + server.pool.connect_time();
             self.schedule.at(at, Event::Connected(number, server.incarnation));
+        }
+        if self.cluster.is_some() {
+            let all = self.servers.iter().map(Server::connections).sum();
+            self.meter.cluster.most_connections = self.meter.cluster.most_connections.max(all);
         }
     }
 
@@ -107,7 +114,15 @@ impl World<'_> {
 
     pub(super) fn complete(&mut self) {
         while let Some((number, answered)) = self.database.finish(self.now) {
-            self.end(number, answered);
+            let request = &self.requests[number as usize];
+            let server = &mut self.servers[request.server as usize];
+            if server.is_paused {
+                server.put_off.push(Event::Ended(number, answered));
+            } else if request.incarnation != server.incarnation {
+                server.left_behind -= 1;
+            } else {
+                self.ended(number, answered);
+            }
         }
         for server in 0..self.servers.len() as u32 {
             self.connect(server);
@@ -116,7 +131,7 @@ impl World<'_> {
     }
 
     /// The database has ended a request.
-    fn end(&mut self, number: u32, answered: bool) {
+    pub(super) fn ended(&mut self, number: u32, answered: bool) {
         let request = self.requests[number as usize];
         let held = self.now - request.started_at;
         let server = self.server(request.server);
