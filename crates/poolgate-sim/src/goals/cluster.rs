@@ -81,7 +81,7 @@ pub(super) const TRIALS: &[Trial] = &[
     },
     Trial {
         goals: &[
-            at_least("goodput from five seconds after it on, of what the others' shares can do", 0.98, |run| {
+            at_least("goodput from five seconds after it on, of what the others' shares can do", 0.97, |run| {
                 run.of_shares(45, 90)
             }),
             at_most("rejected from five seconds after it on, of arrivals", 0.07, |run| run.rejected(45, 90)),

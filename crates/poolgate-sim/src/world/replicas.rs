@@ -5,7 +5,12 @@ use std::time::Duration;
 use poolgate_control::{Sample, cluster::ReplicaId};
 
 use super::{Event, HEALTH_CHECK, RECONNECT, TICK, World, server::Server};
-use crate::{cluster::Member, random::seconds, scenario::Fault};
+use crate::{
+    cluster::{Member, Store},
+    random::seconds,
+    scenario::Fault,
+    schedule::Alarm,
+};
 
 /// When the first replica starts, in Unix milliseconds.
 const FIRST_EPOCH: u64 = 1_700_000_000_000;
@@ -96,7 +101,8 @@ impl World<'_> {
         for event in put_off {
             self.handle(event);
         }
-        self.server(number).expiry = crate::schedule::Alarm::default();
+        // Its alarm has rung while the server was stopped.
+        self.server(number).expiry = Alarm::default();
         self.shed(number);
         self.schedule.at(self.now + HEALTH_CHECK, Event::CheckHealth(number));
     }
@@ -144,7 +150,7 @@ impl World<'_> {
     pub(super) fn set_store_lost(&mut self, begins: bool) {
         if let Some(cluster) = &mut self.cluster {
             cluster.store_works = !begins;
-            cluster.store = crate::cluster::Store::default();
+            cluster.store = Store::default();
         }
     }
 
@@ -164,7 +170,7 @@ impl World<'_> {
 
     /// The replicas that a fault hits: first the one that publishes, then those that have been there for longest.
     fn targets(&self, count: u32) -> Vec<u32> {
-        let up = (0..).zip(&self.servers).filter(|(_, server)| server.up && !server.is_spare);
+        let up = (0..).zip(&self.servers).filter(|(_, server)| server.runs() && !server.is_spare);
         let rank = |server: &Server| server.member.as_ref().is_none_or(|member| !member.publishes(self.now));
         let mut ranked: Vec<(bool, u32)> = up.map(|(number, server)| (rank(server), number)).collect();
         ranked.sort_unstable();

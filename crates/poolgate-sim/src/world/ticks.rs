@@ -11,12 +11,12 @@ use crate::{
 
 impl World<'_> {
     pub(super) fn tick(&mut self, number: u32) {
-        let now = self.now;
-        if !self.server(number).up && self.cluster.is_some() {
-            return;
+        let (now, is_up) = (self.now, self.server(number).up);
+        // A single server may start again; a replica that has ended does not.
+        if is_up || self.cluster.is_none() {
+            self.schedule.at(now + TICK, Event::Tick(number));
         }
-        self.schedule.at(now + TICK, Event::Tick(number));
-        if !self.server(number).up {
+        if !is_up {
             return;
         }
         self.take_share(number);
