@@ -4,7 +4,7 @@ use std::{fmt::Write, path::PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use poolgate_sim::goals::{Goal, Run, TRIALS, Target, Trial};
+use poolgate_sim::goals::{Goal, Run, Target, Trial, trials};
 
 use crate::{batch, document, statistics::Spread};
 
@@ -16,6 +16,9 @@ pub(crate) struct Options {
     /// Leave out trials that take minutes
     #[arg(long)]
     quick: bool,
+    /// Only trials whose title contains this
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    only: String,
     /// Also put the table into this document, between its `goals` marks
     #[arg(long, value_name = "FILE")]
     document: Option<PathBuf>,
@@ -23,7 +26,8 @@ pub(crate) struct Options {
 
 /// Prints a row for each promise. Returns whether all are kept.
 pub(crate) fn run(options: &Options) -> Result<bool> {
-    let trials: Vec<&Trial> = TRIALS.iter().filter(|trial| !(options.quick && trial.slow)).collect();
+    let trials: Vec<&Trial> =
+        trials().filter(|trial| !(options.quick && trial.slow) && trial.title.contains(&options.only)).collect();
     let cases: Vec<(&Trial, u64)> =
         trials.iter().flat_map(|trial| (1..=options.seeds).map(move |seed| (*trial, seed))).collect();
     // Each run is condensed on its own thread: a run of a million clients is large.

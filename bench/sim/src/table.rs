@@ -53,7 +53,28 @@ fn table(results: &[batch::Result]) -> String {
             table.add_row(columns.keys(&result.case).chain(FIGURES.iter().map(|figure| cell(figure, &result.reports))));
         }
     }
-    format!("{}\n\n{}\n", columns.title(results), aligned(table))
+    let clusters: String = results.iter().filter_map(cluster).collect();
+    format!("{}\n\n{}\n{clusters}", columns.title(results), aligned(table))
+}
+
+/// What the replicas of a cluster cost and keep, in a line; `None` for a single server.
+fn cluster(result: &batch::Result) -> Option<String> {
+    let settings = result.case.setup.scenario.cluster?;
+    let each = |figure: fn(&Report) -> f64| Spread::of(result.reports.iter().map(figure));
+    let exchanges = each(|report| report.meter.cluster.exchanges as f64 / report.meter.cluster.replica_seconds);
+    let messages = each(|report| report.meter.cluster.messages as f64 / report.meter.cluster.replica_seconds);
+    let connections = each(|report| f64::from(report.meter.cluster.most_connections));
+    let older = each(|report| report.meter.seconds.iter().map(|second| f64::from(second.older_configs)).sum());
+    Some(format!(
+        "{}: {:.2} exchanges and {:.2} messages a second for each replica; at most {:.0} of {} connections; at most {:.0} \
+         clients went back to an older config of the cluster\n",
+        result.case.contender.label(),
+        exchanges.median,
+        messages.median,
+        connections.most,
+        settings.connections,
+        older.most,
+    ))
 }
 
 /// A table without lines.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use poolgate_types::ConfigVersion;
+
 use crate::{
     random::Random,
     scenario::Scenario,
@@ -14,7 +16,9 @@ pub(crate) struct Browser {
     pub(crate) control: Box<dyn Client>,
     /// Rises when the page is reloaded or another user takes over: earlier requests are abandoned.
     pub(crate) session: u32,
-    /// Number of broadcast messages that it has heard or skipped.
+    /// The server with its event stream, or the one that it has polled last.
+    pub(crate) server: u32,
+    /// Number of broadcast messages of that server that it has heard or skipped.
     pub(crate) heard: usize,
     /// Its event stream is open.
     pub(crate) listens: bool,
@@ -24,6 +28,9 @@ pub(crate) struct Browser {
     pub(crate) hearing: bool,
     seed: u64,
     hidden: bool,
+    /// Whether to compare the configs that it obeys, and the newest one of the cluster that it has obeyed.
+    is_watched: bool,
+    obeyed: Option<ConfigVersion>,
     wakeup: Alarm,
     reloaded_at: Option<Duration>,
 }
@@ -45,15 +52,30 @@ impl Browser {
         Self {
             control,
             session: 0,
+            server: 0,
             heard: 0,
             listens: true,
             polled_at: None,
             hearing: false,
             seed,
             hidden: f64::from((number / 2) % 100) / 100.0 < users.hidden_share,
+            is_watched: scenario.cluster.is_some(),
+            obeyed: None,
             wakeup: Alarm::default(),
             reloaded_at: None,
         }
+    }
+
+    /// Hears a message. Returns whether it obeys an older config of the cluster than before. Epochs of clusters are odd.
+    pub(crate) fn hear(&mut self, message: &Message, now: Duration) -> bool {
+        self.control.hear(message, now);
+        if !self.is_watched {
+            return false;
+        }
+        let obeys = self.control.obeys(now).filter(|at| at.epoch % 2 == 1);
+        let is_older = obeys.is_some_and(|at| Some(at) < self.obeyed);
+        self.obeyed = self.obeyed.max(obeys);
+        is_older
     }
 
     /// How long the next broadcast message takes; asking twice gives the same answer.
@@ -125,6 +147,10 @@ impl Client for SixFieldsOnly {
 
     fn next_wakeup(&self) -> Option<Duration> {
         self.0.next_wakeup()
+    }
+
+    fn obeys(&self, now: Duration) -> Option<ConfigVersion> {
+        self.0.obeys(now)
     }
 
     fn waiting(&self) -> usize {

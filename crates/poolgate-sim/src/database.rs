@@ -113,6 +113,11 @@ impl Database {
         std::mem::take(&mut self.running).into_sorted_vec().into_iter().map(|Reverse(job)| job.request)
     }
 
+    /// The requests in work.
+    pub(crate) fn running(&self) -> impl Iterator<Item = u32> {
+        self.running.iter().map(|Reverse(job)| job.request)
+    }
+
     fn read_clock(&mut self, now: Duration) {
         let from = self.read_at.max(self.busy_until);
         self.worked += now.saturating_sub(from);

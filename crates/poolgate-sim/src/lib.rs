@@ -44,7 +44,16 @@
 //!   fixed, or bimodal). It shares one processor with the server: while the server handles an arrival the database
 //!   stands still, so a rejection has its cost. Beyond a knee, if the scenario sets one, everything takes longer by the
 //!   square of the excess.
-//! - **Faults**: a slower database, an outage, a server that restarts without its state, event streams that are cut.
+//! - **A cluster**, if the scenario has one, puts several servers in place of one. Each runs the real
+//!   [`Replica`](poolgate_control::cluster::Replica) and the real law on the sums, with the times of the program: an
+//!   exchange every second (250 ms while requests queue or clients are limited), 2 s of patience, a look at the database's
+//!   list of connections every 2 s. Exchanges take 10 ms there and back, may be lost, and each server's clock has a rate of
+//!   its own. All servers share the one processor, so a cluster and a single server can be compared. A balancer sends each
+//!   request to a random server that is ready, and each event stream to one; it notices a server that has ended at once,
+//!   and one that is stopped after 2 s. Until then requests wait there. Clients whose stream has ended come back to others.
+//! - **Faults**: a slower database, an outage, a server that restarts without its state, event streams that are cut; in a
+//!   cluster also a rolling deploy, replicas that cannot use the store, a store that loses everything, and replicas that
+//!   are stopped, killed, or idle.
 //!
 //! With `c` the capacity (connections / mean time) and `p` the server's processor time per request, no scheme can serve
 //! more than [`peak()`] `= c / (1 + c · p)` in the long run. Goodput is given as a share of that; by chance a single
@@ -52,7 +61,8 @@
 //!
 //! # What it leaves out
 //!
-//! One server, one class of requests, one pool. No TCP, no lost packets, no bandwidth, no memory, no computing time in
+//! One class of requests, one database. A server's own connections to the store and to watch the database are not counted,
+//! a store that refuses does so at once, and what a client has used at one server is not known at the others. No TCP, no lost packets, no bandwidth, no memory, no computing time in
 //! browsers. The processor is one queue in order of arrival, without scheduling. The database has no locks, caches or
 //! transactions, and its service times are independent. Users have no think time: an open loop is the harder test.
 //! Figures are for comparing schemes; for absolute ones measure a real system.
@@ -99,6 +109,7 @@
 //! `bench/rivals` lists; [`schemes`] has the parts that they share.
 
 mod browser;
+mod cluster;
 mod database;
 mod demand;
 pub mod goals;

@@ -17,8 +17,23 @@ pub struct Meter {
     pub waits: Vec<f32>,
     /// Times from wish to answer of the requests answered in time after the warm-up, in seconds.
     pub latencies: Vec<f32>,
+    /// What the servers of a cluster have done; all zero for a single server.
+    pub cluster: ClusterCounts,
     warm_up: Duration,
     level: Level,
+}
+
+/// What the servers of a cluster have done in the whole run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClusterCounts {
+    /// Exchanges with the store.
+    pub exchanges: u64,
+    /// Messages to and from the store and for the list of connections, lost ones included.
+    pub messages: u64,
+    /// Seconds that servers were up, added up.
+    pub replica_seconds: f64,
+    /// The most connections that the database had at a time.
+    pub most_connections: u32,
 }
 
 /// What happened in a second.
@@ -50,6 +65,10 @@ pub struct Second {
     pub limited_ticks: u32,
     /// Ticks at which the gate had fewer permits than the pool has connections.
     pub narrowed_ticks: u32,
+    /// Clients that obeyed an older config of a cluster than before.
+    pub older_configs: u32,
+    /// Connections that the pools of the running servers may have, without spare ones, at the end of the second.
+    pub shared: u32,
 }
 
 impl Meter {
@@ -61,6 +80,7 @@ impl Meter {
             served: vec![0; clients as usize],
             waits: Vec::new(),
             latencies: Vec::new(),
+            cluster: ClusterCounts::default(),
             warm_up,
             level: Level::Normal,
         }

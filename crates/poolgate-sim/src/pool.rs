@@ -46,6 +46,11 @@ impl Pool {
         }
     }
 
+    /// The pool of a server in a cluster: it has no connection and may have none yet.
+    pub(crate) fn empty(settings: &Settings) -> Self {
+        Self { capacity: 0, idle: 0, ..Self::new(settings) }
+    }
+
     /// A request asks for a connection. Returns whether it has one; otherwise it waits.
     pub(crate) fn acquire(&mut self, request: u32) -> bool {
         if self.idle == 0 {
@@ -70,8 +75,7 @@ impl Pool {
     /// Number of connections that begin to open now; report each as [`connected`](Self::connected) after
     /// [`connect_time`](Self::connect_time).
     pub(crate) fn connects(&mut self) -> u32 {
-        let open = self.idle + self.in_use + self.connecting;
-        let room = self.capacity.min(self.room).saturating_sub(open);
+        let room = self.capacity.min(self.room).saturating_sub(self.holds());
         let waiting = (self.waiting.len() as u32).saturating_sub(self.connecting);
         let wanted = if self.ahead { room } else { waiting.min(room) };
         let begun = wanted.min(self.at_once.saturating_sub(self.connecting));
@@ -87,7 +91,8 @@ impl Pool {
     pub(crate) fn connected(&mut self) -> Option<u32> {
         self.connecting -= 1;
         self.at_once = (self.at_once + 1).min(AT_ONCE_AT_MOST);
-        self.hand_out()
+        // The pool may have become smaller meanwhile.
+        if self.idle + self.in_use < self.capacity { self.hand_out() } else { None }
     }
 
     /// Closes every connection, those in use when they come back.
@@ -106,6 +111,11 @@ impl Pool {
     /// The server is gone: returns the requests that waited.
     pub(crate) fn abandon(&mut self) -> VecDeque<u32> {
         std::mem::take(&mut self.waiting)
+    }
+
+    /// Connections that it has, those being opened included.
+    pub(crate) fn holds(&self) -> u32 {
+        self.idle + self.in_use + self.connecting
     }
 
     pub(crate) fn capacity(&self) -> u32 {

@@ -16,6 +16,10 @@ pub enum Stream {
     Clients,
     /// Decisions of the server.
     Server,
+    /// Which server gets a request.
+    Balancer,
+    /// The servers' exchanges with each other.
+    Cluster,
 }
 
 /// A stream of random numbers; equal seeds give equal numbers.

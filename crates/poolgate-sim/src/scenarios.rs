@@ -12,6 +12,7 @@ macro_rules! built_in {
 const BUILT_IN: &[(&str, &str)] = &built_in![
     "healthy" "constant" "overload" "step" "pulse" "ramp" "heavy" "slow-down" "crowded" "outage" "restart" "cold-start" "stream-cut" "late" "retry-storm"
     "reload-storm" "sessions" "hidden" "rogues" "six-fields" "million"
+    "replicas" "rolling-deploy" "replica-partition" "store-lost" "replica-paused" "replica-killed" "newest-idle"
 ];
 
 /// The names of the built-in scenarios.

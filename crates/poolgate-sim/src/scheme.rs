@@ -4,9 +4,12 @@
 
 use std::{rc::Rc, time::Duration};
 
-use poolgate_control::Sample;
 /// What a publisher tells its own limiter at each tick; the default changes nothing.
 pub use poolgate_control::gate::GateOrders as Orders;
+use poolgate_control::{
+    Sample,
+    cluster::{Replica, Totals},
+};
 use poolgate_types::{ConfigVersion, Level, ThrottlingConfig};
 
 use crate::{random::Random, scenario::Scenario};
@@ -21,6 +24,10 @@ pub trait Scheme {
     fn limiter(&self, scenario: &Scenario) -> Box<dyn Limiter>;
     /// The part that tells clients; a new one after each restart of the server.
     fn publisher(&self, scenario: &Scenario, epoch: u64) -> Box<dyn Publisher>;
+    /// The same for one of several servers that share a database. `seed` is any number of its own.
+    fn member(&self, scenario: &Scenario, epoch: u64, _seed: u64) -> Box<dyn Publisher> {
+        self.publisher(scenario, epoch)
+    }
     /// The part that runs in a browser.
     fn client(&self, scenario: &Scenario, seed: u64) -> Box<dyn Client>;
     /// How clients hear of a config: by push or by polling.
@@ -127,8 +134,16 @@ pub trait Publisher {
     /// Ten times a second: what to tell each client, from what happened since the previous tick and what the limiter holds
     /// now.
     fn tick(&mut self, sample: &Sample, occupancy: &Occupancy, now: Duration, tell: &mut Tell) -> Orders;
+    /// The same on one of several servers that share a database.
+    fn tick_among(&mut self, sample: &Sample, occupancy: &Occupancy, among: Among<'_>, tell: &mut Tell) -> Orders {
+        self.tick(sample, occupancy, among.now, tell)
+    }
     /// What is in force, for answers and polls.
     fn current(&mut self, client: u32) -> Option<Message>;
+    /// Whether it has heard enough of the other servers to take requests.
+    fn is_ready(&self) -> bool {
+        true
+    }
     /// A request of this client has arrived; `demand` counts it and the client's waiting requests.
     fn arrived(&mut self, _client: u32, _demand: f64, _now: Duration) {}
     /// The server answers. Returns the message that the answer carries; others go into `tell`.
@@ -145,6 +160,17 @@ pub trait Publisher {
     fn level(&self) -> Level {
         Level::Normal
     }
+}
+
+/// A server's part in its cluster, at a tick.
+#[derive(Debug)]
+pub struct Among<'a> {
+    /// What it knows of the others.
+    pub replica: &'a mut Replica,
+    /// What it has counted since its start.
+    pub totals: Totals,
+    /// The time on its own clock, as the replica knows it.
+    pub now: Duration,
 }
 
 /// An answer that leaves the server.
@@ -215,6 +241,10 @@ pub trait Client {
     fn poll(&mut self, now: Duration) -> Option<(u32, Verdict)>;
     /// When to call [`poll`](Self::poll) if nothing happens before.
     fn next_wakeup(&self) -> Option<Duration>;
+    /// The config that it obeys, if it obeys any.
+    fn obeys(&self, _now: Duration) -> Option<ConfigVersion> {
+        None
+    }
     /// Number of waiting requests, for schemes that report their demand.
     fn waiting(&self) -> usize;
     /// What the client needs, for schemes of leases.

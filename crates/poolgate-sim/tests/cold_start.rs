@@ -46,7 +46,7 @@ fn start(senders: Senders, load: f64, connect_ms: f64) -> Scenario {
 fn later(mut scenario: Scenario, kind: FaultKind) -> Scenario {
     scenario.database.warm = true;
     let (at, seconds) = if kind == FaultKind::Dispose { (10.0, 1.0) } else { (5.0, 5.0) };
-    scenario.faults = vec![Fault { at, seconds, kind, factor: 4.0 }];
+    scenario.faults = vec![Fault::new(kind, at, seconds)];
     scenario
 }
 

@@ -315,9 +315,9 @@ impl Replica {
         }
     }
 
-    /// Adds the others' figures of the last `elapsed` to this replica's own.
-    pub fn add_others(&mut self, sample: &mut Sample, elapsed: Duration) {
-        self.sums.add_to(sample, &self.audience.pollers, elapsed);
+    /// Adds the others' figures of the last `elapsed` to this replica's own; `is_idle`: it has had no request lately.
+    pub fn add_others(&mut self, sample: &mut Sample, is_idle: bool, elapsed: Duration) {
+        self.sums.add_to(sample, &self.audience.pollers, is_idle, elapsed);
     }
 
     /// The clients at the others.

@@ -6,6 +6,7 @@ use poolgate_types::ConfigVersion;
 use serde::{Deserialize, Serialize};
 
 use super::audience::Audience;
+use crate::Sample;
 
 /// One start of one process: a random number, new at each start. Its eight hexadecimal digits are also the second part
 /// of the `application_name` of its connections, by which the database tells them apart.
@@ -97,6 +98,24 @@ pub struct Gauges {
     pub queued: u32,
     /// Clients with an open stream.
     pub streaming_clients: u32,
+}
+
+impl Gauges {
+    /// The figures of a sample that the others must know.
+    pub const fn of(sample: &Sample) -> Self {
+        let Sample { pool, gate, streaming_clients, .. } = sample;
+        Self {
+            permits: gate.permits,
+            capacity: pool.capacity,
+            checked_out: pool.checked_out,
+            open: pool.open,
+            closing: pool.closing,
+            waiting: pool.waiting,
+            in_flight: gate.in_flight,
+            queued: gate.queued,
+            streaming_clients: *streaming_clients,
+        }
+    }
 }
 
 impl fmt::Display for ReplicaId {

@@ -17,6 +17,9 @@ const SLOTS: u64 = 64;
 const ALONE_SLOTS: u64 = 1 << 16;
 /// If the store does not take a config for this long, the rate stays as it is: the clients have not heard of it.
 const UNHEARD: Duration = Duration::from_secs(1);
+/// A replica to which no request has come for this long is idle: a usual time between two exchanges, by which the others
+/// judge it.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// Runs on every replica, so that each one can go on at any moment, and publishes on one: the sum of all figures is one
 /// sample of a large server, which corrects the rate once.
@@ -27,6 +30,8 @@ const UNHEARD: Duration = Duration::from_secs(1);
 pub struct SharedLaw {
     controller: Controller,
     ticked: Option<Duration>,
+    /// When this replica last had a request.
+    busy: Option<Duration>,
 }
 
 impl SharedLaw {
@@ -34,7 +39,7 @@ impl SharedLaw {
     pub fn new(settings: Settings, epoch: u64, seed: u64) -> Self {
         // Each replica narrows its own gate.
         let settings = Settings { narrows: false, ..settings };
-        Self { controller: Controller::new(settings, epoch | 1, seed), ticked: None }
+        Self { controller: Controller::new(settings, epoch | 1, seed), ticked: None, busy: None }
     }
 
     /// The controller of what a replica says alone, with the same arguments.
@@ -53,8 +58,12 @@ impl SharedLaw {
     pub fn tick(&mut self, replica: &mut Replica, own: &Sample, now: Duration) -> Said {
         let elapsed = self.ticked.map_or(Duration::ZERO, |ticked| now.saturating_sub(ticked));
         self.ticked = Some(now);
+        if own.gate.arrivals > 0 || own.gate.in_flight > 0 || own.gate.queued > 0 {
+            self.busy = Some(now);
+        }
+        let is_idle = self.busy.is_none_or(|busy| now.saturating_sub(busy) >= IDLE);
         let mut sample = own.clone();
-        replica.add_others(&mut sample, elapsed);
+        replica.add_others(&mut sample, is_idle, elapsed);
         let part = replica.part(now);
         let known = replica.config().map(ThrottlingConfig::at);
         if let Some(config) = replica.config()

@@ -55,12 +55,22 @@ impl Sums {
         }
     }
 
-    /// Adds the others' figures of the last `elapsed` to the sample of this replica, whose own pollers are given. Pollers
-    /// that ask several replicas count once.
-    pub fn add_to(&mut self, sample: &mut Sample, own_pollers: &Sketch, elapsed: Duration) {
+    /// Adds the others' figures of the last `elapsed` to the sample of this replica, whose own pollers are given, and
+    /// which `is_idle` if no request has come to it lately. Pollers that ask several replicas count once.
+    ///
+    /// The slots of an idle replica do not count while another one is busy: no request reaches them, so a rate for them
+    /// would be too high for the others.
+    pub fn add_to(&mut self, sample: &mut Sample, own_pollers: &Sketch, is_idle: bool, elapsed: Duration) {
         let mut pollers = own_pollers.clone();
+        if is_idle && self.0.values().any(Other::is_busy) {
+            (sample.pool, sample.gate.permits) = (PoolSample::default(), 0);
+        }
+        let is_any_busy = !is_idle || self.0.values().any(Other::is_busy);
         for other in self.0.values_mut() {
-            other.add_to(sample, elapsed);
+            if other.is_busy() || !is_any_busy {
+                other.add_slots(sample);
+            }
+            other.add_counts(sample, elapsed);
             pollers.unite(&other.audience.pollers);
         }
         if self.0.values().any(|other| !other.audience.pollers.is_empty()) {
@@ -99,7 +109,12 @@ impl Other {
         self.audience = row.audience.clone();
     }
 
-    fn add_to(&mut self, sample: &mut Sample, elapsed: Duration) {
+    /// Whether requests have come to it lately.
+    fn is_busy(&self) -> bool {
+        self.rates.iter().any(|rate| *rate > 0.0) || self.gauges.in_flight > 0 || self.gauges.queued > 0
+    }
+
+    fn add_counts(&mut self, sample: &mut Sample, elapsed: Duration) {
         let seconds = elapsed.min(LONGEST).as_secs_f64();
         let mut counts = [0_u64; 4];
         for ((count, carried), rate) in counts.iter_mut().zip(&mut self.carried).zip(self.rates) {
@@ -108,6 +123,15 @@ impl Other {
             *carried = due - due.floor();
         }
         let [arrivals, rejected, over_quota, completed] = counts;
+        sample.gate.arrivals = sample.gate.arrivals.saturating_add(arrivals);
+        sample.gate.rejected = sample.gate.rejected.saturating_add(rejected);
+        sample.gate.over_quota = sample.gate.over_quota.saturating_add(over_quota);
+        sample.completed = sample.completed.saturating_add(completed);
+        sample.live_clients = sample.live_clients.saturating_add(self.gauges.streaming_clients);
+        sample.streaming_clients = sample.streaming_clients.saturating_add(self.gauges.streaming_clients);
+    }
+
+    fn add_slots(&self, sample: &mut Sample) {
         let Sample { pool, gate, .. } = sample;
         let Gauges { permits, capacity, checked_out, open, closing, waiting, in_flight, queued, .. } = self.gauges;
         *pool = PoolSample {
@@ -121,14 +145,8 @@ impl Other {
             permits: gate.permits.saturating_add(permits),
             in_flight: gate.in_flight.saturating_add(in_flight),
             queued: gate.queued.saturating_add(queued),
-            arrivals: gate.arrivals.saturating_add(arrivals),
-            rejected: gate.rejected.saturating_add(rejected),
-            over_quota: gate.over_quota.saturating_add(over_quota),
-            patient: gate.patient,
+            ..*gate
         };
-        sample.completed = sample.completed.saturating_add(completed);
-        sample.live_clients = sample.live_clients.saturating_add(self.gauges.streaming_clients);
-        sample.streaming_clients = sample.streaming_clients.saturating_add(self.gauges.streaming_clients);
     }
 }
 
@@ -170,7 +188,7 @@ mod tests {
                 sums.read(ReplicaId(1), &[row(u64::from(n / 10), u64::from(n / 10) * 137)], now);
             }
             let mut sample = Sample { live_clients: 5, ..Sample::default() };
-            sums.add_to(&mut sample, &Sketch::default(), tick);
+            sums.add_to(&mut sample, &Sketch::default(), false, tick);
             assert_eq!((sample.gate.permits, sample.pool.capacity, sample.live_clients), (20, 20, 35));
             if n >= 10 {
                 assert!((13..=14).contains(&sample.gate.arrivals), "{n}: {}", sample.gate.arrivals);
@@ -192,7 +210,7 @@ mod tests {
         let mut sums = Sums::default();
         sums.read(ReplicaId(1), &[row], Duration::ZERO);
         let mut sample = Sample { live_clients: 205, streaming_clients: 5, ..Sample::default() };
-        sums.add_to(&mut sample, &own, Duration::from_millis(100));
+        sums.add_to(&mut sample, &own, true, Duration::from_millis(100));
         let pollers = sample.live_clients - sample.streaming_clients;
         assert!((270..=330).contains(&pollers) && sample.streaming_clients == 35, "{sample:?}");
     }
@@ -204,7 +222,7 @@ mod tests {
         sums.read(ReplicaId(1), &[row(2, 100)], Duration::from_secs(1));
         let arrivals = |sums: &mut Sums| {
             let mut sample = Sample::default();
-            sums.add_to(&mut sample, &Sketch::default(), Duration::from_secs(1));
+            sums.add_to(&mut sample, &Sketch::default(), false, Duration::from_secs(1));
             (sample.gate.arrivals, sample.gate.permits)
         };
         sums.read(ReplicaId(1), &[row(2, 100)], Duration::from_secs(5));

@@ -95,7 +95,7 @@ fn another_one_goes_on_when_the_publisher_is_killed_and_no_older_config_wins() {
 #[test]
 fn the_newest_replica_says_nothing_of_its_own_and_its_end_changes_nothing() {
     let mut world = overloaded(2, 11);
-    let rate = world.rates()[0];
+    let (rate, capacity) = (world.rates()[0], world.capacity_of_first(2));
     // Its id is the lowest, so it will publish.
     world.start(1);
     let newest = world.servers.len() - 1;
@@ -108,12 +108,24 @@ fn the_newest_replica_says_nothing_of_its_own_and_its_end_changes_nothing() {
     assert_eq!(world.publisher(), Some(newest));
     let now = world.rates()[0];
     let ratio = now.unwrap_or(f64::INFINITY) / rate.unwrap_or(f64::INFINITY);
-    assert!((0.8..1.25).contains(&ratio), "{rate:?} {now:?}");
+    // The newcomer has taken connections, so the others serve less.
+    let left = world.capacity_of_first(2) / capacity;
+    assert!((0.8..1.25).contains(&(ratio / left)), "{rate:?} {now:?} {left}");
     world.servers[newest].is_down = true;
     let before = world.common().map(ThrottlingConfig::at);
     world.run(20 * SECOND);
     let after = world.common().map(ThrottlingConfig::at);
     assert!(after > before && after.map(|at| at.epoch) == epoch, "{before:?} {after:?}");
+}
+
+#[test]
+fn slots_of_a_replica_without_traffic_do_not_raise_the_rate() {
+    let mut world = overloaded(2, 23);
+    world.start(1);
+    world.run(20 * SECOND);
+    world.run(30 * SECOND);
+    let ratio = world.arrived / (30.0 * world.capacity_of_first(2));
+    assert!((0.97..1.1).contains(&ratio), "{ratio}");
 }
 
 #[test]

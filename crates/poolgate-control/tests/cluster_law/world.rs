@@ -213,6 +213,11 @@ impl World {
         capacity(running.map(|server| server.replica.limit(self.now)).sum())
     }
 
+    /// The same of these servers alone.
+    pub(crate) fn capacity_of_first(&self, count: usize) -> f64 {
+        capacity(self.servers[..count].iter().map(|server| server.replica.limit(self.now)).sum())
+    }
+
     /// The rate that the clients of each server know.
     pub(crate) fn rates(&self) -> Vec<Option<f64>> {
         let rate = |server: &Server| server.said.as_ref().and_then(|config| config.fair_rate_per_second);

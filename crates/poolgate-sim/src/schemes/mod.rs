@@ -5,11 +5,13 @@
 mod fifo;
 mod no_control;
 mod poolgate;
+mod shared;
 mod throttled;
 mod unthrottled;
 
 pub use fifo::Fifo;
 pub use no_control::{NoControl, Silence};
 pub use poolgate::{Document, Poolgate, PoolgateGate};
+pub use shared::SharedDocument;
 pub use throttled::Throttled;
 pub use unthrottled::Unthrottled;

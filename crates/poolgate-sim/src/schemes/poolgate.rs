@@ -9,7 +9,7 @@ use poolgate_control::{
 use poolgate_throttle::Order;
 use poolgate_types::{Level, ThrottlingConfig};
 
-use super::throttled::Throttled;
+use super::{shared::SharedDocument, throttled::Throttled};
 use crate::{
     scenario::Scenario,
     scheme::{Admission, Arrival, Client, Limiter, Message, Occupancy, Orders, Publisher, Scheme, Tell},
@@ -37,6 +37,10 @@ impl Scheme for Poolgate {
 
     fn publisher(&self, _scenario: &Scenario, epoch: u64) -> Box<dyn Publisher> {
         Box::new(Document::new(self.settings.clone(), epoch))
+    }
+
+    fn member(&self, _scenario: &Scenario, epoch: u64, seed: u64) -> Box<dyn Publisher> {
+        Box::new(SharedDocument::new(&self.settings, epoch, seed))
     }
 
     fn client(&self, scenario: &Scenario, seed: u64) -> Box<dyn Client> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use poolgate_throttle::{
     Event, News, Order, Outcome as ThrottleOutcome, Permit, Request, RequestId, Settings, Submitted, Throttle,
 };
+use poolgate_types::ConfigVersion;
 
 use crate::{
     random::{Random, Stream, seconds},
@@ -129,6 +130,11 @@ impl Client for Throttled {
     fn next_wakeup(&self) -> Option<Duration> {
         let first = self.first_used?;
         self.throttle.next_wakeup().map(|at| (at + first).saturating_sub(self.age))
+    }
+
+    fn obeys(&self, now: Duration) -> Option<ConfigVersion> {
+        let first = self.first_used?;
+        self.throttle.state(now + self.age - first).version
     }
 
     fn waiting(&self) -> usize {

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use poolgate_control::Sample;
-
 use super::{Event, FALLBACK_POLL, RECONNECT, World};
-use crate::{pool::Pool, scenario::FaultKind, scheme::Transport};
+use crate::{scenario::FaultKind, scheme::Transport};
 
 impl World<'_> {
     pub(super) fn fault(&mut self, number: usize, begins: bool) {
@@ -17,19 +15,30 @@ impl World<'_> {
                 self.database.set_outage(begins, self.now);
                 self.plan_finish();
             }
-            (FaultKind::Restart, true) => self.stop_server(),
-            (FaultKind::Restart, false) => self.start_server(),
+            (FaultKind::Restart, true) => self.stop_servers(),
+            (FaultKind::Restart, false) => self.start_servers(),
             (FaultKind::Dispose, true) => {
-                self.pool.dispose();
-                self.connect();
+                for server in 0..self.servers.len() as u32 {
+                    self.server(server).pool.dispose();
+                    self.connect(server);
+                }
             }
             (FaultKind::Dispose, false) => {}
             (FaultKind::Shrink, begins) => {
                 let connections = f64::from(self.scenario.database.connections);
                 let factor = if begins { fault.factor } else { 1.0 };
-                self.pool.resize(((connections / factor) as u32).max(1));
-                self.connect();
+                for server in 0..self.servers.len() as u32 {
+                    self.server(server).pool.resize(((connections / factor) as u32).max(1));
+                    self.connect(server);
+                }
             }
+            (FaultKind::Deploy, true) => self.deploy(&fault),
+            (FaultKind::Kill, true) => self.kill_some(&fault),
+            (FaultKind::Join, true) => (0..fault.replicas).for_each(|_| self.start_replica(true)),
+            (FaultKind::Deploy | FaultKind::Kill | FaultKind::Join, false) => {}
+            (FaultKind::Partition, begins) => self.set_partition(&fault, begins),
+            (FaultKind::StoreLost, begins) => self.set_store_lost(begins),
+            (FaultKind::Pause, begins) => self.set_paused(&fault, begins),
             (FaultKind::StreamCut, true) => self.cut_streams(),
             (FaultKind::StreamCut, false) => {
                 self.streams = true;
@@ -38,27 +47,31 @@ impl World<'_> {
         }
     }
 
-    fn stop_server(&mut self) {
-        self.up = false;
+    fn stop_servers(&mut self) {
         self.cut_streams();
-        self.incarnation += 1;
-        let waiting: Vec<u32> = self.database.abandon().chain(self.pool.abandon()).collect();
-        for number in waiting {
+        let in_work: Vec<u32> = self.database.abandon().collect();
+        for number in in_work {
             self.lose(number);
         }
-        // Requests that waited at the gate are lost too.
-        while let Some(number) = self.limiter.release(None, Duration::ZERO, false, self.now) {
-            self.lose(number);
+        for server in 0..self.servers.len() as u32 {
+            let now = self.now;
+            let stopped = self.server(server);
+            (stopped.up, stopped.incarnation) = (false, stopped.incarnation + 1);
+            for number in stopped.pool.abandon() {
+                self.lose(number);
+            }
+            // Requests that waited at the gate are lost too.
+            while let Some(number) = self.server(server).limiter.release(None, Duration::ZERO, false, now) {
+                self.lose(number);
+            }
         }
     }
 
-    fn start_server(&mut self) {
-        self.up = true;
+    fn start_servers(&mut self) {
         self.streams = true;
-        self.limiter = self.scheme.limiter(self.scenario);
-        self.pool = Pool::new(&self.scenario.database);
-        self.publisher = self.scheme.publisher(self.scenario, 1 + u64::from(self.incarnation));
-        self.sample = Sample::default();
+        for server in &mut self.servers {
+            server.restart(self.scenario, self.scheme);
+        }
         for browser in &mut self.browsers {
             browser.polled_at = None;
         }

@@ -1,188 +1,164 @@
-//! The server: its processor, its gate, its monitor.
+//! A server: its gate, its pool, its monitor.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use poolgate_control::{GateSample, PoolSample, Probes, Reachability, Sample};
 
-use super::{Event, HEARTBEAT, TICK, TTL, World};
+use super::Event;
 use crate::{
-    random::seconds,
-    scheme::{Admission, Arrival, Message, Occupancy, Outcome, Reply, Tell, Transport},
+    cluster::Member,
+    database::Database,
+    pool::Pool,
+    scenario::Scenario,
+    schedule::Alarm,
+    scheme::{Among, Limiter, Message, Occupancy, Orders, Publisher, Scheme, Tell},
+    waits::RecentWaits,
 };
 
-impl World<'_> {
-    pub(super) fn arrive(&mut self, number: u32) {
-        if !self.up {
-            return self.lose(number);
-        }
-        let cost = seconds(self.scenario.server.request_us / 1e6);
-        match self.database.occupy(cost, self.now) {
-            Some(handled_at) => {
-                self.requests[number as usize].incarnation = self.incarnation;
-                self.schedule.at(handled_at, Event::Handle(number));
-            }
-            None => {
-                self.meter.second(self.now).arrived += 1;
-                self.reject(number);
-            }
-        }
-    }
+/// How often the database is tested while it is silent.
+const TEST: Duration = Duration::from_millis(500);
 
-    pub(super) fn admit(&mut self, number: u32) {
-        let request = &mut self.requests[number as usize];
-        if request.incarnation != self.incarnation {
-            return self.lose(number);
-        }
-        request.arrived_at = self.now;
-        let client = request.client;
-        self.meter.second(self.now).arrived += 1;
-        let demand = 1.0 + self.browsers[client as usize].control.waiting() as f64;
-        self.publisher.arrived(client, demand, self.now);
-        let arrival = Arrival { request: number, client, fair_rate: self.publisher.fair_rate() };
-        let admission = self.limiter.arrive(arrival, self.now);
-        if admission == Admission::OverQuota {
-            self.meter.second(self.now).over_quota += 1;
-            return self.reject(number);
-        }
-        self.sample.gate.arrivals += 1;
-        match admission {
-            Admission::Start => self.start(number),
-            Admission::Wait => {}
-            Admission::Reject | Admission::OverQuota => {
-                self.sample.gate.rejected += 1;
-                self.reject(number);
-            }
-        }
-        self.shed();
-    }
+/// One server.
+pub(super) struct Server {
+    pub(super) pool: Pool,
+    pub(super) limiter: Box<dyn Limiter>,
+    pub(super) expiry: Alarm,
+    pub(super) publisher: Box<dyn Publisher>,
+    /// Broadcast messages, and when they were sent.
+    pub(super) told: Vec<(Duration, Message)>,
+    pub(super) up: bool,
+    /// Its start: what began before the newest one is lost.
+    pub(super) incarnation: u32,
+    /// What was counted since the previous tick.
+    pub(super) sample: Sample,
+    pub(super) waits: RecentWaits,
+    pub(super) reachability: Reachability,
+    pub(super) heartbeat_at: Duration,
+    /// Its part in the cluster, if there is one.
+    pub(super) member: Option<Member>,
+    /// The balancer sends it requests.
+    pub(super) takes_requests: bool,
+    /// The balancer's health checks fail.
+    pub(super) is_suspect: bool,
+    /// The balancer sends it nothing, ready or not.
+    pub(super) is_spare: bool,
+    /// It is stopped: what happens to it waits.
+    pub(super) is_paused: bool,
+    pub(super) put_off: Vec<Event>,
+    /// After its end: connections on which the database still works for it.
+    pub(super) left_behind: u32,
+    tested_at: Duration,
+}
 
-    fn start(&mut self, number: u32) {
-        self.requests[number as usize].started_at = self.now;
-        if self.pool.acquire(number) {
-            self.begin(number);
-        }
-        self.connect();
-    }
+/// Clients that a server counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Audience {
+    /// Those with a stream, and those that have polled lately.
+    pub(super) live: u32,
+    /// Those with a stream.
+    pub(super) streaming: u32,
+}
 
-    /// A request has its connection.
-    fn begin(&mut self, number: u32) {
-        let wait = self.now - self.requests[number as usize].arrived_at;
-        self.waits.add(wait, self.now);
-        self.meter.admit(wait, self.now);
-        self.database.start(number, self.now);
-        self.plan_finish();
-    }
-
-    pub(super) fn connect(&mut self) {
-        for _ in 0..self.pool.connects() {
-            self.schedule.at(self.now + self.pool.connect_time(), Event::Connected(self.incarnation));
-        }
-    }
-
-    pub(super) fn connected(&mut self, incarnation: u32) {
-        if incarnation != self.incarnation {
-            return;
-        }
-        if let Some(next) = self.pool.connected() {
-            self.begin(next);
-        }
-        self.connect();
-    }
-
-    pub(super) fn plan_finish(&mut self) {
-        if let Some(at) = self.database.next_end(self.now).and_then(|at| self.finish.plan(at)) {
-            self.schedule.at(at, Event::Finish);
+impl Server {
+    pub(super) fn new(scenario: &Scenario, scheme: &dyn Scheme) -> Self {
+        Self {
+            pool: Pool::new(&scenario.database),
+            limiter: scheme.limiter(scenario),
+            expiry: Alarm::default(),
+            publisher: scheme.publisher(scenario, 1),
+            told: Vec::new(),
+            up: true,
+            incarnation: 0,
+            sample: Sample::default(),
+            waits: RecentWaits::default(),
+            reachability: Reachability::Answering,
+            heartbeat_at: Duration::ZERO,
+            member: None,
+            takes_requests: true,
+            is_suspect: false,
+            is_spare: false,
+            is_paused: false,
+            put_off: Vec::new(),
+            left_behind: 0,
+            tested_at: Duration::ZERO,
         }
     }
 
-    pub(super) fn complete(&mut self) {
-        while let Some((number, answered)) = self.database.finish(self.now) {
-            let request = self.requests[number as usize];
-            let held = self.now - request.started_at;
-            self.sample.completed += 1;
-            if !answered {
-                self.reachability = Reachability::Silent;
-            }
-            let outcome = if answered { Outcome::Served } else { Outcome::NoContact };
-            self.reply(number, outcome);
-            if let Some(next) = self.pool.release() {
-                self.begin(next);
-            }
-            if let Some(next) = self.limiter.release(Some(request.client), held, answered, self.now) {
-                self.start(next);
-            }
-            self.shed();
-        }
-        self.connect();
-        self.plan_finish();
-    }
-
-    pub(super) fn shed(&mut self) {
-        while let Some(number) = self.limiter.shed(self.now) {
-            self.sample.gate.rejected += 1;
-            self.reject(number);
-        }
-        if let Some(at) = self.limiter.next_expiry().and_then(|at| self.expiry.plan(at.max(self.now))) {
-            self.schedule.at(at, Event::Expire);
+    /// One of several servers, which has just started.
+    pub(super) fn of_cluster(
+        scenario: &Scenario,
+        scheme: &dyn Scheme,
+        member: Member,
+        publisher: Box<dyn Publisher>,
+    ) -> Self {
+        Self {
+            pool: Pool::empty(&scenario.database),
+            publisher,
+            member: Some(member),
+            takes_requests: false,
+            ..Self::new(scenario, scheme)
         }
     }
 
-    pub(super) fn reject(&mut self, number: u32) {
-        self.meter.second(self.now).rejected += 1;
-        let retry_after = Duration::from_secs(1 + self.network.below(3) as u64);
-        self.reply(number, Outcome::Rejected { retry_after });
+    /// Requests that its gate may admit by its settings, and in a cluster by its share.
+    pub(super) fn permits(&self, scenario: &Scenario) -> u32 {
+        if self.member.is_some() { self.pool.capacity() } else { scenario.database.connections }
     }
 
-    pub(super) fn lose(&mut self, number: u32) {
-        self.respond(number, Outcome::NoContact);
-    }
-
-    pub(super) fn reply(&mut self, number: u32, outcome: Outcome) {
-        let client = self.requests[number as usize].client;
-        let reply = Reply { client, outcome, occupancy: self.limiter.occupancy(self.now) };
-        let mut tell = Tell::default();
-        let carried = self.publisher.answering(&reply, self.now, &mut tell);
-        self.requests[number as usize].carries = carried.as_ref().map(|_| self.whispered.len() as u32);
-        self.whispered.extend(carried);
-        self.broadcast(tell);
-        self.respond(number, outcome);
-    }
-
-    pub(super) fn respond(&mut self, number: u32, outcome: Outcome) {
-        self.requests[number as usize].stamp = self.told.len() as u32;
-        let delay = self.one_way();
-        self.schedule.at(self.now + delay, Event::Answer(number, outcome));
-    }
-
-    pub(super) fn tick(&mut self) {
-        self.schedule.at(self.now + TICK, Event::Tick);
-        if !self.up {
-            return;
+    /// Sizes the pool by the share of the connections, and tells the cluster what it has. Without a cluster it does
+    /// nothing.
+    pub(super) fn take_share(&mut self, now: Duration) {
+        let Some(member) = &mut self.member else { return };
+        let in_work = self.limiter.occupancy(now);
+        let is_done = member.drains && in_work.in_flight == 0 && in_work.queued == 0;
+        let limit = if is_done { 0 } else { member.limit(now) };
+        if limit != self.pool.capacity() {
+            self.pool.resize(limit);
         }
-        self.test_database();
-        let occupancy = self.limiter.occupancy(self.now);
-        let sample = self.take_sample(occupancy);
-        self.measure_slots(&occupancy);
-        let mut tell = Tell::default();
-        let orders = self.publisher.tick(&sample, &occupancy, self.now, &mut tell);
-        self.limiter.obey(&orders);
-        while let Some(next) = self.limiter.grant(self.now) {
-            self.start(next);
+        member.report(self.pool.holds(), now);
+    }
+
+    /// Ends without a word. Returns the requests that waited for a connection.
+    pub(super) fn end(&mut self, scenario: &Scenario) -> VecDeque<u32> {
+        (self.up, self.takes_requests, self.is_paused, self.incarnation) = (false, false, false, self.incarnation + 1);
+        self.put_off.clear();
+        if let Some(member) = &mut self.member {
+            member.stop();
         }
-        self.shed();
-        self.meter.tick(self.publisher.level(), self.publisher.fair_rate(), self.now);
-        self.add_heartbeat(&mut tell);
-        self.broadcast(tell);
+        std::mem::replace(&mut self.pool, Pool::empty(&scenario.database)).abandon()
     }
 
-    fn measure_slots(&mut self, occupancy: &Occupancy) {
-        let second = self.meter.second(self.now);
-        second.idle += 1.0 - (self.pool.in_use() as f32 / self.pool.capacity().max(1) as f32).min(1.0);
-        second.narrowed_ticks += u32::from(occupancy.permits < self.scenario.database.connections);
+    /// Whether it is up and not stopped.
+    pub(super) fn runs(&self) -> bool {
+        self.up && !self.is_paused
     }
 
-    fn take_sample(&mut self, occupancy: Occupancy) -> Sample {
+    /// Connections that the database has for it.
+    pub(super) fn connections(&self) -> u32 {
+        self.pool.holds() + self.left_behind
+    }
+
+    /// Starts again, without its state.
+    pub(super) fn restart(&mut self, scenario: &Scenario, scheme: &dyn Scheme) {
+        self.up = true;
+        self.limiter = scheme.limiter(scenario);
+        self.pool = Pool::new(&scenario.database);
+        self.publisher = scheme.publisher(scenario, 1 + u64::from(self.incarnation));
+        self.sample = Sample::default();
+    }
+
+    /// What happened since the previous sample. `permits`: requests that the gate may admit by its settings.
+    pub(super) fn take_sample(
+        &mut self,
+        occupancy: &Occupancy,
+        audience: Audience,
+        permits: u32,
+        now: Duration,
+    ) -> Sample {
         let counted = std::mem::take(&mut self.sample);
+        if let Some(member) = &mut self.member {
+            member.count(&counted);
+        }
         Sample {
             pool: PoolSample {
                 checked_out: self.pool.in_use(),
@@ -191,56 +167,37 @@ impl World<'_> {
                 open: self.pool.in_use() + self.pool.idle(),
                 closing: 0,
             },
-            gate: GateSample {
-                permits: self.scenario.database.connections,
-                in_flight: occupancy.in_flight,
-                queued: occupancy.queued,
-                ..counted.gate
-            },
-            acquire_wait_p99: self.waits.p99(self.now),
+            gate: GateSample { permits, in_flight: occupancy.in_flight, queued: occupancy.queued, ..counted.gate },
+            acquire_wait_p99: self.waits.p99(now),
             reachability: self.reachability,
             probes: Probes::default(),
-            live_clients: self.browsers.iter().filter(|browser| browser.is_live(TTL, self.now)).count() as u32,
-            streaming_clients: self.browsers.iter().filter(|browser| browser.listens).count() as u32,
+            live_clients: audience.live,
+            streaming_clients: audience.streaming,
             ..counted
         }
     }
 
-    /// Tests the database on its own connection twice a second while it is silent, as the server does.
-    fn test_database(&mut self) {
-        if self.reachability == Reachability::Silent && self.now - self.tested_at >= Duration::from_millis(500) {
-            self.tested_at = self.now;
-            if self.database.answers() {
+    /// Decides what the gate has to do, and what clients are told.
+    pub(super) fn decide(&mut self, sample: &Sample, occupancy: &Occupancy, now: Duration) -> (Orders, Tell) {
+        let mut tell = Tell::default();
+        let orders = match &mut self.member {
+            Some(member) => {
+                let (totals, local) = (member.totals, member.local(now));
+                let among = Among { replica: &mut member.replica, totals, now: local };
+                self.publisher.tick_among(sample, occupancy, among, &mut tell)
+            }
+            None => self.publisher.tick(sample, occupancy, now, &mut tell),
+        };
+        (orders, tell)
+    }
+
+    /// Tests the database on its own connection while it is silent, as the server does.
+    pub(super) fn test_database(&mut self, database: &Database, now: Duration) {
+        if self.reachability == Reachability::Silent && now - self.tested_at >= TEST {
+            self.tested_at = now;
+            if database.answers() {
                 self.reachability = Reachability::Answering;
             }
-        }
-    }
-
-    fn add_heartbeat(&mut self, tell: &mut Tell) {
-        if !matches!(self.scheme.transport(), Transport::Push) || self.now - self.heartbeat_at < HEARTBEAT {
-            return;
-        }
-        self.heartbeat_at = self.now;
-        if let Some(Message::Config(config)) = self.publisher.current(0) {
-            tell.all.push(Message::Heartbeat(config.at()));
-        }
-    }
-
-    pub(super) fn broadcast(&mut self, tell: Tell) {
-        for message in tell.all {
-            self.meter.second(self.now).published += u32::from(!matches!(message, Message::Heartbeat(_)));
-            if matches!(self.scheme.transport(), Transport::Poll { .. }) {
-                continue;
-            }
-            self.told.push((self.now, message));
-            for client in 0..self.browsers.len() as u32 {
-                self.plan_hearing(client);
-            }
-        }
-        for (client, message) in tell.one {
-            let delay = self.network.around(seconds(self.scenario.network.push_ms / 1000.0));
-            self.schedule.at(self.now + delay, Event::Told(client, self.whispered.len() as u32));
-            self.whispered.push(message);
         }
     }
 }

@@ -24,6 +24,7 @@ impl World<'_> {
         self.requests.push(Request {
             client,
             session: self.browsers[client as usize].session,
+            server: 0,
             incarnation: 0,
             attempts: 0,
             wished_at: self.now,
@@ -106,11 +107,10 @@ impl World<'_> {
             return;
         }
         let stamp = self.stamp_of(&request, outcome);
-        let browser = &mut self.browsers[request.client as usize];
         if let Some(message) = stamp {
-            browser.control.hear(&message, self.now);
+            self.hear(request.client, &message);
         }
-        browser.control.complete(number, outcome, self.now);
+        self.browsers[request.client as usize].control.complete(number, outcome, self.now);
         if outcome == Outcome::Served {
             self.requests[number as usize].stage = Stage::Over;
             self.meter.answer(request.client, request.wished_at, request.deadline, self.now);
@@ -128,9 +128,10 @@ impl World<'_> {
         if let Some(message) = request.carries {
             return Some(self.whispered[message as usize].clone());
         }
-        match self.told[..request.stamp as usize].last() {
+        let server = self.server(request.server);
+        match server.told[..request.stamp as usize].last() {
             Some((_, message)) => Some(message.clone()),
-            None => self.publisher.current(request.client),
+            None => server.publisher.current(request.client),
         }
     }
 
@@ -161,15 +162,17 @@ impl World<'_> {
     /// The user leaves; another one takes over.
     pub(super) fn leave(&mut self, client: u32) {
         let Some(mean) = self.scenario.users.session_seconds else { return };
-        let session = self.browsers[client as usize].session + 1;
+        let Browser { session, server, .. } = self.browsers[client as usize];
         let mut browser = Browser::new(self.scenario, self.scheme, client, &mut self.clients);
-        browser.session = session;
-        browser.heard = self.told.len();
+        browser.session = session + 1;
+        browser.server = self.choose_server().unwrap_or(server);
+        browser.heard = self.server(browser.server).told.len();
         browser.listens = self.streams;
-        self.browsers[client as usize] = browser;
-        if let Some(message) = self.publisher.current(client) {
-            self.browsers[client as usize].control.hear(&message, self.now);
+        let current = self.server(browser.server).publisher.current(client);
+        if let Some(message) = current {
+            browser.control.hear(&message, self.now);
         }
+        self.browsers[client as usize] = browser;
         let stays = self.clients.interval(1.0 / mean);
         self.schedule.at(self.now + stays, Event::Leave(client));
     }

@@ -1,9 +1,17 @@
 //! A scenario: a small file that describes demand, database, network and faults of a run.
 
+mod cluster;
+mod fault;
+
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
+
+pub use self::{
+    cluster::Cluster,
+    fault::{Fault, FaultKind},
+};
 
 /// A scenario, read from TOML. Everything but `title` and `load` has a default: 1,000 clients, a database of 20
 /// connections and 50 ms, users who wait 2 seconds.
@@ -35,6 +43,8 @@ pub struct Scenario {
     /// The server's own costs.
     #[serde(default)]
     pub server: Server,
+    /// Several servers in place of one. Default: one.
+    pub cluster: Option<Cluster>,
     /// What breaks.
     #[serde(default)]
     pub faults: Vec<Fault>,
@@ -56,7 +66,7 @@ pub struct Step {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Database {
-    /// The most requests that it works on at a time.
+    /// The most requests that it works on at a time. In a cluster, the most for each server.
     pub connections: u32,
     /// Mean time that a request takes, in milliseconds.
     pub mean_ms: f64,
@@ -136,39 +146,6 @@ pub struct Server {
     pub max_queue: Option<u32>,
 }
 
-/// A fault: when it begins and how long it lasts.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Fault {
-    /// Begins at this second.
-    pub at: f64,
-    /// Its length in seconds.
-    pub seconds: f64,
-    /// Its kind.
-    pub kind: FaultKind,
-    /// For `slow`, the factor by which service times grow; for `shrink`, the factor by which the pool shrinks. Default 4.
-    #[serde(default = "default_factor")]
-    pub factor: f64,
-}
-
-/// A kind of fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FaultKind {
-    /// The database works slower.
-    Slow,
-    /// The database does not answer.
-    Outage,
-    /// The server stops, then starts without its state.
-    Restart,
-    /// No event stream works.
-    StreamCut,
-    /// The pool closes every connection, those in use when they come back. It happens at once and has no length.
-    Dispose,
-    /// The pool is smaller.
-    Shrink,
-}
-
 impl Scenario {
     /// Reads a scenario.
     ///
@@ -183,9 +160,14 @@ impl Scenario {
 
     /// Requests per second that the database serves at best, without the server's own costs.
     pub fn capacity(&self) -> f64 {
-        let connections =
-            self.database.knee.map_or(self.database.connections, |knee| knee.min(self.database.connections));
+        let connections = self.database.knee.map_or(self.connections(), |knee| knee.min(self.connections()));
         f64::from(connections) * 1000.0 / self.database.mean_ms
+    }
+
+    /// The most requests that the database works on at a time, with as many servers as at the start.
+    pub fn connections(&self) -> u32 {
+        let each = self.database.connections;
+        self.cluster.map_or(each, |cluster| cluster.shared_by(cluster.replicas).min(cluster.replicas * each))
     }
 
     /// Demand at a moment, as a multiple of capacity.
@@ -249,11 +231,10 @@ impl Scenario {
             ensure!((0.0..=60_000.0).contains(&delay), "`network.{name}` must be from 0 to 60,000");
         }
         ensure!((0.0..=1e6).contains(&server.request_us), "`server.request_us` must be from 0 to 1,000,000");
-        for fault in &self.faults {
-            ensure!(fault.at >= 0.0 && fault.seconds > 0.0, "a fault's `at` and `seconds` must be positive");
-            ensure!(fault.factor >= 1.0, "a fault's `factor` must be at least 1");
+        if let Some(cluster) = &self.cluster {
+            cluster.check()?;
         }
-        Ok(())
+        self.faults.iter().try_for_each(|fault| fault.check(self.cluster.as_ref()))
     }
 }
 
@@ -313,10 +294,6 @@ const fn default_clients() -> u32 {
     1000
 }
 
-const fn default_factor() -> f64 {
-    4.0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -338,6 +315,11 @@ mod tests {
             ("title = 'x'\nload = [{ at = 0, times = 1 }]\nclients = 0", "clients"),
             ("title = 'x'\nload = [{ at = 0, times = 1 }]\ncolour = 1", "colour"),
             ("title = 'x'\nload = [{ at = 0, times = 1 }]\n[users]\nrogue_share = 2", "rogue_share"),
+            ("title = 'x'\nload = [{ at = 0, times = 1 }]\n[cluster]\nreplicas = 9", "replicas"),
+            (
+                "title = 'x'\nload = [{ at = 0, times = 1 }]\nfaults = [{ at = 1, seconds = 1, kind = 'kill' }]",
+                "needs `[cluster]`",
+            ),
         ] {
             let error = format!("{:#}", Scenario::parse(text).expect_err(text));
             assert!(error.contains(expected), "{error}");

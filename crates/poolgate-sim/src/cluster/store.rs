@@ -1,0 +1,36 @@
+//! The store in which the replicas meet.
+
+use std::collections::BTreeMap;
+
+use poolgate_control::cluster::{Exchange, Ledger, ReplicaId, Row, Seen};
+use poolgate_types::ThrottlingConfig;
+
+/// A store that takes an exchange as one atomic step, as PostgreSQL does.
+#[derive(Debug, Default)]
+pub(crate) struct Store {
+    rows: BTreeMap<ReplicaId, Row>,
+    ledger: Option<Ledger>,
+    config: Option<ThrottlingConfig>,
+}
+
+impl Store {
+    /// Takes what may be written, and reads everything.
+    pub(crate) fn exchange(&mut self, write: Exchange) -> Seen {
+        let is_next = |ledger: &Ledger| match &self.ledger {
+            Some(present) => !write.is_first && ledger.revision == present.revision + 1,
+            None => write.is_first,
+        };
+        if let Some(ledger) = write.ledger.filter(is_next) {
+            self.ledger = Some(ledger);
+        }
+        if self.rows.get(&write.row.id).is_none_or(|row| row.seq < write.row.seq) {
+            self.rows.insert(write.row.id, write.row);
+        }
+        let at = |config: &ThrottlingConfig| config.at();
+        if write.config.as_ref().map(at) > self.config.as_ref().map(at) {
+            self.config = write.config;
+        }
+        let rows = self.rows.values().cloned().collect();
+        Seen { rows, ledger: self.ledger.clone(), config: self.config.clone() }
+    }
+}
