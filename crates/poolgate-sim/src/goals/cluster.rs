@@ -30,6 +30,7 @@ pub(super) const TRIALS: &[Trial] = &[
             CONNECTIONS,
             OLDER_CONFIGS,
         ],
+        slow: true,
         ..trial("rolling deploy, 4 to 8 to 4 replicas in 40 seconds", "rolling-deploy", unchanged)
     },
     Trial {
@@ -77,6 +78,7 @@ pub(super) const TRIALS: &[Trial] = &[
             CONNECTIONS,
             OLDER_CONFIGS,
         ],
+        slow: true,
         ..trial("the publishing replica killed", "replica-killed", unchanged)
     },
     Trial {
