@@ -10,7 +10,7 @@ use std::{
 };
 
 use poolgate_control::{
-    self as control, Sample, Thresholds,
+    self as control, Thresholds,
     cluster::{
         Elsewhere, Exchange, Gauges, Member, Mode, Own, Part, Peers, Replica, Said, Seen, SharedLaw, State, View,
     },
@@ -154,7 +154,7 @@ impl Peers for Membership {
         let mut law = lock(&shared.law);
         let Some(law) = &mut *law else { return Said::Own };
         let (mut replica, now) = (lock(&shared.replica), shared.now());
-        replica.figures(own.totals, gauges(own.sample), own.reaches_database);
+        replica.figures(own.totals, Gauges::of(own.sample), own.reaches_database);
         if let Some(audience) = audience {
             replica.set_audience(audience);
         }
@@ -213,21 +213,6 @@ fn shown(member: &Member, publishes: bool) -> Option<ClusterMember> {
         publishes,
         silent_seconds: (age.as_secs_f64() * 10.0).round() / 10.0,
     })
-}
-
-fn gauges(sample: &Sample) -> Gauges {
-    let Sample { pool, gate, streaming_clients, .. } = sample;
-    Gauges {
-        permits: gate.permits,
-        capacity: pool.capacity,
-        checked_out: pool.checked_out,
-        open: pool.open,
-        closing: pool.closing,
-        waiting: pool.waiting,
-        in_flight: gate.in_flight,
-        queued: gate.queued,
-        streaming_clients: *streaming_clients,
-    }
 }
 
 impl Shared {
