@@ -4,7 +4,7 @@
 //! each page. Only the database's own `now()` is written or compared.
 
 use poolgate_control::cluster::{Census, Exchange, Ledger, ReplicaId, Row, Seen};
-use poolgate_types::ThrottlingConfig;
+use poolgate_types::{ConfigVersion, ThrottlingConfig};
 use serde::Deserialize;
 use sqlx::postgres::PgConnectOptions;
 
@@ -80,8 +80,7 @@ impl Store for PostgresStore {
     }
 }
 
-/// One statement that writes the row, the ledger if its predecessor is still there, and the config if it is newer, and
-/// reads everything as it was before, except that a config that was written is read back.
+/// One statement that writes the row, the ledger if its predecessor is still there, and the config likewise, and reads everything as it was before, except that a config that was written is read back.
 fn statement(write: &Exchange) -> Result<String, StoreError> {
     let row = &write.row;
     let mut parts = vec![
@@ -91,7 +90,7 @@ fn statement(write: &Exchange) -> Result<String, StoreError> {
                      AND {} % 60 = 1)",
             row.id, row.seq
         ),
-        upsert("own", &format!("row:{}", row.id), 0, row.seq, &serde_json::to_string(row)?),
+        own(row)?,
     ];
     if let Some(ledger) = &write.ledger {
         let (revision, body) = (ledger.revision, quoted(&serde_json::to_string(ledger)?));
@@ -110,7 +109,7 @@ fn statement(write: &Exchange) -> Result<String, StoreError> {
     }
     let mut config_in_force = "(SELECT body::json FROM poolgate_cluster WHERE key = 'config')".to_owned();
     if let Some(config) = &write.config {
-        parts.push(upsert("published", "config", config.epoch, config.version, &serde_json::to_string(config)?));
+        parts.push(published(config, write.replaces)?);
         config_in_force = format!("coalesce((SELECT body::json FROM published), {config_in_force})");
     }
     Ok(format!(
@@ -123,17 +122,35 @@ fn statement(write: &Exchange) -> Result<String, StoreError> {
     ))
 }
 
-/// Writes this body under this key unless a newer one is there.
-fn upsert(name: &str, key: &str, epoch: u64, seq: u64, body: &str) -> String {
-    format!(
-        "{name} AS (INSERT INTO poolgate_cluster AS present (key, epoch, seq, body, written)
-             VALUES ({}, {epoch}, {seq}, {}, now())
-             ON CONFLICT (key) DO UPDATE
-             SET epoch = excluded.epoch, seq = excluded.seq, body = excluded.body, written = now()
-             WHERE (present.epoch, present.seq) < (excluded.epoch, excluded.seq) RETURNING body)",
-        quoted(key),
-        quoted(body)
-    )
+/// Writes a replica's row unless a newer one is there.
+fn own(row: &Row) -> Result<String, StoreError> {
+    Ok(format!(
+        "own AS (INSERT INTO poolgate_cluster AS present (key, epoch, seq, body, written)
+             VALUES ('row:{}', 0, {}, {}, now())
+             ON CONFLICT (key) DO UPDATE SET seq = excluded.seq, body = excluded.body, written = now()
+             WHERE present.seq < excluded.seq)",
+        row.id,
+        row.seq,
+        quoted(&serde_json::to_string(row)?)
+    ))
+}
+
+/// Writes the config if the present one is this one.
+fn published(config: &ThrottlingConfig, replaces: Option<ConfigVersion>) -> Result<String, StoreError> {
+    let ConfigVersion { epoch, version } = config.at();
+    let body = quoted(&serde_json::to_string(config)?);
+    Ok(match replaces {
+        None => format!(
+            "published AS (INSERT INTO poolgate_cluster (key, epoch, seq, body, written)
+                 VALUES ('config', {epoch}, {version}, {body}, now()) ON CONFLICT (key) DO NOTHING RETURNING body)"
+        ),
+        Some(present) => format!(
+            "published AS (UPDATE poolgate_cluster
+                 SET epoch = {epoch}, seq = {version}, body = {body}, written = now()
+                 WHERE key = 'config' AND epoch = {} AND seq = {} RETURNING body)",
+            present.epoch, present.version
+        ),
+    })
 }
 
 #[cfg(test)]

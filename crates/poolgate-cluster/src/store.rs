@@ -9,8 +9,8 @@ use poolgate_control::cluster::{Census, Exchange, Seen};
 /// What [`Seen`] has of the config must be in force after the write: only a config that was read back is served, so all
 /// replicas serve the same bytes.
 ///
-/// It must write the ledger only if it is the successor of the present one, and never accept two with one revision. What
-/// it reads must contain all that was written before. It may lose rows, and even everything: the replicas notice.
+/// It must write the ledger only if it is the successor of the present one, and never accept two with one revision; and the
+/// config only if the present one is the one that it [replaces](Exchange::replaces). What it reads must contain all that was written before. It may lose rows, and even everything: the replicas notice.
 ///
 /// Each call is given up after a time limit by dropping its future; the next one must work regardless.
 pub trait Store: Send + 'static {

@@ -123,6 +123,7 @@ async fn rows_and_config_only_become_newer_and_the_census_counts_by_name() -> Re
     assert_eq!(seen.config, Some(config(5)));
     let census = store.census().await?;
     assert_eq!(census.get(&id), Some(&1), "its own connection: {census:?}");
+    only_its_successor_replaces_a_config(&mut store, &mut replica).await?;
     store.close().await;
     Ok(())
 }

@@ -15,7 +15,7 @@ use async_nats::{
 };
 use futures_util::future::try_join_all;
 use poolgate_control::cluster::{Exchange, Ledger, ReplicaId, Row, Seen};
-use poolgate_types::ThrottlingConfig;
+use poolgate_types::{ConfigVersion, ThrottlingConfig};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -92,7 +92,7 @@ impl Link {
             self.put_ledger(ledger, write.is_first).await?;
         }
         if let Some(config) = &write.config {
-            self.put_config(config).await?;
+            self.put_config(config, write.replaces).await?;
         }
         if !self.read().await? {
             return Err(StoreError::Unusable("the bucket is gone".into()));
@@ -129,10 +129,10 @@ impl Link {
         Ok(())
     }
 
-    /// Writes the config if it is newer. Losing the race is no error here either.
-    async fn put_config(&self, config: &ThrottlingConfig) -> Result<(), StoreError> {
+    /// Writes the config if the present one is still the one that it replaces. Losing the race is no error here either.
+    async fn put_config(&self, config: &ThrottlingConfig, replaces: Option<ConfigVersion>) -> Result<(), StoreError> {
         let present: Option<ThrottlingConfig> = self.contents.get(CONFIG)?;
-        if present.is_none_or(|present| present.at() < config.at()) {
+        if present.map(|present| present.at()) == replaces {
             self.put(CONFIG, config).await?;
         }
         Ok(())

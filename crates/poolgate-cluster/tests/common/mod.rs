@@ -78,6 +78,17 @@ pub(crate) fn with_ledger(replica: &mut Replica, revision: u64, is_first: bool) 
     Exchange { ledger, is_first, ..replica.begin(Duration::ZERO) }
 }
 
+/// The store has the config 5, and this replica has read none.
+pub(crate) async fn only_its_successor_replaces_a_config(store: &mut impl Store, replica: &mut Replica) -> Result<()> {
+    let later = ThrottlingConfig::normal(ConfigVersion { epoch: 8, version: 1 });
+    let rival = Exchange { config: Some(later), ..replica.begin(Duration::ZERO) };
+    assert_eq!(rival.replaces, None);
+    assert_eq!(store.exchange(&rival).await?.config, Some(config(5)), "it would begin a second epoch");
+    let next = Exchange { config: Some(config(6)), replaces: Some(config(5).at()), ..replica.begin(Duration::ZERO) };
+    assert_eq!(store.exchange(&next).await?.config, Some(config(6)));
+    Ok(())
+}
+
 pub(crate) fn revision(seen: &Seen) -> Option<u64> {
     seen.ledger.as_ref().map(|ledger| ledger.revision)
 }

@@ -28,8 +28,9 @@
 //!
 //! # One config
 //!
-//! Each row carries figures, and [`SharedLaw`] runs on the sum of all. One replica publishes; the store takes only a higher
-//! version, and what was read back from it is served. A replica that has not heard the others says nothing, and one that
+//! Each row carries figures, and [`SharedLaw`] runs on the sum of all. One replica publishes. The store takes
+//! a config only in place of the one that its writer has read, so two that begin at the same moment begin one epoch; and
+//! what was read back from it is served. A replica that has not heard the others says nothing, and one that
 //! does not reach the store speaks for itself. [`Peers`] is what a server needs of this.
 //!
 //! # Times
@@ -40,6 +41,7 @@
 mod audience;
 mod census;
 mod division;
+mod exchange;
 mod fence;
 mod ledger;
 mod peers;
@@ -53,10 +55,11 @@ mod sums;
 
 pub use audience::{Audience, Crowds, Elsewhere, InvalidSketch, Sketch};
 pub use census::Census;
+pub use exchange::{Exchange, Seen};
 pub use ledger::{Entry, Ledger};
 pub use peers::{Own, Peers, Said};
 pub use publisher::NEWCOMERS_SILENCE;
-pub use replica::{Exchange, Member, Mode, Part, Replica, Seen, View};
+pub use replica::{Member, Mode, Part, Replica, View};
 pub use row::{Gauges, InvalidReplicaId, ReplicaId, Row, State, Totals};
 pub use settings::{InvalidSettings, Settings};
 pub use shared_law::SharedLaw;

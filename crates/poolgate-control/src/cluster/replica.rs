@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use poolgate_types::{ConfigVersion, ThrottlingConfig};
-use serde::{Deserialize, Serialize};
 
 use super::{
     audience::{Audience, Elsewhere},
     census::{Census, Witness},
+    exchange::{Exchange, Seen},
     fence::Fence,
     ledger::{Knowledge, Ledger, NUMBERS},
     publisher::{Candidate, NEWCOMERS_SILENCE, publisher},
@@ -21,32 +21,6 @@ use crate::Sample;
 /// A replica that is not the first in line waits this part of the time to live for each one before it, before it writes
 /// a ledger of its own.
 const TURN: u32 = 5;
-
-/// What a replica wants to write, in one atomic step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Exchange {
-    /// Its own row.
-    pub row: Row,
-    /// A ledger to write if the store's revision is still one lower. The first ledger of all may be
-    /// written only if there is none; its revision does not matter then.
-    pub ledger: Option<Ledger>,
-    /// A config to write if the store's is older.
-    pub config: Option<ThrottlingConfig>,
-    /// Whether `ledger` is the first.
-    pub is_first: bool,
-}
-
-/// What a replica reads: the whole store, before or after the write. Of the config it must be known whether it was
-/// written: only what was read is served.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Seen {
-    /// All rows.
-    pub rows: Vec<Row>,
-    /// The ledger, if there is one.
-    pub ledger: Option<Ledger>,
-    /// The config of the cluster, if there is one.
-    pub config: Option<ThrottlingConfig>,
-}
 
 /// On what a replica's limit rests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -249,7 +223,7 @@ impl Replica {
         let config = self.offer.as_ref().map(|offer| &offer.config).or(self.config.as_ref());
         let config = config.filter(|config| publishes && self.stored < Some(config.at())).cloned();
         let is_first = ledger.is_some() && self.ledger.revision == 0;
-        Exchange { row, ledger, config, is_first }
+        Exchange { row, ledger, config, replaces: self.stored, is_first }
     }
 
     /// Ends the exchange that was begun last; `None` if the store was not reached in time.
@@ -372,7 +346,12 @@ impl Replica {
         let is_news = news.is_some();
         self.config = news.or(self.config.take());
         let known = self.config.as_ref().map(ThrottlingConfig::at);
-        let newer = self.offer.take().filter(|offer| Some(offer.config.at()) > known);
+        // Of two replicas that begin at the same moment the one whose config was written first has begun the epoch.
+        let follows = |offer: &Offer| {
+            let at = offer.config.at();
+            known.is_none_or(|known| at.epoch == known.epoch && at > known)
+        };
+        let newer = self.offer.take().filter(follows);
         // A config that is newer than the one that was just taken has waited only since then.
         self.offer = newer.map(|offer| if is_news { Offer { since: now, ..offer } } else { offer });
     }

@@ -65,9 +65,10 @@ impl SharedLaw {
         let mut sample = own.clone();
         replica.add_others(&mut sample, is_idle, elapsed);
         let part = replica.part(now);
-        let known = replica.config().map(ThrottlingConfig::at);
+        let own_at = self.controller.config().at();
+        let is_new = |at: ConfigVersion| at.epoch != own_at.epoch || at > own_at;
         if let Some(config) = replica.config()
-            && (part != Part::Publishes || known > Some(self.controller.config().at()))
+            && (part != Part::Publishes || is_new(config.at()))
         {
             self.controller.follow(config);
         }

@@ -172,7 +172,7 @@ mod tests {
             wants: 20,
             reaches_database: true,
             totals: Totals { arrivals, completed: arrivals / 2, ..Totals::default() },
-            gauges: Gauges { permits: 20, capacity: 20, streaming_clients: 30, ..Gauges::default() },
+            gauges: Gauges { permits: 20, capacity: 20, in_flight: 1, streaming_clients: 30, ..Gauges::default() },
             audience: Audience::default(),
             config: None,
         }

@@ -5,7 +5,7 @@
 
 mod world;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use poolgate_types::ThrottlingConfig;
 use world::World;
@@ -116,6 +116,21 @@ fn the_newest_replica_says_nothing_of_its_own_and_its_end_changes_nothing() {
     world.run(20 * SECOND);
     let after = world.common().map(ThrottlingConfig::at);
     assert!(after > before && after.map(|at| at.epoch) == epoch, "{before:?} {after:?}");
+}
+
+#[test]
+fn two_that_start_at_the_same_moment_begin_one_epoch() {
+    for seed in 0..20 {
+        let mut world = World::new(0, seed);
+        // The second one has the lower id, so both believe for a moment that they publish, and its epoch is later.
+        world.start(1010);
+        world.run(Duration::from_millis(100));
+        world.start(1000);
+        world.run(10 * SECOND);
+        assert!(world.common().is_some(), "seed {seed}");
+        let epochs: BTreeSet<u64> = world.versions().map(|at| at.epoch).collect();
+        assert_eq!(epochs.len(), 1, "seed {seed}: {epochs:?}");
+    }
 }
 
 #[test]

@@ -45,8 +45,7 @@ impl Store {
         if self.rows.get(&write.row.id).is_none_or(|row| row.seq < write.row.seq) {
             self.rows.insert(write.row.id, write.row);
         }
-        let at = |config: &ThrottlingConfig| config.at();
-        if write.config.as_ref().map(at) > self.config.as_ref().map(at) {
+        if write.config.is_some() && write.replaces == self.config.as_ref().map(ThrottlingConfig::at) {
             self.config = write.config;
         }
         let rows = self.rows.values().cloned().collect();

@@ -2,6 +2,8 @@
 
 use http::Uri;
 
+use super::scheme;
+
 /// Why an entry can never match an origin from a browser; `None` if it can.
 pub(super) fn problem(origin: &str) -> Option<&'static str> {
     // The origin that Android's web view sends for an app's own pages.
@@ -17,7 +19,10 @@ pub(super) fn problem(origin: &str) -> Option<&'static str> {
     // The parser fully supports only the schemes of the web; the form of the host is the same.
     let Ok(uri) = format!("http://{place}").parse::<Uri>() else { return Some(NO_ORIGIN) };
     let authority = uri.authority().map_or("", |authority| authority.as_str());
-    if !is_scheme || authority != place || place.contains(['@', '*']) {
+    // A text that is repeated in messages must be no database's URL.
+    let port = uri.port_u16().map_or(String::new(), |port| format!(":{port}"));
+    let is_host_and_port = uri.host().is_some_and(|host| format!("{host}{port}") == place);
+    if !is_scheme || scheme::is_known(scheme) || authority != place || !is_host_and_port || place.contains(['@', '*']) {
         return Some(NO_ORIGIN);
     }
     let own_port = match scheme {
@@ -76,6 +81,9 @@ mod tests {
             "capacitor://localhost/",
             "://app.example",
             "https:/app.example",
+            "https://app.example:port",
+            "postgres://app:hunter2",
+            "postgres://hunter2",
             "",
         ] {
             assert!(problem(origin).is_some(), "{origin}");

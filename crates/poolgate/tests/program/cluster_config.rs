@@ -260,8 +260,6 @@ async fn two_processes_that_meet_in_nats_serve_one_config() {
         watch.look_for(Duration::from_millis(100)).await;
     }
     watch.look_until("the same", |watch| watch.common().is_some()).await;
-    // Of two that start at the same moment each may have begun an epoch.
-    let epoch = watch.common().expect("the same").at().epoch;
 
     let balancer = balance(servers.iter().map(|server| server.address.clone()).collect()).await;
     let answers = Answers::default();
@@ -272,8 +270,8 @@ async fn two_processes_that_meet_in_nats_serve_one_config() {
         .look_until("limited", |watch| watch.common().is_some_and(|config| config.fair_rate_per_second.is_some()))
         .await;
     watch.look_for(Duration::from_secs(5)).await;
-    let newest = watch.documents.keys().next_back().map(|at| at.epoch);
-    assert_eq!(newest, Some(epoch), "the same epoch");
+    let epochs: BTreeSet<_> = watch.documents.keys().map(|at| at.epoch).collect();
+    assert_eq!(epochs.len(), 1, "one epoch: {epochs:?}");
     let cluster = watch.status(0).await.cluster.expect("a cluster");
     assert!(cluster.members.len() == 2 && !cluster.is_static && cluster.store_trouble.is_none(), "{cluster:?}");
 
