@@ -18,7 +18,9 @@ use poolgate_control::cluster::{Mode, Replica, ReplicaId, Row, Settings, State};
 use poolgate_test_postgres::{NatsServer, Postgres, Proxy};
 use tokio::time::{sleep, timeout};
 
-use common::{Member, PATIENCE, SETTINGS, config, eventually, revision, with_ledger};
+use common::{
+    Member, PATIENCE, SETTINGS, config, eventually, only_its_successor_replaces_a_config, revision, with_ledger,
+};
 
 /// How long a replica trusts its grant without the store.
 const TRUST: Duration = Duration::from_secs(4);

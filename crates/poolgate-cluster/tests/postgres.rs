@@ -12,7 +12,9 @@ use poolgate_cluster::{PostgresStore, Store};
 use poolgate_control::cluster::{Mode, Replica, ReplicaId, State};
 use poolgate_test_postgres::{PgBouncer, Postgres, Proxy};
 
-use common::{Member, PATIENCE, SETTINGS, config, eventually, revision, with_ledger};
+use common::{
+    Member, PATIENCE, SETTINGS, config, eventually, only_its_successor_replaces_a_config, revision, with_ledger,
+};
 
 /// Renewals of one row.
 const RENEWALS: u32 = 3000;

@@ -7,13 +7,13 @@ use wasm_bindgen_test::wasm_bindgen_test;
 #[wasm_bindgen(module = "/tests/web/host.js")]
 extern "C" {
     fn read(text: &str) -> Vec<f64>;
-}
-
-// `host.js` imports it, and it imports the other two: naming an item of each brings the files along.
-#[wasm_bindgen(module = "/js/engine/config.js")]
-extern "C" {
     #[wasm_bindgen(js_name = levelOf)]
     fn level_of(word: &str) -> f64;
+}
+
+// `host.js` imports them, directly or not: naming an item of each brings the files along.
+#[wasm_bindgen(module = "/js/engine/config.js")]
+extern "C" {
     #[wasm_bindgen(js_name = isWhole)]
     fn is_whole(value: f64, least: f64, most: f64) -> bool;
 }

@@ -1,6 +1,10 @@
 // The header as JavaScript reads it, as numbers; empty if it is malformed.
 
-import { levelOf, readHeader } from "../../js/engine/config.js";
+import { LEVELS } from "../../js/contract.js";
+import { codeIn, readHeader } from "../../js/engine/config.js";
+
+/** @param {string} word */
+export const levelOf = (word) => codeIn(LEVELS, word);
 
 /** @param {string} text */
 export function read(text) {

@@ -79,7 +79,10 @@ pub(crate) fn with_ledger(replica: &mut Replica, revision: u64, is_first: bool) 
 }
 
 /// The store has the config 5, and this replica has read none.
-pub(crate) async fn only_its_successor_replaces_a_config(store: &mut impl Store, replica: &mut Replica) -> Result<()> {
+pub(crate) async fn only_its_successor_replaces_a_config(
+    store: &mut impl Store,
+    replica: &mut Replica,
+) -> anyhow::Result<()> {
     let later = ThrottlingConfig::normal(ConfigVersion { epoch: 8, version: 1 });
     let rival = Exchange { config: Some(later), ..replica.begin(Duration::ZERO) };
     assert_eq!(rival.replaces, None);

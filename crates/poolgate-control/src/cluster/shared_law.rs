@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use poolgate_types::{ConfigVersion, ThrottlingConfig};
+use poolgate_types::ConfigVersion;
 
 use super::{
     peers::Said,
