@@ -14,13 +14,11 @@ use async_nats::{
 };
 use futures_util::StreamExt;
 use poolgate_cluster::{NatsStore, Store};
-use poolgate_control::cluster::{Mode, Replica, ReplicaId, Row, Settings, State};
+use poolgate_control::cluster::{Mode, Replica, ReplicaId, Row, Settings};
 use poolgate_test_postgres::{NatsServer, Postgres, Proxy};
 use tokio::time::{sleep, timeout};
 
-use common::{
-    Member, PATIENCE, SETTINGS, config, eventually, only_its_successor_replaces_a_config, revision, with_ledger,
-};
+use common::{Member, PATIENCE, SETTINGS, eventually, revision, rows_and_configs_only_become_newer, with_ledger};
 
 /// How long a replica trusts its grant without the store.
 const TRUST: Duration = Duration::from_secs(4);
@@ -269,21 +267,11 @@ async fn a_key_that_was_deleted_is_written_anew() -> Result<()> {
 }
 
 #[tokio::test]
-async fn rows_and_config_only_become_newer_and_the_census_counts_by_name() -> Result<()> {
+async fn rows_and_configs_only_become_newer_and_the_census_counts_by_name() -> Result<()> {
     let server = server().await;
-    let id = ReplicaId(0xabc);
     let mut store = store(&server.url(), "counted", 0xabc).await;
-    let mut replica = Replica::new(id, SETTINGS, Duration::ZERO);
-    replica.connections(State::Serving, 3, 9);
-    let mut old = replica.begin(Duration::ZERO);
-    let mut new = replica.begin(Duration::ZERO);
-    (old.config, new.config) = (Some(config(4)), Some(config(5)));
-    assert_eq!(store.exchange(&new).await?.config, Some(config(5)), "a config that was written is read back");
-    let seen = store.exchange(&old).await?;
-    assert_eq!((seen.config, seen.rows), (Some(config(5)), vec![new.row]), "an older one is not");
-    let census = store.census().await?;
-    assert_eq!(census.get(&id), Some(&1), "its own connection: {census:?}");
-    only_its_successor_replaces_a_config(&mut store, &mut replica).await?;
+    let mut replica = Replica::new(ReplicaId(0xabc), SETTINGS, Duration::ZERO);
+    rows_and_configs_only_become_newer(&mut store, &mut replica).await?;
     store.close().await;
     Ok(())
 }

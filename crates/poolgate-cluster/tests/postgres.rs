@@ -9,12 +9,10 @@ use std::{
 
 use anyhow::Result;
 use poolgate_cluster::{PostgresStore, Store};
-use poolgate_control::cluster::{Mode, Replica, ReplicaId, State};
+use poolgate_control::cluster::{Mode, Replica, ReplicaId};
 use poolgate_test_postgres::{PgBouncer, Postgres, Proxy};
 
-use common::{
-    Member, PATIENCE, SETTINGS, config, eventually, only_its_successor_replaces_a_config, revision, with_ledger,
-};
+use common::{Member, PATIENCE, SETTINGS, eventually, revision, rows_and_configs_only_become_newer, with_ledger};
 
 /// Renewals of one row.
 const RENEWALS: u32 = 3000;
@@ -109,23 +107,11 @@ async fn only_one_of_two_ledgers_with_one_revision_is_written() -> Result<()> {
 }
 
 #[tokio::test]
-async fn rows_and_config_only_become_newer_and_the_census_counts_by_name() -> Result<()> {
+async fn rows_and_configs_only_become_newer_and_the_census_counts_by_name() -> Result<()> {
     let url = database("newer").await;
-    let id = ReplicaId(0xabc);
-    let mut store = PostgresStore::new(url.parse()?, "shop", id);
-    let mut replica = Replica::new(id, SETTINGS, Duration::ZERO);
-    replica.connections(State::Serving, 3, 9);
-    let mut old = replica.begin(Duration::ZERO);
-    let mut new = replica.begin(Duration::ZERO);
-    (old.config, new.config) = (Some(config(4)), Some(config(5)));
-    assert_eq!(store.exchange(&new).await?.config, Some(config(5)), "a config that was written is read back");
-    assert_eq!(store.exchange(&old).await?.config, Some(config(5)), "and an older one is not");
-    let seen = store.exchange(&old).await?;
-    assert_eq!(seen.rows, [new.row]);
-    assert_eq!(seen.config, Some(config(5)));
-    let census = store.census().await?;
-    assert_eq!(census.get(&id), Some(&1), "its own connection: {census:?}");
-    only_its_successor_replaces_a_config(&mut store, &mut replica).await?;
+    let mut store = PostgresStore::new(url.parse()?, "shop", ReplicaId(0xabc));
+    let mut replica = Replica::new(ReplicaId(0xabc), SETTINGS, Duration::ZERO);
+    rows_and_configs_only_become_newer(&mut store, &mut replica).await?;
     store.close().await;
     Ok(())
 }

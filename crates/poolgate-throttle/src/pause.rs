@@ -55,7 +55,7 @@ impl Pause {
 
     fn forget(&mut self, now: Duration) {
         let passed = now.saturating_sub(mem::replace(&mut self.counted_at, now));
-        // Nearly e^(-passed / LATELY) where answers are close together; the exponential would add half a kilobyte to the download.
+        // Nearly e^(-passed / LATELY) where answers are close together; the exponential would make the download larger.
         let kept = (1.0 - passed.as_secs_f64() / LATELY.as_secs_f64()).max(0.0);
         self.answers *= kept;
         self.rejections *= kept;

@@ -37,6 +37,8 @@ enum Bench {
     Gate,
     /// Instructions of acquire and release of a hot pool connection; fails if they grow by 5 %
     Instructions,
+    /// Cost of a cluster's exchange: processor time of a replica among 3, 10 and 64
+    Cluster,
     /// Cost of the throttle: nanoseconds per operation, bytes per queued request
     Throttle,
     /// Cost of the npm package in Chromium compared with similar libraries; `--quick`, `--only overhead`, `--document
@@ -89,6 +91,7 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<()> {
         Bench::Web { arguments } => web(project, arguments),
         Bench::Pool { arguments } => pool(project, arguments),
         Bench::Instructions => pool_instructions(project),
+        Bench::Cluster => bench(project, "poolgate-control", "cluster"),
         Bench::Throttle => bench(project, "poolgate-throttle", "engine"),
         Bench::Server { arguments } => server_costs(project, arguments),
         Bench::Streams { arguments } => streams(project, arguments),

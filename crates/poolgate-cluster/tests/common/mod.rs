@@ -9,7 +9,7 @@ use std::{
 };
 
 use poolgate_cluster::{Membership, Share, Store};
-use poolgate_control::cluster::{Exchange, Ledger, Replica, ReplicaId, Seen, Settings};
+use poolgate_control::cluster::{Exchange, Ledger, Replica, ReplicaId, Seen, Settings, State};
 use poolgate_types::{ConfigVersion, ThrottlingConfig};
 
 /// Longer than anything that is waited for takes.
@@ -68,7 +68,7 @@ pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) 
     begun.elapsed()
 }
 
-pub(crate) fn config(version: u64) -> ThrottlingConfig {
+fn config(version: u64) -> ThrottlingConfig {
     ThrottlingConfig::normal(ConfigVersion { epoch: 7, version })
 }
 
@@ -78,14 +78,25 @@ pub(crate) fn with_ledger(replica: &mut Replica, revision: u64, is_first: bool) 
     Exchange { ledger, is_first, ..replica.begin(Duration::ZERO) }
 }
 
-/// The store has the config 5, and this replica has read none.
-pub(crate) async fn only_its_successor_replaces_a_config(
+/// What every store must do with rows and configs. This replica and this store are new.
+pub(crate) async fn rows_and_configs_only_become_newer(
     store: &mut impl Store,
     replica: &mut Replica,
 ) -> anyhow::Result<()> {
+    replica.connections(State::Serving, 3, 9);
+    let mut old = replica.begin(Duration::ZERO);
+    let mut new = replica.begin(Duration::ZERO);
+    (old.config, new.config) = (Some(config(4)), Some(config(5)));
+    assert_eq!(store.exchange(&new).await?.config, Some(config(5)), "a config that was written is read back");
+    store.exchange(&old).await?;
+    let seen = store.exchange(&old).await?;
+    assert_eq!((seen.config, seen.rows), (Some(config(5)), vec![new.row]), "what is older is not written");
+    let census = store.census().await?;
+    assert_eq!(census.get(&replica.id()), Some(&1), "its own connection: {census:?}");
+
     let later = ThrottlingConfig::normal(ConfigVersion { epoch: 8, version: 1 });
     let rival = Exchange { config: Some(later), ..replica.begin(Duration::ZERO) };
-    assert_eq!(rival.replaces, None);
+    assert_eq!(rival.replaces, None, "it has read no config");
     assert_eq!(store.exchange(&rival).await?.config, Some(config(5)), "it would begin a second epoch");
     let next = Exchange { config: Some(config(6)), replaces: Some(config(5).at()), ..replica.begin(Duration::ZERO) };
     assert_eq!(store.exchange(&next).await?.config, Some(config(6)));

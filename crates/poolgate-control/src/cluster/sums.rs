@@ -62,10 +62,11 @@ impl Sums {
     /// would be too high for the others.
     pub fn add_to(&mut self, sample: &mut Sample, own_pollers: &Sketch, is_idle: bool, elapsed: Duration) {
         let mut pollers = own_pollers.clone();
-        if is_idle && self.0.values().any(Other::is_busy) {
+        let is_other_busy = self.0.values().any(Other::is_busy);
+        if is_idle && is_other_busy {
             (sample.pool, sample.gate.permits) = (PoolSample::default(), 0);
         }
-        let is_any_busy = !is_idle || self.0.values().any(Other::is_busy);
+        let is_any_busy = !is_idle || is_other_busy;
         for other in self.0.values_mut() {
             if other.is_busy() || !is_any_busy {
                 other.add_slots(sample);

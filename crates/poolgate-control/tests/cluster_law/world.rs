@@ -5,9 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use poolgate_control::{
     GateSample, PoolSample, Reachability, Sample, Settings,
-    cluster::{
-        self, Census, Exchange, Gauges, Ledger, Part, Replica, ReplicaId, Row, Said, Seen, SharedLaw, State, Totals,
-    },
+    cluster::{self, Census, Gauges, MemoryStore, Part, Replica, ReplicaId, Said, Seen, SharedLaw, State, Totals},
 };
 use poolgate_types::{ConfigVersion, ThrottlingConfig, rng::Rng};
 
@@ -24,33 +22,6 @@ pub(crate) const RULES: cluster::Settings =
 /// Requests a second that `slots` serve.
 fn capacity(slots: u32) -> f64 {
     f64::from(slots) / HOLD
-}
-
-#[derive(Default)]
-struct Store {
-    rows: BTreeMap<ReplicaId, Row>,
-    ledger: Option<Ledger>,
-    config: Option<ThrottlingConfig>,
-}
-
-impl Store {
-    fn exchange(&mut self, write: Exchange) -> Seen {
-        let is_next = |ledger: &Ledger| match &self.ledger {
-            Some(present) => !write.is_first && ledger.revision == present.revision + 1,
-            None => write.is_first,
-        };
-        if let Some(ledger) = write.ledger.filter(is_next) {
-            self.ledger = Some(ledger);
-        }
-        if self.rows.get(&write.row.id).is_none_or(|row| row.seq < write.row.seq) {
-            self.rows.insert(write.row.id, write.row);
-        }
-        if write.config.is_some() && write.replaces == self.config.as_ref().map(ThrottlingConfig::at) {
-            self.config = write.config;
-        }
-        let rows = self.rows.values().cloned().collect();
-        Seen { rows, ledger: self.ledger.clone(), config: self.config.clone() }
-    }
 }
 
 /// One server.
@@ -80,7 +51,7 @@ pub(crate) struct Server {
 pub(crate) struct World {
     pub(crate) now: Duration,
     pub(crate) servers: Vec<Server>,
-    store: Store,
+    store: MemoryStore,
     rng: Rng,
     /// Clients with a stream on each server.
     pub(crate) streams: Vec<u32>,
@@ -99,7 +70,7 @@ impl World {
         let mut world = Self {
             now: Duration::ZERO,
             servers: Vec::new(),
-            store: Store::default(),
+            store: MemoryStore::default(),
             rng: Rng::new(seed),
             streams: Vec::new(),
             demand: 0.0,
@@ -138,7 +109,7 @@ impl World {
     }
 
     pub(crate) fn empty_the_store(&mut self) {
-        self.store = Store::default();
+        self.store = MemoryStore::default();
     }
 
     /// Spreads streams and requests evenly over the servers that run.
@@ -302,7 +273,7 @@ impl Server {
         served as u64
     }
 
-    fn meet(&mut self, store: &mut Store, census: &Census, rng: &mut Rng, now: Duration) {
+    fn meet(&mut self, store: &mut MemoryStore, census: &Census, rng: &mut Rng, now: Duration) {
         if let Some(seen) = self.pending.take() {
             self.replica.end(seen, now);
         }

@@ -1,9 +1,5 @@
-//! What several servers share: their part in the cluster, and the store in which they meet.
+//! What several servers share: their part in the cluster.
 
 mod member;
-mod store;
 
-pub(crate) use self::{
-    member::{Member, Turn},
-    store::Store,
-};
+pub(crate) use self::member::{Member, Turn};

@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use poolgate_control::cluster::{self as control, Census, Exchange, Seen, Sketch};
+use poolgate_control::cluster::{self as control, Census, Exchange, MemoryStore, Seen, Sketch};
 use poolgate_types::{rng::mix, timing};
 
 use super::{Event, World};
 use crate::{
-    cluster::{Store, Turn},
+    cluster::Turn,
     random::{Random, seconds},
 };
 
 /// What the replicas share besides the database.
 pub(super) struct Cluster {
-    pub(super) store: Store,
+    pub(super) store: MemoryStore,
     pub(super) store_works: bool,
     pub(super) random: Random,
     one_way: Duration,
@@ -23,7 +23,7 @@ pub(super) struct Cluster {
 impl Cluster {
     pub(super) fn new(settings: &crate::scenario::Cluster, random: Random) -> Self {
         let one_way = seconds(settings.exchange_ms / 2000.0);
-        Self { store: Store::default(), store_works: true, random, one_way, loss: settings.loss }
+        Self { store: MemoryStore::default(), store_works: true, random, one_way, loss: settings.loss }
     }
 
     /// When a message that is sent now arrives; `None` if it is lost.

@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use poolgate_control::{Sample, cluster::ReplicaId};
+use poolgate_control::{
+    Sample,
+    cluster::{MemoryStore, ReplicaId},
+};
 
 use super::{Event, HEALTH_CHECK, RECONNECT, TICK, World, server::Server};
-use crate::{
-    cluster::{Member, Store},
-    random::seconds,
-    scenario::Fault,
-    schedule::Alarm,
-};
+use crate::{cluster::Member, random::seconds, scenario::Fault, schedule::Alarm};
 
 /// When the first replica starts, in Unix milliseconds.
 const FIRST_EPOCH: u64 = 1_700_000_000_000;
@@ -150,7 +148,7 @@ impl World<'_> {
     pub(super) fn set_store_lost(&mut self, begins: bool) {
         if let Some(cluster) = &mut self.cluster {
             cluster.store_works = !begins;
-            cluster.store = Store::default();
+            cluster.store = MemoryStore::default();
         }
     }
 

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    ops::RangeInclusive,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -13,7 +14,7 @@ use std::{
 
 use poolgate_native::{Asked, Client, HttpClient, Request, Settings};
 use poolgate_test_postgres::{NatsServer, Postgres};
-use poolgate_types::{ConfigVersion, Status, ThrottlingConfig, routes};
+use poolgate_types::{ClusterMember, ConfigVersion, Status, ThrottlingConfig, routes};
 use tokio::{
     io,
     net::{TcpListener, TcpStream},
@@ -168,6 +169,21 @@ impl Watch {
         }
     }
 
+    /// Looks until this many members have such a share of the database and all serve one config.
+    async fn look_until_shared(&mut self, members: usize, share: RangeInclusive<u32>) {
+        let begun = Instant::now();
+        loop {
+            let cluster = self.status(0).await.cluster.expect("a cluster");
+            let has_share = |member: &ClusterMember| member.share.is_some_and(|own| share.contains(&own));
+            if cluster.members.len() == members && cluster.members.iter().all(has_share) {
+                break;
+            }
+            assert!(begun.elapsed() < PATIENCE, "not shared: {cluster:?}");
+            self.look_for(Duration::from_millis(100)).await;
+        }
+        self.look_until("the same", |watch| watch.common().is_some()).await;
+    }
+
     fn common(&self) -> Option<ThrottlingConfig> {
         let running = self.newest.iter().zip(&self.running).filter(|(_, running)| **running);
         let all: BTreeSet<_> = running.map(|(newest, _)| *newest).collect();
@@ -181,6 +197,16 @@ impl Watch {
     }
 }
 
+/// Clients that use the servers through a balancer from now on.
+async fn use_all(servers: &[Running]) -> Answers {
+    let balancer = balance(servers.iter().map(|server| server.address.clone()).collect()).await;
+    let answers = Answers::default();
+    for seed in 0..CLIENTS {
+        tokio::spawn(use_it(balancer, seed, answers.clone()));
+    }
+    answers
+}
+
 fn soon() -> Instant {
     Instant::now() + PATIENCE
 }
@@ -191,22 +217,9 @@ async fn three_processes_serve_one_config_and_another_one_goes_on() {
     let mut servers: Vec<_> = (0..3).map(|_| start(&postgres, "postgres")).collect();
     let mut watch = Watch::new(&servers);
     watch.look_until_ready(&servers).await;
-    let begun = Instant::now();
-    let shared = |status: &Status| {
-        let cluster = status.cluster.as_ref().expect("a cluster");
-        cluster.members.len() == 3 && cluster.members.iter().all(|member| member.share == Some(6))
-    };
-    while !shared(&watch.status(0).await) {
-        assert!(begun.elapsed() < PATIENCE, "not shared: {:?}", watch.status(0).await.cluster);
-        watch.look_for(Duration::from_millis(100)).await;
-    }
-    watch.look_until("the same", |watch| watch.common().is_some()).await;
+    watch.look_until_shared(3, 6..=6).await;
 
-    let balancer = balance(servers.iter().map(|server| server.address.clone()).collect()).await;
-    let answers = Answers::default();
-    for seed in 0..CLIENTS {
-        tokio::spawn(use_it(balancer, seed, answers.clone()));
-    }
+    let answers = use_all(&servers).await;
     let limited = watch
         .look_until("limited", |watch| watch.common().is_some_and(|config| config.fair_rate_per_second.is_some()))
         .await;
@@ -250,22 +263,9 @@ async fn two_processes_that_meet_in_nats_serve_one_config() {
     let servers: Vec<_> = (0..2).map(|_| start(&postgres, &store)).collect();
     let mut watch = Watch::new(&servers);
     watch.look_until_ready(&servers).await;
-    let is_shared = |status: &Status| {
-        let cluster = status.cluster.as_ref().expect("a cluster");
-        cluster.members.len() == 2 && cluster.members.iter().all(|member| member.share.is_some_and(|share| share > 1))
-    };
-    let begun = Instant::now();
-    while !is_shared(&watch.status(0).await) {
-        assert!(begun.elapsed() < PATIENCE, "not shared: {:?}", watch.status(0).await.cluster);
-        watch.look_for(Duration::from_millis(100)).await;
-    }
-    watch.look_until("the same", |watch| watch.common().is_some()).await;
+    watch.look_until_shared(2, 2..=u32::MAX).await;
 
-    let balancer = balance(servers.iter().map(|server| server.address.clone()).collect()).await;
-    let answers = Answers::default();
-    for seed in 0..CLIENTS {
-        tokio::spawn(use_it(balancer, seed, answers.clone()));
-    }
+    let answers = use_all(&servers).await;
     watch
         .look_until("limited", |watch| watch.common().is_some_and(|config| config.fair_rate_per_second.is_some()))
         .await;
@@ -274,6 +274,8 @@ async fn two_processes_that_meet_in_nats_serve_one_config() {
     assert_eq!(epochs.len(), 1, "one epoch: {epochs:?}");
     let cluster = watch.status(0).await.cluster.expect("a cluster");
     assert!(cluster.members.len() == 2 && !cluster.is_static && cluster.store_trouble.is_none(), "{cluster:?}");
+    let answers = answers.take();
+    assert!(answers.get(&200).is_some_and(|served| *served > 100) && !answers.contains_key(&429), "{answers:?}");
 
     // What operators see says nothing of the password.
     drop(nats);

@@ -1,21 +1,27 @@
-//! The store in which the replicas meet.
+//! A store in memory, for simulations and benchmarks.
 
 use std::collections::BTreeMap;
 
-use poolgate_control::cluster::{Exchange, Ledger, ReplicaId, Row, Seen};
 use poolgate_types::ThrottlingConfig;
 
-/// A store that takes an exchange as one atomic step, as PostgreSQL does.
+use super::{
+    exchange::{Exchange, Seen},
+    ledger::Ledger,
+    row::{ReplicaId, Row},
+};
+
+/// A store in memory that takes an exchange as one atomic step and keeps the rules of [`Exchange`]; for simulations and
+/// benchmarks. A new one is empty.
 #[derive(Debug, Default)]
-pub(crate) struct Store {
+pub struct MemoryStore {
     rows: BTreeMap<ReplicaId, Row>,
     ledger: Option<Ledger>,
     config: Option<ThrottlingConfig>,
 }
 
-impl Store {
+impl MemoryStore {
     /// Takes what may be written, and reads everything.
-    pub(crate) fn exchange(&mut self, write: Exchange) -> Seen {
+    pub fn exchange(&mut self, write: Exchange) -> Seen {
         let is_next = |ledger: &Ledger| match &self.ledger {
             Some(present) => !write.is_first && ledger.revision == present.revision + 1,
             None => write.is_first,

@@ -1,41 +1,21 @@
-//! What an exchange costs a replica in processor time: `cargo test --release -p poolgate-control --test cluster_cost --
-//! --ignored --nocapture`.
+//! What an exchange costs a replica in processor time: `cargo xtask bench cluster`.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use poolgate_control::cluster::{Census, Exchange, Ledger, Replica, ReplicaId, Row, Seen, Settings, State};
+use poolgate_control::cluster::{Census, MemoryStore, Replica, ReplicaId, Settings, State};
 
 /// Time between two exchanges of a busy replica.
 const PERIOD: Duration = Duration::from_millis(250);
 const EXCHANGES: u32 = 400;
 
-#[derive(Default)]
-struct Store {
-    rows: BTreeMap<ReplicaId, Row>,
-    ledger: Option<Ledger>,
-}
-
-impl Store {
-    fn exchange(&mut self, write: Exchange) -> Seen {
-        let revision = self.ledger.as_ref().map_or(0, |ledger| ledger.revision);
-        let is_next = |ledger: &Ledger| write.is_first == (revision == 0) && ledger.revision > revision;
-        self.ledger = write.ledger.filter(is_next).or(self.ledger.take());
-        self.rows.insert(write.row.id, write.row);
-        Seen { rows: self.rows.values().cloned().collect(), ledger: self.ledger.clone(), config: None }
-    }
-}
-
-#[test]
-#[ignore = "a measurement"]
-fn an_exchange_takes_little_processor_time() {
+fn main() {
+    println!("| replicas | an exchange, us |");
+    println!("| ---: | ---: |");
     for count in [3_u32, 10, 64] {
         let settings = Settings { budget: 20 * count, max_replicas: count, ttl: Duration::from_secs(10) };
         let mut replicas: Vec<Replica> =
             (1..=count).map(|id| Replica::new(ReplicaId(id), settings, Duration::ZERO)).collect();
-        let (mut store, mut spent) = (Store::default(), Duration::ZERO);
+        let (mut store, mut spent) = (MemoryStore::default(), Duration::ZERO);
         for step in 0..EXCHANGES {
             let now = PERIOD * step;
             let census: Census = replicas.iter().map(|replica| (replica.id(), replica.limit(now))).collect();
@@ -54,7 +34,7 @@ fn an_exchange_takes_little_processor_time() {
         }
         let granted: u32 = replicas.iter().map(|replica| replica.limit(PERIOD * EXCHANGES)).sum();
         assert_eq!(granted, settings.budget, "the replicas have divided the budget");
-        println!("{count} replicas: {:?} for each exchange", spent / (EXCHANGES * count));
+        println!("| {count} | {:.1} |", spent.as_secs_f64() * 1e6 / f64::from(EXCHANGES * count));
     }
 }
 
