@@ -158,7 +158,8 @@ impl Ledger {
         }
     }
 
-    /// Grants grow only into what no claim covers; the smallest grow first.
+    /// Grants grow only into what no claim covers; the smallest grow first. A replica that was not heard lately may have
+    /// stopped: it would not use what it got, and that could not be taken back.
     fn grow(&mut self, shares: &BTreeMap<ReplicaId, u32>, Knowledge { roster, settings, now, .. }: &Knowledge<'_>) {
         // A replica that came back, or that only the database shows, may claim what others have got meanwhile. No
         // replica grows then, not even within a claim.
@@ -167,7 +168,8 @@ impl Ledger {
         smallest_first.sort_unstable();
         for (_, id) in smallest_first {
             let Some(entry) = self.entries.get_mut(&id) else { continue };
-            match shares.get(&id) {
+            let known = roster.get(id, *now, settings);
+            match shares.get(&id).filter(|_| known.is_some_and(|known| known.is_fresh(*now, settings))) {
                 Some(share) if *share > entry.grant => {
                     let more = share.saturating_sub(entry.claim).min(room);
                     room -= more;
@@ -175,7 +177,7 @@ impl Ledger {
                     let grant = claim.min(*share);
                     *entry = Entry { grant, claim, since: self.revision, ..*entry };
                 }
-                None if roster.get(id, *now, settings).is_none() => {
+                None if known.is_none() => {
                     let more = settings.safe_share().saturating_sub(entry.claim).min(room);
                     room -= more;
                     entry.claim += more;
@@ -317,6 +319,26 @@ mod tests {
             assert_eq!(store.ledger.entries.len(), if second < 71 { 2 } else { 1 }, "{second}");
         }
         assert_eq!(store.next(), [(93, 93)]);
+    }
+
+    #[test]
+    fn of_two_that_fall_silent_one_after_the_other_the_second_gets_nothing_from_the_first() {
+        let mut store = Store::default();
+        store.write(0, 1).write(1, 1).write(2, 1).next();
+        assert_eq!(store.next(), [(32, 32), (32, 32), (31, 31)]);
+        for second in 1..20 {
+            store.now = Duration::from_secs(second);
+            // One was killed. The other is stopped three seconds later, and keeps its connections.
+            if second <= 3 {
+                store.write(2, 31);
+            }
+            let census = Census::from([(ReplicaId(0), 32), (ReplicaId(2), 31)]);
+            store.witness.look(census, store.now, store.now, &SETTINGS);
+            store.write(0, 32);
+            store.next();
+        }
+        let left: Vec<_> = store.ledger.entries.iter().map(|(id, entry)| (id.0, entry.grant, entry.claim)).collect();
+        assert_eq!(left, [(0, 63, 63), (2, 31, 31)]);
     }
 
     #[test]

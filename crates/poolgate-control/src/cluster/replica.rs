@@ -328,9 +328,7 @@ impl Replica {
     /// The replica that publishes for all, as far as this one knows. It is itself only if it has read its own row, and the
     /// others' as well.
     pub fn publisher(&self, now: Duration) -> Option<ReplicaId> {
-        let fresh = self.settings.fresh();
-        let candidates =
-            self.roster.heard(now, &self.settings).filter(|known| now.saturating_sub(known.changed) < fresh);
+        let candidates = self.roster.heard(now, &self.settings).filter(|known| known.is_fresh(now, &self.settings));
         let reaches_database = self.own.reaches_database;
         publisher(candidates.map(|known| match Candidate::from(&known.row) {
             // It knows better than its row: a database that only it has lost is not the others' trouble.

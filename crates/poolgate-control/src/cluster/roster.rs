@@ -1,4 +1,4 @@
-//! Who is there, as one reader sees it: a replica is fresh while its row changes, by the reader's own clock.
+//! Who is there, as one reader sees it: a replica is heard while its row changes, by the reader's own clock.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,7 +38,7 @@ impl Roster {
                 // A late write of an older row changes nothing.
                 Some(known) if known.row.seq >= row.seq => {}
                 Some(known) => *known = Known { row, changed: now },
-                // A row that is seen for the first time may be old. It counts as fresh, which only delays.
+                // A row that is seen for the first time may be old. It counts as heard, which only delays.
                 None => drop(self.0.insert(row.id, Known { row, changed: now })),
             }
         }
@@ -74,6 +74,11 @@ impl Known {
         now.saturating_sub(self.changed) >= settings.silence()
     }
 
+    /// Whether it was heard lately. One that was not may be gone, although it is not silent yet.
+    pub(super) fn is_fresh(&self, now: Duration, settings: &Settings) -> bool {
+        now.saturating_sub(self.changed) < settings.fresh()
+    }
+
     /// Whether it takes part in the division.
     pub(super) fn is_member(&self) -> bool {
         matches!(self.row.state, State::Joining | State::Serving)
@@ -106,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_fresh_while_it_changes_and_a_silent_one_stays_silent_in_the_store() {
+    fn a_replica_is_heard_while_its_row_changes_and_a_silent_row_stays_silent_in_the_store() {
         let at = Duration::from_secs;
         let mut roster = Roster::default();
         roster.read(vec![row(5, 1)], at(0), &SETTINGS);

@@ -65,8 +65,8 @@ impl Settings {
         self.ttl.mul_f64(LONGER)
     }
 
-    /// How long a replica may be silent and still publish for all. Longer than an exchange that takes its longest time,
-    /// and the pause before it.
+    /// How long a replica may be silent and still publish for all, and get a larger share. Longer than an exchange that
+    /// takes its longest time, and the pause before it.
     pub(super) fn fresh(&self) -> Duration {
         self.ttl.mul_f64(0.4)
     }
