@@ -1,4 +1,4 @@
-//! What stands between the users and an app: nothing, HAProxy, nginx or Poolgate.
+//! What stands between the users and an app: nothing, HAProxy, nginx or Poolgate; or HAProxy before many replicas.
 
 use std::{
     fs::{self, File},
@@ -71,6 +71,11 @@ impl Front {
         })?
     }
 
+    /// Starts HAProxy before replicas on these processors. It sends requests in turn to those that are ready.
+    pub(crate) fn balance(replicas: &[SocketAddr], cpus: &[usize]) -> Result<Self> {
+        cpu::pinned(cpus, || other("haproxy", &["-db", "-f"], |address, _| balancer(address, replicas)))?
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -133,6 +138,33 @@ frontend public
 backend app
     server app {app} maxconn {at_a_time}
 "
+    )
+}
+
+/// A request whose connection is refused goes to another replica, and a replica that is not ready gets none.
+fn balancer(address: SocketAddr, replicas: &[SocketAddr]) -> String {
+    let servers = replicas.iter().enumerate().map(|(index, replica)| format!("    server r{index} {replica}\n"));
+    format!(
+        "global
+    maxconn {CONNECTIONS}
+    nbthread 1
+defaults
+    mode http
+    timeout connect 1s
+    timeout client 60s
+    timeout server 60s
+    option forwardfor
+    option redispatch 1
+    retries 2
+frontend public
+    bind {address}
+    default_backend replicas
+backend replicas
+    balance roundrobin
+    option httpchk GET /readyz
+    default-server check inter 500ms fall 2 rise 1
+{}",
+        servers.collect::<String>()
     )
 }
 

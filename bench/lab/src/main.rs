@@ -1,6 +1,6 @@
 //! The lab: how Poolgate and its rivals fare under overload, on the real thing. `cargo xtask bench overload` runs it.
-//! [`gateway`] does the same for the gateway, with apps and proxies that other people made, and [`routes`] measures what
-//! Poolgate costs an app that is not overloaded.
+//! [`gateway`] does the same for the gateway, with apps and proxies that other people made, [`replicas`] for a cluster to which
+//! things happen, and [`routes`] measures what Poolgate costs an app that is not overloaded.
 //!
 //! Three kinds of process take part. [`mod@bench`] plans the runs, starts a private PostgreSQL and measures. For each run it
 //! starts a [`server`] (an axum app with one route, which holds one of 20 PostgreSQL connections for an exponentially
@@ -11,11 +11,13 @@
 mod bench;
 mod cpu;
 mod document;
+mod fairness;
 mod front;
 mod gateway;
 mod lifeline;
 mod load;
 mod machine;
+mod replicas;
 mod routes;
 mod server;
 mod table;
@@ -41,6 +43,8 @@ enum Role {
     /// A handler behind it
     #[command(hide = true)]
     Handler(gateway::HandlerOptions),
+    /// Three replicas behind HAProxy, and what happens to them
+    Replicas(replicas::Options),
     /// Poolgate's routes and its gate beside bare handlers
     Routes(routes::Options),
     /// An app with both
@@ -59,6 +63,7 @@ fn main() -> Result<()> {
     match cli.role {
         Some(Role::Server(options)) => server::run(&options),
         Some(Role::Gateway(options)) => gateway::run(&options),
+        Some(Role::Replicas(options)) => replicas::run(&options),
         Some(Role::Handler(options)) => gateway::run_handler(&options),
         Some(Role::Routes(options)) => routes::run(&options),
         Some(Role::RoutesApp(options)) => routes::run_app(&options),

@@ -160,6 +160,8 @@ pub(crate) struct LoadSecond {
     pub(crate) held_back: u32,
     /// Attempts answered 503 or 429.
     pub(crate) rejected: u32,
+    /// Attempts answered 429.
+    pub(crate) over_quota: u32,
     /// Attempts answered with another 5xx.
     pub(crate) errors: u32,
     /// Attempts without an answer in time.

@@ -9,7 +9,7 @@ use crate::chromium::Chromium;
 use crate::instructions;
 use crate::node::Node;
 use crate::project::Project;
-use crate::{client_package, example, page, postgres, process, proxies, server, tools};
+use crate::{client_package, example, nats, page, postgres, process, proxies, server, tools};
 
 /// `cargo xtask bench`.
 #[derive(Args)]
@@ -67,6 +67,13 @@ enum Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Three replicas behind HAProxy that share one PostgreSQL: one is killed, stopped, cut off, a release is rolled out; ten
+    /// minutes; `--only deploy`, `--document docs/cluster.md`
+    Replicas {
+        /// Passed on; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Cost of 10,000 open event streams, and the time until a new config reaches all of them
     Streams {
         /// Passed on; `--help` lists them
@@ -94,6 +101,7 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<()> {
         Bench::Cluster => bench(project, "poolgate-control", "cluster"),
         Bench::Throttle => bench(project, "poolgate-throttle", "engine"),
         Bench::Server { arguments } => server_costs(project, arguments),
+        Bench::Replicas { arguments } => replicas(project, arguments),
         Bench::Streams { arguments } => streams(project, arguments),
         Bench::Overload { arguments } => overload(project, arguments),
     }
@@ -144,6 +152,14 @@ fn gateway(project: &Project, arguments: &[String]) -> Result<()> {
     proxies::find_or_install()?;
     let mut bench = lab_with_program(project, "gateway", arguments)?;
     process::run(bench.env("TEST_FASTAPI_PYTHON", tools::python_for(project, "tests/apps/fastapi")?))
+}
+
+/// With both stores.
+fn replicas(project: &Project, arguments: &[String]) -> Result<()> {
+    postgres::find_or_install()?;
+    proxies::find_or_install()?;
+    let nats = nats::find_or_unpack(project)?;
+    process::run(lab_with_program(project, "replicas", arguments)?.env("TEST_NATS_SERVER", nats))
 }
 
 fn server_costs(project: &Project, arguments: &[String]) -> Result<()> {

@@ -32,7 +32,11 @@ pub struct Frozen {
 }
 
 impl Frozen {
-    pub(crate) fn new(process: u32) -> Result<Self> {
+    /// Freezes a process and its children (SIGSTOP).
+    ///
+    /// # Errors
+    /// There is no such process, or it may not be stopped.
+    pub fn new(process: u32) -> Result<Self> {
         let mut keeper = Command::new("/bin/sh")
             .args(["-c", SCRIPT, "keeper"])
             .arg(process.to_string())

@@ -122,10 +122,11 @@ fn judge(answer: &Result<Answer, NoAnswer>, tally: &Tally) -> Attempt {
     if answer.status.is_success() {
         return Attempt::Served;
     }
-    if matches!(answer.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
-        tally.rejected();
-    } else if answer.status.is_server_error() {
-        tally.error();
+    match answer.status {
+        StatusCode::SERVICE_UNAVAILABLE => tally.rejected(),
+        StatusCode::TOO_MANY_REQUESTS => tally.over_quota(),
+        status if status.is_server_error() => tally.error(),
+        _ => {}
     }
     Attempt::Failed
 }

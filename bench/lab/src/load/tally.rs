@@ -79,6 +79,13 @@ impl Tally {
         self.count(Instant::now(), |_, second| second.rejected += 1);
     }
 
+    pub(super) fn over_quota(&self) {
+        self.count(Instant::now(), |_, second| {
+            second.rejected += 1;
+            second.over_quota += 1;
+        });
+    }
+
     pub(super) fn error(&self) {
         self.count(Instant::now(), |_, second| second.errors += 1);
     }
