@@ -135,6 +135,11 @@ impl Controller {
         }
     }
 
+    /// The circuit breaker of its own.
+    pub(crate) const fn circuit(&self) -> CircuitState {
+        self.circuit
+    }
+
     /// The config in force.
     pub const fn config(&self) -> &ThrottlingConfig {
         self.publisher.config()

@@ -174,6 +174,12 @@ impl Replica {
         (self.own.totals, self.own.gauges, self.own.reaches_database) = (totals, gauges, reaches_database);
     }
 
+    /// Its own circuit breaker is not closed, so it counts as one that does not reach the database: one that does goes on
+    /// for all meanwhile. Called after [`figures`](Self::figures).
+    pub(super) fn is_recovering(&mut self) {
+        self.own.reaches_database = false;
+    }
+
     /// Records who hears the config from it, with addresses hashed under the [key](Elsewhere::key).
     pub fn set_audience(&mut self, audience: Audience) {
         self.audience = audience;

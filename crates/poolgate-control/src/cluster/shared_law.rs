@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use poolgate_types::ConfigVersion;
+use poolgate_types::{CircuitState, ConfigVersion};
 
 use super::{
     peers::Said,
@@ -62,6 +62,9 @@ impl SharedLaw {
             self.busy = Some(now);
         }
         let is_idle = self.busy.is_none_or(|busy| now.saturating_sub(busy) >= IDLE);
+        if self.controller.circuit() != CircuitState::Closed {
+            replica.is_recovering();
+        }
         let mut sample = own.clone();
         replica.add_others(&mut sample, is_idle, elapsed);
         let part = replica.part(now);

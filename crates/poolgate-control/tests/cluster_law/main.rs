@@ -7,7 +7,7 @@ mod world;
 
 use std::{collections::BTreeSet, time::Duration};
 
-use poolgate_types::ThrottlingConfig;
+use poolgate_types::{Reason, ThrottlingConfig};
 use world::World;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -186,6 +186,23 @@ fn a_database_that_one_replica_alone_has_lost_is_not_the_others_trouble() {
         }
     }
     assert_ne!(world.publisher(), Some(publisher));
+}
+
+#[test]
+fn a_replica_that_was_alone_without_the_database_does_not_limit_the_others_when_it_is_back() {
+    let mut world = overloaded(3, 29);
+    let lost = world.publisher().expect("one publishes");
+    (world.servers[lost].reaches_store, world.servers[lost].reaches_database) = (false, false);
+    world.route_around(lost);
+    world.run(15 * SECOND);
+    (world.servers[lost].reaches_store, world.servers[lost].reaches_database) = (true, true);
+    for _ in 0..100 {
+        world.run(world::TICK);
+        // What it says while it is alone is for its own clients.
+        let said = world.servers.iter().filter_map(|server| server.said.as_ref()).filter(|said| said.epoch % 2 == 1);
+        let reasons: Vec<_> = said.map(|config| config.reason).collect();
+        assert!(!reasons.contains(&Reason::Recovering) && !reasons.contains(&Reason::Probing), "{reasons:?}");
+    }
 }
 
 #[test]

@@ -121,6 +121,14 @@ impl World {
         }
     }
 
+    /// Sends requests to the other servers alone. The streams stay.
+    pub(crate) fn route_around(&mut self, number: usize) {
+        let others = self.routing.len() as f64 - 1.0;
+        for (server, part) in self.routing.iter_mut().enumerate() {
+            *part = if server == number { 0.0 } else { 1.0 / others };
+        }
+    }
+
     pub(crate) fn run(&mut self, time: Duration) {
         let end = self.now + time;
         (self.arrived, self.served) = (0.0, 0.0);
