@@ -176,7 +176,7 @@ impl Replica {
 
     /// Its own circuit breaker is not closed, so it counts as one that does not reach the database: one that does goes on
     /// for all meanwhile. Called after [`figures`](Self::figures).
-    pub(super) fn is_recovering(&mut self) {
+    pub(super) fn count_as_cut_off(&mut self) {
         self.own.reaches_database = false;
     }
 

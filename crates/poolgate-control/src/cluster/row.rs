@@ -51,7 +51,7 @@ pub struct Row {
     pub holds: u32,
     /// Connections that it could use.
     pub wants: u32,
-    /// Whether it reaches the database.
+    /// Whether it reaches the database, and its own circuit breaker is closed.
     pub reaches_database: bool,
     /// What it has counted since its start.
     pub totals: Totals,

@@ -63,7 +63,7 @@ impl SharedLaw {
         }
         let is_idle = self.busy.is_none_or(|busy| now.saturating_sub(busy) >= IDLE);
         if self.controller.circuit() != CircuitState::Closed {
-            replica.is_recovering();
+            replica.count_as_cut_off();
         }
         let mut sample = own.clone();
         replica.add_others(&mut sample, is_idle, elapsed);
