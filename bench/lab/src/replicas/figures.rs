@@ -136,6 +136,6 @@ mod tests {
         served[20..].fill(80);
         assert_eq!(Fault::of(&served, 10, 20, 200.0).back_after, None);
         served[23..].fill(100);
-        assert_eq!(Fault::of(&served, 10, 20, 200.0).back_after, Some(3));
+        assert_eq!(Fault::of(&served, 10, 20, 200.0).back_after, Some(2));
     }
 }
