@@ -66,7 +66,7 @@ impl Front {
                     .start()?;
                 Ok(Self { address: server.address(), running: Running::Poolgate(server) })
             }
-            Kind::Haproxy => other("haproxy", &["-db", "-f"], |address, _| haproxy(address, app, at_a_time)),
+            Kind::Haproxy => other("haproxy", &["-db", "-f"], |address, _| limiter(address, app, at_a_time)),
             Kind::Nginx => other("nginx", &["-c"], |address, folder| nginx(address, app, at_a_time, folder)),
         })?
     }
@@ -120,7 +120,28 @@ fn other(program: &str, arguments: &[&str], settings: impl FnOnce(SocketAddr, &P
 }
 
 /// Half a second in the queue, as Poolgate and the app have it.
-fn haproxy(address: SocketAddr, app: SocketAddr, at_a_time: u32) -> String {
+fn limiter(address: SocketAddr, app: SocketAddr, at_a_time: u32) -> String {
+    haproxy(address, &format!("    timeout queue 500ms\n    server app {app} maxconn {at_a_time}\n"))
+}
+
+/// A request whose connection is refused goes to another replica, and a replica that is not ready gets none.
+fn balancer(address: SocketAddr, replicas: &[SocketAddr]) -> String {
+    let servers = replicas.iter().enumerate().map(|(index, replica)| format!("    server r{index} {replica}\n"));
+    let servers: String = servers.collect();
+    let backend = format!(
+        "    balance roundrobin
+    option forwardfor
+    option redispatch 1
+    retries 2
+    option httpchk GET /readyz
+    default-server check inter 500ms fall 2 rise 1
+{servers}"
+    );
+    haproxy(address, &backend)
+}
+
+/// HAProxy on one processor, with these lines for what is behind it.
+fn haproxy(address: SocketAddr, backend: &str) -> String {
     format!(
         "global
     maxconn {CONNECTIONS}
@@ -130,41 +151,12 @@ defaults
     timeout connect 2s
     timeout client 60s
     timeout server 60s
-    timeout queue 500ms
     timeout tunnel 1h
 frontend public
     bind {address}
     default_backend app
 backend app
-    server app {app} maxconn {at_a_time}
-"
-    )
-}
-
-/// A request whose connection is refused goes to another replica, and a replica that is not ready gets none.
-fn balancer(address: SocketAddr, replicas: &[SocketAddr]) -> String {
-    let servers = replicas.iter().enumerate().map(|(index, replica)| format!("    server r{index} {replica}\n"));
-    format!(
-        "global
-    maxconn {CONNECTIONS}
-    nbthread 1
-defaults
-    mode http
-    timeout connect 1s
-    timeout client 60s
-    timeout server 60s
-    option forwardfor
-    option redispatch 1
-    retries 2
-frontend public
-    bind {address}
-    default_backend replicas
-backend replicas
-    balance roundrobin
-    option httpchk GET /readyz
-    default-server check inter 500ms fall 2 rise 1
-{}",
-        servers.collect::<String>()
+{backend}"
     )
 }
 

@@ -145,6 +145,13 @@ pub(crate) struct LoadFigures {
     pub(crate) cpu_wait_seconds: f64,
 }
 
+impl LoadFigures {
+    /// The sum of a count over these seconds of the load, `from..to`.
+    pub(crate) fn sum(&self, (from, to): (u32, u32), count: impl Fn(&LoadSecond) -> u32) -> u32 {
+        self.seconds.iter().take(to as usize).skip(from as usize).map(count).sum()
+    }
+}
+
 /// What happened in one second of the load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LoadSecond {

@@ -77,7 +77,7 @@ pub(super) fn measure(machine: &Machine, quick: bool) -> Result<Vec<Table>> {
 fn peak(machine: &Machine, shops: &Shops<'_>, window: (u32, u32)) -> Result<f64> {
     let [_, alone, ..] = &CONTENDERS;
     let load = run(machine, shops, alone, Demand::Closed { seconds: window.1 }, window)?;
-    Ok(f64::from(sum(&load, window, |second| second.served)) / f64::from(window.1 - window.0))
+    Ok(f64::from(load.sum(window, |second| second.served)) / f64::from(window.1 - window.0))
 }
 
 fn run(
@@ -104,13 +104,9 @@ fn run(
     })
 }
 
-fn sum(load: &LoadFigures, (from, to): (u32, u32), count: impl Fn(&LoadSecond) -> u32) -> u32 {
-    load.seconds.iter().take(to as usize).skip(from as usize).map(count).sum()
-}
-
 fn row(name: &str, load: &LoadFigures, window: (u32, u32), peak: f64) -> Vec<String> {
     let seconds = f64::from(window.1 - window.0);
-    let sum = |count: fn(&LoadSecond) -> u32| f64::from(sum(load, window, count));
+    let sum = |count: fn(&LoadSecond) -> u32| f64::from(load.sum(window, count));
     let (served, sent, errors) = (sum(|second| second.served), sum(|second| second.sent), sum(|second| second.errors));
     let admitted = served + errors + sum(|second| second.unanswered);
     let percent = |part: f64, whole: f64| format!("{:.1}", 100.0 * part / whole.max(1.0));

@@ -62,8 +62,7 @@ impl Figures {
         happened: Option<Happened>,
         seen: Seen,
     ) -> Self {
-        let window = load.seconds.get(from as usize..load.seconds.len().min(to as usize)).unwrap_or_default();
-        let sum = |count: fn(&LoadSecond) -> u32| window.iter().map(count).sum::<u32>();
+        let sum = |count: fn(&LoadSecond) -> u32| load.sum((from, to), count);
         let seconds = f64::from(to - from);
         let served: Vec<u32> = load.seconds.iter().take(to as usize).map(|second| second.served).collect();
         let last = served.get(served.len().saturating_sub(LAST)..).unwrap_or_default();

@@ -87,8 +87,7 @@ fn peak(machine: &Machine, postgres: &Postgres, seed: u64) -> Result<f64> {
     let (from, to) = WINDOW_OF_PEAK;
     let demand = Demand::Closed { seconds: to };
     let load = machine.load(&plan(&group, seed, Kind::Plain, CLOSED_USERS, demand, (from, to)))?;
-    let served: u32 = load.seconds.iter().take(to as usize).skip(from as usize).map(|second| second.served).sum();
-    Ok(f64::from(served) / f64::from(to - from))
+    Ok(f64::from(load.sum((from, to), |second| second.served)) / f64::from(to - from))
 }
 
 fn measure(machine: &Machine, postgres: &Postgres, trial: Trial, peak: f64, seed: u64) -> Result<Figures> {
