@@ -45,8 +45,12 @@ fn the_app_is_public_and_the_operations_are_apart() {
         assert!(answer.ends_with("the app") && answer.contains("poolgate-config: "), "{path}: {answer}");
     }
     assert!(running.get("/api/v1/health/ping").contains("\"service\":\"poolgate\""));
-    assert!(get_admin("/readyz").starts_with("HTTP/1.1 200 "), "the app answers");
     let begun = Instant::now();
+    // Ready as soon as the monitor has seen an answer of the app.
+    while !get_admin("/readyz").starts_with("HTTP/1.1 200 ") {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{}", get_admin("/readyz"));
+        thread::sleep(Duration::from_millis(20));
+    }
     while !get_admin("/metrics").contains("poolgate_requests_total{outcome=\"admitted\"} 3") {
         assert!(begun.elapsed() < Duration::from_secs(10), "{}", get_admin("/metrics"));
         thread::sleep(Duration::from_millis(20));
