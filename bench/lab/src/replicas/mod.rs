@@ -25,7 +25,7 @@ use crate::{
     cpu, document,
     machine::Machine,
     table::{self, Table},
-    wire::{Demand, Habits, Kind, LoadFigures, LoadPlan, Step},
+    wire::{Demand, Habits, Kind, LoadFigures, LoadPlan, LoadSecond, Step},
 };
 
 /// The route, and for how long it holds a connection.
@@ -52,6 +52,9 @@ pub(crate) struct Options {
     /// The users' seed: other seeds want things at other moments
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Also print what happened in each second of a trial
+    #[arg(long)]
+    timeline: bool,
     /// Also put the table into this document, between the marks `replicas`
     #[arg(long, value_name = "FILE")]
     document: Option<PathBuf>,
@@ -69,7 +72,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for trial in Trial::value_variants().iter().filter(|trial| options.only.is_empty() || options.only.contains(trial))
     {
         let figures =
-            measure(&machine, &postgres, *trial, peak, options.seed).with_context(|| format!("the trial {trial:?}"))?;
+            measure(&machine, &postgres, *trial, peak, options).with_context(|| format!("the trial {trial:?}"))?;
         let row = figures.row(trial.name());
         eprintln!("{}", row.join(" | "));
         table.rows.push(row);
@@ -90,11 +93,11 @@ fn peak(machine: &Machine, postgres: &Postgres, seed: u64) -> Result<f64> {
     Ok(f64::from(load.sum((from, to), |second| second.served)) / f64::from(to - from))
 }
 
-fn measure(machine: &Machine, postgres: &Postgres, trial: Trial, peak: f64, seed: u64) -> Result<Figures> {
+fn measure(machine: &Machine, postgres: &Postgres, trial: Trial, peak: f64, options: &Options) -> Result<Figures> {
     let mut group = Group::start(machine, postgres, trial.name(), trial)?;
     let watch = Watch::start(group.address(), postgres.url("postgres"));
     let demand = Demand::Open { rate: peak, steps: vec![Step { seconds: SECONDS, multiple: MULTIPLE }] };
-    let plan = plan(&group, seed, Kind::Poolgate, USERS, demand, WINDOW);
+    let plan = plan(&group, options.seed, Kind::Poolgate, USERS, demand, WINDOW);
     let (load, happened) = thread::scope(|scope| {
         let load = scope.spawn(|| machine.load(&plan));
         let happened = trial.happen(&mut group);
@@ -102,7 +105,19 @@ fn measure(machine: &Machine, postgres: &Postgres, trial: Trial, peak: f64, seed
         anyhow::Ok((load?, happened?))
     })?;
     let seen = watch.end()?;
+    if options.timeline {
+        eprintln!("{}", timeline(&load.seconds).text());
+    }
     Ok(Figures::of(&load, WINDOW, peak, happened, seen))
+}
+
+fn timeline(seconds: &[LoadSecond]) -> Table {
+    let mut table = Table::new("Each second".to_owned(), &["", "Sent", "Served", "Rejected", "Errors", "Unanswered"]);
+    table.rows.extend(seconds.iter().enumerate().map(|(number, second)| {
+        let LoadSecond { sent, served, rejected, errors, unanswered, .. } = second;
+        [number as u32, *sent, *served, *rejected, *errors, *unanswered].iter().map(u32::to_string).collect()
+    }));
+    table
 }
 
 fn plan(group: &Group<'_>, seed: u64, kind: Kind, users: u32, demand: Demand, window: (u32, u32)) -> LoadPlan {
