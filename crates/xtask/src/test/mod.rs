@@ -1,11 +1,12 @@
 //! Runs all tests, step by step, and counts them.
 //!
 //! A step's output goes to a file and is shown if the step fails; later steps still run. A step that is one command
-//! counts as one test; a step with a test runner counts that runner's tests.
+//! counts as one test; a step with a test runner counts that runner's tests. Tests that failed have a second try.
 
 mod binaries;
 mod count;
 mod purity;
+mod second_try;
 mod setting;
 mod steps;
 mod transcript;
@@ -48,19 +49,22 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
     let setting = Setting::new(project);
     let mut total = Count::default();
     let mut times = Vec::new();
+    let (mut failed, mut recovered) = (Vec::new(), Vec::new());
     let mut left_out = Vec::new();
     for (index, step) in chosen.iter().enumerate() {
         println!("[{}/{}] {} …", index + 1, chosen.len(), step.name);
         let step_start = Instant::now();
-        let mut transcript = Transcript::new(&reports, index + 1, step.name)?;
+        let mut transcript = Transcript::new(&reports, index + 1, step.name, step.counts)?;
         let result = (step.work)(&setting, &mut transcript);
-        let outcome = transcript.outcome(step.counts, result)?;
+        let outcome = transcript.outcome(result)?;
         let took = step_start.elapsed();
         println!("      {outcome} ({})", Took(took));
         if outcome.count.failed > 0 {
             println!("{}", transcript.excerpt()?);
         }
         total += outcome.count;
+        failed.extend(outcome.failed.iter().map(|name| format!("{}: {name}", step.name)));
+        recovered.extend(outcome.recovered.iter().map(|name| format!("{}: {name}", step.name)));
         times.push((step.name, outcome.to_string(), took));
         if let Some(reason) = outcome.skipped {
             left_out.push(format!("{} ({reason})", step.name));
@@ -74,6 +78,12 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
     }
     if !left_out.is_empty() {
         println!("Left out: {}.", left_out.join("; "));
+    }
+    for name in recovered {
+        println!("Passed at the second try only, {name}");
+    }
+    for name in failed {
+        println!("Failed, {name}");
     }
     println!("{} passed, {} failed", total.passed, total.failed);
     Ok(if total.failed == 0 && total.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

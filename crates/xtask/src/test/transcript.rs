@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs;
 use std::io::Write;
 use std::iter;
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -13,6 +14,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, bail};
 
 use super::count::{Count, Counts};
+use super::second_try;
 use crate::process;
 
 /// The limit for a step; a cold build on two cores takes a third of it.
@@ -28,7 +30,12 @@ const SHOWN: usize = 300;
 /// The output of one step.
 pub(super) struct Transcript {
     path: PathBuf,
+    counts: Counts,
     skipped: Option<String>,
+    /// Tests that failed and passed when they ran again.
+    recovered: Vec<String>,
+    /// Results in the file that are not those of further tests.
+    counted_twice: Count,
 }
 
 /// How a step ended.
@@ -36,20 +43,50 @@ pub(super) struct Outcome {
     pub(super) count: Count,
     /// Why the step was skipped, if it cannot run on this machine.
     pub(super) skipped: Option<String>,
+    /// Tests that have failed, as far as their runner names them.
+    pub(super) failed: Vec<String>,
+    /// Tests that passed at the second try only.
+    pub(super) recovered: Vec<String>,
     counts: Counts,
 }
 
 impl Transcript {
     /// An empty file named after the step.
-    pub(super) fn new(folder: &Path, number: usize, name: &str) -> Result<Self> {
+    pub(super) fn new(folder: &Path, number: usize, name: &str, counts: Counts) -> Result<Self> {
         let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         let path = folder.join(format!("{number:02}-{name}.log"));
         fs::write(&path, "")?;
-        Ok(Self { path, skipped: None })
+        Ok(Self::at(path, counts))
     }
 
-    /// Runs a command with its output in the file; an error if it fails.
-    pub(super) fn run(&self, command: &mut Command) -> Result<()> {
+    fn at(path: PathBuf, counts: Counts) -> Self {
+        Self { path, counts, skipped: None, recovered: Vec::new(), counted_twice: Count::default() }
+    }
+
+    /// Runs a command with its output in the file; an error if it fails. If only a few tests fail, they have a
+    /// [second try](second_try).
+    pub(super) fn run(&mut self, command: &mut Command) -> Result<()> {
+        let before = self.text()?.len();
+        let Err(error) = self.run_once(command) else {
+            return Ok(());
+        };
+        let first = self.text()?.split_off(before);
+        let Some(mut again) = second_try::command(command, &first, self.counts) else {
+            return Err(error);
+        };
+        let before = self.text()?.len();
+        let result = self.run_once(&mut again);
+        let second = Count::read(&self.text()?.split_off(before), self.counts);
+        let failed_first = Count::read(&first, self.counts).failed;
+        let passed = (second.passed + second.failed).saturating_sub(failed_first);
+        self.counted_twice += Count { passed, failed: failed_first };
+        if result.is_ok() {
+            self.recovered.extend(second_try::failed(&first, self.counts));
+        }
+        result
+    }
+
+    fn run_once(&self, command: &mut Command) -> Result<()> {
         // Commands are marked in the file; colours would only disturb.
         self.note(&format!("$ {command:?}"))?;
         command.env("CARGO_TERM_COLOR", "never").env("NO_COLOR", "true").env_remove("FORCE_COLOR");
@@ -65,9 +102,13 @@ impl Transcript {
     /// Runs commands, this many at a time, in their order; in the file their outputs follow each other. All run, even
     /// if one fails.
     pub(super) fn run_together(&mut self, commands: Vec<Command>, at_once: usize) -> Result<()> {
-        let aside = |number: usize| Self { path: self.path.with_extension(format!("{number}.log")), skipped: None };
-        let transcripts: Vec<Self> = (0..commands.len()).map(aside).collect();
-        let waiting = Mutex::new(transcripts.iter().zip(commands));
+        let path = |number: usize| self.path.with_extension(format!("{number}.log"));
+        let mut transcripts = Vec::new();
+        for number in 0..commands.len() {
+            fs::write(path(number), "")?;
+            transcripts.push(Self::at(path(number), self.counts));
+        }
+        let waiting = Mutex::new(transcripts.iter_mut().zip(commands));
         let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
         let work = || iter::from_fn(next).map(|(aside, mut command)| aside.run(&mut command)).collect();
         let results: Vec<Result<()>> = thread::scope(|scope| {
@@ -78,6 +119,8 @@ impl Transcript {
         for aside in transcripts {
             self.note(&aside.text()?)?;
             fs::remove_file(&aside.path)?;
+            self.recovered.extend(aside.recovered);
+            self.counted_twice += aside.counted_twice;
         }
         results.into_iter().collect()
     }
@@ -100,8 +143,16 @@ impl Transcript {
 
     /// Counts the step's tests. A step with an error has failed even if no test has, and so has a test runner that ran
     /// nothing.
-    pub(super) fn outcome(&mut self, counts: Counts, result: Result<()>) -> Result<Outcome> {
-        let mut count = Count::read(&self.text()?, counts);
+    pub(super) fn outcome(&mut self, result: Result<()>) -> Result<Outcome> {
+        let counts = self.counts;
+        let text = self.text()?;
+        let mut count = Count::read(&text, counts);
+        count.passed -= self.counted_twice.passed;
+        count.failed -= self.counted_twice.failed;
+        let recovered = mem::take(&mut self.recovered);
+        let mut failed = second_try::failed(&text, counts);
+        failed.retain(|name| !recovered.contains(name));
+        failed.dedup();
         match result {
             Err(error) => {
                 self.note(&format!("{error:#}"))?;
@@ -115,7 +166,7 @@ impl Transcript {
             }
             Ok(()) => {}
         }
-        Ok(Outcome { count, skipped: self.skipped.take(), counts })
+        Ok(Outcome { count, skipped: self.skipped.take(), failed, recovered, counts })
     }
 
     /// An excerpt for the user: the failure messages and the end.
@@ -145,7 +196,8 @@ impl fmt::Display for Outcome {
             _ if self.skipped.is_some() => write!(f, "skipped"),
             (Counts::Itself, 0) => write!(f, "ok"),
             (Counts::Itself, _) => write!(f, "FAILED"),
-            (_, 0) => write!(f, "ok, {passed} tests"),
+            (_, 0) if self.recovered.is_empty() => write!(f, "ok, {passed} tests"),
+            (_, 0) => write!(f, "ok, {passed} tests, {} at the second try", self.recovered.len()),
             (_, _) => write!(f, "FAILED, {passed} tests passed and {failed} failed"),
         }
     }
@@ -155,32 +207,32 @@ impl fmt::Display for Outcome {
 mod tests {
     use super::*;
 
-    fn transcript(name: &str) -> Transcript {
+    fn transcript(name: &str, counts: Counts) -> Transcript {
         let folder = std::env::temp_dir().join(format!("xtask-transcript-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        Transcript::new(&folder, 1, name).unwrap()
+        Transcript::new(&folder, 1, name, counts).unwrap()
     }
 
     #[test]
     fn a_runner_that_runs_nothing_has_failed() {
-        let mut transcript = transcript("nothing");
-        let outcome = transcript.outcome(Counts::NodeTests, Ok(())).unwrap();
+        let mut transcript = transcript("nothing", Counts::NodeTests);
+        let outcome = transcript.outcome(Ok(())).unwrap();
         assert_eq!(outcome.count, Count { passed: 0, failed: 1 });
         assert!(transcript.excerpt().unwrap().contains("no test ran"));
     }
 
     #[test]
     fn an_error_fails_the_step_though_its_tests_passed() {
-        let mut transcript = transcript("error");
+        let mut transcript = transcript("error", Counts::RustTests);
         transcript.note("test result: ok. 3 passed; 0 failed;").unwrap();
         let result = transcript.run(Command::new("cargo").arg("--no-such-flag"));
-        let outcome = transcript.outcome(Counts::RustTests, result).unwrap();
+        let outcome = transcript.outcome(result).unwrap();
         assert_eq!(outcome.count, Count { passed: 3, failed: 1 });
     }
 
     #[test]
     fn a_failure_in_the_middle_is_shown() {
-        let transcript = transcript("middle");
+        let transcript = transcript("middle", Counts::Itself);
         for number in 0..500 {
             transcript.note(&format!("line {number}")).unwrap();
             if number == 200 {
@@ -196,16 +248,16 @@ mod tests {
 
     #[test]
     fn a_skipped_step_counts_neither_way() {
-        let mut transcript = transcript("skipped");
+        let mut transcript = transcript("skipped", Counts::Itself);
         transcript.skip("no network");
-        let outcome = transcript.outcome(Counts::Itself, Ok(())).unwrap();
+        let outcome = transcript.outcome(Ok(())).unwrap();
         assert_eq!(outcome.count, Count::default());
         assert_eq!(outcome.skipped.as_deref(), Some("no network"));
     }
 
     #[test]
     fn all_commands_that_run_together_count() {
-        let mut transcript = transcript("together");
+        let mut transcript = transcript("together", Counts::RustTests);
         let says = |text: &str, code: u8| {
             let mut command = Command::new("sh");
             command.args(["-c", &format!("echo 'test result: {text};'; exit {code}")]);
@@ -215,15 +267,39 @@ mod tests {
         let commands = vec![says("ok. 3 passed; 0 failed", 0), failing, says("ok. 5 passed; 0 failed", 0)];
         let result = transcript.run_together(commands, 2);
         assert!(result.is_err());
-        let outcome = transcript.outcome(Counts::RustTests, result).unwrap();
+        let outcome = transcript.outcome(result).unwrap();
         assert_eq!(outcome.count, Count { passed: 9, failed: 1 });
     }
 
     #[test]
+    fn a_test_that_passes_at_its_second_try_is_named_and_counts_once() {
+        let mut transcript = transcript("second", Counts::RustTests);
+        let mut fails_once = Command::new("sh");
+        let script = r#"for name in "$@"; do if [ "$name" = --exact ]; then
+            echo 'test result: ok. 1 passed; 0 failed;'; exit 0; fi; done
+            printf 'failures:\n    a::b\n\ntest result: FAILED. 2 passed; 1 failed;\n'; exit 101"#;
+        let result = transcript.run(fails_once.args(["-c", script, "test", "--"]));
+        let outcome = transcript.outcome(result).unwrap();
+        assert_eq!(outcome.count, Count { passed: 3, failed: 0 });
+        assert_eq!((outcome.recovered, outcome.failed), (vec!["a::b".to_owned()], vec![]));
+    }
+
+    #[test]
+    fn a_test_that_fails_twice_has_failed() {
+        let mut transcript = transcript("twice", Counts::RustTests);
+        let mut fails = Command::new("sh");
+        let script = r"printf 'failures:\n    a::b\n\ntest result: FAILED. 0 passed; 1 failed;\n'; exit 101";
+        let result = transcript.run(fails.args(["-c", script, "test", "--"]));
+        let outcome = transcript.outcome(result).unwrap();
+        assert_eq!(outcome.count, Count { passed: 0, failed: 1 });
+        assert_eq!(outcome.failed, ["a::b"]);
+    }
+
+    #[test]
     fn a_command_counts_as_one_test() {
-        let mut transcript = transcript("one");
+        let mut transcript = transcript("one", Counts::Itself);
         let result = transcript.run(Command::new("cargo").arg("--version"));
-        let outcome = transcript.outcome(Counts::Itself, result).unwrap();
+        let outcome = transcript.outcome(result).unwrap();
         assert_eq!(outcome.count, Count { passed: 1, failed: 0 });
     }
 }
