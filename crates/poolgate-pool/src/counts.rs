@@ -81,6 +81,9 @@ pub struct LeaseInfo {
     pub generation: u64,
     /// The server process that serves the connection, if [`Builder::postgres`](crate::Builder::postgres) looked it up.
     pub server_pid: Option<i32>,
+    /// How long its holder has waited for an answer of the database; `None` while it does not wait. A query through
+    /// `&mut *lease`, the sqlx connection, does not show.
+    pub waits: Option<Duration>,
     /// It was [revoked](crate::Pool::revoke) and has not been returned.
     pub revoked: bool,
 }

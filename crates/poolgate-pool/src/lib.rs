@@ -86,6 +86,10 @@
 //! [`Revoked`], and the connection is closed when it is returned. If it is never returned, end its session on the server
 //! and [`reclaim`](Pool::reclaim) the lease: its slot is free at once.
 //!
+//! A firewall that forgets a connection, or a server that is gone without a word, leaves a holder waiting for an answer that
+//! never comes. [`LeaseInfo::waits`] shows who waits. If the server says that it has nothing to answer,
+//! [`lose`](Pool::lose) ends the wait with [`Lost`].
+//!
 //! # PostgreSQL
 //!
 //! [`Builder::postgres`] names the sessions for `pg_stat_activity`, sets the server's own timeouts, and looks up which
@@ -145,7 +149,7 @@ pub use database::{
 };
 pub use error::{AcquireError, Diagnosis};
 pub use hooks::ConnectionMetadata;
-pub use lease::{Lease, Revoked, Transaction};
+pub use lease::{Lease, Lost, Revoked, Transaction};
 pub use observer::{CloseReason, Observer};
 pub use pool::Pool;
 pub use purpose::Purpose;

@@ -144,11 +144,28 @@ impl<DB: Database> Pool<DB> {
     pub fn reclaim(&self, lease: u64) -> bool {
         let found = self.shared.state().reclaim(lease);
         if found {
-            self.shared.observers.tell(|observer| observer.closed(CloseReason::Revoked));
-            self.shared.notify_if_empty();
-            tasks::connect_for_waiters(&self.shared);
+            self.slot_is_free(CloseReason::Revoked);
         }
         found
+    }
+
+    /// Ends a lease whose connection is dead: what its holder waits for fails with [`Lost`](crate::Lost), so does its next
+    /// use, and its slot is free at once. Only the server can tell that it has nothing to answer, and its session must have
+    /// ended, or the server has more connections of this pool than its capacity. The time of its use is not reported.
+    /// Returns false if the lease has been returned already.
+    pub fn lose(&self, lease: u64) -> bool {
+        let found = self.shared.lose(lease, Instant::now());
+        if found {
+            self.slot_is_free(CloseReason::Silent);
+        }
+        found
+    }
+
+    /// The slot of a lease that is still held is free.
+    fn slot_is_free(&self, reason: CloseReason) {
+        self.shared.observers.tell(|observer| observer.closed(reason));
+        self.shared.notify_if_empty();
+        tasks::connect_for_waiters(&self.shared);
     }
 
     /// Opens a connection outside the pool and its capacity, with the same `after_connect` hook, within `timeout`: for

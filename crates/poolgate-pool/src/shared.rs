@@ -125,6 +125,15 @@ impl<DB: Database> Shared<DB> {
         found
     }
 
+    pub(crate) fn lose(&self, lease: u64, now: Instant) -> bool {
+        let mut state = self.state();
+        let wait = state.lose(lease, now);
+        self.revoked.store(state.revoked(), Relaxed);
+        drop(state);
+        // It wakes the holder, which is foreign code.
+        wait.map(|wait| wait.lose()).is_some()
+    }
+
     pub(crate) fn is_revoked(&self, lease: u64) -> bool {
         self.revoked.load(Relaxed) != 0 && self.state().is_revoked(lease)
     }

@@ -14,6 +14,7 @@ use sqlx::{Connection, Database, Either, Execute, Executor, SqlStr};
 use super::condition::Condition;
 use super::guard::{Access, InUse, Lease};
 use super::transaction::Transaction;
+use super::wait::Wait;
 use super::{after_repair, own_transaction};
 use crate::database::{Backend, Operations, Repair, reset};
 use crate::statement::{self, Bounds, Dialect, Effect, Leaves};
@@ -45,7 +46,7 @@ macro_rules! executor {
                         own_transaction::fetch_many::<$database, _>(connection, query, resets, repair)
                     }
                 };
-                Box::pin(Watched { inner, condition, effect })
+                Box::pin(Watched { inner, condition, effect, wait: access.wait })
             }
 
             fn fetch_optional<'e, 'q: 'e, E>(
@@ -65,16 +66,18 @@ macro_rules! executor {
                 let way = Way::of(&query, effect, &access, in_transaction(connection, condition), condition);
                 condition.begin(effect.by(&way));
                 Box::pin(async move {
-                    let fetched = match way {
-                        Way::Straight => connection.fetch_optional(query).await,
-                        Way::AfterRepair(repair) => {
-                            after_repair::fetch_optional::<$database, _>(connection, query, repair).await
+                    let fetched = access.wait.watch(async move {
+                        match way {
+                            Way::Straight => connection.fetch_optional(query).await,
+                            Way::AfterRepair(repair) => {
+                                after_repair::fetch_optional::<$database, _>(connection, query, repair).await
+                            }
+                            Way::InTransaction { resets, repair } => {
+                                own_transaction::fetch_optional::<$database, _>(connection, query, resets, repair).await
+                            }
                         }
-                        Way::InTransaction { resets, repair } => {
-                            own_transaction::fetch_optional::<$database, _>(connection, query, resets, repair).await
-                        }
-                    };
-                    noted(fetched, condition, effect)
+                    });
+                    noted(fetched.await, condition, effect)
                 })
             }
 
@@ -93,7 +96,7 @@ macro_rules! executor {
                 condition.begin(Effect::NONE);
                 Box::pin(async move {
                     let prepared = match access.end_cut_short(connection, condition).await {
-                        Ok(()) => connection.prepare_with(sql, parameters).await,
+                        Ok(()) => access.wait.watch(connection.prepare_with(sql, parameters)).await,
                         Err(error) => Err(error),
                     };
                     noted(prepared, condition, Effect::NONE)
@@ -112,7 +115,7 @@ macro_rules! executor {
                 condition.begin(Effect::NONE);
                 Box::pin(async move {
                     let described = match access.end_cut_short(connection, condition).await {
-                        Ok(()) => connection.describe(sql).await,
+                        Ok(()) => access.wait.watch(connection.describe(sql)).await,
                         Err(error) => Err(error),
                     };
                     noted(described, condition, Effect::NONE)
@@ -196,6 +199,7 @@ struct Watched<'e, T> {
     inner: BoxStream<'e, sqlx::Result<T>>,
     condition: &'e mut Condition,
     effect: Effect,
+    wait: &'e Wait,
 }
 
 impl<T> Stream for Watched<'_, T> {
@@ -203,13 +207,20 @@ impl<T> Stream for Watched<'_, T> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        let item = task::ready!(this.inner.as_mut().poll_next(cx));
+        let polled = task::ready!(this.wait.poll(cx, |cx| this.inner.as_mut().poll_next(cx)));
+        let item = polled.unwrap_or_else(|lost| Some(Err(lost.into())));
         match &item {
             Some(Ok(_)) => {}
             Some(Err(error)) => this.condition.fail(error),
             None => this.condition.complete(this.effect),
         }
         Poll::Ready(item)
+    }
+}
+
+impl<T> Drop for Watched<'_, T> {
+    fn drop(&mut self) {
+        self.wait.end();
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::condition::Condition;
 use super::revoked::Revoked;
+use super::wait::{Lost, Wait};
 use crate::config::Reset;
 use crate::hooks::ConnectionMetadata;
 use crate::observer::CloseReason;
@@ -130,8 +131,9 @@ impl<DB: Database> Lease<DB> {
 
     fn parts(&mut self) -> InUse<'_, DB, DB::Connection> {
         let Self { pooled, condition, shared, id, .. } = self;
-        let pooled = pooled.as_mut().expect("a lease has its connection until it is dropped");
-        InUse { connection: &mut pooled.connection, condition, access: Access { shared, lease: *id } }
+        let Pooled { connection, wait, .. } =
+            &mut **pooled.as_mut().expect("a lease has its connection until it is dropped");
+        InUse { connection, condition, access: Access { shared, lease: *id, wait } }
     }
 }
 
@@ -147,10 +149,14 @@ pub(super) struct InUse<'l, DB: Database, C> {
 pub(super) struct Access<'l, DB: Database> {
     shared: &'l Shared<DB>,
     lease: u64,
+    pub(super) wait: &'l Wait,
 }
 
 impl<DB: Database> Access<'_, DB> {
     pub(super) fn check(&self) -> sqlx::Result<()> {
+        if self.wait.is_lost() {
+            return Err(Lost.into());
+        }
         if self.shared.is_revoked(self.lease) { Err(Revoked.into()) } else { Ok(()) }
     }
 
@@ -171,7 +177,7 @@ impl<DB: Database> Access<'_, DB> {
         }
         // The mark stays if this is cut short as well.
         condition.begin_own_transaction();
-        (self.shared.repairs.roll_back)(connection).await
+        self.wait.watch((self.shared.repairs.roll_back)(connection)).await
     }
 
     /// Whether a PgBouncer may give the session to another client between two transactions.
@@ -245,6 +251,7 @@ impl<DB: Database> Drop for Lease<DB> {
         pooled.upkeep = self.shared.upkeep(self.condition.upkeep());
         pooled.renewed = self.condition.renewed();
         pooled.used |= self.accepted;
+        let is_lost = pooled.wait.is_lost();
         let connection = &pooled.connection;
         let verdict = match self.condition.verdict() {
             Verdict::Clean | Verdict::Doubtful
@@ -262,7 +269,8 @@ impl<DB: Database> Drop for Lease<DB> {
             verdict => verdict,
         };
         let caller = tasks::check_in(&self.shared, self.id, pooled, verdict, now);
-        if self.accepted {
+        // What it waited for in the end is no use.
+        if self.accepted && !is_lost {
             let (use_time, work) = (now.saturating_duration_since(self.since), self.condition.work());
             let purpose = caller.as_ref().and_then(Caller::purpose);
             self.shared.observers.tell(|observer| {

@@ -7,8 +7,11 @@ mod guard;
 mod own_transaction;
 mod revoked;
 mod transaction;
+mod wait;
 
 pub use self::guard::Lease;
 pub(crate) use self::guard::PingError;
 pub use self::revoked::Revoked;
 pub use self::transaction::Transaction;
+pub use self::wait::Lost;
+pub(crate) use self::wait::Wait;

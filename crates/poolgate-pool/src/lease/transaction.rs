@@ -31,7 +31,7 @@ impl<DB: Database> Lease<DB> {
         if let Err(error) = access.end_cut_short(connection, condition).await {
             return Err(failed(condition, error));
         }
-        match connection.begin().await {
+        match access.wait.watch(connection.begin()).await {
             Ok(inner) => Ok(Transaction::new(inner, condition, access)),
             Err(error) => Err(failed(condition, error)),
         }
@@ -51,7 +51,7 @@ impl<DB: Backend> Lease<DB> {
         if let Err(error) = access.end_cut_short(connection, condition).await {
             return Err(failed(condition, error));
         }
-        match connection.begin_with(statement).await {
+        match access.wait.watch(connection.begin_with(statement)).await {
             Ok(inner) => Ok(Transaction::new(inner, condition, access)),
             Err(error) => Err(failed(condition, error)),
         }
@@ -68,12 +68,12 @@ impl<DB: Backend> Transaction<'_, DB> {
         access.check()?;
         // Behind a PgBouncer the next client would get the changed session.
         if access.is_behind_pgbouncer() && access.resets() && condition.leaves() == Leaves::State {
-            if let Err(error) = DB::run(&mut inner, reset::IN_TRANSACTION).await {
+            if let Err(error) = access.wait.watch(DB::run(&mut inner, reset::IN_TRANSACTION)).await {
                 return Err(failed(condition, error));
             }
             condition.changes_undone();
         }
-        let result = inner.commit().await;
+        let result = access.wait.watch(inner.commit()).await;
         end(condition, result)
     }
 }
@@ -84,8 +84,8 @@ impl<'l, DB: Database> Transaction<'l, DB> {
     /// # Errors
     /// The database's error.
     pub async fn rollback(self) -> sqlx::Result<()> {
-        let Self { inner, condition, .. } = self;
-        let result = inner.rollback().await;
+        let Self { inner, condition, access } = self;
+        let result = access.wait.watch(inner.rollback()).await;
         end(condition, result)
     }
 

@@ -18,12 +18,14 @@ mod transitions;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::Location;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::{Order, PoolConfig};
 use crate::counts::{Counts, LeaseInfo};
 use crate::error::Diagnosis;
 use crate::hooks::ConnectionMetadata;
+use crate::lease::Wait;
 use crate::observer::CloseReason;
 use crate::purpose::Caller;
 
@@ -44,6 +46,8 @@ pub(crate) struct Pooled<C> {
     pub(crate) opened: Instant,
     pub(crate) last_used: Instant,
     pub(crate) server_pid: Option<i32>,
+    /// Whether its holder waits for an answer.
+    pub(crate) wait: Arc<Wait>,
     /// Its server refused writes when it was opened.
     pub(crate) read_only: bool,
     /// It has had a user.
@@ -148,6 +152,7 @@ struct Held {
     connection: u64,
     generation: u64,
     server_pid: Option<i32>,
+    wait: Arc<Wait>,
     revoked: bool,
 }
 
@@ -309,6 +314,7 @@ impl<C, W> State<C, W> {
             connection: held.connection,
             generation: held.generation,
             server_pid: held.server_pid,
+            waits: held.wait.lasts(now),
             revoked: held.revoked,
         };
         self.leases.iter().map(info).collect()

@@ -1,6 +1,7 @@
 //! Moves connections from one phase to the next.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::backoff::Backoff;
@@ -10,6 +11,7 @@ use super::{
 };
 use crate::config::Order;
 use crate::error::AcquireError;
+use crate::lease::Wait;
 use crate::observer::CloseReason;
 use crate::purpose::Caller;
 
@@ -112,6 +114,7 @@ impl<C, W> State<C, W> {
             opened: now,
             last_used: now,
             server_pid,
+            wait: Arc::new(Wait::new(now)),
             read_only,
             used: false,
             renewed: false,
@@ -205,6 +208,18 @@ impl<C, W> State<C, W> {
             Some(at) if self.leases[at].revoked => self.leases.remove(at).is_some(),
             Some(_) | None => false,
         }
+    }
+
+    /// The connection of a lease is dead, and its session has ended on the server: frees its slot. Returns the wait to be
+    /// ended; `None` if there is no such lease.
+    pub(crate) fn lose(&mut self, lease: u64, now: Instant) -> Option<Arc<Wait>> {
+        if !self.revoke(lease) {
+            return None;
+        }
+        // Others may have the same problem.
+        self.trusted_since = Some(now);
+        let held = self.held(lease).and_then(|at| self.leases.remove(at));
+        held.map(|held| held.wait)
     }
 
     /// A doubtful connection has been restored.
@@ -371,7 +386,9 @@ impl<C, W> State<C, W> {
         let lease = self.number();
         let location = caller.location;
         let Pooled { id: connection, generation, server_pid, .. } = *pooled;
-        self.leases.push_back(Held { lease, since: now, caller, connection, generation, server_pid, revoked: false });
+        let wait = Arc::clone(&pooled.wait);
+        let held = Held { lease, since: now, caller, connection, generation, server_pid, wait, revoked: false };
+        self.leases.push_back(held);
         Issued { lease, since: now, location, pooled }
     }
 

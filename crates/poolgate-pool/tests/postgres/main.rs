@@ -18,7 +18,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use poolgate_pool::{AcquireError, Lease, Pool, PoolConfig, PostgresSession, Revoked};
+use poolgate_pool::{AcquireError, Lease, Lost, Pool, PoolConfig, PostgresSession, Revoked};
 use poolgate_test_postgres::{Postgres as Server, Proxy};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Any, Connection, Executor, Postgres, Row};

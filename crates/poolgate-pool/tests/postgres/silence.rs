@@ -65,6 +65,28 @@ async fn idle_connections_to_a_silent_peer_are_found_by_a_ping() -> Result {
     whole(&pool).await
 }
 
+/// What the caller of `lose` knows: the session waits for its client, which waits for its answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wait_on_a_connection_that_is_lost_can_be_ended() -> Result {
+    let proxy = Proxy::to(SERVER.port()).await?;
+    let pool = Pool::<Postgres>::builder(proxy.url("postgres").parse()?).config(config(1, 0)).build()?;
+    let mut lease = pool.acquire().await?;
+    lease.execute("SELECT 1").await?;
+    assert_eq!(pool.leases()[0].waits, None, "it has its answer");
+    proxy.silence();
+    let waiting = tokio::spawn(async move { lease.execute("SELECT 1").await.map(drop) });
+    let deadline = Instant::now() + 5000 * MS;
+    while pool.leases()[0].waits.is_none_or(|waits| waits < 100 * MS) {
+        assert!(Instant::now() < deadline, "{:?}", pool.leases());
+        sleep(5 * MS).await;
+    }
+    proxy.restore();
+    assert!(pool.lose(pool.leases()[0].id));
+    let error = waiting.await?.expect_err("no answer came");
+    assert!(Lost::caused(&error), "{error}");
+    whole(&pool).await
+}
+
 /// Waits until no slot is taken by a cut connection.
 async fn gone(pool: &Pool<Postgres>) {
     let deadline = Instant::now() + 5000 * MS;
