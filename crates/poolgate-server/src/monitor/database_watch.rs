@@ -123,6 +123,12 @@ impl DatabaseWatch {
         DatabaseState { reachability, failed, connects: evidence.connects(), cause, read_only, waiting_for_locks }
     }
 
+    /// Whether the newest attempt to ask the database was answered.
+    pub(super) fn is_answered(&self) -> bool {
+        let known = self.known();
+        known.answered > known.failed.as_ref().map(|(at, _)| *at)
+    }
+
     /// In doubt: asks at once, and then every second. Called with every tick.
     pub(super) fn doubt(&self, in_doubt: bool) {
         let mut known = self.known();

@@ -3,7 +3,8 @@
 //! One task [ticks](tick): it collects a [reading](sampler) of everything, asks the controller for a decision, gives
 //! the gate its orders, and publishes one config document and one status document. Both are encoded once, and viewers
 //! only ever read these. A second task [asks the database](database_watch) itself for a sign of life, and on PostgreSQL
-//! a third one asks for the [server's limits](server_limits). Nothing that a viewer does causes a query.
+//! a third one asks for the [server's limits](server_limits) and a fourth one ends waits on
+//! [dead connections](cleanup). Nothing that a viewer does causes a query.
 
 mod activity;
 mod cause;
@@ -136,7 +137,7 @@ pub(crate) fn start(parts: Parts, settings: &Settings, controller: Controller) {
         pool: Arc::clone(&pool),
         gate,
         database: Arc::clone(&database),
-        cleaner,
+        cleaner: Arc::clone(&cleaner),
         published,
         history: parts.history,
         metrics: parts.metrics,
@@ -152,8 +153,10 @@ pub(crate) fn start(parts: Parts, settings: &Settings, controller: Controller) {
         tokio::spawn(async move { closing.run_until_cancelled_owned(observer.follow_recorder()).await });
     }
     if pool.upkeep().is_some() && database.backend() == Backend::Postgres {
-        let (pool, closing, sizing) = (Arc::clone(&pool), parts.closing.clone(), settings.sizing.clone());
-        tokio::spawn(async move { server_limits.run(&*pool, &sizing, &closing).await });
+        let (limited, closing, sizing) = (Arc::clone(&pool), parts.closing.clone(), settings.sizing.clone());
+        tokio::spawn(async move { server_limits.run(&*limited, &sizing, &closing).await });
+        let (held, database, closing) = (Arc::clone(&pool), Arc::clone(&database), parts.closing.clone());
+        tokio::spawn(async move { cleaner.end_lost(&*held, || database.is_answered(), &closing).await });
     }
     // A source that is read anew at each tick gives a sign of life by that.
     if pool.refresh().is_none() {

@@ -122,6 +122,8 @@ pub trait Upkeep: Send + Sync {
     fn revoke(&self, lease: u64) -> bool;
     /// Frees the slot of a revoked lease whose session has ended on the server.
     fn reclaim(&self, lease: u64) -> bool;
+    /// Ends a lease whose connection is dead and whose session has ended on the server. False if it was returned already.
+    fn lose(&self, lease: u64) -> bool;
     /// Replaces every connection, those in use when they are returned; returns how many idle ones it closes.
     fn dispose(&self) -> u32;
     /// Changes the pool's size while it works; false if the size is out of range.

@@ -59,6 +59,10 @@ impl<DB: SupportedDatabase> Upkeep for Pool<DB> {
         Self::reclaim(self, lease)
     }
 
+    fn lose(&self, lease: u64) -> bool {
+        Self::lose(self, lease)
+    }
+
     fn dispose(&self) -> u32 {
         Self::dispose(self)
     }

@@ -3,6 +3,7 @@
 mod activity;
 mod admin;
 mod cleanup;
+mod dead_connections;
 mod health;
 mod history;
 mod ladder;

@@ -3,8 +3,9 @@
 //! A cleanup [runs](run) in steps. Looking, closing surplus idle connections and logging suspiciously old leases are
 //! always taken. Each step that takes a connection away from its holder is opted in by a setting of its own. An
 //! automatic cleanup begins when the pool's usage has been critical for 5 s ([schedule]). A requested cleanup takes the
-//! opted-in steps only with the admin token.
+//! opted-in steps only with the admin token. Dead connections are [ended](lost) at all times.
 
+mod lost;
 mod run;
 mod schedule;
 mod server;
@@ -17,6 +18,7 @@ use std::{
 
 use jiff::Timestamp;
 use poolgate_types::{CleanupReport, CleanupTrigger};
+use tokio::sync::Mutex as AsyncMutex;
 
 pub(crate) use self::schedule::Reach;
 use self::{
@@ -30,6 +32,8 @@ use crate::{settings::CleanupSettings, telemetry::names, watched::WatchedPool};
 pub(crate) struct Cleaner {
     settings: CleanupSettings,
     origin: Instant,
+    /// Held while the sessions are looked at, so that one connection outside the pool is enough.
+    looking: AsyncMutex<()>,
     state: Mutex<State>,
 }
 
@@ -57,7 +61,8 @@ struct State {
 impl Cleaner {
     pub(crate) fn new(settings: CleanupSettings) -> Self {
         let schedule = Schedule::new(settings.cooldown, settings.manual_cooldown);
-        Self { settings, origin: Instant::now(), state: Mutex::new(State { schedule, newest: None }) }
+        let looking = AsyncMutex::default();
+        Self { settings, origin: Instant::now(), looking, state: Mutex::new(State { schedule, newest: None }) }
     }
 
     /// Admits a cleanup requested by a person or a client.
@@ -76,6 +81,7 @@ impl Cleaner {
     /// Runs an admitted cleanup to its end. Spawn it, or a caller that leaves would cut it short.
     pub(crate) async fn run(&self, pool: &dyn WatchedPool, admitted: Admitted) -> CleanupReport {
         let _running = Running(self);
+        let _others_wait = self.looking.lock().await;
         let Admitted { trigger, reach } = admitted;
         let (begun, started_at) = (Instant::now(), Timestamp::now().to_string());
         let checked_out_before = pool.figures().checked_out;
