@@ -1,15 +1,17 @@
 //! The capacity of the database, by Little's law: slots / mean time for which a slot is held.
 //!
-//! The number of slots is known, so the capacity needs no estimate of an unloaded latency. The mean hold time follows
-//! from Little's law as well: slots in use, summed over time, per completed request. Unlike the mean of the completed
-//! holds, it includes those in progress, so a slow database shows before its slow requests end.
+//! The number of slots is known, so the capacity needs no estimate of an unloaded latency. The [mean hold time](crate::hold)
+//! follows from Little's law as well. Unlike the mean of the completed holds, it includes those in progress, so a slow
+//! database shows before its slow requests end.
 //!
 //! An admitted request that waits for a connect uses no slot, because the database does not work for it. A place in the
 //! pool is no slot if no connection can be opened for it.
 
 use std::time::Duration;
 
-use crate::{places::Places, ratio::RecentRatio, sample::Sample};
+use poolgate_types::CircuitState;
+
+use crate::{hold::Hold, places::Places, sample::Sample};
 
 /// Lower bound of the hold time in seconds, so that the capacity stays finite.
 const LEAST_HOLD: f64 = 1e-5;
@@ -21,24 +23,23 @@ pub(crate) struct Capacity {
     connected: Option<u32>,
     growth: f64,
     places: Places,
-    in_use: u32,
-    hold: RecentRatio,
+    hold: Hold,
 }
 
 impl Capacity {
     pub(crate) fn new() -> Self {
-        Self {
-            slots: 0,
-            connected: None,
-            growth: 1.0,
-            places: Places::default(),
-            in_use: 0,
-            hold: RecentRatio::default(),
-        }
+        Self { slots: 0, connected: None, growth: 1.0, places: Places::default(), hold: Hold::default() }
     }
 
-    /// Takes in what happened during `elapsed`. At most `limit` slots may be in use from now on.
-    pub(crate) fn update(&mut self, sample: &Sample, limit: u32, now: Duration, elapsed: Duration) {
+    /// Takes in what happened during `elapsed`, with this circuit breaker. At most `limit` slots may be in use from now on.
+    pub(crate) fn update(
+        &mut self,
+        sample: &Sample,
+        limit: u32,
+        circuit: CircuitState,
+        now: Duration,
+        elapsed: Duration,
+    ) {
         let mut in_flight = sample.gate.in_flight;
         let mut connected = sample.slots();
         // Requests that a pooler shows as in flight have a connection, and behind an app they may need none.
@@ -52,9 +53,7 @@ impl Capacity {
         self.growth = self.connected.map_or(1.0, |before| f64::from(connected) / f64::from(before));
         self.connected = Some(connected);
         self.slots = limit.min(connected);
-        let in_use = f64::midpoint(self.in_use.into(), in_flight.into());
-        self.in_use = in_flight;
-        self.hold.add(in_use * elapsed.as_secs_f64(), sample.completed as f64, elapsed);
+        self.hold.update(in_flight, sample.completed, circuit, now, elapsed);
     }
 
     /// Requests a second; `None` while hold times are unknown.
@@ -67,7 +66,7 @@ impl Capacity {
     /// above [`per_second`](Self::per_second), which counts the time that those requests have taken but not yet the
     /// requests.
     pub(crate) fn at_best(&self) -> f64 {
-        let hold = self.hold.at_least(self.in_use.into()).unwrap_or_default();
+        let hold = self.hold.at_least().unwrap_or_default();
         f64::from(self.slots.max(1)) / hold.max(LEAST_HOLD)
     }
 
@@ -79,7 +78,7 @@ impl Capacity {
     /// Requests of which the law knows that they cannot be served at once, in slots: those in the queue, less the idle
     /// slots. Negative while slots are idle.
     pub(crate) fn backlog(&self, queued: u32) -> f64 {
-        f64::from(queued) - f64::from(self.slots.saturating_sub(self.in_use))
+        f64::from(queued) - f64::from(self.slots.saturating_sub(self.hold.in_use()))
     }
 
     /// The factor by which the slots have just changed, because the pool or the gate did. It is exact, so the rate can
@@ -95,7 +94,7 @@ impl Capacity {
 
     /// Mean time for which a gate permit is held, without waits for a connect, in seconds; zero while unknown.
     pub(crate) fn mean_hold(&self) -> f64 {
-        self.hold.value().map_or(0.0, |hold| hold.max(LEAST_HOLD))
+        self.hold.mean().map_or(0.0, |hold| hold.max(LEAST_HOLD))
     }
 }
 
@@ -114,7 +113,9 @@ mod tests {
     }
 
     fn run(capacity: &mut Capacity, ticks: u32, sample: &Sample) -> Option<f64> {
-        (0..ticks).for_each(|_| capacity.update(sample, u32::MAX, Duration::ZERO, Duration::from_millis(100)));
+        (0..ticks).for_each(|_| {
+            capacity.update(sample, u32::MAX, CircuitState::Closed, Duration::ZERO, Duration::from_millis(100))
+        });
         capacity.per_second()
     }
 

@@ -173,7 +173,7 @@ impl Controller {
                 let (hold, limited) = (self.capacity.mean_hold(), self.fair_rate.is_in_force());
                 self.lowered = self.concurrency.update(sample, hold, limited, now, elapsed);
             }
-            self.capacity.update(sample, self.concurrency.proven(), now, elapsed);
+            self.capacity.update(sample, self.concurrency.proven(), self.circuit, now, elapsed);
             self.fair_rate.update(sample, &self.capacity, elapsed)
         };
         let breaker = self.update_breaker(sample, now, &mut events);

@@ -68,6 +68,7 @@ mod decision;
 mod full_gate;
 pub mod gate;
 mod gate_width;
+mod hold;
 mod hysteresis;
 mod notices;
 mod places;

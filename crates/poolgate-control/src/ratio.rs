@@ -32,6 +32,12 @@ struct Sums {
 }
 
 impl RecentRatio {
+    /// A ratio that is known, though not well: what is added outweighs it soon.
+    pub(crate) fn beginning_at(ratio: f64) -> Self {
+        let sums = Sums { parts: ratio, events: 1.0 };
+        Self { fast: sums, slow: sums, youth: 1.0 }
+    }
+
     /// Takes in what happened during `elapsed`.
     pub(crate) fn add(&mut self, parts: f64, events: f64, elapsed: Duration) {
         self.fast.add(parts, events, elapsed, FAST);

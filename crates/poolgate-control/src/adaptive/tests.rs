@@ -1,5 +1,7 @@
 //! What the law does with arrivals, rejects and a queue that a test makes up.
 
+use poolgate_types::CircuitState;
+
 use super::*;
 use crate::sample::{GateSample, PoolSample};
 
@@ -42,7 +44,7 @@ impl Gate {
             streaming_clients: self.live_clients,
             ..Sample::default()
         };
-        self.capacity.update(&sample, u32::MAX, self.now, elapsed);
+        self.capacity.update(&sample, u32::MAX, CircuitState::Closed, self.now, elapsed);
         self.law.update(&sample, &self.capacity, elapsed)
     }
 }

@@ -14,7 +14,7 @@ use super::{
     roster::Roster,
     row::{Gauges, ReplicaId, Row, State, Totals},
     settings::Settings,
-    sums::Sums,
+    sums::{self, Sums},
 };
 use crate::Sample;
 
@@ -297,7 +297,8 @@ impl Replica {
 
     /// Adds the others' figures of the last `elapsed` to this replica's own; `is_idle`: it has had no request lately.
     pub fn add_others(&mut self, sample: &mut Sample, is_idle: bool, elapsed: Duration) {
-        self.sums.add_to(sample, &self.audience.pollers, is_idle, elapsed);
+        let own = sums::Own { is_idle, reaches_database: self.own.reaches_database };
+        self.sums.add_to(sample, &self.audience.pollers, own, elapsed);
     }
 
     /// The clients at the others.

@@ -23,12 +23,22 @@ const LATE: u32 = 2;
 #[derive(Clone, Debug, Default)]
 pub struct Sums(BTreeMap<ReplicaId, Other>);
 
+/// The replica whose sample the others' figures are added to.
+#[derive(Clone, Copy, Debug)]
+pub struct Own {
+    /// No request has come to it lately.
+    pub is_idle: bool,
+    /// Whether it reaches the database.
+    pub reaches_database: bool,
+}
+
 #[derive(Clone, Debug)]
 struct Other {
     seq: u64,
     totals: Totals,
     gauges: Gauges,
     audience: Audience,
+    reaches_database: bool,
     changed: Duration,
     /// Time between two changes, on average.
     interval: Duration,
@@ -59,19 +69,28 @@ impl Sums {
     /// which `is_idle` if no request has come to it lately. Pollers that ask several replicas count once.
     ///
     /// The slots of an idle replica do not count while another one is busy: no request reaches them, so a rate for them
-    /// would be too high for the others.
-    pub fn add_to(&mut self, sample: &mut Sample, own_pollers: &Sketch, is_idle: bool, elapsed: Duration) {
+    /// would be too high for the others. Of a replica that does not reach the database, or is about to try it again, only
+    /// the clients count while another one reaches it: that it rejects most requests is no sign of clients that disobey.
+    pub fn add_to(&mut self, sample: &mut Sample, own_pollers: &Sketch, own: Own, elapsed: Duration) {
+        let Own { is_idle, reaches_database } = own;
         let mut pollers = own_pollers.clone();
-        let is_other_busy = self.0.values().any(Other::is_busy);
+        let is_any_able = reaches_database || self.0.values().any(|other| other.reaches_database);
+        let counts = |other: &Other| other.reaches_database || !is_any_able;
+        let is_other_busy = self.0.values().any(|other| counts(other) && other.is_busy());
         if is_idle && is_other_busy {
             (sample.pool, sample.gate.permits) = (PoolSample::default(), 0);
         }
         let is_any_busy = !is_idle || is_other_busy;
         for other in self.0.values_mut() {
-            if other.is_busy() || !is_any_busy {
+            let counts = counts(other);
+            if counts && (other.is_busy() || !is_any_busy) {
                 other.add_slots(sample);
             }
-            other.add_counts(sample, elapsed);
+            let new = other.new_counts(elapsed);
+            if counts {
+                new.add_to(sample);
+            }
+            other.add_clients(sample);
             pollers.unite(&other.audience.pollers);
         }
         if self.0.values().any(|other| !other.audience.pollers.is_empty()) {
@@ -93,10 +112,21 @@ impl Sums {
     }
 }
 
+impl Totals {
+    fn add_to(self, sample: &mut Sample) {
+        let Self { arrivals, rejected, over_quota, completed } = self;
+        sample.gate.arrivals = sample.gate.arrivals.saturating_add(arrivals);
+        sample.gate.rejected = sample.gate.rejected.saturating_add(rejected);
+        sample.gate.over_quota = sample.gate.over_quota.saturating_add(over_quota);
+        sample.completed = sample.completed.saturating_add(completed);
+    }
+}
+
 impl Other {
     fn new(row: Row, now: Duration) -> Self {
-        let Row { seq, totals, gauges, audience, .. } = row;
-        Self { seq, totals, gauges, audience, changed: now, interval: USUAL, rates: [0.0; 4], carried: [0.0; 4] }
+        let Row { seq, totals, gauges, audience, reaches_database, .. } = row;
+        let (interval, rates, carried) = (USUAL, [0.0; 4], [0.0; 4]);
+        Self { seq, totals, gauges, audience, reaches_database, changed: now, interval, rates, carried }
     }
 
     fn advance(&mut self, row: &Row, now: Duration) {
@@ -108,6 +138,7 @@ impl Other {
         self.interval = (self.interval + Duration::from_secs_f64(passed)) / 2;
         (self.seq, self.totals, self.gauges, self.changed) = (row.seq, row.totals, row.gauges, now);
         self.audience = row.audience.clone();
+        self.reaches_database = row.reaches_database;
     }
 
     /// Whether requests have come to it lately.
@@ -115,7 +146,8 @@ impl Other {
         self.rates.iter().any(|rate| *rate > 0.0) || self.gauges.in_flight > 0 || self.gauges.queued > 0
     }
 
-    fn add_counts(&mut self, sample: &mut Sample, elapsed: Duration) {
+    /// What it has counted in the last `elapsed`.
+    fn new_counts(&mut self, elapsed: Duration) -> Totals {
         let seconds = elapsed.min(LONGEST).as_secs_f64();
         let mut counts = [0_u64; 4];
         for ((count, carried), rate) in counts.iter_mut().zip(&mut self.carried).zip(self.rates) {
@@ -124,10 +156,10 @@ impl Other {
             *carried = due - due.floor();
         }
         let [arrivals, rejected, over_quota, completed] = counts;
-        sample.gate.arrivals = sample.gate.arrivals.saturating_add(arrivals);
-        sample.gate.rejected = sample.gate.rejected.saturating_add(rejected);
-        sample.gate.over_quota = sample.gate.over_quota.saturating_add(over_quota);
-        sample.completed = sample.completed.saturating_add(completed);
+        Totals { arrivals, rejected, over_quota, completed }
+    }
+
+    fn add_clients(&self, sample: &mut Sample) {
         sample.live_clients = sample.live_clients.saturating_add(self.gauges.streaming_clients);
         sample.streaming_clients = sample.streaming_clients.saturating_add(self.gauges.streaming_clients);
     }
@@ -161,6 +193,8 @@ mod tests {
 
     use super::*;
 
+    const BUSY: Own = Own { is_idle: false, reaches_database: true };
+
     fn row(seq: u64, arrivals: u64) -> Row {
         Row {
             id: ReplicaId(2),
@@ -189,7 +223,7 @@ mod tests {
                 sums.read(ReplicaId(1), &[row(u64::from(n / 10), u64::from(n / 10) * 137)], now);
             }
             let mut sample = Sample { live_clients: 5, ..Sample::default() };
-            sums.add_to(&mut sample, &Sketch::default(), false, tick);
+            sums.add_to(&mut sample, &Sketch::default(), BUSY, tick);
             assert_eq!((sample.gate.permits, sample.pool.capacity, sample.live_clients), (20, 20, 35));
             if n >= 10 {
                 assert!((13..=14).contains(&sample.gate.arrivals), "{n}: {}", sample.gate.arrivals);
@@ -211,7 +245,7 @@ mod tests {
         let mut sums = Sums::default();
         sums.read(ReplicaId(1), &[row], Duration::ZERO);
         let mut sample = Sample { live_clients: 205, streaming_clients: 5, ..Sample::default() };
-        sums.add_to(&mut sample, &own, true, Duration::from_millis(100));
+        sums.add_to(&mut sample, &own, Own { is_idle: true, ..BUSY }, Duration::from_millis(100));
         let pollers = sample.live_clients - sample.streaming_clients;
         assert!((270..=330).contains(&pollers) && sample.streaming_clients == 35, "{sample:?}");
     }
@@ -223,13 +257,30 @@ mod tests {
         sums.read(ReplicaId(1), &[row(2, 100)], Duration::from_secs(1));
         let arrivals = |sums: &mut Sums| {
             let mut sample = Sample::default();
-            sums.add_to(&mut sample, &Sketch::default(), false, Duration::from_secs(1));
+            sums.add_to(&mut sample, &Sketch::default(), BUSY, Duration::from_secs(1));
             (sample.gate.arrivals, sample.gate.permits)
         };
         sums.read(ReplicaId(1), &[row(2, 100)], Duration::from_secs(5));
         assert_eq!(arrivals(&mut sums), (100, 20));
         sums.read(ReplicaId(1), &[], Duration::from_secs(13));
         assert_eq!(arrivals(&mut sums), (0, 0));
+    }
+
+    #[test]
+    fn a_replica_without_the_database_counts_only_its_clients_while_another_one_has_it() {
+        let cut_off = |seq, arrivals| Row { reaches_database: false, ..row(seq, arrivals) };
+        let mut sums = Sums::default();
+        sums.read(ReplicaId(1), &[cut_off(1, 0)], Duration::ZERO);
+        sums.read(ReplicaId(1), &[cut_off(2, 100)], Duration::from_secs(1));
+        let figures = |sums: &mut Sums, reaches_database| {
+            let mut sample = Sample::default();
+            sums.add_to(&mut sample, &Sketch::default(), Own { reaches_database, ..BUSY }, Duration::from_secs(1));
+            (sample.gate.arrivals, sample.gate.permits, sample.live_clients)
+        };
+        assert_eq!(figures(&mut sums, true), (0, 0, 30));
+        assert_eq!(figures(&mut sums, false), (100, 20, 30), "none is better");
+        sums.read(ReplicaId(1), &[row(3, 200)], Duration::from_secs(2));
+        assert_eq!(figures(&mut sums, true), (100, 20, 30), "it is back");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use poolgate_control::Reachability;
+use poolgate_types::CircuitState;
 
 use super::database_watch::DatabaseState;
 use crate::readiness::Readiness;
@@ -13,15 +14,24 @@ pub(super) struct Outage {
     /// The process is not ready after the database could not be used for this long; zero: it stays ready.
     unready_after: Duration,
     since: Option<Instant>,
+    gave_up: bool,
 }
 
 impl Outage {
     pub(super) fn new(readiness: Readiness, unready_after: Duration) -> Self {
-        Self { readiness, unready_after, since: None }
+        Self { readiness, unready_after, since: None, gave_up: false }
     }
 
     /// Called with every tick. Returns what is wrong while the database cannot be used.
-    pub(super) fn update(&mut self, database: &DatabaseState) -> Option<String> {
+    ///
+    /// A server that gave up gets traffic again when its database answers. If `others_serve`, it first goes through the
+    /// recovery of its circuit breaker: until that is closed it would reject requests that the others can serve.
+    pub(super) fn update(
+        &mut self,
+        database: &DatabaseState,
+        circuit: CircuitState,
+        others_serve: bool,
+    ) -> Option<String> {
         let DatabaseState { reachability, cause, .. } = database;
         let trouble = reachability.is_lost().then(|| reachability.trouble(cause.as_deref()));
         if trouble.is_none() {
@@ -29,10 +39,12 @@ impl Outage {
         } else {
             self.since.get_or_insert_with(Instant::now);
         }
-        let gave_up =
+        let is_lost_for_long =
             !self.unready_after.is_zero() && self.since.is_some_and(|since| since.elapsed() >= self.unready_after);
+        let recovers = self.gave_up && circuit != CircuitState::Closed;
+        self.gave_up = is_lost_for_long || (recovers && others_serve);
         let answers = matches!(reachability, Reachability::Answering | Reachability::Paused);
-        self.readiness.database(answers, trouble.as_deref(), gave_up);
+        self.readiness.database(answers, trouble.as_deref(), self.gave_up);
         trouble
     }
 }

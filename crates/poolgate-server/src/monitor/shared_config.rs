@@ -10,7 +10,7 @@ use poolgate_control::{
     Decision, Reachability,
     cluster::{Own, Peers, Said, Totals},
 };
-use poolgate_types::{Alert, AlertKind, ClusterStatus, ConfigVersion, Severity, ThrottlingConfig};
+use poolgate_types::{Alert, AlertKind, ClusterStatus, ConfigVersion, MemberState, Severity, ThrottlingConfig};
 
 use super::{report::Reporter, sampler::Reading};
 use crate::{clients::Registry, readiness::StartUpWork};
@@ -18,6 +18,8 @@ use crate::{clients::Registry, readiness::StartUpWork};
 /// A replica that decides alone for this long is worth an alert. The first replicas of a cluster need twelve seconds until
 /// they have agreed.
 const STATIC_FOR: Duration = Duration::from_secs(20);
+/// A replica that was heard within this time is there: it writes its row every second.
+const HEARD_LATELY: Duration = Duration::from_secs(5);
 
 /// Replaces the config of a decision by the one that all serve.
 #[derive(Debug)]
@@ -102,6 +104,18 @@ impl SharedConfig {
 pub(super) struct Cluster {
     pub(super) status: ClusterStatus,
     pub(super) alert: Option<Alert>,
+}
+
+impl Cluster {
+    /// Whether another replica that was heard lately reaches the database, with a closed circuit breaker.
+    pub(super) fn others_serve(&self) -> bool {
+        self.status.members.iter().any(|member| {
+            member.replica != self.status.replica
+                && member.state == MemberState::Serving
+                && member.reaches_database
+                && member.silent_seconds < HEARD_LATELY.as_secs_f64()
+        })
+    }
 }
 
 /// What a server says that has not heard the others yet: nothing.

@@ -22,7 +22,7 @@ use super::{
     performance::PerformanceWindow,
     report::Reporter,
     sampler::{Reading, Sampler},
-    shared_config::SharedConfig,
+    shared_config::{Cluster, SharedConfig},
     sizing::Sizing,
     status::StatusWriter,
     warm_up::WarmUp,
@@ -144,13 +144,14 @@ impl Monitor {
         let backend = self.database.backend();
         let forecast = self.sizing.update(&*self.pool, backend, reading, self.started.elapsed());
         let cluster = self.shared.as_mut().map(SharedConfig::status);
+        let others_serve = cluster.as_ref().is_some_and(Cluster::others_serve);
         let status = self.status.write(decision, reading, backend, performance, forecast, cluster);
         Reporter::alerts(&status.alerts);
         self.history.record(self.started.elapsed(), &status, &reading.totals, decision.config.reason);
         if let Some(activity) = self.activity.update(self.gate.route_figures(), &*self.pool, &self.clients) {
             self.published.set_activity(&activity);
         }
-        let trouble = self.outage.update(&reading.database);
+        let trouble = self.outage.update(&reading.database, decision.gate.circuit, others_serve);
         self.published.status.send_replace(Arc::new(StatusDocument::new(status, trouble)));
     }
 
