@@ -25,7 +25,8 @@ impl Outage {
     /// Called with every tick. Returns what is wrong while the database cannot be used.
     ///
     /// A server that gave up gets traffic again when its database answers. If `others_serve`, it first goes through the
-    /// recovery of its circuit breaker: until that is closed it would reject requests that the others can serve.
+    /// recovery of its circuit breaker: until that is closed, it would reject requests that the others can serve. That takes
+    /// bounded time, even without traffic.
     pub(super) fn update(
         &mut self,
         database: &DatabaseState,
@@ -46,5 +47,36 @@ impl Outage {
         let answers = matches!(reachability, Reachability::Answering | Reachability::Paused);
         self.readiness.database(answers, trouble.as_deref(), self.gave_up);
         trouble
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn database(reachability: Reachability) -> DatabaseState {
+        let connects = Reachability::Answering;
+        DatabaseState { reachability, failed: None, connects, cause: None, read_only: None, waiting_for_locks: 0 }
+    }
+
+    #[test]
+    fn a_server_that_gave_up_recovers_first_if_others_serve() {
+        let readiness = Readiness::default();
+        let mut outage = Outage::new(readiness.clone(), Duration::from_nanos(1));
+        let mut ready = |reachability, circuit, others_serve| {
+            outage.update(&database(reachability), circuit, others_serve);
+            readiness.missing().is_none()
+        };
+        use CircuitState::{Closed, HalfOpen, Open};
+        use Reachability::{Answering, Silent};
+        assert!(ready(Answering, HalfOpen, true), "it has not given up");
+        ready(Silent, Open, true);
+        assert!(!ready(Silent, Open, true));
+        assert!(!ready(Answering, HalfOpen, true), "the others serve all meanwhile");
+        assert!(ready(Answering, Closed, true));
+        ready(Silent, Open, false);
+        assert!(!ready(Silent, Open, false));
+        assert!(ready(Answering, HalfOpen, false), "none is better");
+        assert!(ready(Answering, HalfOpen, true), "it goes on");
     }
 }

@@ -107,14 +107,17 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    /// Whether another replica that was heard lately reaches the database, with a closed circuit breaker.
+    /// Whether another replica reaches the database, with a closed circuit breaker. While the store cannot be used, which may
+    /// be lost with the database, they are taken to.
     pub(super) fn others_serve(&self) -> bool {
-        self.status.members.iter().any(|member| {
-            member.replica != self.status.replica
-                && member.state == MemberState::Serving
-                && member.reaches_database
-                && member.silent_seconds < HEARD_LATELY.as_secs_f64()
-        })
+        let are_unknown = self.status.store_trouble.is_some();
+        are_unknown
+            || self.status.members.iter().any(|member| {
+                member.replica != self.status.replica
+                    && member.state == MemberState::Serving
+                    && member.reaches_database
+                    && member.silent_seconds < HEARD_LATELY.as_secs_f64()
+            })
     }
 }
 

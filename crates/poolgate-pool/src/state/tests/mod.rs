@@ -102,6 +102,15 @@ impl World {
         }
     }
 
+    fn lose(&mut self, index: usize) {
+        let Some((lease, pooled)) = self.leases.remove(index) else { return };
+        let wait = self.state.lose(lease, self.now).expect("it is held");
+        assert!(Arc::ptr_eq(&wait, &pooled.wait));
+        assert!(self.state.lose(lease, self.now).is_none(), "once");
+        self.reclaimed.push_back((lease, pooled));
+        self.pump();
+    }
+
     fn come_back_late(&mut self) {
         if let Some((lease, pooled)) = self.reclaimed.pop_front() {
             let ended = self.state.check_in(lease, pooled, Verdict::Clean, self.now);

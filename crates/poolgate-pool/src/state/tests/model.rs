@@ -18,6 +18,7 @@ enum Step {
     SetMinConnections(u32),
     Revoke(usize),
     Reclaim(usize),
+    Lose(usize),
     ComeBackLate,
     Wait(u64),
 }
@@ -41,6 +42,7 @@ fn steps() -> impl Strategy<Value = Step> {
         1 => (0_u32..4).prop_map(Step::SetMinConnections),
         1 => (0_usize..4).prop_map(Step::Revoke),
         2 => (0_usize..4).prop_map(Step::Reclaim),
+        1 => (0_usize..4).prop_map(Step::Lose),
         1 => Just(Step::ComeBackLate),
         2 => (0_u64..400).prop_map(Step::Wait),
     ]
@@ -87,6 +89,7 @@ proptest! {
                 }
                 Step::Revoke(index) => world.revoke(index),
                 Step::Reclaim(index) => world.reclaim(index),
+                Step::Lose(index) => world.lose(index),
                 Step::ComeBackLate => world.come_back_late(),
                 Step::Wait(ms) => world.wait_for(Duration::from_millis(ms)),
             }

@@ -261,6 +261,22 @@ fn the_slot_of_a_reclaimed_lease_serves_the_next_caller() {
 }
 
 #[test]
+fn the_slot_of_a_lost_lease_serves_the_next_caller_and_idle_connections_are_in_doubt() {
+    let mut world = World::new(config(1, 0));
+    world.acquire().unwrap();
+    world.connect_all();
+    assert!(!world.acquire().unwrap());
+    assert_eq!(world.state.trusted_since, None);
+    world.lose(0);
+    assert_eq!(world.state.trusted_since, Some(world.now));
+    world.wait_for(Duration::from_millis(1));
+    world.connect_all();
+    assert_eq!((world.leases.len(), world.reclaimed.len(), world.state.revoked()), (1, 1, 0));
+    world.come_back_late();
+    assert_eq!(world.state.open(), 1, "its late return changes nothing");
+}
+
+#[test]
 fn connections_are_opened_ahead_up_to_the_size() {
     let mut world = World::new(config(3, 2));
     world.state.set_min_connections(10);
