@@ -8,6 +8,9 @@ use poolgate_types::CircuitState;
 use super::database_watch::DatabaseState;
 use crate::readiness::Readiness;
 
+/// Why a server whose database is back is not ready yet.
+const RECOVERS: &str = "The database is back, and other replicas serve until requests are let through step by step.";
+
 #[derive(Debug)]
 pub(super) struct Outage {
     readiness: Readiness,
@@ -45,7 +48,8 @@ impl Outage {
         let recovers = self.gave_up && circuit != CircuitState::Closed;
         self.gave_up = is_lost_for_long || (recovers && others_serve);
         let answers = matches!(reachability, Reachability::Answering | Reachability::Paused);
-        self.readiness.database(answers, trouble.as_deref(), self.gave_up);
+        let why = trouble.as_deref().or(self.gave_up.then_some(RECOVERS));
+        self.readiness.database(answers, why, self.gave_up);
         trouble
     }
 }
