@@ -9,7 +9,7 @@ use super::database_watch::DatabaseState;
 use crate::readiness::Readiness;
 
 /// Why a server whose database is back is not ready yet.
-const RECOVERS: &str = "The database is back, and other replicas serve until requests are let through step by step.";
+const RECOVERS: &str = "the database is back; other replicas serve until the circuit breaker is closed";
 
 #[derive(Debug)]
 pub(super) struct Outage {
