@@ -17,7 +17,7 @@ use super::{
 };
 use crate::watched::{Upkeep, WatchedPool};
 
-/// After an outage of the network of this length a live connection goes on within as long again.
+/// After an outage of the network of half this length, TCP repeats what was lost before this time is over.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Time between two looks at the leases.
 const INTERVAL: Duration = Duration::from_secs(1);
