@@ -19,5 +19,5 @@ pub use membership::{Membership, Situation};
 #[cfg(feature = "nats")]
 pub use nats::{InvalidServers, NatsStore};
 pub use postgres::PostgresStore;
-pub use share::{PoolShare, Share};
+pub use share::{NoShare, PoolShare, Share};
 pub use store::{Store, StoreError};

@@ -21,13 +21,13 @@ use crate::{
 };
 
 /// The cluster's rows in a bucket of NATS JetStream, and a connection to it; and one to the database, which is asked for its
-/// connections.
+/// connections, if the replicas have any.
 pub struct NatsStore {
     servers: Servers,
     name: String,
     bucket: String,
     link: Option<Link>,
-    database: Database,
+    database: Option<Database>,
 }
 
 /// Addresses without what must not be shown, and the one account for all of them.
@@ -51,18 +51,23 @@ impl NatsStore {
     /// A store in these servers, separated by commas: `nats://user:password@host:4222`, or `tls://…`. One of them may name
     /// the user, or all of them the same one. Connects with the first exchange.
     ///
-    /// `options` lead to the database. `prefix` is the first part of the `application_name` of all connections of all
+    /// `options` lead to the database; `None` for replicas without pools, which share no connections. `prefix` is the first part of the `application_name` of all connections of all
     /// replicas, pools included; the second part, after a colon, is the replica's id. Letters, digits, `-`, `_` and `.`.
     ///
     /// # Errors
     /// The servers cannot be read.
-    pub fn new(servers: &str, options: PgConnectOptions, prefix: &str, id: ReplicaId) -> Result<Self, InvalidServers> {
+    pub fn new(
+        servers: &str,
+        options: Option<PgConnectOptions>,
+        prefix: &str,
+        id: ReplicaId,
+    ) -> Result<Self, InvalidServers> {
         Ok(Self {
             servers: Servers::parse(servers)?,
             name: format!("{prefix}:{id}"),
             bucket: bucket::name(prefix),
             link: None,
-            database: Database::new(options, prefix, id),
+            database: options.map(|options| Database::new(options, prefix, id)),
         })
     }
 }
@@ -82,12 +87,17 @@ impl Store for NatsStore {
     }
 
     async fn census(&mut self) -> Result<Census, StoreError> {
-        self.database.census().await
+        match &mut self.database {
+            Some(database) => database.census().await,
+            None => Ok(Census::default()),
+        }
     }
 
     async fn close(&mut self) {
         self.link = None;
-        self.database.close().await;
+        if let Some(database) = &mut self.database {
+            database.close().await;
+        }
     }
 }
 

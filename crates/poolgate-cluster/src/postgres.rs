@@ -25,6 +25,8 @@ const CREATE: &str = "CREATE TABLE IF NOT EXISTS poolgate_cluster (
 #[derive(Debug)]
 pub struct PostgresStore {
     database: Database,
+    /// Whether the replicas share connections.
+    counts_connections: bool,
     is_created: bool,
 }
 
@@ -42,7 +44,12 @@ impl PostgresStore {
     /// `prefix` is the first part of the `application_name` of all connections of all replicas, pools included; the
     /// second part, after a colon, is the replica's id. Letters, digits, `-`, `_` and `.`.
     pub fn new(options: PgConnectOptions, prefix: &str, id: ReplicaId) -> Self {
-        Self { database: Database::new(options, prefix, id), is_created: false }
+        Self { database: Database::new(options, prefix, id), counts_connections: true, is_created: false }
+    }
+
+    /// The same for replicas without pools, which share no connections.
+    pub fn without_pools(self) -> Self {
+        Self { counts_connections: false, ..self }
     }
 
     async fn ask(&mut self, statement: String) -> Result<String, StoreError> {
@@ -72,6 +79,9 @@ impl Store for PostgresStore {
     }
 
     async fn census(&mut self) -> Result<Census, StoreError> {
+        if !self.counts_connections {
+            return Ok(Census::default());
+        }
         self.database.census().await
     }
 

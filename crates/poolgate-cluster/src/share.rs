@@ -20,6 +20,21 @@ pub struct PoolShare<DB: Database> {
     max_overflow: u32,
 }
 
+/// A replica without a pool, which watches a source.
+#[derive(Clone, Copy, Debug)]
+pub struct NoShare;
+
+impl Share for NoShare {
+    fn allow(&self, _: u32) -> u32 {
+        0
+    }
+
+    /// Each replica is granted one at least.
+    fn wants(&self) -> u32 {
+        1
+    }
+}
+
 impl<DB: Database> PoolShare<DB> {
     /// Build the pool with one connection (`size` 1, `max_overflow` 0), and give here the sizes that it would have alone.
     pub fn new(pool: Pool<DB>, size: u32, max_overflow: u32) -> Self {

@@ -39,7 +39,7 @@ async fn server() -> NatsServer {
 async fn store(servers: &str, name: &str, id: u32) -> NatsStore {
     let port = tokio::task::spawn_blocking(|| POSTGRES.port()).await.expect("joined");
     let options = format!("postgres://postgres@127.0.0.1:{port}/postgres").parse().expect("a URL");
-    NatsStore::new(servers, options, name, ReplicaId(id)).expect("servers")
+    NatsStore::new(servers, Some(options), name, ReplicaId(id)).expect("servers")
 }
 
 async fn start(servers: &str, name: &str, id: u32) -> Member {

@@ -243,6 +243,7 @@ mod tests {
                 holds,
                 wants: 200,
                 reaches_database: true,
+                watches: false,
                 totals: Totals::default(),
                 gauges: Gauges::default(),
                 audience: Audience::default(),

@@ -73,6 +73,7 @@ struct Own {
     holds: u32,
     wants: u32,
     reaches_database: bool,
+    watches: bool,
     totals: Totals,
     gauges: Gauges,
 }
@@ -127,6 +128,7 @@ impl Replica {
             holds: 0,
             wants: 1,
             reaches_database: false,
+            watches: false,
             totals: Totals::default(),
             gauges: Gauges::default(),
         };
@@ -151,6 +153,13 @@ impl Replica {
             without_ledger: None,
             due: None,
         }
+    }
+
+    /// The same without a pool: its figures are those of a source, a PgBouncer for example, that all replicas of the
+    /// cluster watch. They tell each other of their clients.
+    pub fn watching(mut self) -> Self {
+        self.own.watches = true;
+        self
     }
 
     /// Its id.
@@ -207,7 +216,7 @@ impl Replica {
         self.begun = now;
         self.seq += 1;
         let limit = self.limit(now);
-        let Own { state, holds, wants, reaches_database, totals, gauges } = self.own;
+        let Own { state, holds, wants, reaches_database, watches, totals, gauges } = self.own;
         let row = Row {
             id: self.id,
             seq: self.seq,
@@ -218,6 +227,7 @@ impl Replica {
             holds,
             wants,
             reaches_database,
+            watches,
             totals,
             gauges,
             audience: self.audience.clone(),
@@ -297,7 +307,8 @@ impl Replica {
 
     /// Adds the others' figures of the last `elapsed` to this replica's own; `is_idle`: it has had no request lately.
     pub fn add_others(&mut self, sample: &mut Sample, is_idle: bool, elapsed: Duration) {
-        let own = sums::Own { is_idle, reaches_database: self.own.reaches_database };
+        let Own { reaches_database, watches, .. } = self.own;
+        let own = sums::Own { is_idle, reaches_database, watches };
         self.sums.add_to(sample, &self.audience.pollers, own, elapsed);
     }
 

@@ -103,6 +103,7 @@ mod tests {
             holds,
             wants: 9,
             reaches_database: true,
+            watches: false,
             totals: Totals::default(),
             gauges: Gauges::default(),
             audience: Audience::default(),

@@ -53,6 +53,9 @@ pub struct Row {
     pub wants: u32,
     /// Whether it reaches the database, and its own circuit breaker is closed.
     pub reaches_database: bool,
+    /// Whether it has no pool, and its figures are those of a source that all replicas of the cluster watch.
+    #[serde(default)]
+    pub watches: bool,
     /// What it has counted since its start.
     pub totals: Totals,
     /// Its present figures.

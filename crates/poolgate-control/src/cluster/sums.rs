@@ -30,6 +30,8 @@ pub struct Own {
     pub is_idle: bool,
     /// Whether it reaches the database.
     pub reaches_database: bool,
+    /// Whether it has no pool, and its sample is of a source that the others watch as well.
+    pub watches: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -39,6 +41,7 @@ struct Other {
     gauges: Gauges,
     audience: Audience,
     reaches_database: bool,
+    watches: bool,
     changed: Duration,
     /// Time between two changes, on average.
     interval: Duration,
@@ -71,11 +74,12 @@ impl Sums {
     /// The slots of an idle replica do not count while another one is busy: no request reaches them, so a rate for them
     /// would be too high for the others. Of a replica that does not reach the database, or is about to try it again, only
     /// the clients count while another one reaches it: that it rejects most requests is no sign of clients that disobey.
+    /// Of replicas that watch one source only the clients count in any case: each one is shown the requests of all.
     pub fn add_to(&mut self, sample: &mut Sample, own_pollers: &Sketch, own: Own, elapsed: Duration) {
-        let Own { is_idle, reaches_database } = own;
+        let Own { is_idle, reaches_database, watches } = own;
         let mut pollers = own_pollers.clone();
         let is_any_able = reaches_database || self.0.values().any(|other| other.reaches_database);
-        let counts = |other: &Other| other.reaches_database || !is_any_able;
+        let counts = |other: &Other| (other.reaches_database || !is_any_able) && !(watches && other.watches);
         let is_other_busy = self.0.values().any(|other| counts(other) && other.is_busy());
         if is_idle && is_other_busy {
             (sample.pool, sample.gate.permits) = (PoolSample::default(), 0);
@@ -124,9 +128,9 @@ impl Totals {
 
 impl Other {
     fn new(row: Row, now: Duration) -> Self {
-        let Row { seq, totals, gauges, audience, reaches_database, .. } = row;
+        let Row { seq, totals, gauges, audience, reaches_database, watches, .. } = row;
         let (interval, rates, carried) = (USUAL, [0.0; 4], [0.0; 4]);
-        Self { seq, totals, gauges, audience, reaches_database, changed: now, interval, rates, carried }
+        Self { seq, totals, gauges, audience, reaches_database, watches, changed: now, interval, rates, carried }
     }
 
     fn advance(&mut self, row: &Row, now: Duration) {
@@ -193,7 +197,7 @@ mod tests {
 
     use super::*;
 
-    const BUSY: Own = Own { is_idle: false, reaches_database: true };
+    const BUSY: Own = Own { is_idle: false, reaches_database: true, watches: false };
 
     fn row(seq: u64, arrivals: u64) -> Row {
         Row {
@@ -206,6 +210,7 @@ mod tests {
             holds: 20,
             wants: 20,
             reaches_database: true,
+            watches: false,
             totals: Totals { arrivals, completed: arrivals / 2, ..Totals::default() },
             gauges: Gauges { permits: 20, capacity: 20, in_flight: 1, streaming_clients: 30, ..Gauges::default() },
             audience: Audience::default(),
@@ -281,6 +286,19 @@ mod tests {
         assert_eq!(figures(&mut sums, false), (100, 20, 30), "none is better");
         sums.read(ReplicaId(1), &[row(3, 200)], Duration::from_secs(2));
         assert_eq!(figures(&mut sums, true), (100, 20, 30), "it is back");
+    }
+
+    #[test]
+    fn of_replicas_that_watch_one_source_only_the_clients_count() {
+        let watcher = |seq, arrivals| Row { watches: true, ..row(seq, arrivals) };
+        let mut sums = Sums::default();
+        sums.read(ReplicaId(1), &[watcher(1, 0)], Duration::ZERO);
+        sums.read(ReplicaId(1), &[watcher(2, 100)], Duration::from_secs(1));
+        let gate = GateSample { arrivals: 100, permits: 20, ..GateSample::default() };
+        let mut sample = Sample { gate, completed: 50, live_clients: 10, ..Sample::default() };
+        sums.add_to(&mut sample, &Sketch::default(), Own { watches: true, ..BUSY }, Duration::from_secs(1));
+        assert_eq!((sample.gate.arrivals, sample.gate.permits, sample.completed), (100, 20, 50));
+        assert_eq!((sample.pool.capacity, sample.live_clients), (0, 40));
     }
 
     #[test]

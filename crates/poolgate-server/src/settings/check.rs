@@ -6,7 +6,7 @@ use poolgate_control::{InvalidSettings, Thresholds};
 use poolgate_pool::PoolConfig;
 use poolgate_types::Backend;
 
-use super::{Settings, UpstreamUrl, WatchTarget, mask, origin};
+use super::{ClusterStore, Settings, UpstreamUrl, WatchTarget, mask, origin};
 
 /// An invalid value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -144,7 +144,16 @@ impl Settings {
             return Ok(());
         }
         let is_postgres = database.url.as_ref().is_some_and(|url| url.backend() == Backend::Postgres);
-        let problem = if self.watch.url.is_some() || self.upstream.url.is_some() || !is_postgres {
+        let watches = self.watch.url.is_some();
+        let problem = if self.upstream.url.is_some() {
+            ("cluster.store", "does not work with upstream.url, which has no pool to share".to_owned())
+        } else if watches && (is_postgres || cluster.store != ClusterStore::Postgres) {
+            // No connections are shared, only what is known of the clients.
+            return Ok(());
+        } else if watches {
+            let advice = "`postgres` keeps its table in a database of PostgreSQL: set database.url, or use nats://…";
+            ("cluster.store", advice.to_owned())
+        } else if !is_postgres {
             ("cluster.store", "needs a pool of PostgreSQL connections: set database.url".to_owned())
         } else if database.pgbouncer {
             let advice = "does not work with database.pgbouncer: the pooler's max_db_connections is the limit for all";
@@ -289,8 +298,7 @@ fn is_sendable(token: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{ClusterStore, DatabaseUrl};
-    use crate::settings::{Secret, WatchUrl};
+    use crate::settings::{DatabaseUrl, NatsUrl, Secret, WatchUrl};
 
     fn key_of(change: impl FnOnce(&mut Settings)) -> &'static str {
         let mut settings = Settings::default();
@@ -356,6 +364,18 @@ mod tests {
             settings.check().err().map(|error| error.key)
         };
         assert_eq!(with(|_| ()), None);
+        assert_eq!(with(|s| s.watch.url = WatchUrl::new("pgbouncer://pooler/shop").ok()), None);
+        let shared_by_watchers = |s: &mut Settings, store| {
+            s.watch.url = WatchUrl::new("pgbouncer://pooler/shop").ok();
+            s.cluster.store = store;
+        };
+        assert_eq!(key_of(|s| shared_by_watchers(s, ClusterStore::Postgres)), "cluster.store");
+        let nats = ClusterStore::Nats(NatsUrl::new("nats://one").expect("a URL"));
+        let mut settings = Settings::default();
+        shared_by_watchers(&mut settings, nats.clone());
+        assert_eq!(settings.check(), Ok(()));
+        settings.upstream.url = UpstreamUrl::new("http://app:8001").ok();
+        assert_eq!(settings.check().map_err(|error| error.key), Err("cluster.store"));
         assert_eq!(with(|s| s.cluster.connections = 39), Some("cluster.connections"));
         assert_eq!(with(|s| s.cluster.max_replicas = 0), Some("cluster.max_replicas"));
         assert_eq!(with(|s| s.database.pgbouncer = true), Some("cluster.store"));

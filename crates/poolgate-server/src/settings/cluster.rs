@@ -1,4 +1,4 @@
-//! `cluster.*`: sharing the database's connections with other replicas.
+//! `cluster.*`: sharing the database's connections, and what is known of the clients, with other replicas.
 
 use documented::DocumentedFields;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,8 @@ use super::ClusterStore;
 /// connection test and one for a cleanup.
 const OUTSIDE_THE_POOL: u32 = 4;
 
-/// `cluster.*`: sharing the database's connections with other replicas. The same for all of them.
+/// `cluster.*`: sharing the database's connections with other replicas, and serving one config. With `watch.url` all must
+/// watch the same source, and share no connections. The same settings for all of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, DocumentedFields)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClusterSettings {
@@ -19,7 +20,7 @@ pub struct ClusterSettings {
     pub store: ClusterStore,
     /// Connections that all replicas together may have: `max_connections` of the server without what it reserves and
     /// what others use. At least five for each of `max_replicas`, because each replica may open four outside its pool.
-    /// Required with a store. Default: 0.
+    /// Required with a store, except with `watch.url`. Default: 0.
     pub connections: u32,
     /// Maximum number of replicas at the same time, 1 to 64; those of a rolling deploy count twice. Default: 8.
     pub max_replicas: u32,

@@ -1,4 +1,4 @@
-//! `cluster.store`: the pool shares the database with those of other replicas.
+//! `cluster.store`: the pool shares the database with those of other replicas, and all serve one config.
 
 #[cfg(not(feature = "cluster"))]
 pub(super) use self::without::join;
@@ -11,7 +11,7 @@ mod with {
     use std::time::Duration;
 
     use anyhow::Context;
-    use poolgate_cluster::{Membership, NatsStore, PoolShare, PostgresStore};
+    use poolgate_cluster::{Membership, NatsStore, NoShare, PoolShare, PostgresStore, Store};
     use poolgate_control::cluster::{self, Replica, ReplicaId};
     use poolgate_pool::Pool;
     use poolgate_server::{Builder, Settings, settings::ClusterStore};
@@ -29,43 +29,58 @@ mod with {
     #[derive(Debug)]
     pub(in crate::cli) struct Cluster(Membership);
 
-    /// Takes part from now on, if the settings say so: the pool gets its share.
+    /// Takes part from now on, if the settings say so: the pool gets its share. Without a pool the replicas share what they
+    /// know of the clients of the source that they watch.
     pub(in crate::cli) fn join(
         settings: &Settings,
         instance: Instance,
-        pool: &Pool<Any>,
+        pool: Option<&Pool<Any>>,
     ) -> anyhow::Result<Option<Cluster>> {
         let store = &settings.cluster.store;
-        if *store == ClusterStore::None {
-            return Ok(None);
-        }
-        let url = settings.database.url.as_ref().context("database.url is not set")?;
-        let options: PgConnectOptions = url.expose().parse().context("database.url")?;
         let id = ReplicaId(instance.0);
-        let name = &settings.database.application_name;
-        let share = PoolShare::new(pool.clone(), settings.pool.size, settings.pool.max_overflow);
         let ttl = if matches!(store, ClusterStore::Nats(_)) { TTL_OVER_ELECTIONS } else { TTL };
-        let rules = cluster::Settings {
-            budget: settings.cluster.pooled_connections(),
-            max_replicas: settings.cluster.max_replicas,
-            ttl,
-        };
-        tracing::info!(
-            replica = %id,
-            budget = rules.budget,
-            safe_share = rules.safe_share(),
-            "Poolgate shares the database with other replicas"
-        );
-        let make = |now| Replica::new(id, rules, now);
+        let max_replicas = settings.cluster.max_replicas;
+        let budget = if pool.is_some() { settings.cluster.pooled_connections() } else { max_replicas };
+        let rules = cluster::Settings { budget, max_replicas, ttl };
+        let name = &settings.database.application_name;
         let membership = match store {
             ClusterStore::None => return Ok(None),
-            ClusterStore::Postgres => Membership::start(PostgresStore::new(options, name, id), share, make),
+            ClusterStore::Postgres => {
+                let store = PostgresStore::new(database(settings)?, name, id);
+                start(if pool.is_some() { store } else { store.without_pools() }, settings, pool, (id, rules))
+            }
             ClusterStore::Nats(servers) => {
-                let store = NatsStore::new(servers.expose(), options, name, id).context("cluster.store")?;
-                Membership::start(store, share, make)
+                let database = pool.map(|_| database(settings)).transpose()?;
+                let store = NatsStore::new(servers.expose(), database, name, id).context("cluster.store")?;
+                start(store, settings, pool, (id, rules))
             }
         };
         Ok(Some(Cluster(membership)))
+    }
+
+    fn start(
+        store: impl Store,
+        settings: &Settings,
+        pool: Option<&Pool<Any>>,
+        (id, rules): (ReplicaId, cluster::Settings),
+    ) -> Membership {
+        match pool {
+            Some(pool) => {
+                let (budget, safe_share) = (rules.budget, rules.safe_share());
+                tracing::info!(replica = %id, budget, safe_share, "Poolgate shares the database with other replicas");
+                let share = PoolShare::new(pool.clone(), settings.pool.size, settings.pool.max_overflow);
+                Membership::start(store, share, |now| Replica::new(id, rules, now))
+            }
+            None => {
+                tracing::info!(replica = %id, "Poolgate serves one config with the others that watch this source");
+                Membership::start(store, NoShare, |now| Replica::new(id, rules, now).watching())
+            }
+        }
+    }
+
+    fn database(settings: &Settings) -> anyhow::Result<PgConnectOptions> {
+        let url = settings.database.url.as_ref().context("database.url is not set")?;
+        url.expose().parse().context("database.url")
     }
 
     impl Cluster {
@@ -103,7 +118,11 @@ mod without {
     #[derive(Debug)]
     pub(in crate::cli) enum Cluster {}
 
-    pub(in crate::cli) fn join(settings: &Settings, _: Instance, _: &Pool<Any>) -> anyhow::Result<Option<Cluster>> {
+    pub(in crate::cli) fn join(
+        settings: &Settings,
+        _: Instance,
+        _: Option<&Pool<Any>>,
+    ) -> anyhow::Result<Option<Cluster>> {
         anyhow::ensure!(
             !settings.cluster.is_on(),
             "cluster.store: this program was built without the feature `cluster`"

@@ -68,7 +68,7 @@ pub(super) async fn serve(settings: Settings, again: Option<ReadAgain>) -> anyho
         Some(url) => (watch(url, &settings, &InPlace)?, None),
         None => open_pool(&settings, instance).map(|(builder, pool)| (builder, Some(pool)))?,
     };
-    let cluster = pool.as_ref().map(|pool| cluster::join(&settings, instance, pool)).transpose()?.flatten();
+    let cluster = cluster::join(&settings, instance, pool.as_ref())?;
     let mut builder = builder.settings(settings.clone()).metrics(metrics);
     if let Some(cluster) = &cluster {
         builder = cluster.join(builder);

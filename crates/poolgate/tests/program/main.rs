@@ -15,6 +15,8 @@ mod gateway;
 #[cfg(all(unix, feature = "gateway"))]
 mod haproxy_agent;
 mod log;
+#[cfg(all(unix, feature = "cluster"))]
+mod many_watchers;
 #[cfg(all(unix, feature = "otlp"))]
 mod otlp;
 mod process;
