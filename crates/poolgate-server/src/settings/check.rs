@@ -372,7 +372,7 @@ mod tests {
         assert_eq!(key_of(|s| shared_by_watchers(s, ClusterStore::Postgres)), "cluster.store");
         let nats = ClusterStore::Nats(NatsUrl::new("nats://one").expect("a URL"));
         let mut settings = Settings::default();
-        shared_by_watchers(&mut settings, nats.clone());
+        shared_by_watchers(&mut settings, nats);
         assert_eq!(settings.check(), Ok(()));
         settings.upstream.url = UpstreamUrl::new("http://app:8001").ok();
         assert_eq!(settings.check().map_err(|error| error.key), Err("cluster.store"));
